@@ -1,0 +1,1 @@
+"""Isthmus: one service mesh over Kubernetes clusters in public and private clouds."""

@@ -1,0 +1,65 @@
+"""What every Kubernetes object has, and what the house knows of a kind of objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import msgspec
+
+
+class Ref(NamedTuple):
+    """Which object: its kind, namespace (empty for what belongs to the whole cluster) and name."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        place = f"{self.namespace}/{self.name}" if self.namespace else self.name
+        return f"{self.kind} {place}"
+
+
+class Meta(msgspec.Struct, frozen=True, rename="camel", gc=False):
+    """The part of `metadata` that the mesh reads."""
+
+    name: str = ""
+    namespace: str = ""
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    uid: str = ""
+    resource_version: str = ""
+    generation: int = 0
+    creation_timestamp: str | None = None
+    deletion_timestamp: str | None = None
+
+
+class Object(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """A Kubernetes object, decoded to what the mesh reads of it. Each kind is a subclass.
+
+    Equal when all that the mesh reads is equal but for `resourceVersion`: see `api.decode`.
+    """
+
+    metadata: Meta = Meta()
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of objects: its names in the Kubernetes API and the type it decodes to."""
+
+    group: str  # empty for the core group
+    versions: tuple[str, ...]  # the one we ask for first; all decode alike
+    name: str
+    plural: str
+    type: type[Object]
+    namespaced: bool = True
+    is_config: bool = False  # configuration of the mesh, read from the configuration cluster only
+    short_names: tuple[str, ...] = ()
+
+    @property
+    def api_version(self) -> str:
+        """`v1`, or `networking.istio.io/v1`."""
+        return f"{self.group}/{self.versions[0]}" if self.group else self.versions[0]
+
+    def ref(self, meta: Meta) -> Ref:
+        return Ref(self.name, meta.namespace, meta.name)

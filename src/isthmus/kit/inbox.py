@@ -1,0 +1,53 @@
+"""The only debounce in the house: the newest value per key, given out in batches."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Generic, TypeVar
+
+from isthmus.kit.clock import Clock, SystemClock
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Inbox(Generic[K, V]):
+    """Keeps the newest value of each key and gives them out together.
+
+    A batch is due after `quiet_s` seconds without a new value, and `limit_s` seconds after its first
+    value at the latest. Order between keys is the order in which they were first put.
+    """
+
+    def __init__(self, quiet_s: float, limit_s: float, clock: Clock | None = None) -> None:
+        self._quiet_s, self._limit_s = quiet_s, limit_s
+        self._clock = clock or SystemClock()
+        self._waiting: dict[K, V] = {}
+        self._arrived = asyncio.Event()
+        self._last_put = 0.0
+
+    def put(self, key: K, value: V) -> None:
+        """Keep `value` as the newest for `key`; never waits."""
+        self._waiting[key] = value
+        self._last_put = self._clock.monotonic()
+        self._arrived.set()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    async def batches(self) -> AsyncIterator[dict[K, V]]:
+        """One batch after the other, for ever; what is put meanwhile goes into the next."""
+        while True:
+            await self._arrived.wait()
+            await self._settle(self._clock.monotonic() + self._limit_s)
+            batch, self._waiting = self._waiting, {}
+            self._arrived.clear()
+            yield batch
+
+    async def _settle(self, deadline: float) -> None:
+        while True:
+            now = self._clock.monotonic()
+            wait_s = min(self._last_put + self._quiet_s, deadline) - now
+            if wait_s <= 0:
+                return
+            await self._clock.sleep(wait_s)

@@ -1,0 +1,43 @@
+"""Every metric of the house, declared in one place. Names that Istio has are kept."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+REGISTRY = CollectorRegistry()
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+XDS_PUSHES = Counter("pilot_xds_pushes", "Answers sent to proxies.", ["type"], registry=REGISTRY)
+XDS_REJECTS = Counter("pilot_total_xds_rejects", "Answers proxies rejected.", ["type"], registry=REGISTRY)
+XDS_PROXIES = Gauge("pilot_xds", "Proxies connected.", registry=REGISTRY)
+XDS_WITHHELD = Counter(
+    "isthmus_xds_withheld", "Resources not sent since they break Envoy's rules.", ["type"], registry=REGISTRY
+)
+CONVERGENCE = Histogram(
+    "pilot_proxy_convergence_time",
+    "Seconds from a change to the answer being sent.",
+    buckets=_SECONDS,
+    registry=REGISTRY,
+)
+INBOUND_CHANGES = Counter("pilot_inbound_updates", "Changes from sources.", ["kind"], registry=REGISTRY)
+BUILD_SECONDS = Histogram(
+    "isthmus_mesh_build_seconds", "Seconds to make the next mesh.", buckets=_SECONDS, registry=REGISTRY
+)
+SERVICES = Gauge("pilot_services", "Services in the mesh.", registry=REGISTRY)
+CLUSTERS = Gauge("istiod_managed_clusters", "Clusters by their state.", ["state"], registry=REGISTRY)
+FINDINGS = Gauge("isthmus_findings", "Findings in the configuration.", ["severity"], registry=REGISTRY)
+CERTIFICATES = Counter(
+    "citadel_server_success_cert_issuance_count", "Certificates issued.", registry=REGISTRY
+)
+CSR_ERRORS = Counter("citadel_server_csr_errors", "Signing requests refused.", ["reason"], registry=REGISTRY)
+ROOT_EXPIRY = Gauge(
+    "citadel_server_root_cert_expiry_timestamp",
+    "End of the root, in seconds of the epoch.",
+    registry=REGISTRY,
+)
+
+
+def exposition() -> bytes:
+    """All metrics in Prometheus' text format."""
+    return generate_latest(REGISTRY)

@@ -1,0 +1,94 @@
+"""Where tasks start and where what they raise is met."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from isthmus.kit.backoff import Backoff
+from isthmus.kit.clock import Clock, SystemClock
+from isthmus.kit.log import log
+
+
+@asynccontextmanager
+async def supervise(*jobs: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run `jobs` beside the block; leaving it cancels them, and one that raises ends the block."""
+    async with asyncio.TaskGroup() as group:
+        running = [group.create_task(job) for job in jobs]
+        try:
+            yield
+        finally:
+            for task in running:
+                task.cancel()
+
+
+class Crew:
+    """Named jobs that come and go; each ends with the crew at the latest."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def start(self, name: str, job: Coroutine[Any, Any, None]) -> None:
+        """Run `job` under `name`, which must be free. What it raises is logged, and only it ends."""
+        if name in self._tasks:
+            job.close()
+            raise ValueError(f"job {name!r} is running already")
+        task = asyncio.get_running_loop().create_task(self._guarded(name, job), name=name)
+        self._tasks[name] = task
+        task.add_done_callback(lambda _: self._tasks.pop(name, None))
+
+    async def stop(self, name: str) -> None:
+        """Cancel the job under `name` and wait for its end; nothing if there is none."""
+        task = self._tasks.get(name)
+        if task is not None:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def stop_all(self) -> None:
+        """Cancel all jobs and wait for their ends."""
+        for name in list(self._tasks):
+            await self.stop(name)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._tasks
+
+    @staticmethod
+    async def _guarded(name: str, job: Coroutine[Any, Any, None]) -> None:
+        try:
+            await job
+        except Exception as error:  # noqa: BLE001 - the one place where a job's failure is met
+            log.error("job failed", job=name, error=repr(error), exc_info=error)
+
+
+async def keep_trying(
+    name: str,
+    job: Callable[[], Awaitable[None]],
+    backoff: Backoff | None = None,
+    clock: Clock | None = None,
+) -> None:
+    """Run `job` again and again until cancelled; after a failure wait as `backoff` says, and log it."""
+    backoff, clock = backoff or Backoff(), clock or SystemClock()
+    while True:
+        try:
+            await job()
+            backoff.reset()
+        except Exception as error:  # noqa: BLE001 - the one place where a job's failure is met
+            log.warning("job failed, trying again", job=name, error=str(error) or repr(error))
+        await clock.sleep(backoff.next_s())
+
+
+async def run_until_cancelled(*jobs: Coroutine[Any, Any, None]) -> None:
+    """Run `jobs` until one raises or this is cancelled; SIGTERM and SIGINT cancel it."""
+    current = asyncio.current_task()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        if current is not None:
+            loop.add_signal_handler(number, current.cancel)
+    with suppress(asyncio.CancelledError):
+        async with asyncio.TaskGroup() as group:
+            for job in jobs:
+                group.create_task(job)

@@ -1,0 +1,21 @@
+"""A delta: what may differ between a mesh and the one before it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from isthmus.api.resource import Ref
+from isthmus.model.names import ClusterId, ServiceKey
+
+
+class Delta(msgspec.Struct, frozen=True, kw_only=True):
+    """Where to look after a step. It may name too much, never too little."""
+
+    services: frozenset[ServiceKey] = frozenset()  # shape or backing: upstreams, listeners, routes
+    endpoints: frozenset[ServiceKey] = frozenset()  # endpoints only
+    config: frozenset[Ref] = frozenset()  # configuration objects
+    workloads: frozenset[tuple[ClusterId, str]] = frozenset()  # by cluster and address: inbound sides
+    everything: bool = False  # mesh-wide settings, or the first mesh
+
+    def __bool__(self) -> bool:
+        return self.everything or bool(self.services or self.endpoints or self.config or self.workloads)

@@ -1,0 +1,74 @@
+"""An endpoint: an address that serves a service."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import NamedTuple
+
+import msgspec
+
+from isthmus.model.identity import SpiffeId
+from isthmus.model.names import ClusterId, NetworkId
+
+
+class Health(Enum):
+    """Whether an endpoint should be given traffic."""
+
+    HEALTHY = "healthy"
+    DRAINING = "draining"  # finishes what it has
+    UNHEALTHY = "unhealthy"
+
+
+class Locality(NamedTuple):
+    """Where something runs; parts that are not known are empty."""
+
+    region: str = ""
+    zone: str = ""
+    subzone: str = ""
+
+    def __str__(self) -> str:
+        return "/".join(self).rstrip("/")
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An address that serves a service, with all that translation may ask of it."""
+
+    address: str
+    ports: tuple[tuple[str, int], ...]  # number by name of the service's port
+    cluster: ClusterId
+    labels: tuple[tuple[str, str], ...] = ()  # of its pod, sorted
+    identity: SpiffeId | None = None
+    locality: Locality = Locality()
+    network: NetworkId = NetworkId("")
+    health: Health = Health.HEALTHY
+    tls: bool = False  # whether a sidecar with mutual TLS stands before it
+    workload: str = ""  # its pod's name
+    namespace: str = ""
+    weight: int = 1
+
+    def port(self, name: str) -> int | None:
+        """Its number for the service port `name`; None where it does not serve that port."""
+        return next((number for key, number in self.ports if key == name), None)
+
+    def has_labels(self, wanted: tuple[tuple[str, str], ...]) -> bool:
+        return set(wanted) <= set(self.labels)
+
+
+class EndpointShard(msgspec.Struct, frozen=True):
+    """The endpoints of one service in one cluster, sorted by address."""
+
+    endpoints: tuple[Endpoint, ...]
+
+
+class Backing(msgspec.Struct, frozen=True):
+    """What clients must know of a service's endpoints as a whole; it rarely changes when they come and go.
+
+    An identity or cluster stays while the service does, so that scaling to nothing and back moves no upstream.
+    """
+
+    identities: tuple[SpiffeId, ...] = ()  # sorted; whom clients may meet
+    clusters: tuple[ClusterId, ...] = ()  # sorted; where endpoints are
+
+    @property
+    def spans_clusters(self) -> bool:
+        return len(self.clusters) > 1

@@ -1,0 +1,56 @@
+"""The mesh: one frozen snapshot of all that translation may read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar, cast
+
+import msgspec
+
+from isthmus.api.resource import Object, Ref
+from isthmus.model.endpoint import Backing, EndpointShard
+from isthmus.model.findings import Finding
+from isthmus.model.names import ClusterId, ServiceKey
+from isthmus.model.service import Service
+from isthmus.model.workload import Workload
+
+O = TypeVar("O", bound=Object)  # noqa: E741 - an object of any kind
+
+
+class MeshSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What holds for the whole mesh."""
+
+    domain: str = "cluster.local"
+    trust_domain: str = "cluster.local"
+    root_namespace: str = "istio-system"
+    config_cluster: ClusterId = ClusterId("")  # whose configuration objects are read
+    allow_any_outbound: bool = True  # unknown destinations pass; otherwise they are refused
+    connect_timeout_s: float = 10.0
+    access_log_path: str = ""  # empty: no access log
+
+
+class Mesh(msgspec.Struct, frozen=True, eq=False, kw_only=True):
+    """One state of the mesh. Made by `MeshBuilder` only; a part that did not change is the same object.
+
+    Compared and remembered by identity: never build one to look something up.
+    """
+
+    settings: MeshSettings = MeshSettings()
+    services: Mapping[ServiceKey, Service] = {}
+    shards: Mapping[ServiceKey, Mapping[ClusterId, EndpointShard]] = {}
+    backings: Mapping[ServiceKey, Backing] = {}
+    workloads: Mapping[tuple[ClusterId, str], Workload] = {}  # by cluster and address
+    config: Mapping[str, Mapping[Ref, Object]] = {}  # by kind, then ref
+    findings: tuple[Finding, ...] = ()
+
+    def of(self, kind: type[O]) -> tuple[O, ...]:
+        """All configuration objects of a kind, in the order of their refs."""
+        objects = self.config.get(kind.__name__, {})
+        return tuple(cast(O, objects[ref]) for ref in sorted(objects))
+
+    def shard(self, key: ServiceKey, cluster: ClusterId) -> EndpointShard:
+        """The endpoints of a service in one cluster; empty where there are none."""
+        return self.shards.get(key, {}).get(cluster, _EMPTY)
+
+
+_EMPTY = EndpointShard(())

@@ -1,0 +1,75 @@
+"""A proxy: an Envoy that is connected to us."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import msgspec
+
+from isthmus.model.endpoint import Locality
+from isthmus.model.names import ClusterId, NetworkId
+
+
+class ProxyKind(Enum):
+    SIDECAR = "sidecar"
+    ROUTER = "router"  # a gateway
+
+
+class Proxy(msgspec.Struct, frozen=True, kw_only=True):
+    """All of a proxy that may change what it is sent: equal proxies are sent the same."""
+
+    kind: ProxyKind
+    address: str
+    name: str
+    namespace: str
+    cluster: ClusterId
+    network: NetworkId = NetworkId("")
+    labels: tuple[tuple[str, str], ...] = ()  # sorted
+    locality: Locality = Locality()
+    service_account: str = ""
+    domain: str = "cluster.local"
+
+    def has_labels(self, wanted: dict[str, str]) -> bool:
+        return wanted.items() <= dict(self.labels).items()
+
+    @property
+    def neighbourhood(self) -> Neighbourhood:
+        """What decides over its view of endpoints: shared by all proxies of its cluster and locality."""
+        return Neighbourhood(cluster=self.cluster, network=self.network, locality=self.locality)
+
+
+class Neighbourhood(msgspec.Struct, frozen=True, kw_only=True):
+    """From where endpoints are seen."""
+
+    cluster: ClusterId
+    network: NetworkId
+    locality: Locality
+
+
+def proxy_from_node(node_id: str, metadata: dict[str, object], locality: Locality) -> Proxy:
+    """The proxy that an Envoy node describes.
+
+    `node_id` is Istio's `<kind>~<address>~<name>.<namespace>~<namespace>.svc.<domain>`; the cluster is
+    never guessed from the address. Raises `ValueError` where a part is missing.
+    """
+    parts = node_id.split("~")
+    if len(parts) != 4 or not all(parts):
+        raise ValueError(f"node id {node_id!r} has not the form kind~address~name.namespace~domain")
+    kind, address, name_and_namespace, dns_domain = parts
+    cluster = metadata.get("CLUSTER_ID")
+    if not isinstance(cluster, str) or not cluster:
+        raise ValueError(f"node {node_id!r} says no CLUSTER_ID (hint: set ISTIO_META_CLUSTER_ID)")
+    name, _, namespace = name_and_namespace.rpartition(".")
+    labels = metadata.get("LABELS")
+    return Proxy(
+        kind=ProxyKind(kind),
+        address=address,
+        name=name,
+        namespace=namespace,
+        cluster=ClusterId(cluster),
+        network=NetworkId(str(metadata.get("NETWORK", ""))),
+        labels=tuple(sorted((str(k), str(v)) for k, v in labels.items())) if isinstance(labels, dict) else (),
+        locality=locality,
+        service_account=str(metadata.get("SERVICE_ACCOUNT", "")),
+        domain=dns_domain.partition(".svc.")[2] or "cluster.local",
+    )

@@ -1,0 +1,76 @@
+"""A service: a name with ports, the same in all clusters."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import msgspec
+
+from isthmus.model.names import ClusterId, ServiceKey
+
+
+class Protocol(Enum):
+    """What is spoken on a port. Source: Istio's "Protocol Selection"."""
+
+    HTTP = "HTTP"
+    HTTP2 = "HTTP2"
+    GRPC = "GRPC"
+    GRPC_WEB = "GRPC-Web"
+    HTTPS = "HTTPS"
+    TLS = "TLS"
+    TCP = "TCP"
+    MONGO = "Mongo"
+    MYSQL = "MySQL"
+    REDIS = "Redis"
+    UDP = "UDP"
+    UNSPECIFIED = "Unspecified"  # to be found out by the proxy from the first bytes
+
+    @property
+    def is_http(self) -> bool:
+        """Whether requests can be routed one by one."""
+        return self in _HTTP
+
+    @property
+    def is_http2(self) -> bool:
+        return self in {Protocol.HTTP2, Protocol.GRPC, Protocol.GRPC_WEB}
+
+
+_HTTP = frozenset({Protocol.HTTP, Protocol.HTTP2, Protocol.GRPC, Protocol.GRPC_WEB})
+
+
+class Resolution(Enum):
+    """How a proxy finds the endpoints of a service."""
+
+    ENDPOINTS = "endpoints"  # told by us
+    PASSTHROUGH = "passthrough"  # the address the caller asked for: headless services
+    DNS = "dns"  # resolved by the proxy: ExternalName
+
+
+class Port(msgspec.Struct, frozen=True, gc=False):
+    """A port of a service. Endpoints give their own number for it, by `name`."""
+
+    number: int
+    name: str
+    protocol: Protocol
+
+
+class Service(msgspec.Struct, frozen=True, kw_only=True):
+    """A service of the mesh, merged over the clusters that have it."""
+
+    key: ServiceKey
+    ports: tuple[Port, ...]
+    resolution: Resolution = Resolution.ENDPOINTS
+    vips: tuple[tuple[ClusterId, tuple[str, ...]], ...] = ()  # its addresses in each cluster, sorted
+    clusters: tuple[ClusterId, ...] = ()  # where a Service object exists, sorted
+    external_name: str = ""
+    created: str = ""  # the oldest of its objects; decides between services that claim the same listener
+
+    def port(self, number: int) -> Port | None:
+        return next((port for port in self.ports if port.number == number), None)
+
+    def addresses(self, cluster: ClusterId) -> tuple[str, ...]:
+        """Its virtual addresses as seen from `cluster`; those of all clusters, if that one has none."""
+        by_cluster = dict(self.vips)
+        if cluster in by_cluster:
+            return by_cluster[cluster]
+        return tuple(address for _, addresses in self.vips for address in addresses)
