@@ -63,7 +63,7 @@ class EndpointShard(msgspec.Struct, frozen=True):
 class Backing(msgspec.Struct, frozen=True):
     """What clients must know of a service's endpoints as a whole; it rarely changes when they come and go.
 
-    An identity or cluster stays while the service does, so that scaling to nothing and back moves no upstream.
+    An identity or cluster stays while the service does: scaling to nothing and back moves no upstream.
     """
 
     identities: tuple[SpiffeId, ...] = ()  # sorted; whom clients may meet
