@@ -1,0 +1,1 @@
+"""From every source to one inbox of changes: which clusters there are, and what happens in each."""

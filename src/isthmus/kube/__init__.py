@@ -1,0 +1,1 @@
+"""Talking to Kubernetes API servers: one client and informer a cluster, for as many clusters as there are."""

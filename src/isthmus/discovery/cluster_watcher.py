@@ -1,0 +1,159 @@
+"""One cluster, followed: its informers, whose facts become changes of the mesh."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from enum import Enum
+
+import msgspec
+
+from isthmus.api import KINDS
+from isthmus.api.errors import InvalidConfig
+from isthmus.api.resource import Kind, Object, Ref
+from isthmus.discovery.registry import ClusterSpec
+from isthmus.kit.clock import Clock, SystemClock
+from isthmus.kit.metrics import INBOUND_CHANGES
+from isthmus.kube.client import Client, Scope
+from isthmus.kube.errors import Forbidden, NotFound, Unauthorized
+from isthmus.kube.informer import Informer
+from isthmus.kube.watch import Watch, WatchSettings
+from isthmus.model.change import Change, ChangeKey
+from isthmus.model.findings import Finding
+
+Put = Callable[[Change], None]
+Fact = Object | InvalidConfig
+
+FOLLOWS = "isthmus.io/follows"
+"""Label of Services whose endpoints Pilot writes itself: names of the control plane, not services."""
+
+_SCOPES: Mapping[str, Scope] = {
+    "Service": Scope(labels=f"!{FOLLOWS}"),
+    "EndpointSlice": Scope(labels=f"!{FOLLOWS}"),
+    "Pod": Scope(fields="status.phase!=Failed,status.phase!=Succeeded"),
+}
+
+
+class WatcherSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What is followed in a cluster, and how."""
+
+    root_namespace: str = "istio-system"
+    watch: WatchSettings = WatchSettings()
+
+
+class ClusterState(Enum):
+    SYNCED = "synced"  # everything is known and connections stand
+    SYNCING = "syncing"  # not everything is known yet
+    STALE = "stale"  # everything was known once, but a connection is lost: the last known is kept
+    REFUSED = "refused"  # the API server does not let us
+    UNREACHABLE = "unreachable"  # nothing is known and there is no answer
+
+
+class ClusterHealth(msgspec.Struct, frozen=True):
+    """How it stands with a cluster."""
+
+    state: ClusterState
+    error: str = ""
+    objects: int = 0
+
+
+class ClusterWatcher:
+    """Follows one cluster with one set of credentials.
+
+    Silent at first: its facts are told only after `speak`, so that a watcher with new credentials can
+    take over from another without a gap.
+    """
+
+    def __init__(
+        self, spec: ClusterSpec, put: Put, settings: WatcherSettings, clock: Clock | None = None
+    ) -> None:
+        self.spec = spec
+        self.client = Client(spec.access)
+        self._put, self._settings = put, settings
+        self._clock = clock or SystemClock()
+        self._speaks = False
+        self._informers = [self._informer(kind) for kind in KINDS if self._wants(kind)]
+        self._lost_at: float | None = None
+
+    async def run(self) -> None:
+        """Follow the cluster until cancelled."""
+        async with self.client, asyncio.TaskGroup() as group:
+            for informer in self._informers:
+                group.create_task(informer.run())
+
+    async def synced(self) -> None:
+        """Return when everything that can be known of the cluster is known."""
+        for informer in self._informers:
+            await self._settled(informer)
+
+    def facts(self) -> dict[Ref, Fact]:
+        """All that is known of the cluster now."""
+        return {ref: fact for informer in self._informers for ref, fact in informer.store.items()}
+
+    def speak(self, before: Mapping[Ref, Fact] | None = None) -> None:
+        """Tell all facts, and from now on each change. `before` is what another watcher told already."""
+        before, now = before or {}, self.facts()
+        self._speaks = True
+        for ref in before.keys() - now.keys():
+            self._tell(ref, None)
+        for ref, fact in now.items():
+            self._tell(ref, fact)
+
+    def fall_silent(self) -> None:
+        """Tell nothing any more."""
+        self._speaks = False
+
+    def health(self) -> ClusterHealth:
+        """How it stands with the cluster now."""
+        errors = [error for informer in self._informers if (error := _error(informer)) is not None]
+        objects = sum(len(informer.store) for informer in self._informers)
+        all_synced = all(_is_settled(informer) for informer in self._informers)
+        if not errors:
+            return ClusterHealth(ClusterState.SYNCED if all_synced else ClusterState.SYNCING, "", objects)
+        refusal = next((e for e in errors if isinstance(e, Unauthorized | Forbidden)), None)
+        if refusal is not None:
+            state = ClusterState.REFUSED
+        else:
+            state = ClusterState.STALE if all_synced else ClusterState.UNREACHABLE
+        return ClusterHealth(state, str(refusal or errors[0]), objects)
+
+    def _wants(self, kind: Kind) -> bool:
+        return kind.name not in {"Cluster", "Secret", "Endpoints", "ServiceAccount"}
+
+    def _informer(self, kind: Kind) -> Informer:
+        scope = _SCOPES.get(kind.name, Scope())
+        if kind.name == "ConfigMap":
+            scope = Scope(self._settings.root_namespace, fields="metadata.name=istio")
+        watch = Watch(self.client, kind, scope, self._settings.watch, self._clock)
+        return Informer(kind, watch, self._heard)
+
+    def _heard(self, ref: Ref, fact: Fact | None) -> None:
+        if self._speaks:
+            self._tell(ref, fact)
+
+    def _tell(self, ref: Ref, fact: Fact | None) -> None:
+        value: Object | Finding | None
+        if isinstance(fact, InvalidConfig):
+            value = Finding(ref=ref, path=fact.path, message=fact.message, cluster=self.spec.id)
+        else:
+            value = fact
+        INBOUND_CHANGES.labels(ref.kind).inc()
+        self._put(Change(ChangeKey(self.spec.id, ref), value))
+
+    async def _settled(self, informer: Informer) -> None:
+        async for _ in informer.health.changes():
+            if _is_settled(informer):
+                return
+
+
+def _is_settled(informer: Informer) -> bool:
+    return informer.synced.is_set() or _is_absent(informer)
+
+
+def _is_absent(informer: Informer) -> bool:
+    # A cluster without our CRDs is whole without them; they are looked for again all the time.
+    return informer.kind.is_config and isinstance(informer.health.value.error, NotFound)
+
+
+def _error(informer: Informer) -> Exception | None:
+    return None if _is_absent(informer) else informer.health.value.error

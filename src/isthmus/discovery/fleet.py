@@ -1,0 +1,166 @@
+"""A watcher for each registered cluster: started, replaced, stopped as the registry says."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+import msgspec
+
+from isthmus.discovery.cluster_watcher import (
+    ClusterHealth,
+    ClusterState,
+    ClusterWatcher,
+    Put,
+    WatcherSettings,
+)
+from isthmus.discovery.registry import ClusterSpec, Registered, Registry
+from isthmus.kit.clock import Clock, SystemClock
+from isthmus.kit.log import log
+from isthmus.kit.tasks import Crew
+from isthmus.model.change import Change, ChangeKey, cluster_ref
+from isthmus.model.findings import Finding
+from isthmus.model.names import ClusterId
+
+Companion = Callable[[ClusterWatcher], "asyncio.Future[None] | None"]
+
+
+class ClusterStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A cluster as `isthmus clusters list` shows it."""
+
+    id: ClusterId
+    server: str
+    source: str
+    is_config: bool
+    state: ClusterState
+    error: str
+    objects: int
+    replacing: str = ""  # how it stands with new credentials that are still being tried
+
+
+class Fleet:
+    """All clusters of the mesh. A cluster that fails never stops or empties another."""
+
+    def __init__(
+        self, registry: Registry, put: Put, settings: WatcherSettings, clock: Clock | None = None
+    ) -> None:
+        self._registry, self._put, self._settings = registry, put, settings
+        self._clock = clock or SystemClock()
+        self._speaking: dict[ClusterId, ClusterWatcher] = {}
+        self._trying: dict[ClusterId, ClusterWatcher] = {}
+        self._crew = Crew()
+        self._looked = asyncio.Event()
+
+    async def run(self) -> None:
+        """Follow the registry and the clusters until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._registry.run())
+                group.create_task(self._follow())
+        finally:
+            await self._crew.stop_all()
+
+    async def synced(self, limit_s: float) -> bool:
+        """Whether all clusters were known within `limit_s`; one out of reach holds nobody up longer."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                await self._looked.wait()
+                for watcher in list(self._speaking.values()):
+                    await watcher.synced()
+                return True
+        return False
+
+    def watchers(self) -> Mapping[ClusterId, ClusterWatcher]:
+        """The watchers whose word counts now."""
+        return self._speaking
+
+    def findings(self) -> tuple[Finding, ...]:
+        """What is wrong in the registry's sources."""
+        return self._registry.current.value.findings
+
+    def status(self) -> list[ClusterStatus]:
+        """How it stands with each cluster, the configuration cluster first, then by name."""
+        order = sorted(self._speaking, key=lambda name: (not self._speaking[name].spec.is_config, name))
+        return [self._status(name) for name in order]
+
+    async def _follow(self) -> None:
+        async for registered in self._registry.current.changes():
+            await self._reconcile(registered)
+            if registered.specs:
+                self._looked.set()
+
+    async def _reconcile(self, registered: Registered) -> None:
+        for name in self._speaking.keys() - registered.specs.keys():
+            await self._remove(name)
+        for name, spec in registered.specs.items():
+            current, trying = self._speaking.get(name), self._trying.get(name)
+            if current is None:
+                self._add(spec)
+            elif current.spec == spec:
+                await self._give_up(name)
+            elif trying is None or trying.spec != spec:
+                await self._give_up(name)
+                self._replace(spec)
+
+    def _add(self, spec: ClusterSpec) -> None:
+        watcher = ClusterWatcher(spec, self._put, self._settings, self._clock)
+        self._speaking[spec.id] = watcher
+        watcher.speak()
+        self._crew.start(_job(watcher), watcher.run())
+        log.info("cluster added", cluster=spec.id, server=spec.access.server, source=spec.source)
+
+    async def _remove(self, name: ClusterId) -> None:
+        await self._give_up(name)
+        watcher = self._speaking.pop(name)
+        watcher.fall_silent()
+        await self._crew.stop(_job(watcher))
+        self._put(Change(ChangeKey(name, cluster_ref(name)), None))
+        log.info("cluster removed", cluster=name)
+
+    def _replace(self, spec: ClusterSpec) -> None:
+        """Make before break: the new watcher learns everything before the old one is let go."""
+        watcher = ClusterWatcher(spec, self._put, self._settings, self._clock)
+        self._trying[spec.id] = watcher
+        self._crew.start(_job(watcher), watcher.run())
+        self._crew.start(f"replace {_job(watcher)}", self._take_over(watcher))
+        log.info("cluster changed, trying the new access", cluster=spec.id, server=spec.access.server)
+
+    async def _take_over(self, watcher: ClusterWatcher) -> None:
+        await watcher.synced()
+        name = watcher.spec.id
+        old = self._speaking[name]
+        old.fall_silent()
+        watcher.speak(before=old.facts())
+        self._speaking[name] = watcher
+        del self._trying[name]
+        await self._crew.stop(_job(old))
+        log.info("cluster taken over", cluster=name)
+
+    async def _give_up(self, name: ClusterId) -> None:
+        watcher = self._trying.pop(name, None)
+        if watcher is not None:
+            await self._crew.stop(f"replace {_job(watcher)}")
+            await self._crew.stop(_job(watcher))
+
+    def _status(self, name: ClusterId) -> ClusterStatus:
+        watcher, trying = self._speaking[name], self._trying.get(name)
+        health = watcher.health()
+        return ClusterStatus(
+            id=name,
+            server=watcher.spec.access.server,
+            source=watcher.spec.source,
+            is_config=watcher.spec.is_config,
+            state=health.state,
+            error=health.error,
+            objects=health.objects,
+            replacing=_show(trying.health()) if trying is not None else "",
+        )
+
+
+def _job(watcher: ClusterWatcher) -> str:
+    return f"cluster {watcher.spec.id} #{id(watcher):x}"
+
+
+def _show(health: ClusterHealth) -> str:
+    return f"{health.state.value}: {health.error}" if health.error else health.state.value

@@ -1,0 +1,111 @@
+"""Keeps the names of the control plane true in clusters that have none of their own.
+
+A remote cluster has headless Services without selector, labelled `isthmus.io/follows: control-plane`; their
+Endpoints are the control plane's pods. Istio wrote them once, at install, and they went stale with the
+first restart of Pilot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+import msgspec
+
+from isthmus.api.core.service import Service
+from isthmus.api.errors import InvalidConfig
+from isthmus.api.resource import Kind, Object, Ref
+from isthmus.discovery.cluster_watcher import FOLLOWS
+from isthmus.kit.backoff import Backoff
+from isthmus.kit.log import log
+from isthmus.kit.watchable import Watchable
+from isthmus.kube.client import Client, Scope
+from isthmus.kube.errors import KubeError
+from isthmus.kube.informer import Informer
+from isthmus.kube.watch import Watch
+
+_SERVICES = Kind("", ("v1",), "Service", "services", Service)
+_ENDPOINTS = Kind("", ("v1",), "Endpoints", "endpoints", Object)
+_MANAGER = "isthmus-pilot"
+
+
+class Address(msgspec.Struct, frozen=True, order=True):
+    """Where a part of the control plane listens: its pod's address and its ports by name."""
+
+    ip: str
+    ports: tuple[tuple[str, int], ...]
+
+
+ControlPlane = Mapping[str, tuple[Address, ...]]
+"""The control plane's Services by name: `{"istio-pilot": (Address(…),)}`."""
+
+
+class Follower:
+    """One remote cluster whose Endpoints of the control plane are kept true."""
+
+    def __init__(self, client: Client, namespace: str, plane: Watchable[ControlPlane]) -> None:
+        self._client, self._namespace, self._plane = client, namespace, plane
+        self._services: dict[str, Service] = {}
+        self._written: dict[str, object] = {}
+        self._again = asyncio.Event()
+
+    async def run(self) -> None:
+        """Write the Endpoints whenever the control plane moves or a Service for it appears."""
+        scope = Scope(self._namespace, labels=f"{FOLLOWS}=control-plane")
+        informer = Informer(_SERVICES, Watch(self._client, _SERVICES, scope), self._heard)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(informer.run())
+            group.create_task(self._follow_plane())
+            group.create_task(self._write())
+
+    def _heard(self, ref: Ref, value: Object | InvalidConfig | None) -> None:
+        self._services.pop(ref.name, None)
+        if isinstance(value, Service):
+            self._services[ref.name] = value
+        self._written.pop(ref.name, None)
+        self._again.set()
+
+    async def _follow_plane(self) -> None:
+        async for _ in self._plane.changes():
+            self._again.set()
+
+    async def _write(self) -> None:
+        backoff = Backoff()
+        while True:
+            await self._again.wait()
+            self._again.clear()
+            try:
+                for name in sorted(self._services):
+                    await self._write_one(name, self._plane.value.get(name, ()))
+                backoff.reset()
+            except KubeError as error:
+                log.warning("control plane's endpoints not written", error=str(error))
+                await asyncio.sleep(backoff.next_s())
+                self._again.set()
+
+    async def _write_one(self, name: str, addresses: tuple[Address, ...]) -> None:
+        # No address means that we do not know better than what stands there: it stays.
+        wanted = endpoints(name, self._namespace, addresses)
+        if addresses and self._written.get(name) != wanted:
+            await self._client.apply(_ENDPOINTS, wanted, _MANAGER)
+            self._written[name] = wanted
+            log.info("control plane's endpoints written", service=name, addresses=[a.ip for a in addresses])
+
+
+def endpoints(name: str, namespace: str, addresses: tuple[Address, ...]) -> dict[str, object]:
+    """The Endpoints object for a part of the control plane, one subset for each set of ports."""
+    by_ports: dict[tuple[tuple[str, int], ...], list[str]] = {}
+    for address in sorted(addresses):
+        by_ports.setdefault(address.ports, []).append(address.ip)
+    return {
+        "apiVersion": "v1",
+        "kind": "Endpoints",
+        "metadata": {"name": name, "namespace": namespace, "labels": {FOLLOWS: "control-plane"}},
+        "subsets": [
+            {
+                "addresses": [{"ip": ip} for ip in ips],
+                "ports": [{"name": port_name, "port": number} for port_name, number in ports],
+            }
+            for ports, ips in sorted(by_ports.items())
+        ],
+    }

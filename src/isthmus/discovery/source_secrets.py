@@ -1,0 +1,89 @@
+"""Secrets labelled `istio/multiCluster=true`: each data key is a cluster, its value a kubeconfig.
+
+Source: Istio's remote secrets (0.8 to today). A changed Secret is a changed cluster; Istio 1.0 missed that.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from pathlib import Path
+
+from isthmus.api.core.secret import Secret
+from isthmus.api.errors import InvalidConfig
+from isthmus.api.resource import Kind, Object, Ref
+from isthmus.discovery.registry import Claims, ClusterSpec
+from isthmus.kit.watchable import Watchable
+from isthmus.kube.client import Client, Scope
+from isthmus.kube.errors import InvalidKubeconfig
+from isthmus.kube.informer import Informer
+from isthmus.kube.kubeconfig import Access, ExecPlugin, TokenFile, from_text
+from isthmus.kube.watch import Watch
+from isthmus.model.findings import Finding, Severity
+from isthmus.model.names import ClusterId
+
+LABEL = "istio/multiCluster"
+_SECRETS = Kind("", ("v1",), "Secret", "secrets", Secret)
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+
+
+class SecretsSource:
+    """The labelled Secrets of one namespace, in the cluster that `access` reaches."""
+
+    def __init__(self, access: Access, namespace: str) -> None:
+        self.claims: Watchable[Claims] = Watchable(Claims())
+        self._access, self._namespace = access, namespace
+        self._secrets: dict[Ref, Secret] = {}
+        self._wrong: dict[Ref, InvalidConfig] = {}
+
+    async def run(self) -> None:
+        scope = Scope(self._namespace, labels=f"{LABEL}=true")
+        async with Client(self._access) as client:
+            await Informer(_SECRETS, Watch(client, _SECRETS, scope), self._changed).run()
+
+    def _changed(self, ref: Ref, value: Object | InvalidConfig | None) -> None:
+        self._secrets.pop(ref, None)
+        self._wrong.pop(ref, None)
+        if isinstance(value, Secret):
+            self._secrets[ref] = value
+        elif isinstance(value, InvalidConfig):
+            self._wrong[ref] = value
+        self.claims.set(self._read())
+
+    def _read(self) -> Claims:
+        findings = [
+            Finding(ref=ref, path=error.path, message=error.message) for ref, error in self._wrong.items()
+        ]
+        specs: list[ClusterSpec] = []
+        for ref in sorted(self._secrets):
+            for key, value in sorted(self._secrets[ref].data.items()):
+                spec, finding = read_entry(ref, key, value)
+                specs += [spec] if spec else []
+                findings += [finding] if finding else []
+        return Claims(tuple(specs), tuple(findings))
+
+
+def read_entry(ref: Ref, key: str, value: str) -> tuple[ClusterSpec | None, Finding | None]:
+    """The cluster that one data key of a Secret describes, or what is wrong with it."""
+    path = f"$.data[{key}]"
+
+    def wrong(message: str, severity: Severity = Severity.ERROR) -> tuple[None, Finding]:
+        return None, Finding(ref=ref, path=path, message=message, severity=severity)
+
+    if not _NAME.fullmatch(key):
+        return wrong("is no name for a cluster (hint: lower case letters, digits, dashes and dots)")
+    if not value:
+        return wrong("is empty (hint: put a kubeconfig there)", Severity.WARNING)
+    try:
+        text = base64.b64decode(value, validate=True).decode()
+        access = from_text(text, Path("/nonexistent"))
+    except (binascii.Error, UnicodeDecodeError):
+        return wrong("is no text in base64")
+    except InvalidKubeconfig as error:
+        return wrong(f"kubeconfig {error.path}: {error.message}")
+    if isinstance(access.credentials, ExecPlugin | TokenFile):
+        # Whoever may write the Secret must not thereby run programs or read files where Pilot runs.
+        return wrong("its user is a program or a file, which a Secret may not name (hint: put in a token)")
+    spec = ClusterSpec(id=ClusterId(key), access=access, source=f"secret {ref.namespace}/{ref.name}")
+    return spec, None

@@ -1,0 +1,97 @@
+"""The newest state of one collection, decoded, and word of each real change."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import aclosing
+
+import msgspec
+
+from isthmus.api.decode import decode, equal_for_mesh
+from isthmus.api.errors import InvalidConfig
+from isthmus.api.resource import Kind, Object, Ref
+from isthmus.kit.watchable import Watchable
+from isthmus.kube.errors import KubeError
+from isthmus.kube.watch import Changed, Confirmed, Listed, Lost, Removed, Watch
+
+_YIELD_EVERY = 500  # objects decoded before others may run
+
+Handler = Callable[[Ref, Object | InvalidConfig | None], None]
+"""Told the newest state of an object: decoded, impossible to decode, or gone (None)."""
+
+
+class _Named(msgspec.Struct):
+    name: str = ""
+    namespace: str = ""
+
+
+class _Identified(msgspec.Struct):
+    metadata: _Named = _Named()
+
+
+class Health(msgspec.Struct, frozen=True):
+    """Whether the informer hears from its API server; `error` is the last failure, while it lasts."""
+
+    connected: bool = False
+    error: KubeError | None = None
+
+
+class Informer:
+    """Follows one collection. The store outlives lost connections: it is the last that was known."""
+
+    def __init__(self, kind: Kind, watch: Watch, handler: Handler) -> None:
+        self.kind = kind
+        self.store: dict[Ref, Object | InvalidConfig] = {}
+        self.synced = asyncio.Event()
+        self.health = Watchable(Health())
+        self._watch, self._handler = watch, handler
+
+    async def run(self) -> None:
+        """Follow the collection until cancelled."""
+        async with aclosing(self._watch.events()) as events:
+            async for event in events:
+                match event:
+                    case Lost(error):
+                        self.health.set(Health(connected=False, error=error))
+                        continue
+                    case Listed(items):
+                        await self._replace(items)
+                        self.synced.set()
+                    case Changed(item):
+                        self._put(item)
+                    case Removed(item):
+                        self._drop(self._ref(item))
+                    case Confirmed():
+                        pass
+                self.health.set(Health(connected=True))
+
+    async def _replace(self, items: list[msgspec.Raw]) -> None:
+        gone = set(self.store)
+        for count, item in enumerate(items, start=1):
+            gone.discard(self._put(item))
+            if count % _YIELD_EVERY == 0:
+                await asyncio.sleep(0)
+        for ref in gone:
+            self._drop(ref)
+
+    def _put(self, item: msgspec.Raw) -> Ref:
+        ref = self._ref(item)
+        before = self.store.get(ref)
+        try:
+            now: Object | InvalidConfig = decode(self.kind, item)
+        except InvalidConfig as error:
+            now = error
+        if isinstance(now, Object) and isinstance(before, Object) and equal_for_mesh(before, now):
+            return ref
+        self.store[ref] = now
+        self._handler(ref, now)
+        return ref
+
+    def _drop(self, ref: Ref) -> None:
+        if self.store.pop(ref, None) is not None:
+            self._handler(ref, None)
+
+    def _ref(self, item: msgspec.Raw) -> Ref:
+        meta = msgspec.json.decode(item, type=_Identified).metadata
+        return Ref(self.kind.name, meta.namespace, meta.name)

@@ -1,0 +1,204 @@
+"""Kubeconfig files: where a cluster's API server is and who we are there.
+
+Source: Kubernetes' `client.config.k8s.io` / kubeconfig v1 reference.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar, cast
+
+import msgspec
+import yaml
+
+from isthmus.kit.log import Redacted
+from isthmus.kube.errors import InvalidKubeconfig
+
+_SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
+
+class Anonymous(msgspec.Struct, frozen=True):
+    """No credentials."""
+
+
+class Token(msgspec.Struct, frozen=True):
+    """A bearer token that does not change."""
+
+    token: Redacted
+
+
+class TokenFile(msgspec.Struct, frozen=True):
+    """A bearer token in a file that somebody else renews."""
+
+    path: Path
+
+
+class ClientCertificate(msgspec.Struct, frozen=True):
+    """A client certificate and its key, in PEM."""
+
+    certificate: bytes
+    key: Redacted
+
+
+class ExecPlugin(msgspec.Struct, frozen=True):
+    """A program that prints credentials (`client.authentication.k8s.io`)."""
+
+    api_version: str
+    command: str
+    args: tuple[str, ...] = ()
+    env: tuple[tuple[str, str], ...] = ()
+    provide_cluster_info: bool = False
+    install_hint: str = ""
+
+
+Credentials = Anonymous | Token | TokenFile | ClientCertificate | ExecPlugin
+
+
+class Access(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is needed to talk to one API server."""
+
+    server: str
+    ca: bytes | None = None  # PEM; None: the system's roots
+    verify: bool = True
+    server_name: str | None = None  # for TLS, where it differs from the host in `server`
+    proxy_url: str | None = None
+    namespace: str = "default"
+    name: str = ""  # the cluster's name in the kubeconfig
+    credentials: Credentials = Anonymous()
+
+
+Section = Mapping[str, object]
+T = TypeVar("T")
+
+
+def from_file(path: Path, context: str | None = None) -> Access:
+    """The access that the file's current context (or `context`) describes. Raises `InvalidKubeconfig`."""
+    try:
+        text = path.read_text()
+    except OSError as error:
+        raise InvalidKubeconfig(str(path), f"cannot be read: {error.strerror}") from error
+    return from_text(text, path.parent, context)
+
+
+def from_text(text: str, folder: Path, context: str | None = None) -> Access:
+    """The access that a kubeconfig describes; relative paths in it are relative to `folder`."""
+    try:
+        config = yaml.load(text, Loader=yaml.CSafeLoader)
+    except yaml.YAMLError as error:
+        raise InvalidKubeconfig("$", f"is not YAML: {error}") from error
+    if not isinstance(config, dict):
+        raise InvalidKubeconfig(
+            "$", "is not a kubeconfig (hint: it starts with `apiVersion: v1, kind: Config`)"
+        )
+    name = context or str(config.get("current-context") or "")
+    if not name:
+        raise InvalidKubeconfig(
+            "$.current-context", "names no context (hint: kubectl config use-context NAME)"
+        )
+    chosen = _named(config, "contexts", "context", name)
+    cluster_name = str(chosen.get("cluster") or "")
+    cluster = _named(config, "clusters", "cluster", cluster_name)
+    user = _named(config, "users", "user", str(chosen["user"])) if chosen.get("user") else {}
+    server = cluster.get("server")
+    if not isinstance(server, str) or not server.startswith(("http://", "https://")):
+        raise InvalidKubeconfig(
+            f"$.clusters[{cluster_name}].cluster.server", f"is no http(s) address: {server!r}"
+        )
+    return Access(
+        server=server.rstrip("/"),
+        ca=_data(cluster, "certificate-authority", folder),
+        verify=not cluster.get("insecure-skip-tls-verify"),
+        server_name=_text(cluster, "tls-server-name"),
+        proxy_url=_text(cluster, "proxy-url"),
+        namespace=str(chosen.get("namespace") or "default"),
+        name=cluster_name,
+        credentials=_credentials(user, folder),
+    )
+
+
+def in_cluster(host: str, port: str, folder: Path = _SERVICE_ACCOUNT) -> Access:
+    """The access of a pod by its own service account; the token file is read again when it is renewed."""
+    ca = folder / "ca.crt"
+    namespace = folder / "namespace"
+    address = f"[{host}]" if ":" in host else host
+    return Access(
+        server=f"https://{address}:{port}",
+        ca=ca.read_bytes() if ca.exists() else None,
+        namespace=namespace.read_text().strip() if namespace.exists() else "default",
+        credentials=TokenFile(folder / "token"),
+    )
+
+
+def _credentials(user: Section, folder: Path) -> Credentials:
+    if plugin := user.get("exec"):
+        return _exec_plugin(cast(Section, plugin), folder)
+    if path := _text(user, "tokenFile"):
+        return TokenFile(folder / path)
+    if token := _text(user, "token"):
+        return Token(Redacted(token))
+    certificate, key = _data(user, "client-certificate", folder), _data(user, "client-key", folder)
+    if certificate and key:
+        return ClientCertificate(certificate, Redacted(key.decode()))
+    if certificate or key:
+        raise InvalidKubeconfig("$.users[].user", "has a client certificate or a client key, not both")
+    if "auth-provider" in user:
+        raise InvalidKubeconfig(
+            "$.users[].user.auth-provider", "is not supported (hint: use the provider's exec plugin)"
+        )
+    return Anonymous()
+
+
+def _exec_plugin(plugin: Section, folder: Path) -> ExecPlugin:
+    version, command = str(plugin.get("apiVersion") or ""), str(plugin.get("command") or "")
+    supported = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
+    if version not in supported:
+        raise InvalidKubeconfig(
+            "$.users[].user.exec.apiVersion", f"is {version!r} (hint: one of {', '.join(supported)})"
+        )
+    if not command:
+        raise InvalidKubeconfig("$.users[].user.exec.command", "is missing")
+    if "/" in command:
+        command = str(folder / command)
+    env = cast(list[dict[str, str]], plugin.get("env") or [])
+    return ExecPlugin(
+        api_version=version,
+        command=command,
+        args=tuple(str(arg) for arg in cast(list[object], plugin.get("args") or [])),
+        env=tuple((item["name"], item.get("value", "")) for item in env),
+        provide_cluster_info=bool(plugin.get("provideClusterInfo")),
+        install_hint=str(plugin.get("installHint") or ""),
+    )
+
+
+def _named(config: Section, section: str, key: str, name: str) -> Section:
+    entries = config.get(section)
+    for entry in entries if isinstance(entries, list) else []:
+        if isinstance(entry, dict) and entry.get("name") == name:
+            found = entry.get(key)
+            if not isinstance(found, dict):
+                raise InvalidKubeconfig(f"$.{section}[{name}].{key}", "is missing")
+            return found
+    raise InvalidKubeconfig(f"$.{section}", f"has no entry named {name!r}")
+
+
+def _text(section: Section, key: str) -> str | None:
+    value = section.get(key)
+    return str(value) if value else None
+
+
+def _data(section: Section, key: str, folder: Path) -> bytes | None:
+    if embedded := section.get(f"{key}-data"):
+        try:
+            return base64.b64decode(str(embedded), validate=True)
+        except binascii.Error as error:
+            raise InvalidKubeconfig(f"$…{key}-data", "is not base64") from error
+    if name := _text(section, key):
+        path = folder / name
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise InvalidKubeconfig(f"$…{key}", f"{path} cannot be read: {error.strerror}") from error
+    return None

@@ -1,0 +1,174 @@
+"""List, then watch, for ever: the life of one collection as a stream of what happened.
+
+Sources: Kubernetes API concepts, "Efficient detection of changes", "Watch bookmarks", "Streaming lists".
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+import msgspec
+
+from isthmus.api.resource import Kind
+from isthmus.kit.backoff import Backoff
+from isthmus.kit.clock import Clock, SystemClock
+from isthmus.kit.log import log
+from isthmus.kube.client import Client, Scope, path_of
+from isthmus.kube.errors import Gone, KubeError, Refused, refused
+
+_INITIAL_END = "k8s.io/initial-events-end"
+
+
+class WatchSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How patient a watch is."""
+
+    turn_s: float = 290.0  # the API server ends a watch after this and up to half as much again
+    silence_s: float = 120.0  # bookmarks come every minute, so longer silence is a dead connection
+    first_wait_s: float = 0.2
+    longest_wait_s: float = 10.0
+    streaming_lists: bool = True
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """The whole collection: what is not in it is gone."""
+
+    items: list[msgspec.Raw]
+
+
+class Changed(msgspec.Struct, frozen=True):
+    """One object came or changed."""
+
+    item: msgspec.Raw
+
+
+class Removed(msgspec.Struct, frozen=True):
+    """One object went; `item` is its last state."""
+
+    item: msgspec.Raw
+
+
+class Lost(msgspec.Struct, frozen=True):
+    """No connection; what was told before may be out of date until the next event."""
+
+    error: KubeError
+
+
+class Confirmed(msgspec.Struct, frozen=True):
+    """The API server is there and nothing more has happened up to now."""
+
+
+Event = Listed | Changed | Removed | Lost | Confirmed
+
+
+class _Envelope(msgspec.Struct):
+    type: str
+    object: msgspec.Raw
+
+
+class _BookmarkMeta(msgspec.Struct, rename="camel"):
+    resource_version: str = ""
+    annotations: dict[str, str] = {}
+
+
+class _Bookmark(msgspec.Struct):
+    metadata: _BookmarkMeta = _BookmarkMeta()
+
+
+class Watch:
+    """One collection of one cluster, followed until cancelled; survives everything but cancellation."""
+
+    def __init__(
+        self,
+        client: Client,
+        kind: Kind,
+        scope: Scope | None = None,
+        settings: WatchSettings | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._client, self._kind = client, kind
+        self._scope = scope or Scope()
+        self._settings = settings or WatchSettings()
+        self._clock = clock or SystemClock()
+        self._version = ""  # empty: list first
+        self._streams_lists = self._settings.streaming_lists
+
+    async def events(self) -> AsyncGenerator[Event, None]:
+        """What happens to the collection, starting with `Listed`. A failure is `Lost`, then tried again."""
+        backoff = Backoff(self._settings.first_wait_s, self._settings.longest_wait_s)
+        while True:
+            try:
+                async with aclosing(self._turn()) as turn:
+                    async for event in turn:
+                        backoff.reset()
+                        yield event
+                # A server that ends watches at once must not be asked in a tight loop.
+                await self._clock.sleep(0.05)
+            except Gone:
+                log.info("history expired, listing again", kind=self._kind.name)
+                self._version = ""
+                await self._clock.sleep(backoff.next_s())
+            except KubeError as error:
+                yield Lost(error)
+                await self._clock.sleep(backoff.next_s())
+
+    async def _turn(self) -> AsyncGenerator[Event, None]:
+        if not self._version and self._streams_lists:
+            try:
+                async with aclosing(self._watch(initial=True)) as events:
+                    async for event in events:
+                        yield event
+            except Refused as error:
+                if error.code not in {400, 422} or self._version:
+                    raise
+                self._streams_lists = False  # an older API server: it does not know sendInitialEvents
+            else:
+                return
+        if not self._version:
+            listing = await self._client.list_all(self._kind, self._scope)
+            yield Listed(listing.items)
+            self._version = listing.resource_version
+        async with aclosing(self._watch(initial=False)) as events:
+            async for event in events:
+                yield event
+
+    async def _watch(self, *, initial: bool) -> AsyncGenerator[Event, None]:
+        pending: list[msgspec.Raw] | None = [] if initial else None
+        path = path_of(self._kind, self._scope.namespace)
+        async with aclosing(
+            self._client.stream(path, self._query(initial=initial), self._settings.silence_s)
+        ) as lines:
+            async for line in lines:
+                envelope = msgspec.json.decode(line, type=_Envelope)
+                if envelope.type == "ERROR":
+                    raise refused(0, bytes(envelope.object))
+                bookmark = msgspec.json.decode(envelope.object, type=_Bookmark).metadata
+                if envelope.type == "BOOKMARK":
+                    ends_list = pending is not None and _INITIAL_END in bookmark.annotations
+                    if pending is not None and ends_list:
+                        yield Listed(pending)
+                        pending = None
+                    else:
+                        yield Confirmed()
+                elif pending is not None:
+                    pending.append(msgspec.Raw(bytes(envelope.object)))
+                    continue  # the version holds only once the list is whole
+                else:
+                    item = msgspec.Raw(bytes(envelope.object))
+                    yield Removed(item) if envelope.type == "DELETED" else Changed(item)
+                if pending is None:
+                    self._version = bookmark.resource_version or self._version
+
+    def _query(self, *, initial: bool) -> dict[str, str]:
+        turn_s = self._settings.turn_s * random.uniform(1, 1.5)  # noqa: S311 - jitter, no secret
+        query = self._scope.query() | {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": f"{turn_s:.0f}",
+        }
+        if initial:
+            query |= {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
+        else:
+            query["resourceVersion"] = self._version
+        return query
