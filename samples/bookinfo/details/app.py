@@ -22,7 +22,7 @@ async def details(request: web.Request) -> web.Response:
     """The details of a product; 400 where its id is no number."""
     product = request.match_info["product"]
     if not product.isdigit():
-        return web.json_response({"error": "please provide numeric product id"}, status=400)
+        return web.json_response({"error": f"{product!r} is no product number"}, status=400)
     return web.json_response({"id": int(product), **BOOK})
 
 

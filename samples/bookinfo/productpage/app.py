@@ -20,7 +20,7 @@ from aiohttp import web
 PRODUCT = {
     "id": 0,
     "title": "The Comedy of Errors",
-    "descriptionHtml": "A play by <b>William Shakespeare</b>, one of his earliest and shortest.",
+    "descriptionHtml": "A farce by <b>William Shakespeare</b>: the shortest of his plays, and one of the first.",
 }
 FORWARDED = ("end-user", "user-agent", "cookie", "traceparent", "tracestate", "x-request-id", "b3")
 LIMIT_S = 3.0
@@ -109,7 +109,7 @@ async def product_ratings(request: web.Request) -> web.Response:
 
 async def _ask(request: web.Request, url: str, tries: int) -> Answer:
     name = url.rpartition("/")[2]
-    failed = {"error": f"Sorry, product {name} are currently unavailable for this book."}
+    failed = {"error": f"No {name} of this book at the moment."}
     limit, status = aiohttp.ClientTimeout(total=LIMIT_S), 500
     for _ in range(tries):
         try:

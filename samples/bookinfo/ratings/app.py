@@ -13,7 +13,7 @@ async def ratings(request: web.Request) -> web.Response:
     """The stars of a product; 400 where its id is no number."""
     product = request.match_info["product"]
     if not product.isdigit():
-        return web.json_response({"error": "please provide numeric product ID"}, status=400)
+        return web.json_response({"error": f"{product!r} is no product number"}, status=400)
     return web.json_response({"id": int(product), "ratings": STARS})
 
 

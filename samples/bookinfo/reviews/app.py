@@ -14,12 +14,11 @@ import aiohttp
 from aiohttp import web
 
 TEXTS = {
-    "Reviewer1": "An extremely entertaining play by Shakespeare. The slapstick humour is refreshing!",
-    "Reviewer2": "Absolutely fun and entertaining. The play lacks thematic depth when compared to other plays "
-    "by Shakespeare.",
+    "Reviewer1": "Two pairs of twins and one long misunderstanding: I laughed on every page.",
+    "Reviewer2": "Light and quick. Do not look for depth here, and you will have a fine evening.",
 }
 FORWARDED = ("end-user", "user-agent", "cookie", "traceparent", "tracestate", "x-request-id", "b3")
-RATINGS_UNAVAILABLE = {"error": "Ratings service is currently unavailable"}
+RATINGS_UNAVAILABLE = {"error": "No ratings at the moment."}
 
 
 @dataclass(frozen=True)
