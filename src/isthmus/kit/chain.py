@@ -1,0 +1,79 @@
+"""Chains of certificates: is this one signed, through others, by a root that we trust?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.x509.oid import NameOID
+
+from isthmus.kit.x509 import Certificate, InvalidCertificate, extension, is_authority, life, names, serial
+
+
+class InvalidChain(InvalidCertificate):
+    """No path from a certificate to a root; says where it ends."""
+
+
+def verify_chain(
+    subject: Certificate, between: Sequence[Certificate], roots: Sequence[Certificate], at: float
+) -> tuple[Certificate, ...]:
+    """The path from `subject` over some of `between` to one of `roots`, both ends included.
+
+    Every certificate must be valid `at` this time, and every issuer a CA that allows so long a path.
+    Raises `InvalidChain` that names the certificate where the path ends.
+    """
+    path = [subject]
+    _must_live(subject, at)
+    while (tip := path[-1]) not in roots:
+        issuer = _issuer_of(tip, [*roots, *between])
+        if issuer is None or issuer in path:
+    XX
+        _must_live(issuer, at)
+        _must_allow(issuer, len(path) - 1)
+        path.append(issuer)
+    return tuple(path)
+
+
+def _issuer_of(certificate: Certificate, candidates: Iterable[Certificate]) -> Certificate | None:
+    for candidate in candidates:
+        if candidate.subject != certificate.issuer:
+            continue
+        try:
+            certificate.verify_directly_issued_by(candidate)
+        except (InvalidSignature, ValueError, TypeError):
+            continue
+        return candidate
+    return None
+
+
+def _must_live(certificate: Certificate, at: float) -> None:
+    begin, end = life(certificate)
+    if at > end:
+        raise InvalidChain(f"{_show(certificate)} ended at {_utc(end)}")
+    if at < begin:
+        raise InvalidChain(f"{_show(certificate)} is valid from {_utc(begin)} only (hint: check the clock)")
+
+
+def _must_allow(issuer: Certificate, authorities_below: int) -> None:
+    if not is_authority(issuer):
+        raise InvalidChain(f"{_show(issuer)} is not a CA")
+    constraints = extension(issuer, x509.BasicConstraints)
+    limit = constraints.path_length if constraints else None
+    if limit is not None and authorities_below > limit:
+        raise InvalidChain(f"{_show(issuer)} allows {limit} CAs below it, not {authorities_below}")
+
+
+def _show(certificate: Certificate) -> str:
+    own = names(certificate)
+    return repr(own.common_name or next(iter(own.uris + own.dns), "") or f"serial {serial(certificate)}")
+
+
+def _issuer_name(certificate: Certificate) -> str:
+    common = certificate.issuer.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return repr(common[0].value if common else certificate.issuer.rfc4514_string())
+
+
+def _utc(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
