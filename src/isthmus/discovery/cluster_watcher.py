@@ -42,6 +42,8 @@ class WatcherSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClusterState(Enum):
+    """How it stands with a cluster, in one word."""
+
     SYNCED = "synced"  # everything is known and connections stand
     SYNCING = "syncing"  # not everything is known yet
     STALE = "stale"  # everything was known once, but a connection is lost: the last known is kept

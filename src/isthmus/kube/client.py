@@ -27,6 +27,8 @@ APPLY_PATCH = "application/apply-patch+yaml"
 
 
 class PageMeta(msgspec.Struct, rename="camel"):
+    """Where a page stands in its list."""
+
     resource_version: str = ""
     continue_: str = msgspec.field(default="", name="continue")
 

@@ -11,6 +11,8 @@ from isthmus.model.names import ClusterId
 
 
 class Severity(Enum):
+    """How much a finding matters."""
+
     ERROR = "error"  # the object, or a part of it, has no effect
     WARNING = "warning"  # it has an effect that its author may not have meant
     INFO = "info"

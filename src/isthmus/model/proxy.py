@@ -11,6 +11,8 @@ from isthmus.model.names import ClusterId, NetworkId
 
 
 class ProxyKind(Enum):
+    """What a proxy stands beside or before."""
+
     SIDECAR = "sidecar"
     ROUTER = "router"  # a gateway
 

@@ -1,0 +1,46 @@
+"""The `isthmus` command. Each subcommand is a module, imported only when it is asked for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+# The order in which help shows them: what a newcomer wants first.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "demo": ("demo", "Two clusters, one mesh, red stars: the whole story on this machine"),
+    "lab": ("lab", "Kubernetes clusters in network namespaces, step by step"),
+    "install": ("install", "Manifests of the control plane, a remote cluster or a gateway"),
+    "ca": ("ca", "The root of trust: make it, look at it"),
+    "kube-inject": ("inject", "Put sidecars into manifests"),
+    "clusters": ("clusters", "The clusters of the mesh: list, check, add"),
+    "proxy": ("proxy", "The Envoys of the mesh: status, config"),
+    "analyze": ("analyze", "What is wrong or doubtful in the configuration"),
+    "translate": ("translate", "Manifests in, Envoy configuration out, without a cluster"),
+    "run": ("run", "Run a part of the mesh: pilot, citadel"),
+    "agent": ("agent", "What runs beside a workload: the sidecar's agent, capture, requests to Envoy"),
+}
+
+
+class LazyGroup(click.Group):
+    """Commands that cost nothing until they are used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"isthmus.console.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="isthmus")
+def main() -> None:
+    """One service mesh over Kubernetes clusters in public and private clouds."""

@@ -1,0 +1,26 @@
+# Everything starts with `make setup`, and every target does it first where it is needed.
+PY := .venv/bin/python
+SHELL := /bin/bash
+
+.PHONY: help setup demo test check golden lab bench docs adr clean
+
+help:            ## show what there is
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
+setup:           ## install what is needed, into .venv and (as root) by apt
+	@tools/setup
+demo: setup      ## two clusters, one mesh, red stars: the whole story on this machine
+	@.venv/bin/isthmus demo
+test: setup      ## all tests; says what it skipped and why
+	@$(PY) -m pytest
+check: setup     ## linters: ruff, mypy, import-linter
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
+golden: setup    ## write the goldens anew, to be looked at with git diff
+	@$(PY) -m pytest tests/golden --golden-rewrite
+lab: setup       ## bring up the two clusters and leave them running
+	@.venv/bin/isthmus lab up
+bench: setup     ## measure; results go to benchmarks/BASELINE.md
+	@$(PY) benchmarks/run.py
+adr:             ## list the decisions
+	@head -qn 1 docs/adr/*.md
+clean:           ## remove what setup made
+	@rm -rf .venv .setup typings src/isthmus/envoy/descriptors.binpb.xz src/isthmus/envoy/types.pyi

@@ -1,0 +1,95 @@
+"""`isthmus clusters`: which clusters the mesh has, and how it stands with them."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import click
+
+from isthmus.console.cli.render import fail, show, table
+from isthmus.console.control_plane import ask_pilot
+from isthmus.console.registration import Registration, add_cluster
+from isthmus.discovery.source_files import read_directory
+from isthmus.kube.errors import KubeError
+from isthmus.model.findings import Severity
+
+
+@click.group("clusters")
+def command() -> None:
+    """The clusters of the mesh."""
+
+
+@command.command("list")
+@click.option("--context", help="kubeconfig context of the cluster that Pilot runs in")
+@click.option("--kubeconfig", type=click.Path(path_type=Path), help="kubeconfig file")
+@click.option("-n", "--namespace", default="istio-system", show_default=True)
+@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table")
+def list_clusters(context: str | None, kubeconfig: Path | None, namespace: str, output: str) -> None:
+    """Show each cluster, its state as Pilot sees it, and what is wrong in the registry."""
+    try:
+        answer = asyncio.run(ask_pilot(kubeconfig, context, namespace, "/debug/clusterz"))
+    except KubeError as error:
+        fail(str(error))
+    if output == "json":
+        click.echo(show(answer))
+        return
+    rows = [
+        (
+            each["id"],
+            each["state"].upper(),
+            "config" if each["is_config"] else "",
+            each["objects"],
+            each["server"],
+            each["source"],
+        )
+        for each in answer["clusters"]
+    ]
+    click.echo(table(("CLUSTER", "STATE", "ROLE", "OBJECTS", "SERVER", "SOURCE"), rows))
+    for each in answer["clusters"]:
+        if each["error"]:
+            click.echo(f'cluster "{each["id"]}": {each["error"]}')
+        if each["replacing"]:
+            click.echo(f'cluster "{each["id"]}": new access is {each["replacing"]}')
+    for finding in answer["findings"]:
+        click.echo(finding)
+
+
+@command.command("check")
+@click.argument("directory", type=click.Path(path_type=Path))
+def check(directory: Path) -> None:
+    """Check a registry directory; exit 1 if anything in it is wrong."""
+    claims = read_directory(directory)
+    rows = [
+        (spec.id, "config" if spec.is_config else "", spec.access.server, spec.source)
+        for spec in claims.specs
+    ]
+    if rows:
+        click.echo(table(("CLUSTER", "ROLE", "SERVER", "SOURCE"), rows))
+    for finding in claims.findings:
+        click.echo(str(finding), err=True)
+    if any(finding.severity is Severity.ERROR for finding in claims.findings):
+        sys.exit(1)
+    if not rows:
+        fail(f"{directory} describes no cluster (hint: isthmus clusters add)")
+
+
+@command.command("add")
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.argument("name")
+@click.option("--kubeconfig", type=click.Path(path_type=Path), help="kubeconfig of the cluster to add")
+@click.option("--context", help="context in it")
+@click.option("--server", help="address of its API server as Pilot reaches it")
+@click.option("--pilot-endpoint", required=True, help="address:port of the Pilot that owns the cluster")
+@click.option("--config-store", is_flag=True, help="its API server holds the configuration of the mesh")
+@click.option("-n", "--namespace", default="istio-system", show_default=True)
+def add(directory: Path, name: str, **flags: object) -> None:
+    """Add a cluster to a registry directory: its Cluster file, and a kubeconfig of its reader account."""
+    registration = Registration(name=name, **flags)  # type: ignore[arg-type] # click made them
+    try:
+        files = asyncio.run(add_cluster(directory, registration))
+    except KubeError as error:
+        fail(str(error))
+    for file in files:
+        click.echo(f"wrote {file}")

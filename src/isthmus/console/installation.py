@@ -1,0 +1,82 @@
+"""What is installed into a cluster, by role, as manifests."""
+
+from __future__ import annotations
+
+from importlib import resources
+from string import Template
+
+import msgspec
+import yaml
+
+from isthmus.api.crd import custom_resource_definitions
+from isthmus.console import manifests
+
+Documents = list[dict[str, object]]
+
+# The files of each role, in the order in which they are applied.
+ROLES: dict[str, tuple[str, ...]] = {
+    "primary": ("namespace", "mesh", "reader", "citadel", "pilot"),
+    "remote": ("namespace", "mesh", "reader", "citadel", "remote"),
+    "gateway": ("gateway",),
+}
+
+
+class Installation(msgspec.Struct, frozen=True, kw_only=True):
+    """The choices of one installation."""
+
+    cluster: str
+    namespace: str = "istio-system"
+    network: str = ""
+    image: str = "isthmus/isthmus:0.1.0"
+    trust_domain: str = "cluster.local"
+    domain: str = "cluster.local"
+    access_log: str = ""
+    clusters_dir: str = ""  # a directory of the node that is mounted into Pilot as its cluster registry
+    pilot_addresses: tuple[str, ...] = ()  # where a remote cluster finds Pilot before Pilot writes it itself
+
+
+def documents(role: str, installation: Installation) -> Documents:
+    """All objects of `role`, ready to be applied."""
+    found: Documents = list(custom_resource_definitions()) if role == "primary" else []
+    for name in ROLES[role]:
+        text = (resources.files(manifests) / f"{name}.yaml").read_text()
+        found += yaml.safe_load_all(Template(text).substitute(_values(installation)))
+    if role == "remote" and installation.pilot_addresses:
+        found.append(_endpoints(installation))
+    return found
+
+
+def dump(objects: Documents) -> str:
+    """The objects as one YAML stream."""
+    return yaml.safe_dump_all(objects, sort_keys=False)
+
+
+def _values(installation: Installation) -> dict[str, str]:
+    volume = "emptyDir: {}"
+    if installation.clusters_dir:
+        volume = f"hostPath: {{path: {installation.clusters_dir}, type: Directory}}"
+    values = {key: str(value) for key, value in msgspec.structs.asdict(installation).items()}
+    values["access_log"] = f'"{installation.access_log}"'
+    return values | {"clusters_volume": volume, "clusters_dir": "/etc/istio/clusters"}
+
+
+def _endpoints(installation: Installation) -> dict[str, object]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Endpoints",
+        "metadata": {
+            "name": "istio-pilot",
+            "namespace": installation.namespace,
+            "labels": {"isthmus.io/follows": "control-plane"},
+        },
+        "subsets": [
+            {
+                "addresses": [{"ip": address} for address in installation.pilot_addresses],
+                "ports": [
+                    {"name": "grpc-xds", "port": 15010},
+                    {"name": "https-xds", "port": 15012},
+                    {"name": "http-monitoring", "port": 15014},
+                ],
+            }
+        ],
+    }

@@ -1,0 +1,1 @@
+"""The manifests that `isthmus install` prints: YAML with `${name}` where the installation decides."""

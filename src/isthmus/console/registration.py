@@ -1,0 +1,90 @@
+"""A cluster's entry in a registry directory: written by us, so that nobody copies kubeconfigs by hand."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import msgspec
+import yaml
+
+from isthmus.api.core.secret import Secret
+from isthmus.api.resource import Kind
+from isthmus.console.control_plane import access_to
+from isthmus.kube.client import Client
+from isthmus.kube.errors import KubeError
+
+READER = "istio-reader-service-account"
+_SECRETS = Kind("", ("v1",), "Secret", "secrets", Secret)
+
+
+class Registration(msgspec.Struct, frozen=True, kw_only=True):
+    """What is said of a cluster when it joins."""
+
+    name: str
+    pilot_endpoint: str
+    kubeconfig: Path | None = None
+    context: str | None = None
+    server: str | None = None
+    config_store: bool = False
+    namespace: str = "istio-system"
+
+
+async def add_cluster(directory: Path, registration: Registration) -> list[Path]:
+    """The files written: a kubeconfig with the reader account's token, then the Cluster object."""
+    access = access_to(registration.kubeconfig, registration.context)
+    async with Client(access) as client:
+        name = f"{READER}-token"
+        secret = await client.get(_SECRETS, registration.namespace, name)
+    data = secret.get("data") or {}
+    if "token" not in data:
+        raise KubeError(f"secret {registration.namespace}/{name} holds no token yet (hint: try again)")
+    server = registration.server or access.server
+    config = kubeconfig(registration.name, server, data["ca.crt"], base64.b64decode(data["token"]).decode())
+    return _write(directory, registration.name, config, cluster_object(registration, server))
+
+
+def _write(directory: Path, name: str, config: object, cluster: object) -> list[Path]:
+    directory.mkdir(parents=True, exist_ok=True)
+    config_file, cluster_file = directory / f"{name}.kubeconfig", directory / f"{name}.yaml"
+    # The kubeconfig first: a Cluster file without it would be a finding for a moment.
+    config_file.touch(mode=0o600)
+    config_file.write_text(yaml.safe_dump(config, sort_keys=False))
+    cluster_file.write_text(yaml.safe_dump(cluster, sort_keys=False))
+    return [config_file, cluster_file]
+
+
+def kubeconfig(name: str, server: str, ca_data: str, token: str) -> dict[str, object]:
+    """A kubeconfig with one cluster, one user and one context, all named `name`."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": name, "cluster": {"server": server, "certificate-authority-data": ca_data}}],
+        "users": [{"name": name, "user": {"token": token}}],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
+        "current-context": name,
+    }
+
+
+def cluster_object(registration: Registration, server: str) -> dict[str, object]:
+    """The Cluster object, with the annotations of Istio 0.7."""
+    return {
+        "apiVersion": "clusterregistry.k8s.io/v1alpha1",
+        "kind": "Cluster",
+        "metadata": {
+            "name": registration.name,
+            "annotations": {
+                "config.istio.io/pilotEndpoint": registration.pilot_endpoint,
+                "config.istio.io/platform": "Kubernetes",
+                "config.istio.io/accessConfigFile": f"{registration.name}.kubeconfig",
+                "config.istio.io/pilotCfgStore": "true" if registration.config_store else "false",
+            },
+        },
+        "spec": {
+            "kubernetesApiEndpoints": {
+                "serverEndpoints": [
+                    {"clientCIDR": "0.0.0.0/0", "serverAddress": server.removeprefix("https://")}
+                ]
+            }
+        },
+    }

@@ -1,0 +1,89 @@
+"""Every setting of the control plane: its name, default, unit and what it is for.
+
+The command line makes a flag and an environment variable of each (`quiet_s` → `--quiet-s`,
+`ISTHMUS_QUIET_S`). This is the only module that reads the environment.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+PREFIX = "ISTHMUS_"
+
+
+class PilotSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What Pilot may be told."""
+
+    cluster: Annotated[str, Meta(description="name of the cluster that Pilot runs in")] = "Kubernetes"
+    clusters_dir: Annotated[
+        str, Meta(description="directory of Cluster objects and kubeconfigs; empty: only labelled Secrets")
+    ] = ""
+    kubeconfig: Annotated[
+        str, Meta(description="kubeconfig of Pilot's own cluster; empty: the pod's service account")
+    ] = ""
+    root_namespace: Annotated[str, Meta(description="namespace of the control plane")] = "istio-system"
+    trust_domain: Annotated[str, Meta(description="trust domain of workload identities")] = "cluster.local"
+    domain: Annotated[str, Meta(description="DNS domain of the clusters")] = "cluster.local"
+    address: Annotated[str, Meta(description="address to listen on")] = "0.0.0.0"
+    grpc_port: Annotated[int, Meta(description="port for xDS in plain text; 0: none")] = 15010
+    secure_grpc_port: Annotated[int, Meta(description="port for xDS with mutual TLS; 0: none")] = 15012
+    monitoring_port: Annotated[int, Meta(description="port for metrics, readiness, debug pages")] = 15014
+    quiet_s: Annotated[float, Meta(description="seconds without a change before changes are sent")] = 0.01
+    max_delay_s: Annotated[float, Meta(description="seconds that a change waits at the most")] = 0.1
+    startup_limit_s: Annotated[
+        float, Meta(description="seconds to wait for clusters that do not answer before serving")
+    ] = 15.0
+    citadel: Annotated[str, Meta(description="host:port of the Citadel that gives Pilot its certificate")] = (
+        "istio-citadel.istio-system.svc.cluster.local:8060"
+    )
+    token_path: Annotated[str, Meta(description="token by which Pilot asks for its certificate")] = (
+        "/var/run/secrets/tokens/istio-token"  # noqa: S105 - a path
+    )
+    root_path: Annotated[str, Meta(description="root certificate by which Citadel is believed")] = (
+        "/var/run/secrets/istio/root-cert.pem"
+    )
+    log_level: Annotated[str, Meta(description="debug, info, warning or error")] = "info"
+
+
+class ApiServerAddress(msgspec.Struct, frozen=True):
+    """Where a pod finds the API server of its own cluster."""
+
+    host: str
+    port: str
+
+
+def own_api_server() -> ApiServerAddress | None:
+    """The address that Kubernetes gives every pod; None outside of one."""
+    host, port = os.environ.get("KUBERNETES_SERVICE_HOST"), os.environ.get("KUBERNETES_SERVICE_PORT", "443")
+    return ApiServerAddress(host, port) if host else None
+
+
+def kubeconfig_path() -> Path:
+    """The file that kubectl would read: $KUBECONFIG's first, or ~/.kube/config."""
+    first = os.environ.get("KUBECONFIG", "").split(":")[0]
+    return Path(first) if first else Path.home() / ".kube" / "config"
+
+
+def state_folder() -> Path:
+    """Where the lab keeps its state: $ISTHMUS_STATE, or `isthmus` in the user's state folder."""
+    chosen = os.environ.get(f"{PREFIX}STATE")
+    if chosen:
+        return Path(chosen)
+    base = os.environ.get("XDG_STATE_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "state") / "isthmus"
+
+
+def envoy_path() -> str | None:
+    """The Envoy that the user chose by $ISTHMUS_ENVOY, if so."""
+    return os.environ.get(f"{PREFIX}ENVOY") or None
+
+
+def environment() -> Mapping[str, str]:
+    """The whole environment, for the parts of it that have names of their own (`ISTIO_META_…`)."""
+    return dict(os.environ)
