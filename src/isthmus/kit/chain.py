@@ -29,7 +29,9 @@ def verify_chain(
     while (tip := path[-1]) not in roots:
         issuer = _issuer_of(tip, [*roots, *between])
         if issuer is None or issuer in path:
-    XX
+            raise InvalidChain(
+                f"{_show(tip)} is signed by {_issuer_name(tip)}, which is not there or did not sign it"
+            )
         _must_live(issuer, at)
         _must_allow(issuer, len(path) - 1)
         path.append(issuer)
