@@ -1,0 +1,78 @@
+"""Which of Envoy's messages the house uses, and the short name of each.
+
+The one list to extend: `tools/envoy_api.py` makes type stubs of it, `envoy.types` serves the classes.
+"""
+
+from __future__ import annotations
+
+_BY_PACKAGE: dict[str, str] = {
+    "google.protobuf": "Any BoolValue DoubleValue Duration Empty StringValue Struct Timestamp UInt32Value "
+    "UInt64Value Value",
+    "google.rpc": "Status",
+    "envoy.admin.v3": "CertificateDetails Certificates ClustersConfigDump ConfigDump EndpointsConfigDump "
+    "ListenersConfigDump RoutesConfigDump SecretsConfigDump ServerInfo",
+    "envoy.config.accesslog.v3": "AccessLog AccessLogFilter",
+    "envoy.config.bootstrap.v3": "Admin Bootstrap",
+    "envoy.config.cluster.v3": "CircuitBreakers Cluster OutlierDetection UpstreamConnectionOptions",
+    "envoy.config.core.v3": "Address AggregatedConfigSource ApiConfigSource BindConfig CidrRange "
+    "ConfigSource DataSource GrpcService HeaderValue HeaderValueOption Http1ProtocolOptions "
+    "Http2ProtocolOptions HttpProtocolOptions Locality Metadata Node Pipe QueryParameter "
+    "RuntimeFractionalPercent RuntimeDouble SocketAddress SocketOption SubstitutionFormatString "
+    "TcpKeepalive TransportSocket TypedExtensionConfig",
+    "envoy.config.endpoint.v3": "ClusterLoadAssignment Endpoint LbEndpoint LocalityLbEndpoints",
+    "envoy.config.listener.v3": "Filter FilterChain FilterChainMatch Listener ListenerFilter "
+    "ListenerFilterChainMatchPredicate",
+    "envoy.config.rbac.v3": "Permission Policy Principal",
+    "envoy.config.route.v3": "CorsPolicy Decorator DirectResponseAction HeaderMatcher "
+    "QueryParameterMatcher RedirectAction RetryPolicy Route RouteAction RouteConfiguration RouteMatch "
+    "VirtualCluster VirtualHost WeightedCluster",
+    "envoy.extensions.access_loggers.file.v3": "FileAccessLog",
+    "envoy.extensions.filters.common.fault.v3": "FaultDelay",
+    "envoy.extensions.filters.http.cors.v3": "Cors",
+    "envoy.extensions.filters.http.fault.v3": "FaultAbort HTTPFault",
+    "envoy.extensions.filters.http.grpc_stats.v3": "FilterConfig",
+    "envoy.extensions.filters.http.health_check.v3": "HealthCheck",
+    "envoy.extensions.filters.http.router.v3": "Router",
+    "envoy.extensions.filters.listener.http_inspector.v3": "HttpInspector",
+    "envoy.extensions.filters.listener.original_dst.v3": "OriginalDst",
+    "envoy.extensions.filters.listener.tls_inspector.v3": "TlsInspector",
+    "envoy.extensions.filters.network.http_connection_manager.v3": "HttpConnectionManager HttpFilter Rds",
+    "envoy.extensions.filters.network.sni_cluster.v3": "SniCluster",
+    "envoy.extensions.filters.network.tcp_proxy.v3": "TcpProxy",
+    "envoy.extensions.retry.host.previous_hosts.v3": "PreviousHostsPredicate",
+    "envoy.extensions.retry.priority.previous_priorities.v3": "PreviousPrioritiesConfig",
+    "envoy.extensions.transport_sockets.internal_upstream.v3": "InternalUpstreamTransport",
+    "envoy.extensions.transport_sockets.raw_buffer.v3": "RawBuffer",
+    "envoy.extensions.transport_sockets.tls.v3": "CertificateValidationContext CommonTlsContext "
+    "DownstreamTlsContext PrivateKeyProvider SdsSecretConfig Secret SubjectAltNameMatcher TlsCertificate "
+    "TlsParameters UpstreamTlsContext",
+    "envoy.extensions.upstreams.http.v3": "HttpProtocolOptions",
+    "envoy.service.discovery.v3": "DeltaDiscoveryRequest DeltaDiscoveryResponse DiscoveryRequest "
+    "DiscoveryResponse Resource",
+    "envoy.type.matcher.v3": "MetadataMatcher RegexMatchAndSubstitute RegexMatcher StringMatcher "
+    "ValueMatcher",
+    "envoy.type.v3": "FractionalPercent Int64Range Percent",
+}
+
+_RENAMED: dict[str, str] = {
+    "envoy.config.rbac.v3.RBAC": "RbacRules",
+    "envoy.extensions.filters.http.cors.v3.CorsPolicy": "CorsRoutePolicy",
+    "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig": "GrpcStats",
+    "envoy.extensions.filters.http.rbac.v3.RBAC": "HttpRbac",
+    "envoy.extensions.filters.http.rbac.v3.RBACPerRoute": "HttpRbacPerRoute",
+    "envoy.extensions.filters.network.rbac.v3.RBAC": "NetworkRbac",
+    "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": "UpstreamHttpProtocolOptions",
+    "envoy.config.core.v3.Locality": "EnvoyLocality",
+    "envoy.config.endpoint.v3.Endpoint": "EnvoyEndpoint",
+    "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter": "EnvoyHttpFilter",
+}
+"""Where the last part of the name is taken twice, or is a word of our own."""
+
+
+def _names() -> dict[str, str]:
+    full = [f"{package}.{name}" for package, names in _BY_PACKAGE.items() for name in names.split()]
+    return {_RENAMED.get(name, name.rpartition(".")[2]): name for name in dict.fromkeys([*full, *_RENAMED])}
+
+
+NAMES: dict[str, str] = _names()
+"""The full name of each message, by its short name."""
