@@ -12,11 +12,12 @@ from isthmus.api.resource import Kind
 from isthmus.kube.client import Client, Scope
 from isthmus.kube.errors import KubeError
 from isthmus.kube.kubeconfig import Access, from_file
-from isthmus.kube.pods import fetch
+from isthmus.kube.pods import fetch, run
 from isthmus.settings import kubeconfig_path
 
 _PODS = Kind("", ("v1",), "Pod", "pods", Pod)
 MONITORING_PORT = 15014
+_REQUEST = ("isthmus", "agent", "request", "GET")
 
 
 def access_to(kubeconfig: Path | None, context: str | None) -> Access:
@@ -43,3 +44,31 @@ async def running_pod(client: Client, namespace: str, labels: str) -> str:
         f"no pod with {labels} runs in namespace {namespace!r} of {client.access.server} "
         "(hint: choose Pilot's cluster by --context)"
     )
+
+
+async def ask_envoy(access: Access, namespace: str, pod: str, *paths: str) -> list[Any]:
+    """What the Envoy beside a pod answers on its admin port, decoded from JSON, one answer for each path.
+
+    `pod` may be the beginning of a pod's name. The question is put by a command in the pod's own
+    `istio-proxy` container, since the admin port listens on loopback only.
+    """
+    async with Client(access) as client:
+        name = await _pod_named(client, namespace, pod)
+        answers = []
+        for path in paths:
+            output = await run(client, namespace, name, "istio-proxy", [*_REQUEST, path])
+            if output.code:
+                raise KubeError(f"{namespace}/{name}: {output.stderr.decode(errors='replace').strip()}")
+            answers.append(msgspec.json.decode(output.stdout))
+        return answers
+
+
+async def _pod_named(client: Client, namespace: str, beginning: str) -> str:
+    listing = await client.list_all(_PODS, Scope(namespace))
+    names = [msgspec.json.decode(item, type=Pod).metadata.name for item in listing.items]
+    if beginning in names:
+        return beginning
+    found = sorted(name for name in names if name.startswith(beginning))
+    if not found:
+        raise KubeError(f"no pod in namespace {namespace!r} is called {beginning}… (hint: -n NAMESPACE)")
+    return found[0]

@@ -1,0 +1,1 @@
+"""The demo: the story of one mesh over two clusters, told on this machine and checked claim by claim."""

@@ -1,0 +1,46 @@
+"""What the demo claims, and whether it held."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from rich.table import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One thing that must be true: what, how it was looked at, what was seen."""
+
+    what: str
+    how: str
+    held: bool
+    seen: str = ""
+
+
+@dataclass(slots=True)
+class Verdict:
+    """All claims made so far."""
+
+    claims: list[Claim] = field(default_factory=list)
+
+    def add(self, claim: Claim) -> Claim:
+        """Remember `claim`; returns it."""
+        self.claims.append(claim)
+        return claim
+
+    @property
+    def held(self) -> bool:
+        """Whether all claims held, and there were any."""
+        return bool(self.claims) and all(claim.held for claim in self.claims)
+
+    def table(self) -> Table:
+        """The claims as a table for a terminal."""
+        table = Table(title="What was shown", title_justify="left", expand=False)
+        table.add_column("")
+        table.add_column("claim")
+        table.add_column("how it was checked")
+        table.add_column("seen")
+        for claim in self.claims:
+            mark = "[green]pass[/]" if claim.held else "[bold red]FAIL[/]"
+            table.add_row(mark, claim.what, claim.how, claim.seen)
+        return table
