@@ -52,6 +52,7 @@ _BY_PACKAGE: dict[str, str] = {
     "envoy.type.matcher.v3": "MetadataMatcher RegexMatchAndSubstitute RegexMatcher StringMatcher "
     "ValueMatcher",
     "envoy.type.v3": "FractionalPercent Int64Range Percent",
+    "validate": "FieldRules",
 }
 
 _RENAMED: dict[str, str] = {

