@@ -1,0 +1,123 @@
+"""Who is asking: the proof of an identity by the cluster that gave it, or by a certificate of our own.
+
+NotProven: the caller has not shown who it is; `reason` is for metrics.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from enum import Enum
+from hashlib import sha256
+from typing import NamedTuple, Protocol
+
+from isthmus.kit import x509
+from isthmus.kit.chain import InvalidChain, verify_chain
+from isthmus.kit.clock import Clock
+from isthmus.model.identity import SpiffeId
+from isthmus.model.signing import AUDIENCE
+
+_CACHED_TOKENS = 10_000
+_BELIEVED_S = 60.0  # a deleted account keeps its certificates for longer than that anyway
+_DOUBTED_S = 5.0  # a refused token is asked about again soon: the API server's caches lag behind
+_ACCOUNT = "system:serviceaccount:"
+
+
+class NotProven(Exception):
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class ReviewUnavailable(Exception):
+    """The API server did not answer, so nothing is known of the token."""
+
+
+class Review(NamedTuple):
+    """What the API server says of a token: `user` is empty where it is not authentic."""
+
+    user: str = ""
+    audiences: tuple[str, ...] = ()
+    error: str = ""
+
+
+class Reviewer(Protocol):
+    """The API server of the caller's own cluster."""
+
+    async def review(self, token: str, audience: str) -> Review:
+        """What it says of `token`. Raises `ReviewUnavailable`."""
+        ...
+
+
+class Proof(Enum):
+    TOKEN = "token"  # noqa: S105 - the word, not one
+    CERTIFICATE = "certificate"
+
+
+class Caller(NamedTuple):
+    identity: SpiffeId
+    proof: Proof
+
+
+class Attester:
+    """Callers by the tokens and certificates they show. `roots` are those that our own CA leads to."""
+
+    def __init__(
+        self, reviewer: Reviewer, roots: Sequence[x509.Certificate], trust_domain: str, clock: Clock
+    ) -> None:
+        self._reviewer, self._roots = reviewer, tuple(roots)
+        self._trust_domain, self._clock = trust_domain, clock
+        self._reviews: OrderedDict[bytes, tuple[float, Review]] = OrderedDict()
+
+    async def by_token(self, authorization: str) -> Caller:
+        """The service account in `Bearer <token>`, as the cluster's API server says.
+
+        Raises `NotProven`, and `ReviewUnavailable` where nobody can say.
+        """
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            raise NotProven("no token", "no bearer token (hint: authorization: Bearer <projected token>)")
+        review = await self._review(token.strip())
+        if not review.user:
+            raise NotProven("token refused", f"the token is not authentic: {review.error or 'refused'}")
+        if AUDIENCE not in review.audiences:
+            raise NotProven("wrong audience", f"the token is not for {AUDIENCE!r}")
+        namespace, _, account = review.user.removeprefix(_ACCOUNT).partition(":")
+        if not review.user.startswith(_ACCOUNT) or not namespace or not account:
+            raise NotProven("not a workload", f"{review.user!r} is not a service account")
+        return Caller(SpiffeId(self._trust_domain, namespace, account), Proof.TOKEN)
+
+    def by_certificate(self, chain: Sequence[x509.Certificate]) -> Caller:
+        """The identity in a chain shown by TLS: for renewal by those who hold a certificate of ours.
+
+        Raises `NotProven`.
+        """
+        if not chain:
+            raise NotProven("no certificate", "no client certificate")
+        try:
+            verify_chain(chain[0], chain[1:], self._roots, self._clock.now())
+        except InvalidChain as error:
+            raise NotProven("certificate refused", str(error)) from error
+        uris = x509.names(chain[0]).uris
+        if len(uris) != 1:
+            raise NotProven("certificate refused", f"a certificate with {len(uris)} identities")
+        try:
+            identity = SpiffeId.parse(uris[0])
+        except ValueError as error:
+            raise NotProven("certificate refused", str(error)) from error
+        if identity.trust_domain != self._trust_domain:
+            raise NotProven("certificate refused", f"{uris[0]} is not of {self._trust_domain!r}")
+        return Caller(identity, Proof.CERTIFICATE)
+
+    async def _review(self, token: str) -> Review:
+        digest = sha256(token.encode()).digest()  # tokens themselves are not kept
+        until, review = self._reviews.get(digest, (0.0, Review()))
+        if self._clock.monotonic() < until:
+            return review
+        review = await self._reviewer.review(token, AUDIENCE)
+        keep_s = _BELIEVED_S if review.user else _DOUBTED_S
+        self._reviews[digest] = (self._clock.monotonic() + keep_s, review)
+        self._reviews.move_to_end(digest)
+        while len(self._reviews) > _CACHED_TOKENS:
+            self._reviews.popitem(last=False)
+        return review

@@ -1,0 +1,133 @@
+import pytest
+
+from fakes.tokens import FakeReviewer
+from isthmus.ca.attest import Attester, Caller, NotProven, Proof, ReviewUnavailable
+from isthmus.ca.limits import Limiter, Rate
+from isthmus.kit import x509
+from isthmus.kit.clock import ManualClock
+from isthmus.model.identity import SpiffeId
+
+NOW = 1_800_000_000.0
+REVIEWS = SpiffeId("cluster.local", "default", "reviews")
+KEY = x509.new_key()
+ROOT = x509.root(KEY, "Root", x509.Life.at(NOW, 10_000))
+
+
+def attester(reviewer: FakeReviewer, clock: ManualClock | None = None) -> Attester:
+    return Attester(reviewer, [ROOT], "cluster.local", clock or ManualClock(NOW))
+
+
+def leaf(*uris: str, key: x509.PrivateKey = KEY) -> x509.Certificate:
+    names = x509.Names(uris=uris, common_name="x")
+    return x509.leaf(x509.Issuer(ROOT, key), KEY.public_key(), names, x509.Life.at(NOW, 100))
+
+
+async def test_a_token_proves_its_service_account():
+    caller = await attester(FakeReviewer({"t": "default:reviews"})).by_token("Bearer t")
+    assert caller == Caller(REVIEWS, Proof.TOKEN)
+
+
+@pytest.mark.parametrize("header", ["", "Basic abc", "Bearer", "Bearer  "])
+async def test_without_a_bearer_token_nothing_is_proven(header: str):
+    with pytest.raises(NotProven, match="no bearer token"):
+        await attester(FakeReviewer({})).by_token(header)
+
+
+async def test_an_unknown_token_proves_nothing():
+    with pytest.raises(NotProven, match="not authentic: unknown token"):
+        await attester(FakeReviewer({})).by_token("Bearer t")
+
+
+async def test_a_token_for_another_audience_proves_nothing():
+    class Careless(FakeReviewer):
+        async def review(self, token: str, audience: str):
+            return await super().review(token, "api")
+
+    with pytest.raises(NotProven) as raised:
+        await attester(Careless({"t": "default:reviews"}, audiences=("api",))).by_token("Bearer t")
+    assert raised.value.reason == "wrong audience"
+
+
+async def test_a_user_that_is_no_service_account_is_no_workload():
+    class Human(FakeReviewer):
+        async def review(self, token: str, audience: str):
+            return (await super().review(token, audience))._replace(user="alice")
+
+    with pytest.raises(NotProven, match="'alice' is not a service account"):
+        await attester(Human({"t": "default:reviews"})).by_token("Bearer t")
+
+
+async def test_a_token_is_believed_for_a_minute_and_doubted_for_seconds():
+    reviewer, clock = FakeReviewer({"t": "default:reviews"}), ManualClock(NOW)
+    who = attester(reviewer, clock)
+    for _ in range(3):
+        await who.by_token("Bearer t")
+        with pytest.raises(NotProven):
+            await who.by_token("Bearer u")
+    assert reviewer.asked == ["t", "u"]
+    reviewer.accounts["u"] = "default:late"
+    await clock.advance(10)
+    assert (await who.by_token("Bearer u")).identity.service_account == "late"
+    del reviewer.accounts["t"]
+    await who.by_token("Bearer t")
+    await clock.advance(60)
+    with pytest.raises(NotProven):
+        await who.by_token("Bearer t")
+
+
+async def test_an_api_server_that_is_away_is_no_refusal_and_is_asked_again():
+    reviewer = FakeReviewer({"t": "default:reviews"})
+    reviewer.away = True
+    who = attester(reviewer)
+    with pytest.raises(ReviewUnavailable):
+        await who.by_token("Bearer t")
+    reviewer.away = False
+    assert (await who.by_token("Bearer t")).identity == REVIEWS
+
+
+def test_a_certificate_of_our_root_proves_its_identity():
+    assert attester(FakeReviewer({})).by_certificate([leaf(str(REVIEWS))]) == Caller(
+        REVIEWS, Proof.CERTIFICATE
+    )
+
+
+def test_certificates_that_do_not_count():
+    who, good = attester(FakeReviewer({})), str(REVIEWS)
+    other = x509.new_key()
+    strange = x509.root(other, "Root", x509.Life.at(NOW, 10_000))
+    forged = x509.leaf(
+        x509.Issuer(strange, other), KEY.public_key(), x509.Names((good,)), x509.Life.at(NOW, 9)
+    )
+    for chain in (
+        [],
+        [forged],
+        [leaf()],
+        [leaf(good, good)],
+        [leaf("spiffe://elsewhere/ns/default/sa/reviews")],
+        [leaf("https://example.com")],
+    ):
+        with pytest.raises(NotProven):
+            who.by_certificate(chain)
+
+
+async def test_an_expired_certificate_does_not_count():
+    clock = ManualClock(NOW)
+    who = attester(FakeReviewer({}), clock)
+    await clock.advance(101)
+    with pytest.raises(NotProven, match="ended at"):
+        who.by_certificate([leaf(str(REVIEWS))])
+
+
+async def test_who_asks_too_often_waits_and_others_do_not():
+    clock = ManualClock(NOW)
+    limiter = Limiter(Rate(per_s=1, burst=2), clock)
+    assert [limiter.allows("a") for _ in range(3)] == [True, True, False]
+    assert limiter.allows("b")
+    await clock.advance(1)
+    assert [limiter.allows("a") for _ in range(2)] == [True, False]
+
+
+def test_the_limiter_forgets_who_was_silent_longest():
+    limiter = Limiter(Rate(per_s=0, burst=1), ManualClock(), most_keys=2)
+    assert all(limiter.allows(key) for key in "abc")
+    assert limiter.allows("a")

@@ -1,0 +1,61 @@
+import pytest
+
+from isthmus.ca.authority import Authority, Lifetimes
+from isthmus.kit import x509
+from isthmus.kit.chain import verify_chain
+from isthmus.kit.clock import ManualClock
+from isthmus.model.identity import SpiffeId
+
+NOW = 1_800_000_000.0
+DAY_S = 86_400.0
+REVIEWS = SpiffeId("cluster.local", "default", "reviews")
+PILOT = "spiffe://cluster.local/ns/istio-system/sa/istio-pilot-service-account"
+
+
+def make_authority(life_s: float = 365 * DAY_S, lifetimes: Lifetimes | None = None) -> Authority:
+    root_key, key = x509.new_key(), x509.new_key()
+    span = x509.Life.at(NOW, life_s)
+    root = x509.root(root_key, "Root", span)
+    own = x509.intermediate(x509.Issuer(root, root_key), key.public_key(), "CA", span)
+    return Authority([root], [own, root], key, lifetimes=lifetimes, clock=ManualClock(NOW))
+
+
+def test_names_inside_a_request_are_never_trusted():
+    wished = x509.Names((PILOT,), ("istio-pilot.istio-system.svc",), common_name="admin")
+    issued = make_authority().sign(x509.new_csr(x509.new_key(), wished), REVIEWS, 3600)
+    assert x509.names(x509.load_certificate(issued.pem)) == x509.Names(uris=(str(REVIEWS),))
+
+
+def test_the_chain_leads_to_the_root_and_holds_no_root():
+    authority = make_authority()
+    issued = authority.sign(x509.new_csr(x509.new_key()), REVIEWS, 3600)
+    leaf, *between = x509.load_bundle(issued.pem)
+    assert verify_chain(leaf, between, authority.roots, NOW)[-1] in authority.roots
+    assert not set(between) & set(authority.roots)
+    assert len(issued.chain) == 2
+
+
+def test_the_certificate_is_for_the_key_in_the_request():
+    key = x509.new_key()
+    issued = make_authority().sign(x509.new_csr(key), REVIEWS, 3600)
+    assert x509.matches(x509.load_certificate(issued.pem), key)
+
+
+@pytest.mark.parametrize(
+    ("wished_s", "lifetime_s"),
+    [(3600, 3600), (0, DAY_S), (-5, DAY_S), (1, 60), (400 * DAY_S, 90 * DAY_S)],
+)
+def test_a_life_is_cut_to_the_bounds(wished_s: float, lifetime_s: float):
+    issued = make_authority().sign(x509.new_csr(x509.new_key()), REVIEWS, wished_s)
+    assert issued.end == NOW + lifetime_s
+
+
+def test_a_life_is_cut_to_the_end_of_the_issuer():
+    authority = make_authority(life_s=1000)
+    issued = authority.sign(x509.new_csr(x509.new_key()), REVIEWS, DAY_S)
+    assert issued.end == NOW + 1000 == authority.end
+
+
+def test_a_request_that_is_none_is_refused():
+    with pytest.raises(x509.InvalidCsr):
+        make_authority().sign(b"please", REVIEWS, 60)
