@@ -1,0 +1,110 @@
+"""CustomResourceDefinitions made from our own kinds, so that clusters check what we decode.
+
+Source: Kubernetes' "structural schemas": no `$ref`, a type on each level.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from isthmus.api import KINDS
+from isthmus.api.resource import Kind
+
+Json = dict[str, Any]
+
+_OPEN = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+
+
+def custom_resource_definitions() -> Iterator[Json]:
+    """One definition for each kind of configuration."""
+    return (definition(kind) for kind in KINDS if kind.is_config)
+
+
+def definition(kind: Kind) -> Json:
+    """The definition of one kind: all its versions alike, the first one stored."""
+    schema = structural(kind)
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{kind.plural}.{kind.group}", "labels": {"app": "istio-pilot"}},
+        "spec": {
+            "group": kind.group,
+            "names": {
+                "kind": kind.name,
+                "plural": kind.plural,
+                "singular": kind.name.lower(),
+                "shortNames": list(kind.short_names),
+                "categories": ["istio-io", kind.group.replace(".", "-")],
+            },
+            "scope": "Namespaced" if kind.namespaced else "Cluster",
+            "versions": [
+                {
+                    "name": version,
+                    "served": True,
+                    "storage": version == kind.versions[0],
+                    "schema": {"openAPIV3Schema": schema},
+                    "subresources": {"status": {}},
+                }
+                for version in kind.versions
+            ],
+        },
+    }
+
+
+def structural(kind: Kind) -> Json:
+    """The structural schema of a kind: `spec` as we decode it, `status` open."""
+    (root,), components = msgspec.json.schema_components([kind.type], ref_template="{name}")
+    properties = _resolve(root, components).get("properties", {})
+    spec = _inline(properties.get("spec", {"type": "object"}), components, ())
+    return {
+        "type": "object",
+        "description": components[kind.type.__name__].get("description", ""),
+        "properties": {"spec": spec, "status": _OPEN},
+    }
+
+
+def _inline(schema: Json, components: Json, above: tuple[str, ...]) -> Json:
+    reference = schema.get("$ref")
+    if reference in above:
+        return dict(_OPEN)  # a type within itself: structural schemas cannot say that
+    if reference is not None:
+        return _inline(_resolve(schema, components), components, (*above, reference))
+    choices = [each for each in schema.get("anyOf", []) if each.get("type") != "null"]
+    if len(choices) == 1:
+        return _inline({**choices[0], **_about(schema)}, components, above)
+    if choices:
+        return _about(schema) | {"x-kubernetes-preserve-unknown-fields": True}
+    kept = {
+        key: schema[key]
+        for key in ("type", "enum", "minimum", "maximum", "pattern", "format")
+        if key in schema
+    }
+    kept |= _about(schema)
+    if "properties" in schema:
+        kept["properties"] = {
+            name: _inline(each, components, above) for name, each in schema["properties"].items()
+        }
+    if schema.get("required"):
+        kept["required"] = schema["required"]
+    if isinstance(schema.get("items"), dict):
+        kept["items"] = _inline(schema["items"], components, above)
+    elif schema.get("type") == "array":
+        kept["items"] = {"x-kubernetes-preserve-unknown-fields": True}
+    extra = schema.get("additionalProperties")
+    if isinstance(extra, dict):
+        kept["additionalProperties"] = _inline(extra, components, above)
+    if "type" not in kept:
+        kept["x-kubernetes-preserve-unknown-fields"] = True
+    return kept
+
+
+def _about(schema: Json) -> Json:
+    return {"description": schema["description"]} if "description" in schema else {}
+
+
+def _resolve(schema: Json, components: Json) -> Json:
+    found: Json = components[schema["$ref"]] if "$ref" in schema else schema
+    return found

@@ -1,0 +1,195 @@
+"""The first half of the story: two clusters become one mesh, and Bookinfo is stretched over it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+import msgspec
+
+from isthmus.ca.founding import found
+from isthmus.console.cli.proxy import read_part, render_rows, render_status
+from isthmus.console.control_plane import access_to, ask_pilot
+from isthmus.console.demo.page import Stars
+from isthmus.console.demo.stage import CLUSTERS, PRIVATE, PUBLIC, Stage
+from isthmus.console.injection import inject_file
+from isthmus.console.installation import Installation, documents, dump
+from isthmus.console.registration import Registration, add_cluster
+from isthmus.model.identity import SpiffeId
+
+ROOT_FILES = ("ca-cert.pem", "ca-key.pem", "root-cert.pem", "cert-chain.pem")
+_URI = re.compile(r"(By|URI)=(spiffe://[^;,]+)")
+
+
+async def clusters(stage: Stage) -> None:
+    """Two clusters, side by side, joined by a routed link."""
+    stage.chapter("1. Two clusters, joined by a link that stands for the VPN")
+    columns = "topology.kubernetes.io/region,topology.kubernetes.io/zone"
+    for cluster in CLUSTERS:
+        nodes = await stage.kubectl(cluster).run("get", "nodes", "-L", columns)
+        stage.say(f"{cluster}: kubectl get nodes")
+        stage.show(nodes)
+        stage.claim(
+            f"cluster {cluster} answers the real kubectl", "kubectl get nodes", held=" Ready" in nodes
+        )
+
+
+async def one_root(stage: Stage) -> None:
+    """One root, in both clusters as Secret cacerts."""
+    stage.chapter("2. One root of trust in both")
+    folder = stage.lab.folder / "ca"
+    if not folder.exists():
+        await asyncio.to_thread(found, folder)
+    for cluster in CLUSTERS:
+        kubectl = stage.kubectl(cluster)
+        await kubectl.apply(
+            dump([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "istio-system"}}])
+        )
+        files = [f"--from-file={folder / name}" for name in ROOT_FILES]
+        await kubectl.run("create", "secret", "generic", "cacerts", "-n", "istio-system", *files)
+    stage.say(f"isthmus ca init made {', '.join(ROOT_FILES)}; they are Secret cacerts in both clusters")
+
+
+async def control_plane(stage: Stage) -> None:
+    """Pilot in the public cluster, Citadel in each, the registry directory between them."""
+    stage.chapter("3. Pilot in gke, a Citadel in each, and the cluster registry")
+    registry = stage.lab.folder / "clusters"
+    registry.mkdir(exist_ok=True)
+    common = {"access_log": "/dev/stdout"}
+    primary = Installation(cluster=PUBLIC, clusters_dir=str(registry), **common)
+    remote = Installation(cluster=PRIVATE, **common)
+    await asyncio.gather(
+        stage.kubectl(PUBLIC).apply(dump(documents("primary", primary))),
+        stage.kubectl(PRIVATE).apply(dump(documents("remote", remote))),
+    )
+    await stage.kubectl(PUBLIC).apply(dump(documents("gateway", primary)))
+    for cluster in CLUSTERS:
+        await _register(stage, cluster)
+    stage.say(f"isthmus clusters add: {', '.join(sorted(path.name for path in registry.iterdir()))}")
+
+
+async def _register(stage: Stage, cluster: str) -> None:
+    registration = Registration(
+        name=cluster,
+        pilot_endpoint="istio-pilot.istio-system:15010",
+        kubeconfig=stage.lab.kubeconfig(cluster),
+        server=stage.lab.server_inside(cluster),
+        config_store=cluster == PUBLIC,
+    )
+    await add_cluster(stage.lab.folder / "clusters", registration)
+
+
+async def bookinfo(stage: Stage) -> None:
+    """Bookinfo in the public cluster, reached through the ingress gateway."""
+    stage.chapter("4. Bookinfo in gke: everything but reviews-v3")
+    kubectl = stage.kubectl(PUBLIC)
+    injected = await inject_file(
+        stage.samples / "kube" / "bookinfo.yaml", access_to(stage.lab.kubeconfig(PUBLIC), None)
+    )
+    await kubectl.apply(injected)
+    await kubectl.run("apply", "-f", str(stage.samples / "networking" / "bookinfo-gateway.yaml"))
+    stage.say("isthmus kube-inject -f bookinfo.yaml | kubectl apply -f -")
+
+
+async def on_premises(stage: Stage) -> None:
+    """The red stars come from the private cluster."""
+    stage.chapter("5. On premises: the Service of ratings, and reviews-v3")
+    kubectl = stage.kubectl(PRIVATE)
+    injected = await inject_file(
+        stage.samples / "kube" / "reviews-v3.yaml", access_to(stage.lab.kubeconfig(PRIVATE), None)
+    )
+    await kubectl.run("apply", "-f", str(stage.samples / "kube" / "ratings-svc.yaml"))
+    await kubectl.apply(injected)
+    stage.say(
+        "kubectl apply -f ratings-svc.yaml; isthmus kube-inject -f reviews-v3.yaml | kubectl apply -f -"
+    )
+    came = await stage.visitor.until(Stars.RED, limit_s=90)
+    page = await _red_page(stage)
+    stage.claim(
+        "the product page shows red stars, served from on premises",
+        "GET /productpage through the ingress gateway",
+        held=came is not None and page == ("reviews-v3", "k8s-demo"),
+        seen=f"{stage.passed_s():.1f} s after the command, by {page[0]} on node {page[1]}"
+        if came
+        else "none",
+    )
+
+
+async def _red_page(stage: Stage) -> tuple[str, str]:
+    for _ in range(50):
+        page = await stage.visitor.visit()
+        if page.stars is Stars.RED:
+            return page.pod.rpartition("-")[0].rpartition("-")[0], page.node
+    return "", ""
+
+
+async def proof(stage: Stage) -> None:
+    """What the talk showed as proof: kubectl on both sides, the proxies' endpoints, mutual TLS."""
+    stage.chapter("6. Proof, as in the talk")
+    for cluster in CLUSTERS:
+        stage.say(f"{cluster}: kubectl get pods,services,endpoints")
+        stage.show(await stage.kubectl(cluster).run("get", "pods,services,endpoints", "-o", "wide"))
+    await _mutual_tls(stage)
+    await _endpoints(stage)
+    await synced(stage, "every proxy is synced, with its cluster")
+
+
+async def _mutual_tls(stage: Stage) -> None:
+    client = SpiffeId("cluster.local", "default", "bookinfo-productpage")
+    server = SpiffeId("cluster.local", "default", "bookinfo-reviews")
+    wanted = {"URI": str(client), "By": str(server)}
+    seen: dict[str, str] = {}
+    for _ in range(60):
+        answer = await stage.lab.get_json("/api/v1/products/0/reviews")
+        if answer.get("clustername") == "k8s-demo":
+            seen = dict(_URI.findall(str(answer.get("peer"))))
+            break
+    stage.claim(
+        "productpage in gke and reviews-v3 on premises speak mutual TLS, both identities proven",
+        "X-Forwarded-Client-Cert at reviews-v3",
+        held=seen == wanted,
+        seen=f"{seen.get('URI', 'nobody')} → {seen.get('By', 'nobody')}",
+    )
+    log = await stage.kubectl(PRIVATE).run("logs", "deployment/reviews-v3", "-c", "istio-proxy", "--tail=200")
+    line = next((line for line in log.splitlines() if str(client) in line and str(server) in line), "")
+    stage.claim(
+        "the private sidecar saw it too", "kubectl logs deployment/reviews-v3 -c istio-proxy", held=bool(line)
+    )
+
+
+async def _endpoints(stage: Stage) -> None:
+    access = access_to(stage.lab.kubeconfig(PUBLIC), None)
+    rows = await read_part("endpoints", access, "default", "productpage")
+    rows = [row for row in rows if "outbound|9080||reviews.default" in row.upstream]
+    stage.say("isthmus proxy config endpoints productpage --service reviews")
+    stage.show(render_rows(rows))
+    places = {(row.cluster, row.locality) for row in rows}
+    stage.claim(
+        "productpage's Envoy holds reviews' endpoints of both clusters, with region and zone where known",
+        "isthmus proxy config endpoints productpage",
+        held=len(rows) == 3 and places == {(PUBLIC, "us-west1/us-west1-a"), (PRIVATE, "")},
+        seen=", ".join(f"{row.endpoint} {row.cluster} {row.locality or '-'}" for row in rows),
+    )
+
+
+async def synced(stage: Stage, what: str, limit_s: float = 20.0) -> None:
+    """Claim that all proxies of both clusters are in sync."""
+    proxies: list[dict[str, object]] = []
+
+    async def all_synced() -> bool:
+        nonlocal proxies
+        proxies = await ask_pilot(stage.lab.kubeconfig(PUBLIC), None, "istio-system", "/debug/syncz")
+        states = {held["state"] for each in proxies for held in each["types"].values()}  # type: ignore[attr-defined]
+        return len(proxies) >= 7 and states <= {"SYNCED"}
+
+    held = await stage.until(all_synced, limit_s)
+    stage.say("isthmus proxy status")
+    stage.show(render_status(proxies))
+    by_cluster = ", ".join(f"{sum(p['cluster'] == name for p in proxies)} in {name}" for name in CLUSTERS)
+    stage.claim(what, "isthmus proxy status", held=held, seen=by_cluster)
+
+
+def decoded(text: str) -> dict[str, object]:
+    """JSON text as a mapping."""
+    value: dict[str, object] = msgspec.json.decode(text)
+    return value
