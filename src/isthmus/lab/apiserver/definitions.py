@@ -34,6 +34,12 @@ def definitions() -> dict[str, Json]:
     for name, kinds in _WITHOUT_NULL.items():
         plain[name] = {"oneOf": [{"type": kind} for kind in kinds]}
     plain[INT_OR_STRING]["format"] = "int-or-string"
+    for definition in plain.values():
+        if definition.get("type") == "object" and not definition.keys() & {
+            "properties",
+            "additionalProperties",
+        }:
+            definition["x-kubernetes-preserve-unknown-fields"] = True
     return plain
 
 
