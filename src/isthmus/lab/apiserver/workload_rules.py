@@ -139,10 +139,10 @@ def stateful_set_changed(old: Json, new: Json) -> Iterator[Cause]:
         for each in (old, new)
     )
     if was != now:
-        names = ", ".join(f"'{name}'" for name in _FREE_IN_STATEFUL_SETS[:-1])
+        *first, last = (f"'{name}'" for name in _FREE_IN_STATEFUL_SETS)
         yield forbidden(
             "spec",
-            f"updates to statefulset spec for fields other than {names} and '{_FREE_IN_STATEFUL_SETS[-1]}' are forbidden",
+            f"updates to statefulset spec for fields other than {', '.join(first)} and {last} are forbidden",
         )
 
 
