@@ -1,0 +1,1 @@
+"""gRPC as bytes in, bytes out: who calls, how to serve, how to call. Knows no message."""

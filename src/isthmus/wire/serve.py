@@ -1,0 +1,176 @@
+"""A gRPC server: a table of paths and handlers, served on grpc.aio, bytes in and bytes out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import grpc
+import grpc.aio
+
+from isthmus.wire.listeners import Listener
+from isthmus.wire.stream import Call, Peer, Refused, Stream, StreamClosed
+
+Context = grpc.aio.ServicerContext[bytes, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Unary:
+    """One message in, one out. `answer` may raise `Refused`."""
+
+    answer: Callable[[bytes, Call], Awaitable[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Bidi:
+    """Messages both ways until `talk` returns or raises `Refused`, or the caller goes away."""
+
+    talk: Callable[[Stream], Awaitable[None]]
+
+
+Handler = Unary | Bidi
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a server asks of its connections. Seconds, bytes; a `connection_age_s` of 0 is no limit."""
+
+    keepalive_s: float = 30.0
+    keepalive_timeout_s: float = 10.0
+    connection_age_s: float = 0.0
+    connection_age_grace_s: float = 30.0
+    request_bytes: int = 16 << 20
+    stop_grace_s: float = 1.0
+
+    def arguments(self) -> list[tuple[str, int]]:
+        """These limits in the words of gRPC's core."""
+        arguments = [
+            ("grpc.keepalive_time_ms", round(self.keepalive_s * 1000)),
+            ("grpc.keepalive_timeout_ms", round(self.keepalive_timeout_s * 1000)),
+            ("grpc.keepalive_permit_without_calls", 1),
+            ("grpc.http2.min_ping_interval_without_data_ms", 5000),
+            ("grpc.max_receive_message_length", self.request_bytes),
+            ("grpc.max_send_message_length", -1),
+            # Two servers on one port would share its connections in silence.
+            ("grpc.so_reuseport", 0),
+            # By default the core refuses calls while 1,000 wait to be taken up: all proxies come
+            # back at once after a restart, and each is one call.
+            ("grpc.server.max_pending_requests", 100_000),
+            ("grpc.server.max_pending_requests_hard_limit", 200_000),
+        ]
+        if self.connection_age_s:
+            arguments += [
+                ("grpc.max_connection_age_ms", round(self.connection_age_s * 1000)),
+                ("grpc.max_connection_age_grace_ms", round(self.connection_age_grace_s * 1000)),
+            ]
+        return arguments
+
+
+class GrpcServer:
+    """Serves `services`, a table from path (`/package.Service/Method`) to handler, on all `listeners`."""
+
+    def __init__(
+        self, services: Mapping[str, Handler], listeners: Sequence[Listener], limits: Limits | None = None
+    ) -> None:
+        self._services = dict(services)
+        self._listeners = tuple(listeners)
+        self._limits = limits or Limits()
+        self._addresses: tuple[str, ...] = ()
+        self._ready = asyncio.Event()
+
+    async def addresses(self) -> tuple[str, ...]:
+        """What clients dial, in the order of the listeners; waits until the server takes calls."""
+        await self._ready.wait()
+        return self._addresses
+
+    async def run(self) -> None:
+        """Serve until cancelled; calls that are open then have `stop_grace_s` seconds to end.
+
+        Raises `RuntimeError` where an address is taken.
+        """
+        server = grpc.aio.server(options=self._limits.arguments())
+        server.add_generic_rpc_handlers((_Table(self._services),))
+        self._addresses = tuple(listener.open(server) for listener in self._listeners)
+        await server.start()
+        self._ready.set()
+        try:
+            await server.wait_for_termination()
+        finally:
+            self._ready.clear()
+            await asyncio.shield(server.stop(self._limits.stop_grace_s))
+
+
+class _Table(grpc.GenericRpcHandler):
+    """Our table in the form that gRPC asks for. Without codecs it hands bytes through."""
+
+    def __init__(self, services: Mapping[str, Handler]) -> None:
+        self._methods = {path: _method(handler) for path, handler in services.items()}
+
+    def service(
+        self, handler_call_details: grpc.HandlerCallDetails
+    ) -> grpc.RpcMethodHandler[bytes, bytes] | None:
+        return self._methods.get(handler_call_details.method)
+
+
+def _method(handler: Handler) -> grpc.RpcMethodHandler[bytes, bytes]:
+    if isinstance(handler, Unary):
+        return _unary_method(handler)
+    return _bidi_method(handler)
+
+
+def _unary_method(handler: Unary) -> grpc.RpcMethodHandler[bytes, bytes]:
+    async def serve(message: bytes, context: Context) -> bytes:
+        try:
+            return await handler.answer(message, Call(_peer(context), _metadata(context)))
+        except Refused as refused:
+            await _refuse(context, refused)
+        return b""
+
+    return grpc.unary_unary_rpc_method_handler(serve)
+
+
+def _bidi_method(handler: Bidi) -> grpc.RpcMethodHandler[bytes, bytes]:
+    async def serve(_: object, context: Context) -> None:
+        try:
+            await handler.talk(_ServerStream(context))
+        except Refused as refused:
+            await _refuse(context, refused)
+
+    return grpc.stream_stream_rpc_method_handler(serve)
+
+
+async def _refuse(context: Context, refused: Refused) -> None:
+    await context.abort(grpc.StatusCode[refused.code.value], refused.text)
+
+
+class _ServerStream:
+    __slots__ = ("_context", "metadata", "peer")
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self.peer = _peer(context)
+        self.metadata = _metadata(context)
+
+    async def receive(self) -> bytes | None:
+        try:
+            message = await self._context.read()
+        except grpc.aio.AioRpcError:
+            return None
+        return message if isinstance(message, bytes) else None
+
+    async def send(self, message: bytes) -> None:
+        try:
+            await self._context.write(message)
+        except (grpc.aio.UsageError, grpc.aio.InternalError, grpc.aio.AioRpcError) as error:
+            raise StreamClosed(f"{self.peer.address} is gone") from error
+
+
+def _peer(context: Context) -> Peer:
+    # `peer_uri` holds the URI names of a certificate that the handshake has verified, and only those.
+    uris = context.auth_context().get("peer_uri", ())
+    return Peer(context.peer(), tuple(uri.decode("utf-8", "replace") for uri in uris))
+
+
+def _metadata(context: Context) -> Mapping[str, str]:
+    return {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}

@@ -1,0 +1,73 @@
+"""What a gRPC stream is to us: bytes come, bytes go, and someone is at the other end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import NamedTuple, Protocol
+
+
+class Peer(NamedTuple):
+    """Who is at the other end."""
+
+    address: str
+    """As the transport says it: `ipv4:127.0.0.1:50000`, `unix:`."""
+    uris: tuple[str, ...] = ()
+    """The URIs in the certificate that was verified in the handshake; none where there was none."""
+
+
+class Stream(Protocol):
+    """One call in which both sides may send at any time.
+
+    One task may read and one other may write: two writers at once are an error of the transport.
+    """
+
+    @property
+    def peer(self) -> Peer: ...
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """Headers of the call, names in lower case; binary ones are left out."""
+        ...
+
+    async def receive(self) -> bytes | None:
+        """The next message, or None where the other side has ended its part or is gone."""
+        ...
+
+    async def send(self, message: bytes) -> None:
+        """Return when the transport has taken `message`. Raises `StreamClosed` where it cannot."""
+        ...
+
+
+class Call(NamedTuple):
+    """What a unary call says beside its message."""
+
+    peer: Peer
+    metadata: Mapping[str, str]
+
+
+class Code(Enum):
+    """The gRPC status codes that we send, by their names."""
+
+    CANCELLED = "CANCELLED"
+    INVALID_ARGUMENT = "INVALID_ARGUMENT"
+    DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
+    NOT_FOUND = "NOT_FOUND"
+    PERMISSION_DENIED = "PERMISSION_DENIED"
+    UNAUTHENTICATED = "UNAUTHENTICATED"
+    RESOURCE_EXHAUSTED = "RESOURCE_EXHAUSTED"
+    FAILED_PRECONDITION = "FAILED_PRECONDITION"
+    UNAVAILABLE = "UNAVAILABLE"
+    INTERNAL = "INTERNAL"
+
+
+class Refused(Exception):
+    """A call that a handler ends with a status other than OK; `text` is sent to the caller."""
+
+    def __init__(self, code: Code, text: str) -> None:
+        super().__init__(text)
+        self.code, self.text = code, text
+
+
+class StreamClosed(ConnectionError):
+    """The other side is gone."""
