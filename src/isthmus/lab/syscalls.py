@@ -18,6 +18,7 @@ MS_REMOUNT = 0x20
 MS_BIND = 0x1000
 MS_REC = 0x4000
 MS_PRIVATE = 0x4_0000
+_MS_UNBINDABLE = 0x2_0000
 MNT_DETACH = 0x2
 
 _AT_FDCWD = -100
@@ -84,6 +85,11 @@ def make_read_only(target: str) -> None:
         ctypes.c_size_t(ctypes.sizeof(attributes)),
     )
     _check(result, f"mount_setattr {target}")
+
+
+def make_unbindable(target: str) -> None:
+    """Leave the mount at `target` out when a directory that holds it is bound somewhere."""
+    mount("none", target, flags=_MS_UNBINDABLE)
 
 
 def unmount(target: str) -> None:
