@@ -1,0 +1,90 @@
+"""OpenAPI v2, all types in one document, as JSON and as gnostic's `openapi.v2.Document` in protobuf.
+
+kubectl up to 1.26 reads the latter only: for validation, for `explain` and to merge by the right keys.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from isthmus.lab.apiserver.definitions import INT_OR_STRING, QUANTITY, walk
+from isthmus.lab.apiserver.gnostic import encode_document
+from isthmus.lab.apiserver.openapi import INFO, KIND, definition_name, gvk, named, operations
+from isthmus.lab.apiserver.schema import Schemas
+from isthmus.lab.apiserver.types import ResourceType, Types
+
+Json = dict[str, Any]
+
+PROTOBUF = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+_KEPT = frozenset(
+    ("$ref", "additionalProperties", "default", "description", "enum", "format", "items", "properties")
+    + ("required", "title", "type")
+)
+_INNER = ("properties", "items", "additionalProperties", "required", "enum")
+
+
+class OpenApiV2:
+    """The document of the types that are served at the time of asking, kept while these stay the same."""
+
+    def __init__(self, types: Types, schemas: Schemas) -> None:
+        self._types = types
+        self._schemas = schemas
+        self._state: tuple[object, ...] = ()
+        self._kept: dict[bool, bytes] = {}
+
+    def document(self, *, protobuf: bool) -> bytes:
+        """The document, in protobuf or JSON."""
+        state = tuple((each, id(self._schemas.of(each))) for each in self._types)
+        if state != self._state:
+            self._state, self._kept = state, {}
+        if protobuf not in self._kept:
+            document = _document(self._types.all(), self._schemas)
+            self._kept[protobuf] = encode_document(document) if protobuf else msgspec.json.encode(document)
+        return self._kept[protobuf]
+
+
+def _document(types: tuple[ResourceType, ...], schemas: Schemas) -> Json:
+    paths: dict[str, Json] = {}
+    for each in types:
+        for path, method, action, queries in operations(each):
+            paths.setdefault(path, {})[method] = _operation(each, method, action, queries)
+    definitions = {name: walk(node, _as_v2) for name, node in named(types, schemas).items()}
+    definitions[QUANTITY] = {"type": "string"}
+    definitions[INT_OR_STRING] = {"type": "string", "format": "int-or-string"}
+    return {"swagger": "2.0", "info": INFO, "paths": paths, "definitions": definitions}
+
+
+def _operation(each: ResourceType, method: str, action: str, queries: tuple[str, ...]) -> Json:
+    reference = {"$ref": f"#/definitions/{definition_name(each)}"}
+    parameters: list[Json] = [
+        {"name": name, "in": "query", "type": "string", "uniqueItems": True} for name in queries
+    ]
+    if method in {"post", "put"}:
+        parameters.append({"name": "body", "in": "body", "required": True, "schema": reference})
+    return {
+        "operationId": f"{action}-{each.api_version}-{each.plural}",
+        "parameters": parameters,
+        "responses": {"200": {"description": "OK", "schema": reference}},
+        "x-kubernetes-action": action,
+        KIND: gvk(each),
+    }
+
+
+def _as_v2(node: Json) -> Json:
+    """`node` without what OpenAPI v2 lacks, and open where kubectl's strict reading of v2 would be wrong.
+
+    Kubernetes' own server does the same: where unknown fields are kept, or null is allowed, no fields and
+    no type are published.
+    """
+    kept = {key: value for key, value in node.items() if key in _KEPT or key.startswith("x-kubernetes-")}
+    if node.get("x-kubernetes-preserve-unknown-fields") or node.get("nullable"):
+        kept = {key: value for key, value in kept.items() if key not in _INNER}
+        if node.get("nullable") or node.get("type") != "object":
+            kept.pop("type", None)
+    if node.get("x-kubernetes-int-or-string"):
+        kept.pop("type", None)
+    if not isinstance(kept.get("additionalProperties", {}), dict):
+        kept.pop("additionalProperties")
+    return kept
