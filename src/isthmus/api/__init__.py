@@ -1,0 +1,53 @@
+"""Configuration and Kubernetes objects as frozen, decoded, checked values; one file a kind.
+
+`KINDS` is the one list of what the mesh reads, and the place to add to.
+"""
+
+from __future__ import annotations
+
+from isthmus.api.core.config_map import ConfigMap
+from isthmus.api.core.endpoint_slice import EndpointSlice
+from isthmus.api.core.namespace import Namespace
+from isthmus.api.core.node import Node
+from isthmus.api.core.pod import Pod
+from isthmus.api.core.secret import Secret
+from isthmus.api.core.service import Service
+from isthmus.api.errors import UnknownKind
+from isthmus.api.istio.destination_rule import DestinationRule
+from isthmus.api.istio.gateway import GatewayConfig
+from isthmus.api.istio.virtual_service import VirtualService
+from isthmus.api.resource import Kind
+
+_NETWORKING = "networking.istio.io"
+_VERSIONS = ("v1", "v1beta1", "v1alpha3")
+
+KINDS: tuple[Kind, ...] = (
+    Kind("", ("v1",), "Namespace", "namespaces", Namespace, namespaced=False),
+    Kind("", ("v1",), "Node", "nodes", Node, namespaced=False),
+    Kind("", ("v1",), "Pod", "pods", Pod),
+    Kind("", ("v1",), "Service", "services", Service),
+    Kind("discovery.k8s.io", ("v1",), "EndpointSlice", "endpointslices", EndpointSlice),
+    Kind("", ("v1",), "ConfigMap", "configmaps", ConfigMap),
+    Kind("", ("v1",), "Secret", "secrets", Secret),
+    Kind(_NETWORKING, _VERSIONS, "VirtualService", "virtualservices", VirtualService, True, True, ("vs",)),
+    Kind(_NETWORKING, _VERSIONS, "DestinationRule", "destinationrules", DestinationRule, True, True, ("dr",)),
+    Kind(_NETWORKING, _VERSIONS, "Gateway", "gateways", GatewayConfig, True, True, ("gw",)),
+)
+
+_BY_NAME = {kind.name: kind for kind in KINDS}
+
+
+def kind_named(name: str) -> Kind:
+    """The kind that a ref names. Raises `UnknownKind`."""
+    if name not in _BY_NAME:
+        raise UnknownKind(f"no kind is called {name!r}")
+    return _BY_NAME[name]
+
+
+def kind_of(api_version: str, name: str) -> Kind:
+    """The kind of an object that says `apiVersion` and `kind`. Raises `UnknownKind`."""
+    group, _, version = api_version.rpartition("/")
+    kind = _BY_NAME.get(name)
+    if kind is None or kind.group != group or version not in kind.versions:
+        raise UnknownKind(f"the mesh does not read {api_version} {name}")
+    return kind

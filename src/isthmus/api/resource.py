@@ -43,6 +43,10 @@ class Object(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     metadata: Meta = Meta()
 
 
+class Part(msgspec.Struct, frozen=True, rename="camel", kw_only=True, forbid_unknown_fields=True):
+    """A part of a configuration object's spec: unknown fields are refused."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """A kind of objects: its names in the Kubernetes API and the type it decodes to."""

@@ -1,0 +1,67 @@
+"""Untyped data becomes typed here, and nowhere else. What is wrong is said with its path and a mend."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from isthmus.api.errors import InvalidConfig
+from isthmus.api.resource import Kind, Object
+from isthmus.api.validate import problems
+
+_AT = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>\$[^`]*)`)?$", re.DOTALL)
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<field>[^`]*)`")
+
+
+def decode(kind: Kind, raw: bytes | msgspec.Raw | Mapping[str, object]) -> Object:
+    """The object in `raw`, JSON or already a mapping. Raises `InvalidConfig` for the first thing wrong in it."""
+    try:
+        if isinstance(raw, Mapping):
+            found = msgspec.convert(raw, kind.type)
+        else:
+            found = msgspec.json.decode(raw, type=kind.type)
+    except msgspec.ValidationError as error:
+        raise _explained(kind, error) from error
+    except msgspec.DecodeError as error:
+        raise InvalidConfig("$", f"is not JSON: {error}") from error
+    for path, message in problems(found):
+        raise InvalidConfig(path, message)
+    return found
+
+
+def equal_for_mesh(one: Object, other: Object) -> bool:
+    """Whether the mesh would see any difference: all it reads but the resource version."""
+    return _without_version(one) == _without_version(other)
+
+
+def _without_version(found: Object) -> Object:
+    meta = msgspec.structs.replace(found.metadata, resource_version="", generation=0)
+    return msgspec.structs.replace(found, metadata=meta)
+
+
+def _explained(kind: Kind, error: msgspec.ValidationError) -> InvalidConfig:
+    matched = _AT.match(str(error))
+    what, path = (matched["what"], matched["path"] or "$") if matched else (str(error), "$")
+    unknown = _UNKNOWN.search(what)
+    if unknown:
+        field = unknown["field"]
+        near = difflib.get_close_matches(field, sorted(set(_fields(kind.type, set()))), 1, 0.6)
+        hint = f" (hint: did you mean {near[0]}?)" if near else ""
+        return InvalidConfig(f"{path}.{field}", f"is no field of {kind.name}{hint}")
+    return InvalidConfig(path, what[:1].lower() + what[1:])
+
+
+def _fields(type_: object, seen: set[object]) -> Iterator[str]:
+    """All field names that occur anywhere in a type."""
+    if type_ in seen:
+        return
+    seen.add(type_)
+    if isinstance(type_, type) and issubclass(type_, msgspec.Struct):
+        for field in msgspec.structs.fields(type_):
+            yield field.encode_name
+            yield from _fields(field.type, seen)
+    for argument in getattr(type_, "__args__", ()):
+        yield from _fields(argument, seen)

@@ -1,0 +1,181 @@
+"""What the shape of an object cannot say: sums, references within it, choices of which exactly one must be made."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from isthmus.api.istio.destination_rule import DestinationRule, TrafficPolicy
+from isthmus.api.istio.gateway import GatewayConfig
+from isthmus.api.istio.virtual_service import (
+    Destination,
+    HTTPMatchRequest,
+    HTTPRoute,
+    HTTPRouteDestination,
+    RouteDestination,
+    StringMatch,
+    VirtualService,
+)
+from isthmus.api.resource import Object
+from isthmus.kit import duration
+
+Problem = tuple[str, str]
+"""The path in the object, and what is wrong there with the mend."""
+
+_BALANCERS = {
+    "", "UNSPECIFIED", "LEAST_REQUEST", "LEAST_CONN", "RANDOM", "ROUND_ROBIN", "PASSTHROUGH",
+}  # fmt: skip
+_TLS_MODES = {"DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL"}
+_SERVER_PROTOCOLS = {"HTTP", "HTTPS", "GRPC", "GRPC-WEB", "HTTP2", "MONGO", "TCP", "TLS"}
+
+
+def problems(found: Object) -> Iterator[Problem]:
+    """Everything wrong with a decoded object, in the order of its text."""
+    match found:
+        case VirtualService():
+            yield from _virtual_service(found)
+        case DestinationRule():
+            yield from _destination_rule(found)
+        case GatewayConfig():
+            yield from _gateway(found)
+
+
+def _virtual_service(found: VirtualService) -> Iterator[Problem]:
+    spec = found.spec
+    if not spec.hosts and any(route.delegate for route in spec.http):
+        yield "$.spec.hosts", "is empty: a delegate may not delegate (hint: name hosts)"
+    for index, route in enumerate(spec.http):
+        yield from _http_route(f"$.spec.http[{index}]", route)
+    for index, tls in enumerate(spec.tls):
+        yield from _shares(f"$.spec.tls[{index}].route", tls.route)
+    for index, tcp in enumerate(spec.tcp):
+        yield from _shares(f"$.spec.tcp[{index}].route", tcp.route)
+
+
+def _http_route(at: str, route: HTTPRoute) -> Iterator[Problem]:
+    actions = {
+        "route": bool(route.route),
+        "redirect": route.redirect is not None,
+        "directResponse": route.direct_response is not None,
+        "delegate": route.delegate is not None,
+    }
+    chosen = [name for name, is_set in actions.items() if is_set]
+    if len(chosen) != 1:
+        yield at, f"does {' and '.join(chosen) or 'nothing'} (hint: exactly one of {', '.join(actions)})"
+    yield from _shares(f"{at}.route", route.route)
+    for index, match in enumerate(route.match):
+        yield from _http_match(f"{at}.match[{index}]", match)
+    yield from _duration(f"{at}.timeout", route.timeout)
+    if route.retries is not None:
+        yield from _duration(f"{at}.retries.perTryTimeout", route.retries.per_try_timeout)
+    if route.fault is not None and route.fault.delay is not None:
+        yield from _duration(f"{at}.fault.delay.fixedDelay", route.fault.delay.fixed_delay)
+    if route.direct_response is not None and not 100 <= route.direct_response.status <= 599:
+        yield f"{at}.directResponse.status", f"is {route.direct_response.status} (hint: 100 to 599)"
+
+
+def _shares(at: str, shares: Sequence[HTTPRouteDestination | RouteDestination]) -> Iterator[Problem]:
+    for index, share in enumerate(shares):
+        yield from _destination(f"{at}[{index}].destination", share.destination)
+    if len(shares) > 1 and not sum(share.weight for share in shares):
+        yield at, "has several destinations whose weights are all 0 (hint: give each its share)"
+
+
+def _destination(at: str, destination: Destination) -> Iterator[Problem]:
+    if not destination.host:
+        yield f"{at}.host", "is empty (hint: the name of a service)"
+    if destination.host.startswith("*"):
+        yield f"{at}.host", "is a wildcard (hint: one service)"
+
+
+def _http_match(at: str, match: HTTPMatchRequest) -> Iterator[Problem]:
+    for name in ("uri", "scheme", "method", "authority"):
+        text = getattr(match, name)
+        if text is not None:
+            yield from _string_match(f"{at}.{name}", text)
+    for name in ("headers", "without_headers", "query_params"):
+        for key, text in getattr(match, name).items():
+            yield from _string_match(f"{at}.{_camel(name)}[{key}]", text, may_be_empty=True)
+
+
+def _string_match(at: str, match: StringMatch, *, may_be_empty: bool = False) -> Iterator[Problem]:
+    ways = [way for way in (match.exact, match.prefix, match.regex) if way is not None]
+    if len(ways) > 1 or (not ways and not may_be_empty):
+        yield at, "needs exactly one of exact, prefix, regex"
+    if match.regex is not None:
+        yield from _regex(f"{at}.regex", match.regex)
+
+
+def _regex(at: str, text: str) -> Iterator[Problem]:
+    # RE2 knows neither look-around nor references back; Python's own parser finds the rest.
+    if re.search(r"\(\?(?:[=!]|<[=!])|\\[1-9]", text):
+        yield at, f"{text!r} uses what RE2 has not: look-around or references back"
+        return
+    try:
+        re.compile(text)
+    except re.error as error:
+        yield at, f"{text!r} is no regular expression: {error}"
+
+
+def _destination_rule(found: DestinationRule) -> Iterator[Problem]:
+    if not found.spec.host:
+        yield "$.spec.host", "is empty (hint: the name of a service)"
+    yield from _traffic_policy("$.spec.trafficPolicy", found.spec.traffic_policy)
+    seen: set[str] = set()
+    for index, subset in enumerate(found.spec.subsets):
+        at = f"$.spec.subsets[{index}]"
+        if not subset.name:
+            yield f"{at}.name", "is empty"
+        if subset.name in seen:
+            yield f"{at}.name", f"{subset.name!r} stands twice (hint: give each subset a name of its own)"
+        seen.add(subset.name)
+        yield from _traffic_policy(f"{at}.trafficPolicy", subset.traffic_policy)
+
+
+def _traffic_policy(at: str, policy: TrafficPolicy | None) -> Iterator[Problem]:
+    if policy is None:
+        return
+    balancer = policy.load_balancer
+    if balancer is not None and balancer.simple not in _BALANCERS:
+        hint = ", ".join(sorted(_BALANCERS - {""}))
+        yield f"{at}.loadBalancer.simple", f"is {balancer.simple!r} (hint: one of {hint})"
+    if policy.tls is not None and policy.tls.mode not in _TLS_MODES:
+        yield f"{at}.tls.mode", f"is {policy.tls.mode!r} (hint: one of {', '.join(sorted(_TLS_MODES))})"
+    if policy.outlier_detection is not None:
+        yield from _duration(f"{at}.outlierDetection.interval", policy.outlier_detection.interval)
+        base = policy.outlier_detection.base_ejection_time
+        yield from _duration(f"{at}.outlierDetection.baseEjectionTime", base)
+    if policy.connection_pool is not None and policy.connection_pool.tcp is not None:
+        yield from _duration(
+            f"{at}.connectionPool.tcp.connectTimeout", policy.connection_pool.tcp.connect_timeout
+        )
+
+
+def _gateway(found: GatewayConfig) -> Iterator[Problem]:
+    for index, server in enumerate(found.spec.servers):
+        at = f"$.spec.servers[{index}]"
+        if not server.hosts:
+            yield f"{at}.hosts", 'is empty (hint: ["*"] lets everybody in)'
+        if server.port.protocol.upper() not in _SERVER_PROTOCOLS:
+            hint = ", ".join(sorted(_SERVER_PROTOCOLS))
+            yield f"{at}.port.protocol", f"is {server.port.protocol!r} (hint: one of {hint})"
+        for number, host in enumerate(server.hosts):
+            if "*" in host.rpartition("/")[2][1:]:
+                yield f"{at}.hosts[{number}]", f"{host!r} has a star that is not its first letter"
+
+
+def _duration(at: str, text: str) -> Iterator[Problem]:
+    if not text:
+        return
+    try:
+        seconds = duration.parse(text)
+    except ValueError as error:
+        yield at, str(error)
+        return
+    if seconds < 0:
+        yield at, f"{text} is negative"
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
