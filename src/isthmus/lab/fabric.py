@@ -98,7 +98,7 @@ class Fabric:
             raise ValueError(f'pod "{name}" has a network already')
         pod_address, index = self._pool.take(), self.next_link()
         try:
-            pod = await asyncio.to_thread(_wire_pod, self.router, name, pod_address, index)
+            pod = await asyncio.to_thread(_wire_pod, self, name, pod_address, index)
         except BaseException:
             self._pool.give_back(pod_address)
             raise
@@ -156,21 +156,22 @@ def _make_router(spec: FabricSpec) -> NetworkNamespace:
     return router
 
 
-def _wire_pod(router: NetworkNamespace, name: str, pod_address: str, index: int) -> PodNetwork:
+def _wire_pod(fabric: Fabric, name: str, pod_address: str, index: int) -> PodNetwork:
     pod = NetworkNamespace.create(name)
     try:
         with inside(pod), Netlink() as netlink:
             set_sysctls(_POD)
             netlink.apply(
-                veth(LinkEnd("eth0", _POD_LINK), LinkEnd(f"pod{index}", index), router.fileno()),
+                veth(LinkEnd("eth0", _POD_LINK), LinkEnd(f"pod{index}", index), fabric.router.fileno()),
                 link_up(_LOOPBACK),
                 link_up(_POD_LINK),
                 address(pod_address, _POD_LINK),
                 route(f"{_GATEWAY}/32", _POD_LINK),
                 route("0.0.0.0/0", _POD_LINK, gateway=_GATEWAY),
             )
-        with inside(router), Netlink() as netlink:
-            netlink.apply(link_up(index), address(_GATEWAY, index), route(f"{pod_address}/32", index))
+        with inside(fabric.router), Netlink() as netlink:
+            way_in = route(f"{pod_address}/32", index, source=fabric.spec.node_address)
+            netlink.apply(link_up(index), address(_GATEWAY, index), way_in)
     except BaseException:
         pod.close()
         raise

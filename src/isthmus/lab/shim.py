@@ -221,6 +221,7 @@ def main() -> None:
     control = socket.socket(fileno=settings.control)
     control.set_inheritable(False)
     control.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MESSAGE_LIMIT)
+    unshare(CLONE_NEWUTS)  # one may only come back to namespaces one owns
     host = rootfs.prepare(settings.root, (*settings.visible, *rootfs.needed_by_python()))
     for module in settings.preload:
         importlib.import_module(module)

@@ -86,9 +86,9 @@ class Shim:
 
     async def stop(self) -> None:
         """End the shim and everything it started."""
+        child, self._child = self._child, None
         self._disconnect("was stopped")
-        if self._child is not None:
-            child, self._child = self._child, None
+        if child is not None:
             child.kill()
             await asyncio.to_thread(child.wait)
 
@@ -186,6 +186,6 @@ class Shim:
         for ended in self._running.values():
             if not ended.done():
                 ended.set_result(_KILLED)
-        if self._running:
-            log.warning("shim lost its processes", shim=self._name, how=how, processes=len(self._running))
+        if self._child is not None and self._running:
+            log.error("shim ended with its processes", shim=self._name, processes=len(self._running))
         self._running.clear()
