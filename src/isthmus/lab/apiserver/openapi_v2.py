@@ -18,11 +18,8 @@ from isthmus.lab.apiserver.types import ResourceType, Types
 Json = dict[str, Any]
 
 PROTOBUF = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
-_KEPT = frozenset(
-    ("$ref", "additionalProperties", "default", "description", "enum", "format", "items", "properties")
-    + ("required", "title", "type")
-)
 _INNER = ("properties", "items", "additionalProperties", "required", "enum")
+_KEPT = frozenset({"$ref", "default", "description", "format", "title", "type", *_INNER})
 
 
 class OpenApiV2:
