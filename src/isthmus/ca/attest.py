@@ -11,8 +11,6 @@ from enum import Enum
 from hashlib import sha256
 from typing import NamedTuple, Protocol
 
-from isthmus.kit import x509
-from isthmus.kit.chain import InvalidChain, verify_chain
 from isthmus.kit.clock import Clock
 from isthmus.model.identity import SpiffeId
 from isthmus.model.signing import AUDIENCE
@@ -60,13 +58,10 @@ class Caller(NamedTuple):
 
 
 class Attester:
-    """Callers by the tokens and certificates they show. `roots` are those that our own CA leads to."""
+    """Callers by the tokens and certificates they show."""
 
-    def __init__(
-        self, reviewer: Reviewer, roots: Sequence[x509.Certificate], trust_domain: str, clock: Clock
-    ) -> None:
-        self._reviewer, self._roots = reviewer, tuple(roots)
-        self._trust_domain, self._clock = trust_domain, clock
+    def __init__(self, reviewer: Reviewer, trust_domain: str, clock: Clock) -> None:
+        self._reviewer, self._trust_domain, self._clock = reviewer, trust_domain, clock
         self._reviews: OrderedDict[bytes, tuple[float, Review]] = OrderedDict()
 
     async def by_token(self, authorization: str) -> Caller:
@@ -87,18 +82,11 @@ class Attester:
             raise NotProven("not a workload", f"{review.user!r} is not a service account")
         return Caller(SpiffeId(self._trust_domain, namespace, account), Proof.TOKEN)
 
-    def by_certificate(self, chain: Sequence[x509.Certificate]) -> Caller:
-        """The identity in a chain shown by TLS: for renewal by those who hold a certificate of ours.
+    def by_certificate(self, uris: Sequence[str]) -> Caller:
+        """The identity in a certificate that TLS has verified by our roots: for those who renew.
 
         Raises `NotProven`.
         """
-        if not chain:
-            raise NotProven("no certificate", "no client certificate")
-        try:
-            verify_chain(chain[0], chain[1:], self._roots, self._clock.now())
-        except InvalidChain as error:
-            raise NotProven("certificate refused", str(error)) from error
-        uris = x509.names(chain[0]).uris
         if len(uris) != 1:
             raise NotProven("certificate refused", f"a certificate with {len(uris)} identities")
         try:

@@ -1,0 +1,144 @@
+"""Citadel: the CA of one cluster as a process. Signs for its workloads, and tells them the root."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import msgspec
+
+from isthmus.ca import store
+from isthmus.ca.attest import Attester, Reviewer
+from isthmus.ca.authority import Authority, Lifetimes
+from isthmus.ca.review import ClusterReviewer
+from isthmus.ca.roots import RootPublisher, publish_roots, writer
+from isthmus.ca.server import CertificateService, Limits
+from isthmus.ca.serving import ServingCertificate
+from isthmus.kit.clock import Clock, SystemClock
+from isthmus.kit.log import log
+from isthmus.kit.metrics import ROOT_EXPIRY, exposition
+from isthmus.kit.plain_http import HttpServer, Request, Response
+from isthmus.kit.watchable import Watchable
+from isthmus.kube.client import Client
+from isthmus.kube.kubeconfig import Access
+from isthmus.model.identity import SpiffeId
+from isthmus.wire.listeners import Listener, Secure
+from isthmus.wire.serve import GrpcServer
+
+
+class CitadelSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """All that decides how a Citadel works."""
+
+    cluster: str
+    ca_directory: Path = Path("/etc/cacerts")
+    trust_domain: str = "cluster.local"
+    domain: str = "cluster.local"
+    namespace: str = "istio-system"
+    service: str = "istio-citadel"
+    service_account: str = "istio-citadel-service-account"
+    host: str = "0.0.0.0"  # noqa: S104 - a pod of its own
+    port: int = 8060
+    renewal_port: int = 0  # where a certificate of ours is proof enough; 0: nowhere
+    monitoring_port: int = 15014
+    extra_names: tuple[str, ...] = ()  # further DNS names of its serving certificate
+    lifetimes: Lifetimes = Lifetimes()
+    serving_life_s: float = 86_400.0
+    limits: Limits = Limits()
+    reload_s: float = 10.0  # how often the CA files are looked at
+
+    @property
+    def dns_names(self) -> tuple[str, ...]:
+        """Under which names it is called."""
+        short = f"{self.service}.{self.namespace}"
+        return (f"{short}.svc.{self.domain}", f"{short}.svc", short, *self.extra_names)
+
+
+async def run_citadel(settings: CitadelSettings, access: Access) -> None:
+    """Citadel of the cluster behind `access`, until cancelled.
+
+    Raises `InvalidStore` where the CA files cannot be used, `OSError` or `RuntimeError` where a port is taken.
+    """
+    clock = SystemClock()
+    authority = Watchable(load_authority(settings, clock))
+    async with Client(access, clock=clock) as client:
+        publisher = RootPublisher(writer(client), authority.value.roots_pem, clock)
+        citadel = Citadel(settings, authority, ClusterReviewer(client), clock)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(citadel.run())
+            group.create_task(publish_roots(client, publisher))
+            group.create_task(_tell_roots(authority, publisher))
+
+
+def load_authority(settings: CitadelSettings, clock: Clock) -> Authority:
+    """The authority of the CA files. Raises `InvalidStore`."""
+    return _authority(settings, store.read(settings.ca_directory), clock)
+
+
+class Citadel:
+    """The services of one Citadel; `reviewer` stands for the cluster whose workloads it serves."""
+
+    def __init__(
+        self, settings: CitadelSettings, authority: Watchable[Authority], reviewer: Reviewer, clock: Clock
+    ) -> None:
+        self._settings, self._authority, self._clock = settings, authority, clock
+        identity = SpiffeId(settings.trust_domain, settings.namespace, settings.service_account)
+        serving = ServingCertificate(authority, identity, settings.dns_names, settings.serving_life_s, clock)
+        attester = Attester(reviewer, settings.trust_domain, clock)
+        service = CertificateService(authority, attester, settings.limits, clock)
+        self.grpc = GrpcServer(service.services(), _listeners(settings, serving))
+        self.monitoring = HttpServer(settings.host, settings.monitoring_port, self._monitor)
+
+    async def run(self) -> None:
+        """Serve until cancelled; CA files that change are taken over while we run."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.grpc.run())
+            group.create_task(self.monitoring.run())
+            group.create_task(self._follow_files())
+            group.create_task(self._show_expiry())
+
+    async def _follow_files(self) -> None:
+        files = store.read(self._settings.ca_directory)
+        while True:
+            await self._clock.sleep(self._settings.reload_s)
+            before, files = files, store.read(self._settings.ca_directory)
+            if files == before:
+                continue
+            try:
+                self._authority.set(_authority(self._settings, files, self._clock))
+            except store.InvalidStore as error:
+                log.error("CA files changed and cannot be used, the old stay", reason=str(error))
+            else:
+                log.info("CA files changed")
+
+    async def _show_expiry(self) -> None:
+        async for authority in self._authority.changes():
+            ROOT_EXPIRY.set(authority.end)
+
+    async def _monitor(self, request: Request) -> Response:
+        match request.path.partition("?")[0]:
+            case "/metrics":
+                return Response(body=exposition())
+            case "/ready" if self._clock.now() < self._authority.value.end:
+                return Response(body=b"ready\n")
+            case "/ready":
+                return Response(503, b"the CA has expired\n")
+            case _:
+                return Response(404, b"there are /metrics and /ready\n")
+
+
+async def _tell_roots(authority: Watchable[Authority], publisher: RootPublisher) -> None:
+    async for newest in authority.changes():
+        publisher.publish(newest.roots_pem)
+
+
+def _authority(settings: CitadelSettings, files: dict[str, bytes], clock: Clock) -> Authority:
+    material = store.verify(files, clock.now())
+    return Authority(material.roots, material.chain, material.key, lifetimes=settings.lifetimes, clock=clock)
+
+
+def _listeners(settings: CitadelSettings, serving: ServingCertificate) -> list[Listener]:
+    # Most callers have no certificate yet, and gRPC cannot ask for one that is optional.
+    listeners: list[Listener] = [Secure(settings.host, settings.port, serving, require_client=False)]
+    if settings.renewal_port:
+        listeners.append(Secure(settings.host, settings.renewal_port, serving))
+    return listeners

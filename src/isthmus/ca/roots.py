@@ -1,0 +1,114 @@
+"""The root certificate in every namespace of the cluster: ConfigMap `istio-ca-root-cert`, kept true."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+from isthmus.api.core.config_map import ConfigMap
+from isthmus.api.core.namespace import Namespace
+from isthmus.api.errors import InvalidConfig
+from isthmus.api.resource import Kind, Object, Ref
+from isthmus.kit.backoff import Backoff
+from isthmus.kit.clock import Clock, SystemClock
+from isthmus.kit.log import log
+from isthmus.kube.client import Client, Scope
+from isthmus.kube.errors import KubeError, NotFound
+from isthmus.kube.informer import Informer
+from isthmus.kube.watch import Watch
+
+CONFIG_MAP = "istio-ca-root-cert"
+KEY = "root-cert.pem"
+_MANAGER = "istio-citadel"
+_NAMESPACES = Kind("", ("v1",), "Namespace", "namespaces", Namespace, namespaced=False)
+_CONFIG_MAPS = Kind("", ("v1",), "ConfigMap", "configmaps", ConfigMap)
+
+Write = Callable[[str, Mapping[str, str]], Awaitable[None]]
+"""Make the ConfigMap of a namespace hold this data. Raises `KubeError`."""
+
+
+class RootPublisher:
+    """Writes the roots wherever a namespace lacks them or has others; told what is there by informers."""
+
+    def __init__(self, write: Write, roots: bytes, clock: Clock | None = None) -> None:
+        self._write = write
+        self._wanted = {KEY: roots.decode()}
+        self._clock = clock or SystemClock()
+        self._namespaces: set[str] = set()
+        self._held: dict[str, Mapping[str, str]] = {}
+        self._look = asyncio.Event()
+
+    def publish(self, roots: bytes) -> None:
+        """From now on `roots` (PEM) are the truth."""
+        self._wanted = {KEY: roots.decode()}
+        self._look.set()
+
+    def namespace_seen(self, ref: Ref, now: Object | InvalidConfig | None) -> None:
+        """A namespace came, changed or went (an informer's handler)."""
+        if isinstance(now, Object) and now.metadata.deletion_timestamp is None:
+            self._namespaces.add(ref.name)
+        else:
+            self._namespaces.discard(ref.name)
+        self._look.set()
+
+    def config_map_seen(self, ref: Ref, now: Object | InvalidConfig | None) -> None:
+        """A ConfigMap of our name came, changed or went (an informer's handler)."""
+        if isinstance(now, ConfigMap):
+            self._held[ref.namespace] = now.data
+        else:
+            self._held.pop(ref.namespace, None)
+        self._look.set()
+
+    async def run(self) -> None:
+        """Keep all namespaces true until cancelled; what fails is tried again."""
+        backoff = Backoff(limit_s=30.0)
+        while True:
+            await self._look.wait()
+            self._look.clear()
+            if await self._write_all():
+                backoff.reset()
+            else:
+                await self._clock.sleep(backoff.next_s())
+                self._look.set()
+
+    async def _write_all(self) -> bool:
+        wanted, complete = self._wanted, True
+        for namespace in sorted(self._namespaces):
+            if self._held.get(namespace) == wanted:
+                continue
+            try:
+                await self._write(namespace, wanted)
+            except NotFound:
+                self._namespaces.discard(namespace)  # it went in the meantime
+            except KubeError as error:
+                log.warning("root not written", namespace=namespace, reason=str(error))
+                complete = False
+            else:
+                self._held[namespace] = wanted
+                log.info("root written", namespace=namespace)
+        return complete
+
+
+async def publish_roots(client: Client, publisher: RootPublisher) -> None:
+    """Let `publisher` keep all namespaces of the cluster behind `client` true, until cancelled."""
+    ours = Scope(fields=f"metadata.name={CONFIG_MAP}")
+    config_maps = Informer(_CONFIG_MAPS, Watch(client, _CONFIG_MAPS, ours), publisher.config_map_seen)
+    namespaces = Informer(_NAMESPACES, Watch(client, _NAMESPACES), publisher.namespace_seen)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(config_maps.run())
+        group.create_task(namespaces.run())
+        # Else every ConfigMap that is there already would be written once more at each start.
+        await config_maps.synced.wait()
+        await namespaces.synced.wait()
+        group.create_task(publisher.run())
+
+
+def writer(client: Client) -> Write:
+    """`Write` by server-side apply through `client`."""
+
+    async def write(namespace: str, data: Mapping[str, str]) -> None:
+        metadata = {"name": CONFIG_MAP, "namespace": namespace, "labels": {"istio.io/config": "true"}}
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": dict(data)}
+        await client.apply(_CONFIG_MAPS, body, _MANAGER)
+
+    return write

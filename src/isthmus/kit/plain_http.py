@@ -1,0 +1,143 @@
+"""Small HTTP/1.1: a server for probes and metrics, and requests to a neighbour on loopback.
+
+For processes that must start fast and stay small. One request a connection, no TLS, bodies in memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from http import HTTPStatus
+from typing import NamedTuple
+
+_HEAD_LIMIT_BYTES = 16 << 10
+_BODY_LIMIT_BYTES = 1 << 20
+_REQUEST_LIMIT_S = 10.0
+_TEXT = "text/plain; charset=utf-8"
+
+
+class Request(NamedTuple):
+    """`path` holds the query as well; header names are in lower case."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes = b""
+
+
+class Response(NamedTuple):
+    status: int = 200
+    body: bytes = b""
+    content_type: str = _TEXT
+
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class BadAnswer(ConnectionError):
+    """What came back is not HTTP."""
+
+
+class HttpServer:
+    """Answers each request by `handler`, which must not raise."""
+
+    def __init__(self, host: str, port: int, handler: Handler) -> None:
+        self._host, self._port, self._handler = host, port, handler
+        self._bound: asyncio.Future[int] | None = None
+
+    async def run(self) -> None:
+        """Serve until cancelled. Raises `OSError` where the address is taken."""
+        server = await asyncio.start_server(self._serve, self._host, self._port, limit=_HEAD_LIMIT_BYTES)
+        self._port = server.sockets[0].getsockname()[1]
+        self._bind().set_result(self._port)
+        async with server:
+            await server.serve_forever()
+
+    async def port(self) -> int:
+        """The port that is listened on; waits until it is."""
+        return await asyncio.shield(self._bind())
+
+    def _bind(self) -> asyncio.Future[int]:
+        if self._bound is None:
+            self._bound = asyncio.get_running_loop().create_future()
+        return self._bound
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(_REQUEST_LIMIT_S):
+                request = await _read_request(reader)
+            response = await self._handler(request) if request else Response(400, b"bad request\n")
+            writer.write(_encode(response))
+            await writer.drain()
+        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            pass  # the asker went away, or never said what it wants
+        finally:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+
+
+async def fetch(
+    method: str, port: int, path: str, *, host: str = "127.0.0.1", limit_s: float = 5.0
+) -> Response:
+    """The answer of a neighbour to `method path`. Raises `OSError`, `TimeoutError`, `BadAnswer`."""
+    async with asyncio.timeout(limit_s):
+        reader, writer = await asyncio.open_connection(host, port)
+        try:
+            head = f"{method} {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n"
+            writer.write((head + "Content-Length: 0\r\n\r\n").encode())
+            return await _read_response(reader)
+        except (ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
+            raise BadAnswer(f"{host}:{port} did not answer in HTTP") from error
+        finally:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+
+
+async def _read_request(reader: asyncio.StreamReader) -> Request | None:
+    first, headers = await _read_head(reader)
+    parts = first.split(" ")
+    length = headers.get("content-length", "0")
+    if len(parts) != 3 or not length.isdigit() or int(length) > _BODY_LIMIT_BYTES:
+        return None
+    return Request(parts[0], parts[1], headers, await reader.readexactly(int(length)))
+
+
+async def _read_response(reader: asyncio.StreamReader) -> Response:
+    first, headers = await _read_head(reader)
+    status = int(first.split(" ")[1]) if first.startswith("HTTP/1.") else 0
+    if not status:
+        raise ValueError(first)
+    if headers.get("transfer-encoding", "").lower() == "chunked":
+        body = await _read_chunks(reader)
+    elif "content-length" in headers:
+        body = await reader.readexactly(int(headers["content-length"]))
+    else:
+        body = await reader.read()
+    return Response(status, body, headers.get("content-type", _TEXT))
+
+
+async def _read_head(reader: asyncio.StreamReader) -> tuple[str, dict[str, str]]:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+    first, *lines = head.rstrip("\r\n").split("\r\n")
+    pairs = (line.partition(":") for line in lines)
+    return first, {name.strip().lower(): value.strip() for name, _, value in pairs}
+
+
+async def _read_chunks(reader: asyncio.StreamReader) -> bytes:
+    body = bytearray()
+    while size := int((await reader.readuntil(b"\r\n")).partition(b";")[0], 16):
+        body += await reader.readexactly(size)
+        await reader.readexactly(2)
+    return bytes(body)
+
+
+def _encode(response: Response) -> bytes:
+    head = (
+        f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}\r\n"
+        f"Content-Type: {response.content_type}\r\n"
+        f"Content-Length: {len(response.body)}\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode() + response.body

@@ -1,0 +1,251 @@
+"""Envoy's bootstrap for a sidecar or a gateway, as a pure function of its settings.
+
+Everything else comes from Pilot over delta ADS. Source: envoy.config.bootstrap.v3.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from google.protobuf import json_format
+
+from isthmus.envoy.descriptors import TYPE_PREFIX, pool
+from isthmus.envoy.types import Bootstrap
+from isthmus.model.endpoint import Locality
+from isthmus.sidecar.stats_tags import stats_tags
+
+Tree = dict[str, object]
+
+SDS, XDS, AGENT, STATS = "sds-grpc", "xds-grpc", "agent", "prometheus_stats"
+
+CERTIFICATE, ROOTS = "default", "ROOTCA"
+"""Names of the two secrets that the agent serves: Istio's."""
+
+_MARK_OPTION = {"description": "SO_MARK", "level": 1, "name": 36, "state": "STATE_PREBIND"}
+_TLS = "envoy.extensions.transport_sockets.tls.v3"
+
+
+class BootstrapSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a bootstrap depends on."""
+
+    node_id: str  # Istio's form: kind~address~name.namespace~namespace.svc.domain
+    node_cluster: str = "istio-proxy"
+    metadata: dict[str, object] = {}
+    locality: Locality = Locality()
+    domain: str = "cluster.local"
+    pilot_host: str = "istio-pilot.istio-system.svc.cluster.local"
+    pilot_port: int = 15012
+    # Who Pilot must be by its certificate; empty: plaintext without proof, for tests on loopback.
+    pilot_identity: str = "spiffe://cluster.local/ns/istio-system/sa/istio-pilot-service-account"
+    sds_socket: str = "/var/run/isthmus/sds.sock"
+    admin_port: int = 15000
+    agent_port: int = 15020
+    ready_port: int = 15021
+    stats_port: int = 15090
+    mark: int | None = 1337  # of packets that capture must let pass; needs CAP_NET_ADMIN
+    most_connections: int = 50_000  # downstream, over all listeners
+    stats_flush_s: int = 60
+
+
+def bootstrap(settings: BootstrapSettings) -> Bootstrap:
+    """The bootstrap as a message: a field that Envoy does not know raises `json_format.ParseError`."""
+    return json_format.ParseDict(_tree(settings), Bootstrap(), descriptor_pool=pool())
+
+
+def bootstrap_json(settings: BootstrapSettings) -> str:
+    """The bootstrap as Envoy reads it from a file that ends in `.json`."""
+    message = bootstrap(settings)
+    return json_format.MessageToJson(message, preserving_proto_field_name=True, descriptor_pool=pool())
+
+
+def _tree(settings: BootstrapSettings) -> Tree:
+    tree: Tree = {
+        "node": _node(settings),
+        "admin": {"address": _address("127.0.0.1", settings.admin_port)},
+        "dynamic_resources": _dynamic_resources(),
+        "static_resources": {
+            "clusters": [
+                _sds(settings),
+                _xds(settings),
+                _loopback(STATS, settings.admin_port),
+                _loopback(AGENT, settings.agent_port),
+            ],
+            "listeners": [
+                _listener("stats", settings.stats_port, "/stats/prometheus", STATS),
+                _listener("ready", settings.ready_port, "/healthz/ready", AGENT),
+            ],
+        },
+        "stats_config": {"use_all_default_tags": False, "stats_tags": stats_tags(settings.domain)},
+        # Waking up rarely is what an idle sidecar costs: the defaults are 32 times a second.
+        "stats_flush_interval": f"{settings.stats_flush_s}s",
+        "watchdogs": {"main_thread_watchdog": _watchdog(), "worker_watchdog": _watchdog()},
+        "overload_manager": _overload(settings.most_connections),
+    }
+    if settings.mark is not None:
+        options = [{**_MARK_OPTION, "int_value": settings.mark}]
+        tree["cluster_manager"] = {"upstream_bind_config": {"socket_options": options}}
+    return tree
+
+
+def _node(settings: BootstrapSettings) -> Tree:
+    place = settings.locality
+    return {
+        "id": settings.node_id,
+        "cluster": settings.node_cluster,
+        "metadata": settings.metadata,
+        "locality": {"region": place.region, "zone": place.zone, "sub_zone": place.subzone},
+    }
+
+
+def _dynamic_resources() -> Tree:
+    # Without a limit for the first answer Envoy stays "initializing", hence not ready, until it has one.
+    ads = {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"}
+    return {
+        "lds_config": ads,
+        "cds_config": ads,
+        "ads_config": {
+            "api_type": "DELTA_GRPC",
+            "transport_api_version": "V3",
+            "set_node_on_first_message_only": True,
+            "grpc_services": [{"envoy_grpc": {"cluster_name": XDS}}],
+        },
+    }
+
+
+def _sds(settings: BootstrapSettings) -> Tree:
+    return {
+        "name": SDS,
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "typed_extension_protocol_options": _http2({}),
+        "load_assignment": _endpoint(SDS, {"pipe": {"path": settings.sds_socket}}),
+    }
+
+
+def _xds(settings: BootstrapSettings) -> Tree:
+    upstream: Tree = {
+        "name": XDS,
+        "type": "STRICT_DNS",
+        "dns_lookup_family": "V4_ONLY",
+        "dns_refresh_rate": "5s",
+        "dns_failure_refresh_rate": {"base_interval": "0.5s", "max_interval": "5s"},
+        "respect_dns_ttl": True,
+        "connect_timeout": "2s",
+        "circuit_breakers": {
+            "thresholds": [
+                {
+                    "priority": priority,
+                    "max_connections": 100_000,
+                    "max_pending_requests": 100_000,
+                    "max_requests": 100_000,
+                }
+                for priority in ("DEFAULT", "HIGH")
+            ]
+        },
+        # A Pilot that went away without a word is noticed within half a minute.
+        "upstream_connection_options": {
+            "tcp_keepalive": {"keepalive_probes": 3, "keepalive_time": 10, "keepalive_interval": 5}
+        },
+        "typed_extension_protocol_options": _http2(
+            {"connection_keepalive": {"interval": "20s", "timeout": "10s"}}
+        ),
+        "load_assignment": _endpoint(XDS, _address(settings.pilot_host, settings.pilot_port)),
+    }
+    if settings.pilot_identity:
+        upstream["transport_socket"] = _mutual_tls(settings)
+    return upstream
+
+
+def _mutual_tls(settings: BootstrapSettings) -> Tree:
+    match = {"san_type": "URI", "matcher": {"exact": settings.pilot_identity}}
+    return {
+        "name": "envoy.transport_sockets.tls",
+        "typed_config": {
+            "@type": f"{TYPE_PREFIX}{_TLS}.UpstreamTlsContext",
+            "sni": settings.pilot_host,
+            "common_tls_context": {
+                "alpn_protocols": ["h2"],
+                "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
+                "tls_certificate_sds_secret_configs": [_secret(CERTIFICATE)],
+                "combined_validation_context": {
+                    "default_validation_context": {"match_typed_subject_alt_names": [match]},
+                    "validation_context_sds_secret_config": _secret(ROOTS),
+                },
+            },
+        },
+    }
+
+
+def _secret(name: str) -> Tree:
+    source = {
+        "api_type": "GRPC",
+        "transport_api_version": "V3",
+        "set_node_on_first_message_only": True,
+        "grpc_services": [{"envoy_grpc": {"cluster_name": SDS}}],
+    }
+    return {
+        "name": name,
+        "sds_config": {
+            "api_config_source": source,
+            "resource_api_version": "V3",
+            "initial_fetch_timeout": "0s",
+        },
+    }
+
+
+def _loopback(name: str, port: int) -> Tree:
+    return {
+        "name": name,
+        "type": "STATIC",
+        "connect_timeout": "0.25s",
+        "load_assignment": _endpoint(name, _address("127.0.0.1", port)),
+    }
+
+
+def _listener(name: str, port: int, path: str, upstream: str) -> Tree:
+    """A listener for everyone that answers one path from a place on loopback, and nothing else."""
+    route = {"match": {"path": path}, "route": {"cluster": upstream}}
+    manager = {
+        "@type": f"{TYPE_PREFIX}envoy.extensions.filters.network.http_connection_manager.v3"
+        ".HttpConnectionManager",
+        "stat_prefix": name,
+        "route_config": {"virtual_hosts": [{"name": name, "domains": ["*"], "routes": [route]}]},
+        "http_filters": [
+            {
+                "name": "envoy.filters.http.router",
+                "typed_config": {"@type": f"{TYPE_PREFIX}envoy.extensions.filters.http.router.v3.Router"},
+            }
+        ],
+    }
+    filters = [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]
+    return {
+        "name": name,
+        "address": _address("0.0.0.0", port),
+        "bypass_overload_manager": True,
+        "filter_chains": [{"filters": filters}],
+    }
+
+
+def _http2(options: Tree) -> Tree:
+    name = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+    explicit = {"explicit_http_config": {"http2_protocol_options": options}}
+    return {name: {"@type": TYPE_PREFIX + name, **explicit}}
+
+
+def _endpoint(upstream: str, address: Tree) -> Tree:
+    endpoints = [{"lb_endpoints": [{"endpoint": {"address": address}}]}]
+    return {"cluster_name": upstream, "endpoints": endpoints}
+
+
+def _address(host: str, port: int) -> Tree:
+    return {"socket_address": {"address": host, "port_value": port}}
+
+
+def _watchdog() -> Tree:
+    return {"miss_timeout": "60s", "megamiss_timeout": "120s"}
+
+
+def _overload(most_connections: int) -> Tree:
+    kind = "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig"
+    limit = {"@type": TYPE_PREFIX + kind, "max_active_downstream_connections": most_connections}
+    monitor = {"name": "envoy.resource_monitors.global_downstream_max_connections", "typed_config": limit}
+    return {"refresh_interval": "60s", "resource_monitors": [monitor]}

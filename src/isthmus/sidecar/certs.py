@@ -1,0 +1,218 @@
+"""The certificate of a workload: its key is made here and stays here, Citadel signs, time renews.
+
+Used by the agent beside an Envoy, and by Pilot for itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from isthmus.kit import x509
+from isthmus.kit.backoff import Backoff
+from isthmus.kit.chain import verify_chain
+from isthmus.kit.clock import Clock, SystemClock
+from isthmus.kit.log import log
+from isthmus.kit.watchable import Watchable
+from isthmus.model.identity import SpiffeId
+from isthmus.model.signing import CREATE_CERTIFICATE, SigningAnswer, SigningRequest
+from isthmus.wire.call import CallFailed, Channel, ClientTls
+
+TOKEN_FILE = Path("/var/run/secrets/tokens/istio-token")
+ROOTS_FILE = Path("/var/run/secrets/istio/root-cert.pem")
+
+
+class CertSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a certificate comes from, and for how long."""
+
+    identity: SpiffeId
+    citadel: str = "istio-citadel.istio-system.svc.cluster.local:8060"
+    citadel_name: str = ""  # the DNS name in Citadel's certificate, where it is not the one dialled
+    cluster: str = ""
+    token_file: Path = TOKEN_FILE
+    roots_file: Path = ROOTS_FILE
+    lifetime_s: float = 86_400.0
+    # When to renew: this part of the life, give or take the jitter (parts of the life as well).
+    renew_at: float = 0.5
+    jitter: float = 0.1
+    roots_check_s: float = 5.0
+    first_wait_s: float = 0.2
+    longest_wait_s: float = 15.0
+
+
+class Held(NamedTuple):
+    """A certificate in use, all in PEM. `repr` does not show the key."""
+
+    chain: bytes
+    key: bytes
+    roots: bytes
+    serial: str
+    begin: float
+    end: float
+
+    def __repr__(self) -> str:
+        return f"Held(serial={self.serial}, end={self.end})"
+
+
+class SigningFailed(Exception):
+    """No certificate this time: Citadel is away, refuses, or answers with what we cannot use."""
+
+
+Sign = Callable[[SigningRequest, bytes], Awaitable[SigningAnswer]]
+"""Has a request signed by Citadel, which is believed by these roots (PEM). Raises `SigningFailed`."""
+
+
+class Certificates:
+    """Keeps one certificate fresh. `held` is the newest, or None while there is none."""
+
+    def __init__(self, settings: CertSettings, sign: Sign | None = None, clock: Clock | None = None) -> None:
+        self._settings = settings
+        self._sign = sign or CitadelCall(settings)
+        self._clock = clock or SystemClock()
+        self._roots_changed = asyncio.Event()
+        self._chance = random.Random()  # noqa: S311 - jitter, no secret
+        self.held: Watchable[Held | None] = Watchable(None)
+
+    async def run(self) -> None:
+        """Get a certificate and renew it until cancelled; failures are logged and tried again."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._watch_roots())
+            group.create_task(self._renew())
+
+    async def first(self) -> Held:
+        """The certificate; waits for the first one."""
+        async for held in self.held.changes():
+            if held is not None:
+                return held
+        raise AssertionError("changes never end")
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether there is a certificate that has not ended."""
+        held = self.held.value
+        return held is not None and self._clock.now() < held.end
+
+    async def _renew(self) -> None:
+        backoff = Backoff(self._settings.first_wait_s, self._settings.longest_wait_s)
+        while True:
+            try:
+                held = await self._signed()
+            except SigningFailed as error:
+                self._complain(error)
+                await self._pause(backoff.next_s())
+                continue
+            backoff.reset()
+            self.held.set(held)
+            log.info("certificate received", identity=str(self._settings.identity), serial=held.serial)
+            await self._pause(self._wait_s(held))
+
+    def _wait_s(self, held: Held) -> float:
+        part = self._settings.renew_at + self._settings.jitter * self._chance.uniform(-1, 1)
+        return max((held.end - self._clock.now()) * part, 0.1)
+
+    async def _signed(self) -> Held:
+        key = x509.new_key()
+        roots = self._read_roots()
+        names = x509.Names(uris=(str(self._settings.identity),))
+        request = SigningRequest(x509.new_csr(key, names), round(self._settings.lifetime_s))
+        answer = await self._sign(request, roots)
+        return self._checked(answer, key, roots)
+
+    def _checked(self, answer: SigningAnswer, key: x509.PrivateKey, roots: bytes) -> Held:
+        """What the answer gives us, if it is what was asked for. Raises `SigningFailed`."""
+        now = self._clock.now()
+        pem = b"".join(answer.chain)
+        try:
+            leaf, *between = x509.load_bundle(pem)
+            verify_chain(leaf, between, x509.load_bundle(roots), now)
+        except ValueError as error:
+            raise SigningFailed(f"citadel's answer cannot be used: {error}") from error
+        wanted = str(self._settings.identity)
+        if x509.names(leaf).uris != (wanted,):
+            raise SigningFailed(f"citadel signed for {x509.names(leaf).uris}, not {wanted!r}")
+        if not x509.matches(leaf, key):
+            raise SigningFailed("citadel signed another key than ours")
+        return Held(pem, x509.key_pem(key), roots, x509.serial(leaf), now, x509.life(leaf).end)
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, but not longer than until the roots change in a way that makes our certificate useless."""
+        async with asyncio.TaskGroup() as group:
+            woken = group.create_task(self._roots_changed.wait())
+            sleeping = group.create_task(self._clock.sleep(seconds))
+            await asyncio.wait((woken, sleeping), return_when=asyncio.FIRST_COMPLETED)
+            self._roots_changed.clear()
+            woken.cancel()
+            sleeping.cancel()
+
+    async def _watch_roots(self) -> None:
+        while True:
+            await self._clock.sleep(self._settings.roots_check_s)
+            held = self.held.value
+            with suppress(SigningFailed):
+                roots = self._read_roots()
+                if held is not None and roots != held.roots:
+                    self._adopt(held, roots)
+
+    def _adopt(self, held: Held, roots: bytes) -> None:
+        leaf, *between = x509.load_bundle(held.chain)
+        try:
+            verify_chain(leaf, between, x509.load_bundle(roots), self._clock.now())
+        except ValueError as error:
+            log.warning("roots changed, the certificate is not of them", reason=str(error))
+            self._roots_changed.set()
+        else:
+            log.info("roots changed")
+        self.held.set(held._replace(roots=roots))
+
+    def _read_roots(self) -> bytes:
+        try:
+            roots = self._settings.roots_file.read_bytes()
+        except OSError as error:
+            raise SigningFailed(
+                f"{self._settings.roots_file}: {error.strerror} "
+                "(hint: Citadel writes ConfigMap istio-ca-root-cert, which is mounted there)"
+            ) from error
+        try:
+            x509.load_certificate(roots)
+        except x509.InvalidPem as error:
+            raise SigningFailed(f"{self._settings.roots_file}: {error}") from error
+        return roots
+
+    def _complain(self, error: SigningFailed) -> None:
+        held = self.held.value
+        if held is None:
+            log.warning("no certificate yet", reason=str(error))
+            return
+        left_s = round(held.end - self._clock.now())
+        if left_s > 0:
+            log.warning("certificate not renewed", reason=str(error), seconds_left=left_s)
+        else:
+            log.error("certificate has expired", reason=str(error), serial=held.serial)
+
+
+class CitadelCall:
+    """`Sign` over the network, with the projected token of the pod as proof."""
+
+    def __init__(self, settings: CertSettings) -> None:
+        self._settings = settings
+
+    async def __call__(self, request: SigningRequest, roots: bytes) -> SigningAnswer:
+        settings = self._settings
+        try:
+            token = settings.token_file.read_text().strip()
+        except OSError as error:
+            raise SigningFailed(f"{settings.token_file}: {error.strerror}") from error
+        metadata = {"authorization": f"Bearer {token}", "clusterid": settings.cluster}
+        tls = ClientTls(roots=roots, server_name=settings.citadel_name)
+        try:
+            async with Channel(settings.citadel, tls) as channel:
+                body = await channel.unary(CREATE_CERTIFICATE, request.encode(), metadata=metadata)
+            return SigningAnswer.decode(body)
+        except (CallFailed, ValueError) as error:
+            raise SigningFailed(str(error)) from error

@@ -1,0 +1,69 @@
+"""A pod and what is added to it, made into the pod that runs; and the difference as a JSON patch."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+from isthmus.sidecar.inject.pod import Json, Pod
+from isthmus.sidecar.inject.template import INIT, PROXY, STATUS, Addition
+
+_LISTS = ("initContainers", "containers", "volumes")
+
+
+def injected(pod: Pod, added: Addition) -> Pod:
+    """The pod with its sidecar. One that has a sidecar already loses the old one first."""
+    bare = without_sidecar(pod)
+    metadata, spec = bare.metadata, bare.spec
+    metadata["labels"] = {**bare.labels, **added.labels}
+    metadata["annotations"] = {**bare.annotations, **added.annotations}
+    own = spec.get("containers") or []
+    spec["containers"] = [*added.containers, *own] if added.proxy_first else [*own, *added.containers]
+    # After the application's own: what these fetch must not meet a proxy that does not run yet.
+    spec["initContainers"] = [*(spec.get("initContainers") or []), *added.init_containers]
+    spec["volumes"] = [*(spec.get("volumes") or []), *added.volumes]
+    return bare
+
+
+def without_sidecar(pod: Pod) -> Pod:
+    """A copy of the pod without what its status annotation says was injected."""
+    bare = pod._replace(metadata=copy.deepcopy(pod.metadata), spec=copy.deepcopy(pod.spec))
+    before = _status(bare)
+    bare.annotations.pop(STATUS, None)
+    for name in _LISTS:
+        gone = before.get(name, [])
+        if bare.spec.get(name):
+            bare.spec[name] = [each for each in bare.spec[name] if each.get("name") not in gone]
+            if not bare.spec[name]:
+                del bare.spec[name]
+    return bare
+
+
+def json_patch(before: object, after: object, path: str = "") -> list[Json]:
+    """Operations (RFC 6902) that make `before` into `after`. Lists are replaced as a whole."""
+    if before == after:
+        return []
+    if not (isinstance(before, dict) and isinstance(after, dict)):
+        return [{"op": "replace", "path": path, "value": after}]
+    operations: list[Json] = []
+    for key in [*before, *(key for key in after if key not in before)]:
+        place = f"{path}/{str(key).replace('~', '~0').replace('/', '~1')}"
+        if key not in after:
+            operations.append({"op": "remove", "path": place})
+        elif key not in before:
+            operations.append({"op": "add", "path": place, "value": after[key]})
+        else:
+            operations += json_patch(before[key], after[key], place)
+    return operations
+
+
+def _status(pod: Pod) -> dict[str, list[str]]:
+    text = pod.annotations.get(STATUS)
+    if text is None:
+        return {}
+    try:
+        status = json.loads(text)
+    except ValueError:
+        status = None
+    # A status that somebody broke still means that a sidecar is there, under the usual names.
+    return status if isinstance(status, dict) else {"initContainers": [INIT], "containers": [PROXY]}

@@ -1,0 +1,48 @@
+"""Should this pod have a sidecar? The decision and its reason, apart from how it is carried out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import NamedTuple
+
+from isthmus.sidecar.inject.pod import Pod
+
+INJECT = "sidecar.istio.io/inject"
+"""As an annotation or, which wins, as a label of the pod."""
+
+_YES = {"y", "yes", "true", "on"}
+_SYSTEM_NAMESPACES = {"kube-system", "kube-public", "kube-node-lease"}
+
+
+class Policy(Enum):
+    """What holds for pods that say nothing themselves."""
+
+    ENABLED = "enabled"
+    DISABLED = "disabled"
+
+
+class Decision(NamedTuple):
+    inject: bool
+    reason: str
+
+
+def decide(pod: Pod, policy: Policy = Policy.ENABLED) -> Decision:
+    """Whether `pod` gets a sidecar.
+
+    `kube-inject` asks with `ENABLED`, for to call it is to want sidecars. Other than Istio's of 2018 it
+    still honours a pod's own "false": in a file of many documents only the pod can speak for itself.
+    """
+    if pod.spec.get("hostNetwork"):
+        return Decision(False, "it uses the network of its node")
+    if pod.namespace in _SYSTEM_NAMESPACES:
+        return Decision(False, f"namespace {pod.namespace} belongs to Kubernetes")
+    said = _said(pod.labels) or _said(pod.annotations)
+    if said:
+        wanted = said.lower() in _YES
+        return Decision(wanted, f'{INJECT} is "{said}"')
+    return Decision(policy is Policy.ENABLED, f"injection is {policy.value} here")
+
+
+def _said(values: Mapping[str, str]) -> str:
+    return str(values.get(INJECT, "")).strip()

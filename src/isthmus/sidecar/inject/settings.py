@@ -1,0 +1,42 @@
+"""What the operator of a mesh decides for all sidecars of a cluster."""
+
+from __future__ import annotations
+
+import msgspec
+
+from isthmus.sidecar.capture import CaptureSettings
+
+PROXY_USER = 1337
+
+
+class InjectSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Parameters of injection; the keys of ConfigMap `istio-sidecar-injector` are their camel-case names."""
+
+    cluster: str
+    network: str = ""
+    mesh_id: str = "cluster.local"
+    trust_domain: str = "cluster.local"
+    domain: str = "cluster.local"
+    namespace: str = "istio-system"  # where the control plane is
+    image: str = "isthmus/isthmus:0.1.0"
+    image_pull_policy: str = ""
+    log_level: str = "warning"
+    concurrency: int = 2
+    cpu: str = "10m"
+    memory: str = "64Mi"
+    cpu_limit: str = "2"
+    memory_limit: str = "1Gi"
+    drain_s: int = 5
+    hold_application: bool = False  # holdApplicationUntilProxyStarts
+    # How capture tells Envoy's connections from the application's: by their mark, which takes
+    # CAP_NET_ADMIN in the sidecar, or by user 1337, which takes a second user in the pod.
+    by_user: bool = False
+    capture: CaptureSettings = CaptureSettings()
+
+    @property
+    def discovery_address(self) -> str:
+        return f"istio-pilot.{self.namespace}.svc.{self.domain}:15012"
+
+    @property
+    def ca_address(self) -> str:
+        return f"istio-citadel.{self.namespace}.svc.{self.domain}:8060"

@@ -1,0 +1,224 @@
+"""What a sidecar is made of: containers, volumes, labels; pure functions of the pod and the settings."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import NamedTuple
+
+import msgspec
+
+from isthmus.model.signing import AUDIENCE
+from isthmus.sidecar.capture import CaptureSettings
+from isthmus.sidecar.inject.pod import Json, Pod
+from isthmus.sidecar.inject.settings import PROXY_USER, InjectSettings
+
+INIT, PROXY = "istio-init", "istio-proxy"
+STATUS = "sidecar.istio.io/status"
+TLS_MODE = "security.istio.io/tlsMode"
+CANONICAL_NAME = "service.istio.io/canonical-name"
+CANONICAL_REVISION = "service.istio.io/canonical-revision"
+
+_SIDECAR = "sidecar.istio.io/"
+_TOKEN_LIFE_S = 43_200
+
+
+class InvalidAnnotation(ValueError):
+    """A pod's annotation that cannot be understood; the message names it."""
+
+
+class Addition(NamedTuple):
+    """What injection adds to one pod."""
+
+    init_containers: list[Json]
+    containers: list[Json]
+    volumes: list[Json]
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    proxy_first: bool
+
+
+def addition(pod: Pod, settings: InjectSettings) -> Addition:
+    """The sidecar of `pod`. Raises `InvalidAnnotation`, `capture.InvalidCapture`."""
+    _must_be_redirect(pod)
+    init = [_init_container(pod, settings)]
+    containers = [proxy_container(pod, settings)]
+    volumes = proxy_volumes()
+    status = {
+        "version": _version(settings),
+        "initContainers": [each["name"] for each in init],
+        "containers": [each["name"] for each in containers],
+        "volumes": [each["name"] for each in volumes],
+    }
+    labels = {
+        TLS_MODE: "istio",
+        CANONICAL_NAME: canonical_name(pod),
+        CANONICAL_REVISION: pod.labels.get(CANONICAL_REVISION) or pod.labels.get("version") or "latest",
+    }
+    status_text = json.dumps(status, separators=(",", ":"))
+    return Addition(init, containers, volumes, labels, {STATUS: status_text}, settings.hold_application)
+
+
+def canonical_name(pod: Pod) -> str:
+    """The service that the workload stands for, by its labels or else by its own name."""
+    for label in (CANONICAL_NAME, "app.kubernetes.io/name", "app"):
+        if pod.labels.get(label):
+            return pod.labels[label]
+    return pod.workload
+
+
+def proxy_container(pod: Pod, settings: InjectSettings, kind: str = "sidecar") -> Json:
+    """The container of the agent and its Envoy; `kind` is `sidecar` or `router` (a gateway)."""
+    container: Json = {
+        "name": PROXY,
+        "image": pod.annotations.get(_SIDECAR + "proxyImage", settings.image),
+        "args": [
+            "agent",
+            kind,
+            f"--discovery-address={settings.discovery_address}",
+            f"--log-level={pod.annotations.get(_SIDECAR + 'logLevel', settings.log_level)}",
+            f"--concurrency={settings.concurrency}",
+        ],
+        "ports": [{"containerPort": 15090, "name": "http-envoy-prom", "protocol": "TCP"}],
+        "env": _environment(pod, settings),
+        "readinessProbe": {
+            "httpGet": {"path": "/healthz/ready", "port": 15021},
+            "periodSeconds": 2,
+            "timeoutSeconds": 3,
+            "failureThreshold": 30,
+        },
+        "resources": _resources(pod, settings),
+        "securityContext": _security(settings),
+        "volumeMounts": proxy_mounts(),
+    }
+    if settings.image_pull_policy:
+        container["imagePullPolicy"] = settings.image_pull_policy
+    if settings.hold_application:
+        # Containers start in order, and the next one waits for this hook.
+        container["lifecycle"] = {"postStart": {"exec": {"command": ["isthmus", "agent", "wait"]}}}
+    return container
+
+
+def proxy_mounts() -> list[Json]:
+    return [
+        {"name": "istio-envoy", "mountPath": "/etc/istio/proxy"},
+        {"name": "istio-podinfo", "mountPath": "/etc/istio/pod", "readOnly": True},
+        {"name": "istio-token", "mountPath": "/var/run/secrets/tokens", "readOnly": True},
+        {"name": "istiod-ca-cert", "mountPath": "/var/run/secrets/istio", "readOnly": True},
+    ]
+
+
+def proxy_volumes() -> list[Json]:
+    token = {"audience": AUDIENCE, "expirationSeconds": _TOKEN_LIFE_S, "path": "istio-token"}
+    podinfo = [
+        {"path": name, "fieldRef": {"fieldPath": f"metadata.{name}"}} for name in ("labels", "annotations")
+    ]
+    return [
+        {"name": "istio-envoy", "emptyDir": {"medium": "Memory"}},
+        {"name": "istio-podinfo", "downwardAPI": {"items": podinfo}},
+        {"name": "istio-token", "projected": {"sources": [{"serviceAccountToken": token}]}},
+        {"name": "istiod-ca-cert", "configMap": {"name": "istio-ca-root-cert"}},
+    ]
+
+
+def capture_arguments(settings: CaptureSettings) -> list[str]:
+    """Arguments of `isthmus agent capture` that lead to `settings`: those that are not its defaults."""
+    usual = CaptureSettings()
+    arguments = []
+    for field in msgspec.structs.fields(CaptureSettings):
+        value = getattr(settings, field.name)
+        if value != getattr(usual, field.name):
+            text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            arguments.append(f"--{field.name.replace('_', '-')}={text}")
+    return arguments
+
+
+def _init_container(pod: Pod, settings: InjectSettings) -> Json:
+    capture = settings.capture.with_annotations(pod.annotations)
+    if settings.by_user:
+        capture = msgspec.structs.replace(capture, user=PROXY_USER)
+    container: Json = {
+        "name": INIT,
+        "image": pod.annotations.get(_SIDECAR + "proxyImage", settings.image),
+        "args": ["agent", "capture", *capture_arguments(capture)],
+        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"add": ["NET_ADMIN"], "drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+            "runAsNonRoot": False,
+            "runAsUser": 0,
+        },
+    }
+    if settings.image_pull_policy:
+        container["imagePullPolicy"] = settings.image_pull_policy
+    return container
+
+
+def _environment(pod: Pod, settings: InjectSettings) -> list[Json]:
+    downward = {
+        "POD_NAME": "metadata.name",
+        "POD_NAMESPACE": "metadata.namespace",
+        "INSTANCE_IP": "status.podIP",
+        "SERVICE_ACCOUNT": "spec.serviceAccountName",
+        "HOST_IP": "status.hostIP",
+    }
+    owner = f"kubernetes://apis/{pod.workload_api}/namespaces/{pod.namespace}/{_plural(pod)}/{pod.workload}"
+    values = {
+        "CA_ADDR": settings.ca_address,
+        "TRUST_DOMAIN": settings.trust_domain,
+        "ISTIO_META_CLUSTER_ID": settings.cluster,
+        "ISTIO_META_NETWORK": settings.network,
+        "ISTIO_META_MESH_ID": settings.mesh_id,
+        "ISTIO_META_INTERCEPTION_MODE": "REDIRECT",
+        "ISTIO_META_WORKLOAD_NAME": pod.workload,
+        "ISTIO_META_OWNER": owner,
+        "ISTIO_META_POD_PORTS": json.dumps(pod.ports, separators=(",", ":")),
+        "ISTHMUS_DOMAIN": settings.domain,
+        "ISTHMUS_CONTROL_PLANE_NAMESPACE": settings.namespace,
+        "ISTHMUS_MARK": "" if settings.by_user else str(settings.capture.mark),
+        "TERMINATION_DRAIN_DURATION_SECONDS": str(settings.drain_s),
+    }
+    return [
+        *({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in downward.items()),
+        *({"name": name, "value": value} for name, value in values.items()),
+    ]
+
+
+def _resources(pod: Pod, settings: InjectSettings) -> Json:
+    def chosen(annotation: str, usual: str) -> str:
+        return pod.annotations.get(_SIDECAR + annotation, usual)
+
+    return {
+        "requests": {
+            "cpu": chosen("proxyCPU", settings.cpu),
+            "memory": chosen("proxyMemory", settings.memory),
+        },
+        "limits": {
+            "cpu": chosen("proxyCPULimit", settings.cpu_limit),
+            "memory": chosen("proxyMemoryLimit", settings.memory_limit),
+        },
+    }
+
+
+def _security(settings: InjectSettings) -> Json:
+    context: Json = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True}
+    if settings.by_user:
+        who = {"runAsUser": PROXY_USER, "runAsGroup": PROXY_USER, "runAsNonRoot": True}
+        return context | who | {"capabilities": {"drop": ["ALL"]}}
+    return context | {"runAsUser": 0, "capabilities": {"add": ["NET_ADMIN"], "drop": ["ALL"]}}
+
+
+def _must_be_redirect(pod: Pod) -> None:
+    mode = pod.annotations.get(_SIDECAR + "interceptionMode", "REDIRECT")
+    if mode != "REDIRECT":
+        name = _SIDECAR + "interceptionMode"
+        raise InvalidAnnotation(f"{name}: {mode!r} is not supported (hint: REDIRECT is)")
+
+
+def _plural(pod: Pod) -> str:
+    return pod.workload_kind.lower() + "s"
+
+
+def _version(settings: InjectSettings) -> str:
+    return hashlib.sha256(msgspec.json.encode(settings)).hexdigest()
