@@ -51,7 +51,8 @@ def main() -> int:
         return 1
     write_stubs(files, {homes[full_name] for full_name in NAMES.values()})
     lines = [f"from {module(homes[full])} import {inner(full)} as {name}" for name, full in NAMES.items()]
-    STUB.write_text("# Made by tools/envoy_api.py\n" + "\n".join(sorted(lines)) + "\n", encoding="utf-8")
+    lines = ["# Made by tools/envoy_api.py", *sorted(lines), f"__all__ = {sorted(NAMES)}"]
+    STUB.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(f"{len(files)} files, {len(NAMES)} names, {DESCRIPTORS.stat().st_size // 1024} KB of descriptors")
     return 0
 

@@ -1,0 +1,28 @@
+"""Envoy's HTTP filters, one module each; their order here is the order of the chain."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from isthmus.api.istio.virtual_service import HTTPRoute
+from isthmus.envoy.types import Any, EnvoyHttpFilter
+from isthmus.translate.http_filters import cors, fault, router
+
+
+class HttpFilter(Protocol):
+    """What a module here must have."""
+
+    NAME: str
+    """Envoy's name of it, by which routes give it their own settings."""
+
+    def in_chain(self) -> EnvoyHttpFilter:
+        """The filter as every HTTP connection manager has it."""
+        ...
+
+    def on_route(self, route: HTTPRoute) -> Any | None:
+        """Its settings for one route; None where the route says nothing of it."""
+        ...
+
+
+FILTERS: tuple[HttpFilter, ...] = (fault, cors, router)
+"""First to last. The router answers, so nothing after it would run."""

@@ -1,0 +1,1 @@
+"""Envoy's network filters, one module each."""

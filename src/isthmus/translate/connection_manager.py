@@ -1,0 +1,87 @@
+"""The HTTP connection manager: one filter chain around `http_filters.FILTERS`, with three faces."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from isthmus.envoy.types import ConfigSource, Filter, HttpConnectionManager, Rds, RouteConfiguration
+from isthmus.translate import proto
+from isthmus.translate.access_log import access_logs
+from isthmus.translate.http_filters import FILTERS
+
+NAME = "envoy.filters.network.http_connection_manager"
+
+
+class Face(Enum):
+    """Towards whom a connection manager stands."""
+
+    OUTBOUND = "outbound"  # to the application beside it
+    INBOUND = "inbound"  # to callers of that application
+    GATEWAY = "gateway"  # to the world
+
+
+@dataclass(frozen=True, slots=True)
+class Manager:
+    """All that a connection manager depends on."""
+
+    face: Face
+    stat_prefix: str
+    routes: RouteConfiguration | str  # as they are, or the name under which they are asked for
+    access_log_path: str = ""
+
+
+def connection_manager(manager: Manager) -> Filter:
+    """The network filter for `manager`."""
+    config = HttpConnectionManager(
+        stat_prefix=manager.stat_prefix,
+        http_filters=[http_filter.in_chain() for http_filter in FILTERS],
+        access_log=access_logs(manager.access_log_path),
+        # A request is as long as it is: limits belong to routes.
+        stream_idle_timeout=proto.seconds(0),
+        upgrade_configs=[HttpConnectionManager.UpgradeConfig(upgrade_type="websocket")],
+    )
+    config.normalize_path.value = True
+    config.path_with_escaped_slashes_action = config.KEEP_UNCHANGED
+    if isinstance(manager.routes, str):
+        config.rds.CopyFrom(_asked_for(manager.routes))
+    else:
+        config.route_config.CopyFrom(manager.routes)
+    _FACES[manager.face](config)
+    return Filter(name=NAME, typed_config=proto.any_of(config))
+
+
+def _asked_for(name: str) -> Rds:
+    # A listener without its routes would answer 404 to everything: it waits for them.
+    source = ConfigSource(resource_api_version="V3", initial_fetch_timeout=proto.seconds(0))
+    source.ads.SetInParent()
+    return Rds(route_config_name=name, config_source=source)
+
+
+def _outbound(config: HttpConnectionManager) -> None:
+    config.server_header_transformation = config.PASS_THROUGH
+    config.use_remote_address.value = False
+
+
+def _inbound(config: HttpConnectionManager) -> None:
+    config.server_name = "istio-envoy"
+    config.use_remote_address.value = False
+    # Envoy drops what a caller without a certificate claims in this header.
+    config.forward_client_cert_details = config.APPEND_FORWARD
+    _say_who_called(config)
+
+
+def _gateway(config: HttpConnectionManager) -> None:
+    config.server_name = "istio-envoy"
+    config.use_remote_address.value = True
+    config.forward_client_cert_details = config.SANITIZE_SET
+    _say_who_called(config)
+
+
+def _say_who_called(config: HttpConnectionManager) -> None:
+    config.set_current_client_cert_details.uri = True
+    config.set_current_client_cert_details.dns = True
+    config.set_current_client_cert_details.subject.value = True
+
+
+_FACES = {Face.OUTBOUND: _outbound, Face.INBOUND: _inbound, Face.GATEWAY: _gateway}

@@ -1,0 +1,48 @@
+"""Consistent hashing: by what of a request its endpoint is chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from isthmus.api.istio.destination_rule import ConsistentHash
+from isthmus.api.istio.virtual_service import HTTPRouteDestination
+from isthmus.envoy.types import RouteAction
+from isthmus.kit import duration
+from isthmus.translate import proto
+from isthmus.translate.destinations import Destinations
+from isthmus.translate.upstream_policy import policy_for
+
+
+def hash_policies(
+    shares: Sequence[HTTPRouteDestination], destinations: Destinations, listener_port: int
+) -> list[RouteAction.HashPolicy]:
+    """The policy of the first destination that has one: a route has one for all its shares."""
+    for share in shares:
+        known = destinations.find(share.destination)
+        if known is None or known.rule is None:
+            continue
+        named = share.destination.subset
+        subset = next((one for one in known.rule.spec.subsets if one.name == named), None)
+        port = share.destination.port.number if share.destination.port else listener_port
+        hashing = policy_for(known.rule, subset, port).consistent_hash
+        if hashing is not None:
+            return [_hash_policy(hashing)]
+    return []
+
+
+def _hash_policy(hashing: ConsistentHash) -> RouteAction.HashPolicy:
+    policy = RouteAction.HashPolicy()
+    if hashing.http_header_name is not None:
+        policy.header.header_name = hashing.http_header_name
+    elif hashing.http_cookie is not None:
+        cookie = hashing.http_cookie
+        policy.cookie.name, policy.cookie.path = cookie.name, cookie.path
+        if cookie.ttl:
+            policy.cookie.ttl.CopyFrom(proto.seconds(duration.parse(cookie.ttl)))
+        for attribute in cookie.attributes:
+            policy.cookie.attributes.add(name=attribute["name"], value=attribute.get("value", ""))
+    elif hashing.http_query_parameter_name is not None:
+        policy.query_parameter.name = hashing.http_query_parameter_name
+    else:
+        policy.connection_properties.source_ip = True
+    return policy

@@ -1,0 +1,18 @@
+"""router: sends the request on; always last."""
+
+from __future__ import annotations
+
+from isthmus.api.istio.virtual_service import HTTPRoute
+from isthmus.envoy.types import Any, EnvoyHttpFilter, Router
+from isthmus.translate import proto
+
+NAME = "envoy.filters.http.router"
+
+
+def in_chain() -> EnvoyHttpFilter:
+    return EnvoyHttpFilter(name=NAME, typed_config=proto.any_of(Router()))
+
+
+def on_route(route: HTTPRoute) -> Any | None:  # noqa: ARG001 - the protocol's
+    """None: routes tell the router by what they are."""
+    return None

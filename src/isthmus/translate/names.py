@@ -1,0 +1,73 @@
+"""Names of Envoy's resources, both ways. Byte for byte Istio's, since tools read them."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import NamedTuple
+
+from isthmus.model.names import Hostname
+
+PASSTHROUGH = "PassthroughCluster"
+BLACK_HOLE = "BlackHoleCluster"
+INBOUND_PASSTHROUGH = "InboundPassthroughCluster"
+VIRTUAL_OUTBOUND = "virtualOutbound"
+VIRTUAL_INBOUND = "virtualInbound"
+SDS_UPSTREAM = "sds-grpc"
+"""The upstream in Envoy's bootstrap behind which the agent serves secrets."""
+CERTIFICATE_SECRET, ROOT_SECRET = "default", "ROOTCA"
+
+
+class Direction(Enum):
+    OUTBOUND = "outbound"
+    INBOUND = "inbound"
+
+
+class UpstreamName(NamedTuple):
+    """`outbound|9080|v1|reviews.default.svc.cluster.local`, in its parts."""
+
+    direction: Direction
+    port: int
+    subset: str
+    hostname: Hostname
+
+    def __str__(self) -> str:
+        return f"{self.direction.value}|{self.port}|{self.subset}|{self.hostname}"
+
+    @property
+    def sni(self) -> str:
+        """The same as a server name: `outbound_.9080_.v1_.reviews.default.svc.cluster.local`."""
+        return f"{self.direction.value}_.{self.port}_.{self.subset}_.{self.hostname}"
+
+    @classmethod
+    def parse(cls, name: str) -> UpstreamName | None:
+        """The parts of `name`, of either form; None where it is something else."""
+        parts = name.split("|") if "|" in name else name.split("_.")
+        if len(parts) != 4 or not parts[1].isdecimal() or parts[0] not in _DIRECTIONS:
+            return None
+        return cls(_DIRECTIONS[parts[0]], int(parts[1]), parts[2], Hostname(parts[3]))
+
+
+_DIRECTIONS = {direction.value: direction for direction in Direction}
+
+
+def outbound(port: int, subset: str, hostname: str) -> str:
+    """The upstream of a service's port, or of a subset of it."""
+    return f"outbound|{port}|{subset}|{hostname}"
+
+
+def inbound(target_port: int) -> str:
+    """The upstream of a port of the proxy's own workload."""
+    return f"inbound|{target_port}||"
+
+
+def listener(bind: str, port: int) -> str:
+    return f"{bind}_{port}"
+
+
+def virtual_host(hostname: str, port: int) -> str:
+    return f"{hostname}:{port}"
+
+
+def gateway_routes(port: int) -> str:
+    """The route configuration of a gateway's plain HTTP port."""
+    return f"http.{port}"

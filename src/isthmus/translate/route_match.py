@@ -1,0 +1,120 @@
+"""A VirtualService's conditions → RouteMatch, and whether they can hold for a proxy at all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from isthmus.api.istio.virtual_service import HTTPMatchRequest, StringMatch
+from isthmus.envoy.types import (
+    HeaderMatcher,
+    QueryParameterMatcher,
+    RouteMatch,
+    StringMatcher,
+)
+from isthmus.translate.regex import regex
+
+MESH = "mesh"
+"""In place of a gateway's name: sidecars."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """For whom routes are made: that much of a proxy as conditions may ask for."""
+
+    namespace: str
+    labels: tuple[tuple[str, str], ...]
+    port: int  # of the listener
+    gateway: str = MESH  # or `namespace/name`
+
+
+def concerns(match: HTTPMatchRequest, asker: Asker, gateways: tuple[str, ...], rule_namespace: str) -> bool:
+    """Whether requests through `asker` can meet `match`; `gateways` are those of the whole rule."""
+    bound = match.gateways or gateways or (MESH,)
+    return (
+        (not match.port or match.port == asker.port)
+        and (not match.source_namespace or match.source_namespace == asker.namespace)
+        and set(match.source_labels.items()) <= set(asker.labels)
+        and any(gateway_name(name, rule_namespace) == asker.gateway for name in bound)
+    )
+
+
+def gateway_name(name: str, namespace: str) -> str:
+    """`namespace/name` of a gateway as an object of `namespace` speaks of it; `mesh` stays."""
+    return name if name == MESH or "/" in name else f"{namespace}/{name}"
+
+
+def route_match(match: HTTPMatchRequest | None) -> RouteMatch:
+    """The request's conditions; every path, where none is named."""
+    if match is None:
+        return RouteMatch(prefix="/")
+    made = RouteMatch()
+    _match_path(made, match)
+    for name in sorted(match.headers):
+        made.headers.append(_header(name, match.headers[name]))
+    for name in sorted(match.without_headers):
+        without = _header(name, match.without_headers[name])
+        without.invert_match = not without.invert_match
+        if without.WhichOneof("header_match_specifier") == "string_match":
+            without.treat_missing_header_as_empty = True
+        made.headers.append(without)
+    for name, condition in (
+        (":method", match.method),
+        (":authority", match.authority),
+        (":scheme", match.scheme),
+    ):
+        if condition is not None:
+            made.headers.append(_header(name, condition))
+    for name in sorted(match.query_params):
+        made.query_parameters.append(_query_parameter(name, match.query_params[name]))
+    return made
+
+
+def takes_everything(match: HTTPMatchRequest | None) -> bool:
+    """Whether no request can pass by: what comes after it in the list would never be asked."""
+    if match is None:
+        return True
+    narrowed = match.headers or match.without_headers or match.query_params
+    if narrowed or match.method or match.authority or match.scheme:
+        return False
+    return match.uri is None or match.uri.prefix == "/" or match.uri.regex in {".*", "*"}
+
+
+def string_matcher(match: StringMatch) -> StringMatcher:
+    """Source: VirtualService reference, StringMatch: a regex must match the whole text."""
+    if match.exact is not None:
+        return StringMatcher(exact=match.exact)
+    if match.prefix:
+        return StringMatcher(prefix=match.prefix)
+    return StringMatcher(safe_regex=regex(match.regex or ""))
+
+
+def _match_path(made: RouteMatch, match: HTTPMatchRequest) -> None:
+    uri = match.uri
+    if uri is None:
+        made.prefix = "/"
+        return
+    if uri.exact is not None:
+        made.path = uri.exact
+    elif uri.prefix is not None:
+        made.prefix = uri.prefix
+    else:
+        made.safe_regex.CopyFrom(regex(uri.regex or ""))
+    if match.ignore_uri_case:
+        made.case_sensitive.value = False
+
+
+def _header(name: str, match: StringMatch) -> HeaderMatcher:
+    if _any_text(match):
+        return HeaderMatcher(name=name, present_match=True)
+    return HeaderMatcher(name=name, string_match=string_matcher(match))
+
+
+def _query_parameter(name: str, match: StringMatch) -> QueryParameterMatcher:
+    if _any_text(match):
+        return QueryParameterMatcher(name=name, present_match=True)
+    return QueryParameterMatcher(name=name, string_match=string_matcher(match))
+
+
+def _any_text(match: StringMatch) -> bool:
+    """Whether any text fits, so that only presence is asked."""
+    return match.exact is None and not match.prefix and match.regex in {None, "", "*", ".*"}

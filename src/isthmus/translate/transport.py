@@ -1,0 +1,115 @@
+"""TLS between workloads: who shows which certificate, and whom they believe.
+
+Certificates come from the agent beside each Envoy, over SDS; we never see a key. ALPN tells a workload's
+sidecar that a caller is of the mesh, so that it can take both mutual TLS and plain text on one port.
+Envoy has none of Istio's filters, so each side says by ALPN only what stock Envoy can match on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from isthmus.envoy.types import (
+    ApiConfigSource,
+    CertificateValidationContext,
+    Cluster,
+    CommonTlsContext,
+    ConfigSource,
+    DownstreamTlsContext,
+    GrpcService,
+    RawBuffer,
+    SdsSecretConfig,
+    StringMatcher,
+    Struct,
+    SubjectAltNameMatcher,
+    TlsParameters,
+    TransportSocket,
+    UpstreamTlsContext,
+)
+from isthmus.model.identity import SpiffeId
+from isthmus.translate import proto
+from isthmus.translate.names import CERTIFICATE_SECRET, ROOT_SECRET, SDS_UPSTREAM
+
+MESH_ALPN = ("istio-peer-exchange", "istio")
+"""What a caller of the mesh offers where bytes are passed on as they are."""
+MESH_HTTP_ALPN = ("istio-http/1.0", "istio-http/1.1", "istio-h2")
+"""What it offers where it speaks HTTP: the form tells a sidecar that does not know its port's protocol."""
+ALL_MESH_ALPN = ("istio", "istio-peer-exchange", "istio-http/1.0", "istio-http/1.1", "istio-h2")
+
+TLS_MODE = "tlsMode"
+"""The key in an endpoint's metadata by which the transport socket is chosen for it."""
+
+
+def mutual_upstream(identities: Iterable[SpiffeId], sni: str, alpn: tuple[str, ...]) -> TransportSocket:
+    """TLS with the workload's own certificate, to a peer that is one of `identities`.
+
+    No identities: any peer that the root vouches for is taken, as where no endpoint is known yet.
+    """
+    matchers = [_uri(StringMatcher(exact=str(identity))) for identity in identities]
+    context = UpstreamTlsContext(sni=sni, common_tls_context=_common(matchers, alpn))
+    return proto.transport_socket("tls", context)
+
+
+def mutual_downstream(trust_domain: str) -> TransportSocket:
+    """TLS that asks the caller for a certificate of `trust_domain` and shows the workload's own."""
+    caller = _uri(StringMatcher(prefix=f"spiffe://{trust_domain}/"))
+    context = DownstreamTlsContext(common_tls_context=_common([caller], ("h2", "http/1.1")))
+    context.require_client_certificate.value = True
+    return proto.transport_socket("tls", context)
+
+
+def plain() -> TransportSocket:
+    return proto.transport_socket("raw_buffer", RawBuffer())
+
+
+def automatic(mutual: TransportSocket) -> list[Cluster.TransportSocketMatch]:
+    """`mutual` for endpoints that have a sidecar, plain text for the others."""
+    with_sidecar = Struct()
+    with_sidecar.update({TLS_MODE: "istio"})
+    return [
+        Cluster.TransportSocketMatch(name="tlsMode-istio", match=with_sidecar, transport_socket=mutual),
+        Cluster.TransportSocketMatch(name="tlsMode-disabled", match=Struct(), transport_socket=plain()),
+    ]
+
+
+def upstream_alpn(http: bool, http2: bool) -> tuple[str, ...]:
+    """What a caller offers for an upstream whose protocol is known.
+
+    One token per protocol and the mesh's own: Envoy takes the first offered that a filter chain matches.
+    """
+    if http2:
+        return ("istio-h2", "istio")
+    return ("istio-http/1.1", "istio") if http else MESH_ALPN
+
+
+def sds(name: str) -> SdsSecretConfig:
+    """The secret `name` as the agent serves it."""
+    agent = ApiConfigSource(
+        api_type=ApiConfigSource.GRPC,
+        transport_api_version="V3",
+        set_node_on_first_message_only=True,
+        grpc_services=[GrpcService(envoy_grpc=GrpcService.EnvoyGrpc(cluster_name=SDS_UPSTREAM))],
+    )
+    # No limit to the first fetch: without certificate a listener must wait, not open.
+    source = ConfigSource(
+        resource_api_version="V3", initial_fetch_timeout=proto.seconds(0), api_config_source=agent
+    )
+    return SdsSecretConfig(name=name, sds_config=source)
+
+
+def _common(names: list[SubjectAltNameMatcher], alpn: tuple[str, ...]) -> CommonTlsContext:
+    return CommonTlsContext(
+        tls_params=TlsParameters(
+            tls_minimum_protocol_version="TLSv1_2", tls_maximum_protocol_version="TLSv1_3"
+        ),
+        tls_certificate_sds_secret_configs=[sds(CERTIFICATE_SECRET)],
+        combined_validation_context=CommonTlsContext.CombinedCertificateValidationContext(
+            default_validation_context=CertificateValidationContext(match_typed_subject_alt_names=names),
+            validation_context_sds_secret_config=sds(ROOT_SECRET),
+        ),
+        alpn_protocols=alpn,
+    )
+
+
+def _uri(matcher: StringMatcher) -> SubjectAltNameMatcher:
+    return SubjectAltNameMatcher(san_type="URI", matcher=matcher)
