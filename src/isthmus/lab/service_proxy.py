@@ -1,0 +1,182 @@
+"""Cluster IPs: what kube-proxy does, in the router all pods of a cluster are routed through.
+
+`ruleset` is a pure function from services to nftables text, which replaces the whole table at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+
+from isthmus.kit.clock import Clock, SystemClock
+from isthmus.kit.log import log
+from isthmus.lab.netns import NetworkNamespace, run_in
+
+QUIET_S = 0.02
+_TABLE = "isthmus_services"
+
+
+class RulesRefused(Exception):
+    """nft did not take the rules; the ones before hold."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ServiceVip:
+    """One port of a service: where it is called, and the (address, port) pairs that answer.
+
+    `protocol` is "tcp" or "udp". Without backends the caller is refused at once. `address` may be a cluster
+    IP, an external one, or the node's with a node port.
+    """
+
+    address: str
+    protocol: str
+    port: int
+    backends: tuple[tuple[str, int], ...] = ()
+
+
+def ruleset(services: Iterable[ServiceVip], service_cidr: str) -> str:
+    """The nftables table for `services`, in canonical order: equal services give equal text.
+
+    A backend is chosen at random for each new connection. What goes to `service_cidr` and is no service, or
+    one without backends, is refused: TCP by a reset, the rest by ICMP port unreachable.
+    """
+    sorted_services = sorted(services, key=lambda each: (int(ipaddress.IPv4Address(each.address)), each))
+    served = [each for each in sorted_services if each.backends]
+    refused = [each for each in sorted_services if not each.backends]
+    return "\n".join(
+        [
+            f"table ip {_TABLE}",
+            f"delete table ip {_TABLE}",
+            f"table ip {_TABLE} {{",
+            *(line for each in served for line in _chain(each)),
+            *_map("services", "verdict", [f"{_key(each)} : goto {_name(each)}" for each in served]),
+            *_set("refused", [_key(each) for each in refused]),
+            *_set("own", _own_backends(served), "ipv4_addr . ipv4_addr"),
+            *_hooks(service_cidr),
+            "}",
+            "",
+        ]
+    )
+
+
+def _hooks(service_cidr: str) -> list[str]:
+    find = "ip daddr . meta l4proto . th dport vmap @services"
+    refused = ("ip daddr . meta l4proto . th dport @refused", f"ip daddr {service_cidr}")
+    # A reset as well: an ICMP message to a connecting process of the node itself comes too early for it.
+    refuse = [
+        f"{what} {how}" for what in refused for how in ("meta l4proto tcp reject with tcp reset", "reject")
+    ]
+    return [
+        *_hook("from_pods", "nat hook prerouting priority -100", find),
+        *_hook("from_node", "nat hook output priority -100", find),
+        # After translation: whatever still goes to a service's address has no backend.
+        *_hook("refuse_pods", "filter hook forward priority 0", *refuse),
+        *_hook("refuse_to_node", "filter hook input priority 0", *refuse),
+        *_hook("refuse_node", "filter hook output priority 0", *refuse),
+        # A pod that reaches itself by a service must not see its own address as the caller's.
+        *_hook(
+            "hairpin",
+            "nat hook postrouting priority 100",
+            "ct status dnat ip saddr . ip daddr @own masquerade",
+        ),
+    ]
+
+
+def _hook(name: str, hook: str, *rules: str) -> list[str]:
+    return [
+        f"  chain {name} {{",
+        f"    type {hook}; policy accept;",
+        *(f"    {rule}" for rule in rules),
+        "  }",
+    ]
+
+
+def _chain(service: ServiceVip) -> list[str]:
+    backends = sorted(service.backends, key=lambda pair: (int(ipaddress.IPv4Address(pair[0])), pair[1]))
+    if len(backends) == 1:
+        to = f"dnat to {backends[0][0]}:{backends[0][1]}"
+    else:
+        choices = ", ".join(f"{number} : {ip} . {port}" for number, (ip, port) in enumerate(backends))
+        to = f"dnat ip to numgen random mod {len(backends)} map {{ {choices} }}"
+    return [f"  chain {_name(service)} {{", f"    meta l4proto {service.protocol} {to}", "  }"]
+
+
+def _map(name: str, to: str, elements: list[str]) -> list[str]:
+    kind = f"type ipv4_addr . inet_proto . inet_service : {to};"
+    return [f"  map {name} {{", f"    {kind}", *_elements(elements), "  }"]
+
+
+def _set(name: str, elements: list[str], kind: str = "ipv4_addr . inet_proto . inet_service") -> list[str]:
+    return [f"  set {name} {{", f"    type {kind};", *_elements(elements), "  }"]
+
+
+def _elements(elements: list[str]) -> list[str]:
+    if not elements:
+        return []
+    return ["    elements = {", *(f"      {each}," for each in elements), "    }"]
+
+
+def _own_backends(services: list[ServiceVip]) -> list[str]:
+    addresses = {ip for service in services for ip, _ in service.backends}
+    return [f"{ip} . {ip}" for ip in sorted(addresses, key=ipaddress.IPv4Address)]
+
+
+def _key(service: ServiceVip) -> str:
+    return f"{service.address} . {service.protocol} . {service.port}"
+
+
+def _name(service: ServiceVip) -> str:
+    return f"{service.protocol}_{service.address.replace('.', '_')}_{service.port}"
+
+
+class ServiceProxy:
+    """Keeps the rules of one router true to the services last set."""
+
+    def __init__(self, router: NetworkNamespace, service_cidr: str, clock: Clock | None = None) -> None:
+        self._router = router
+        self._service_cidr = service_cidr
+        self._clock = clock or SystemClock()
+        self._wanted: frozenset[ServiceVip] = frozenset()
+        self._changed = asyncio.Event()
+        self._changed.set()
+        self._settled = asyncio.Event()
+
+    def set(self, services: Iterable[ServiceVip]) -> None:
+        """Serve exactly `services`, as soon as `run` gets to it."""
+        wanted = frozenset(services)
+        if wanted != self._wanted:
+            self._wanted = wanted
+            self._settled.clear()
+            self._changed.set()
+
+    async def settled(self) -> None:
+        """Return when the rules in force are those last set."""
+        await self._settled.wait()
+
+    async def run(self) -> None:
+        """Apply what is set, changes within `QUIET_S` seconds together, until cancelled."""
+        while True:
+            await self._changed.wait()
+            await self._clock.sleep(QUIET_S)
+            self._changed.clear()
+            wanted = self._wanted
+            await apply(self._router, ruleset(wanted, self._service_cidr))
+            log.debug("service rules applied", router=self._router.name, services=len(wanted))
+            if not self._changed.is_set():
+                self._settled.set()
+
+
+async def apply(namespace: NetworkNamespace, rules: str) -> None:
+    """Load nftables `rules` in `namespace`, all or nothing. Raises `RulesRefused`."""
+    command = ["nft", "-f", "-"]
+    done = await run_in(
+        namespace, partial(subprocess.run, command, input=rules, capture_output=True, check=False, text=True)
+    )
+    if done.returncode != 0:
+        said = done.stderr.strip()
+        hint = " (hint: too many services for one batch without root)" if "Message too long" in said else ""
+        raise RulesRefused(f"{namespace.name}: nft: {said}{hint}")
