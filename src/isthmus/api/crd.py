@@ -15,6 +15,7 @@ from isthmus.api.resource import Kind
 
 Json = dict[str, Any]
 
+_KEPT = ("type", "enum", "minimum", "maximum", "pattern", "format")
 _OPEN = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 
 

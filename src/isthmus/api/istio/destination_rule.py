@@ -14,7 +14,7 @@ Percentage = Annotated[int, Meta(ge=0, le=100)]
 Count = Annotated[int, Meta(ge=0)]
 
 
-class HttpCookie(Part):
+class HttpCookie(Part, frozen=True, kw_only=True):
     """A cookie that decides over the endpoint."""
 
     name: str
@@ -23,19 +23,19 @@ class HttpCookie(Part):
     attributes: tuple[dict[str, str], ...] = ()
 
 
-class RingHash(Part):
+class RingHash(Part, frozen=True, kw_only=True):
     """Consistent hashing on a ring."""
 
     minimum_ring_size: int = 1024
 
 
-class Maglev(Part):
+class Maglev(Part, frozen=True, kw_only=True):
     """Consistent hashing by Maglev's table."""
 
     table_size: int = 65537
 
 
-class ConsistentHash(Part):
+class ConsistentHash(Part, frozen=True, kw_only=True):
     """Equal requests go to the same endpoint."""
 
     http_header_name: str | None = None
@@ -47,21 +47,21 @@ class ConsistentHash(Part):
     minimum_ring_size: int = 0  # deprecated
 
 
-class Distribute(Part):
+class Distribute(Part, frozen=True, kw_only=True):
     """Shares of the traffic from one locality."""
 
     from_: str = msgspec.field(name="from")
     to: dict[str, int] = {}
 
 
-class Failover(Part):
+class Failover(Part, frozen=True, kw_only=True):
     """The region that takes over from another."""
 
     from_: str = msgspec.field(name="from")
     to: str = ""
 
 
-class LocalityLbSetting(Part):
+class LocalityLbSetting(Part, frozen=True, kw_only=True):
     """How localities share the traffic."""
 
     enabled: bool | None = None
@@ -70,7 +70,7 @@ class LocalityLbSetting(Part):
     failover_priority: tuple[str, ...] = ()
 
 
-class Warmup(Part):
+class Warmup(Part, frozen=True, kw_only=True):
     """How a new endpoint gets its share slowly."""
 
     duration: str
@@ -78,7 +78,7 @@ class Warmup(Part):
     aggression: float | None = None
 
 
-class ZoneAwareLbSetting(Part):
+class ZoneAwareLbSetting(Part, frozen=True, kw_only=True):
     """Envoy's zone aware routing."""
 
     enabled: bool | None = None
@@ -87,7 +87,7 @@ class ZoneAwareLbSetting(Part):
     failover_priority: tuple[str, ...] = ()
 
 
-class LoadBalancerSettings(Part):
+class LoadBalancerSettings(Part, frozen=True, kw_only=True):
     """Which endpoint is next."""
 
     simple: str = ""
@@ -98,7 +98,7 @@ class LoadBalancerSettings(Part):
     warmup_duration_secs: str = ""  # deprecated
 
 
-class TcpKeepalive(Part):
+class TcpKeepalive(Part, frozen=True, kw_only=True):
     """Probes of idle connections."""
 
     probes: int = 0
@@ -106,7 +106,7 @@ class TcpKeepalive(Part):
     interval: str = ""
 
 
-class TcpSettings(Part):
+class TcpSettings(Part, frozen=True, kw_only=True):
     """Limits of connections."""
 
     max_connections: Count = 0
@@ -116,14 +116,14 @@ class TcpSettings(Part):
     idle_timeout: str = ""
 
 
-class Http2Keepalive(Part):
+class Http2Keepalive(Part, frozen=True, kw_only=True):
     """Pings of HTTP/2 connections."""
 
     interval: str = ""
     timeout: str = ""
 
 
-class HttpSettings(Part):
+class HttpSettings(Part, frozen=True, kw_only=True):
     """Limits of requests."""
 
     http1_max_pending_requests: Count = msgspec.field(default=0, name="http1MaxPendingRequests")
@@ -137,14 +137,14 @@ class HttpSettings(Part):
     http2_keep_alive: Http2Keepalive | None = msgspec.field(default=None, name="http2KeepAlive")
 
 
-class ConnectionPoolSettings(Part):
+class ConnectionPoolSettings(Part, frozen=True, kw_only=True):
     """Limits on the way to a service."""
 
     tcp: TcpSettings | None = None
     http: HttpSettings | None = None
 
 
-class OutlierDetection(Part):
+class OutlierDetection(Part, frozen=True, kw_only=True):
     """When an endpoint is put aside for a while."""
 
     consecutive_errors: Count = 0  # deprecated
@@ -159,7 +159,7 @@ class OutlierDetection(Part):
     outlier_detection_http_error_codes: tuple[str, ...] = ()
 
 
-class ClientTLSSettings(Part):
+class ClientTLSSettings(Part, frozen=True, kw_only=True):
     """TLS towards a service."""
 
     mode: str = "DISABLE"
@@ -173,7 +173,7 @@ class ClientTLSSettings(Part):
     insecure_skip_verify: bool | None = None
 
 
-class TunnelSettings(Part):
+class TunnelSettings(Part, frozen=True, kw_only=True):
     """Connections through an HTTP proxy."""
 
     protocol: str = ""
@@ -181,13 +181,13 @@ class TunnelSettings(Part):
     target_port: int = 0
 
 
-class ProxyProtocol(Part):
+class ProxyProtocol(Part, frozen=True, kw_only=True):
     """PROXY protocol towards a service."""
 
     version: str = "V1"
 
 
-class RetryBudget(Part):
+class RetryBudget(Part, frozen=True, kw_only=True):
     """How many retries there may be beside first tries."""
 
     percent: float | None = None
@@ -195,7 +195,7 @@ class RetryBudget(Part):
     budget_interval: str = ""
 
 
-class PortTrafficPolicy(Part):
+class PortTrafficPolicy(Part, frozen=True, kw_only=True):
     """A policy for one port; it replaces that of the destination whole."""
 
     port: PortSelector | None = None
@@ -205,7 +205,7 @@ class PortTrafficPolicy(Part):
     tls: ClientTLSSettings | None = None
 
 
-class TrafficPolicy(Part):
+class TrafficPolicy(Part, frozen=True, kw_only=True):
     """How a service, or a subset of it, is called."""
 
     load_balancer: LoadBalancerSettings | None = None
@@ -218,7 +218,7 @@ class TrafficPolicy(Part):
     retry_budget: RetryBudget | None = None
 
 
-class Subset(Part):
+class Subset(Part, frozen=True, kw_only=True):
     """Endpoints with certain labels, under a name."""
 
     name: str
@@ -226,13 +226,13 @@ class Subset(Part):
     traffic_policy: TrafficPolicy | None = None
 
 
-class WorkloadSelector(Part):
+class WorkloadSelector(Part, frozen=True, kw_only=True):
     """Workloads with certain labels."""
 
     match_labels: dict[str, str] = {}
 
 
-class DestinationRuleSpec(Part):
+class DestinationRuleSpec(Part, frozen=True, kw_only=True):
     """The policy of a host and its subsets."""
 
     host: str

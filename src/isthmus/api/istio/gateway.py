@@ -9,7 +9,7 @@ from msgspec import Meta
 from isthmus.api.resource import Object, Part
 
 
-class GatewayPort(Part):
+class GatewayPort(Part, frozen=True, kw_only=True):
     """A port of the edge."""
 
     number: Annotated[int, Meta(ge=1, le=65535)]
@@ -18,7 +18,7 @@ class GatewayPort(Part):
     target_port: int = 0  # deprecated
 
 
-class ServerTLSSettings(Part):
+class ServerTLSSettings(Part, frozen=True, kw_only=True):
     """TLS as the edge speaks it."""
 
     https_redirect: bool = False
@@ -40,7 +40,7 @@ class ServerTLSSettings(Part):
     insecure_skip_verify: bool | None = None
 
 
-class Server(Part):
+class Server(Part, frozen=True, kw_only=True):
     """One port of the edge, and the hosts that are let in there."""
 
     port: GatewayPort
@@ -51,7 +51,7 @@ class Server(Part):
     tls: ServerTLSSettings | None = None
 
 
-class GatewaySpec(Part):
+class GatewaySpec(Part, frozen=True, kw_only=True):
     """The servers of the proxies that the selector finds."""
 
     servers: tuple[Server, ...] = ()

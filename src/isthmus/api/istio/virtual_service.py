@@ -12,7 +12,7 @@ PortNumber = Annotated[int, Meta(ge=0, le=65535)]
 Weight = Annotated[int, Meta(ge=0)]
 
 
-class StringMatch(Part):
+class StringMatch(Part, frozen=True, kw_only=True):
     """Exactly one of three ways to match a text."""
 
     exact: str | None = None
@@ -20,13 +20,13 @@ class StringMatch(Part):
     regex: str | None = None  # RE2, the whole text
 
 
-class PortSelector(Part):
+class PortSelector(Part, frozen=True, kw_only=True):
     """A port, by number."""
 
     number: PortNumber = 0
 
 
-class Destination(Part):
+class Destination(Part, frozen=True, kw_only=True):
     """A service, a subset of it, a port of it."""
 
     host: str
@@ -34,7 +34,7 @@ class Destination(Part):
     port: PortSelector | None = None
 
 
-class HeaderOperations(Part):
+class HeaderOperations(Part, frozen=True, kw_only=True):
     """What happens to headers on their way."""
 
     set: dict[str, str] = {}
@@ -42,14 +42,14 @@ class HeaderOperations(Part):
     remove: tuple[str, ...] = ()
 
 
-class Headers(Part):
+class Headers(Part, frozen=True, kw_only=True):
     """Header operations for both ways."""
 
     request: HeaderOperations = HeaderOperations()
     response: HeaderOperations = HeaderOperations()
 
 
-class HTTPRouteDestination(Part):
+class HTTPRouteDestination(Part, frozen=True, kw_only=True):
     """A share of the traffic."""
 
     destination: Destination
@@ -57,14 +57,14 @@ class HTTPRouteDestination(Part):
     headers: Headers | None = None
 
 
-class RouteDestination(Part):
+class RouteDestination(Part, frozen=True, kw_only=True):
     """A share of the connections."""
 
     destination: Destination
     weight: Weight = 0
 
 
-class HTTPMatchRequest(Part):
+class HTTPMatchRequest(Part, frozen=True, kw_only=True):
     """Conditions that must all hold for a request."""
 
     name: str = ""
@@ -83,14 +83,14 @@ class HTTPMatchRequest(Part):
     stat_prefix: str = ""
 
 
-class RegexRewrite(Part):
+class RegexRewrite(Part, frozen=True, kw_only=True):
     """A rewrite by regular expression."""
 
     match: str = ""
     rewrite: str = ""
 
 
-class HTTPRewrite(Part):
+class HTTPRewrite(Part, frozen=True, kw_only=True):
     """What a request looks like to whom it is sent."""
 
     uri: str = ""
@@ -98,7 +98,7 @@ class HTTPRewrite(Part):
     uri_regex_rewrite: RegexRewrite | None = None
 
 
-class HTTPRedirect(Part):
+class HTTPRedirect(Part, frozen=True, kw_only=True):
     """An answer that sends the caller elsewhere."""
 
     uri: str = ""
@@ -110,28 +110,28 @@ class HTTPRedirect(Part):
     prefix_rewrite: str = ""
 
 
-class HTTPBody(Part):
+class HTTPBody(Part, frozen=True, kw_only=True):
     """The body of a direct response."""
 
     string: str | None = None
     bytes: str | None = None  # base64
 
 
-class HTTPDirectResponse(Part):
+class HTTPDirectResponse(Part, frozen=True, kw_only=True):
     """An answer given by the proxy itself."""
 
     status: int
     body: HTTPBody | None = None
 
 
-class Delegate(Part):
+class Delegate(Part, frozen=True, kw_only=True):
     """Another VirtualService that goes on."""
 
     name: str
     namespace: str = ""
 
 
-class HTTPRetry(Part):
+class HTTPRetry(Part, frozen=True, kw_only=True):
     """How often and when a request is tried again."""
 
     attempts: Annotated[int, Meta(ge=0)] = 0
@@ -142,13 +142,13 @@ class HTTPRetry(Part):
     backoff: str = ""
 
 
-class Percent(Part):
+class Percent(Part, frozen=True, kw_only=True):
     """A share of 100."""
 
     value: Annotated[float, Meta(ge=0, le=100)] = 0.0
 
 
-class Delay(Part):
+class Delay(Part, frozen=True, kw_only=True):
     """A pause before the request is sent."""
 
     fixed_delay: str = ""
@@ -156,7 +156,7 @@ class Delay(Part):
     percent: int | None = None  # deprecated
 
 
-class Abort(Part):
+class Abort(Part, frozen=True, kw_only=True):
     """An answer instead of the request."""
 
     http_status: int | None = None
@@ -165,21 +165,21 @@ class Abort(Part):
     percentage: Percent | None = None
 
 
-class HTTPFaultInjection(Part):
+class HTTPFaultInjection(Part, frozen=True, kw_only=True):
     """Faults on purpose."""
 
     delay: Delay | None = None
     abort: Abort | None = None
 
 
-class HTTPMirrorPolicy(Part):
+class HTTPMirrorPolicy(Part, frozen=True, kw_only=True):
     """Somebody who gets a copy."""
 
     destination: Destination
     percentage: Percent | None = None
 
 
-class CorsPolicy(Part):
+class CorsPolicy(Part, frozen=True, kw_only=True):
     """Which other origins may ask."""
 
     allow_origins: tuple[StringMatch, ...] = ()
@@ -192,7 +192,7 @@ class CorsPolicy(Part):
     unmatched_preflights: str = ""
 
 
-class HTTPRoute(Part):
+class HTTPRoute(Part, frozen=True, kw_only=True):
     """A rule for requests: any of `match`, then one thing that happens."""
 
     name: str = ""
@@ -213,7 +213,7 @@ class HTTPRoute(Part):
     headers: Headers | None = None
 
 
-class TLSMatchAttributes(Part):
+class TLSMatchAttributes(Part, frozen=True, kw_only=True):
     """Conditions that must all hold for a TLS connection."""
 
     sni_hosts: tuple[str, ...]
@@ -224,14 +224,14 @@ class TLSMatchAttributes(Part):
     source_namespace: str = ""
 
 
-class TLSRoute(Part):
+class TLSRoute(Part, frozen=True, kw_only=True):
     """A rule for TLS connections that are passed through."""
 
     match: tuple[TLSMatchAttributes, ...]
     route: tuple[RouteDestination, ...] = ()
 
 
-class L4MatchAttributes(Part):
+class L4MatchAttributes(Part, frozen=True, kw_only=True):
     """Conditions that must all hold for a connection."""
 
     destination_subnets: tuple[str, ...] = ()
@@ -242,14 +242,14 @@ class L4MatchAttributes(Part):
     source_subnet: str = ""
 
 
-class TCPRoute(Part):
+class TCPRoute(Part, frozen=True, kw_only=True):
     """A rule for connections."""
 
     match: tuple[L4MatchAttributes, ...] = ()
     route: tuple[RouteDestination, ...] = ()
 
 
-class VirtualServiceSpec(Part):
+class VirtualServiceSpec(Part, frozen=True, kw_only=True):
     """The rules of a VirtualService, in order: the first that matches counts."""
 
     hosts: tuple[str, ...] = ()

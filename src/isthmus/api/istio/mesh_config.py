@@ -1,0 +1,41 @@
+"""MeshConfig: ConfigMap `istio`, key `mesh`. Fields that we do not use are let pass, as Istio has a hundred of them."""
+
+from __future__ import annotations
+
+import msgspec
+
+from isthmus.api.errors import InvalidConfig
+from isthmus.api.yaml import documents
+from isthmus.kit import duration
+
+
+class OutboundTrafficPolicy(msgspec.Struct, frozen=True, rename="camel"):
+    """What becomes of calls to unknown destinations."""
+
+    mode: str = "ALLOW_ANY"
+
+
+class MeshConfig(msgspec.Struct, frozen=True, rename="camel"):
+    """Settings of the whole mesh, as far as they are used."""
+
+    trust_domain: str = "cluster.local"
+    root_namespace: str = "istio-system"
+    access_log_file: str = ""
+    connect_timeout: str = "10s"
+    outbound_traffic_policy: OutboundTrafficPolicy = OutboundTrafficPolicy()
+
+
+def read_mesh_config(text: str) -> MeshConfig:
+    """The mesh configuration in `text`, YAML. Raises `InvalidConfig`; paths are those within the text."""
+    found = [document.value for document in documents(text)]
+    if not found:
+        return MeshConfig()
+    try:
+        config = msgspec.convert(found[0], MeshConfig)
+        duration.parse(config.connect_timeout)
+    except msgspec.ValidationError as error:
+        what, _, path = str(error).partition(" - at ")
+        raise InvalidConfig(path.strip("`") or "$", what) from error
+    except ValueError as error:
+        raise InvalidConfig("$.connectTimeout", str(error)) from error
+    return config

@@ -1,0 +1,145 @@
+"""Configuration that is well-formed and still wrong or doubtful: one function a check, `CHECKS` lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from isthmus.api.istio.destination_rule import DestinationRule
+from isthmus.api.istio.gateway import GatewayConfig
+from isthmus.api.istio.virtual_service import Destination, VirtualService
+from isthmus.api.resource import Object, Ref
+from isthmus.model.endpoint import Endpoint
+from isthmus.model.findings import Finding, Severity
+from isthmus.model.mesh import Mesh
+from isthmus.model.names import Hostname, ServiceKey, resolve
+from isthmus.model.rules import MESH, age
+from isthmus.model.service import Service
+
+Check = Callable[[Mesh], Iterator[Finding]]
+
+
+def analyze(mesh: Mesh) -> tuple[Finding, ...]:
+    """All findings: those made on the way into the mesh, then those of each check."""
+    return (*mesh.findings, *(finding for check in CHECKS for finding in check(mesh)))
+
+
+def destinations_exist(mesh: Mesh) -> Iterator[Finding]:
+    """Each destination of a VirtualService is a service with that port and subset."""
+    by_host = {key.hostname: service for key, service in mesh.services.items()}
+    subsets = _subsets(mesh)
+    for found in mesh.of(VirtualService):
+        for path, destination in _destinations(found):
+            host = resolve(destination.host, found.metadata.namespace, mesh.settings.domain)
+            service = by_host.get(host)
+            if service is None:
+                yield _finding(
+                    found, f"{path}.host", f"no service is called {host} (hint: check the namespace)"
+                )
+                continue
+            yield from _port_exists(found, path, destination, service)
+            if destination.subset and destination.subset not in subsets.get(host, set()):
+                message = (
+                    f"{host} has no subset {destination.subset!r} (hint: define it in a DestinationRule)"
+                )
+                yield _finding(found, f"{path}.subset", message)
+
+
+def subsets_have_endpoints(mesh: Mesh) -> Iterator[Finding]:
+    """Each subset of a DestinationRule has endpoints in some cluster."""
+    by_host = {key.hostname: key for key in mesh.services}
+    for rule in mesh.of(DestinationRule):
+        key = by_host.get(resolve(rule.spec.host, rule.metadata.namespace, mesh.settings.domain))
+        if key is None:
+            continue
+        for index, subset in enumerate(rule.spec.subsets):
+            wanted = tuple(subset.labels.items())
+            if not any(endpoint.has_labels(wanted) for endpoint in _endpoints(mesh, key)):
+                message = f"no endpoint of {key.hostname} has the labels of subset {subset.name!r}"
+                yield _finding(rule, f"$.spec.subsets[{index}]", message, Severity.WARNING)
+
+
+def hosts_are_claimed_once(mesh: Mesh) -> Iterator[Finding]:
+    """No two VirtualServices hold for one host in sidecars: the oldest counts."""
+    first: dict[Hostname, VirtualService] = {}
+    for found in sorted(mesh.of(VirtualService), key=age):
+        if MESH not in (found.spec.gateways or (MESH,)):
+            continue
+        for index, name in enumerate(found.spec.hosts):
+            host = resolve(name, found.metadata.namespace, mesh.settings.domain)
+            holder = first.setdefault(host, found)
+            if holder is not found:
+                message = (
+                    f"{host} has rules in VirtualService {holder.metadata.namespace}/{holder.metadata.name}, "
+                    "which is older and counts (hint: put the rules into one object)"
+                )
+                yield _finding(found, f"$.spec.hosts[{index}]", message, Severity.WARNING)
+
+
+def gateways_have_proxies(mesh: Mesh) -> Iterator[Finding]:
+    """Each Gateway selects some workload."""
+    for found in mesh.of(GatewayConfig):
+        wanted = found.spec.selector.items()
+        if not any(wanted <= dict(workload.labels).items() for workload in mesh.workloads.values()):
+            yield _finding(found, "$.spec.selector", "selects no pod", Severity.WARNING)
+
+
+def gateways_exist(mesh: Mesh) -> Iterator[Finding]:
+    """Each gateway that a VirtualService names is there."""
+    known = {(each.metadata.namespace, each.metadata.name) for each in mesh.of(GatewayConfig)}
+    for found in mesh.of(VirtualService):
+        for index, name in enumerate(found.spec.gateways):
+            namespace, slash, short = name.rpartition("/")
+            place = (namespace if slash else found.metadata.namespace, short)
+            if name != MESH and place not in known:
+                yield _finding(found, f"$.spec.gateways[{index}]", f"no Gateway is called {'/'.join(place)}")
+
+
+CHECKS: tuple[Check, ...] = (
+    destinations_exist,
+    subsets_have_endpoints,
+    hosts_are_claimed_once,
+    gateways_exist,
+    gateways_have_proxies,
+)
+
+
+def _destinations(found: VirtualService) -> Iterator[tuple[str, Destination]]:
+    for number, route in enumerate(found.spec.http):
+        for index, share in enumerate(route.route):
+            yield f"$.spec.http[{number}].route[{index}].destination", share.destination
+    for number, tcp in enumerate(found.spec.tcp):
+        for index, part in enumerate(tcp.route):
+            yield f"$.spec.tcp[{number}].route[{index}].destination", part.destination
+
+
+def _port_exists(
+    found: VirtualService, path: str, destination: Destination, service: Service
+) -> Iterator[Finding]:
+    number = destination.port.number if destination.port is not None else 0
+    if number and service.port(number) is None:
+        has = ", ".join(str(port.number) for port in service.ports)
+        message = f"{service.key.hostname} has no port {number} (hint: it has {has})"
+        yield _finding(found, f"{path}.port.number", message)
+
+
+def _subsets(mesh: Mesh) -> dict[str, set[str]]:
+    subsets: dict[str, set[str]] = {}
+    for rule in mesh.of(DestinationRule):
+        host = resolve(rule.spec.host, rule.metadata.namespace, mesh.settings.domain)
+        subsets.setdefault(host, set()).update(subset.name for subset in rule.spec.subsets)
+    return subsets
+
+
+def _endpoints(mesh: Mesh, key: ServiceKey) -> Iterator[Endpoint]:
+    for shard in mesh.shards.get(key, {}).values():
+        yield from shard.endpoints
+
+
+def _finding(found: Object, path: str, message: str, severity: Severity = Severity.ERROR) -> Finding:
+    kind = (
+        type(found).__name__.removesuffix("Config")
+        if isinstance(found, GatewayConfig)
+        else type(found).__name__
+    )
+    ref = Ref(kind, found.metadata.namespace, found.metadata.name)
+    return Finding(ref=ref, path=path, message=message, severity=severity)

@@ -1,0 +1,79 @@
+"""The parts of the next mesh, each made from facts: services, shards, backings, workloads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from isthmus.model.endpoint import Backing, EndpointShard
+from isthmus.model.facts import Facts, Name
+from isthmus.model.merge import Member, Merged, merge
+from isthmus.model.names import ClusterId, ServiceKey
+from isthmus.model.service import Service
+from isthmus.model.shards import Place, identity_of, locality_of, network_of, shard
+from isthmus.model.workload import ServedPort, Workload
+
+
+def service_of(key: ServiceKey, name: Name, clusters: Sequence[tuple[ClusterId, Facts]]) -> Merged | None:
+    """The service `name` of all `clusters` merged, the earlier counting more; None where none has it."""
+    members = [
+        Member(cluster, found) for cluster, facts in clusters if (found := facts.service(name)) is not None
+    ]
+    return merge(key, members) if members else None
+
+
+def shard_of(
+    service: Service, name: Name, cluster: ClusterId, facts: Facts, trust_domain: str
+) -> EndpointShard | None:
+    """The service's endpoints in one cluster; None where it has none there."""
+    found = facts.service(name)
+    if found is None:
+        return None
+    made = shard(service, found, facts.slices(name), Place(cluster, trust_domain, facts.pod, facts.node))
+    return made if made.endpoints else None
+
+
+def backing(before: Backing | None, service: Service, shards: Mapping[ClusterId, EndpointShard]) -> Backing:
+    """What clients must know of the endpoints as a whole. Identities stay while the service does."""
+    before = before or Backing()
+    identities = {e.identity for each in shards.values() for e in each.endpoints if e.identity is not None}
+    stayed = {cluster for cluster in before.clusters if cluster in service.clusters}
+    return Backing(
+        identities=tuple(sorted(identities | set(before.identities))),
+        clusters=tuple(sorted(stayed | shards.keys())),
+    )
+
+
+def workload_of(
+    where: tuple[ClusterId, str],
+    facts: Facts,
+    served: Sequence[tuple[Service, EndpointShard]],
+    trust_domain: str,
+) -> Workload | None:
+    """The pod at an address, with the ports it serves; None where no pod is."""
+    cluster, address = where
+    pod = facts.pod_at(address)
+    if pod is None:
+        return None
+    return Workload(
+        name=pod.metadata.name,
+        namespace=pod.metadata.namespace,
+        cluster=cluster,
+        address=address,
+        labels=tuple(sorted(pod.metadata.labels.items())),
+        identity=identity_of(pod, trust_domain),
+        locality=locality_of(pod, facts.node(pod.spec.node_name)),
+        network=network_of(pod),
+        serves=_serves(address, served),
+    )
+
+
+def _serves(address: str, served: Sequence[tuple[Service, EndpointShard]]) -> tuple[ServedPort, ...]:
+    ports = [
+        ServedPort(service.key, port, number)
+        for service, shard in served
+        for endpoint in shard.endpoints
+        if endpoint.address == address
+        for port in service.ports
+        if (number := endpoint.port(port.name)) is not None
+    ]
+    return tuple(sorted(ports, key=lambda each: (each.target_port, each.service, each.port.number)))

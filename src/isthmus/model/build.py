@@ -1,0 +1,251 @@
+"""The only place where the mesh moves forward. Equal stays the same object; cost follows what changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from isthmus.api import kind_named
+from isthmus.api.errors import UnknownKind
+from isthmus.api.resource import Object, Ref
+from isthmus.model import maps
+from isthmus.model.assemble import backing, service_of, shard_of, workload_of
+from isthmus.model.change import Change, ChangeKey
+from isthmus.model.delta import Delta
+from isthmus.model.dirt import Dirt
+from isthmus.model.endpoint import Backing, EndpointShard
+from isthmus.model.facts import Facts, Name
+from isthmus.model.findings import Finding, Severity
+from isthmus.model.mesh import Mesh, MeshSettings
+from isthmus.model.mesh_settings import read_settings
+from isthmus.model.names import ClusterId, ServiceKey, kubernetes_hostname
+from isthmus.model.service import Service
+from isthmus.model.workload import Workload
+
+Services = Mapping[ServiceKey, Service]
+Shards = Mapping[ServiceKey, Mapping[ClusterId, EndpointShard]]
+Backings = Mapping[ServiceKey, Backing]
+Workloads = Mapping[tuple[ClusterId, str], Workload]
+Config = Mapping[str, Mapping[Ref, Object]]
+
+
+class Step(NamedTuple):
+    """The next mesh, and where it may differ from the one before."""
+
+    mesh: Mesh
+    delta: Delta
+
+
+class MeshBuilder:
+    """Takes changes and makes the next mesh. Holds all facts; the mesh holds what follows from them."""
+
+    def __init__(self, settings: MeshSettings) -> None:
+        self._base = settings
+        self._facts: dict[ClusterId, Facts] = {}
+        self._wrong: dict[tuple[ClusterId, Ref], Finding] = {}
+        self._disagreements: dict[ServiceKey, tuple[Finding, ...]] = {}
+        self._serving: dict[tuple[ClusterId, str], set[ServiceKey]] = {}  # by cluster and address
+        self._mesh = Mesh(settings=settings)
+        self._is_first = True
+
+    @property
+    def mesh(self) -> Mesh:
+        """The newest mesh."""
+        return self._mesh
+
+    def apply(self, batch: Mapping[ChangeKey, Change] | Iterable[Change]) -> Step:
+        """The mesh after `batch`."""
+        dirt = Dirt()
+        for change in batch.values() if isinstance(batch, Mapping) else batch:
+            self._take(change, dirt)
+        step = self._next(dirt)
+        self._mesh, self._is_first = step.mesh, False
+        return step
+
+    def _take(self, change: Change, dirt: Dirt) -> None:
+        cluster, ref = change.key
+        if ref.kind == "Cluster":
+            self._drop_cluster(cluster, dirt)
+            return
+        self._wrong.pop((cluster, ref), None)
+        if isinstance(change.value, Finding):
+            self._wrong[cluster, ref] = change.value  # the last good one stays
+        else:
+            self._put(cluster, ref, change.value, dirt)
+
+    def _drop_cluster(self, cluster: ClusterId, dirt: Dirt) -> None:
+        for ref in list(self._facts[cluster].objects) if cluster in self._facts else []:
+            self._put(cluster, ref, None, dirt)
+        self._facts.pop(cluster, None)
+        self._wrong = {key: finding for key, finding in self._wrong.items() if key[0] != cluster}
+
+    def _put(self, cluster: ClusterId, ref: Ref, value: Object | None, dirt: Dirt) -> None:
+        facts = self._facts.setdefault(cluster, Facts())
+        before = facts.put(ref, value)
+        dirt.mark(cluster, facts, before, value)
+        if _is_config(ref):
+            if cluster == self._base.config_cluster:
+                dirt.config.add(ref)
+            elif value is not None:
+                self._wrong[cluster, ref] = _without_effect(cluster, ref, self._base.config_cluster)
+
+    def _next(self, dirt: Dirt) -> Step:
+        old = self._mesh
+        settings = self._settings(dirt)
+        services = self._services(dirt)
+        shards = self._shards(dirt, services, settings)
+        touched = {self._key(name) for name in dirt.services} | {self._key(name) for name, _ in dirt.shards}
+        backings = self._backings(touched, services, shards)
+        workloads = self._workloads(dirt, services, shards, settings)
+        mesh = Mesh(
+            settings=settings,
+            services=services,
+            shards=shards,
+            backings=backings,
+            workloads=workloads,
+            config=self._config(dirt),
+            findings=self._findings(),
+        )
+        delta = Delta(
+            services=maps.differing(old.services, services, touched)
+            | maps.differing(old.backings, backings, touched),
+            endpoints=maps.differing(old.shards, shards, touched),
+            config=frozenset(dirt.config),
+            workloads=maps.differing(old.workloads, workloads, dirt.workloads),
+            everything=self._is_first or settings is not old.settings,
+        )
+        return Step(mesh, delta)
+
+    def _key(self, name: Name) -> ServiceKey:
+        namespace, service = name
+        return ServiceKey(namespace, kubernetes_hostname(service, namespace, self._base.domain))
+
+    def _settings(self, dirt: Dirt) -> MeshSettings:
+        old = self._mesh.settings
+        if not dirt.settings:
+            return old
+        ref = Ref("ConfigMap", self._base.root_namespace, "istio")
+        facts = self._facts.get(self._base.config_cluster)
+        found = facts.objects.get(ref) if facts is not None else None
+        settings = read_settings(found, self._base)
+        if isinstance(settings, Finding):
+            self._wrong[self._base.config_cluster, ref] = settings
+            return old
+        if settings.trust_domain != old.trust_domain:
+            dirt.mark_all(self._facts)
+        return maps.same(old, settings)
+
+    def _services(self, dirt: Dirt) -> Services:
+        old = self._mesh.services
+        made: dict[ServiceKey, Service | None] = {}
+        # The order in which clusters' words count: configuration first, then by name.
+        ordered = sorted(self._facts, key=lambda cluster: (cluster != self._base.config_cluster, cluster))
+        for name in dirt.services:
+            key = self._key(name)
+            merged = service_of(key, name, [(cluster, self._facts[cluster]) for cluster in ordered])
+            self._disagreements.pop(key, None)
+            if merged is not None and merged.findings:
+                self._disagreements[key] = merged.findings
+            made[key] = maps.same(old.get(key), merged.service) if merged is not None else None
+            if made[key] is not old.get(key):
+                # Names of ports may differ now, for the endpoints of every cluster.
+                dirt.shards |= {(name, cluster) for cluster in ordered}
+        return maps.updated(old, made)
+
+    def _shards(self, dirt: Dirt, services: Services, settings: MeshSettings) -> Shards:
+        old = self._mesh.shards
+        made: dict[ServiceKey, dict[ClusterId, EndpointShard]] = {}
+        for name, cluster in dirt.shards:
+            key = self._key(name)
+            before = old.get(key, {}).get(cluster)
+            facts, service = self._facts.get(cluster), services.get(key)
+            after = None
+            if facts is not None and service is not None:
+                after = shard_of(service, name, cluster, facts, settings.trust_domain)
+            if before == after:
+                continue
+            by_cluster = made.setdefault(key, dict(old.get(key, {})))
+            by_cluster.pop(cluster, None)
+            if after is not None:
+                by_cluster[cluster] = after
+            self._reindex((key, cluster), before, after, dirt)
+        return maps.updated(old, {key: by_cluster or None for key, by_cluster in made.items()})
+
+    def _reindex(
+        self,
+        where: tuple[ServiceKey, ClusterId],
+        before: EndpointShard | None,
+        after: EndpointShard | None,
+        dirt: Dirt,
+    ) -> None:
+        """Keep who serves what at which address, and note the addresses where that changed."""
+        key, cluster = where
+        was = {endpoint.address: endpoint.ports for endpoint in before.endpoints} if before else {}
+        now = {endpoint.address: endpoint.ports for endpoint in after.endpoints} if after else {}
+        for address in was.keys() | now.keys():
+            if was.get(address) == now.get(address):
+                continue
+            serving = self._serving.setdefault((cluster, address), set())
+            (serving.add if address in now else serving.discard)(key)
+            if not serving:
+                del self._serving[cluster, address]
+            dirt.workloads.add((cluster, address))
+
+    def _backings(self, touched: set[ServiceKey], services: Services, shards: Shards) -> Backings:
+        old = self._mesh.backings
+        made = {
+            key: maps.same(old.get(key), backing(old.get(key), services[key], shards.get(key, {})))
+            if key in services
+            else None
+            for key in touched
+        }
+        return maps.updated(old, made)
+
+    def _workloads(self, dirt: Dirt, services: Services, shards: Shards, settings: MeshSettings) -> Workloads:
+        old = self._mesh.workloads
+        # A port that got another name or protocol is another inbound side.
+        for key in (self._key(name) for name in dirt.services):
+            for cluster, shard in shards.get(key, {}).items():
+                dirt.workloads |= {(cluster, endpoint.address) for endpoint in shard.endpoints}
+        made: dict[tuple[ClusterId, str], Workload | None] = {}
+        for cluster, address in dirt.workloads:
+            facts = self._facts.get(cluster)
+            after = None
+            if facts is not None:
+                keys = self._serving.get((cluster, address), set())
+                served = [(services[key], shards[key][cluster]) for key in keys if key in services]
+                after = workload_of((cluster, address), facts, served, settings.trust_domain)
+            before = old.get((cluster, address))
+            made[cluster, address] = maps.same(before, after) if after is not None else None
+        return maps.updated(old, made)
+
+    def _config(self, dirt: Dirt) -> Config:
+        old = self._mesh.config
+        if not dirt.config:
+            return old
+        facts = self._facts.get(self._base.config_cluster, Facts())
+        made: dict[str, Mapping[Ref, Object]] = {}
+        for kind in {ref.kind for ref in dirt.config}:
+            name = kind_named(kind).type.__name__
+            changes = {ref: facts.objects.get(ref) for ref in dirt.config if ref.kind == kind}
+            made[name] = maps.updated(old.get(name, {}), changes)
+        return maps.updated(old, made)
+
+    def _findings(self) -> tuple[Finding, ...]:
+        found = [*self._wrong.values(), *(f for each in self._disagreements.values() for f in each)]
+        ordered = tuple(sorted(found, key=lambda finding: (finding.ref, finding.cluster, finding.path)))
+        return maps.same(self._mesh.findings, ordered)
+
+
+def _is_config(ref: Ref) -> bool:
+    try:
+        return kind_named(ref.kind).is_config
+    except UnknownKind:
+        return False
+
+
+def _without_effect(cluster: ClusterId, ref: Ref, config_cluster: ClusterId) -> Finding:
+    message = (
+        f'has no effect here: configuration is read from cluster "{config_cluster}" (hint: apply it there)'
+    )
+    return Finding(ref=ref, message=message, cluster=cluster, severity=Severity.INFO)

@@ -1,0 +1,61 @@
+"""What must be made anew, gathered from changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from isthmus.api.core.config_map import ConfigMap
+from isthmus.api.core.endpoint_slice import EndpointSlice
+from isthmus.api.core.node import Node
+from isthmus.api.core.pod import Pod
+from isthmus.api.core.service import Service
+from isthmus.api.resource import Object, Ref
+from isthmus.model.facts import Facts, Name
+from isthmus.model.names import ClusterId
+
+
+class Dirt:
+    """The parts of the mesh that a batch of changes may touch."""
+
+    def __init__(self) -> None:
+        self.services: set[Name] = set()
+        self.shards: set[tuple[Name, ClusterId]] = set()
+        self.workloads: set[tuple[ClusterId, str]] = set()  # by cluster and address
+        self.config: set[Ref] = set()
+        self.settings = False
+
+    def mark(self, cluster: ClusterId, facts: Facts, before: Object | None, after: Object | None) -> None:
+        """Note what the step from `before` to `after` touches; `facts` hold `after` already."""
+        for value in (before, after):
+            match value:
+                case Service():
+                    name = _name(value)
+                    self.services.add(name)
+                    self.shards.add((name, cluster))
+                case EndpointSlice():
+                    self.shards.add(((value.metadata.namespace, value.service_name), cluster))
+                case Pod():
+                    self._mark_pod(cluster, facts, value)
+                case Node():
+                    for pod_name in facts.pods_on_node(value.metadata.name):
+                        pod = facts.pod(*pod_name)
+                        if pod is not None:
+                            self._mark_pod(cluster, facts, pod)
+                case ConfigMap():
+                    self.settings = True
+
+    def mark_all(self, clusters: Mapping[ClusterId, Facts]) -> None:
+        """Note that everything about endpoints and workloads may differ."""
+        for cluster, facts in clusters.items():
+            for value in facts.objects.values():
+                self.mark(cluster, facts, None, value)
+
+    def _mark_pod(self, cluster: ClusterId, facts: Facts, pod: Pod) -> None:
+        for service in facts.services_of_pod(_name(pod)):
+            self.shards.add((service, cluster))
+        if pod.status.pod_ip:
+            self.workloads.add((cluster, pod.status.pod_ip))
+
+
+def _name(value: Object) -> Name:
+    return value.metadata.namespace, value.metadata.name

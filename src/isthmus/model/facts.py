@@ -1,0 +1,112 @@
+"""What is known of one cluster: its objects, and who refers to whom among them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import TypeVar
+
+from isthmus.api.core.endpoint_slice import EndpointSlice
+from isthmus.api.core.node import Node
+from isthmus.api.core.pod import Pod
+from isthmus.api.core.service import Service
+from isthmus.api.resource import Object, Ref
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+Name = tuple[str, str]
+"""Namespace and name."""
+
+
+class Facts:
+    """The objects of one cluster, with the look-ups that the next mesh needs."""
+
+    def __init__(self) -> None:
+        self.objects: dict[Ref, Object] = {}
+        self._slices: dict[Name, set[Ref]] = defaultdict(set)  # by service
+        self._services_of_pod: dict[Name, set[Name]] = defaultdict(set)
+        self._pods_on_node: dict[str, set[Name]] = defaultdict(set)
+        self._pods_at: dict[str, set[Name]] = defaultdict(set)  # by address; an old pod may linger on one
+
+    def put(self, ref: Ref, value: Object | None) -> Object | None:
+        """Take `value` for `ref` (None: gone); returns what was there before."""
+        before = self.objects.pop(ref, None)
+        self._forget(before)
+        if value is not None:
+            self.objects[ref] = value
+            self._remember(ref, value)
+        return before
+
+    def service(self, name: Name) -> Service | None:
+        found = self.objects.get(Ref("Service", *name))
+        return found if isinstance(found, Service) else None
+
+    def pod(self, namespace: str, name: str) -> Pod | None:
+        found = self.objects.get(Ref("Pod", namespace, name))
+        return found if isinstance(found, Pod) else None
+
+    def pod_at(self, address: str) -> Pod | None:
+        """The pod at an address; where several claim it, the one that was made last."""
+        pods = [pod for name in self._pods_at.get(address, ()) if (pod := self.pod(*name)) is not None]
+        return max(
+            pods, key=lambda pod: (pod.metadata.creation_timestamp or "", pod.metadata.uid), default=None
+        )
+
+    def node(self, name: str) -> Node | None:
+        found = self.objects.get(Ref("Node", "", name))
+        return found if isinstance(found, Node) else None
+
+    def slices(self, service: Name) -> Iterator[EndpointSlice]:
+        """The service's slices, by name."""
+        for ref in sorted(self._slices.get(service, ())):
+            found = self.objects[ref]
+            if isinstance(found, EndpointSlice):
+                yield found
+
+    def services_of_pod(self, pod: Name) -> frozenset[Name]:
+        """The services that have the pod among their endpoints."""
+        return frozenset(self._services_of_pod.get(pod, ()))
+
+    def pods_on_node(self, node: str) -> frozenset[Name]:
+        return frozenset(self._pods_on_node.get(node, ()))
+
+    def _remember(self, ref: Ref, value: Object) -> None:
+        match value:
+            case EndpointSlice():
+                service = (ref.namespace, value.service_name)
+                self._slices[service].add(ref)
+                for pod in _pods_of(value):
+                    self._services_of_pod[pod].add(service)
+            case Pod():
+                self._pods_on_node[value.spec.node_name].add((ref.namespace, ref.name))
+                if value.status.pod_ip and not value.spec.host_network:
+                    self._pods_at[value.status.pod_ip].add((ref.namespace, ref.name))
+
+    def _forget(self, value: Object | None) -> None:
+        match value:
+            case EndpointSlice():
+                meta = value.metadata
+                service = (meta.namespace, value.service_name)
+                _discard(self._slices, service, Ref("EndpointSlice", meta.namespace, meta.name))
+                kept = {pod for each in self.slices(service) for pod in _pods_of(each)}
+                for pod in set(_pods_of(value)) - kept:
+                    _discard(self._services_of_pod, pod, service)
+            case Pod():
+                name = (value.metadata.namespace, value.metadata.name)
+                _discard(self._pods_on_node, value.spec.node_name, name)
+                _discard(self._pods_at, value.status.pod_ip, name)
+
+
+def _discard(index: dict[K, set[V]], key: K, value: V) -> None:
+    values = index.get(key, set())
+    values.discard(value)
+    if not values:
+        index.pop(key, None)
+
+
+def _pods_of(slice_: EndpointSlice) -> Iterator[Name]:
+    for endpoint in slice_.endpoints or ():
+        target = endpoint.target_ref
+        if target is not None and target.kind == "Pod":
+            yield (target.namespace or slice_.metadata.namespace, target.name)

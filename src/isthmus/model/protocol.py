@@ -1,0 +1,43 @@
+"""Which protocol a Service port speaks. Source: Istio's "Protocol Selection"."""
+
+from __future__ import annotations
+
+from isthmus.api.core.service import ServicePort
+from isthmus.model.service import Protocol
+
+_BY_NAME = {
+    "http": Protocol.HTTP,
+    "http2": Protocol.HTTP2,
+    "h2c": Protocol.HTTP2,
+    "grpc": Protocol.GRPC,
+    "grpc-web": Protocol.GRPC_WEB,
+    "https": Protocol.HTTPS,
+    "tls": Protocol.TLS,
+    "tcp": Protocol.TCP,
+    "mongo": Protocol.MONGO,
+    "mysql": Protocol.MYSQL,
+    "redis": Protocol.REDIS,
+    "udp": Protocol.UDP,
+}
+_BY_APP_PROTOCOL = _BY_NAME | {
+    "kubernetes.io/h2c": Protocol.HTTP2,
+    "kubernetes.io/ws": Protocol.HTTP,
+    "kubernetes.io/wss": Protocol.HTTPS,
+}
+# Ports whose servers speak first, or where waiting for the client's first bytes would hang.
+_WELL_KNOWN_TCP = frozenset({25, 53, 3306, 27017})
+
+
+def protocol_of(port: ServicePort) -> Protocol:
+    """What is spoken on `port`: appProtocol, else the name up to its first dash, else to be found out."""
+    if port.protocol == "UDP":
+        return Protocol.UDP
+    if port.app_protocol:
+        return _BY_APP_PROTOCOL.get(port.app_protocol.lower(), Protocol.UNSPECIFIED)
+    name = port.name.lower()
+    for known in ("grpc-web", name.partition("-")[0]):
+        if name == known or name.startswith(f"{known}-"):
+            found = _BY_NAME.get(known)
+            if found is not None:
+                return found
+    return Protocol.TCP if port.port in _WELL_KNOWN_TCP else Protocol.UNSPECIFIED

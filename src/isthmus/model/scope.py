@@ -1,0 +1,136 @@
+"""What a class of proxies sees of the mesh: the services and rules that translation needs, looked up once.
+
+Equal proxies share one view, and a change of endpoints alone keeps it the same object.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from functools import cached_property
+
+from isthmus.api.istio.destination_rule import DestinationRule
+from isthmus.api.istio.gateway import GatewayConfig
+from isthmus.api.istio.virtual_service import VirtualService
+from isthmus.kit.memo import Memo
+from isthmus.model.endpoint import Backing
+from isthmus.model.mesh import Mesh, MeshSettings
+from isthmus.model.names import ClusterId, Hostname, ServiceKey, resolve
+from isthmus.model.proxy import Proxy, ProxyKind
+from isthmus.model.rules import (
+    DestinationRules,
+    virtual_services_by_gateway,
+    virtual_services_by_host,
+)
+from isthmus.model.service import Protocol, Service
+
+Labels = tuple[tuple[str, str], ...]
+
+
+class Rules:
+    """The routing configuration of a mesh, indexed; shared by all its views."""
+
+    def __init__(self, mesh: Mesh) -> None:
+        domain = mesh.settings.domain
+        found = mesh.of(VirtualService)
+        self.destinations = DestinationRules(mesh.of(DestinationRule), domain)
+        self.by_host = virtual_services_by_host(found, domain)
+        self.by_gateway = virtual_services_by_gateway(found)
+        self.gateways = mesh.of(GatewayConfig)
+        self.asks_labels = any(
+            match.source_labels for each in found for route in each.spec.http for match in route.match
+        )
+
+
+class View:
+    """The mesh as proxies of one kind, namespace and cluster see it. Compared by identity."""
+
+    def __init__(self, mesh: Mesh, rules: Rules, proxy: Proxy, labels: Labels) -> None:
+        self.kind = proxy.kind
+        self.namespace = proxy.namespace
+        self.cluster: ClusterId = proxy.cluster
+        self.labels = labels  # empty unless something in the view depends on them
+        self.settings: MeshSettings = mesh.settings
+        self.services: tuple[Service, ...] = tuple(mesh.services[key] for key in sorted(mesh.services))
+        self._backings = mesh.backings
+        self._rules = rules
+
+    def services_on(self, port: int) -> tuple[Service, ...]:
+        """The services with this port, but for UDP, in the order of their keys."""
+        return self._by_port.get(port, ())
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """All ports that any service has, but for UDP, sorted."""
+        return tuple(sorted(self._by_port))
+
+    def service(self, host: str, namespace: str) -> Service | None:
+        """The service that `host` means in an object of `namespace`."""
+        return self._by_host.get(resolve(host, namespace, self.settings.domain))
+
+    def backing(self, service: ServiceKey) -> Backing:
+        """What is known of its endpoints as a whole."""
+        return self._backings.get(service, Backing())
+
+    def destination_rule(self, service: Service) -> DestinationRule | None:
+        """The rule by which proxies of this view call the service, merged where there are several."""
+        root = self.settings.root_namespace
+        return self._rules.destinations.rule_for(service.key, self.namespace, root)
+
+    def virtual_service(self, host: Hostname) -> VirtualService | None:
+        """The rules for calls to `host` from sidecars."""
+        return self._rules.by_host.get(host)
+
+    @cached_property
+    def hosts_without_service(self) -> tuple[tuple[Hostname, VirtualService], ...]:
+        """Hosts for which there are rules and no service, sorted."""
+        found = self._rules.by_host.items()
+        return tuple(
+            sorted((each for each in found if each[0] not in self._by_host), key=lambda each: each[0])
+        )
+
+    @cached_property
+    def gateways(self) -> tuple[GatewayConfig, ...]:
+        """The Gateways whose selector finds proxies with this view's labels."""
+        mine = dict(self.labels).items()
+        return tuple(each for each in self._rules.gateways if each.spec.selector.items() <= mine)
+
+    def virtual_services_of(self, gateway: GatewayConfig) -> tuple[VirtualService, ...]:
+        """The VirtualServices bound to a Gateway, the oldest first."""
+        return self._rules.by_gateway.get((gateway.metadata.namespace, gateway.metadata.name), ())
+
+    @cached_property
+    def _by_host(self) -> Mapping[Hostname, Service]:
+        return {service.key.hostname: service for service in self.services}
+
+    @cached_property
+    def _by_port(self) -> Mapping[int, tuple[Service, ...]]:
+        found: dict[int, list[Service]] = defaultdict(list)
+        for service in self.services:
+            for port in service.ports:
+                if port.protocol is not Protocol.UDP:
+                    found[port.number].append(service)
+        return {number: tuple(services) for number, services in found.items()}
+
+
+class Views:
+    """Hands out views; the same one for proxies and meshes between which it could not differ."""
+
+    def __init__(self) -> None:
+        self._rules: Memo[Rules] = Memo()
+        self._views: Memo[View] = Memo()
+
+    def view(self, mesh: Mesh, proxy: Proxy) -> View:
+        """What `proxy` sees of `mesh`."""
+        rules = self._rules.get((mesh.config, mesh.settings), "rules", lambda: Rules(mesh))
+        labels = proxy.labels if proxy.kind is ProxyKind.ROUTER or rules.asks_labels else ()
+        return self._views.get(
+            (mesh.services, mesh.backings, rules, mesh.settings),
+            (proxy.kind, proxy.namespace, proxy.cluster, labels),
+            lambda: View(mesh, rules, proxy, labels),
+        )
+
+    def turn(self) -> None:
+        """Forget what the last two meshes did not use; call it once for each mesh."""
+        self._rules.turn()
+        self._views.turn()

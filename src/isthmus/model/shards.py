@@ -1,0 +1,155 @@
+"""The endpoints of one service in one cluster, out of EndpointSlices, Pods and Nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+from isthmus.api.core.endpoint_slice import EndpointConditions, EndpointSlice, SliceEndpoint
+from isthmus.api.core.node import Node
+from isthmus.api.core.pod import Pod
+from isthmus.api.core.service import Service as ServiceObject
+from isthmus.model.endpoint import Endpoint, EndpointShard, Health, Locality
+from isthmus.model.identity import SpiffeId
+from isthmus.model.names import ClusterId, NetworkId
+from isthmus.model.service import Service
+
+_TLS_LABEL = "security.istio.io/tlsMode"
+_STATUS_ANNOTATION = "sidecar.istio.io/status"
+_NETWORK_LABEL = "topology.istio.io/network"
+_LOCALITY_LABELS = ("topology.istio.io/locality", "istio-locality")
+_REGION_LABELS = ("topology.kubernetes.io/region", "failure-domain.beta.kubernetes.io/region")
+_ZONE_LABELS = ("topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone")
+_SUBZONE_LABEL = "topology.istio.io/subzone"
+
+
+class Place(NamedTuple):
+    """What is the same for all endpoints of a cluster, and how to look the rest up."""
+
+    cluster: ClusterId
+    trust_domain: str
+    pod: Callable[[str, str], Pod | None]  # by namespace and name
+    node: Callable[[str], Node | None]  # by name
+
+
+def shard(
+    service: Service, object_: ServiceObject, slices: Iterable[EndpointSlice], place: Place
+) -> EndpointShard:
+    """The endpoints that `slices` name, sorted by address; one address counts once.
+
+    `object_` is the cluster's own Service: a port is matched by its number there, so that clusters may
+    call it by different names.
+    """
+    names = _merged_names(service, object_)
+    found: dict[str, Endpoint] = {}
+    for each in slices:
+        ports = _ports(each, names)
+        for endpoint in each.endpoints or ():
+            built = _endpoint(endpoint, ports, object_, place)
+            before = found.get(built.address)
+            if before is not None:
+                merged = tuple(sorted({**dict(before.ports), **dict(built.ports)}.items()))
+                built = _with_ports(built, merged)
+            found[built.address] = built
+    return EndpointShard(tuple(found[address] for address in sorted(found)))
+
+
+def _with_ports(endpoint: Endpoint, ports: tuple[tuple[str, int], ...]) -> Endpoint:
+    fields = {name: getattr(endpoint, name) for name in endpoint.__struct_fields__}
+    return Endpoint(**(fields | {"ports": ports}))
+
+
+def _merged_names(service: Service, object_: ServiceObject) -> Mapping[str, str]:
+    """The merged service's name for each port name of the cluster's own Service."""
+    names = {}
+    for port in object_.spec.ports:
+        merged = service.port(port.port)
+        if merged is not None:
+            names[port.name] = merged.name
+    return names
+
+
+def _ports(slice_: EndpointSlice, names: Mapping[str, str]) -> tuple[tuple[str, int], ...]:
+    return tuple(
+        sorted(
+            (names[port.name or ""], port.port)
+            for port in slice_.ports or ()
+            if port.port is not None and (port.name or "") in names
+        )
+    )
+
+
+def _endpoint(
+    endpoint: SliceEndpoint, ports: tuple[tuple[str, int], ...], object_: ServiceObject, place: Place
+) -> Endpoint:
+    pod = None
+    target = endpoint.target_ref
+    if target is not None and target.kind == "Pod":
+        pod = place.pod(target.namespace or object_.metadata.namespace, target.name)
+    health = _health(endpoint.conditions, publish_not_ready=object_.spec.publish_not_ready_addresses)
+    if pod is None:
+        node = place.node(endpoint.node_name) if endpoint.node_name else None
+        return Endpoint(
+            address=endpoint.addresses[0],
+            ports=ports,
+            cluster=place.cluster,
+            locality=locality_of(None, node),
+            health=health,
+            namespace=object_.metadata.namespace,
+        )
+    return Endpoint(
+        address=endpoint.addresses[0],
+        ports=ports,
+        cluster=place.cluster,
+        labels=tuple(sorted(pod.metadata.labels.items())),
+        identity=identity_of(pod, place.trust_domain),
+        locality=locality_of(pod, place.node(pod.spec.node_name)),
+        network=network_of(pod),
+        health=health,
+        tls=has_sidecar(pod),
+        workload=pod.metadata.name,
+        namespace=pod.metadata.namespace,
+    )
+
+
+def _health(conditions: EndpointConditions, *, publish_not_ready: bool) -> Health:
+    if conditions.ready is not False or publish_not_ready:
+        return Health.HEALTHY
+    if conditions.terminating and conditions.serving:
+        return Health.DRAINING
+    return Health.UNHEALTHY
+
+
+def identity_of(pod: Pod, trust_domain: str) -> SpiffeId:
+    """Who the pod is."""
+    return SpiffeId(trust_domain, pod.metadata.namespace, pod.spec.service_account_name or "default")
+
+
+def network_of(pod: Pod) -> NetworkId:
+    """The network that the pod's label names; empty: the flat one."""
+    return NetworkId(pod.metadata.labels.get(_NETWORK_LABEL, ""))
+
+
+def has_sidecar(pod: Pod) -> bool:
+    """Whether the pod takes mutual TLS, by the label that injection sets (or, older, the annotation)."""
+    mode = pod.metadata.labels.get(_TLS_LABEL)
+    return mode == "istio" if mode is not None else _STATUS_ANNOTATION in pod.metadata.annotations
+
+
+def locality_of(pod: Pod | None, node: Node | None) -> Locality:
+    """Where it runs: by a label of the pod (`region/zone/subzone`, or dots for slashes), else its node's labels."""
+    labels = pod.metadata.labels if pod is not None else {}
+    for name in _LOCALITY_LABELS:
+        if labels.get(name):
+            text = labels[name]
+            parts = (text if "/" in text else text.replace(".", "/")).split("/")
+            return Locality(*parts[:3])
+    if node is None:
+        return Locality()
+    on_node = node.metadata.labels
+    region, zone = _first(on_node, _REGION_LABELS), _first(on_node, _ZONE_LABELS)
+    return Locality(region, zone, on_node.get(_SUBZONE_LABEL, "")) if region else Locality()
+
+
+def _first(labels: Mapping[str, str], names: tuple[str, ...]) -> str:
+    return next((labels[name] for name in names if labels.get(name)), "")
