@@ -21,6 +21,7 @@ from pathlib import Path
 
 import msgspec
 
+from isthmus.lab.programs import program
 from isthmus.lab.state import StateFolder
 from isthmus.lab.syscalls import die_with_parent
 
@@ -186,20 +187,10 @@ def listen_unix(path: Path) -> socket.socket:
 
 
 def unshare_command() -> list[str]:
-    """`unshare` as this user must call it; the command to run inside follows."""
+    """`unshare` as this user must call it; the command to run inside follows. Raises `MissingProgram`."""
     who = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
-    return [
-        "unshare",
-        *who,
-        "--net",
-        "--mount",
-        "--pid",
-        "--uts",
-        "--fork",
-        "--kill-child",
-        "--mount-proc",
-        "--",
-    ]
+    private = ["--net", "--mount", "--pid", "--uts", "--fork", "--kill-child", "--mount-proc"]
+    return [program("unshare"), *who, *private, "--"]
 
 
 def _spawn(launch: Launch, inherited: Inherited) -> subprocess.Popen[bytes]:

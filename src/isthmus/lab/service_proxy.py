@@ -15,6 +15,7 @@ from functools import partial
 from isthmus.kit.clock import Clock, SystemClock
 from isthmus.kit.log import log
 from isthmus.lab.netns import NetworkNamespace, run_in
+from isthmus.lab.programs import program
 
 QUIET_S = 0.02
 _TABLE = "isthmus_services"
@@ -171,8 +172,8 @@ class ServiceProxy:
 
 
 async def apply(namespace: NetworkNamespace, rules: str) -> None:
-    """Load nftables `rules` in `namespace`, all or nothing. Raises `RulesRefused`."""
-    command = ["nft", "-f", "-"]
+    """Load nftables `rules` in `namespace`, all or nothing. Raises `RulesRefused`, `MissingProgram`."""
+    command = [program("nft"), "-f", "-"]
     done = await run_in(
         namespace, partial(subprocess.run, command, input=rules, capture_output=True, check=False, text=True)
     )

@@ -32,6 +32,7 @@ from isthmus.lab.netlink import (
 )
 from isthmus.lab.netns import NetworkNamespace, inside, run_in, set_sysctls
 from isthmus.lab.packet_socket import open_packet_socket
+from isthmus.lab.programs import find_program
 from isthmus.lab.wan_relay import Condition, RelaySite
 from isthmus.lab.wiretap import Wiretap
 
@@ -274,8 +275,8 @@ def _set_netem(device: str, wanted: Impairment) -> bool:
         else ()
     )
     loss = ("loss", f"{wanted.loss * 100}%") if wanted.loss else ()
-    command = ("tc", "qdisc", "replace", "dev", device, "root", "netem", "limit", "10000", *delay, *loss)
-    try:
-        return subprocess.run(command, capture_output=True, check=False).returncode == 0
-    except FileNotFoundError:
+    tc = find_program("tc")
+    if tc is None:
         return False
+    command = (tc, "qdisc", "replace", "dev", device, "root", "netem", "limit", "10000", *delay, *loss)
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0

@@ -1,0 +1,197 @@
+"""Two fabrics, two pods each, in real namespaces."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from unit.lab.inside import tell
+
+from isthmus.lab.addresses import AddressPool, AddressPoolEmpty
+from isthmus.lab.fabric import Fabric, FabricSpec, PodNetwork
+from isthmus.lab.netlink import LinkCounters
+from isthmus.lab.sockets import open_connection, start_server
+from isthmus.lab.wan import Cut, Impairment, Wan
+
+GKE = FabricSpec("gke", "10.124.0.0/16", "10.0.0.0/20", "10.128.0.2", "172.16.0.2")
+ONPREM = FabricSpec("onprem", "192.170.228.0/24", "10.96.0.0/20", "192.168.50.2", "172.16.1.2")
+WHO = pytest.mark.parametrize("who", ["root", "user"])
+LIMIT_S = 0.4
+
+
+async def who_asks(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A server that says the caller's address and what it said."""
+    writer.write(f"{writer.get_extra_info('peername')[0]} ".encode() + await reader.readline())
+    writer.close()
+
+
+async def ask(pod: PodNetwork, address: str, port: int = 9080, line: bytes = b"hello\n") -> str:
+    """The answer, or the name of the error."""
+    try:
+        async with asyncio.timeout(LIMIT_S):
+            reader, writer = await open_connection(pod.namespace, address, port)
+            writer.write(line)
+            answer = await reader.read()
+            writer.close()
+            return answer.decode().strip()
+    except OSError as error:
+        return type(error).__name__ if not isinstance(error, TimeoutError) else "silence"
+
+
+async def pair() -> tuple[Wan, Fabric, Fabric, list[PodNetwork]]:
+    gke, onprem, wan = Fabric(GKE), Fabric(ONPREM), Wan()
+    for each in (gke, onprem, wan):
+        await each.start()
+    await wan.join(gke)
+    await wan.join(onprem)
+    pods = [
+        await gke.add_pod("a"),
+        await gke.add_pod("b"),
+        await onprem.add_pod("c"),
+        await onprem.add_pod("d"),
+    ]
+    for pod in pods:
+        await start_server(pod.namespace, "0.0.0.0", 9080, who_asks)
+    return wan, gke, onprem, pods
+
+
+async def everyone_asks_everyone(_: Path) -> Any:
+    _, gke, onprem, pods = await pair()
+    answers = {f"{one.name}{other.name}": await ask(one, other.address) for one in pods for other in pods}
+    await start_server(onprem.router, ONPREM.control_address, 6443, who_asks)
+    counters = await gke.traffic("a")
+    return {
+        "addresses": {pod.name: pod.address for pod in pods},
+        "answers": answers,
+        "api": [await ask(pod, ONPREM.control_address, 6443) for pod in pods],
+        "counted": [counters.received_packets > 0, counters.sent_packets > 0],
+    }
+
+
+@WHO
+@pytest.mark.lab
+def test_all_pods_of_two_clusters_reach_each_other_and_see_true_addresses(who: str) -> None:
+    facts = tell(__file__, "everyone_asks_everyone", who)
+    assert facts["addresses"] == {
+        "a": "10.124.0.2",
+        "b": "10.124.0.3",
+        "c": "192.170.228.2",
+        "d": "192.170.228.3",
+    }
+    assert facts["answers"] == {
+        f"{one}{other}": f"{facts['addresses'][one]} hello" for one in "abcd" for other in "abcd"
+    }
+    assert facts["api"] == [f"{facts['addresses'][one]} hello" for one in "abcd"]
+    assert facts["counted"] == [True, True]
+
+
+async def cut_and_heal(_: Path) -> Any:
+    wan, gke, _onprem, (a, b, c, _d) = await pair()
+    facts: dict[str, Any] = {"whole": await ask(a, c.address)}
+    for how in Cut:
+        await wan.cut(how)
+        facts[how.value] = [await ask(a, c.address), await ask(a, b.address)]
+        await wan.heal()
+        facts[how.value].append(await ask(a, c.address))
+    await wan.impair(Impairment(delay_ms=1))
+    await wan.cut()
+    facts["impaired"] = [await ask(a, c.address), wan.carrier]
+    await wan.heal()
+    facts["impaired"].append(await ask(a, c.address))
+    await wan.impair(Impairment())
+    facts["again"] = [await ask(a, c.address), wan.carrier]
+    await gke.remove_pod("a")
+    facts["removed"] = [await ask(b, a.address), sorted(gke.pods)]
+    await wan.stop()
+    return facts
+
+
+@WHO
+@pytest.mark.lab
+def test_a_cut_line_carries_nothing_until_it_is_healed_and_the_cluster_itself_goes_on(who: str) -> None:
+    facts = tell(__file__, "cut_and_heal", who)
+    ok = "10.124.0.2 hello"
+    assert facts["whole"] == ok
+    assert facts["blackhole"] == ["silence", ok, ok]
+    assert facts["down"] == ["OSError", ok, ok]
+    assert facts["impaired"][0] == "silence"
+    assert facts["impaired"][1] in ("relay", "netem")
+    assert facts["impaired"][2] == ok
+    assert facts["again"] == [ok, "kernel"]
+    assert facts["removed"] == ["OSError", ["b"]]
+
+
+async def quiet(wan: Wan) -> dict[str, LinkCounters]:
+    """The counters, once nothing has moved for longer than anything is under way."""
+    now: dict[str, LinkCounters] | None = None
+    while now != (now := await wan.traffic()):
+        await asyncio.sleep(0.15)
+    return now
+
+
+async def slow_and_lossy(_: Path) -> Any:
+    wan, _gke, _onprem, (a, _b, c, _d) = await pair()
+    await wan.impair(Impairment(delay_ms=40))
+    await ask(a, c.address)
+    begun = asyncio.get_running_loop().time()
+    await ask(a, c.address)
+    took_s = asyncio.get_running_loop().time() - begun
+    before = await quiet(wan)
+    await wan.impair(Impairment(loss=1.0))
+    lost = await ask(a, c.address)
+    after = await quiet(wan)
+    sent = after["gke"].received_packets - before["gke"].received_packets
+    brought = after["onprem"].sent_packets - before["onprem"].sent_packets
+    await wan.stop()
+    return {"took_s": took_s, "lost": lost, "sent": sent, "brought": brought}
+
+
+@WHO
+@pytest.mark.lab
+def test_a_slow_line_delays_each_way_and_a_lossy_one_loses(who: str) -> None:
+    facts = tell(__file__, "slow_and_lossy", who)
+    # A connection and an answer are two round trips of two ways each, and nothing makes them faster.
+    assert facts["took_s"] >= 4 * 0.040
+    assert facts["lost"] == "silence"
+    assert facts["sent"] > 0
+    assert facts["brought"] == 0
+
+
+async def tapped(_: Path) -> Any:
+    wan, _gke, _onprem, (a, b, c, _d) = await pair()
+    async with wan.tap() as tap:
+        await ask(a, c.address, line=b"a word in clear\n")
+        await ask(a, b.address, line=b"stays at home\n")
+    return {
+        "crossed": tap.contains(b"a word in clear"),
+        "home": tap.contains(b"stays at home"),
+        "packets": [tap.packets("10.124.0.2/32", "192.170.228.0/24") > 0, tap.packets("10.124.0.3/32")],
+        "complete": tap.complete,
+    }
+
+
+@WHO
+@pytest.mark.lab
+def test_a_wiretap_holds_what_crossed_the_line_and_nothing_else(who: str) -> None:
+    facts = tell(__file__, "tapped", who)
+    assert facts == {"crossed": True, "home": False, "packets": [True, 0], "complete": True}
+
+
+def test_an_address_comes_again_only_after_all_others() -> None:
+    pool = AddressPool("192.0.2.0/29")
+    first = [pool.take() for _ in range(5)]
+    assert first == ["192.0.2.2", "192.0.2.3", "192.0.2.4", "192.0.2.5", "192.0.2.6"]
+    with pytest.raises(AddressPoolEmpty):
+        pool.take()
+    pool.give_back("192.0.2.5")
+    pool.give_back("192.0.2.3")
+    assert [pool.take(), pool.take()] == ["192.0.2.3", "192.0.2.5"]
+
+
+def test_a_free_address_is_not_used_while_a_longer_unused_one_is_left() -> None:
+    pool = AddressPool("192.0.2.0/24")
+    first = pool.take()
+    pool.give_back(first)
+    assert pool.take() != first
