@@ -10,17 +10,13 @@ import msgspec
 from isthmus.ca import store
 from isthmus.ca.attest import Attester, Reviewer
 from isthmus.ca.authority import Authority, Lifetimes
-from isthmus.ca.review import ClusterReviewer
-from isthmus.ca.roots import RootPublisher, publish_roots, writer
 from isthmus.ca.server import CertificateService, Limits
 from isthmus.ca.serving import ServingCertificate
-from isthmus.kit.clock import Clock, SystemClock
+from isthmus.kit.clock import Clock
 from isthmus.kit.log import log
 from isthmus.kit.metrics import ROOT_EXPIRY, exposition
 from isthmus.kit.plain_http import HttpServer, Request, Response
 from isthmus.kit.watchable import Watchable
-from isthmus.kube.client import Client
-from isthmus.kube.kubeconfig import Access
 from isthmus.model.identity import SpiffeId
 from isthmus.wire.listeners import Listener, Secure
 from isthmus.wire.serve import GrpcServer
@@ -36,7 +32,7 @@ class CitadelSettings(msgspec.Struct, frozen=True, kw_only=True):
     namespace: str = "istio-system"
     service: str = "istio-citadel"
     service_account: str = "istio-citadel-service-account"
-    host: str = "0.0.0.0"  # noqa: S104 - a pod of its own
+    host: str = "0.0.0.0"
     port: int = 8060
     renewal_port: int = 0  # where a certificate of ours is proof enough; 0: nowhere
     monitoring_port: int = 15014
@@ -51,22 +47,6 @@ class CitadelSettings(msgspec.Struct, frozen=True, kw_only=True):
         """Under which names it is called."""
         short = f"{self.service}.{self.namespace}"
         return (f"{short}.svc.{self.domain}", f"{short}.svc", short, *self.extra_names)
-
-
-async def run_citadel(settings: CitadelSettings, access: Access) -> None:
-    """Citadel of the cluster behind `access`, until cancelled.
-
-    Raises `InvalidStore` where the CA files cannot be used, `OSError` or `RuntimeError` where a port is taken.
-    """
-    clock = SystemClock()
-    authority = Watchable(load_authority(settings, clock))
-    async with Client(access, clock=clock) as client:
-        publisher = RootPublisher(writer(client), authority.value.roots_pem, clock)
-        citadel = Citadel(settings, authority, ClusterReviewer(client), clock)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(citadel.run())
-            group.create_task(publish_roots(client, publisher))
-            group.create_task(_tell_roots(authority, publisher))
 
 
 def load_authority(settings: CitadelSettings, clock: Clock) -> Authority:
@@ -85,7 +65,8 @@ class Citadel:
         serving = ServingCertificate(authority, identity, settings.dns_names, settings.serving_life_s, clock)
         attester = Attester(reviewer, settings.trust_domain, clock)
         service = CertificateService(authority, attester, settings.limits, clock)
-        self.grpc = GrpcServer(service.services(), _listeners(settings, serving))
+        self.services = service.services()
+        self.grpc = GrpcServer(self.services, _listeners(settings, serving))
         self.monitoring = HttpServer(settings.host, settings.monitoring_port, self._monitor)
 
     async def run(self) -> None:
@@ -124,11 +105,6 @@ class Citadel:
                 return Response(503, b"the CA has expired\n")
             case _:
                 return Response(404, b"there are /metrics and /ready\n")
-
-
-async def _tell_roots(authority: Watchable[Authority], publisher: RootPublisher) -> None:
-    async for newest in authority.changes():
-        publisher.publish(newest.roots_pem)
 
 
 def _authority(settings: CitadelSettings, files: dict[str, bytes], clock: Clock) -> Authority:

@@ -6,22 +6,15 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
 from isthmus.api.core.config_map import ConfigMap
-from isthmus.api.core.namespace import Namespace
 from isthmus.api.errors import InvalidConfig
-from isthmus.api.resource import Kind, Object, Ref
+from isthmus.api.resource import Object, Ref
 from isthmus.kit.backoff import Backoff
 from isthmus.kit.clock import Clock, SystemClock
 from isthmus.kit.log import log
-from isthmus.kube.client import Client, Scope
 from isthmus.kube.errors import KubeError, NotFound
-from isthmus.kube.informer import Informer
-from isthmus.kube.watch import Watch
 
 CONFIG_MAP = "istio-ca-root-cert"
 KEY = "root-cert.pem"
-_MANAGER = "istio-citadel"
-_NAMESPACES = Kind("", ("v1",), "Namespace", "namespaces", Namespace, namespaced=False)
-_CONFIG_MAPS = Kind("", ("v1",), "ConfigMap", "configmaps", ConfigMap)
 
 Write = Callable[[str, Mapping[str, str]], Awaitable[None]]
 """Make the ConfigMap of a namespace hold this data. Raises `KubeError`."""
@@ -87,28 +80,3 @@ class RootPublisher:
                 self._held[namespace] = wanted
                 log.info("root written", namespace=namespace)
         return complete
-
-
-async def publish_roots(client: Client, publisher: RootPublisher) -> None:
-    """Let `publisher` keep all namespaces of the cluster behind `client` true, until cancelled."""
-    ours = Scope(fields=f"metadata.name={CONFIG_MAP}")
-    config_maps = Informer(_CONFIG_MAPS, Watch(client, _CONFIG_MAPS, ours), publisher.config_map_seen)
-    namespaces = Informer(_NAMESPACES, Watch(client, _NAMESPACES), publisher.namespace_seen)
-    async with asyncio.TaskGroup() as group:
-        group.create_task(config_maps.run())
-        group.create_task(namespaces.run())
-        # Else every ConfigMap that is there already would be written once more at each start.
-        await config_maps.synced.wait()
-        await namespaces.synced.wait()
-        group.create_task(publisher.run())
-
-
-def writer(client: Client) -> Write:
-    """`Write` by server-side apply through `client`."""
-
-    async def write(namespace: str, data: Mapping[str, str]) -> None:
-        metadata = {"name": CONFIG_MAP, "namespace": namespace, "labels": {"istio.io/config": "true"}}
-        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": dict(data)}
-        await client.apply(_CONFIG_MAPS, body, _MANAGER)
-
-    return write

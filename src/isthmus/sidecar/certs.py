@@ -43,7 +43,7 @@ class CertSettings(msgspec.Struct, frozen=True, kw_only=True):
     jitter: float = 0.1
     roots_check_s: float = 5.0
     first_wait_s: float = 0.2
-    longest_wait_s: float = 15.0
+    longest_wait_s: float = 5.0
 
 
 class Held(NamedTuple):
@@ -78,6 +78,8 @@ class Certificates:
         self._roots_changed = asyncio.Event()
         self._chance = random.Random()  # noqa: S311 - jitter, no secret
         self.held: Watchable[Held | None] = Watchable(None)
+        self.received = 0
+        self.failed = 0
 
     async def run(self) -> None:
         """Get a certificate and renew it until cancelled; failures are logged and tried again."""
@@ -104,10 +106,12 @@ class Certificates:
             try:
                 held = await self._signed()
             except SigningFailed as error:
+                self.failed += 1
                 self._complain(error)
                 await self._pause(backoff.next_s())
                 continue
             backoff.reset()
+            self.received += 1
             self.held.set(held)
             log.info("certificate received", identity=str(self._settings.identity), serial=held.serial)
             await self._pause(self._wait_s(held))

@@ -1,0 +1,70 @@
+"""Citadel as a pod of its cluster: what it asks of the API server and writes there, and all of it wired."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from isthmus.api.core.config_map import ConfigMap
+from isthmus.api.core.namespace import Namespace
+from isthmus.api.resource import Kind
+from isthmus.ca.authority import Authority
+from isthmus.ca.citadel import Citadel, CitadelSettings, load_authority
+from isthmus.ca.review import ClusterReviewer
+from isthmus.ca.roots import CONFIG_MAP, RootPublisher, Write
+from isthmus.kit.clock import SystemClock
+from isthmus.kit.watchable import Watchable
+from isthmus.kube.client import Client, Scope
+from isthmus.kube.informer import Informer
+from isthmus.kube.kubeconfig import Access
+from isthmus.kube.watch import Watch
+
+_MANAGER = "istio-citadel"
+_NAMESPACES = Kind("", ("v1",), "Namespace", "namespaces", Namespace, namespaced=False)
+_CONFIG_MAPS = Kind("", ("v1",), "ConfigMap", "configmaps", ConfigMap)
+
+
+async def run_citadel(settings: CitadelSettings, access: Access) -> None:
+    """Citadel of the cluster behind `access`, until cancelled.
+
+    Raises `InvalidStore` where the CA files cannot be used, `OSError` or `RuntimeError` where a port is taken.
+    """
+    clock = SystemClock()
+    authority = Watchable(load_authority(settings, clock))
+    async with Client(access, clock=clock) as client:
+        publisher = RootPublisher(writer(client), authority.value.roots_pem, clock)
+        citadel = Citadel(settings, authority, ClusterReviewer(client), clock)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(citadel.run())
+            group.create_task(publish_roots(client, publisher))
+            group.create_task(_tell_roots(authority, publisher))
+
+
+async def publish_roots(client: Client, publisher: RootPublisher) -> None:
+    """Let `publisher` keep all namespaces of the cluster behind `client` true, until cancelled."""
+    ours = Scope(fields=f"metadata.name={CONFIG_MAP}")
+    config_maps = Informer(_CONFIG_MAPS, Watch(client, _CONFIG_MAPS, ours), publisher.config_map_seen)
+    namespaces = Informer(_NAMESPACES, Watch(client, _NAMESPACES), publisher.namespace_seen)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(config_maps.run())
+        group.create_task(namespaces.run())
+        # Else every ConfigMap that is there already would be written once more at each start.
+        await config_maps.synced.wait()
+        await namespaces.synced.wait()
+        group.create_task(publisher.run())
+
+
+def writer(client: Client) -> Write:
+    """`Write` by server-side apply through `client`."""
+
+    async def write(namespace: str, data: Mapping[str, str]) -> None:
+        metadata = {"name": CONFIG_MAP, "namespace": namespace, "labels": {"istio.io/config": "true"}}
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": dict(data)}
+        await client.apply(_CONFIG_MAPS, body, _MANAGER)
+
+    return write
+
+
+async def _tell_roots(authority: Watchable[Authority], publisher: RootPublisher) -> None:
+    async for newest in authority.changes():
+        publisher.publish(newest.roots_pem)

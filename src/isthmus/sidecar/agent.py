@@ -1,0 +1,149 @@
+"""The agent: beside a workload, or as a gateway, it holds the certificate and runs Envoy."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import msgspec
+
+from isthmus.kit.clock import Clock, SystemClock
+from isthmus.kit.log import log
+from isthmus.kit.plain_http import HttpServer
+from isthmus.kit.tasks import supervise
+from isthmus.model.endpoint import Locality
+from isthmus.model.identity import SpiffeId
+from isthmus.model.proxy import ProxyKind
+from isthmus.sidecar import sds
+from isthmus.sidecar.bootstrap import BootstrapSettings, bootstrap_json
+from isthmus.sidecar.certs import Certificates, CertSettings
+from isthmus.sidecar.proxy_process import ProxyProcess, ProxySettings
+from isthmus.sidecar.status import Status, StatusSettings
+from isthmus.wire.listeners import Unix
+from isthmus.wire.serve import GrpcServer
+
+
+class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """All that decides how an agent works."""
+
+    kind: ProxyKind = ProxyKind.SIDECAR
+    pod: str
+    namespace: str
+    address: str  # of the pod
+    service_account: str = "default"
+    cluster: str
+    network: str = ""
+    version: str = ""  # of Isthmus, as Pilot shows it
+    domain: str = "cluster.local"
+    trust_domain: str = "cluster.local"
+    locality: Locality = Locality()
+    labels: dict[str, str] = {}  # beside those in `podinfo`
+    metadata: dict[str, object] = {}  # further keys of Envoy's node, from ISTIO_META_*
+    podinfo: Path = Path("/etc/istio/pod")
+    directory: Path = Path("/etc/istio/proxy")  # for the bootstrap and the socket; in memory
+    pilot: str = "istio-pilot.istio-system.svc.cluster.local:15012"
+    pilot_identity: str = "spiffe://cluster.local/ns/istio-system/sa/istio-pilot-service-account"
+    certificates: CertSettings
+    proxy: ProxySettings = ProxySettings()
+    status: StatusSettings = StatusSettings()
+    status_port: int = 15020
+    ready_port: int = 15021
+    stats_port: int = 15090
+    mark: int | None = 1337
+
+    @property
+    def identity(self) -> SpiffeId:
+        return SpiffeId(self.trust_domain, self.namespace, self.service_account)
+
+
+async def run_agent(settings: AgentSettings, clock: Clock | None = None) -> None:
+    """An agent and its Envoy until cancelled or asked to quit; connections are drained before the end."""
+    await Agent(settings, clock or SystemClock()).run()
+
+
+class Agent:
+    """Certificates, SDS, Envoy and the status server of one pod."""
+
+    def __init__(self, settings: AgentSettings, clock: Clock) -> None:
+        self._settings = settings
+        self._quit = asyncio.Event()
+        self._socket = settings.directory / "sds.sock"
+        self._config = settings.directory / "envoy.json"
+        self.certificates = Certificates(settings.certificates, clock=clock)
+        self.proxy = ProxyProcess(settings.proxy, self._config, clock)
+        status = Status(settings.status, self.certificates, self.proxy, self._quit.set)
+        self._status = HttpServer("0.0.0.0", settings.status_port, status.answer)
+        services = sds.services(self.certificates.held, clock)
+        self._sds = GrpcServer(services, [Unix(str(self._socket))])
+
+    async def run(self) -> None:
+        """Run until cancelled or `/quitquitquit`. Raises `OSError` for a taken port, `NoEnvoy`."""
+        jobs = (self.certificates.run(), self._sds.run(), self._status.run(), self._run_proxy())
+        async with supervise(*jobs):
+            try:
+                await self._quit.wait()
+            finally:
+                await self.proxy.drain()
+
+    async def _run_proxy(self) -> None:
+        # Before there is a certificate Envoy could only fail to reach Pilot, and back off.
+        await self.certificates.first()
+        await self._sds.addresses()
+        self._config.write_text(bootstrap_json(bootstrap_settings(self._settings, self._socket)))
+        log.info("starting envoy", node=node_id(self._settings), pilot=self._settings.pilot)
+        await self.proxy.run()
+
+
+def node_id(settings: AgentSettings) -> str:
+    """Who this proxy is to Pilot, in Istio's form."""
+    name = f"{settings.pod}.{settings.namespace}"
+    return f"{settings.kind.value}~{settings.address}~{name}~{settings.namespace}.svc.{settings.domain}"
+
+
+def node_metadata(settings: AgentSettings) -> dict[str, object]:
+    """The metadata of Envoy's node: what Pilot must know of us and cannot see, under Istio's keys."""
+    labels = {**read_podinfo(settings.podinfo / "labels"), **settings.labels}
+    own: dict[str, object] = {
+        "CLUSTER_ID": settings.cluster,
+        "NETWORK": settings.network,
+        "NAMESPACE": settings.namespace,
+        "NAME": settings.pod,
+        "SERVICE_ACCOUNT": settings.service_account,
+        "LABELS": labels,
+        "INSTANCE_IPS": settings.address,
+        "ISTIO_VERSION": settings.version,
+    }
+    return {**settings.metadata, **{key: value for key, value in own.items() if value}}
+
+
+def bootstrap_settings(settings: AgentSettings, socket: Path) -> BootstrapSettings:
+    """What the bootstrap is made of."""
+    host, _, port = settings.pilot.rpartition(":")
+    labels = {**read_podinfo(settings.podinfo / "labels"), **settings.labels}
+    return BootstrapSettings(
+        node_id=node_id(settings),
+        node_cluster=labels.get("service.istio.io/canonical-name") or labels.get("app") or "istio-proxy",
+        metadata=node_metadata(settings),
+        locality=settings.locality,
+        domain=settings.domain,
+        pilot_host=host,
+        pilot_port=int(port),
+        pilot_identity=settings.pilot_identity,
+        sds_socket=str(socket),
+        admin_port=settings.proxy.admin_port,
+        agent_port=settings.status_port,
+        ready_port=settings.ready_port,
+        stats_port=settings.stats_port,
+        mark=settings.mark,
+    )
+
+
+def read_podinfo(path: Path) -> dict[str, str]:
+    """Labels or annotations as the downward API writes them, `key="value"` a line; none without the file."""
+    try:
+        lines = path.read_text().splitlines()
+    except OSError:
+        return {}
+    pairs = (line.partition("=") for line in lines if "=" in line)
+    return {key: json.loads(value) for key, _, value in pairs}

@@ -1,0 +1,113 @@
+"""Envoy as a child of ours: started, started again when it dies, drained and ended with us."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from isthmus.envoy.binary import envoy_executable
+from isthmus.kit.backoff import Backoff
+from isthmus.kit.clock import Clock
+from isthmus.kit.log import log
+from isthmus.kit.plain_http import fetch
+
+_LONG_RUN_S = 10.0  # who ran for so long did not die of its start
+_KILL_AFTER_S = 5.0
+
+
+class ProxySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How Envoy is run."""
+
+    executable: str = ""  # a path; empty: the Envoy of the wheel
+    log_level: str = "warning"
+    component_log_level: str = ""
+    concurrency: int = 2
+    drain_s: float = 5.0
+    admin_port: int = 15000
+    inbound_only: bool = True  # when draining: a sidecar's application may still call others
+    extra_arguments: tuple[str, ...] = ()
+
+
+class ProxyProcess:
+    """One Envoy. Its output is ours: access logs and errors go where the agent's go."""
+
+    def __init__(self, settings: ProxySettings, config: Path, clock: Clock) -> None:
+        self._settings, self._config, self._clock = settings, config, clock
+        self._process: asyncio.subprocess.Process | None = None
+        self.starts = 0
+
+    async def run(self) -> None:
+        """Keep Envoy running until cancelled, then end it. Raises `NoEnvoy`."""
+        backoff = Backoff(first_s=0.2, limit_s=10.0)
+        while True:
+            began = self._clock.monotonic()
+            code = await self._run_once()
+            lived_s = self._clock.monotonic() - began
+            if lived_s > _LONG_RUN_S:
+                backoff.reset()
+            wait_s = backoff.next_s()
+            log.error("envoy died", code=code, lived_s=round(lived_s, 1), again_in_s=round(wait_s, 1))
+            await self._clock.sleep(wait_s)
+
+    async def drain(self) -> None:
+        """Ask Envoy to let its connections come to an end, and give it the time."""
+        if not self.is_running:
+            return
+        scope = "inboundonly&" if self._settings.inbound_only else ""
+        path = f"/drain_listeners?{scope}graceful&skip_exit"
+        log.info("draining", seconds=self._settings.drain_s)
+        with suppress(OSError, TimeoutError):
+            await fetch("POST", self._settings.admin_port, path)
+        await self._clock.sleep(self._settings.drain_s)
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.returncode is None
+
+    async def _run_once(self) -> int:
+        executable = envoy_executable(self._settings.executable or None)
+        process = await asyncio.create_subprocess_exec(executable, *self._arguments())
+        self._process = process
+        self.starts += 1
+        try:
+            return await process.wait()
+        finally:
+            if process.returncode is None:
+                await _end(process)
+
+    def _arguments(self) -> list[str]:
+        settings = self._settings
+        arguments = [
+            "--config-path",
+            str(self._config),
+            "--disable-hot-restart",
+            "--concurrency",
+            str(settings.concurrency),
+            "--drain-time-s",
+            str(max(round(settings.drain_s), 1)),
+            "--drain-strategy",
+            "immediate",
+            "--local-address-ip-version",
+            "v4",
+            "--file-flush-interval-msec",
+            "1000",
+            "--log-level",
+            settings.log_level,
+        ]
+        if settings.component_log_level:
+            arguments += ["--component-log-level", settings.component_log_level]
+        return [*arguments, *settings.extra_arguments]
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    with suppress(ProcessLookupError):
+        process.terminate()
+        try:
+            async with asyncio.timeout(_KILL_AFTER_S):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()

@@ -1,0 +1,73 @@
+"""A Citadel on loopback, real but for the API server, and workloads with certificates of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fakes.tokens import FakeReviewer
+from isthmus.ca.authority import Lifetimes
+from isthmus.ca.citadel import Citadel, CitadelSettings, load_authority
+from isthmus.ca.founding import Founding, init
+from isthmus.ca.limits import Rate
+from isthmus.ca.server import Limits
+from isthmus.kit.clock import Clock, SystemClock
+from isthmus.kit.tasks import supervise
+from isthmus.kit.watchable import Watchable
+from isthmus.model.identity import SpiffeId
+from isthmus.sidecar.certs import CertSettings
+
+FAST = Limits(identity=Rate(1000, 1000), address=Rate(1000, 1000))
+
+
+class LoopbackCitadel:
+    """CA files in `directory`; tokens are `token-of-<account>` of namespace default."""
+
+    def __init__(self, directory: Path, clock: Clock, port: int = 0, limits: Limits = FAST) -> None:
+        self.directory = directory
+        if not (directory / "ca-cert.pem").exists():
+            init(directory, Founding(), clock.now())
+        self.settings = CitadelSettings(
+            cluster="gke",
+            ca_directory=directory,
+            host="127.0.0.1",
+            port=port,
+            monitoring_port=0,
+            extra_names=("localhost",),
+            lifetimes=Lifetimes(least_s=1),
+            limits=limits,
+            reload_s=0.05,
+        )
+        self.authority = Watchable(load_authority(self.settings, clock))
+        self.reviewer = FakeReviewer({})
+        self.citadel = Citadel(self.settings, self.authority, self.reviewer, clock)
+        self.address = ""
+
+    def workload(self, account: str, place: Path, lifetime_s: float) -> CertSettings:
+        """Settings for the certificate of `default:<account>`, with its token and root in `place`."""
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "token").write_text(f"token-of-{account}")
+        (place / "root.pem").write_bytes((self.directory / "root-cert.pem").read_bytes())
+        self.reviewer.accounts[f"token-of-{account}"] = f"default:{account}"
+        return CertSettings(
+            identity=SpiffeId("cluster.local", "default", account),
+            citadel=self.address,
+            citadel_name="localhost",
+            cluster="gke",
+            token_file=place / "token",
+            roots_file=place / "root.pem",
+            lifetime_s=lifetime_s,
+            roots_check_s=0.05,
+            first_wait_s=0.02,
+            longest_wait_s=0.1,
+        )
+
+
+@asynccontextmanager
+async def loopback_citadel(directory: Path, port: int = 0) -> AsyncIterator[LoopbackCitadel]:
+    """A Citadel that runs beside the block."""
+    found = LoopbackCitadel(directory, SystemClock(), port)
+    async with supervise(found.citadel.run()):
+        (found.address,) = await found.citadel.grpc.addresses()
+        yield found

@@ -1,0 +1,250 @@
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from fakes.citadel import LoopbackCitadel, loopback_citadel
+from isthmus.ca.limits import Rate
+from isthmus.ca.server import Limits
+from isthmus.kit import x509
+from isthmus.kit.clock import ManualClock, SystemClock
+from isthmus.kit.tasks import supervise
+from isthmus.model.identity import SpiffeId
+from isthmus.model.signing import CREATE_CERTIFICATE, SigningAnswer, SigningRequest
+from isthmus.sidecar.certs import Certificates, CertSettings, CitadelCall, Held, SigningFailed
+from isthmus.wire.stream import Call, Code, Peer, Refused
+
+NOW = 1_800_000_000.0
+REVIEWS = SpiffeId("cluster.local", "default", "reviews")
+
+
+class NearCitadel:
+    """The service of a Citadel, called without a network, and the root file that it writes."""
+
+    def __init__(self, place: Path, clock: ManualClock, limits: Limits | None = None) -> None:
+        self.clock = clock
+        self.near = LoopbackCitadel(place / "ca", clock, limits=limits or Limits())
+        self.settings = self.near.workload("reviews", place / "pod", 3600)
+        self.service = self.near.citadel
+        self.away = False
+        self.asked = 0
+
+    async def __call__(self, request: SigningRequest, _: bytes) -> SigningAnswer:
+        self.asked += 1
+        if self.away:
+            raise SigningFailed("citadel is away")
+        issued = self.near.authority.value.sign(request.csr, REVIEWS, request.lifetime_s)
+        return SigningAnswer(issued.chain, self.near.authority.value.roots_pem)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(NOW)
+
+
+@pytest.fixture
+def citadel(tmp_path: Path, clock: ManualClock) -> NearCitadel:
+    return NearCitadel(tmp_path, clock)
+
+
+async def settled(certificates: Certificates, citadel: NearCitadel) -> Held:
+    await citadel.clock.advance(0)
+    assert certificates.held.value is not None
+    return certificates.held.value
+
+
+async def test_the_certificate_is_ours_with_a_key_that_was_made_here(
+    citadel: NearCitadel, clock: ManualClock
+):
+    certificates = Certificates(citadel.settings, citadel, clock)
+    async with supervise(certificates.run()):
+        held = await settled(certificates, citadel)
+    leaf = x509.load_certificate(held.chain)
+    assert x509.names(leaf).uris == (str(REVIEWS),)
+    assert x509.matches(leaf, x509.load_key(held.key))
+    assert held.end == NOW + 3600
+    assert "PRIVATE" not in repr(held)
+
+
+async def test_renewal_comes_around_half_of_the_life_with_a_new_key(citadel: NearCitadel, clock: ManualClock):
+    certificates = Certificates(citadel.settings, citadel, clock)
+    async with supervise(certificates.run()):
+        first = await settled(certificates, citadel)
+        await clock.advance(3600 * 0.39)
+        assert certificates.held.value == first
+        await clock.advance(3600 * 0.22)
+        second = await settled(certificates, citadel)
+    assert second.serial != first.serial
+    assert second.key != first.key
+
+
+async def test_a_citadel_that_is_away_is_asked_again_and_the_certificate_stays(
+    citadel: NearCitadel, clock: ManualClock
+):
+    certificates = Certificates(citadel.settings, citadel, clock)
+    async with supervise(certificates.run()):
+        first = await settled(certificates, citadel)
+        citadel.away = True
+        await clock.advance(3000)
+        assert certificates.held.value == first
+        assert certificates.is_valid
+        assert certificates.failed > 10
+        citadel.away = False
+        await clock.advance(5)
+        assert (await settled(certificates, citadel)).serial != first.serial
+
+
+async def test_an_expired_certificate_is_not_valid_and_heals(citadel: NearCitadel, clock: ManualClock):
+    certificates = Certificates(citadel.settings, citadel, clock)
+    async with supervise(certificates.run()):
+        await settled(certificates, citadel)
+        citadel.away = True
+        await clock.advance(3601)
+        assert not certificates.is_valid
+        citadel.away = False
+        await clock.advance(5)
+        assert certificates.is_valid
+
+
+async def test_a_root_that_is_not_there_yet_is_waited_for(citadel: NearCitadel, clock: ManualClock):
+    roots = citadel.settings.roots_file.read_bytes()
+    citadel.settings.roots_file.unlink()
+    certificates = Certificates(citadel.settings, citadel, clock)
+    async with supervise(certificates.run()):
+        await clock.advance(10)
+        assert certificates.held.value is None
+        assert not certificates.is_valid
+        assert citadel.asked == 0
+        citadel.settings.roots_file.write_bytes(roots)
+        await clock.advance(5)
+        assert certificates.is_valid
+
+
+async def test_roots_that_are_added_are_taken_over_without_a_new_certificate(
+    citadel: NearCitadel, clock: ManualClock, tmp_path: Path
+):
+    certificates = Certificates(citadel.settings, citadel, clock)
+    other = LoopbackCitadel(tmp_path / "other", clock).authority.value.roots_pem
+    async with supervise(certificates.run()):
+        first = await settled(certificates, citadel)
+        both = first.roots + other
+        citadel.settings.roots_file.write_bytes(both)
+        await clock.advance(1)
+        assert certificates.held.value == first._replace(roots=both)
+
+
+async def test_a_certificate_of_a_root_that_is_gone_is_replaced_at_once(
+    citadel: NearCitadel, clock: ManualClock, tmp_path: Path
+):
+    certificates = Certificates(citadel.settings, citadel, clock)
+    other = LoopbackCitadel(tmp_path / "other", clock)
+    async with supervise(certificates.run()):
+        first = await settled(certificates, citadel)
+        citadel.near.authority.set(other.authority.value)
+        citadel.settings.roots_file.write_bytes(other.authority.value.roots_pem)
+        await clock.advance(1)
+        second = await settled(certificates, citadel)
+    assert second.serial != first.serial
+    assert second.roots == other.authority.value.roots_pem
+
+
+async def test_an_answer_for_someone_else_or_from_another_root_is_not_used(
+    citadel: NearCitadel, clock: ManualClock, tmp_path: Path
+):
+    other = NearCitadel(tmp_path / "other", clock)
+    wrong_name = CertSettings(
+        identity=SpiffeId("cluster.local", "default", "ratings"),
+        roots_file=citadel.settings.roots_file,
+        roots_check_s=3600,
+    )
+    for settings, sign in ((citadel.settings, other), (wrong_name, citadel)):
+        certificates = Certificates(settings, sign, clock)
+        async with supervise(certificates.run()):
+            await clock.advance(2)
+        assert certificates.held.value is None
+        assert certificates.failed > 0
+
+
+async def ask(
+    near: LoopbackCitadel, token: str = "token-of-reviews", body: bytes | None = None
+) -> SigningAnswer:
+    request = SigningRequest(x509.new_csr(x509.new_key()), 600).encode() if body is None else body
+    (unary,) = near.citadel.services.values()
+    call = Call(Peer("ipv4:10.0.0.1:1234"), {"authorization": f"Bearer {token}"})
+    return SigningAnswer.decode(await unary.answer(request, call))
+
+
+async def test_citadel_signs_for_who_asks_and_says_the_root(citadel: NearCitadel):
+    answer = await ask(citadel.near)
+    assert x509.names(x509.load_certificate(answer.chain[0])).uris == (str(REVIEWS),)
+    assert answer.roots == citadel.near.authority.value.roots_pem
+    assert list(citadel.near.citadel.services) == [CREATE_CERTIFICATE]
+
+
+@pytest.mark.parametrize(
+    ("token", "body", "code"),
+    [
+        ("stolen", None, Code.UNAUTHENTICATED),
+        ("token-of-reviews", b"\xff", Code.INVALID_ARGUMENT),
+        ("token-of-reviews", SigningRequest(b"please").encode(), Code.INVALID_ARGUMENT),
+    ],
+)
+async def test_citadel_refuses_with_the_right_code(
+    citadel: NearCitadel, token: str, body: bytes | None, code: Code
+):
+    with pytest.raises(Refused) as refused:
+        await ask(citadel.near, token, body)
+    assert refused.value.code is code
+
+
+async def test_citadel_says_that_it_cannot_know_while_the_api_server_is_away(citadel: NearCitadel):
+    citadel.near.reviewer.away = True
+    with pytest.raises(Refused) as refused:
+        await ask(citadel.near)
+    assert refused.value.code is Code.UNAVAILABLE
+
+
+async def test_who_asks_too_often_is_told_so(tmp_path: Path, clock: ManualClock):
+    limits = Limits(identity=Rate(per_s=1, burst=2), address=Rate(per_s=100, burst=100))
+    near = NearCitadel(tmp_path, clock, limits).near
+    await ask(near)
+    await ask(near)
+    with pytest.raises(Refused) as refused:
+        await ask(near)
+    assert refused.value.code is Code.RESOURCE_EXHAUSTED
+    await clock.advance(1)
+    await ask(near)
+
+
+async def test_a_certificate_comes_over_the_network(tmp_path: Path):
+    async with loopback_citadel(tmp_path / "ca") as citadel:
+        certificates = Certificates(citadel.workload("reviews", tmp_path / "pod", 3600))
+        async with supervise(certificates.run()):
+            held = await certificates.first()
+    assert x509.names(x509.load_certificate(held.chain)).uris == (str(REVIEWS),)
+
+
+async def test_a_citadel_of_another_root_is_not_even_shown_the_token(tmp_path: Path):
+    async with loopback_citadel(tmp_path / "ca") as citadel:
+        settings = citadel.workload("reviews", tmp_path / "pod", 3600)
+        other = LoopbackCitadel(tmp_path / "other", SystemClock()).authority.value.roots_pem
+        with pytest.raises(SigningFailed, match="unavailable"):
+            await CitadelCall(settings)(SigningRequest(x509.new_csr(x509.new_key())), other)
+        assert citadel.reviewer.asked == []
+
+
+async def test_citadel_takes_over_new_files_and_keeps_the_old_ones_when_they_are_broken(tmp_path: Path):
+    async with loopback_citadel(tmp_path / "ca") as citadel:
+        first = citadel.authority.value
+        LoopbackCitadel(tmp_path / "other", SystemClock())
+        (tmp_path / "ca" / "ca-key.pem").write_bytes((tmp_path / "other" / "ca-key.pem").read_bytes())
+        await asyncio.sleep(0.2)
+        assert citadel.authority.value is first
+        for path in (tmp_path / "other").iterdir():
+            (tmp_path / "ca" / path.name).write_bytes(path.read_bytes())
+        async for authority in citadel.authority.changes():
+            if authority is not first:
+                break
+        certificates = Certificates(citadel.workload("reviews", tmp_path / "pod", 3600))
+        async with supervise(certificates.run()):
+            await certificates.first()
