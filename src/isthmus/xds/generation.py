@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from isthmus.kit.versioned import Versioned
 
@@ -22,7 +22,7 @@ class Generation(Protocol[S]):
         ...
 
     def touched(self, subject: S, type_url: str) -> frozenset[str] | None:
-        """Names of this type that may differ for `subject` from the generation before this one.
+        """Names of this type that may differ for `subject` from the generation published before this one.
 
         `EVERYTHING` (None) where that cannot be told cheaply; the empty set where nothing can differ.
         It may name too much and names nobody has; never too little. Must be cheap: it is asked for
@@ -33,6 +33,18 @@ class Generation(Protocol[S]):
     def resources(self, subject: S, type_url: str, names: frozenset[str] | None) -> Iterable[Versioned]:
         """The resources of a type for `subject`: all of them (None), or those of `names` that exist.
 
-        Equal resources of different subjects are the same object where that can be had.
+        Equal resources of different subjects are the same object where that can be had: what is built of
+        the same objects is then serialised once for all of them. The body of each is the serialised
+        message of the type, not packed into an `Any`. Endpoints have the name of their upstream: they
+        are sent again after it, since Envoy waits for them.
         """
+        ...
+
+
+@runtime_checkable
+class Announced(Protocol):
+    """What a generation may offer besides, so that not every session must be asked about every change."""
+
+    def changed(self, type_url: str) -> frozenset[str] | None:
+        """Names of this type that may differ for anyone: all that `touched` would say for any subject."""
         ...

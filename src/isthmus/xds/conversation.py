@@ -1,0 +1,193 @@
+"""What is said on one stream, without the stream: requests go in, responses come out, in the order that
+breaks nothing. No I/O and no tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from isthmus.kit.versioned import Versioned
+from isthmus.xds.answers import Answer, Answers, Dialect, Outcome, Question
+from isthmus.xds.generation import EVERYTHING, Generation
+from isthmus.xds.request import InvalidRequest, Request
+from isthmus.xds.snapshot import NOTHING
+from isthmus.xds.subscription import Subscription, Verdict
+from isthmus.xds.type_urls import CLUSTER, ENDPOINTS, PUSH_ORDER, REFERRED
+
+S = TypeVar("S", bound=Hashable)
+
+_UNKNOWN_TYPES = 32
+"""How many types that nobody serves a proxy may ask for on one stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class World(Generic[S]):
+    """The newest state of the world, and those who are told of it."""
+
+    generation: Generation[S]
+    answers: Answers
+    order: tuple[str, ...] = PUSH_ORDER
+
+
+class Conversation(Generic[S]):
+    """One proxy's subscriptions, and what is due on them.
+
+    At most one response of a type is unanswered; what changes meanwhile is looked at once, when the
+    answer has come, and the newest state wins.
+    """
+
+    __slots__ = ("_dialect", "_pending", "_postponed", "_subject", "subscriptions")
+
+    def __init__(self, dialect: Dialect, subject: S) -> None:
+        self._dialect, self._subject = dialect, subject
+        self.subscriptions: dict[str, Subscription] = {}
+        self._pending: dict[str, frozenset[str] | None] = {}
+        self._postponed: dict[str, frozenset[str]] = {}
+
+    @property
+    def dialect(self) -> str:
+        return self._dialect.name
+
+    @property
+    def subject(self) -> S:
+        return self._subject
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing is in flight and nothing waits to be looked at."""
+        return not self._pending and not self._postponed and not self.in_flight()
+
+    @property
+    def has_work(self) -> bool:
+        """Whether something waits to be looked at."""
+        return bool(self._pending or self._postponed)
+
+    def in_flight(self) -> list[Subscription]:
+        """The subscriptions whose last response is not answered yet."""
+        return [each for each in self.subscriptions.values() if each.in_flight is not None]
+
+    def take(self, request: Request, known: Iterable[str]) -> Verdict:
+        """Take up a request; `known` are the types that are served. Returns its verdict.
+
+        Raises `InvalidRequest` for one that names no type, or one type too many that nobody serves.
+        """
+        type_url = request.type_url
+        subscription = self.subscriptions.get(type_url)
+        if subscription is None:
+            if not type_url:
+                raise InvalidRequest("a request names no type_url")
+            if len(set(self.subscriptions).difference(known)) >= _UNKNOWN_TYPES:
+                raise InvalidRequest(f"too many types that are not served, the last: {type_url}")
+            subscription = self.subscriptions[type_url] = self._dialect.subscribe(type_url)
+        verdict, look = subscription.take(request)
+        self._look_at(type_url, look)
+        return verdict
+
+    def changed(self, type_url: str, names: frozenset[str] | None) -> bool:
+        """Note that these names of a type may differ; returns whether this proxy must look."""
+        subscription = self.subscriptions.get(type_url)
+        if subscription is None:
+            return False
+        if names is not EVERYTHING:
+            names = subscription.interested(names)
+        return self._look_at(type_url, names)
+
+    def _look_at(self, type_url: str, names: frozenset[str] | None) -> bool:
+        if names is EVERYTHING:
+            self._pending[type_url] = EVERYTHING
+            return True
+        if not names:
+            return False
+        waiting = self._pending.get(type_url, NOTHING)
+        if waiting is not EVERYTHING:
+            self._pending[type_url] = waiting | names if waiting else names
+        return True
+
+    # What to say next
+
+    def next(self, world: World[S]) -> Answer | None:
+        """The response to send now, noted as sent; None where there is nothing, or answers are awaited.
+
+        "Make before break": upstreams and their endpoints first, what refers to them when they have
+        arrived, and removals of them when nothing refers to them any more.
+        """
+        gate_open = True
+        for type_url in self._in_order(world.order):
+            subscription = self.subscriptions[type_url]
+            if type_url in REFERRED:
+                gate_open = gate_open and not self._brings_names(subscription)
+            elif not gate_open:
+                break
+            answer = self._say(subscription, world, removals=type_url not in REFERRED)
+            if answer is not None:
+                return answer
+        return self._say_removals(world) if self._settled() else None
+
+    def _in_order(self, order: tuple[str, ...]) -> list[str]:
+        ranked = [type_url for type_url in order if type_url in self.subscriptions]
+        return ranked + [type_url for type_url in self.subscriptions if type_url not in order]
+
+    def _brings_names(self, subscription: Subscription) -> bool:
+        """Whether names that the proxy does not hold are on their way, or wait for their turn."""
+        push = subscription.in_flight
+        if push is None:
+            return False
+        if push.fresh:
+            return True
+        waiting = self._pending.get(subscription.type_url, NOTHING)
+        return waiting is EVERYTHING or any(subscription.is_new(name) for name in waiting)
+
+    def _say(self, subscription: Subscription, world: World[S], *, removals: bool) -> Answer | None:
+        type_url = subscription.type_url
+        if subscription.in_flight is not None or type_url not in self._pending:
+            return None
+        among = subscription.among(self._pending.pop(type_url))
+        if among is not EVERYTHING:
+            among = subscription.interested(among)
+            if not among:
+                return None
+        outcome = self._ask(subscription, world, among, removals=removals)
+        if outcome.postponed:
+            self._postponed[type_url] = self._postponed.get(type_url, NOTHING) | outcome.postponed
+        if outcome.answer is None:
+            subscription.settled(among)
+            return None
+        subscription.pushed(outcome.answer.push, among)
+        if type_url == CLUSTER:
+            self._endpoints_follow(outcome.answer)
+        return outcome.answer
+
+    def _ask(
+        self, subscription: Subscription, world: World[S], among: frozenset[str] | None, *, removals: bool
+    ) -> Outcome:
+        resources: Iterable[Versioned] = ()
+        if subscription.type_url in world.order:
+            resources = world.generation.resources(self._subject, subscription.type_url, among)
+        question = Question(self._dialect, subscription, tuple(resources), among, removals)
+        return world.answers.outcome(question)
+
+    def _endpoints_follow(self, answer: Answer) -> None:
+        # "Warming of Cluster is completed only when a new ClusterLoadAssignment response is supplied by
+        # management server even though there is no change in endpoints." Envoy does not ask again for
+        # endpoints that it watches already. They have the name of their upstream.
+        endpoints = self.subscriptions.get(ENDPOINTS)
+        if endpoints is not None:
+            before = answer.push.before
+            changed = (e.name for e in answer.push.diff.changed if before.get(e.name) != e.version)
+            names = endpoints.force(changed)
+            self._look_at(ENDPOINTS, names)
+
+    def _settled(self) -> bool:
+        """Whether nothing that could refer to upstreams is on its way or due."""
+        return not self._pending and not self.in_flight()
+
+    def _say_removals(self, world: World[S]) -> Answer | None:
+        for type_url in REFERRED:
+            names = self._postponed.pop(type_url, NOTHING)
+            if names:
+                self._look_at(type_url, names)
+                answer = self._say(self.subscriptions[type_url], world, removals=True)
+                if answer is not None:
+                    return answer
+        return None

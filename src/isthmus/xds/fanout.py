@@ -1,0 +1,116 @@
+"""All streams: who must look again when the world has changed, and when."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Hashable, Iterator
+from typing import Generic, TypeVar
+
+from isthmus.kit.clock import Clock, SystemClock
+from isthmus.kit.metrics import XDS_PROXIES
+from isthmus.xds.answers import Answers
+from isthmus.xds.conversation import World
+from isthmus.xds.generation import Announced, Generation
+from isthmus.xds.request import Request
+from isthmus.xds.session import Session, SessionLimits, Shared, Touched
+from isthmus.xds.snapshot import NOTHING
+from isthmus.xds.type_urls import PUSH_ORDER
+
+S = TypeVar("S", bound=Hashable)
+
+_SLICE = 50
+"""How many sessions are woken before others have their turn on the loop."""
+
+
+class Fanout(Generic[S]):
+    """Publishes states of the world to all sessions.
+
+    A session that has not looked yet when the next state comes looks once, at the newest: names add up,
+    states do not queue. Only sessions that subscribe to something that may differ are woken.
+    """
+
+    def __init__(
+        self,
+        order: tuple[str, ...] = PUSH_ORDER,
+        limits: SessionLimits | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.shared: Shared[S] = Shared(limits or SessionLimits(), clock or SystemClock(), order)
+        self.answers = Answers()
+        self._sessions: dict[Session[S], None] = {}
+        self._due: dict[Session[S], None] = {}
+        self._arrived = asyncio.Event()
+
+    @property
+    def sessions(self) -> tuple[Session[S], ...]:
+        """All sessions, the oldest first."""
+        return tuple(self._sessions)
+
+    def find(self, proxy: str) -> Session[S] | None:
+        """The newest session of the proxy with this node id; None where it is not connected."""
+        return next((each for each in reversed(self._sessions) if each.node.id == proxy), None)
+
+    def publish(self, generation: Generation[S], changed_at: float | None = None) -> None:
+        """Make `generation` the state of the world; never waits.
+
+        `changed_at` is when its oldest change was seen, by the monotonic clock (None: now).
+        """
+        shared = self.shared
+        first = shared.world is None
+        self.answers.turn()
+        shared.world = World(generation, self.answers, shared.order)
+        seen_at = shared.clock.monotonic() if changed_at is None else changed_at
+        touched = _touched(generation, shared.order)
+        for session in self._sessions:
+            if session.mark(touched, seen_at) or first:
+                self._due[session] = None
+        if self._due:
+            self._arrived.set()
+
+    async def attend(self, session: Session[S], first: Request) -> None:
+        """Serve `session` until it ends. Raises what it raises."""
+        self._sessions[session] = None
+        XDS_PROXIES.set(len(self._sessions))
+        try:
+            await session.run(first)
+        finally:
+            del self._sessions[session]
+            self._due.pop(session, None)
+            XDS_PROXIES.set(len(self._sessions))
+
+    async def run(self) -> None:
+        """Wake those who must look, and watch over those who are slow, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._wake())
+            group.create_task(self._watch())
+
+    async def _wake(self) -> None:
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            while self._due:
+                for session in self._next_slice():
+                    session.wake()
+                await asyncio.sleep(0)
+
+    def _next_slice(self) -> Iterator[Session[S]]:
+        for session in list(self._due)[:_SLICE]:
+            del self._due[session]
+            yield session
+
+    async def _watch(self) -> None:
+        clock, limits = self.shared.clock, self.shared.limits
+        period_s = min(limits.send_s, limits.answer_s, limits.admission_s) / 4
+        while True:
+            await clock.sleep(period_s)
+            now = clock.monotonic()
+            for session in self._sessions:
+                session.check(now)
+
+
+def _touched(generation: Generation[S], order: tuple[str, ...]) -> Touched[S]:
+    """What may differ for a subject: told once for all where the generation can do that."""
+    if not isinstance(generation, Announced):
+        return generation.touched
+    announced = {type_url: generation.changed(type_url) for type_url in order}
+    return lambda _, type_url: announced.get(type_url, NOTHING)

@@ -1,0 +1,191 @@
+"""One stream: a reader that takes requests up and a writer that says what is due."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from isthmus.kit.clock import Clock, SystemClock
+from isthmus.kit.log import log
+from isthmus.kit.metrics import CONVERGENCE, XDS_PUSHES, XDS_REJECTS
+from isthmus.kit.tasks import supervise
+from isthmus.wire.stream import Code, Refused, Stream, StreamClosed
+from isthmus.xds.conversation import Conversation, World
+from isthmus.xds.generation import EVERYTHING
+from isthmus.xds.node import ProxyNode
+from isthmus.xds.request import InvalidRequest, Reader, Request
+from isthmus.xds.subscription import Verdict
+from isthmus.xds.type_urls import PUSH_ORDER, short
+
+S = TypeVar("S", bound=Hashable)
+
+Touched = Callable[[S, str], frozenset[str] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLimits:
+    """How long proxies may take, in seconds, and how many may fetch everything at once."""
+
+    first_request_s: float = 30.0
+    send_s: float = 30.0
+    answer_s: float = 120.0
+    """Until a response is accepted or rejected. Envoy answers after it has applied what it was sent."""
+    admission_s: float = 10.0
+    """How long a proxy that fetches everything keeps others from it."""
+    admissions: int = 100
+
+
+@dataclass(slots=True)
+class Shared(Generic[S]):
+    """What all sessions look at. `world` is None until something is published."""
+
+    limits: SessionLimits = field(default_factory=SessionLimits)
+    clock: Clock = field(default_factory=SystemClock)
+    order: tuple[str, ...] = PUSH_ORDER
+    world: World[S] | None = None
+    admission: asyncio.Semaphore = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.admission = asyncio.Semaphore(self.limits.admissions)
+
+
+class Session(Generic[S]):
+    """One proxy on one stream."""
+
+    def __init__(
+        self,
+        stream: Stream,
+        node: ProxyNode,
+        conversation: Conversation[S],
+        reader: Reader,
+        shared: Shared[S],
+    ) -> None:
+        self.node, self.conversation, self.peer = node, conversation, stream.peer
+        self.connected_at = shared.clock.now()
+        self._stream, self._reader, self._shared = stream, reader, shared
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[object] | None = None
+        self._cut = ""
+        self._starting_since: float | None = None
+        self._sending_since: float | None = None
+        self._changed_at: float | None = None
+        self._sent_at: dict[str, float] = {}
+
+    async def run(self, first: Request) -> None:
+        """Talk until the proxy goes away. Raises `Refused` where it breaks the protocol or is too slow."""
+        self._task = asyncio.current_task()
+        try:
+            async with supervise(self._write()):
+                broken = self._take(first) or await self._read()
+        except asyncio.CancelledError:
+            if not self._cut or self._task is None:
+                raise
+            self._task.uncancel()
+            raise Refused(Code.DEADLINE_EXCEEDED, self._cut) from None
+        if broken:
+            raise Refused(Code.INVALID_ARGUMENT, broken)
+
+    # Reading
+
+    async def _read(self) -> str:
+        """Take requests until there are no more; returns what was wrong with the last, if anything."""
+        while (message := await self._stream.receive()) is not None:
+            try:
+                request = self._reader.read(message)
+            except InvalidRequest as error:
+                return str(error)
+            if broken := self._take(request):
+                return broken
+        return ""
+
+    def _take(self, request: Request) -> str:
+        try:
+            verdict = self.conversation.take(request, self._shared.order)
+        except InvalidRequest as error:
+            return str(error)
+        if verdict is not Verdict.NONE:
+            self._sent_at.pop(request.type_url, None)
+        if verdict is Verdict.REJECTED:
+            XDS_REJECTS.labels(type=short(request.type_url)).inc()
+            log.warning(
+                "proxy rejected", proxy=self.node.id, type=short(request.type_url), reason=request.error
+            )
+        if self.conversation.has_work or self._starting_since is not None:
+            self.wake()
+        return ""
+
+    # Writing
+
+    def mark(self, touched: Touched[S], changed_at: float) -> bool:
+        """Note what may have changed for this proxy, as `touched` says; returns whether it must look."""
+        conversation = self.conversation
+        found = False
+        for type_url in conversation.subscriptions:
+            names = touched(conversation.subject, type_url)
+            if names is EVERYTHING or names:
+                found = conversation.changed(type_url, names) or found
+        if found and self._changed_at is None:
+            self._changed_at = changed_at
+        return found
+
+    def wake(self) -> None:
+        """Let the writer look for what is due."""
+        self._wake.set()
+
+    async def _write(self) -> None:
+        try:
+            await self._wake.wait()
+            async with self._shared.admission:
+                self._starting_since = self._shared.clock.monotonic()
+                while self._starting_since is not None:
+                    await self._say_what_is_due()
+                    if self.conversation.quiet:
+                        self._starting_since = None
+            while True:
+                await self._say_what_is_due()
+        except StreamClosed:
+            return  # The reader is told as well, and ends the session.
+
+    async def _say_what_is_due(self) -> None:
+        await self._wake.wait()
+        self._wake.clear()
+        clock = self._shared.clock
+        while (world := self._shared.world) is not None:
+            answer = self.conversation.next(world)
+            if answer is None:
+                break
+            self._sending_since = self._sent_at[answer.type_url] = clock.monotonic()
+            await self._stream.send(answer.message)
+            self._sending_since = None
+            XDS_PUSHES.labels(type=short(answer.type_url)).inc()
+            if self._changed_at is not None and not self.conversation.has_work:
+                CONVERGENCE.observe(clock.monotonic() - self._changed_at)
+                self._changed_at = None
+        if not self.conversation.has_work:
+            self._changed_at = None
+
+    # Limits
+
+    def check(self, now: float) -> None:
+        """Cut the session if it is overdue, and let others in if its start takes too long."""
+        limits = self._shared.limits
+        if self._sending_since is not None and now - self._sending_since > limits.send_s:
+            self.cut(f"proxy {self.node.id} reads too slowly: one response waits for {limits.send_s:g} s")
+        for type_url, sent_at in self._sent_at.items():
+            if now - sent_at > limits.answer_s:
+                self.cut(
+                    f"proxy {self.node.id} did not answer {short(type_url)} within {limits.answer_s:g} s"
+                )
+                break
+        if self._starting_since is not None and now - self._starting_since > limits.admission_s:
+            self._starting_since = None
+            self.wake()
+
+    def cut(self, reason: str) -> None:
+        """End the session; the proxy is told why, and comes back when it likes."""
+        if self._task is not None and not self._cut:
+            self._cut = reason
+            log.warning("proxy cut", proxy=self.node.id, reason=reason)
+            self._task.cancel()
