@@ -111,7 +111,7 @@ def _main() -> None:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     facts = asyncio.run(getattr(module, story)(Path(folder)))
-    print(json.dumps(facts))
+    sys.stdout.write(json.dumps(facts) + "\n")
 
 
 if __name__ == "__main__":

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from unit.lab.inside import tell
 
 from isthmus.lab.addresses import AddressPool, AddressPoolEmpty
 from isthmus.lab.fabric import Fabric, FabricSpec, PodNetwork
 from isthmus.lab.netlink import LinkCounters
 from isthmus.lab.sockets import open_connection, start_server
 from isthmus.lab.wan import Cut, Impairment, Wan
+from unit.lab.inside import tell
 
 GKE = FabricSpec("gke", "10.124.0.0/16", "10.0.0.0/20", "10.128.0.2", "172.16.0.2")
 ONPREM = FabricSpec("onprem", "192.170.228.0/24", "10.96.0.0/20", "192.168.50.2", "172.16.1.2")
@@ -126,7 +126,7 @@ def test_a_cut_line_carries_nothing_until_it_is_healed_and_the_cluster_itself_go
 async def quiet(wan: Wan) -> dict[str, LinkCounters]:
     """The counters, once nothing has moved for longer than anything is under way."""
     now: dict[str, LinkCounters] | None = None
-    while now != (now := await wan.traffic()):
+    while now != (now := await wan.traffic()):  # noqa: ASYNC110 - the kernel sets no event
         await asyncio.sleep(0.15)
     return now
 
