@@ -1,0 +1,101 @@
+import json
+
+import pytest
+
+from isthmus.envoy.binary import NoEnvoy, envoy_executable, validate
+from isthmus.model.endpoint import Locality
+from isthmus.sidecar.bootstrap import BootstrapSettings, bootstrap, bootstrap_json
+from isthmus.sidecar.stats_tags import stats_tags
+
+SETTINGS = BootstrapSettings(
+    node_id="sidecar~10.10.1.7~reviews-1.default~default.svc.cluster.local",
+    metadata={"CLUSTER_ID": "gke", "LABELS": {"app": "reviews"}},
+    locality=Locality("europe-west1", "b"),
+)
+
+
+def upstreams(settings: BootstrapSettings = SETTINGS) -> dict:
+    found = json.loads(bootstrap_json(settings))["static_resources"]["clusters"]
+    return {each["name"]: each for each in found}
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"mark": None}, {"pilot_identity": ""}, {"node_id": "router~10.0.0.1~a.b~b.svc.c.d"}]
+)
+def test_envoy_takes_it(changes: dict):
+    try:
+        executable = envoy_executable()
+    except NoEnvoy as error:
+        pytest.skip(f"no Envoy: {error}")
+    from msgspec.structs import replace
+
+    validate(executable, bootstrap_json(replace(SETTINGS, **changes)))
+
+
+def test_it_depends_on_nothing_but_its_settings():
+    assert bootstrap(SETTINGS) == bootstrap(SETTINGS)
+
+
+def test_the_node_says_who_and_where_it_is():
+    node = bootstrap(SETTINGS).node
+    assert node.id == SETTINGS.node_id
+    assert node.metadata["CLUSTER_ID"] == "gke"
+    assert node.metadata["LABELS"]["app"] == "reviews"
+    assert (node.locality.region, node.locality.zone) == ("europe-west1", "b")
+
+
+def test_configuration_comes_over_one_delta_stream():
+    ads = bootstrap(SETTINGS).dynamic_resources.ads_config
+    assert ads.ApiType.Name(ads.api_type) == "DELTA_GRPC"
+    assert ads.set_node_on_first_message_only
+    assert ads.grpc_services[0].envoy_grpc.cluster_name == "xds-grpc"
+
+
+def test_pilot_must_be_pilot_by_its_certificate():
+    xds = upstreams()["xds-grpc"]
+    context = xds["transport_socket"]["typed_config"]["common_tls_context"]
+    (match,) = context["combined_validation_context"]["default_validation_context"][
+        "match_typed_subject_alt_names"
+    ]
+    assert match == {"san_type": "URI", "matcher": {"exact": SETTINGS.pilot_identity}}
+    assert context["tls_certificate_sds_secret_configs"][0]["name"] == "default"
+
+
+def test_every_connection_of_envoy_is_marked_for_capture():
+    (option,) = bootstrap(SETTINGS).cluster_manager.upstream_bind_config.socket_options
+    assert (option.level, option.name, option.int_value) == (1, 36, 1337)
+
+
+def test_the_admin_is_for_the_pod_alone_and_the_rest_for_probes():
+    config = json.loads(bootstrap_json(SETTINGS))
+    assert config["admin"]["address"]["socket_address"]["address"] == "127.0.0.1"
+    listeners = config["static_resources"]["listeners"]
+    ports = {each["address"]["socket_address"]["port_value"] for each in listeners}
+    assert ports == {15021, 15090}
+
+
+def test_idle_proxies_rarely_wake_up():
+    config = bootstrap(SETTINGS)
+    assert config.stats_flush_interval.seconds == 60
+    assert config.watchdogs.main_thread_watchdog.miss_timeout.seconds == 60
+    assert config.watchdogs.worker_watchdog.miss_timeout.seconds == 60
+
+
+@pytest.mark.parametrize(
+    ("name", "upstream"),
+    [
+        (
+            "cluster.outbound|9080|v1|reviews.default.svc.cluster.local.upstream_rq_200",
+            "outbound|9080|v1|reviews.default.svc.cluster.local",
+        ),
+        ("cluster.xds-grpc.upstream_cx_total", "xds-grpc"),
+        ("cluster.inbound|9080||;.upstream_rq", "inbound|9080||;"),
+    ],
+)
+def test_a_name_with_dots_is_one_label(name: str, upstream: str):
+    import re
+
+    expression = next(
+        tag["regex"] for tag in stats_tags("cluster.local") if tag["tag_name"] == "cluster_name"
+    )
+    assert re.search(expression, name)[2] == upstream

@@ -1,0 +1,225 @@
+"""Two real Envoys talk mutual TLS with certificates of a real Citadel, which change all the time."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from fakes.citadel import LoopbackCitadel, loopback_citadel
+from fakes.eventually import eventually
+from fakes.ports import free_ports
+from isthmus.envoy.binary import NoEnvoy, envoy_executable
+from isthmus.kit.clock import SystemClock
+from isthmus.kit.plain_http import HttpServer, Request, Response, fetch
+from isthmus.kit.tasks import supervise
+from isthmus.sidecar import sds
+from isthmus.sidecar.certs import Certificates
+from isthmus.sidecar.proxy_process import ProxyProcess, ProxySettings
+from isthmus.wire.listeners import Unix
+from isthmus.wire.serve import GrpcServer
+
+try:
+    envoy_executable()
+except NoEnvoy as error:
+    pytest.skip(f"no Envoy: {error}", allow_module_level=True)
+
+pytestmark = pytest.mark.lab
+
+TLS = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3"
+FILTERS = "type.googleapis.com/envoy.extensions.filters"
+LIFETIME_S = 4
+ROTATIONS = 3
+
+
+def secret(name: str, api: str) -> dict:
+    source = {
+        "api_type": api,
+        "transport_api_version": "V3",
+        "grpc_services": [{"envoy_grpc": {"cluster_name": "sds"}}],
+    }
+    return {"name": name, "sds_config": {"api_config_source": source, "resource_api_version": "V3"}}
+
+
+def tls(kind: str, peer: str, api: str) -> dict:
+    match = {"san_type": "URI", "matcher": {"exact": f"spiffe://cluster.local/ns/default/sa/{peer}"}}
+    context = {
+        "tls_certificate_sds_secret_configs": [secret("default", api)],
+        "combined_validation_context": {
+            "default_validation_context": {"match_typed_subject_alt_names": [match]},
+            "validation_context_sds_secret_config": secret("ROOTCA", api),
+        },
+    }
+    config = {"@type": f"{TLS}.{kind}TlsContext", "common_tls_context": context}
+    if kind == "Downstream":
+        config["require_client_certificate"] = True
+    return {"name": "envoy.transport_sockets.tls", "typed_config": config}
+
+
+def address(port: int) -> dict:
+    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+
+
+def upstream(name: str, where: dict, **more: object) -> dict:
+    endpoints = [{"lb_endpoints": [{"endpoint": {"address": where}}]}]
+    return {"name": name, "load_assignment": {"cluster_name": name, "endpoints": endpoints}, **more}
+
+
+def proxy_config(admin: int, listen: int, to: int, socket: Path, *, client: bool, api: str) -> dict:
+    """An Envoy that listens in plain text and calls by TLS (the client), or the other way round."""
+    http2 = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+    options = {
+        "@type": f"type.googleapis.com/{http2}",
+        "explicit_http_config": {"http2_protocol_options": {}},
+    }
+    manager = {
+        "@type": f"{FILTERS}.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "http",
+        # Every request on a connection of its own, so that each is a handshake with the newest secrets.
+        "common_http_protocol_options": {"max_requests_per_connection": 1},
+        "http_filters": [
+            {
+                "name": "envoy.filters.http.router",
+                "typed_config": {"@type": f"{FILTERS}.http.router.v3.Router"},
+            }
+        ],
+        "route_config": {
+            "virtual_hosts": [
+                {
+                    "name": "all",
+                    "domains": ["*"],
+                    "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "next"}}],
+                }
+            ]
+        },
+    }
+    filters = [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]
+    chain = {"filters": filters} | ({} if client else {"transport_socket": tls("Downstream", "client", api)})
+    onward: dict = {
+        "typed_extension_protocol_options": {
+            http2: {
+                "@type": f"type.googleapis.com/{http2}",
+                "common_http_protocol_options": {"max_requests_per_connection": 1},
+                "explicit_http_config": {"http_protocol_options": {}},
+            }
+        }
+    }
+    if client:
+        onward["transport_socket"] = tls("Upstream", "server", api)
+    return {
+        "node": {"id": "test", "cluster": "test"},
+        "admin": {"address": address(admin)},
+        "static_resources": {
+            "listeners": [{"name": "in", "address": address(listen), "filter_chains": [chain]}],
+            "clusters": [
+                upstream("next", address(to), **onward),
+                upstream(
+                    "sds", {"pipe": {"path": str(socket)}}, typed_extension_protocol_options={http2: options}
+                ),
+            ],
+        },
+    }
+
+
+def write(path: Path, text: str) -> None:
+    path.write_text(text)
+
+
+@asynccontextmanager
+async def proxy(
+    citadel: LoopbackCitadel, account: str, place: Path, config: dict, admin: int
+) -> AsyncIterator[Certificates]:
+    """An Envoy with the certificate of `account`, live, and what renews it."""
+    certificates = Certificates(citadel.workload(account, place, LIFETIME_S))
+    write(place / "envoy.json", json.dumps(config))
+    clock = SystemClock()
+    server = GrpcServer(sds.services(certificates.held, clock), [Unix(str(place / "sds.sock"))])
+    envoy = ProxyProcess(ProxySettings(log_level="error", concurrency=1), place / "envoy.json", clock)
+    async with supervise(certificates.run(), server.run()):
+        await server.addresses()
+        async with supervise(envoy.run()):
+            await eventually(lambda: live(admin))
+            yield certificates
+
+
+async def live(admin: int) -> bool:
+    try:
+        return (await fetch("GET", admin, "/ready")).status == 200
+    except OSError:
+        return False
+
+
+async def answers(port: int) -> bool:
+    return (await fetch("GET", port, "/")).status == 200
+
+
+async def renewed(client: Certificates, received: int, server: Certificates) -> bool:
+    return client.received > received and client.is_valid and server.is_valid
+
+
+async def hello(request: Request) -> Response:
+    return Response(body=b"hello\n")
+
+
+@pytest.fixture
+def place():
+    # Paths of unix sockets are short, pytest's are not.
+    directory = tempfile.mkdtemp(prefix="isthmus-")
+    yield Path(directory)
+    shutil.rmtree(directory)
+
+
+@pytest.mark.parametrize("api", ["GRPC", "DELTA_GRPC"])
+async def test_no_request_fails_while_certificates_rotate_under_it(place: Path, api: str):
+    front, middle, *admins = free_ports(4)
+    application = HttpServer("127.0.0.1", 0, hello)
+    async with AsyncExitStack() as stack:
+        citadel = await stack.enter_async_context(loopback_citadel(place / "ca"))
+        await stack.enter_async_context(supervise(application.run()))
+        behind = await application.port()
+        server_place, client_place = place / "server", place / "client"
+        there = proxy_config(admins[0], middle, behind, server_place / "sds.sock", client=False, api=api)
+        here = proxy_config(admins[1], front, middle, client_place / "sds.sock", client=True, api=api)
+        server = await stack.enter_async_context(proxy(citadel, "server", server_place, there, admins[0]))
+        client = await stack.enter_async_context(proxy(citadel, "client", client_place, here, admins[1]))
+        served = 0
+        while min(server.received, client.received) <= ROTATIONS and served < 20_000:
+            answer = await fetch("GET", front, "/")
+            assert (answer.status, answer.body) == (200, b"hello\n")
+            served += 1
+        assert min(server.received, client.received) > ROTATIONS
+        stats = (await fetch("GET", admins[1], "/stats?filter=cluster.next.ssl.handshake")).body
+        shown = json.loads((await fetch("GET", admins[0], "/certs")).body)["certificates"]
+    assert served > 20
+    # Each of them was a handshake, so rotation cannot have hidden behind an old connection.
+    assert int(stats.split()[-1]) >= served
+    assert shown[0]["cert_chain"][0]["serial_number"].lstrip("0") in {
+        held.serial for held in [server.held.value] if held
+    }
+
+
+async def test_requests_go_on_while_citadel_is_away_and_renewal_does_after_it(place: Path):
+    front, middle, citadel_port, *admins = free_ports(5)
+    application = HttpServer("127.0.0.1", 0, hello)
+    async with AsyncExitStack() as stack:
+        first_life = await stack.enter_async_context(AsyncExitStack())
+        citadel = await first_life.enter_async_context(loopback_citadel(place / "ca", citadel_port))
+        await stack.enter_async_context(supervise(application.run()))
+        behind = await application.port()
+        there = proxy_config(admins[0], middle, behind, place / "s" / "sds.sock", client=False, api="GRPC")
+        here = proxy_config(admins[1], front, middle, place / "c" / "sds.sock", client=True, api="GRPC")
+        server = await stack.enter_async_context(proxy(citadel, "server", place / "s", there, admins[0]))
+        client = await stack.enter_async_context(proxy(citadel, "client", place / "c", here, admins[1]))
+        await first_life.aclose()
+        failed = client.failed
+        while client.failed < failed + 2 and client.is_valid and server.is_valid:
+            assert (await fetch("GET", front, "/")).status == 200
+        assert client.failed > failed
+        received = client.received
+        again = await stack.enter_async_context(loopback_citadel(place / "ca", citadel_port))
+        again.reviewer.accounts.update(citadel.reviewer.accounts)
+        await eventually(lambda: renewed(client, received, server))
+        await eventually(lambda: answers(front))
