@@ -35,7 +35,7 @@ def as_user() -> list[str]:
     return ["setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "sh", "-c", 'exec "$@"', "sh"]
 
 
-def _python(who: str) -> list[str]:
+def python_for(who: str) -> list[str]:
     """A command that runs our modules as `who`; skips the test where there is none."""
     if who == "root":
         return [sys.executable]
@@ -45,12 +45,15 @@ def _python(who: str) -> list[str]:
     for python in (sys.executable, shutil.which(version, path="/usr/bin:/usr/local/bin")):
         command = [*as_user(), python or sys.executable]
         probe = [*command, "-c", "import isthmus.lab.sandbox"]
-        if python and subprocess.run(probe, env=_env(), capture_output=True, check=False).returncode == 0:
+        if (
+            python
+            and subprocess.run(probe, env=environment(), capture_output=True, check=False).returncode == 0
+        ):
             return command
     pytest.skip(f"needs the checkout and a {version} that an ordinary user can read")
 
 
-def _env() -> dict[str, str]:
+def environment() -> dict[str, str]:
     paths = [
         str(Path(__file__).parents[3] / "src"),
         *(path for path in sys.path if path.endswith("-packages")),
@@ -85,18 +88,23 @@ def needs(who: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip(f"needs namespaces: {done.stderr.strip()}")
-    if shutil.which("nft", path=_env()["PATH"]) is None:
+    if shutil.which("nft", path=environment()["PATH"]) is None:
         pytest.skip("needs nft")
 
 
 def tell(file: str, story: str, who: str) -> Any:
     """The facts of `story`, a function of `file`, run inside as `who` ("root" or "user")."""
     needs(who)
-    python = _python(who)
+    python = python_for(who)
     outside = [*python, __file__, file, story]
     with folder_for(who) as folder:
         done = subprocess.run(
-            [*outside, str(folder)], capture_output=True, text=True, env=_env(), timeout=LIMIT_S, check=False
+            [*outside, str(folder)],
+            capture_output=True,
+            text=True,
+            env=environment(),
+            timeout=LIMIT_S,
+            check=False,
         )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     return json.loads(done.stdout.splitlines()[-1])
