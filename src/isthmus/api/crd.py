@@ -78,11 +78,8 @@ def _inline(schema: Json, components: Json, above: tuple[str, ...]) -> Json:
         return _inline({**choices[0], **_about(schema)}, components, above)
     if choices:
         return _about(schema) | {"x-kubernetes-preserve-unknown-fields": True}
-    kept = {
-        key: schema[key]
-        for key in ("type", "enum", "minimum", "maximum", "pattern", "format")
-        if key in schema
-    }
+    kept: Json = {}
+    kept |= {key: schema[key] for key in _KEPT if key in schema}
     kept |= _about(schema)
     if "properties" in schema:
         kept["properties"] = {

@@ -33,10 +33,10 @@ def documents(text: str) -> Iterator[Document]:
     try:
         while loader.check_node():
             node = loader.get_node()
-            value = loader.construct_document(node)  # type: ignore[no-untyped-call] # untyped in PyYAML
-            if value is not None:
+            value = loader.construct_document(node)
+            if node is not None and value is not None:
                 yield Document(node.start_mark.line + 1, value)
     except yaml.YAMLError as error:
         raise InvalidConfig("$", f"is not YAML: {error}") from error
     finally:
-        loader.dispose()  # type: ignore[no-untyped-call] # untyped in PyYAML
+        loader.dispose()

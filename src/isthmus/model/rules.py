@@ -29,12 +29,12 @@ class DestinationRules:
             groups[rule.metadata.namespace, host].append(rule)
         self._exact: dict[tuple[str, str], DestinationRule] = {}
         self._wild: dict[str, list[tuple[str, DestinationRule]]] = defaultdict(list)
-        for (namespace, host), group in groups.items():
+        for (namespace, name), group in groups.items():
             merged = _united(group)
-            if host.startswith("*"):
-                self._wild[namespace].append((host, merged))
+            if name.startswith("*"):
+                self._wild[namespace].append((name, merged))
             else:
-                self._exact[namespace, host] = merged
+                self._exact[namespace, name] = merged
         for found in self._wild.values():
             found.sort(key=lambda each: (-len(each[0]), each[0]))  # the most specific first
 

@@ -1,0 +1,107 @@
+"""Answers that say no, as Kubernetes words them: a `Status` with a reason a program can read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from isthmus.lab.apiserver.causes import Cause
+from isthmus.lab.apiserver.types import ResourceType
+
+Json = dict[str, Any]
+
+
+class ApiError(Exception):
+    """A refusal: HTTP code, reason, words, and what is known of the object."""
+
+    def __init__(self, code: int, reason: str, message: str, details: Json | None = None) -> None:
+        super().__init__(message)
+        self.code, self.reason, self.message = code, reason, message
+        self.details = details or {}
+
+    def status(self) -> Json:
+        """The answer's body."""
+        status: Json = {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "message": self.message,
+            "reason": self.reason,
+            "code": self.code,
+        }
+        return status | ({"details": self.details} if self.details else {})
+
+
+def _details(each: ResourceType, name: str, **more: object) -> Json:
+    return {"name": name, "group": each.group, "kind": each.plural, **more}
+
+
+def not_found(each: ResourceType, name: str) -> ApiError:
+    """There is no such object."""
+    return ApiError(404, "NotFound", f'{each.resource} "{name}" not found', _details(each, name))
+
+
+def no_such_path() -> ApiError:
+    """There is no such resource."""
+    return ApiError(404, "NotFound", "the server could not find the requested resource")
+
+
+def already_exists(each: ResourceType, name: str) -> ApiError:
+    """The name is taken."""
+    return ApiError(409, "AlreadyExists", f'{each.resource} "{name}" already exists', _details(each, name))
+
+
+def conflict(each: ResourceType, name: str, why: str) -> ApiError:
+    """Somebody else was faster."""
+    message = f'Operation cannot be fulfilled on {each.resource} "{name}": {why}'
+    return ApiError(409, "Conflict", message, _details(each, name))
+
+
+def apply_conflict(message: str, causes: Sequence[Cause]) -> ApiError:
+    """Fields of the applied configuration belong to others."""
+    listed = [{"reason": each.reason, "message": each.message, "field": each.path} for each in causes]
+    return ApiError(409, "Conflict", message, {"causes": listed})
+
+
+def invalid(each: ResourceType, name: str, causes: Sequence[Cause]) -> ApiError:
+    """The object breaks rules."""
+    listed = [{"reason": c.reason, "message": c.message, "field": c.path} for c in causes]
+    words = [f"{cause.path}: {cause.message}" for cause in causes]
+    text = words[0] if len(words) == 1 else f"[{', '.join(words)}]"
+    kind = f"{each.kind}.{each.group}" if each.group else each.kind
+    details = {"name": name, "group": each.group, "kind": each.kind, "causes": listed}
+    return ApiError(422, "Invalid", f'{kind} "{name}" is invalid: {text}', details)
+
+
+def expired(message: str = "too old resource version") -> ApiError:
+    """The history that is asked for is gone."""
+    return ApiError(410, "Expired", message)
+
+
+def bad_request(message: str) -> ApiError:
+    """The request makes no sense."""
+    return ApiError(400, "BadRequest", message)
+
+
+def forbidden(each: ResourceType, name: str, why: str) -> ApiError:
+    """It may not be done."""
+    subject = f'{each.resource} "{name}"' if name else each.resource
+    return ApiError(403, "Forbidden", f"{subject} is forbidden: {why}", _details(each, name))
+
+
+def unauthorized() -> ApiError:
+    """Nobody knows who asks."""
+    return ApiError(401, "Unauthorized", "Unauthorized")
+
+
+def method_not_allowed() -> ApiError:
+    """The resource does not do that."""
+    message = "the server does not allow this method on the requested resource"
+    return ApiError(405, "MethodNotAllowed", message)
+
+
+def unsupported_media_type(got: str, supported: Sequence[str]) -> ApiError:
+    """The body is in a form that is not read here."""
+    message = f"the body of the request was in an unknown format - accepted media types include: {', '.join(supported)}"
+    return ApiError(415, "UnsupportedMediaType", f"{message} (got {got!r})")

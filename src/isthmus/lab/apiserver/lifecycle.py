@@ -1,0 +1,87 @@
+"""How objects come into the world and leave it: uid, finalizers, graceful deletion."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from isthmus.lab.apiserver.types import ResourceType
+
+Json = dict[str, Any]
+
+
+class Wish(Protocol):
+    """How an object is to go, as its caller says."""
+
+    @property
+    def grace_s(self) -> int | None: ...
+    @property
+    def propagation(self) -> str: ...
+
+
+def prepare_new(each: ResourceType, obj: Json, uid: str, now: str) -> None:
+    """Give a new object what only the API server may give. Changes it."""
+    obj["apiVersion"], obj["kind"] = each.api_version, each.kind
+    meta = obj["metadata"]
+    for name in ("resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"):
+        meta.pop(name, None)
+    meta["uid"], meta["creationTimestamp"] = uid, now
+    if "spec" in obj or each.group.endswith("istio.io"):
+        meta["generation"] = 1
+    if "status" in each.subresources and each.kind not in {"Node", "Pod"}:
+        obj.pop("status", None)
+    match each.kind:
+        case "Pod":
+            obj.setdefault("status", {}).setdefault("phase", "Pending")
+            obj["status"].setdefault("qosClass", "BestEffort")
+        case "Namespace":
+            obj["status"] = {"phase": "Active"}
+            obj["spec"] = {"finalizers": ["kubernetes"]}
+            meta.setdefault("labels", {})["kubernetes.io/metadata.name"] = meta["name"]
+
+
+def removal(each: ResourceType, old: Json, wish: Wish, now: float) -> Json | None:
+    """The object marked as going; `old` itself where it is marked enough; None where it can go at once."""
+    meta = dict(old["metadata"])
+    finalizers = list(meta.get("finalizers") or [])
+    if wish.propagation == "Foreground" and "foregroundDeletion" not in finalizers:
+        finalizers.append("foregroundDeletion")
+    grace_s = _grace(each, old, wish)
+    waits = bool(finalizers) or grace_s > 0 or bool(_namespace_finalizers(each, old))
+    if not waits:
+        return None
+    if "deletionTimestamp" in meta and grace_s >= meta.get("deletionGracePeriodSeconds", 0):
+        return old
+    meta["deletionTimestamp"] = datetime.fromtimestamp(now + grace_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    meta["deletionGracePeriodSeconds"] = grace_s
+    if finalizers:
+        meta["finalizers"] = finalizers
+    marked = {**old, "metadata": meta}
+    if each.kind == "Namespace":
+        marked["status"] = {**(old.get("status") or {}), "phase": "Terminating"}
+    return marked
+
+
+def _grace(each: ResourceType, old: Json, wish: Wish) -> int:
+    """Seconds that the object's node has; only pods that run somewhere have any."""
+    if each.kind != "Pod" or not old["spec"].get("nodeName"):
+        return 0
+    if (old.get("status") or {}).get("phase") in {"Succeeded", "Failed"}:
+        return 0
+    if wish.grace_s is not None:
+        return wish.grace_s
+    return int(old["spec"].get("terminationGracePeriodSeconds", 30))
+
+
+def _namespace_finalizers(each: ResourceType, old: Json) -> list[str]:
+    return (old.get("spec") or {}).get("finalizers") or [] if each.kind == "Namespace" else []
+
+
+def may_go(obj: Json) -> bool:
+    """Whether an object that is marked has nobody left to wait for."""
+    meta = obj["metadata"]
+    if not meta.get("deletionTimestamp") or meta.get("finalizers"):
+        return False
+    if obj["kind"] == "Namespace":
+        return not bool((obj.get("spec") or {}).get("finalizers"))
+    return bool(obj["kind"] != "Pod")

@@ -1,0 +1,161 @@
+"""All objects of one cluster, in SQLite and in memory, with one version that grows with every write.
+
+Objects that were put are never changed: whoever wants another puts another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from isthmus.lab.apiserver.errors import expired
+from isthmus.lab.apiserver.types import ResourceType
+
+Json = dict[str, Any]
+Key = tuple[str, str]
+"""Group and plural."""
+Name = tuple[str, str]
+"""Namespace and name."""
+
+
+class Entry(NamedTuple):
+    """One write: what an object became (None: it is gone) and what it was."""
+
+    version: int
+    key: Key
+    after: Json | None
+    before: Json | None
+    last: Json  # `after`, or the object as it went, at this version
+
+
+class Store:
+    """The objects. `history` writes are remembered for watchers; older ones are expired."""
+
+    def __init__(self, path: Path | None = None, history: int = 20_000) -> None:
+        self._history = history
+        self._db = sqlite3.connect(path or ":memory:", isolation_level=None)
+        self._objects: dict[Key, dict[Name, Json]] = {}
+        self._log: deque[Entry] = deque()
+        self._written = asyncio.Event()
+        self._open()
+
+    def _open(self) -> None:
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=NORMAL")
+        self._db.execute(
+            "CREATE TABLE IF NOT EXISTS objects (grp TEXT, plural TEXT, ns TEXT, name TEXT, body BLOB, "
+            "PRIMARY KEY (grp, plural, ns, name))"
+        )
+        self._db.execute(
+            "CREATE TABLE IF NOT EXISTS version (id INTEGER PRIMARY KEY CHECK (id = 1), at INTEGER)"
+        )
+        self._db.execute("INSERT OR IGNORE INTO version VALUES (1, 1)")
+        (self.version,) = self._db.execute("SELECT at FROM version").fetchone()
+        self._oldest: int = self.version  # what came after this version can be told
+        for group, plural, namespace, name, body in self._db.execute("SELECT * FROM objects"):
+            self._objects.setdefault((group, plural), {})[namespace, name] = msgspec.json.decode(body)
+
+    def close(self) -> None:
+        """End the use of the file."""
+        self._db.close()
+
+    def get(self, each: ResourceType, namespace: str, name: str) -> Json | None:
+        """The object, not to be changed; None where there is none."""
+        return self._objects.get((each.group, each.plural), {}).get((namespace, name))
+
+    def list(self, each: ResourceType, namespace: str = "") -> list[Json]:
+        """The objects of one namespace or all (empty), by namespace and name; not to be changed."""
+        objects = self._objects.get((each.group, each.plural), {})
+        if namespace:
+            return [objects[name] for name in sorted(objects) if name[0] == namespace]
+        return [objects[name] for name in sorted(objects)]
+
+    def put(self, each: ResourceType, obj: Json) -> Json:
+        """The object as stored: with its new version."""
+        meta = obj["metadata"]
+        name = (meta.get("namespace", ""), meta["name"])
+        before = self._objects.get((each.group, each.plural), {}).get(name)
+        version = self.version + 1
+        stored = {**obj, "metadata": {**meta, "resourceVersion": str(version)}}
+        body = msgspec.json.encode(stored)
+        with self._transaction():
+            self._db.execute(
+                "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?)",
+                (each.group, each.plural, *name, body),
+            )
+            self._db.execute("UPDATE version SET at = ?", (version,))
+        self._objects.setdefault((each.group, each.plural), {})[name] = stored
+        self._note(Entry(version, (each.group, each.plural), stored, before, stored))
+        return stored
+
+    def remove(self, each: ResourceType, namespace: str, name: str) -> Json | None:
+        """The object as it went, at the version of its going; None where there was none."""
+        before = self.get(each, namespace, name)
+        if before is None:
+            return None
+        version = self.version + 1
+        with self._transaction():
+            self._db.execute(
+                "DELETE FROM objects WHERE grp = ? AND plural = ? AND ns = ? AND name = ?",
+                (each.group, each.plural, namespace, name),
+            )
+            self._db.execute("UPDATE version SET at = ?", (version,))
+        del self._objects[each.group, each.plural][namespace, name]
+        last = {**before, "metadata": {**before["metadata"], "resourceVersion": str(version)}}
+        self._note(Entry(version, (each.group, each.plural), None, before, last))
+        return last
+
+    def since(self, key: Key, version: int) -> Iterator[Entry]:
+        """The writes to `key` after `version`. Raises `Expired` where not all of them are remembered."""
+        if version < self._oldest:
+            raise expired(f"too old resource version: {version} ({self._oldest})")
+        if version > self.version:
+            raise expired(f"resource version {version} is from another life of this server ({self.version})")
+        first = self._log[0].version if self._log else 0
+        for index in range(max(0, version + 1 - first), len(self._log)):
+            entry = self._log[index]
+            if entry.key == key:
+                yield entry
+
+    async def written(self) -> None:
+        """Return after the next write, of any object."""
+        await self._written.wait()
+
+    def forget_history(self) -> None:
+        """Remember no write up to now: every watch from before has expired."""
+        self._log.clear()
+        self._oldest = self.version
+        self._wake()
+
+    def _note(self, entry: Entry) -> None:
+        self.version = entry.version
+        self._log.append(entry)
+        while len(self._log) > self._history:
+            self._oldest = self._log.popleft().version
+        self._wake()
+
+    def _wake(self) -> None:
+        written, self._written = self._written, asyncio.Event()
+        written.set()
+
+    def _transaction(self) -> _Transaction:
+        return _Transaction(self._db)
+
+
+class _Transaction:
+    """All or nothing."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def __enter__(self) -> None:
+        self._db.execute("BEGIN")
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        self._db.execute("COMMIT" if error is None else "ROLLBACK")

@@ -1,0 +1,92 @@
+"""Watches: what happens to a collection from a version on, as the selector lets it be seen."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from isthmus.lab.apiserver.errors import bad_request
+from isthmus.lab.apiserver.selectors import Test, everything
+from isthmus.lab.apiserver.storage import Entry, Store
+from isthmus.lab.apiserver.types import ResourceType
+
+Json = dict[str, Any]
+INITIAL_END = "k8s.io/initial-events-end"
+
+
+class Event(NamedTuple):
+    """One thing that happened: ADDED, MODIFIED, DELETED, BOOKMARK."""
+
+    kind: str
+    object: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """What is watched, from where, and which extra events are wanted."""
+
+    each: ResourceType
+    namespace: str = ""
+    test: Test = everything
+    since: str = ""  # a version; empty or 0: begin with what is there now
+    bookmark_s: float | None = None  # seconds without an event after which a bookmark comes
+    initial: bool = False  # begin with all that is there, ended by an annotated bookmark
+
+
+async def watch(store: Store, following: Following) -> AsyncGenerator[Event, None]:
+    """The events, for ever. Raises `Expired` where history is too short. Holds no more than a position."""
+    each = following.each
+    if following.initial or following.since in {"", "0"}:
+        position = store.version
+        for obj in store.list(each, following.namespace):
+            if following.test(obj):
+                yield Event("ADDED", obj)
+        if following.initial:
+            yield _bookmark(each, position, ended=True)
+    else:
+        position = _number(following.since)
+    loop = asyncio.get_running_loop()
+    told = loop.time()
+    while True:
+        seen = store.version
+        for entry in list(store.since((each.group, each.plural), position)):
+            event = _seen(entry, following)
+            if event is not None:
+                yield event
+                told = loop.time()
+        position = max(position, seen)
+        if store.version > position:
+            continue
+        try:
+            async with asyncio.timeout_at(told + following.bookmark_s if following.bookmark_s else None):
+                await store.written()
+        except TimeoutError:
+            yield _bookmark(each, position)
+            told = loop.time()
+
+
+def _seen(entry: Entry, following: Following) -> Event | None:
+    """How the write looks through the namespace and the selector."""
+    place = entry.last["metadata"].get("namespace", "")
+    if following.namespace and place != following.namespace:
+        return None
+    was = entry.before is not None and following.test(entry.before)
+    now = entry.after is not None and following.test(entry.after)
+    if now:
+        return Event("MODIFIED" if was else "ADDED", entry.last)
+    return Event("DELETED", entry.last) if was else None
+
+
+def _bookmark(each: ResourceType, version: int, *, ended: bool = False) -> Event:
+    metadata: Json = {"resourceVersion": str(version), "creationTimestamp": None}
+    if ended:
+        metadata["annotations"] = {INITIAL_END: "true"}
+    return Event("BOOKMARK", {"kind": each.kind, "apiVersion": each.api_version, "metadata": metadata})
+
+
+def _number(version: str) -> int:
+    if not version.isdigit():
+        raise bad_request(f"invalid resource version {version!r}")
+    return int(version)
