@@ -9,7 +9,7 @@ from typing import NamedTuple
 import yaml
 
 from isthmus.sidecar.capture import InvalidCapture
-from isthmus.sidecar.inject.patch import injected
+from isthmus.sidecar.inject.patch import injected, without_sidecar
 from isthmus.sidecar.inject.pod import Json, Pod
 from isthmus.sidecar.inject.rules import Policy, decide
 from isthmus.sidecar.inject.settings import InjectSettings
@@ -83,8 +83,9 @@ def inject_object(obj: Json, settings: InjectSettings, namespace: str) -> tuple[
     decision = decide(pod, Policy.ENABLED)
     if not decision.inject:
         return obj, Outcome(label, False, decision.reason)
+    bare = without_sidecar(pod)
     try:
-        changed = injected(pod, addition(pod, settings))
+        changed = injected(bare, addition(bare, settings))
     except (InvalidCapture, InvalidAnnotation) as error:
         raise InvalidManifest(f"{label}: {error}") from error
     template: Json = {"metadata": changed.metadata, "spec": changed.spec}

@@ -11,18 +11,17 @@ from isthmus.sidecar.inject.template import INIT, PROXY, STATUS, Addition
 _LISTS = ("initContainers", "containers", "volumes")
 
 
-def injected(pod: Pod, added: Addition) -> Pod:
-    """The pod with its sidecar. One that has a sidecar already loses the old one first."""
-    bare = without_sidecar(pod)
-    metadata, spec = bare.metadata, bare.spec
+def injected(bare: Pod, added: Addition) -> Pod:
+    """The pod with its sidecar. `bare` has none: see `without_sidecar`."""
+    metadata, spec = dict(bare.metadata), dict(bare.spec)
     metadata["labels"] = {**bare.labels, **added.labels}
     metadata["annotations"] = {**bare.annotations, **added.annotations}
-    own = spec.get("containers") or []
+    own = bare.containers
     spec["containers"] = [*added.containers, *own] if added.proxy_first else [*own, *added.containers]
     # After the application's own: what these fetch must not meet a proxy that does not run yet.
     spec["initContainers"] = [*(spec.get("initContainers") or []), *added.init_containers]
     spec["volumes"] = [*(spec.get("volumes") or []), *added.volumes]
-    return bare
+    return bare._replace(metadata=metadata, spec=spec)
 
 
 def without_sidecar(pod: Pod) -> Pod:
