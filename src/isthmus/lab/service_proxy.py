@@ -1,6 +1,6 @@
 """Cluster IPs: what kube-proxy does, in the router all pods of a cluster are routed through.
 
-`ruleset` is a pure function from services to nftables text, which replaces the whole table at once.
+`ruleset` is a pure function from services to nftables text, which replaces all rules before at once.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from isthmus.lab.programs import program
 
 QUIET_S = 0.02
 _TABLE = "isthmus_services"
+_CHUNK = 150  # services in one transaction: an ordinary user may send the kernel only about 200 KiB at once
 
 
 class RulesRefused(Exception):
@@ -39,29 +40,37 @@ class ServiceVip:
     backends: tuple[tuple[str, int], ...] = ()
 
 
-def ruleset(services: Iterable[ServiceVip], service_cidr: str) -> str:
-    """The nftables table for `services`, in canonical order: equal services give equal text.
+def ruleset(services: Iterable[ServiceVip], service_cidr: str, generation: int = 0) -> tuple[str, ...]:
+    """nftables transactions for `services`, in canonical order: equal services give equal text.
 
+    They build a table beside that of the generation before; the last one switches from it to this.
     A backend is chosen at random for each new connection. What goes to `service_cidr` and is no service, or
     one without backends, is refused: TCP by a reset, the rest by ICMP port unreachable.
     """
-    sorted_services = sorted(services, key=lambda each: (int(ipaddress.IPv4Address(each.address)), each))
-    served = [each for each in sorted_services if each.backends]
-    refused = [each for each in sorted_services if not each.backends]
-    return "\n".join(
-        [
-            f"table ip {_TABLE}",
-            f"delete table ip {_TABLE}",
-            f"table ip {_TABLE} {{",
-            *(line for each in served for line in _chain(each)),
-            *_map("services", "verdict", [f"{_key(each)} : goto {_name(each)}" for each in served]),
-            *_set("refused", [_key(each) for each in refused]),
-            *_set("own", _own_backends(served), "ipv4_addr . ipv4_addr"),
-            *_hooks(service_cidr),
-            "}",
-            "",
-        ]
-    )
+    ordered = sorted(services, key=lambda each: (int(ipaddress.IPv4Address(each.address)), each))
+    new, old = f"{_TABLE}_{generation % 2}", f"{_TABLE}_{(generation + 1) % 2}"
+    chunks = [ordered[at : at + _CHUNK] for at in range(0, len(ordered), _CHUNK)] or [[]]
+    texts = [[f"table ip {new} {{", *_services(chunk), "}"] for chunk in chunks]
+    texts[0] = [f"table ip {new}", f"delete table ip {new}", *texts[0]]
+    texts[-1] += [
+        f"table ip {old}",
+        f"delete table ip {old}",
+        f"table ip {new} {{",
+        *_hooks(service_cidr),
+        "}",
+    ]
+    return tuple("\n".join((*lines, "")) for lines in texts)
+
+
+def _services(services: list[ServiceVip]) -> list[str]:
+    served = [each for each in services if each.backends]
+    refused = [each for each in services if not each.backends]
+    return [
+        *(line for each in served for line in _chain(each)),
+        *_map("services", "verdict", [f"{_key(each)} : goto {_name(each)}" for each in served]),
+        *_set("refused", [_key(each) for each in refused]),
+        *_set("own", _own_backends(served), "ipv4_addr . ipv4_addr"),
+    ]
 
 
 def _hooks(service_cidr: str) -> list[str]:
@@ -142,6 +151,7 @@ class ServiceProxy:
         self._service_cidr = service_cidr
         self._clock = clock or SystemClock()
         self._wanted: frozenset[ServiceVip] = frozenset()
+        self._generation = 0
         self._changed = asyncio.Event()
         self._changed.set()
         self._settled = asyncio.Event()
@@ -165,19 +175,21 @@ class ServiceProxy:
             await self._clock.sleep(QUIET_S)
             self._changed.clear()
             wanted = self._wanted
-            await apply(self._router, ruleset(wanted, self._service_cidr))
+            self._generation += 1
+            await apply(self._router, *ruleset(wanted, self._service_cidr, self._generation))
             log.debug("service rules applied", router=self._router.name, services=len(wanted))
             if not self._changed.is_set():
                 self._settled.set()
 
 
-async def apply(namespace: NetworkNamespace, rules: str) -> None:
-    """Load nftables `rules` in `namespace`, all or nothing. Raises `RulesRefused`, `MissingProgram`."""
+async def apply(namespace: NetworkNamespace, *transactions: str) -> None:
+    """Load nftables `transactions` in `namespace`, each all or nothing, until one is refused.
+
+    Raises `RulesRefused`, `MissingProgram`.
+    """
     command = [program("nft"), "-f", "-"]
-    done = await run_in(
-        namespace, partial(subprocess.run, command, input=rules, capture_output=True, check=False, text=True)
-    )
-    if done.returncode != 0:
-        said = done.stderr.strip()
-        hint = " (hint: too many services for one batch without root)" if "Message too long" in said else ""
-        raise RulesRefused(f"{namespace.name}: nft: {said}{hint}")
+    for rules in transactions:
+        nft = partial(subprocess.run, command, input=rules, capture_output=True, check=False, text=True)
+        done = await run_in(namespace, nft)
+        if done.returncode != 0:
+            raise RulesRefused(f"{namespace.name}: nft: {done.stderr.strip()}")
