@@ -67,6 +67,11 @@ class ProxyProcess:
     def is_running(self) -> bool:
         return self._process is not None and self._process.returncode is None
 
+    @property
+    def pid(self) -> int | None:
+        """The process that runs, or ran last."""
+        return self._process.pid if self._process else None
+
     async def _run_once(self) -> int:
         executable = envoy_executable(self._settings.executable or None)
         process = await asyncio.create_subprocess_exec(executable, *self._arguments())
