@@ -65,6 +65,7 @@ def veth(near: LinkEnd, far: LinkEnd, far_namespace: int) -> Message:
 
 
 def link_up(index: int) -> Message:
+    """Bring the link up; a loopback gets its address with it."""
     return _SET_LINK, 0, _LINK.pack(0, 0, index, _UP, _UP)
 
 

@@ -224,7 +224,8 @@ def main() -> None:
     unshare(CLONE_NEWUTS)  # one may only come back to namespaces one owns
     host = rootfs.prepare(settings.root, (*settings.visible, *rootfs.needed_by_python()))
     for module in settings.preload:
-        importlib.import_module(module)
+        with suppress(ImportError):  # who needs it will say so
+            importlib.import_module(module)
     gc.collect()
     gc.freeze()  # else the collector of each child would copy all pages by touching them
     shim = Shim(control, host)
