@@ -1,0 +1,107 @@
+"""What a lab is made of: clusters, their addresses and places, and the line between them. `lab.yaml`."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+
+import msgspec
+import yaml
+
+
+class SpecError(ValueError):
+    """The description of the lab is wrong: says where."""
+
+
+class ClusterSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """One cluster with its one node."""
+
+    name: str
+    pod_cidr: str = msgspec.field(name="podCIDR")
+    service_cidr: str = msgspec.field(name="serviceCIDR")
+    node: str
+    node_address: str
+    api_address: str  # of the API server, outside the ranges of pods and services
+    region: str = ""
+    zone: str = ""
+
+    @property
+    def dns_address(self) -> str:
+        """The tenth address of the service range, as is usual."""
+        return str(ipaddress.ip_network(self.service_cidr)[10])
+
+    @property
+    def api_service_address(self) -> str:
+        """The first address of the service range: Service `kubernetes`."""
+        return str(ipaddress.ip_network(self.service_cidr)[1])
+
+
+class LinkSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """The line between the clusters, as it is at the start."""
+
+    delay_ms: float = 0.0
+    jitter_ms: float = 0.0
+    loss: float = 0.0
+
+
+class LabSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """A lab: its clusters, the line between all of them, and folders with more images."""
+
+    clusters: tuple[ClusterSpec, ...]
+    link: LinkSpec = LinkSpec()
+    images: tuple[str, ...] = ()
+
+
+TALK = LabSpec(
+    clusters=(
+        ClusterSpec(
+            name="gke",
+            pod_cidr="10.124.0.0/16",
+            service_cidr="10.125.0.0/16",
+            node="gke-demo-pool-1",
+            node_address="10.138.0.2",
+            api_address="10.138.0.100",
+            region="us-west1",
+            zone="us-west1-a",
+        ),
+        ClusterSpec(
+            name="onprem",
+            pod_cidr="192.170.228.0/24",
+            service_cidr="10.101.0.0/16",
+            node="k8s-demo",
+            node_address="172.16.0.2",
+            api_address="172.16.0.100",
+        ),
+    )
+)
+"""The two clusters of the talk."""
+
+
+def read_spec(path: Path) -> LabSpec:
+    """The lab that a file describes. Raises `SpecError` with the path in it."""
+    try:
+        spec = msgspec.convert(yaml.load(path.read_text(), Loader=yaml.CSafeLoader), LabSpec)
+    except OSError as error:
+        raise SpecError(f"{path}: cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, msgspec.ValidationError) as error:
+        raise SpecError(f"{path}: {error}") from error
+    check(spec)
+    return spec
+
+
+def check(spec: LabSpec) -> None:
+    """Raise `SpecError` where names repeat or ranges overlap."""
+    names = [cluster.name for cluster in spec.clusters]
+    if len(set(names)) != len(names) or not names:
+        raise SpecError(
+            f"$.clusters: every cluster needs a name of its own, not {', '.join(names) or 'none'}"
+        )
+    ranges = [
+        (f"$.clusters[{index}].{key}", ipaddress.ip_network(value))
+        for index, cluster in enumerate(spec.clusters)
+        for key, value in (("podCIDR", cluster.pod_cidr), ("serviceCIDR", cluster.service_cidr))
+    ]
+    for number, (path, one) in enumerate(ranges):
+        for other_path, other in ranges[:number]:
+            if one.overlaps(other):
+                raise SpecError(f"{path}: {one} overlaps {other} of {other_path} (hint: one flat network)")
