@@ -1,32 +1,51 @@
-"""Where a VirtualService's destinations lead: the upstream that each names."""
+"""Services as a view knows them, and where a VirtualService's destinations lead."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from isthmus.api.istio.destination_rule import DestinationRule
+from isthmus.api.istio.destination_rule import DestinationRule, Subset
 from isthmus.api.istio.virtual_service import Destination, VirtualService
 from isthmus.model.endpoint import Backing
 from isthmus.model.names import Hostname, resolve
+from isthmus.model.scope import View
 from isthmus.model.service import Service
 from isthmus.translate import names
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of a host that a route may lead to."""
+    """A service with all that its resources depend on."""
 
     service: Service
     backing: Backing
     rule: DestinationRule | None
+    crosses: bool  # whether endpoints are in other clusters than the proxy
+
+    @property
+    def parts(self) -> tuple[object, ...]:
+        """What it is made of: these stay the same objects while they are equal."""
+        return (self.service, self.backing, self.rule)
+
+    def subset(self, name: str) -> Subset | None:
+        """The subset of that name; None for the service as a whole, or where it has no such subset."""
+        subsets = self.rule.spec.subsets if self.rule else ()
+        return next((subset for subset in subsets if subset.name == name), None)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+def known(view: View, service: Service) -> Known:
+    """The service as proxies of `view` see it."""
+    backing = view.backing(service.key)
+    crosses = any(cluster != view.cluster for cluster in backing.clusters)
+    return Known(service, backing, view.destination_rule(service), crosses)
+
+
+@dataclass(frozen=True, slots=True)
 class Destinations:
-    """The hosts that one VirtualService, or a host without one, leads to."""
+    """The hosts to which an object of a namespace may lead."""
 
-    namespace: str  # of the VirtualService: short names are of there
+    namespace: str  # short names are of there
     domain: str
     known: Mapping[Hostname, Known]
 
@@ -36,21 +55,28 @@ class Destinations:
     def find(self, destination: Destination) -> Known | None:
         return self.known.get(self.hostname(destination))
 
+    def port(self, destination: Destination, listener_port: int) -> int:
+        """The port it names, else the service's only one, else that of the listener."""
+        if destination.port and destination.port.number:
+            return destination.port.number
+        found = self.find(destination)
+        if found and len(found.service.ports) == 1:
+            return found.service.ports[0].number
+        return listener_port
+
     def upstream(self, destination: Destination, listener_port: int) -> str:
-        """Its upstream's name, even where no such service is: Envoy answers 503 then, as it should.
-
-        Without a port it is the service's only one, or that of the listener.
-        """
-        known = self.find(destination)
-        port = destination.port.number if destination.port else 0
-        if not port and known and len(known.service.ports) == 1:
-            port = known.service.ports[0].number
-        return names.outbound(port or listener_port, destination.subset, self.hostname(destination))
+        """Its upstream's name, even where no such service is: Envoy answers 503 then, as it should."""
+        port = self.port(destination, listener_port)
+        return names.outbound(port, destination.subset, self.hostname(destination))
 
 
-def hostnames(rule: VirtualService, domain: str) -> frozenset[Hostname]:
-    """Every host that `rule` leads to."""
-    return frozenset(resolve(one.host, rule.metadata.namespace, domain) for one in _destinations(rule))
+def destinations_of(view: View, rule: VirtualService) -> Destinations:
+    """Where `rule` leads, as far as the view knows those hosts."""
+    namespace, domain = rule.metadata.namespace, view.settings.domain
+    hosts = {resolve(one.host, namespace, domain) for one in _destinations(rule)}
+    services = ((host, view.service(host, namespace)) for host in sorted(hosts))
+    found = {host: known(view, service) for host, service in services if service is not None}
+    return Destinations(namespace, domain, found)
 
 
 def _destinations(rule: VirtualService) -> Iterator[Destination]:

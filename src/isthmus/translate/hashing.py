@@ -19,18 +19,17 @@ def hash_policies(
     """The policy of the first destination that has one: a route has one for all its shares."""
     for share in shares:
         known = destinations.find(share.destination)
-        if known is None or known.rule is None:
+        if known is None:
             continue
-        named = share.destination.subset
-        subset = next((one for one in known.rule.spec.subsets if one.name == named), None)
-        port = share.destination.port.number if share.destination.port else listener_port
-        hashing = policy_for(known.rule, subset, port).consistent_hash
+        port = destinations.port(share.destination, listener_port)
+        hashing = policy_for(known.rule, known.subset(share.destination.subset), port).consistent_hash
         if hashing is not None:
-            return [_hash_policy(hashing)]
+            return [hash_policy(hashing)]
     return []
 
 
-def _hash_policy(hashing: ConsistentHash) -> RouteAction.HashPolicy:
+def hash_policy(hashing: ConsistentHash) -> RouteAction.HashPolicy:
+    """What of a request, or of its connection, is hashed."""
     policy = RouteAction.HashPolicy()
     if hashing.http_header_name is not None:
         policy.header.header_name = hashing.http_header_name

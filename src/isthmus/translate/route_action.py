@@ -85,7 +85,7 @@ def _forward(rule: Rule) -> RouteAction:
         action.weighted_clusters.clusters.extend(_share(share, rule) for share in shares)
     action.hash_policy.extend(hash_policies(shares, rule.destinations, rule.listener_port))
     found = [rule.destinations.find(share.destination) for share in shares]
-    crosses = any(known is not None and known.backing.spans_clusters for known in found)
+    crosses = any(known is not None and known.crosses for known in found)
     if policy := retry_policy(http.retries, crosses=crosses, hashed=bool(action.hash_policy)):
         action.retry_policy.CopyFrom(policy)
     _apply_rewrite(action, rule)

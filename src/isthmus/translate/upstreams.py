@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 
-from isthmus.api.istio.destination_rule import DestinationRule, Subset
 from isthmus.envoy.types import (
     BindConfig,
     Cluster,
@@ -12,10 +11,10 @@ from isthmus.envoy.types import (
     SocketAddress,
     UpstreamHttpProtocolOptions,
 )
-from isthmus.model.endpoint import Backing
 from isthmus.model.mesh import MeshSettings
 from isthmus.model.service import Port, Protocol, Resolution, Service
 from isthmus.translate import names, proto, upstream_policy
+from isthmus.translate.destinations import Known
 from isthmus.translate.names import Direction, UpstreamName
 from isthmus.translate.upstream_policy import Policy, mark, policy_for
 from isthmus.translate.upstream_tls import apply_tls
@@ -25,51 +24,32 @@ _LOOPBACK_SOURCE = "127.0.0.6"
 """From where Envoy calls the application beside it: capture lets packets from there pass."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """All that the upstreams of a service depend on."""
-
-    service: Service
-    backing: Backing
-    rule: DestinationRule | None
-    settings: MeshSettings
-    crosses: bool  # whether endpoints are in other clusters than the proxy
-
-
-def outbound_upstreams(target: Target) -> list[Cluster]:
-    """The upstreams of each port of a service, whole and by subset."""
-    subsets = target.rule.spec.subsets if target.rule else ()
-    ports = [port for port in target.service.ports if port.protocol is not Protocol.UDP]
-    return [_outbound(target, port, subset) for port in ports for subset in (None, *subsets)]
-
-
-def outbound_names(service: Service, rule: DestinationRule | None) -> list[str]:
-    """The names of those upstreams, without making them."""
-    subsets = ["", *(subset.name for subset in rule.spec.subsets)] if rule else [""]
-    return [
-        names.outbound(port.number, subset, service.key.hostname)
-        for port in service.ports
-        if port.protocol is not Protocol.UDP
-        for subset in subsets
-    ]
-
-
-def _outbound(target: Target, port: Port, subset: Subset | None) -> Cluster:
-    service = target.service
-    name = UpstreamName(Direction.OUTBOUND, port.number, subset.name if subset else "", service.key.hostname)
-    policy = policy_for(target.rule, subset, port.number)
-    limit_s = upstream_policy.connect_timeout_s(policy, target.settings.connect_timeout_s, target.crosses)
+def outbound_upstream(known: Known, name: UpstreamName, settings: MeshSettings) -> Cluster | None:
+    """The upstream `name` of a service; None where the service has no such port or subset."""
+    port, subset = known.service.port(name.port), known.subset(name.subset)
+    if port is None or port.protocol is Protocol.UDP or (name.subset and subset is None):
+        return None
+    policy = policy_for(known.rule, subset, port.number)
+    limit_s = upstream_policy.connect_timeout_s(policy, settings.connect_timeout_s, known.crosses)
     upstream = Cluster(name=str(name), alt_stat_name=f"{name};", connect_timeout=proto.seconds(limit_s))
     upstream_policy.apply_load_balancer(upstream, policy)
-    _resolve(upstream, service, port, policy)
+    _resolve(upstream, known.service, port, policy)
     upstream_policy.apply_limits(upstream, policy)
-    upstream_policy.apply_connection_options(upstream, policy, target.crosses)
-    if service.resolution is Resolution.ENDPOINTS:
-        upstream_policy.apply_outlier_detection(upstream, policy, target.crosses)
+    upstream_policy.apply_connection_options(upstream, policy, known.crosses)
+    if upstream.type == Cluster.EDS:
+        upstream_policy.apply_outlier_detection(upstream, policy, known.crosses)
     _apply_protocol(upstream, port.protocol, policy)
-    apply_tls(upstream, name, port, policy.tls, target.backing)
-    _describe(upstream, target, name)
+    apply_tls(upstream, name, port, policy.tls, known.backing)
+    _describe(upstream, known, name)
     return upstream
+
+
+def outbound_names(service: Service, subsets: Iterable[str]) -> Iterator[UpstreamName]:
+    """The names of all upstreams of a service with these subsets."""
+    for port in service.ports:
+        if port.protocol is not Protocol.UDP:
+            for subset in ("", *subsets):
+                yield UpstreamName(Direction.OUTBOUND, port.number, subset, service.key.hostname)
 
 
 def _resolve(upstream: Cluster, service: Service, port: Port, policy: Policy) -> None:
@@ -124,15 +104,15 @@ def _apply_protocol(upstream: Cluster, protocol: Protocol, policy: Policy) -> No
     upstream.typed_extension_protocol_options[_HTTP_OPTIONS].CopyFrom(proto.any_of(options))
 
 
-def _describe(upstream: Cluster, target: Target, name: UpstreamName) -> None:
+def _describe(upstream: Cluster, known: Known, name: UpstreamName) -> None:
     """For people and tools: which service, subset and DestinationRule this is."""
-    key = target.service.key
+    key = known.service.key
     about = upstream.metadata.filter_metadata["istio"]
     about["services"] = [{"host": key.hostname, "name": key.name, "namespace": key.namespace}]
     if name.subset:
         about["subset"] = name.subset
-    if target.rule:
-        meta = target.rule.metadata
+    if known.rule:
+        meta = known.rule.metadata
         kind = "destination-rule"
         about["config"] = f"/apis/networking.istio.io/v1/namespaces/{meta.namespace}/{kind}/{meta.name}"
 

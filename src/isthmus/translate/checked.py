@@ -1,0 +1,80 @@
+"""What goes to Envoy is checked against Envoy's own rules; what breaks them is withheld and said.
+
+Envoy refuses a whole answer for one bad resource. So a bad one is not sent: the last good one of the same
+slot stays in its place, and a finding says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Generic, NamedTuple, TypeVar
+
+from google.protobuf.message import Message
+
+from isthmus.api.resource import Ref
+from isthmus.envoy.rules import violations
+from isthmus.kit.metrics import XDS_WITHHELD
+from isthmus.model.findings import Finding
+from isthmus.model.names import ServiceKey
+
+V = TypeVar("V")
+_ROOM = 4096
+
+
+class Slot(NamedTuple):
+    """A place that one resource fills for a class of proxies."""
+
+    type_url: str
+    name: str
+    owner: ServiceKey | None  # the slot is forgotten with this service
+    scope: tuple[object, ...] = ()
+
+
+class Checked(Generic[V]):
+    """The last good value of each slot, and what was wrong with those that came after it."""
+
+    def __init__(self) -> None:
+        self._good: dict[Slot, V] = {}
+        self._wrong: dict[Slot, Finding] = {}
+        self._swept_at = 0
+
+    def keep(
+        self, slot: Slot, about: Ref, make: Callable[[], Message], seal: Callable[[Message], V]
+    ) -> V | None:
+        """What is made now, sealed, if Envoy would take it; otherwise the last good one of the slot.
+
+        `make` may raise `ValueError` where configuration cannot be said in Envoy's words.
+        """
+        try:
+            message = make()
+            broken = violations(message)
+        except ValueError as error:
+            return self._withhold(slot, Finding(ref=about, message=f"not sent to proxies: {error}"))
+        if broken:
+            message_text = f"not sent to proxies: Envoy's {slot.name}: {broken[0].path} {broken[0].rule}"
+            return self._withhold(slot, Finding(ref=about, message=message_text))
+        self._wrong.pop(slot, None)
+        good = self._good[slot] = seal(message)
+        return good
+
+    def _withhold(self, slot: Slot, finding: Finding) -> V | None:
+        XDS_WITHHELD.labels(type=slot.type_url.rpartition(".")[2]).inc()
+        self._wrong[slot] = finding
+        return self._good.get(slot)
+
+    def findings(self, exists: Callable[[Ref], bool]) -> Iterable[Finding]:
+        """What is withheld now, each once; objects that are gone are not spoken of."""
+        return dict.fromkeys(found for found in self._wrong.values() if exists(found.ref))
+
+    def sweep(self, services: Iterable[ServiceKey]) -> None:
+        """Forget slots of services that are gone, when there may be many of them."""
+        if len(self._good) + len(self._wrong) < self._swept_at + _ROOM:
+            return
+        alive = frozenset(services)
+        self._good = {
+            slot: good for slot, good in self._good.items() if slot.owner in alive or not slot.owner
+        }
+        self._wrong = {
+            slot: bad for slot, bad in self._wrong.items() if slot.owner in alive or not slot.owner
+        }
+        self._swept_at = len(self._good) + len(self._wrong)

@@ -1,0 +1,252 @@
+"""RDS for sidecars: a virtual host for each service on a port, and what happens to hosts nobody knows.
+
+Virtual hosts are made and remembered one by one, as bytes; a route configuration is joined from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from isthmus.api.istio.virtual_service import HTTPMatchRequest, VirtualService
+from isthmus.api.resource import Ref
+from isthmus.envoy.types import (
+    DirectResponseAction,
+    Route,
+    RouteAction,
+    RouteConfiguration,
+    RouteMatch,
+    VirtualHost,
+)
+from isthmus.kit.memo import Memo
+from isthmus.model.names import Hostname
+from isthmus.model.scope import View
+from isthmus.model.service import Port, Resolution, Service
+from isthmus.translate import names, proto
+from isthmus.translate.checked import Checked, Slot
+from isthmus.translate.destinations import Destinations, Known, destinations_of, known
+from isthmus.translate.hashing import hash_policy
+from isthmus.translate.http_filters import FILTERS
+from isthmus.translate.retries import retry_policy
+from isthmus.translate.route_action import Rule, apply_action
+from isthmus.translate.route_match import Asker, concerns, route_match, takes_everything
+from isthmus.translate.types import ROUTES
+from isthmus.translate.upstream_policy import policy_for
+
+_VIRTUAL_HOSTS = 2  # field number in RouteConfiguration
+_LARGEST_ANSWER_BYTES = 1_048_576
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A virtual host, serialised, with the domains that it claims."""
+
+    domains: tuple[str, ...]
+    body: bytes
+
+
+class Routes:
+    """Makes sidecars' route configurations."""
+
+    def __init__(self) -> None:
+        self.checked: Checked[Host] = Checked()
+        self.hosts: Memo[Host | None] = Memo()
+
+    def body(self, view: View, name: str) -> bytes | None:
+        """The RouteConfiguration `name`, serialised: `<port>` or `<host>:<port>`; None for any other."""
+        hostname, _, port = name.rpartition(":")
+        if not port.isdecimal():
+            return None
+        found = self._sniffed(view, hostname, int(port)) if hostname else self._on_port(view, int(port))
+        return None if found is None else joined(name, found)
+
+    def _on_port(self, view: View, port: int) -> list[Host]:
+        hosts = [self._service_host(view, service, port) for service in http_services(view, port)]
+        hosts += [self._bare_host(view, host, rule, port) for host, rule in view.hosts_without_service]
+        return without_repetition([*(host for host in hosts if host), _everything_else(view)])
+
+    def _sniffed(self, view: View, hostname: str, port: int) -> list[Host] | None:
+        service = view.service(hostname, "")
+        if service is None or service.port(port) is None:
+            return None
+        host = self._service_host(view, service, port, any_domain=True)
+        return [host] if host else []
+
+    def _service_host(
+        self, view: View, service: Service, port: int, *, any_domain: bool = False
+    ) -> Host | None:
+        rule = view.virtual_service(service.key.hostname)
+        here = known(view, service)
+        leads = destinations_of(view, rule) if rule else None
+        others = tuple(part for one in leads.known.values() for part in one.parts) if leads else ()
+        asker = Asker(view.namespace, view.labels, port)
+        local = view.namespace == service.key.namespace
+        scope = (port, any_domain, local, view.cluster, *_asked_of(asker, rule))
+
+        def make() -> Host | None:
+            domains = ("*",) if any_domain else tuple(service_domains(view, service))
+            name = names.virtual_host(service.key.hostname, port)
+            slot = Slot(ROUTES, name, service.key, scope)
+            about = _about(rule) if rule else Ref("Service", service.key.namespace, service.key.name)
+
+            def host() -> VirtualHost:
+                own = service.port(port) or service.ports[0]
+                routes = list(rule_routes(rule, leads, asker)) if rule and leads else []
+                return VirtualHost(name=name, domains=domains, routes=routes or [_default_route(here, own)])
+
+            return self.checked.keep(slot, about, host, lambda made: Host(domains, proto.body(made)))
+
+        return self.hosts.get((*here.parts, rule, *others, view.settings), scope, make)
+
+    def _bare_host(self, view: View, hostname: Hostname, rule: VirtualService, port: int) -> Host | None:
+        """A host that only a VirtualService speaks of: on port 80, or on the ports its conditions name."""
+        ports = {match.port for http in rule.spec.http for match in http.match if match.port} or {80}
+        if port not in ports or not rule.spec.http:
+            return None
+        leads = destinations_of(view, rule)
+        asker = Asker(view.namespace, view.labels, port)
+        scope = (port, hostname, view.cluster, *_asked_of(asker, rule))
+        others = (part for one in leads.known.values() for part in one.parts)
+
+        def make() -> Host | None:
+            name = names.virtual_host(hostname, port)
+
+            def host() -> VirtualHost:
+                return VirtualHost(name=name, domains=[hostname], routes=rule_routes(rule, leads, asker))
+
+            slot = Slot(ROUTES, name, None, scope)
+            return self.checked.keep(
+                slot, _about(rule), host, lambda made: Host((hostname,), proto.body(made))
+            )
+
+        return self.hosts.get((rule, *others, view.settings), scope, make)
+
+
+def http_services(view: View, port: int) -> Iterator[Service]:
+    """The services whose requests on that port are routed one by one."""
+    for service in view.services_on(port):
+        own = service.port(port)
+        if own is not None and own.protocol.is_http:
+            yield service
+
+
+def _asked_of(asker: Asker, rule: VirtualService | None) -> tuple[object, ...]:
+    """That much of the asker as the rule's conditions ask for: other askers share the routes."""
+    matches = [match for http in rule.spec.http for match in http.match] if rule else []
+    return (
+        asker.namespace if any(match.source_namespace for match in matches) else "",
+        asker.labels if any(match.source_labels for match in matches) else (),
+    )
+
+
+def service_domains(view: View, service: Service) -> Iterator[str]:
+    """By which names a service is asked for in this view, the full one first.
+
+    Source: Istio's virtual hosts: short names as the client's namespace may use them, then addresses.
+    """
+    key, suffix = service.key, f".svc.{view.settings.domain}"
+    spoken = [str(key.hostname)]
+    if key.hostname.endswith(suffix):
+        if view.namespace == key.namespace:
+            spoken.append(key.name)
+        spoken += [f"{key.name}.{key.namespace}.svc", f"{key.name}.{key.namespace}"]
+    spoken.insert(1, f"{key.hostname}.")
+    yield from spoken
+    if service.resolution is Resolution.PASSTHROUGH:
+        yield from (f"*.{name}" for name in spoken)
+    yield from service.addresses(view.cluster)
+
+
+def rule_routes(rule: VirtualService, leads: Destinations, asker: Asker) -> Iterator[Route]:
+    """The routes of a VirtualService for `asker`, in order, up to the first that takes everything."""
+    namespace = rule.metadata.namespace
+    for http in rule.spec.http:
+        for match in http.match or (None,):
+            condition = match or HTTPMatchRequest()
+            if not concerns(condition, asker, rule.spec.gateways, namespace):
+                continue
+            yield _route(rule, Rule(http, match, leads, asker.port))
+            if takes_everything(match):
+                return
+
+
+def _route(rule: VirtualService, part: Rule) -> Route:
+    route = Route(match=route_match(part.match), name=_route_name(part))
+    apply_action(route, part)
+    if part.match and part.match.stat_prefix:
+        route.stat_prefix = part.match.stat_prefix
+    meta = rule.metadata
+    config = f"/apis/networking.istio.io/v1/namespaces/{meta.namespace}/virtual-service/{meta.name}"
+    route.metadata.filter_metadata["istio"].update({"config": config})
+    for http_filter in FILTERS:
+        own = http_filter.on_route(part.http)
+        if own is not None:
+            route.typed_per_filter_config[http_filter.NAME].CopyFrom(own)
+    return route
+
+
+def _route_name(part: Rule) -> str:
+    named = part.match.name if part.match else ""
+    return ".".join(name for name in (part.http.name, named) if name)
+
+
+def _default_route(here: Known, port: Port) -> Route:
+    """Everything to the service."""
+    hostname = here.service.key.hostname
+    action = RouteAction(cluster=names.outbound(port.number, "", hostname), timeout=proto.seconds(0))
+    action.max_stream_duration.grpc_timeout_header_max.CopyFrom(proto.seconds(0))
+    hashing = policy_for(here.rule, None, port.number).consistent_hash
+    if hashing:
+        action.hash_policy.append(hash_policy(hashing))
+    if policy := retry_policy(None, crosses=here.crosses, hashed=hashing is not None):
+        action.retry_policy.CopyFrom(policy)
+    route = Route(name="default", match=RouteMatch(prefix="/"), route=action)
+    route.decorator.operation = f"{hostname}:{port.number}/*"
+    return route
+
+
+def _everything_else(view: View) -> Host:
+    """Hosts that nobody knows: passed on to where they were meant to go, or refused."""
+    if view.settings.allow_any_outbound:
+        action = RouteAction(cluster=names.PASSTHROUGH, timeout=proto.seconds(0))
+        action.max_stream_duration.grpc_timeout_header_max.CopyFrom(proto.seconds(0))
+        route = Route(name="allow_any", match=RouteMatch(prefix="/"), route=action)
+        host = VirtualHost(name="allow_any", domains=["*"], routes=[route])
+        host.include_request_attempt_count = True
+    else:
+        refused = DirectResponseAction(status=502)
+        route = Route(name="block_all", match=RouteMatch(prefix="/"), direct_response=refused)
+        host = VirtualHost(name="block_all", domains=["*"], routes=[route])
+    return Host(("*",), proto.body(host))
+
+
+def without_repetition(hosts: Iterable[Host]) -> list[Host]:
+    """`hosts` without domains that one before them claims: Envoy refuses a domain that is there twice."""
+    kept: list[Host] = []
+    claimed: set[str] = set()
+    for host in hosts:
+        free = tuple(domain for domain in host.domains if domain not in claimed)
+        claimed.update(free)
+        if len(free) == len(host.domains):
+            kept.append(host)
+        elif free:
+            rest = VirtualHost.FromString(host.body)
+            rest.domains[:] = free
+            kept.append(Host(free, proto.body(rest)))
+    return kept
+
+
+def joined(name: str, hosts: Iterable[Host]) -> bytes:
+    """The RouteConfiguration of these virtual hosts, serialised."""
+    head = RouteConfiguration(
+        name=name,
+        max_direct_response_body_size_bytes=proto.uint32(_LARGEST_ANSWER_BYTES),
+        ignore_port_in_host_matching=True,
+    )
+    # Routes may name upstreams that are not there: those answer 503, the others must not suffer.
+    head.validate_clusters.value = False
+    return proto.body(head) + proto.joined(_VIRTUAL_HOSTS, (host.body for host in hosts))
+
+
+def _about(rule: VirtualService) -> Ref:
+    return Ref("VirtualService", rule.metadata.namespace, rule.metadata.name)

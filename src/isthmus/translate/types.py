@@ -1,0 +1,11 @@
+"""The types of resources that we make, in the order in which they are pushed: made before they are named."""
+
+from __future__ import annotations
+
+UPSTREAM = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
+ENDPOINTS = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
+LISTENER = "type.googleapis.com/envoy.config.listener.v3.Listener"
+ROUTES = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
+
+TYPES = (UPSTREAM, ENDPOINTS, LISTENER, ROUTES)
+"""Envoy warms an upstream until its endpoints arrive, and a listener until its routes do."""
