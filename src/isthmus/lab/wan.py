@@ -96,6 +96,11 @@ class Wan:
         self._netem: bool | None = None
 
     @property
+    def device(self) -> str:
+        """The name of this line's end in every router that joined."""
+        return f"{self.name}0"
+
+    @property
     def impairment(self) -> Impairment:
         return self._impairment
 
@@ -135,7 +140,7 @@ class Wan:
         if prefixes is None:
             prefixes = (spec.pod_cidr, f"{spec.node_address}/32", f"{spec.control_address}/32")
         site = _Site(fabric, tuple(prefixes), len(self._sites) + 2, fabric.next_link())
-        await asyncio.to_thread(_wire_site, self._inside, site, f"{self.name}0")
+        await asyncio.to_thread(_wire_site, self._inside, site, self.device)
         others = list(self._sites.values())
         self._sites[spec.cluster] = site
         for other in others:

@@ -10,7 +10,10 @@ import pytest
 
 from isthmus.lab.addresses import AddressPool, AddressPoolEmpty
 from isthmus.lab.fabric import Fabric, FabricSpec, PodNetwork
+from isthmus.lab.internet import join_internet
 from isthmus.lab.netlink import LinkCounters
+from isthmus.lab.netns import NetworkNamespace
+from isthmus.lab.service_proxy import ServiceVip, apply, ruleset
 from isthmus.lab.sockets import open_connection, start_server
 from isthmus.lab.wan import Cut, Impairment, Wan
 from unit.lab.inside import tell
@@ -18,7 +21,9 @@ from unit.lab.inside import tell
 GKE = FabricSpec("gke", "10.124.0.0/16", "10.0.0.0/20", "10.128.0.2", "172.16.0.2")
 ONPREM = FabricSpec("onprem", "192.170.228.0/24", "10.96.0.0/20", "192.168.50.2", "172.16.1.2")
 WHO = pytest.mark.parametrize("who", ["root", "user"])
-LIMIT_S = 0.4
+LIMIT_S = 20.0
+SILENCE_S = 0.4
+"""How long nothing must come for silence, where an answer would take a millisecond."""
 
 
 async def who_asks(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -28,16 +33,29 @@ async def who_asks(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 
 
 async def ask(pod: PodNetwork, address: str, port: int = 9080, line: bytes = b"hello\n") -> str:
-    """The answer, or the name of the error."""
+    """The answer a pod gets, or the name of the error."""
+    return await ask_from(pod.namespace, address, port, line)
+
+
+async def knock(pod: PodNetwork, address: str, port: int = 9080) -> str:
+    """As `ask`, where no answer is expected: "silence" then."""
+    try:
+        async with asyncio.timeout(SILENCE_S):
+            return await ask(pod, address, port)
+    except TimeoutError:
+        return "silence"
+
+
+async def ask_from(namespace: NetworkNamespace, address: str, port: int, line: bytes = b"hello\n") -> str:
     try:
         async with asyncio.timeout(LIMIT_S):
-            reader, writer = await open_connection(pod.namespace, address, port)
+            reader, writer = await open_connection(namespace, address, port)
             writer.write(line)
             answer = await reader.read()
             writer.close()
             return answer.decode().strip()
     except OSError as error:
-        return type(error).__name__ if not isinstance(error, TimeoutError) else "silence"
+        return type(error).__name__
 
 
 async def pair() -> tuple[Wan, Fabric, Fabric, list[PodNetwork]]:
@@ -92,18 +110,18 @@ async def cut_and_heal(_: Path) -> Any:
     facts: dict[str, Any] = {"whole": await ask(a, c.address)}
     for how in Cut:
         await wan.cut(how)
-        facts[how.value] = [await ask(a, c.address), await ask(a, b.address)]
+        facts[how.value] = [await knock(a, c.address), await ask(a, b.address)]
         await wan.heal()
         facts[how.value].append(await ask(a, c.address))
     await wan.impair(Impairment(delay_ms=1))
     await wan.cut()
-    facts["impaired"] = [await ask(a, c.address), wan.carrier]
+    facts["impaired"] = [await knock(a, c.address), wan.carrier]
     await wan.heal()
     facts["impaired"].append(await ask(a, c.address))
     await wan.impair(Impairment())
     facts["again"] = [await ask(a, c.address), wan.carrier]
     await gke.remove_pod("a")
-    facts["removed"] = [await ask(b, a.address), sorted(gke.pods)]
+    facts["removed"] = [await knock(b, a.address), sorted(gke.pods)]
     await wan.stop()
     return facts
 
@@ -140,7 +158,7 @@ async def slow_and_lossy(_: Path) -> Any:
     took_s = asyncio.get_running_loop().time() - begun
     before = await quiet(wan)
     await wan.impair(Impairment(loss=1.0))
-    lost = await ask(a, c.address)
+    lost = await knock(a, c.address)
     after = await quiet(wan)
     sent = after["gke"].received_packets - before["gke"].received_packets
     brought = after["onprem"].sent_packets - before["onprem"].sent_packets
@@ -177,6 +195,49 @@ async def tapped(_: Path) -> Any:
 def test_a_wiretap_holds_what_crossed_the_line_and_nothing_else(who: str) -> None:
     facts = tell(__file__, "tapped", who)
     assert facts == {"crossed": True, "home": False, "packets": [True, 0], "complete": True}
+
+
+async def without_vpn(_: Path) -> Any:
+    wan, gke, onprem, (a, _b, c, d) = await pair()
+    internet = Wan("inet")
+    await internet.start()
+    await join_internet(internet, gke, "198.51.100.1")
+    await join_internet(internet, onprem, "203.0.113.1")
+    gateway = ServiceVip("203.0.113.1", "tcp", 15443, ((d.address, 9080),))
+    await apply(onprem.router, *ruleset([gateway], ONPREM.service_cidr))
+    await start_server(onprem.router, "0.0.0.0", 22, who_asks)
+    await wan.cut(Cut.DOWN)
+    async with internet.tap() as tap:
+        answers = {
+            "gateway": await ask(a, "203.0.113.1", 15443),
+            "from the node": await ask_from(gke.router, "203.0.113.1", 15443),
+            "pod": await knock(a, c.address),
+            "node": await knock(a, "203.0.113.1", 22),
+            "other port": await knock(a, "203.0.113.1", 9080),
+            "inner address": await knock(a, ONPREM.node_address, 22),
+        }
+    await wan.heal()
+    answers["healed"] = await ask(a, c.address)
+    answers["inner packets"] = tap.packets(source="10.0.0.0/8") + tap.packets(destination="192.170.228.0/24")
+    await internet.cut()
+    answers["cut"] = await knock(a, "203.0.113.1", 15443)
+    return answers
+
+
+@WHO
+@pytest.mark.lab
+def test_without_vpn_only_what_is_published_is_reached_and_callers_bear_the_public_address(who: str) -> None:
+    assert tell(__file__, "without_vpn", who) == {
+        "gateway": "198.51.100.1 hello",
+        "from the node": "198.51.100.1 hello",
+        "pod": "OSError",
+        "node": "silence",
+        "other port": "silence",
+        "inner address": "OSError",
+        "healed": "10.124.0.2 hello",
+        "inner packets": 0,
+        "cut": "silence",
+    }
 
 
 def test_an_address_comes_again_only_after_all_others() -> None:

@@ -1,0 +1,47 @@
+"""The public internet between clusters: each has one public address, and nothing else crosses.
+
+It is a `Wan` of its own beside the VPN. Pods call out under their cluster's public address; in comes only
+what a `ServiceVip` of that address hands on to a pod, as a load balancer would.
+"""
+
+from __future__ import annotations
+
+from isthmus.lab.fabric import Fabric
+from isthmus.lab.netlink import address
+from isthmus.lab.service_proxy import apply
+from isthmus.lab.wan import Wan
+
+_LOOPBACK = 1
+
+
+async def join_internet(internet: Wan, fabric: Fabric, public_address: str) -> None:
+    """Connect the router of `fabric` to `internet` under `public_address`, behind NAT and a firewall."""
+    await fabric.apply(address(public_address, _LOOPBACK))
+    await apply(fabric.router, firewall(internet.device, public_address))
+    await internet.join(fabric, (f"{public_address}/32",))
+
+
+def firewall(device: str, public_address: str) -> str:
+    """nftables rules of a router whose link to the internet is `device`."""
+    coming = f'iifname "{device}"'
+    return f"""table ip isthmus_internet
+delete table ip isthmus_internet
+table ip isthmus_internet {{
+  chain leaving {{
+    type nat hook postrouting priority 100; policy accept;
+    oifname "{device}" ip saddr != {public_address} snat to {public_address}
+  }}
+  chain to_pods {{
+    type filter hook forward priority -10; policy accept;
+    {coming} ct state established,related accept
+    {coming} ct status dnat accept
+    {coming} drop
+  }}
+  chain to_node {{
+    type filter hook input priority -10; policy accept;
+    {coming} ct state established,related accept
+    {coming} ct status dnat accept
+    {coming} drop
+  }}
+}}
+"""
