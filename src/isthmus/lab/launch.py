@@ -159,13 +159,22 @@ def start(launch: Launch) -> LaunchedLab:
 
 
 def run(launch: Launch) -> int:
-    """Run a lab until it ends or this process is told to: its exit code. The second Ctrl-C kills."""
+    """Run a lab until it ends or this process is told to: its exit code.
+
+    Asked a second time, or when `GRACE_S` seconds have passed, it is killed.
+    """
     lab = start(launch)
-    asked = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, lambda *_: lab.release()) for number in asked}
+
+    def asked(*_: object) -> None:
+        lab.release()
+        signal.setitimer(signal.ITIMER_REAL, GRACE_S)
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
+    before = {number: signal.signal(number, asked) for number in numbers}
     try:
         return lab.wait()
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before.items():
             signal.signal(number, handler)
 

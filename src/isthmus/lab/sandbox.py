@@ -126,10 +126,12 @@ class Sandbox:
 
     async def exec(self, beside: Process, command: Command, stdio: Stdio | None = None) -> Process:
         """Start a process that sees the files of the running container process `beside`."""
+        if beside.returncode is not None:
+            raise SandboxError(f'pod "{self.name}": the container has ended')
         try:
             files = _namespace(beside.pid, "mnt")
         except OSError as error:
-            raise SandboxError(f'pod "{self.name}": the container has ended') from error
+            raise SandboxError(f'pod "{self.name}": the container has just ended') from error
         try:
             return await self._begin(_start(command, stdio, (), {}), stdio or Stdio(), (files,))
         finally:

@@ -56,7 +56,7 @@ class Shim:
         self._asked: dict[int, asyncio.Future[Begun]] = {}
         self._running: dict[int, asyncio.Future[int]] = {}
         self._socket: socket.socket | None = None
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: asyncio.subprocess.Process | None = None
         self._ready: asyncio.Future[Ready] | None = None
 
     async def start(self) -> None:
@@ -67,9 +67,13 @@ class Shim:
         with theirs:
             settings = msgspec.structs.replace(self._settings, control=theirs.fileno())
             title = f"isthmus-lab-shim {self._name}".ljust(400)  # room for the names of what it becomes
-            self._child = await asyncio.to_thread(
-                subprocess.Popen,
-                [sys.executable, "-m", "isthmus.lab.shim", msgspec.json.encode(settings).decode(), title],
+            # From the main thread: the shim dies with the thread that started it.
+            self._child = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "isthmus.lab.shim",
+                msgspec.json.encode(settings).decode(),
+                title,
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
             )
@@ -89,8 +93,9 @@ class Shim:
         child, self._child = self._child, None
         self._disconnect("was stopped")
         if child is not None:
-            child.kill()
-            await asyncio.to_thread(child.wait)
+            with suppress(ProcessLookupError):
+                child.kill()
+            await child.wait()
 
     async def open_pod(self, hostname: str, namespace: int) -> Begun:
         """The first process of a new pod in the network namespace of the descriptor `namespace`."""

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -187,7 +187,7 @@ async def beside_a_running_container(folder: Path) -> Any:
             )
             there = await pod.exec(main, on_terminal, Stdio(theirs, theirs, theirs, tty=True))
             os.close(theirs)
-            facts["terminal"] = [await there.wait(), os.read(ours, 1000).decode()]
+            facts["terminal"] = [await there.wait(), _read_terminal(ours)]
             main.kill()
             await main.wait()
         try:
@@ -263,6 +263,16 @@ async def streams(pod: Sandbox, command: Command) -> Any:
     os.close(input_write)
     texts = [await asyncio.to_thread(_read_all, fd) for fd in (output_read, error_read)]
     return [await process.wait(), *texts]
+
+
+def _read_terminal(fd: int) -> str:
+    """All that was written to a terminal whose other side is closed: then reading it is an error."""
+    shown = b""
+    with suppress(OSError):
+        while data := os.read(fd, 1000):
+            shown += data
+    os.close(fd)
+    return shown.decode()
 
 
 def _read_all(fd: int) -> str:
