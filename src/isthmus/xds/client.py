@@ -92,7 +92,7 @@ class DeltaTalker:
         wanted -= drop
         if WILDCARD not in wanted:
             held = self.held.get(type_url, {})
-            for name in drop & held.keys():
+            for name in held.keys() - wanted:
                 del held[name]
         request = DeltaDiscoveryRequest(
             type_url=type_url,

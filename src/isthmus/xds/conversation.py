@@ -63,6 +63,10 @@ class Conversation(Generic[S]):
         """Whether something waits to be looked at."""
         return bool(self._pending or self._postponed)
 
+    def waits(self, type_url: str) -> bool:
+        """Whether something of this type waits to be looked at."""
+        return type_url in self._pending or type_url in self._postponed
+
     def in_flight(self) -> list[Subscription]:
         """The subscriptions whose last response is not answered yet."""
         return [each for each in self.subscriptions.values() if each.in_flight is not None]

@@ -36,7 +36,8 @@ class Diff:
 def one(names: Iterable[str]) -> frozenset[str]:
     """The one object for this set of names."""
     made = frozenset(names)
-    return _NAMES.setdefault((hash(made), len(made)), made)
+    known = _NAMES.setdefault((hash(made), len(made)), made)
+    return known if known == made else made
 
 
 _NAMES: WeakValueDictionary[tuple[int, int], frozenset[str]] = WeakValueDictionary()
@@ -59,20 +60,20 @@ class Snapshot:
         """This snapshot with `put` in it and without `drop`.
 
         Costs as much as the difference where another proxy made the same step before. The fingerprint
-        that finds it is a sum of 64-bit keyed hashes: its collisions are not to be had by chance or will.
+        that finds it is a sum of keyed 64-bit hashes of a text each, which do not collide by chance or will.
         """
         total, size = self._print, len(self._versions)
         gone = {name for name in drop if name in self._versions and name not in put}
         for name in gone:
-            total -= hash((name, self._versions[name]))
+            total -= _hash(name, self._versions[name])
             size -= 1
         for name, version in put.items():
             old = self._versions.get(name)
             if old is None:
                 size += 1
             else:
-                total -= hash((name, old))
-            total += hash((name, version))
+                total -= _hash(name, old)
+            total += _hash(name, version)
         total &= 0xFFFF_FFFF_FFFF_FFFF
         known = _SNAPSHOTS.get((total, size))
         if known is not None:
@@ -131,6 +132,12 @@ class Snapshot:
 
     def __repr__(self) -> str:
         return f"Snapshot({self._versions!r})"
+
+
+def _hash(name: str, version: str) -> int:
+    # Not the hash of a tuple: that is so close to a sum of its parts' hashes that two names which
+    # exchange their versions have the same.
+    return hash(f"{name}\0{version}")
 
 
 _SNAPSHOTS: WeakValueDictionary[tuple[int, int], Snapshot] = WeakValueDictionary()

@@ -22,7 +22,7 @@ class State(Enum):
     NOT_SENT = "not sent"
     SYNCED = "synced"
     STALE = "stale"
-    """Sent, and not answered yet."""
+    """Sent and not answered yet, or about to be looked at."""
     REJECTED = "rejected"
 
 
@@ -70,15 +70,18 @@ def status_of(session: Session[S]) -> ProxyStatus:
         identities=session.peer.uris,
         dialect=session.conversation.dialect,
         connected_at=session.connected_at,
-        types=tuple(_of_type(each) for each in session.conversation.subscriptions.values()),
+        types=tuple(
+            _of_type(each, waits=session.conversation.waits(type_url))
+            for type_url, each in session.conversation.subscriptions.items()
+        ),
     )
 
 
-def _of_type(subscription: Subscription) -> TypeStatus:
+def _of_type(subscription: Subscription, *, waits: bool) -> TypeStatus:
     return TypeStatus(
         type_url=subscription.type_url,
         name=short(subscription.type_url),
-        state=state_of(subscription),
+        state=state_of(subscription, waits=waits),
         resources=len(subscription.held.existing()),
         rejected=tuple(sorted(subscription.refused)),
         reason=subscription.reason,
@@ -86,13 +89,17 @@ def _of_type(subscription: Subscription) -> TypeStatus:
     )
 
 
-def state_of(subscription: Subscription) -> State:
-    """Where the proxy stands with one type. A response in flight hides an older rejection."""
-    if subscription.in_flight is not None:
+def state_of(subscription: Subscription, *, waits: bool = False) -> State:
+    """Where the proxy stands with one type; `waits`: something of it may have changed and was not sent yet.
+
+    A response in flight hides an older rejection.
+    """
+    known = subscription.sent or bool(subscription.held)
+    if subscription.in_flight is not None or (waits and known):
         return State.STALE
     if subscription.refused:
         return State.REJECTED
-    return State.SYNCED if subscription.sent or subscription.held else State.NOT_SENT
+    return State.SYNCED if known else State.NOT_SENT
 
 
 def last_sent(session: Session[S]) -> dict[str, dict[str, str]]:
