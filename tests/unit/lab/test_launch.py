@@ -106,8 +106,8 @@ def namespaces(pids: list[int]) -> set[str]:
 
 
 def everywhere() -> set[str]:
-    """All namespaces a process of this machine is in."""
-    return namespaces([int(path.name) for path in Path("/proc").glob("[0-9]*")])
+    """All namespaces a living process of this machine is in."""
+    return namespaces([pid for path in Path("/proc").glob("[0-9]*") if start_time(pid := int(path.name))])
 
 
 def fetch(address: tuple[str, int] | None, path: Path | None = None) -> str:
