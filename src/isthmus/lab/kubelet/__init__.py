@@ -1,0 +1,1 @@
+"""The kubelet of the lab: pods as processes in namespaces."""

@@ -1,0 +1,39 @@
+"""What the kubelet's parts share: the API, the cluster's network, the sandboxes, the folders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from isthmus.lab.apiserver.api import Api
+from isthmus.lab.apiserver.tokens import Tokens
+from isthmus.lab.catalogue import Catalogue
+from isthmus.lab.fabric import Fabric
+from isthmus.lab.sandbox import Sandboxes
+from isthmus.lab.spec import ClusterSpec
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """The one node of a cluster."""
+
+    spec: ClusterSpec
+    api: Api
+    tokens: Tokens
+    fabric: Fabric
+    sandboxes: Sandboxes
+    catalogue: Catalogue
+    folder: Path  # for volumes and logs of pods
+
+    def now(self) -> str:
+        """The time as objects write it."""
+        return timestamp(self.api.clock.now())
+
+
+def timestamp(seconds: float) -> str:
+    """Seconds since the epoch as objects write them."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
