@@ -18,6 +18,7 @@ from isthmus.model.findings import Finding
 from isthmus.model.names import ServiceKey
 
 V = TypeVar("V")
+M = TypeVar("M", bound=Message)
 _ROOM = 4096
 
 
@@ -38,9 +39,7 @@ class Checked(Generic[V]):
         self._wrong: dict[Slot, Finding] = {}
         self._swept_at = 0
 
-    def keep(
-        self, slot: Slot, about: Ref, make: Callable[[], Message], seal: Callable[[Message], V]
-    ) -> V | None:
+    def keep(self, slot: Slot, about: Ref, make: Callable[[], M], seal: Callable[[M], V]) -> V | None:
         """What is made now, sealed, if Envoy would take it; otherwise the last good one of the slot.
 
         `make` may raise `ValueError` where configuration cannot be said in Envoy's words.
@@ -51,8 +50,9 @@ class Checked(Generic[V]):
         except ValueError as error:
             return self._withhold(slot, Finding(ref=about, message=f"not sent to proxies: {error}"))
         if broken:
-            message_text = f"not sent to proxies: Envoy's {slot.name}: {broken[0].path} {broken[0].rule}"
-            return self._withhold(slot, Finding(ref=about, message=message_text))
+            path, rule = broken[0]
+            why = f"not sent to proxies: in Envoy's {slot.name}, {path} {rule}"
+            return self._withhold(slot, Finding(ref=about, message=why))
         self._wrong.pop(slot, None)
         good = self._good[slot] = seal(message)
         return good

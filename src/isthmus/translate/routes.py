@@ -87,7 +87,7 @@ class Routes:
             domains = ("*",) if any_domain else tuple(service_domains(view, service))
             name = names.virtual_host(service.key.hostname, port)
             slot = Slot(ROUTES, name, service.key, scope)
-            about = _about(rule) if rule else Ref("Service", service.key.namespace, service.key.name)
+            about = about_rule(rule) if rule else Ref("Service", service.key.namespace, service.key.name)
 
             def host() -> VirtualHost:
                 own = service.port(port) or service.ports[0]
@@ -116,7 +116,7 @@ class Routes:
 
             slot = Slot(ROUTES, name, None, scope)
             return self.checked.keep(
-                slot, _about(rule), host, lambda made: Host((hostname,), proto.body(made))
+                slot, about_rule(rule), host, lambda made: Host((hostname,), proto.body(made))
             )
 
         return self.hosts.get((rule, *others, view.settings), scope, make)
@@ -248,5 +248,6 @@ def joined(name: str, hosts: Iterable[Host]) -> bytes:
     return proto.body(head) + proto.joined(_VIRTUAL_HOSTS, (host.body for host in hosts))
 
 
-def _about(rule: VirtualService) -> Ref:
+def about_rule(rule: VirtualService) -> Ref:
+    """By which findings name the rule."""
     return Ref("VirtualService", rule.metadata.namespace, rule.metadata.name)

@@ -24,11 +24,11 @@ _LOOPBACK_SOURCE = "127.0.0.6"
 """From where Envoy calls the application beside it: capture lets packets from there pass."""
 
 
-def outbound_upstream(known: Known, name: UpstreamName, settings: MeshSettings) -> Cluster | None:
-    """The upstream `name` of a service; None where the service has no such port or subset."""
+def outbound_upstream(known: Known, name: UpstreamName, settings: MeshSettings) -> Cluster:
+    """The upstream `name` of a service that has such a port and subset; `ValueError` where it has not."""
     port, subset = known.service.port(name.port), known.subset(name.subset)
-    if port is None or port.protocol is Protocol.UDP or (name.subset and subset is None):
-        return None
+    if port is None or (name.subset and subset is None):
+        raise ValueError(f"{known.service.key} has no {name}")
     policy = policy_for(known.rule, subset, port.number)
     limit_s = upstream_policy.connect_timeout_s(policy, settings.connect_timeout_s, known.crosses)
     upstream = Cluster(name=str(name), alt_stat_name=f"{name};", connect_timeout=proto.seconds(limit_s))

@@ -1,0 +1,192 @@
+"""The whole of translation behind two methods: what may differ, and the resources of a proxy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from isthmus.api.resource import Ref
+from isthmus.kit.memo import Memo
+from isthmus.kit.versioned import Versioned
+from isthmus.model.delta import Delta
+from isthmus.model.findings import Finding
+from isthmus.model.mesh import Mesh
+from isthmus.model.proxy import Proxy, ProxyKind
+from isthmus.model.scope import View, Views
+from isthmus.translate import names
+from isthmus.translate.assignments import LoadAssignments
+from isthmus.translate.gateway_servers import opened
+from isthmus.translate.listeners import Listeners, conflicts
+from isthmus.translate.memory import Memory
+from isthmus.translate.routes import Routes, http_services
+from isthmus.translate.routes_gateway import gateway_routes
+from isthmus.translate.touched import Touched
+from isthmus.translate.types import ENDPOINTS, LISTENER, ROUTES, UPSTREAM
+from isthmus.translate.upstream_set import Upstreams
+
+Wanted = frozenset[str] | None
+"""Names that are asked for; None: all there are."""
+
+
+class Translator:
+    """Makes generations, and remembers between them what has been made from what."""
+
+    def __init__(self) -> None:
+        self.views = Views()
+        self.upstreams = Upstreams()
+        self.assignments = LoadAssignments()
+        self.listeners = Listeners()
+        self.routes = Routes()
+        self.configurations: Memo[Versioned | None] = Memo()
+        self._mesh = Mesh()
+        self._number = 0
+        self._memory = Memory(
+            (
+                *self.upstreams.memos,
+                *self.assignments.memos,
+                *self.listeners.memos,
+                self.routes.hosts,
+                self.configurations,
+            )
+        )
+
+    def generation(self, mesh: Mesh, delta: Delta) -> Generation:
+        """The next generation: `mesh`, which differs from the one before it by `delta` at the most."""
+        if delta.everything or delta.services or delta.config:
+            self.views.turn()
+        self._memory.settle()
+        for checked in (self.upstreams.checked, self.listeners.checked, self.routes.checked):
+            checked.sweep(mesh.services)
+        self._number += 1
+        touched = Touched(self._mesh, mesh, delta)
+        self._mesh = mesh
+        return Generation(self, mesh, self._number, touched)
+
+
+class Generation:
+    """One mesh, ready to be asked for the resources of any proxy. It satisfies `xds.generation`."""
+
+    def __init__(self, translator: Translator, mesh: Mesh, number: int, touched: Touched) -> None:
+        self.mesh = mesh
+        self._number = number
+        self._touched = touched
+        self._make = translator
+        self._makers: Mapping[str, Callable[[Proxy, Wanted], Iterable[Versioned]]] = {
+            UPSTREAM: self._upstreams,
+            ENDPOINTS: self._endpoints,
+            LISTENER: self._listeners,
+            ROUTES: self._routes,
+        }
+
+    @property
+    def number(self) -> int:
+        """Grows with each generation."""
+        return self._number
+
+    def touched(self, subject: Proxy, type_url: str) -> frozenset[str] | None:
+        """Names of the type that may differ for the proxy from the generation before; None: any may."""
+        return self._touched.by(subject, type_url)
+
+    def resources(self, subject: Proxy, type_url: str, names: Wanted) -> Iterable[Versioned]:
+        """The resources of a type for a proxy: all (None), or those of `names` that exist."""
+        maker = self._makers.get(type_url)
+        return maker(subject, names) if maker else ()
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What of the mesh does not reach proxies as it was meant, as far as it has been asked for."""
+        make = self._make
+        parts = (make.upstreams.checked, make.listeners.checked, make.routes.checked)
+        withheld = [found for checked in parts for found in checked.findings(self._exists)]
+        return tuple(dict.fromkeys(withheld))
+
+    def conflicts(self, subject: Proxy) -> tuple[Finding, ...]:
+        """Services that get no connections of the proxy, since older ones have their address and port."""
+        return tuple(conflicts(self._view(subject), self.mesh.shards))
+
+    def _exists(self, ref: Ref) -> bool:
+        if ref.kind in {"VirtualService", "DestinationRule", "Gateway"}:
+            return ref in self.mesh.config.get(_TYPE_NAMES[ref.kind], {})
+        if ref.kind == "Service":
+            return any((key.namespace, key.name) == ref[1:] for key in self.mesh.services)
+        return True
+
+    def _view(self, proxy: Proxy) -> View:
+        return self._make.views.view(self.mesh, proxy)
+
+    def _upstreams(self, proxy: Proxy, wanted: Wanted) -> Iterable[Versioned]:
+        view = self._view(proxy)
+        workload = self.mesh.workloads.get((proxy.cluster, proxy.address))
+        serves = workload.serves if workload and proxy.kind is ProxyKind.SIDECAR else ()
+        if wanted is None:
+            return self._make.upstreams.all(view, serves)
+        return self._make.upstreams.named(view, serves, wanted)
+
+    def _endpoints(self, proxy: Proxy, wanted: Wanted) -> Iterator[Versioned]:
+        view = self._view(proxy)
+        if wanted is None:
+            wanted = frozenset(self._make.upstreams.names(view))
+        for name in wanted:
+            found = self._make.assignments.named(view, self.mesh.shards, name, proxy)
+            if found:
+                yield found
+
+    def _listeners(self, proxy: Proxy, wanted: Wanted) -> Iterable[Versioned]:
+        view = self._view(proxy)
+        if wanted is None:
+            return self._make.listeners.of(self.mesh, view, proxy).values()
+        return self._make.listeners.named(self.mesh, view, proxy, wanted).values()
+
+    def _routes(self, proxy: Proxy, wanted: Wanted) -> Iterator[Versioned]:
+        view = self._view(proxy)
+        gateway = proxy.kind is ProxyKind.ROUTER
+        if wanted is None:
+            wanted = frozenset(self._gateway_route_names(proxy) if gateway else _route_names(view))
+        for name in wanted:
+            found = self._gateway_route(proxy, name) if gateway else self._sidecar_route(view, name)
+            if found:
+                yield found
+
+    def _sidecar_route(self, view: View, name: str) -> Versioned | None:
+        def make() -> Versioned | None:
+            body = self._make.routes.body(view, name)
+            return None if body is None else Versioned.of(name, body)
+
+        return self._make.configurations.get((view,), name, make)
+
+    def _gateway_route(self, proxy: Proxy, name: str) -> Versioned | None:
+        view = self._view(proxy)
+        workload = self.mesh.workloads.get((proxy.cluster, proxy.address))
+
+        def make() -> Versioned | None:
+            servers = [one for one in opened(view, workload) if one.is_http]
+            servers = [one for one in servers if names.gateway_routes(one.port) == name]
+            if not servers:
+                return None
+            body = gateway_routes(view, servers, servers[0].port, self._make.routes.checked)
+            return Versioned.of(name, body)
+
+        return self._make.configurations.get((view, workload), name, make)
+
+    def _gateway_route_names(self, proxy: Proxy) -> Iterator[str]:
+        workload = self.mesh.workloads.get((proxy.cluster, proxy.address))
+        for one in opened(self._view(proxy), workload):
+            if one.is_http:
+                yield names.gateway_routes(one.port)
+
+
+def _route_names(view: View) -> Iterator[str]:
+    """The route configurations that the view's listeners name."""
+    for port in view.ports:
+        if any(True for _ in http_services(view, port)):
+            yield str(port)
+        for service in view.services_on(port):
+            own = service.port(port)
+            if own is not None and own.protocol.value == "Unspecified":
+                yield names.virtual_host(service.key.hostname, port)
+
+
+_TYPE_NAMES = {
+    "VirtualService": "VirtualService",
+    "DestinationRule": "DestinationRule",
+    "Gateway": "GatewayConfig",
+}

@@ -1,0 +1,179 @@
+"""LDS: all listeners of a proxy by name, each remembered by what it was made from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from itertools import groupby
+
+from isthmus.api.resource import Ref
+from isthmus.envoy.types import Listener
+from isthmus.kit.memo import Memo
+from isthmus.kit.versioned import Versioned
+from isthmus.model.findings import Finding, Severity
+from isthmus.model.mesh import Mesh
+from isthmus.model.names import ServiceKey
+from isthmus.model.proxy import Proxy, ProxyKind
+from isthmus.model.scope import View
+from isthmus.model.service import Resolution, Service
+from isthmus.translate import names, proto
+from isthmus.translate.checked import Checked, Slot
+from isthmus.translate.destinations import destinations_of
+from isthmus.translate.gateway_servers import Opened, opened
+from isthmus.translate.listeners_gateway import gateway_listener
+from isthmus.translate.listeners_inbound import inbound_listener
+from isthmus.translate.listeners_outbound import (
+    Claim,
+    Shards,
+    Takers,
+    TcpRules,
+    port_listener,
+    takers,
+    virtual_outbound,
+)
+from isthmus.translate.types import LISTENER
+
+Found = Mapping[str, Versioned]
+
+
+class Listeners:
+    """Makes listeners."""
+
+    def __init__(self) -> None:
+        self.checked: Checked[Versioned] = Checked()
+        self.one: Memo[Versioned | None] = Memo()
+        self.ports: Memo[Found] = Memo()
+        self.headless: Memo[tuple[ServiceKey, ...]] = Memo()
+        self.memos = (self.one, self.ports, self.headless)
+
+    def of(self, mesh: Mesh, view: View, proxy: Proxy) -> Found:
+        """All listeners of `proxy`."""
+        workload = mesh.workloads.get((proxy.cluster, proxy.address))
+        if view.kind is ProxyKind.ROUTER:
+            return self.ports.get(
+                (view, workload), "gateway", lambda: self._gateway(view, opened(view, workload))
+            )
+        headless = self.headless.get((view,), "", lambda: _headless(view))
+        inputs = (view, *(mesh.shards.get(key) for key in headless))
+        return {**self.ports.get(inputs, "all", lambda: self._all(mesh, view)), **self._virtual(mesh, proxy)}
+
+    def _all(self, mesh: Mesh, view: View) -> Found:
+        return {name: made for port in view.ports for name, made in self._on_port(mesh, view, port).items()}
+
+    def named(self, mesh: Mesh, view: View, proxy: Proxy, wanted: frozenset[str]) -> Found:
+        """Those of `wanted` that exist."""
+        if view.kind is ProxyKind.ROUTER:
+            every = self.of(mesh, view, proxy)
+            return {name: every[name] for name in wanted if name in every}
+        found: dict[str, Versioned] = {}
+        for name in wanted:
+            port = name.rpartition("_")[2]
+            if port.isdecimal():
+                made = self._on_port(mesh, view, int(port)).get(name)
+                if made:
+                    found[name] = made
+        virtual = self._virtual(mesh, proxy)
+        found.update((name, virtual[name]) for name in wanted if name in virtual)
+        return found
+
+    def _virtual(self, mesh: Mesh, proxy: Proxy) -> Found:
+        """The two listeners with sockets."""
+        workload = mesh.workloads.get((proxy.cluster, proxy.address))
+        settings = mesh.settings
+        about = Ref("Pod", proxy.namespace, proxy.name)
+
+        def inbound() -> Versioned | None:
+            scope = (proxy.cluster, proxy.address)
+            slot = Slot(LISTENER, names.VIRTUAL_INBOUND, None, scope)
+            return self.checked.keep(slot, about, lambda: inbound_listener(workload, settings), _sealed)
+
+        def outbound() -> Versioned | None:
+            slot = Slot(LISTENER, names.VIRTUAL_OUTBOUND, None)
+            return self.checked.keep(slot, about, lambda: virtual_outbound(settings), _sealed)
+
+        serves = workload.serves if workload else ()
+        both = (
+            self.one.get((settings,), (names.VIRTUAL_INBOUND, serves), inbound),
+            self.one.get((settings,), names.VIRTUAL_OUTBOUND, outbound),
+        )
+        return {made.name: made for made in both if made}
+
+    def _on_port(self, mesh: Mesh, view: View, port: int) -> Found:
+        """The listeners of a port; made anew only when who claims it, or their rules, changed."""
+        services = view.services_on(port)
+        rules = tuple(view.virtual_service(service.key.hostname) for service in services)
+        shards = tuple(mesh.shards.get(each.key) for each in services if _is_headless(each))
+        about_tcp = [rule for rule in rules if rule is not None and rule.spec.tcp]
+        leads = tuple(
+            part
+            for rule in about_tcp
+            for known in destinations_of(view, rule).known.values()
+            for part in known.parts
+        )
+        scope = (port, view.cluster, *((view.namespace, view.labels) if about_tcp else ()))
+        inputs = (*services, *rules, *shards, *leads, view.settings)
+        return self.ports.get(inputs, scope, lambda: self._make_port(mesh, view, port))
+
+    def _make_port(self, mesh: Mesh, view: View, port: int) -> Found:
+        made = (self._taken(view, taker) for taker in takers(view, port, mesh.shards))
+        return {one.name: one for one in made if one}
+
+    def _taken(self, view: View, taker: Takers) -> Versioned | None:
+        owner = taker.claim.service if taker.claim else None
+        about = Ref("Service", owner.key.namespace, owner.key.name) if owner else Ref("Mesh", "", "")
+        slot = Slot(LISTENER, taker.name, owner.key if owner else None, (view.cluster, view.namespace))
+
+        def make() -> Listener:
+            rule = view.virtual_service(owner.key.hostname) if owner else None
+            rules = (
+                TcpRules(rule, destinations_of(view, rule))
+                if rule and rule.spec.tcp
+                else TcpRules(None, None)
+            )
+            return port_listener(taker, rules, view)
+
+        return self.checked.keep(slot, about, make, _sealed)
+
+    def _gateway(self, view: View, servers: list[Opened]) -> Found:
+        return {one.name: one for one in self._gateway_ports(view, servers)}
+
+    def _gateway_ports(self, view: View, servers: list[Opened]) -> Iterator[Versioned]:
+        for port, group in groupby(servers, key=lambda one: one.port):
+            several = tuple(group)
+            config = several[0].config.metadata
+            name = names.listener("0.0.0.0", port)
+            slot = Slot(LISTENER, name, None, ("gateway", view.namespace, view.labels))
+            about = Ref("Gateway", config.namespace, config.name)
+            made = self.checked.keep(slot, about, partial(gateway_listener, several, view), _sealed)
+            if made:
+                yield made
+
+
+def conflicts(view: View, shards: Mapping[ServiceKey, Shards]) -> Iterator[Finding]:
+    """Services that have no listener since an older one has the same address and port."""
+    for port in view.ports:
+        for taker in takers(view, port, shards):
+            for late in taker.losers:
+                yield _too_late(late, taker)
+
+
+def _too_late(late: Claim, taker: Takers) -> Finding:
+    first = taker.claim.service.key if taker.claim else ""
+    key = late.service.key
+    return Finding(
+        ref=Ref("Service", key.namespace, key.name),
+        message=f"port {late.port.number}: connections to {taker.name} go to {first}, which is older",
+        severity=Severity.WARNING,
+    )
+
+
+def _is_headless(service: Service) -> bool:
+    return service.resolution is Resolution.PASSTHROUGH
+
+
+def _headless(view: View) -> tuple[ServiceKey, ...]:
+    return tuple(service.key for service in view.services if _is_headless(service))
+
+
+def _sealed(message: Listener) -> Versioned:
+    return Versioned.of(message.name, proto.body(message))

@@ -1,0 +1,82 @@
+"""LDS for gateways: a listener for each port that Gateways open.
+
+Plain HTTP, TLS that is passed through by server name, and TCP. TLS that would end at the gateway needs
+certificates from Secrets, which we do not serve.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from isthmus.api.istio.virtual_service import L4MatchAttributes, RouteDestination
+from isthmus.envoy.types import Filter, FilterChain, FilterChainMatch, Listener
+from isthmus.model.scope import View
+from isthmus.translate import names, proto
+from isthmus.translate.connection_manager import Face, Manager, connection_manager
+from isthmus.translate.destinations import Destinations, destinations_of
+from isthmus.translate.gateway_servers import Opened, admitted
+from isthmus.translate.listener_parts import chain, tls_inspector
+from isthmus.translate.network_filters import tcp_proxy
+from isthmus.translate.route_match import gateway_name
+
+
+def gateway_listener(servers: Iterable[Opened], view: View) -> Listener:
+    """The listener of one port. Raises `ValueError` where none of its servers can be run."""
+    several = tuple(servers)
+    port = several[0].port
+    listener = Listener(
+        name=names.listener("0.0.0.0", port),
+        address=proto.address("0.0.0.0", port),
+        traffic_direction="OUTBOUND",
+    )
+    if any(one.is_http for one in several):
+        listener.filter_chains.append(_http(port, view))
+        return listener
+    listener.filter_chains.extend(made for one in several for made in _connections(one, view))
+    if any(one.passes_tls for one in several):
+        listener.listener_filters.append(tls_inspector())
+    if not listener.filter_chains:
+        kind = several[0].server.port.protocol
+        raise ValueError(
+            f"port {port}: no rule for {kind} (hint: a VirtualService with tls or tcp; TLS must be PASSTHROUGH)"
+        )
+    return listener
+
+
+def _http(port: int, view: View) -> FilterChain:
+    manager = Manager(
+        face=Face.GATEWAY,
+        stat_prefix=f"outbound_{names.listener('0.0.0.0', port)};",
+        routes=names.gateway_routes(port),
+        access_log_path=view.settings.access_log_path,
+    )
+    return chain("", None, connection_manager(manager))
+
+
+def _connections(one: Opened, view: View) -> Iterator[FilterChain]:
+    """A chain for each rule about connections: by server name for TLS, the first one for TCP."""
+    log = view.settings.access_log_path
+    for rule, _ in admitted(one, view):
+        leads, namespace = destinations_of(view, rule), rule.metadata.namespace
+        for tls in rule.spec.tls if one.passes_tls else ():
+            for match in tls.match:
+                if _bound(match.gateways, namespace, one):
+                    named = FilterChainMatch(server_names=match.sni_hosts)
+                    yield chain("", named, _proxy(tls.route, leads, one.port, log))
+        for tcp in rule.spec.tcp if one.is_tcp else ():
+            if not tcp.match or any(_meets(match, namespace, one) for match in tcp.match):
+                yield chain("", None, _proxy(tcp.route, leads, one.port, log))
+                return
+
+
+def _proxy(shares: Sequence[RouteDestination], leads: Destinations, port: int, log: str) -> Filter:
+    weighted = [(leads.upstream(share.destination, port), share.weight or 1) for share in shares]
+    return tcp_proxy.to_upstreams(weighted, log, weighted[0][0] if weighted else "")
+
+
+def _meets(match: L4MatchAttributes, namespace: str, one: Opened) -> bool:
+    return match.port in {0, one.server.port.number} and _bound(match.gateways, namespace, one)
+
+
+def _bound(gateways: tuple[str, ...], namespace: str, one: Opened) -> bool:
+    return not gateways or any(gateway_name(name, namespace) == one.gateway for name in gateways)

@@ -1,0 +1,128 @@
+"""CDS by name: all upstreams of a proxy, each remembered by what it was made from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from isthmus.api.resource import Ref
+from isthmus.envoy.types import Cluster
+from isthmus.kit.memo import Memo
+from isthmus.kit.versioned import Versioned
+from isthmus.model.mesh import MeshSettings
+from isthmus.model.proxy import ProxyKind
+from isthmus.model.scope import View
+from isthmus.model.service import Resolution, Service
+from isthmus.model.workload import ServedPort
+from isthmus.translate import proto
+from isthmus.translate.checked import Checked, Slot
+from isthmus.translate.destinations import Known, known
+from isthmus.translate.listeners_inbound import served_by_target
+from isthmus.translate.names import Direction, UpstreamName
+from isthmus.translate.types import UPSTREAM
+from isthmus.translate.upstreams import (
+    black_hole,
+    inbound_passthrough,
+    inbound_upstream,
+    outbound_names,
+    outbound_passthrough,
+    outbound_upstream,
+)
+
+Serves = Iterable[ServedPort]
+
+
+class Upstreams:
+    """Makes upstreams."""
+
+    def __init__(self) -> None:
+        self.checked: Checked[Versioned] = Checked()
+        self._one: Memo[Versioned | None] = Memo()
+        self._services: Memo[tuple[Versioned, ...]] = Memo()
+        self._own: Memo[Versioned] = Memo()
+        self._always_of: Memo[tuple[Versioned, ...]] = Memo()
+        self._views: Memo[tuple[Versioned, ...]] = Memo()
+        self.memos = (self._one, self._services, self._views, self._own, self._always_of)
+
+    def all(self, view: View, serves: Serves) -> list[Versioned]:
+        """Every upstream of a proxy with this view that serves these ports."""
+        outbound = self._views.get((view,), "outbound", lambda: tuple(self._of_services(view)))
+        return [*outbound, *self._always(view), *self._inbound(view.settings, serves)]
+
+    def named(self, view: View, serves: Serves, wanted: frozenset[str]) -> Iterator[Versioned]:
+        """Those of `wanted` that exist."""
+        others = {one.name: one for one in (*self._always(view), *self._inbound(view.settings, serves))}
+        for name in wanted:
+            parts = UpstreamName.parse(name)
+            service = None
+            if parts is not None and parts.direction is Direction.OUTBOUND and "|" in name:
+                service = view.service(parts.hostname, "")
+            if parts is not None and service is not None:
+                found = self._outbound(known(view, service), parts, view.settings)
+            else:
+                found = others.get(name)
+            if found:
+                yield found
+
+    def names(self, view: View) -> Iterator[str]:
+        """The names of the upstreams whose endpoints we tell."""
+        for service in view.services:
+            if service.resolution is Resolution.ENDPOINTS:
+                yield from map(str, _names(known(view, service)))
+
+    def _of_services(self, view: View) -> Iterator[Versioned]:
+        for service in view.services:
+            yield from self._of_service(view, service)
+
+    def _of_service(self, view: View, service: Service) -> tuple[Versioned, ...]:
+        here = known(view, service)
+
+        def make() -> tuple[Versioned, ...]:
+            made = (self._outbound(here, name, view.settings) for name in _names(here))
+            return tuple(one for one in made if one)
+
+        return self._services.get((*here.parts, view.settings), here.crosses, make)
+
+    def _outbound(self, here: Known, name: UpstreamName, settings: MeshSettings) -> Versioned | None:
+        port, subset = here.service.port(name.port), here.subset(name.subset)
+        if port is None or (name.subset and subset is None):
+            return None
+
+        def make() -> Versioned | None:
+            slot = Slot(UPSTREAM, str(name), here.service.key, (here.crosses,))
+            return self.checked.keep(
+                slot, _about(here), lambda: outbound_upstream(here, name, settings), _sealed
+            )
+
+        return self._one.get((*here.parts, settings), (name, here.crosses), make)
+
+    def _always(self, view: View) -> tuple[Versioned, ...]:
+        return self._always_of.get((view.settings,), view.kind, lambda: _fixed(view))
+
+    def _inbound(self, settings: MeshSettings, serves: Serves) -> list[Versioned]:
+        return [self._own_port(settings, port) for port in served_by_target(serves)]
+
+    def _own_port(self, settings: MeshSettings, port: int) -> Versioned:
+        return self._own.get((settings,), port, lambda: _sealed(inbound_upstream(port, settings)))
+
+
+def _fixed(view: View) -> tuple[Versioned, ...]:
+    """What every proxy of the view's kind has."""
+    made = [black_hole(view.settings), outbound_passthrough(view.settings)]
+    if view.kind is ProxyKind.SIDECAR:
+        made.append(inbound_passthrough(view.settings))
+    return tuple(map(_sealed, made))
+
+
+def _names(here: Known) -> Iterator[UpstreamName]:
+    subsets = here.rule.spec.subsets if here.rule else ()
+    return outbound_names(here.service, (subset.name for subset in subsets))
+
+
+def _about(here: Known) -> Ref:
+    if here.rule is not None:
+        return Ref("DestinationRule", here.rule.metadata.namespace, here.rule.metadata.name)
+    return Ref("Service", here.service.key.namespace, here.service.key.name)
+
+
+def _sealed(message: Cluster) -> Versioned:
+    return Versioned.of(message.name, proto.body(message))
