@@ -2,7 +2,8 @@
 
 Forms: none for a string; `int`, `bool`, `bytes`, `time`, `quantity`, `intOrString`; `map` or `map:FORM`;
 another message's name; `*` before for a repeated field, `?` after for a pointer, whose zero means
-something; `+` for a message whose fields JSON shows in its owner; `-` for what is not for clients to set. Numbers are those of Kubernetes' generated.proto files.
+something; `+` for a message whose fields JSON shows in its owner; `-` for what is not for clients to set.
+Numbers are those of Kubernetes' generated.proto files.
 """
 
 from __future__ import annotations

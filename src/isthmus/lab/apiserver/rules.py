@@ -153,6 +153,9 @@ def _webhooks_broken(configuration: Json) -> Iterator[Cause]:
             yield required(f"{path}.clientConfig", "exactly one of url or service is required")
         if webhook.get("sideEffects") not in {"None", "NoneOnDryRun"}:
             yield unsupported(f"{path}.sideEffects", webhook.get("sideEffects"), ["None", "NoneOnDryRun"])
+        if webhook.get("matchConditions"):
+            words = "conditions in CEL are not evaluated by this API server (hint: use objectSelector)"
+            yield forbidden(f"{path}.matchConditions", words)
         if webhook.get("failurePolicy", "Fail") not in {"Fail", "Ignore"}:
             yield unsupported(f"{path}.failurePolicy", webhook["failurePolicy"], ["Fail", "Ignore"])
         if not 1 <= webhook.get("timeoutSeconds", 10) <= 30:

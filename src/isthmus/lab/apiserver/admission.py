@@ -1,0 +1,60 @@
+"""What may still change or stop a request that its user was allowed to make.
+
+First the built-in plugins and the mutating webhooks, each seeing what those before it made of the
+object, and then the validating webhooks.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+from isthmus.lab.apiserver.account_admission import admit_pod
+from isthmus.lab.apiserver.api import Target, Write
+from isthmus.lab.apiserver.errors import invalid
+from isthmus.lab.apiserver.lookup import Lookup
+from isthmus.lab.apiserver.validation import Validation
+from isthmus.lab.apiserver.webhooks import Attempt, Webhooks
+
+Json = dict[str, Any]
+
+
+class Admission:
+    """Admits writes in one cluster; see `api.Admit`."""
+
+    def __init__(self, objects: Lookup, validation: Validation, webhooks: Webhooks) -> None:
+        self._objects = objects
+        self._validation = validation
+        self._webhooks = webhooks
+
+    async def admit(
+        self, operation: str, target: Target, new: Json | None, old: Json | None, write: Write
+    ) -> Json | None:
+        """`new` as plugins and webhooks want it. Raises `ApiError` where one refuses."""
+        attempt = Attempt(
+            operation,
+            target.each,
+            write.user,
+            new,
+            old,
+            write.dry_run,
+            target.subresource,
+            (target.namespace, target.name),
+        )
+        if target.each.kind == "Pod" and operation == "CREATE" and new is not None and not target.subresource:
+            attempt = replace(attempt, new=self._shaped(target, admit_pod(new, self._objects)))
+        changed = await self._webhooks.mutate(attempt)
+        if changed is not None and changed is not attempt.new:
+            changed = self._shaped(target, changed)
+        await self._webhooks.review(replace(attempt, new=changed))
+        return changed
+
+    def _shaped(self, target: Target, obj: Json) -> Json:
+        """What admission added, with the same defaults and limits as what the user sent."""
+        each = target.each
+        obj = self._validation.prune(each, obj)
+        causes = self._validation.check_structure(each, obj)
+        if causes:
+            raise invalid(each, target.name, causes)
+        return self._validation.apply_defaults(each, copy.deepcopy(obj))
