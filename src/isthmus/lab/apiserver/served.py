@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 
@@ -14,17 +15,21 @@ from isthmus.lab.apiserver.api import Api
 from isthmus.lab.apiserver.authentication import Authentication
 from isthmus.lab.apiserver.bootstrap import bootstrap_objects
 from isthmus.lab.apiserver.builtin import builtin_types
-from isthmus.lab.apiserver.crds import CustomTypes
 from isthmus.lab.apiserver.credentials import ClusterCredentials
+from isthmus.lab.apiserver.custom import CustomTypes
 from isthmus.lab.apiserver.documents import Documents
+from isthmus.lab.apiserver.errors import unsupported_media_type
 from isthmus.lab.apiserver.http import Front, Subresource
-from isthmus.lab.apiserver.protobuf import decode_envelope
+from isthmus.lab.apiserver.nodes import Nodes
+from isthmus.lab.apiserver.protobuf import Undecodable, decode
 from isthmus.lab.apiserver.rbac import Rbac
 from isthmus.lab.apiserver.reviews import Reviews
 from isthmus.lab.apiserver.schema import Schemas
 from isthmus.lab.apiserver.storage import Store
 from isthmus.lab.apiserver.tables import Tables
 from isthmus.lab.apiserver.tokens import Tokens
+
+Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +80,7 @@ class ApiServer:
             documents,
             self.tables,
             (self._authentication, self.rbac, reviews),
-            (self.subresources, decode_envelope),
+            (self.subresources, _decode),
         )
         self._runner = web.AppRunner(front.application(), access_log=None, shutdown_timeout=0.5)
         await self._runner.setup()
@@ -89,6 +94,17 @@ class ApiServer:
             await self._runner.cleanup()
             self._runner = None
 
+    def attach(self, nodes: Nodes) -> None:
+        """Answer for pods' logs, commands and ports by asking `nodes`."""
+        self.nodes = nodes
+
     def close(self) -> None:
         """End the use of the store."""
         self.store.close()
+
+
+def _decode(body: bytes) -> Json:
+    try:
+        return decode(body)
+    except Undecodable as error:
+        raise unsupported_media_type(str(error), ("application/json", "application/yaml")) from error

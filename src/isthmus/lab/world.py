@@ -1,0 +1,135 @@
+"""The whole lab: its clusters, the line between them, and what the host sees of them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from isthmus.kit.clock import Clock, SystemClock
+from isthmus.kit.tasks import Crew
+from isthmus.lab.catalogue import Catalogue
+from isthmus.lab.cluster import Cluster
+from isthmus.lab.sandbox import Sandboxes
+from isthmus.lab.sockets import open_connection
+from isthmus.lab.spec import LabSpec
+from isthmus.lab.state import ClusterRecord, LabRecord, StateFolder
+from isthmus.lab.wan import Impairment, Wan
+
+Json = dict[str, Any]
+_CHUNK = 1 << 16
+
+
+class Lab:
+    """Clusters in network namespaces, joined by a line that can be cut."""
+
+    def __init__(self, spec: LabSpec, state: StateFolder, samples: Path, clock: Clock | None = None) -> None:
+        self.spec, self.state = spec, state
+        self._clock = clock or SystemClock()
+        catalogue = Catalogue.read(samples, [Path(path) for path in spec.images])
+        self.clusters = {
+            each.name: Cluster(each, state.path / "clusters" / each.name, catalogue, self._clock)
+            for each in spec.clusters
+        }
+        self.wan = Wan()
+        self._sandboxes = Sandboxes(state.rootfs, visible=(str(samples), str(state.path)))
+        self._crew = Crew()
+        self._doors: dict[str, tuple[str, str, int]] = {}  # published: cluster, address, port
+
+    async def up(self, doors: Mapping[str, socket.socket], started_by: int = 0) -> None:
+        """Bring all up. `doors` are listening sockets of the host: `api-CLUSTER`, and any to be published."""
+        await asyncio.gather(self._sandboxes.start(), self.wan.start())
+        await asyncio.gather(
+            *(each.start(self._sandboxes, doors.get(f"api-{name}")) for name, each in self.clusters.items())
+        )
+        for each in self.clusters.values():
+            await self.wan.join(each.fabric)
+        link = self.spec.link
+        await self.wan.impair(Impairment(link.delay_ms, link.jitter_ms, link.loss))
+        self._write(doors, started_by)
+
+    async def down(self) -> None:
+        """Take all down."""
+        await self._crew.stop_all()
+        await asyncio.gather(*(each.stop() for each in self.clusters.values()))
+        await self.wan.stop()
+        await self._sandboxes.stop()
+
+    def publish(self, name: str, door: socket.socket) -> None:
+        """Carry what comes in through a door of the host to where `route` says."""
+        self._crew.start(f"door {name}", self._serve_door(name, door))
+
+    def route(self, name: str, cluster: str, address: str, port: int) -> None:
+        """From now on the door `name` leads to `address:port`, dialled from the cluster's node."""
+        if cluster not in self.clusters:
+            raise KeyError(f"no cluster is called {cluster!r}")
+        self._doors[name] = (cluster, address, port)
+
+    def _write(self, doors: Mapping[str, socket.socket], started_by: int) -> None:
+        """The kubeconfigs, for use outside and inside, and the record of the lab."""
+        self.state.kubeconfigs.mkdir(exist_ok=True)
+        records = {}
+        for name, each in self.clusters.items():
+            outside = _url(doors.get(f"api-{name}"), each.server_inside)
+            for suffix, server in (("", outside), ("-inside", each.server_inside)):
+                path = self.state.kubeconfigs / f"{name}{suffix}.yaml"
+                path.touch(mode=0o600)
+                path.write_text(yaml.safe_dump(each.kubeconfig(server), sort_keys=False))
+            records[name] = ClusterRecord(
+                server=outside, kubeconfig=str(self.state.kubeconfigs / f"{name}.yaml")
+            )
+        self.state.write_record(
+            LabRecord(
+                pid=started_by or os.getpid(),
+                started=time.time(),
+                version=version("isthmus"),
+                doors={name: _url(door, "", "http") for name, door in doors.items() if name != "control"},
+                clusters=records,
+            )
+        )
+
+    async def _serve_door(self, name: str, door: socket.socket) -> None:
+        server = await asyncio.start_server(lambda r, w: self._carry(name, r, w), sock=door)
+        await server.serve_forever()
+
+    async def _carry(self, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            if name not in self._doors:
+                return
+            cluster, address, port = self._doors[name]
+            router = self.clusters[cluster].fabric.router
+            try:
+                async with asyncio.timeout(5):
+                    inner_reader, inner_writer = await open_connection(router, address, port)
+            except (OSError, TimeoutError):
+                return
+            async with asyncio.TaskGroup() as group:
+                group.create_task(_copy(reader, inner_writer))
+                group.create_task(_copy(inner_reader, writer))
+        finally:
+            writer.close()
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while data := await reader.read(_CHUNK):
+            writer.write(data)
+            await writer.drain()
+    except ConnectionError:
+        pass
+    finally:
+        writer.close()
+
+
+def _url(door: socket.socket | None, otherwise: str, scheme: str = "https") -> str:
+    if door is None or door.family is not socket.AF_INET:
+        return otherwise
+    host, port = door.getsockname()[:2]
+    return f"{scheme}://{host}:{port}"
