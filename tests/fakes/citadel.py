@@ -9,7 +9,7 @@ from pathlib import Path
 from fakes.tokens import FakeReviewer
 from isthmus.ca.authority import Lifetimes
 from isthmus.ca.citadel import Citadel, CitadelSettings, load_authority
-from isthmus.ca.founding import Founding, init
+from isthmus.ca.founding import Founding, found
 from isthmus.ca.limits import Rate
 from isthmus.ca.server import Limits
 from isthmus.kit.clock import Clock, SystemClock
@@ -27,7 +27,7 @@ class LoopbackCitadel:
     def __init__(self, directory: Path, clock: Clock, port: int = 0, limits: Limits = FAST) -> None:
         self.directory = directory
         if not (directory / "ca-cert.pem").exists():
-            init(directory, Founding(), clock.now())
+            found(directory, Founding(), clock.now())
         self.settings = CitadelSettings(
             cluster="gke",
             ca_directory=directory,

@@ -10,6 +10,7 @@ import msgspec
 
 from isthmus.ca.store import CA_CERT, CA_KEY, CERT_CHAIN, ROOT_CERT, InvalidStore
 from isthmus.kit import x509
+from isthmus.kit.clock import SystemClock
 
 ROOT_KEY = "root-key.pem"
 _YEAR_S = 365 * 86_400.0
@@ -25,13 +26,15 @@ class Founding(msgspec.Struct, frozen=True, kw_only=True):
     key_kind: x509.KeyKind = x509.KeyKind.EC_P256
 
 
-def init(directory: Path, founding: Founding, now: float) -> tuple[Path, ...]:
-    """Make the CA files in `directory`; the paths made. No file is ever overwritten.
+def found(directory: Path, founding: Founding | None = None, now: float | None = None) -> tuple[Path, ...]:
+    """Make the CA files in `directory`; returns the paths made. No file is ever overwritten.
 
     Root and its key lie in `directory`. With clusters, each gets the four files of Secret `cacerts` in a
     directory of its name; without, the four files lie beside the root. A root that is there already signs
     what is missing, so clusters can be added later. Raises `InvalidStore`.
     """
+    founding = founding or Founding()
+    now = SystemClock().now() if now is None else now
     directory.mkdir(parents=True, exist_ok=True)
     places = {name: directory / name for name in founding.clusters} or {"": directory}
     for place in places.values():

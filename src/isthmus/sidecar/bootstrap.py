@@ -161,7 +161,7 @@ def _mutual_tls(settings: BootstrapSettings) -> Tree:
         "name": "envoy.transport_sockets.tls",
         "typed_config": {
             "@type": f"{TYPE_PREFIX}{_TLS}.UpstreamTlsContext",
-            "sni": settings.pilot_host,
+            # No SNI: Pilot shows one certificate, which says its identity and no DNS name.
             "common_tls_context": {
                 "alpn_protocols": ["h2"],
                 "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},

@@ -13,17 +13,17 @@ NOW = 1_800_000_000.0
 
 @pytest.fixture
 def files(tmp_path: Path) -> dict[str, bytes]:
-    founding.init(tmp_path / "ca", Founding(), NOW)
+    founding.found(tmp_path / "ca", Founding(), NOW)
     return store.read(tmp_path / "ca")
 
 
 def other_files(tmp_path: Path) -> dict[str, bytes]:
-    founding.init(tmp_path / "other", Founding(), NOW)
+    founding.found(tmp_path / "other", Founding(), NOW)
     return store.read(tmp_path / "other")
 
 
 def test_what_init_makes_can_be_loaded(tmp_path: Path):
-    made = founding.init(tmp_path, Founding(), NOW)
+    made = founding.found(tmp_path, Founding(), NOW)
     assert sorted(path.name for path in made) == sorted([*store.FILES, founding.ROOT_KEY])
     material = store.load(tmp_path, NOW)
     assert x509.names(material.chain[0]).common_name == "Isthmus CA"
@@ -31,7 +31,7 @@ def test_what_init_makes_can_be_loaded(tmp_path: Path):
 
 
 def test_clusters_have_intermediates_of_one_root(tmp_path: Path):
-    founding.init(tmp_path, Founding(clusters=("gke", "onprem")), NOW)
+    founding.found(tmp_path, Founding(clusters=("gke", "onprem")), NOW)
     gke, onprem = store.load(tmp_path / "gke", NOW), store.load(tmp_path / "onprem", NOW)
     assert gke.roots == onprem.roots
     assert gke.chain[0] != onprem.chain[0]
@@ -39,22 +39,22 @@ def test_clusters_have_intermediates_of_one_root(tmp_path: Path):
 
 
 def test_a_cluster_can_be_added_later_under_the_same_root(tmp_path: Path):
-    founding.init(tmp_path, Founding(clusters=("gke",)), NOW)
-    founding.init(tmp_path, Founding(clusters=("onprem",)), NOW + 1000)
+    founding.found(tmp_path, Founding(clusters=("gke",)), NOW)
+    founding.found(tmp_path, Founding(clusters=("onprem",)), NOW + 1000)
     assert store.load(tmp_path / "gke", NOW).roots == store.load(tmp_path / "onprem", NOW + 1000).roots
 
 
 def test_nothing_is_overwritten(tmp_path: Path):
-    founding.init(tmp_path, Founding(clusters=("gke",)), NOW)
+    founding.found(tmp_path, Founding(clusters=("gke",)), NOW)
     before = store.read(tmp_path / "gke")
     with pytest.raises(InvalidStore, match="exists"):
-        founding.init(tmp_path, Founding(clusters=("onprem", "gke")), NOW)
+        founding.found(tmp_path, Founding(clusters=("onprem", "gke")), NOW)
     assert store.read(tmp_path / "gke") == before
     assert not (tmp_path / "onprem").exists()
 
 
 def test_keys_are_for_their_owner_only(tmp_path: Path):
-    founding.init(tmp_path, Founding(), NOW)
+    founding.found(tmp_path, Founding(), NOW)
     for name in (CA_KEY, founding.ROOT_KEY):
         assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+import yaml
 
 from isthmus.sidecar.capture import CaptureSettings
 
@@ -40,3 +41,18 @@ class InjectSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     @property
     def ca_address(self) -> str:
         return f"istio-citadel.{self.namespace}.svc.{self.domain}:8060"
+
+
+class InvalidSettings(ValueError):
+    """Values of ConfigMap `istio-sidecar-injector` that cannot be used; says where."""
+
+
+def read_settings(values: str) -> InjectSettings:
+    """The settings in YAML, as ConfigMap `istio-sidecar-injector` holds them under `values`.
+
+    Raises `InvalidSettings`.
+    """
+    try:
+        return msgspec.yaml.decode(values, type=InjectSettings)
+    except (msgspec.MsgspecError, yaml.YAMLError) as error:
+        raise InvalidSettings(f"istio-sidecar-injector, values: {error}") from error

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from isthmus.model.proxy import ProxyKind
 from isthmus.model.signing import AUDIENCE
 from isthmus.sidecar.capture import CaptureSettings
 from isthmus.sidecar.inject.pod import Json, Pod
@@ -20,6 +21,7 @@ CANONICAL_NAME = "service.istio.io/canonical-name"
 CANONICAL_REVISION = "service.istio.io/canonical-revision"
 
 _SIDECAR = "sidecar.istio.io/"
+_PROMETHEUS = "prometheus.io/"
 _TOKEN_LIFE_S = 43_200
 
 
@@ -80,7 +82,7 @@ def proxy_container(pod: Pod, settings: InjectSettings, kind: str = "sidecar") -
             f"--concurrency={settings.concurrency}",
         ],
         "ports": [{"containerPort": 15090, "name": "http-envoy-prom", "protocol": "TCP"}],
-        "env": _environment(pod, settings),
+        "env": _environment(pod, settings, kind),
         "readinessProbe": {
             "httpGet": {"path": "/healthz/ready", "port": 15021},
             "periodSeconds": 2,
@@ -88,7 +90,7 @@ def proxy_container(pod: Pod, settings: InjectSettings, kind: str = "sidecar") -
             "failureThreshold": 30,
         },
         "resources": _resources(pod, settings),
-        "securityContext": _security(settings),
+        "securityContext": _security(settings, kind),
         "volumeMounts": proxy_mounts(),
     }
     if settings.image_pull_policy:
@@ -97,6 +99,11 @@ def proxy_container(pod: Pod, settings: InjectSettings, kind: str = "sidecar") -
         # Containers start in order, and the next one waits for this hook.
         container["lifecycle"] = {"postStart": {"exec": {"command": ["isthmus", "agent", "wait"]}}}
     return container
+
+
+def router_spec(pod: Pod, settings: InjectSettings) -> Json:
+    """`containers` and `volumes` of a gateway's pod: an Envoy of its own, and no capture."""
+    return {"containers": [proxy_container(pod, settings, "router")], "volumes": proxy_volumes()}
 
 
 def proxy_mounts() -> list[Json]:
@@ -155,7 +162,7 @@ def _init_container(pod: Pod, settings: InjectSettings) -> Json:
     return container
 
 
-def _environment(pod: Pod, settings: InjectSettings) -> list[Json]:
+def _environment(pod: Pod, settings: InjectSettings, kind: str) -> list[Json]:
     downward = {
         "POD_NAME": "metadata.name",
         "POD_NAMESPACE": "metadata.namespace",
@@ -176,9 +183,12 @@ def _environment(pod: Pod, settings: InjectSettings) -> list[Json]:
         "ISTIO_META_POD_PORTS": json.dumps(pod.ports, separators=(",", ":")),
         "ISTHMUS_DOMAIN": settings.domain,
         "ISTHMUS_CONTROL_PLANE_NAMESPACE": settings.namespace,
-        "ISTHMUS_MARK": "" if settings.by_user else str(settings.capture.mark),
+        "ISTHMUS_MARK": str(settings.capture.mark) if _marks(settings, kind) else "",
         "TERMINATION_DRAIN_DURATION_SECONDS": str(settings.drain_s),
     }
+    if pod.annotations.get(_PROMETHEUS + "scrape") == "true":
+        scrape = {key: pod.annotations.get(_PROMETHEUS + key, "") for key in ("port", "path")}
+        values["ISTIO_PROMETHEUS_ANNOTATIONS"] = json.dumps({"scrape": "true", **scrape})
     return [
         *({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in downward.items()),
         *({"name": name, "value": value} for name, value in values.items()),
@@ -201,12 +211,19 @@ def _resources(pod: Pod, settings: InjectSettings) -> Json:
     }
 
 
-def _security(settings: InjectSettings) -> Json:
+def _security(settings: InjectSettings, kind: str) -> Json:
     context: Json = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True}
-    if settings.by_user:
-        who = {"runAsUser": PROXY_USER, "runAsGroup": PROXY_USER, "runAsNonRoot": True}
-        return context | who | {"capabilities": {"drop": ["ALL"]}}
-    return context | {"runAsUser": 0, "capabilities": {"add": ["NET_ADMIN"], "drop": ["ALL"]}}
+    if _marks(settings, kind):
+        return context | {"runAsUser": 0, "capabilities": {"add": ["NET_ADMIN"], "drop": ["ALL"]}}
+    context["capabilities"] = {"drop": ["ALL"]}
+    if kind == ProxyKind.SIDECAR.value:
+        context |= {"runAsUser": PROXY_USER, "runAsGroup": PROXY_USER, "runAsNonRoot": True}
+    return context
+
+
+def _marks(settings: InjectSettings, kind: str) -> bool:
+    """Whether the proxy marks its connections: nothing is captured in the pods of gateways."""
+    return not settings.by_user and kind == ProxyKind.SIDECAR.value
 
 
 def _must_be_redirect(pod: Pod) -> None:

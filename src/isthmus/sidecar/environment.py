@@ -1,0 +1,151 @@
+"""From the environment of a pod's container to the settings of its agent; names as Istio has them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from isthmus.kit.duration import parse
+from isthmus.model.endpoint import Locality
+from isthmus.model.identity import SpiffeId
+from isthmus.model.proxy import ProxyKind
+from isthmus.sidecar.agent import AgentSettings
+from isthmus.sidecar.certs import ROOTS_FILE, TOKEN_FILE, CertSettings
+from isthmus.sidecar.proxy_process import ProxySettings
+from isthmus.sidecar.status import StatusSettings
+
+_META, _META_JSON = "ISTIO_META_", "ISTIO_METAJSON_"
+_PILOT_ACCOUNT = "istio-pilot-service-account"
+
+
+class InvalidEnvironment(ValueError):
+    """A variable that is missing or cannot be read; the message names it."""
+
+
+class AgentFlags(msgspec.Struct, frozen=True, kw_only=True):
+    """What the command line of `isthmus agent sidecar|router` says; empty: as the environment says."""
+
+    kind: ProxyKind = ProxyKind.SIDECAR
+    discovery_address: str = ""
+    log_level: str = "warning"
+    component_log_level: str = ""
+    concurrency: int = 2
+    directory: Path = Path("/etc/istio/proxy")
+    envoy: str = ""
+
+
+def agent_settings(environment: Mapping[str, str], flags: AgentFlags) -> AgentSettings:
+    """The settings of an agent in this environment. Raises `InvalidEnvironment`."""
+    read = _Reader(environment)
+    control_plane = read.text("ISTHMUS_CONTROL_PLANE_NAMESPACE", "istio-system")
+    domain = read.text("ISTHMUS_DOMAIN", "cluster.local")
+    trust_domain = read.text("TRUST_DOMAIN", "cluster.local")
+    cluster = read.required(_META + "CLUSTER_ID")
+    identity = SpiffeId(trust_domain, read.required("POD_NAMESPACE"), read.text("SERVICE_ACCOUNT", "default"))
+    certificates = CertSettings(
+        identity=identity,
+        citadel=read.text("CA_ADDR", f"istio-citadel.{control_plane}.svc.{domain}:8060"),
+        cluster=cluster,
+        token_file=Path(read.text("ISTHMUS_TOKEN_FILE", str(TOKEN_FILE))),
+        roots_file=Path(read.text("ISTHMUS_ROOTS_FILE", str(ROOTS_FILE))),
+        lifetime_s=read.seconds("SECRET_TTL", 86_400.0),
+        renew_at=read.number("SECRET_GRACE_PERIOD_RATIO", 0.5),
+    )
+    proxy = ProxySettings(
+        executable=flags.envoy or read.text("ISTHMUS_ENVOY", ""),
+        log_level=flags.log_level,
+        component_log_level=flags.component_log_level,
+        concurrency=flags.concurrency,
+        drain_s=read.number("TERMINATION_DRAIN_DURATION_SECONDS", 5.0),
+        inbound_only=flags.kind is ProxyKind.SIDECAR,
+    )
+    return AgentSettings(
+        kind=flags.kind,
+        pod=read.required("POD_NAME"),
+        namespace=identity.namespace,
+        address=read.required("INSTANCE_IP"),
+        service_account=identity.service_account,
+        cluster=cluster,
+        network=read.text(_META + "NETWORK", ""),
+        version=read.text(_META + "ISTIO_VERSION", ""),
+        domain=domain,
+        trust_domain=trust_domain,
+        locality=read.locality("ISTHMUS_LOCALITY"),
+        metadata=read.metadata(),
+        directory=flags.directory,
+        podinfo=Path(read.text("ISTHMUS_PODINFO", "/etc/istio/pod")),
+        pilot=flags.discovery_address or f"istio-pilot.{control_plane}.svc.{domain}:15012",
+        pilot_identity=str(SpiffeId(trust_domain, control_plane, _PILOT_ACCOUNT)),
+        certificates=certificates,
+        proxy=proxy,
+        status=read.status(),
+        mark=read.mark(),
+    )
+
+
+class _Reader:
+    """Variables by name, read as what they mean."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+
+    def text(self, name: str, usual: str) -> str:
+        return self._environment.get(name) or usual
+
+    def required(self, name: str) -> str:
+        value = self._environment.get(name)
+        if not value:
+            raise InvalidEnvironment(f"{name} is not set (hint: isthmus kube-inject sets it)")
+        return value
+
+    def number(self, name: str, usual: float) -> float:
+        try:
+            return float(self.text(name, str(usual)))
+        except ValueError as error:
+            raise InvalidEnvironment(f"{name}: not a number: {self._environment[name]!r}") from error
+
+    def seconds(self, name: str, usual: float) -> float:
+        try:
+            return parse(self._environment[name]) if self._environment.get(name) else usual
+        except ValueError as error:
+            raise InvalidEnvironment(f"{name}: {error}") from error
+
+    def mark(self) -> int | None:
+        """The mark; set but empty means none."""
+        text = self._environment.get("ISTHMUS_MARK", "1337")
+        if text and not text.isdigit():
+            raise InvalidEnvironment(f"ISTHMUS_MARK: not a number: {text!r}")
+        return int(text) if text else None
+
+    def locality(self, name: str) -> Locality:
+        region, zone, subzone, *_ = [*self.text(name, "").split("/"), "", "", ""]
+        return Locality(region, zone, subzone)
+
+    def metadata(self) -> dict[str, object]:
+        found: dict[str, object] = {}
+        for name, value in sorted(self._environment.items()):
+            if name.startswith(_META):
+                found[name.removeprefix(_META)] = value
+            elif name.startswith(_META_JSON):
+                found[name.removeprefix(_META_JSON)] = self._json(name)
+        return found
+
+    def status(self) -> StatusSettings:
+        scrape = self._json("ISTIO_PROMETHEUS_ANNOTATIONS")
+        if not isinstance(scrape, dict) or scrape.get("scrape") != "true":
+            return StatusSettings()
+        port = str(scrape.get("port") or "80")
+        if not port.isdigit():
+            raise InvalidEnvironment(f"ISTIO_PROMETHEUS_ANNOTATIONS: not a port: {port!r}")
+        return StatusSettings(
+            application_port=int(port), application_path=str(scrape.get("path") or "/metrics")
+        )
+
+    def _json(self, name: str) -> object:
+        try:
+            return json.loads(self.text(name, "null"))
+        except ValueError as error:
+            raise InvalidEnvironment(f"{name}: not JSON: {error}") from error

@@ -1,0 +1,110 @@
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from isthmus.api.core.config_map import ConfigMap
+from isthmus.api.core.namespace import Namespace
+from isthmus.api.resource import Meta, Ref
+from isthmus.ca.roots import CONFIG_MAP, KEY, RootPublisher
+from isthmus.kit.clock import ManualClock
+from isthmus.kit.tasks import supervise
+from isthmus.kube.errors import NotFound, Unreachable
+
+ROOTS = b"the root"
+
+
+class FakeCluster:
+    """Namespaces and their ConfigMaps, told to the publisher as informers would."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.publisher = RootPublisher(self.write, ROOTS, self.clock)
+        self.held: dict[str, Mapping[str, str]] = {}
+        self.writes: list[str] = []
+        self.away = False
+        self.gone: set[str] = set()
+
+    async def write(self, namespace: str, data: Mapping[str, str]) -> None:
+        self.writes.append(namespace)
+        if self.away:
+            raise Unreachable("no answer")
+        if namespace in self.gone:
+            raise NotFound(404, "NotFound", "no such namespace")
+        self.held[namespace] = data
+
+    def namespace(self, name: str, ends: str | None = None) -> None:
+        meta = Meta(name=name, deletion_timestamp=ends)
+        self.publisher.namespace_seen(Ref("Namespace", "", name), Namespace(metadata=meta))
+
+    def config_map(self, namespace: str, data: dict[str, str] | None) -> None:
+        now = (
+            None
+            if data is None
+            else ConfigMap(metadata=Meta(name=CONFIG_MAP, namespace=namespace), data=data)
+        )
+        self.publisher.config_map_seen(Ref("ConfigMap", namespace, CONFIG_MAP), now)
+
+
+@asynccontextmanager
+async def cluster_with(*namespaces: str) -> AsyncIterator[FakeCluster]:
+    cluster = FakeCluster()
+    for name in namespaces:
+        cluster.namespace(name)
+    async with supervise(cluster.publisher.run()):
+        await cluster.clock.advance(0)
+        yield cluster
+
+
+async def test_every_namespace_gets_the_root_once():
+    async with cluster_with("default", "istio-system") as cluster:
+        assert cluster.held == {"default": {KEY: "the root"}, "istio-system": {KEY: "the root"}}
+        cluster.namespace("default")
+        cluster.namespace("late")
+        await cluster.clock.advance(0)
+        assert cluster.writes == ["default", "istio-system", "late"]
+
+
+async def test_what_is_there_already_is_not_written():
+    cluster = FakeCluster()
+    cluster.config_map("default", {KEY: "the root"})
+    cluster.namespace("default")
+    async with supervise(cluster.publisher.run()):
+        await cluster.clock.advance(0)
+    assert cluster.writes == []
+
+
+async def test_what_others_change_or_delete_is_mended():
+    async with cluster_with("default") as cluster:
+        for other in ({KEY: "another root"}, {}, None):
+            cluster.config_map("default", other)
+            await cluster.clock.advance(0)
+            assert cluster.held["default"] == {KEY: "the root"}
+        assert cluster.writes == ["default"] * 4
+
+
+async def test_a_new_root_is_written_everywhere():
+    async with cluster_with("a", "b") as cluster:
+        cluster.publisher.publish(b"a new root")
+        await cluster.clock.advance(0)
+        assert cluster.held == {"a": {KEY: "a new root"}, "b": {KEY: "a new root"}}
+
+
+async def test_a_namespace_on_its_way_out_is_left_alone():
+    async with cluster_with("a") as cluster:
+        cluster.namespace("b", ends="2026-01-01T00:00:00Z")
+        cluster.gone.add("c")
+        cluster.namespace("c")
+        await cluster.clock.advance(60)
+        assert cluster.held.keys() == {"a"}
+        assert cluster.writes == ["a", "c"]
+
+
+async def test_an_api_server_that_is_away_is_tried_again():
+    async with cluster_with() as cluster:
+        cluster.away = True
+        cluster.namespace("a")
+        await cluster.clock.advance(5)
+        tries = len(cluster.writes)
+        assert tries > 1
+        cluster.away = False
+        await cluster.clock.advance(30)
+        assert cluster.held["a"] == {KEY: "the root"}

@@ -1,0 +1,105 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from isthmus.model.endpoint import Locality
+from isthmus.model.identity import SpiffeId
+from isthmus.model.proxy import ProxyKind
+from isthmus.sidecar.environment import AgentFlags, InvalidEnvironment, agent_settings
+from isthmus.sidecar.inject.manifest import inject_manifest
+from isthmus.sidecar.inject.pod import Pod
+from isthmus.sidecar.inject.settings import InjectSettings, InvalidSettings, read_settings
+from isthmus.sidecar.inject.template import router_spec
+
+POD = """\
+apiVersion: v1
+kind: Pod
+metadata:
+  name: reviews
+  annotations: {prometheus.io/scrape: "true", prometheus.io/port: "9080"}
+spec: {containers: [{name: app}]}
+"""
+DOWNWARD = {
+    "POD_NAME": "reviews-1",
+    "POD_NAMESPACE": "shop",
+    "INSTANCE_IP": "10.10.1.7",
+    "SERVICE_ACCOUNT": "bookinfo-reviews",
+    "HOST_IP": "10.0.0.1",
+}
+SETTINGS = InjectSettings(cluster="gke", network="gke-net", trust_domain="mesh", namespace="cp")
+
+
+def environment(container: dict) -> dict[str, str]:
+    """What the kubelet would make of a container's variables."""
+    return {each["name"]: each.get("value", DOWNWARD.get(each["name"], "")) for each in container["env"]}
+
+
+def test_what_the_injector_writes_the_agent_reads():
+    pod = yaml.safe_load(inject_manifest(POD, SETTINGS).text)
+    found = agent_settings(environment(pod["spec"]["containers"][1]), AgentFlags())
+    assert (found.pod, found.namespace, found.address) == ("reviews-1", "shop", "10.10.1.7")
+    assert (found.cluster, found.network, found.mark) == ("gke", "gke-net", 1337)
+    assert found.identity == found.certificates.identity == SpiffeId("mesh", "shop", "bookinfo-reviews")
+    assert found.certificates.citadel == "istio-citadel.cp.svc.cluster.local:8060"
+    assert found.pilot == "istio-pilot.cp.svc.cluster.local:15012"
+    assert found.pilot_identity == "spiffe://mesh/ns/cp/sa/istio-pilot-service-account"
+    assert found.metadata["WORKLOAD_NAME"] == "reviews"
+    assert (found.status.application_port, found.status.application_path) == (9080, "/metrics")
+
+
+def test_a_gateway_has_no_capture_hence_no_mark_and_no_privilege():
+    spec = router_spec(Pod({}, {}, "cp", "istio-ingressgateway", "Deployment"), SETTINGS)
+    (container,) = spec["containers"]
+    assert container["args"][:2] == ["agent", "router"]
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    found = agent_settings(environment(container), AgentFlags(kind=ProxyKind.ROUTER))
+    assert (found.mark, found.proxy.inbound_only) == (None, False)
+    assert {each["name"] for each in container["volumeMounts"]} == {each["name"] for each in spec["volumes"]}
+
+
+def test_variables_say_lifetimes_places_and_metadata():
+    said = {
+        **DOWNWARD,
+        "ISTIO_META_CLUSTER_ID": "gke",
+        "ISTIO_METAJSON_LABELS": '{"a": "b"}',
+        "SECRET_TTL": "1h30m",
+        "ISTHMUS_LOCALITY": "europe/west",
+        "TERMINATION_DRAIN_DURATION_SECONDS": "1",
+    }
+    found = agent_settings(said, AgentFlags(discovery_address="pilot:1", directory=Path("/tmp/x")))
+    assert found.certificates.lifetime_s == 5400
+    assert found.locality == Locality("europe", "west")
+    assert found.metadata["LABELS"] == {"a": "b"}
+    assert (found.pilot, found.proxy.drain_s, found.directory) == ("pilot:1", 1, Path("/tmp/x"))
+
+
+@pytest.mark.parametrize("missing", ["POD_NAME", "POD_NAMESPACE", "INSTANCE_IP", "ISTIO_META_CLUSTER_ID"])
+def test_what_is_missing_is_named(missing: str):
+    said = {**DOWNWARD, "ISTIO_META_CLUSTER_ID": "gke"}
+    with pytest.raises(InvalidEnvironment, match=f"{missing} is not set"):
+        agent_settings({**said, missing: ""}, AgentFlags())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SECRET_TTL", "soon"),
+        ("ISTHMUS_MARK", "x"),
+        ("ISTIO_METAJSON_LABELS", "{"),
+        ("TERMINATION_DRAIN_DURATION_SECONDS", "long"),
+    ],
+)
+def test_what_cannot_be_read_is_named(name: str, value: str):
+    said = {**DOWNWARD, "ISTIO_META_CLUSTER_ID": "gke", name: value}
+    with pytest.raises(InvalidEnvironment, match=name):
+        agent_settings(said, AgentFlags())
+
+
+def test_settings_of_injection_come_from_a_config_map():
+    text = 'cluster: onprem\nnetwork: ""\nimage: a:1\ntrustDomain: mesh\ncapture: {mark: 7}\n'
+    settings = read_settings(text)
+    assert (settings.cluster, settings.trust_domain, settings.capture.mark) == ("onprem", "mesh", 7)
+    for wrong in ("image: a", "cluster: [", "cluster: {}"):
+        with pytest.raises(InvalidSettings, match="istio-sidecar-injector, values"):
+            read_settings(wrong)
