@@ -2,9 +2,9 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from fakes.citadel import LoopbackCitadel, loopback_citadel
-from msgspec.structs import replace
 from isthmus.ca.limits import Rate
 from isthmus.ca.server import Limits
 from isthmus.kit import x509
