@@ -43,7 +43,7 @@ BUILTIN: tuple[ResourceType, ...] = (
     _type("v1", "Endpoints", "endpoints", "ep"),
     _type("v1", "Event", "events", "ev"),
     _sub(_clusterwide("v1", "Namespace", "namespaces", "ns"), frozenset({"status", "finalize"})),
-    _sub(_clusterwide("v1", "Node", "nodes", "no"), _STATUS | {"proxy"}),
+    _sub(_clusterwide("v1", "Node", "nodes", "no"), _STATUS),
     _sub(_type("v1", "PersistentVolumeClaim", "persistentvolumeclaims", "pvc"), _STATUS),
     _sub(_clusterwide("v1", "PersistentVolume", "persistentvolumes", "pv"), _STATUS),
     _sub(_type("v1", "Pod", "pods", "po"), _POD, "all"),

@@ -5,24 +5,24 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import socket
-import ssl
 import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import urlsplit
 
-import aiohttp
 import msgspec
-from aiohttp.abc import AbstractResolver, ResolveResult
 
 from isthmus.kit.tls import client_context
+from isthmus.lab.apiserver.doors import NoEndpoint, Streams
+from isthmus.lab.apiserver.nodes import NodeError
+from isthmus.lab.apiserver.plain_http import Ask, exchange
 from isthmus.lab.apiserver.types import ResourceType
 from isthmus.lab.apiserver.webhooks import Answer, Attempt, WebhookFailed
 
 Json = dict[str, Any]
 
-Find = Callable[[str, str, int], Awaitable[tuple[str, int]]]
-"""Address and port at which a service's port is reached: `find(namespace, name, port)`. May raise `OSError`."""
+ToService = Callable[[str, str, str], Awaitable[Streams]]
+"""A connection to a service's port, by namespace, name and port; see `Doors.to_service`."""
 
 _API_VERSION = "admission.k8s.io/v1"
 
@@ -30,8 +30,8 @@ _API_VERSION = "admission.k8s.io/v1"
 class WebhookCaller:
     """Calls with the trust that each webhook's `caBundle` sets."""
 
-    def __init__(self, find: Find) -> None:
-        self._find = find
+    def __init__(self, to_service: ToService) -> None:
+        self._to_service = to_service
 
     async def ask(self, webhook: Json, attempt: Attempt) -> Answer:
         """The webhook's answer. Raises `WebhookFailed`."""
@@ -39,64 +39,42 @@ class WebhookCaller:
         limit = webhook.get("timeoutSeconds") or 10
         try:
             async with asyncio.timeout(limit):
-                body = await self._post(webhook["clientConfig"], {"timeout": f"{limit}s"}, request)
+                body = await self._post(webhook["clientConfig"], f"timeout={limit}s", request)
         except TimeoutError as error:
             raise WebhookFailed(f"failed to call webhook: no answer in {limit} s") from error
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        except (NodeError, NoEndpoint, OSError, ValueError) as error:
             raise WebhookFailed(f"failed to call webhook: {error}") from error
         return answer_of(body, request["request"]["uid"])
 
-    async def _post(self, client: Json, query: dict[str, str], request: Json) -> bytes:
+    async def _post(self, client: Json, query: str, request: Json) -> bytes:
+        host, path, (reader, writer) = await self._connect(client)
+        try:
+            headers = (("Host", host), ("Content-Type", "application/json"), ("Accept", "application/json"))
+            joint = "&" if "?" in path else "?"
+            ask = Ask("POST", f"{path}{joint}{query}", headers, msgspec.json.encode(request))
+            reply = await exchange(reader, writer, ask)
+            body = b"".join([part async for part in reply.body])
+        finally:
+            writer.close()
+        if reply.status != 200:
+            raise WebhookFailed(f"the server answered {reply.status}: {body[:200].decode(errors='replace')}")
+        return body
+
+    async def _connect(self, client: Json) -> tuple[str, str, Streams]:
+        """The host's name, the path, and a connection on which TLS has verified that name."""
         roots = base64.b64decode(client["caBundle"]) if client.get("caBundle") else None
-        url, resolver = await self._target(client)
-        context: ssl.SSLContext | bool = client_context(roots=roots) if url.startswith("https") else True
-        connector = aiohttp.TCPConnector(ssl=context, resolver=resolver)
-        async with (
-            aiohttp.ClientSession(connector=connector) as session,
-            session.post(url, params=query, json=request) as answer,
-        ):
-            body = await answer.read()
-            if answer.status != 200:
-                raise WebhookFailed(
-                    f"the server answered {answer.status}: {body[:200].decode(errors='replace')}"
-                )
-            return body
-
-    async def _target(self, client: Json) -> tuple[str, AbstractResolver | None]:
-        if url := client.get("url"):
-            return str(url), None
-        service = client["service"]
-        namespace, name = service["namespace"], service["name"]
-        address, port = await self._find(namespace, name, service.get("port", 443))
-        path = str(service.get("path") or "/")
-        return f"https://{name}.{namespace}.svc:{port}{path}", _Fixed(address)
-
-
-class _Fixed(AbstractResolver):
-    """Finds every host at one address: the certificate must still be the service's."""
-
-    def __init__(self, address: str) -> None:
-        self._address = address
-
-    async def resolve(
-        self,
-        host: str,
-        port: int = 0,
-        family: socket.AddressFamily = socket.AF_INET,  # noqa: ARG002
-    ) -> list[ResolveResult]:
-        return [
-            ResolveResult(
-                hostname=host,
-                host=self._address,
-                port=port,
-                family=socket.AF_INET6 if ":" in self._address else socket.AF_INET,
-                proto=0,
-                flags=socket.AI_NUMERICHOST,
-            )
-        ]
-
-    async def close(self) -> None:
-        """There is nothing to close."""
+        context = client_context(roots=roots)
+        if service := client.get("service"):
+            namespace, name, port = service["namespace"], service["name"], service.get("port", 443)
+            host = f"{name}.{namespace}.svc"
+            reader, writer = await self._to_service(namespace, name, str(port))
+            await writer.start_tls(context, server_hostname=host)
+            return host, str(service.get("path") or "/"), (reader, writer)
+        url = urlsplit(client["url"])
+        path = url.path + (f"?{url.query}" if url.query else "")
+        host = url.hostname or ""
+        streams = await asyncio.open_connection(host, url.port or 443, ssl=context)
+        return host, path or "/", streams
 
 
 def review_of(attempt: Attempt) -> Json:
