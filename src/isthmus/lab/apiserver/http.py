@@ -90,6 +90,8 @@ class Front:
         if self._rbac.allows(user, access) is None:
             raise errors.forbidden(place.each, place.name, access.refusal(user))
         handler = self._subresources.get((place.each.plural, place.subresource))
+        if handler is None and place.subresource in place.each.subresources:
+            handler = self._subresources.get(("*", place.subresource))
         if handler is not None:
             return await handler(request, place, user)
         if place.subresource and place.subresource not in {"status", "finalize"}:

@@ -11,6 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from isthmus.kit.clock import Clock, SystemClock
+from isthmus.lab.apiserver.admission import Admission
 from isthmus.lab.apiserver.api import Api
 from isthmus.lab.apiserver.authentication import Authentication
 from isthmus.lab.apiserver.bootstrap import bootstrap_objects
@@ -18,6 +19,7 @@ from isthmus.lab.apiserver.builtin import builtin_types
 from isthmus.lab.apiserver.credentials import ClusterCredentials
 from isthmus.lab.apiserver.custom import CustomTypes
 from isthmus.lab.apiserver.documents import Documents
+from isthmus.lab.apiserver.doors import Doors
 from isthmus.lab.apiserver.errors import unsupported_media_type
 from isthmus.lab.apiserver.http import Front, Subresource
 from isthmus.lab.apiserver.nodes import Nodes
@@ -26,8 +28,11 @@ from isthmus.lab.apiserver.rbac import Rbac
 from isthmus.lab.apiserver.reviews import Reviews
 from isthmus.lab.apiserver.schema import Schemas
 from isthmus.lab.apiserver.storage import Store
+from isthmus.lab.apiserver.subresources import handlers
 from isthmus.lab.apiserver.tables import Tables
 from isthmus.lab.apiserver.tokens import Tokens
+from isthmus.lab.apiserver.webhook_caller import WebhookCaller
+from isthmus.lab.apiserver.webhooks import Webhooks
 
 Json = dict[str, Any]
 
@@ -54,7 +59,13 @@ class ApiServer:
         self.tokens = Tokens(credentials.token_key, self.store, self.clock)
         self.rbac = Rbac(self.store)
         self.custom = CustomTypes(self.api, self.tables)
-        self.subresources: dict[tuple[str, str], Subresource] = {}
+        self.nodes: Nodes | None = None
+        doors = Doors(self.store, lambda: self.nodes)
+        self.subresources: dict[tuple[str, str], Subresource] = handlers(
+            self.api, self.tokens, self.custom.resources, doors, lambda: self.nodes
+        )
+        webhooks = Webhooks(self.store, WebhookCaller(doors.to_service))
+        self.api.admission = Admission(self.store, self.api.validation, webhooks)
         self._authentication = Authentication(self.tokens, credentials.admin_token)
         self._runner: web.AppRunner | None = None
         self._sockets: list[socket.socket] = []
