@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from importlib import resources
 from string import Template
+from typing import Any
 
 import msgspec
 import yaml
 
 from isthmus.api.crd import custom_resource_definitions
 from isthmus.console import manifests
+from isthmus.sidecar.inject.pod import Pod
+from isthmus.sidecar.inject.settings import InjectSettings
+from isthmus.sidecar.inject.template import router_spec
 
 Documents = list[dict[str, object]]
 
@@ -41,9 +45,32 @@ def documents(role: str, installation: Installation) -> Documents:
     for name in ROLES[role]:
         text = (resources.files(manifests) / f"{name}.yaml").read_text()
         found += yaml.safe_load_all(Template(text).substitute(_values(installation)))
+    if role == "gateway":
+        _add_proxy(found[-1], installation)
     if role == "remote" and installation.pilot_addresses:
         found.append(_endpoints(installation))
     return found
+
+
+def _add_proxy(deployment: Any, installation: Installation) -> None:
+    """Give the gateway's Deployment its Envoy, as injection makes them. Changes it."""
+    template = deployment["spec"]["template"]
+    pod = Pod(
+        metadata=template["metadata"],
+        spec=template["spec"],
+        namespace=installation.namespace,
+        workload=deployment["metadata"]["name"],
+        workload_kind="Deployment",
+    )
+    settings = InjectSettings(
+        cluster=installation.cluster,
+        network=installation.network,
+        image=installation.image,
+        namespace=installation.namespace,
+        trust_domain=installation.trust_domain,
+        domain=installation.domain,
+    )
+    template["spec"] |= router_spec(pod, settings)
 
 
 def dump(objects: Documents) -> str:

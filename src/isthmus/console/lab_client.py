@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import msgspec
 
+from isthmus.console.lab_process import PAGE_DOOR
 from isthmus.kube.errors import KubeError
+from isthmus.lab.state import LabRecord, StateFolder
 
 Json = dict[str, Any]
+_LIMIT = aiohttp.ClientTimeout(total=30)
 
 
 class LabClient:
@@ -18,21 +23,59 @@ class LabClient:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._state = StateFolder(folder)
 
     def kubeconfig(self, cluster: str) -> Path:
         """The admin's kubeconfig of a cluster, as it works from outside."""
-        return self.folder / "kubeconfigs" / f"{cluster}.yaml"
+        return self._state.kubeconfigs / f"{cluster}.yaml"
 
-    async def status(self) -> Json:
-        """What the lab says of itself."""
-        return await self.ask("GET", "/status")
+    @property
+    def page_url(self) -> str:
+        """The product page, through the door of the host."""
+        return f"{self._record().doors[PAGE_DOOR]}/productpage"
+
+    async def ready(self, limit_s: float) -> bool:
+        """Whether the lab is up within `limit_s`."""
+        try:
+            async with asyncio.timeout(limit_s):
+                while self._state.record() is None:  # noqa: ASYNC110 - another process writes it
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            return False
+        return True
+
+    async def server_inside(self, cluster: str) -> str:
+        """The address of a cluster's API server as pods reach it."""
+        for each in (await self.ask("GET", "/status"))["clusters"]:
+            if each["name"] == cluster:
+                return str(each["server"])
+        raise KubeError(f"the lab has no cluster {cluster!r}")
+
+    async def link(self, action: str) -> Json:
+        """`cut` or `heal` the link between the clusters."""
+        return await self.ask("POST", f"/link/{action}")
+
+    async def get_json(self, path: str) -> Json:
+        """JSON from behind the door of the product page."""
+        base = self.page_url.removesuffix("/productpage")
+        try:
+            async with aiohttp.ClientSession(timeout=_LIMIT) as session, session.get(base + path) as answer:
+                found: Json = msgspec.json.decode(await answer.read())
+                return found
+        except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError):
+            return {}
 
     async def ask(self, method: str, path: str, body: Json | None = None) -> Json:
         """The answer of the lab's control socket. Raises `KubeError` with the lab's words where it refuses."""
-        connector = aiohttp.UnixConnector(str(self.folder / "control.sock"))
         try:
+            number = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError as error:
+            raise KubeError(f"no lab runs in {self.folder} (hint: isthmus lab up)") from error
+        try:
+            # A socket's own path may have no more than 107 bytes.
+            connector = aiohttp.UnixConnector(f"/proc/self/fd/{number}/control.sock")
             async with (
-                aiohttp.ClientSession(connector=connector) as session,
+                aiohttp.ClientSession(connector=connector, timeout=_LIMIT) as session,
                 session.request(method, f"http://lab{path}", json=body) as answer,
             ):
                 content = await answer.read()
@@ -40,5 +83,13 @@ class LabClient:
                     raise KubeError(content.decode(errors="replace"))
                 decoded: Json = msgspec.json.decode(content) if content else {}
                 return decoded
-        except aiohttp.ClientError as error:
+        except (aiohttp.ClientError, TimeoutError) as error:
             raise KubeError(f"no lab runs in {self.folder} (hint: isthmus lab up)") from error
+        finally:
+            os.close(number)
+
+    def _record(self) -> LabRecord:
+        record = self._state.record()
+        if record is None:
+            raise KubeError(f"no lab runs in {self.folder} (hint: isthmus lab up)")
+        return record

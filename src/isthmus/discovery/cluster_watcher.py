@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from enum import Enum
+from typing import Any
 
 import msgspec
 
@@ -22,6 +23,8 @@ from isthmus.model.change import Change, ChangeKey
 from isthmus.model.findings import Finding
 
 Put = Callable[[Change], None]
+Companion = Callable[[ClusterSpec, Client], Coroutine[Any, Any, None]]
+"""What is done in each cluster besides following it, for as long as it is followed."""
 Fact = Object | InvalidConfig
 
 FOLLOWS = "isthmus.io/follows"
@@ -39,6 +42,7 @@ class WatcherSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     root_namespace: str = "istio-system"
     watch: WatchSettings = WatchSettings()
+    companions: tuple[Companion, ...] = ()
 
 
 class ClusterState(Enum):
@@ -82,6 +86,8 @@ class ClusterWatcher:
         async with self.client, asyncio.TaskGroup() as group:
             for informer in self._informers:
                 group.create_task(informer.run())
+            for companion in self._settings.companions:
+                group.create_task(companion(self.spec, self.client))
 
     async def synced(self) -> None:
         """Return when everything that can be known of the cluster is known."""

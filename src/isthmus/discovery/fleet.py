@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 
 import msgspec
@@ -22,8 +22,6 @@ from isthmus.kit.tasks import Crew
 from isthmus.model.change import Change, ChangeKey, cluster_ref
 from isthmus.model.findings import Finding
 from isthmus.model.names import ClusterId
-
-Companion = Callable[[ClusterWatcher], "asyncio.Future[None] | None"]
 
 
 class ClusterStatus(msgspec.Struct, frozen=True, kw_only=True):

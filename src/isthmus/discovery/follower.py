@@ -23,6 +23,9 @@ from isthmus.kube.client import Client, Scope
 from isthmus.kube.errors import KubeError
 from isthmus.kube.informer import Informer
 from isthmus.kube.watch import Watch
+from isthmus.model.endpoint import Health
+from isthmus.model.mesh import Mesh
+from isthmus.model.names import Hostname, ServiceKey
 
 _SERVICES = Kind("", ("v1",), "Service", "services", Service)
 _ENDPOINTS = Kind("", ("v1",), "Endpoints", "endpoints", Object)
@@ -109,3 +112,15 @@ def endpoints(name: str, namespace: str, addresses: tuple[Address, ...]) -> dict
             for ports, ips in sorted(by_ports.items())
         ],
     }
+
+
+def control_plane(mesh: Mesh, namespace: str) -> ControlPlane:
+    """The control plane's Services that have healthy endpoints in the configuration cluster."""
+    name = f"istio-pilot.{namespace}.svc.{mesh.settings.domain}"
+    shard = mesh.shard(ServiceKey(namespace, Hostname(name)), mesh.settings.config_cluster)
+    addresses = tuple(
+        Address(endpoint.address, endpoint.ports)
+        for endpoint in shard.endpoints
+        if endpoint.health is Health.HEALTHY
+    )
+    return {"istio-pilot": addresses} if addresses else {}

@@ -24,12 +24,15 @@ class Inbox(Generic[K, V]):
         self._clock = clock or SystemClock()
         self._waiting: dict[K, V] = {}
         self._arrived = asyncio.Event()
-        self._last_put = 0.0
+        self._last_put = self._first_put = 0.0
+        self.began = 0.0  # when the first value of the newest batch was put, by the monotonic clock
 
     def put(self, key: K, value: V) -> None:
         """Keep `value` as the newest for `key`; never waits."""
-        self._waiting[key] = value
         self._last_put = self._clock.monotonic()
+        if not self._waiting:
+            self._first_put = self._last_put
+        self._waiting[key] = value
         self._arrived.set()
 
     def __len__(self) -> int:
@@ -42,6 +45,7 @@ class Inbox(Generic[K, V]):
             await self._settle(self._clock.monotonic() + self._limit_s)
             batch, self._waiting = self._waiting, {}
             self._arrived.clear()
+            self.began = self._first_put
             yield batch
 
     async def _settle(self, deadline: float) -> None:

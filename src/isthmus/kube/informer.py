@@ -21,12 +21,12 @@ Handler = Callable[[Ref, Object | InvalidConfig | None], None]
 """Told the newest state of an object: decoded, impossible to decode, or gone (None)."""
 
 
-class _Named(msgspec.Struct):
+class _Named(msgspec.Struct, frozen=True):
     name: str = ""
     namespace: str = ""
 
 
-class _Identified(msgspec.Struct):
+class _Identified(msgspec.Struct, frozen=True):
     metadata: _Named = _Named()
 
 

@@ -67,12 +67,12 @@ class _Envelope(msgspec.Struct):
     object: msgspec.Raw
 
 
-class _BookmarkMeta(msgspec.Struct, rename="camel"):
+class _BookmarkMeta(msgspec.Struct, frozen=True, rename="camel"):
     resource_version: str = ""
     annotations: dict[str, str] = {}
 
 
-class _Bookmark(msgspec.Struct):
+class _Bookmark(msgspec.Struct, frozen=True):
     metadata: _BookmarkMeta = _BookmarkMeta()
 
 

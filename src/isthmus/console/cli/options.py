@@ -13,7 +13,7 @@ from isthmus.settings import PREFIX
 F = TypeVar("F", bound=Callable[..., Any])
 S = TypeVar("S", bound=msgspec.Struct)
 
-_CLICK_TYPES: dict[type, click.ParamType] = {
+_CLICK_TYPES: dict[type, click.ParamType[Any]] = {
     msgspec.inspect.IntType: click.INT,
     msgspec.inspect.FloatType: click.FLOAT,
     msgspec.inspect.BoolType: click.BOOL,

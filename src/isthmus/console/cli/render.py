@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from typing import NoReturn
 
 import click
 import msgspec
@@ -24,7 +25,7 @@ def show(value: object) -> str:
     return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
 
 
-def fail(message: str, code: int = 1) -> None:
+def fail(message: str, code: int = 1) -> NoReturn:
     """Say what went wrong on standard error and end with `code`."""
     click.echo(f"error: {message}", err=True)
     sys.exit(code)

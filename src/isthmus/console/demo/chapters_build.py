@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 
-import msgspec
-
 from isthmus.ca.founding import found
 from isthmus.console.cli.proxy import read_part, render_rows, render_status
 from isthmus.console.control_plane import access_to, ask_pilot
@@ -14,6 +12,7 @@ from isthmus.console.demo.page import Stars
 from isthmus.console.demo.stage import CLUSTERS, PRIVATE, PUBLIC, Stage
 from isthmus.console.injection import inject_file
 from isthmus.console.installation import Installation, documents, dump
+from isthmus.console.lab_process import PAGE_DOOR
 from isthmus.console.registration import Registration, add_cluster
 from isthmus.model.identity import SpiffeId
 
@@ -42,9 +41,7 @@ async def one_root(stage: Stage) -> None:
         await asyncio.to_thread(found, folder)
     for cluster in CLUSTERS:
         kubectl = stage.kubectl(cluster)
-        await kubectl.apply(
-            dump([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "istio-system"}}])
-        )
+        await kubectl.run("create", "namespace", "istio-system")
         files = [f"--from-file={folder / name}" for name in ROOT_FILES]
         await kubectl.run("create", "secret", "generic", "cacerts", "-n", "istio-system", *files)
     stage.say(f"isthmus ca init made {', '.join(ROOT_FILES)}; they are Secret cacerts in both clusters")
@@ -55,14 +52,16 @@ async def control_plane(stage: Stage) -> None:
     stage.chapter("3. Pilot in gke, a Citadel in each, and the cluster registry")
     registry = stage.lab.folder / "clusters"
     registry.mkdir(exist_ok=True)
-    common = {"access_log": "/dev/stdout"}
-    primary = Installation(cluster=PUBLIC, clusters_dir=str(registry), **common)
-    remote = Installation(cluster=PRIVATE, **common)
+    log = "/dev/stdout"
+    primary = Installation(cluster=PUBLIC, clusters_dir=str(registry), access_log=log)
+    remote = Installation(cluster=PRIVATE, access_log=log)
     await asyncio.gather(
         stage.kubectl(PUBLIC).apply(dump(documents("primary", primary))),
         stage.kubectl(PRIVATE).apply(dump(documents("remote", remote))),
     )
     await stage.kubectl(PUBLIC).apply(dump(documents("gateway", primary)))
+    gateway = {"cluster": PUBLIC, "namespace": "istio-system", "service": "istio-ingressgateway", "port": 80}
+    await stage.lab.ask("POST", f"/route/{PAGE_DOOR}", gateway)
     for cluster in CLUSTERS:
         await _register(stage, cluster)
     stage.say(f"isthmus clusters add: {', '.join(sorted(path.name for path in registry.iterdir()))}")
@@ -73,7 +72,7 @@ async def _register(stage: Stage, cluster: str) -> None:
         name=cluster,
         pilot_endpoint="istio-pilot.istio-system:15010",
         kubeconfig=stage.lab.kubeconfig(cluster),
-        server=stage.lab.server_inside(cluster),
+        server=await stage.lab.server_inside(cluster),
         config_store=cluster == PUBLIC,
     )
     await add_cluster(stage.lab.folder / "clusters", registration)
@@ -187,9 +186,3 @@ async def synced(stage: Stage, what: str, limit_s: float = 20.0) -> None:
     stage.show(render_status(proxies))
     by_cluster = ", ".join(f"{sum(p['cluster'] == name for p in proxies)} in {name}" for name in CLUSTERS)
     stage.claim(what, "isthmus proxy status", held=held, seen=by_cluster)
-
-
-def decoded(text: str) -> dict[str, object]:
-    """JSON text as a mapping."""
-    value: dict[str, object] = msgspec.json.decode(text)
-    return value

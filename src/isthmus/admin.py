@@ -1,0 +1,184 @@
+"""What Pilot says of itself over HTTP: readiness, metrics, and pages for people and tools (`/debug/…`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+
+from isthmus.discovery.fleet import ClusterStatus, Fleet
+from isthmus.kit.metrics import CLUSTERS, FINDINGS, exposition
+from isthmus.kit.plain_http import HttpServer, Request, Response
+from isthmus.model.analyze import analyze
+from isthmus.model.build import MeshBuilder
+from isthmus.model.findings import Finding, Severity
+from isthmus.model.mesh import Mesh
+from isthmus.model.proxy import Proxy
+from isthmus.settings import PilotSettings
+from isthmus.translate.types import ENDPOINTS, LISTENER, ROUTES, UPSTREAM
+from isthmus.xds.fanout import Fanout
+from isthmus.xds.session import Session
+from isthmus.xds.status import config_dump, status_of
+
+Json = dict[str, Any]
+_JSON = "application/json"
+SHORT = {UPSTREAM: "CDS", ENDPOINTS: "EDS", LISTENER: "LDS", ROUTES: "RDS"}
+
+
+class Admin:
+    """Answers about the running control plane. Nothing here changes anything."""
+
+    def __init__(self, fleet: Fleet, builder: MeshBuilder, fanout: Fanout[Proxy]) -> None:
+        self._fleet, self._builder, self._fanout = fleet, builder, fanout
+        self._pages: dict[str, Callable[[dict[str, str]], object]] = {
+            "/debug/syncz": self._syncz,
+            "/debug/clusterz": self._clusterz,
+            "/debug/registryz": self._registryz,
+            "/debug/endpointz": self._endpointz,
+            "/debug/findings": self._findings,
+            "/debug/config_dump": self._config_dump,
+        }
+
+    async def run(self, settings: PilotSettings) -> None:
+        """Serve until cancelled."""
+        await HttpServer(settings.address, settings.monitoring_port, self._answer).run()
+
+    async def _answer(self, request: Request) -> Response:
+        url = urlsplit(request.path)
+        query = {key: values[0] for key, values in parse_qs(url.query).items()}
+        if url.path == "/ready":
+            is_ready = self._fanout.shared.world is not None
+            return Response(body=b"ready\n") if is_ready else Response(503, b"no mesh yet\n")
+        if url.path == "/metrics":
+            self._count()
+            return Response(body=exposition(), content_type="text/plain; version=0.0.4; charset=utf-8")
+        if url.path in {"/debug", "/debug/"}:
+            return _json(sorted(self._pages))
+        page = self._pages.get(url.path)
+        if page is None:
+            return Response(404, b"there are /ready, /metrics and the pages that /debug lists\n")
+        try:
+            return _json(page(query))
+        except LookupError as error:
+            return Response(404, f"{error.args[0]}\n".encode())
+
+    @property
+    def _mesh(self) -> Mesh:
+        return self._builder.mesh
+
+    def _syncz(self, _: dict[str, str]) -> list[Json]:
+        return [_describe(session) for session in self._fanout.sessions]
+
+    def _clusterz(self, _: dict[str, str]) -> Json:
+        clusters = [_cluster(status) for status in self._fleet.status()]
+        return {"clusters": clusters, "findings": [str(each) for each in self._fleet.findings()]}
+
+    def _registryz(self, _: dict[str, str]) -> list[Json]:
+        return [
+            {
+                "hostname": service.key.hostname,
+                "namespace": service.key.namespace,
+                "ports": [
+                    {"number": port.number, "name": port.name, "protocol": port.protocol.value}
+                    for port in service.ports
+                ],
+                "resolution": service.resolution.value,
+                "vips": {cluster: list(vips) for cluster, vips in service.vips},
+                "clusters": list(service.clusters),
+            }
+            for _, service in sorted(self._mesh.services.items())
+        ]
+
+    def _endpointz(self, query: dict[str, str]) -> list[Json]:
+        wanted = query.get("service", "")
+        return [
+            {
+                "service": key.hostname,
+                "cluster": cluster,
+                "address": endpoint.address,
+                "ports": dict(endpoint.ports),
+                "health": endpoint.health.value,
+                "locality": str(endpoint.locality),
+                "identity": str(endpoint.identity or ""),
+                "workload": endpoint.workload,
+                "tls": endpoint.tls,
+            }
+            for key, shards in sorted(self._mesh.shards.items())
+            if wanted in key.hostname
+            for cluster, shard in sorted(shards.items())
+            for endpoint in shard.endpoints
+        ]
+
+    def _findings(self, _: dict[str, str]) -> list[Json]:
+        return [
+            {
+                "severity": each.severity.value,
+                "object": str(each.ref),
+                "cluster": each.cluster,
+                "path": each.path,
+                "message": each.message,
+            }
+            for each in self._all_findings()
+        ]
+
+    def _config_dump(self, query: dict[str, str]) -> Json:
+        wanted = query.get("proxyID", "")
+        for session in self._fanout.sessions:
+            if wanted and wanted in {session.node.id, _name(session.node.id)}:
+                dump: dict[str, list[Json]] = {}
+                for type_url, resource in config_dump(self._fanout, session):
+                    entry = {"name": resource.name, "version": resource.version, "bytes": len(resource.body)}
+                    dump.setdefault(SHORT.get(type_url, type_url), []).append(entry)
+                return dump
+        known = ", ".join(sorted(_name(session.node.id) for session in self._fanout.sessions))
+        raise LookupError(f"no proxy is called {wanted!r} (hint: ?proxyID= one of {known or 'none'})")
+
+    def _all_findings(self) -> list[Finding]:
+        world = self._fanout.shared.world
+        withheld = getattr(world.generation, "findings", ()) if world is not None else ()
+        return [*self._fleet.findings(), *analyze(self._mesh), *withheld]
+
+    def _count(self) -> None:
+        for severity in Severity:
+            count = sum(each.severity is severity for each in self._all_findings())
+            FINDINGS.labels(severity.value).set(count)
+        states = [status.state for status in self._fleet.status()]
+        for state in set(states):
+            CLUSTERS.labels(state.value).set(states.count(state))
+
+
+def _describe(session: Session[Proxy]) -> Json:
+    status = status_of(session)
+    return {
+        "name": _name(status.proxy),
+        "id": status.proxy,
+        "cluster": str(session.node.metadata.get("CLUSTER_ID", "")),
+        "version": status.version,
+        "identity": list(status.identities),
+        "connected": status.connected_at,
+        "types": {
+            SHORT.get(each.type_url, each.name): {
+                "state": each.state.name.replace("_", " "),
+                "resources": each.resources,
+                "rejected": list(each.rejected),
+                "error": each.reason,
+            }
+            for each in status.types
+        },
+    }
+
+
+def _name(node_id: str) -> str:
+    parts = node_id.split("~")
+    return parts[2] if len(parts) == 4 else node_id
+
+
+def _cluster(status: ClusterStatus) -> Json:
+    found: Json = msgspec.to_builtins(status)
+    return found
+
+
+def _json(content: object) -> Response:
+    return Response(body=msgspec.json.encode(content), content_type=_JSON)

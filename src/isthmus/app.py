@@ -1,0 +1,140 @@
+"""The control plane, wired: read this file first."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from isthmus.admin import Admin
+from isthmus.discovery.cluster_watcher import WatcherSettings
+from isthmus.discovery.fleet import Fleet
+from isthmus.discovery.follower import ControlPlane, Follower, control_plane
+from isthmus.discovery.registry import ClusterSpec, FixedSource, Registry, Source
+from isthmus.discovery.source_files import FilesSource
+from isthmus.discovery.source_secrets import SecretsSource
+from isthmus.identity import Gatekeeper, Identifier
+from isthmus.kit.inbox import Inbox
+from isthmus.kit.log import log
+from isthmus.kit.metrics import BUILD_SECONDS, SERVICES
+from isthmus.kit.tasks import supervise
+from isthmus.kit.watchable import Watchable
+from isthmus.kube.client import Client
+from isthmus.kube.kubeconfig import Access
+from isthmus.model.build import MeshBuilder
+from isthmus.model.change import Change, ChangeKey
+from isthmus.model.identity import SpiffeId
+from isthmus.model.mesh import MeshSettings
+from isthmus.model.names import ClusterId
+from isthmus.model.proxy import Proxy
+from isthmus.settings import PilotSettings
+from isthmus.sidecar.certs import Certificates, CertSettings
+from isthmus.translate.generation import Translator
+from isthmus.translate.types import TYPES
+from isthmus.wire.listeners import Plaintext, Secure, ServerCertificate
+from isthmus.wire.serve import GrpcServer
+from isthmus.xds.fanout import Fanout
+from isthmus.xds.server import AdsServer
+
+PILOT_ACCOUNT = "istio-pilot-service-account"
+
+
+class Pilot:
+    """All parts of the control plane of one mesh."""
+
+    def __init__(self, settings: PilotSettings, own: Access) -> None:
+        self._settings = settings
+        self.plane: Watchable[ControlPlane] = Watchable({})
+        # watch
+        self._inbox: Inbox[ChangeKey, Change] = Inbox(settings.quiet_s, settings.max_delay_s)
+        watching = WatcherSettings(root_namespace=settings.root_namespace, companions=(self._follow_plane,))
+        self.fleet = Fleet(Registry(_sources(settings, own)), self._put, watching)
+        # model
+        self.builder = MeshBuilder(_mesh_settings(settings))
+        # translate
+        self.translator = Translator()
+        # serve
+        self.fanout: Fanout[Proxy] = Fanout(TYPES)
+        self._certificates = Certificates(_certificate_settings(settings))
+        self._admin = Admin(self.fleet, self.builder, self.fanout)
+
+    async def run(self) -> None:
+        """Serve until cancelled, in the order in which data flows."""
+        settings = self._settings
+        async with supervise(self.fleet.run(), self.fanout.run(), self._serve(), self._admin.run(settings)):
+            whole = await self.fleet.synced(settings.startup_limit_s)
+            log.info("clusters known", all=whole, clusters=[status.id for status in self.fleet.status()])
+            async for batch in self._inbox.batches():
+                self._step(batch)
+
+    def _step(self, batch: dict[ChangeKey, Change]) -> None:
+        with BUILD_SECONDS.time():
+            mesh, delta = self.builder.apply(batch)
+        SERVICES.set(len(mesh.services))
+        if delta:
+            self.fanout.publish(self.translator.generation(mesh, delta), self._inbox.began)
+        self.plane.set(control_plane(mesh, self._settings.root_namespace))
+
+    def _put(self, change: Change) -> None:
+        self._inbox.put(change.key, change)
+
+    async def _follow_plane(self, spec: ClusterSpec, client: Client) -> None:
+        if not spec.is_config:
+            await Follower(client, self._settings.root_namespace, self.plane).run()
+
+    async def _serve(self) -> None:
+        """xDS in plain text at once, and with mutual TLS as soon as Citadel has given Pilot a certificate."""
+        settings = self._settings
+        identify = Identifier(self.builder)
+        gatekeeper = Gatekeeper(settings.trust_domain)
+        plain = AdsServer(self.fanout, identify.proxy)
+        secure = AdsServer(self.fanout, identify.proxy, gatekeeper.admit)
+        async with asyncio.TaskGroup() as group:
+            if settings.grpc_port:
+                listener = Plaintext(settings.address, settings.grpc_port)
+                group.create_task(GrpcServer(plain.services(), [listener]).run())
+            if settings.secure_grpc_port:
+                group.create_task(self._certificates.run())
+                await self._certificates.first()
+                tls = Secure(settings.address, settings.secure_grpc_port, self._certificate)
+                group.create_task(GrpcServer(secure.services(), [tls]).run())
+
+    def _certificate(self) -> ServerCertificate:
+        held = self._certificates.held.value
+        if held is None:
+            raise RuntimeError("pilot has no certificate yet")
+        return ServerCertificate(held.chain, held.key, held.roots)
+
+
+async def run_pilot(settings: PilotSettings, own: Access) -> None:
+    """Pilot until cancelled; `own` is the access to the cluster that it runs in."""
+    await Pilot(settings, own).run()
+
+
+def _sources(settings: PilotSettings, own: Access) -> tuple[Source, ...]:
+    """Who knows of clusters: a directory of files, or else only our own; and labelled Secrets."""
+    secrets = SecretsSource(own, settings.root_namespace)
+    if settings.clusters_dir:
+        return (FilesSource(Path(settings.clusters_dir)), secrets)
+    here = ClusterSpec(
+        id=ClusterId(settings.cluster), access=own, source="pilot's own cluster", is_config=True
+    )
+    return (FixedSource(here), secrets)
+
+
+def _mesh_settings(settings: PilotSettings) -> MeshSettings:
+    return MeshSettings(
+        domain=settings.domain,
+        trust_domain=settings.trust_domain,
+        root_namespace=settings.root_namespace,
+        config_cluster=ClusterId(settings.cluster),
+    )
+
+
+def _certificate_settings(settings: PilotSettings) -> CertSettings:
+    return CertSettings(
+        identity=SpiffeId(settings.trust_domain, settings.root_namespace, PILOT_ACCOUNT),
+        citadel=settings.citadel,
+        cluster=settings.cluster,
+        token_file=Path(settings.token_path),
+        roots_file=Path(settings.root_path),
+    )

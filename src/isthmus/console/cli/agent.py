@@ -1,0 +1,125 @@
+"""`isthmus agent`: what runs beside a workload, and how it is asked."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Any
+
+import click
+
+from isthmus.console.cli.render import fail
+from isthmus.kit.log import set_up_logs
+from isthmus.kit.tasks import run_until_cancelled
+from isthmus.model.proxy import ProxyKind
+from isthmus.settings import environment
+
+
+@click.group("agent")
+def command() -> None:
+    """What runs beside a workload."""
+
+
+def _run(kind: str, flags: dict[str, Any]) -> None:
+    from isthmus.sidecar.agent import run_agent
+    from isthmus.sidecar.environment import AgentFlags, InvalidEnvironment, agent_settings
+
+    set_up_logs(flags["log_level"])
+    try:
+        settings = agent_settings(environment(), AgentFlags(kind=ProxyKind(kind), **flags))
+    except InvalidEnvironment as error:
+        fail(str(error))
+    asyncio.run(run_until_cancelled(run_agent(settings)))
+
+
+def _flags(function: Any) -> Any:
+    for option in (
+        click.option("--discovery-address", default="", help="host:port of Pilot"),
+        click.option("--log-level", default="warning", show_default=True, help="of the agent and of Envoy"),
+        click.option("--concurrency", default=2, show_default=True, help="worker threads of Envoy"),
+    ):
+        function = option(function)
+    return function
+
+
+@command.command("sidecar")
+@_flags
+def sidecar(**flags: Any) -> None:
+    """Run Envoy beside a workload, with its certificate."""
+    _run("sidecar", flags)
+
+
+@command.command("router")
+@_flags
+def router(**flags: Any) -> None:
+    """Run Envoy as a gateway, with its certificate."""
+    _run("router", flags)
+
+
+@command.command("capture")
+@click.option("--clean", is_flag=True, help="take the rules away")
+@click.option("--include-outbound-ranges", default="", help="CIDRs, or * for all")
+@click.option("--exclude-outbound-ranges", default="")
+@click.option("--include-outbound-ports", default="")
+@click.option("--exclude-outbound-ports", default="")
+@click.option("--include-inbound-ports", default="", help="ports, or * for all")
+@click.option("--exclude-inbound-ports", default="")
+@click.option("--mark", default=1337, show_default=True, help="mark of Envoy's own connections")
+@click.option("--user", type=int, help="user of Envoy's own connections, instead of the mark")
+@click.option("--outbound-port", default=15001, show_default=True)
+@click.option("--inbound-port", default=15006, show_default=True)
+def capture(*, clean: bool, **flags: Any) -> None:
+    """Lead the pod's connections into Envoy, by nftables."""
+    from isthmus.sidecar import capture as rules
+
+    try:
+        asyncio.run(rules.clean() if clean else rules.apply(_capture_settings(flags)))
+    except (rules.InvalidCapture, rules.CaptureFailed) as error:
+        fail(str(error))
+
+
+def _capture_settings(flags: dict[str, Any]) -> Any:
+    from isthmus.sidecar import capture as rules
+
+    usual = rules.CaptureSettings()
+    return rules.CaptureSettings(
+        outbound_port=flags["outbound_port"],
+        inbound_port=flags["inbound_port"],
+        include_outbound_ranges=rules.ranges(flags["include_outbound_ranges"])
+        or usual.include_outbound_ranges,
+        exclude_outbound_ranges=rules.ranges(flags["exclude_outbound_ranges"]),
+        include_outbound_ports=rules.ports(flags["include_outbound_ports"]),
+        exclude_outbound_ports=rules.ports(flags["exclude_outbound_ports"]),
+        include_inbound_ports=rules.inbound_ports(flags["include_inbound_ports"])
+        if flags["include_inbound_ports"]
+        else None,
+        exclude_inbound_ports=rules.ports(flags["exclude_inbound_ports"]),
+        mark=flags["mark"],
+        user=flags["user"],
+    )
+
+
+@command.command("request")
+@click.argument("method", type=click.Choice(["GET", "POST"]))
+@click.argument("path")
+def request(method: str, path: str) -> None:
+    """Ask the Envoy of this pod on its admin port: `isthmus agent request GET config_dump`."""
+    from isthmus.sidecar.request import RequestFailed
+    from isthmus.sidecar.request import request as ask
+
+    try:
+        body = asyncio.run(ask(method, f"/{path.lstrip('/')}"))
+    except RequestFailed as error:
+        fail(str(error))
+    sys.stdout.buffer.write(body)
+
+
+@command.command("wait")
+def wait() -> None:
+    """Return when the Envoy of this pod is ready."""
+    from isthmus.sidecar.request import RequestFailed, wait_until_ready
+
+    try:
+        asyncio.run(wait_until_ready())
+    except RequestFailed as error:
+        fail(str(error))

@@ -1,0 +1,38 @@
+"""`isthmus demo`: the whole story on this machine, each claim checked."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from isthmus.console.cli.render import fail
+from isthmus.console.demo.story import Story
+from isthmus.console.lab_process import samples_folder
+from isthmus.lab.probe import check_machine, lacks
+from isthmus.lab.state import StateError
+from isthmus.settings import state_folder
+
+
+@click.command("demo")
+@click.option("--keep", is_flag=True, help="leave it running with the page and the API servers until Ctrl-C")
+@click.option("--samples", type=click.Path(path_type=Path), help="folder of the samples")
+def command(*, keep: bool, samples: Path | None) -> None:
+    """Two clusters, one mesh, red stars: the whole story on this machine, checked claim by claim."""
+    missing = lacks(check_machine())
+    if missing:
+        lines = "\n".join(f"  {each.name}: {each.detail}\n    hint: {each.mend}" for each in missing)
+        fail(f"this machine lacks what the lab needs:\n{lines}")
+    story = Story(state_folder() / "demo", samples or samples_folder(), Console(), keep=keep)
+    try:
+        held = asyncio.run(story.tell())
+    except (StateError, OSError) as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        held = False
+    finally:
+        left = story.end()
+    sys.exit(0 if held and not left else 1)

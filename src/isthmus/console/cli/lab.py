@@ -1,0 +1,135 @@
+"""`isthmus lab`: Kubernetes clusters in network namespaces, step by step."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from isthmus.console.cli.render import fail, show, table
+from isthmus.console.lab_client import LabClient
+from isthmus.console.lab_process import lab_launch, samples_folder
+from isthmus.kube.errors import KubeError
+from isthmus.lab.launch import run
+from isthmus.lab.probe import check_machine, lacks
+from isthmus.lab.spec import TALK, SpecError, read_spec
+from isthmus.lab.state import StateError
+from isthmus.settings import state_folder
+
+
+@click.group("lab")
+def command() -> None:
+    """Kubernetes clusters in network namespaces: no Docker, no root."""
+
+
+def _named(function: Any) -> Any:
+    return click.option("--name", default="lab", show_default=True, help="which lab")(function)
+
+
+def _client(name: str) -> LabClient:
+    return LabClient(state_folder() / name)
+
+
+def _ask(name: str, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    try:
+        return asyncio.run(_client(name).ask(method, path, body))
+    except KubeError as error:
+        fail(str(error))
+
+
+@command.command("check")
+def check() -> None:
+    """Show what this machine can do for a lab, and how to mend what it cannot."""
+    checks = check_machine()
+    for each in checks:
+        mark = "ok" if each.ok else ("MISSING" if each.needed else "without")
+        click.echo(f"{mark:8} {each.name}: {each.detail}")
+        if not each.ok and each.mend:
+            click.echo(f"         hint: {each.mend}")
+    if lacks(checks):
+        sys.exit(1)
+
+
+@command.command("up")
+@_named
+@click.option(
+    "-f", "--filename", type=click.Path(path_type=Path), help="lab.yaml; the talk's two clusters else"
+)
+@click.option("--samples", type=click.Path(path_type=Path), help="folder of the samples")
+def up(name: str, filename: Path | None, samples: Path | None) -> None:
+    """Bring the lab up and stay until Ctrl-C; nothing is left behind."""
+    try:
+        spec = read_spec(filename) if filename else TALK
+        launch = lab_launch(state_folder() / name, spec, filename, samples or samples_folder())
+        folder = state_folder() / name
+        click.echo(f"lab {name!r}: kubeconfigs in {folder / 'kubeconfigs'}; Ctrl-C ends it", err=True)
+        sys.exit(run(launch))
+    except (SpecError, StateError, OSError) as error:
+        fail(str(error))
+
+
+@command.command("down")
+@_named
+def down(name: str) -> None:
+    """End a lab that runs elsewhere."""
+    _ask(name, "POST", "/down")
+
+
+@command.command("status")
+@_named
+@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table")
+def status(name: str, output: str) -> None:
+    """Show the clusters and the link between them."""
+    answer = _ask(name, "GET", "/status")
+    if output == "json":
+        click.echo(show(answer))
+        return
+    rows = [
+        (c["name"], c["pods"], c["services"], c["node"], c["region"] or "-", c["zone"] or "-", c["running"])
+        for c in answer["clusters"]
+    ]
+    click.echo(table(("CLUSTER", "PODS", "SERVICES", "NODE", "REGION", "ZONE", "RUNNING"), rows))
+    link = answer["link"]
+    words = f"delay {link['delay_ms']} ms ±{link['jitter_ms']}, loss {link['loss']:.1%}, carried by {link['carrier']}"
+    click.echo(f"link: {'CUT, ' if link['cut'] else ''}{words}")
+
+
+@command.group("link")
+def link() -> None:
+    """The link between the clusters."""
+
+
+@link.command("cut")
+@_named
+@click.option("--how", type=click.Choice(["blackhole", "down"]), default="blackhole", show_default=True)
+def cut(name: str, how: str) -> None:
+    """Cut it: packets vanish, or (down) routers say that there is no way."""
+    _ask(name, "POST", "/link/cut", {"how": how})
+
+
+@link.command("heal")
+@_named
+def heal(name: str) -> None:
+    """Join it again."""
+    _ask(name, "POST", "/link/heal")
+
+
+@link.command("impair")
+@_named
+@click.option("--delay-ms", default=0.0, help="one way")
+@click.option("--jitter-ms", default=0.0)
+@click.option("--loss", default=0.0, help="share of packets, 0 to 1")
+def impair(name: str, **how: float) -> None:
+    """Make it slow or lossy; without flags, make it good again."""
+    _ask(name, "POST", "/link/impair", dict(how))
+
+
+@command.command("kubeconfig")
+@_named
+@click.argument("cluster")
+def kubeconfig(name: str, cluster: str) -> None:
+    """Print the path of a cluster's kubeconfig: `export KUBECONFIG=$(isthmus lab kubeconfig gke)`."""
+    click.echo(_client(name).kubeconfig(cluster))

@@ -1,0 +1,113 @@
+"""The story from beginning to end: the lab comes up, each chapter is told, nothing is left."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from rich.console import Console
+
+from isthmus.console.demo import chapters_build, chapters_use
+from isthmus.console.demo.claims import Claim
+from isthmus.console.demo.stage import Stage
+from isthmus.console.lab_client import LabClient
+from isthmus.console.lab_process import lab_launch
+from isthmus.kube.errors import KubeError
+from isthmus.lab.launch import LaunchedLab, start
+from isthmus.lab.spec import TALK
+
+Chapter = Callable[[Stage], Awaitable[None]]
+
+CHAPTERS: tuple[Chapter, ...] = (
+    chapters_build.clusters,
+    chapters_build.one_root,
+    chapters_build.control_plane,
+    chapters_build.bookinfo,
+    chapters_build.on_premises,
+    chapters_build.proof,
+    chapters_use.routing,
+    chapters_use.cut_link,
+    chapters_use.kill_pilot,
+)
+_UP_LIMIT_S = 60.0
+
+
+class Story:
+    """One telling of the demo. `end` must be called, whatever happens."""
+
+    def __init__(self, folder: Path, samples: Path, console: Console, *, keep: bool) -> None:
+        self._folder, self._samples, self._console, self._keep = folder, samples, console, keep
+        self._lab: LaunchedLab | None = None
+        self._namespaces = _namespaces()
+
+    async def tell(self) -> bool:
+        """Whether all claims held."""
+        stage = Stage(LabClient(self._folder), self._samples, self._console)
+        for name in ("clusters", "ca", "kubectl-cache"):
+            _remove(self._folder / name)
+        self._lab = start(lab_launch(self._folder, TALK, None, self._samples))
+        with self._console.status("two clusters come up…"):
+            if not await stage.lab.ready(_UP_LIMIT_S):
+                log = self._folder / "logs" / "lab.log"
+                self._console.print(f"[bold red]the lab did not come up[/]: see {log}")
+                return False
+        for chapter in CHAPTERS:
+            try:
+                await chapter(stage)
+            except KubeError as error:
+                stage.claim(
+                    f"{chapter.__name__} can be told to its end", "no error", held=False, seen=str(error)
+                )
+                break
+        self._console.print()
+        self._console.print(stage.verdict.table())
+        if self._keep:
+            await self._stay(stage)
+        return stage.verdict.held
+
+    def end(self) -> bool:
+        """End the lab; whether something of it was left."""
+        if self._lab is None:
+            return False
+        self._lab.stop()
+        left = _namespaces() - self._namespaces
+        claim = Claim("nothing is left", "namespaces of all processes, before and after", not left)
+        mark = "[green]✔[/]" if claim.held else "[bold red]✘[/]"
+        self._console.print(f"{mark} {claim.what} [dim]({claim.how})[/]")
+        return not claim.held
+
+    async def _stay(self, stage: Stage) -> None:
+        self._console.print(f"\nproduct page: [bold]{stage.lab.page_url}[/]")
+        for cluster in ("gke", "onprem"):
+            self._console.print(
+                f"{cluster}: export KUBECONFIG={stage.lab.kubeconfig(cluster)}", soft_wrap=True
+            )
+        self._console.print("Ctrl-C ends it and leaves nothing behind.")
+        asked = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, asked.set)
+        await asked.wait()
+
+
+def _remove(path: Path) -> None:
+    for each in sorted(path.rglob("*"), reverse=True) if path.is_dir() else ():
+        each.rmdir() if each.is_dir() and not each.is_symlink() else each.unlink()
+    if path.is_dir():
+        path.rmdir()
+
+
+def _namespaces() -> set[str]:
+    """The network namespaces that processes we may look at are in; those of the dying are waited for."""
+    time.sleep(0.2)
+    found = set()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                found.add(str((entry / "ns" / "net").readlink()))
+            except OSError:
+                continue
+    return found

@@ -1,0 +1,27 @@
+"""How a lab is started: its doors on the host, and where its samples are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from isthmus.lab.launch import Launch
+from isthmus.lab.spec import LabSpec
+
+PAGE_DOOR = "productpage"
+
+
+def samples_folder() -> Path:
+    """The folder `samples` beside the package's sources, or in the folder we are in."""
+    beside = Path(__file__).resolve().parents[3] / "samples"
+    return beside if beside.is_dir() else Path.cwd() / "samples"
+
+
+def lab_launch(state: Path, spec: LabSpec, spec_file: Path | None, samples: Path) -> Launch:
+    """What to launch: a door for each API server, and one for the product page, on free ports of loopback."""
+    doors = {f"api-{cluster.name}": ("127.0.0.1", 0) for cluster in spec.clusters}
+    return Launch(
+        module="isthmus.lab.inner",
+        state=state,
+        arguments=(str(spec_file.absolute()) if spec_file else "", str(samples.absolute())),
+        doors={**doors, PAGE_DOOR: ("127.0.0.1", 0)},
+    )

@@ -1,0 +1,49 @@
+"""Who a connected proxy is, and whether it may be that."""
+
+from __future__ import annotations
+
+import msgspec
+
+from isthmus.model.build import MeshBuilder
+from isthmus.model.endpoint import Locality
+from isthmus.model.identity import SpiffeId
+from isthmus.model.proxy import Proxy, proxy_from_node
+from isthmus.wire.stream import Peer
+from isthmus.xds.node import ProxyNode
+
+
+class Identifier:
+    """Makes the proxy of a node: what it says of itself, and what the mesh knows better."""
+
+    def __init__(self, builder: MeshBuilder) -> None:
+        self._builder = builder
+
+    def proxy(self, node: ProxyNode) -> Proxy:
+        """The proxy. Raises `ValueError` where the node lacks what must be known of it."""
+        said = Locality(node.region, node.zone, node.sub_zone)
+        proxy = proxy_from_node(node.id, dict(node.metadata), said)
+        workload = self._builder.mesh.workloads.get((proxy.cluster, proxy.address))
+        if workload is None or workload.name != proxy.name:
+            return proxy
+        return msgspec.structs.replace(
+            proxy,
+            locality=workload.locality,
+            labels=workload.labels,
+            network=workload.network or proxy.network,
+        )
+
+
+class Gatekeeper:
+    """Lets a proxy be only who its certificate says."""
+
+    def __init__(self, trust_domain: str) -> None:
+        self._trust_domain = trust_domain
+
+    def admit(self, peer: Peer, node: ProxyNode) -> None:
+        """Raises `PermissionError` where the certificate is another workload's."""
+        proxy = proxy_from_node(node.id, dict(node.metadata), Locality())
+        account = proxy.service_account or "default"
+        wanted = str(SpiffeId(self._trust_domain, proxy.namespace, account))
+        if wanted not in peer.uris:
+            shown = ", ".join(peer.uris) or "nobody"
+            raise PermissionError(f"{node.id} says it is {wanted}, but its certificate is of {shown}")
