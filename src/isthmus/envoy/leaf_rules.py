@@ -47,9 +47,13 @@ def enum_checks(rules: Message, defined: frozenset[int]) -> tuple[Check, ...]:
 
 def _compare(word: str, holds: Callable[[float, float], bool]) -> Callable[[float], Check]:
     def make(limit: float) -> Check:
-        return lambda value: None if holds(cast(float, value), limit) else f"must be {word} {limit:g}"
+        return lambda value: None if holds(cast(float, value), limit) else f"must be {word} {_short(limit)}"
 
     return make
+
+
+def _short(number: float) -> str:
+    return str(int(number)) if number == int(number) else str(number)
 
 
 def _length(word: str, holds: Callable[[int, int], bool]) -> Callable[[int], Check]:

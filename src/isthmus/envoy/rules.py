@@ -153,13 +153,18 @@ def _field_plan(field: FieldDescriptor) -> _FieldPlan | None:
         repeated=field.is_repeated,
         is_map=is_map,
         presence=field.has_presence,
-        required=rules.message.required or rules.any.required or rules.duration.required,
+        required=field.containing_oneof is None and _is_required(rules),
         size=size,
         checks=() if is_map else _checks(field, kind, body),
         read=_reader(target),
         nested=_worth_walking(target, is_map) and not rules.message.skip,
     )
     return plan if plan.required or plan.size or plan.checks or plan.nested else None
+
+
+def _is_required(rules: FieldRules) -> bool:
+    """Of one choice of several (`oneof`) this would be asked only where it was made."""
+    return rules.message.required or rules.any.required or rules.duration.required
 
 
 def _checks(field: FieldDescriptor, kind: str | None, rules: Message | None) -> tuple[Check, ...]:

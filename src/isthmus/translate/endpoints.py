@@ -89,7 +89,8 @@ class Assignments:
                 yield Place(locality, joined, sum(one.weight for one, _ in served))
 
     def _endpoint(self, endpoint: Endpoint, port: str) -> bytes:
-        return self.endpoints.get((endpoint,), port, lambda: _serialised(endpoint, port))
+        # By equality: a shard that is read anew has equal endpoints in new objects.
+        return self.endpoints.get((), (endpoint, port), lambda: _serialised(endpoint, port))
 
 
 def _group(locality: Locality, places: list[Place], priority: int) -> bytes:

@@ -61,20 +61,22 @@ def admitted(one: Opened, view: View) -> Iterator[tuple[VirtualService, tuple[Ho
     for rule in view.virtual_services_of(one.config):
         namespace = rule.metadata.namespace
         hosts = [resolve(host, namespace, view.settings.domain) for host in rule.spec.hosts]
-        inside = tuple(host for pair in hosts if (host := _let_in(one, rule, pair)))
+        inside = tuple(dict.fromkeys(admitted for host in hosts for admitted in _let_in(one, rule, host)))
         if inside:
             yield rule, inside
 
 
-def _let_in(one: Opened, rule: VirtualService, host: Hostname) -> Hostname | None:
-    """`host`, or the narrower one that the server lets in; None where it lets in neither."""
-    for pattern in one.server.hosts or ("*",):
-        namespace, slash, name = pattern.rpartition("/")
-        own = one.config.metadata.namespace if namespace == "." else namespace
-        if slash and own not in {"*", rule.metadata.namespace}:
-            continue
-        if host_matches(name, host) or name == "*":
-            return host
-        if host_matches(host, name):
-            return Hostname(name)
-    return None
+def _let_in(one: Opened, rule: VirtualService, host: Hostname) -> list[Hostname]:
+    """`host`, where the server lets it in whole; else those narrower hosts under it that it lets in."""
+    patterns = [pattern for pattern in one.server.hosts or ("*",) if _namespace_fits(pattern, one, rule)]
+    names = [pattern.rpartition("/")[2] for pattern in patterns]
+    if any(name == "*" or host_matches(name, host) for name in names):
+        return [host]
+    return [Hostname(name) for name in names if host_matches(host, name)]
+
+
+def _namespace_fits(pattern: str, one: Opened, rule: VirtualService) -> bool:
+    """Whether a server's host `namespace/name` is for rules of that namespace; `.` is the Gateway's own."""
+    namespace, slash, _ = pattern.rpartition("/")
+    own = one.config.metadata.namespace if namespace == "." else namespace
+    return not slash or own in {"*", rule.metadata.namespace}

@@ -98,7 +98,8 @@ def _share(share: HTTPRouteDestination, rule: Rule) -> WeightedCluster.ClusterWe
     made = WeightedCluster.ClusterWeight(name=rule.upstream(share.destination), weight=weight)
     if share.headers is not None:
         apply_headers(made, share.headers)
-        made.host_rewrite_literal = host_of(share.headers)
+        if host := host_of(share.headers):
+            made.host_rewrite_literal = host
     return made
 
 

@@ -212,7 +212,6 @@ def _everything_else(view: View) -> Host:
         action.max_stream_duration.grpc_timeout_header_max.CopyFrom(proto.seconds(0))
         route = Route(name="allow_any", match=RouteMatch(prefix="/"), route=action)
         host = VirtualHost(name="allow_any", domains=["*"], routes=[route])
-        host.include_request_attempt_count = True
     else:
         refused = DirectResponseAction(status=502)
         route = Route(name="block_all", match=RouteMatch(prefix="/"), direct_response=refused)

@@ -13,6 +13,7 @@ from isthmus.envoy.types import (
     HeaderValue,
     Listener,
     RouteConfiguration,
+    RouteMatch,
     Struct,
     TlsParameters,
     UpstreamTlsContext,
@@ -94,3 +95,8 @@ def test_messages_that_hold_themselves_are_walked_to_their_end():
 def test_a_message_without_rules_breaks_none():
     tls = CommonTlsContext(tls_params=TlsParameters(tls_minimum_protocol_version="TLSv1_2"))
     assert violations(tls) == []
+
+
+def test_what_is_required_of_a_choice_is_not_asked_of_the_others():
+    assert violations(RouteMatch(prefix="/")) == []
+    assert paths(RouteMatch(safe_regex={})) == ["safe_regex.regex"]

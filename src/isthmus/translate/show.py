@@ -1,0 +1,102 @@
+"""Envoy's resources as people read them: the parts that a case asks for, in Envoy's own words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from typing import cast
+
+import msgspec
+from google.protobuf import json_format
+
+from isthmus.envoy.descriptors import class_of_url, pool
+from isthmus.kit.versioned import Versioned
+from isthmus.translate.offline import PARTS, Case
+
+Tree = dict[str, object]
+
+
+def shown(case: Case) -> Tree:
+    """What the case asks to be shown, by part and resource name; and the findings, if there are any."""
+    generation = case.generation()
+    made: Tree = {}
+    for part, patterns in case.spec.show.items():
+        resources = generation.resources(case.proxy, PARTS[part], None)
+        made[part] = _part(part, sorted(resources, key=lambda one: one.name), patterns)
+    findings = [str(found) for found in (*generation.mesh.findings, *generation.findings)]
+    if findings:
+        made["findings"] = findings
+    return made
+
+
+def _part(part: str, resources: Iterable[Versioned], patterns: dict[str, list[str]]) -> Tree:
+    found: Tree = {}
+    for one in resources:
+        for pattern, paths in (patterns or {"*": []}).items():
+            if fnmatchcase(one.name, pattern):
+                tree = as_tree(one, PARTS[part])
+                whole = _endpoints(tree) if part == "endpoints" else tree
+                found[one.name] = pruned(whole, paths) if paths else whole
+    return found
+
+
+def as_tree(resource: Versioned, type_url: str) -> Tree:
+    """The resource as the JSON form of protobuf has it, with Envoy's field names."""
+    message = class_of_url(type_url).FromString(resource.body)
+    text = json_format.MessageToJson(message, preserving_proto_field_name=True, descriptor_pool=pool())
+    return msgspec.json.decode(text, type=Tree)
+
+
+def pruned(tree: object, paths: list[str]) -> object:
+    """Only what the paths lead to. A step into a list is a pattern of the entries' names: `a/rev*/b`."""
+    steps = [path.partition("/") for path in paths]
+    if isinstance(tree, list):
+        kept = []
+        for entry in tree:
+            name = entry.get("name", "") if isinstance(entry, dict) else str(entry)
+            below = [rest for pattern, _, rest in steps if fnmatchcase(str(name), pattern)]
+            if below:
+                kept.append(_with_name(entry, pruned(entry, below) if all(below) else entry))
+        return kept
+    if isinstance(tree, dict):
+        made: Tree = {}
+        for key, value in tree.items():
+            below = [rest for step, _, rest in steps if fnmatchcase(key, step)]
+            if below:
+                made[key] = pruned(value, below) if all(below) else value
+        return made
+    return tree
+
+
+def _with_name(entry: object, kept: object) -> object:
+    if isinstance(entry, dict) and isinstance(kept, dict) and "name" in entry:
+        return {"name": entry["name"], **kept}
+    return kept
+
+
+def _endpoints(tree: Tree) -> object:
+    """A load assignment in a line an endpoint."""
+    return [
+        _endpoint(group, one)
+        for group in cast(list[Tree], tree.get("endpoints", []))
+        for one in cast(list[Tree], group.get("lb_endpoints", []))
+    ]
+
+
+def _endpoint(group: Tree, one: Tree) -> Tree:
+    where = one["endpoint"]["address"]["socket_address"]  # type: ignore[index]
+    metadata = one["metadata"]["filter_metadata"]  # type: ignore[index]
+    locality = "/".join(cast(dict[str, str], group.get("locality", {})).values())
+    made: Tree = {"address": f"{where['address']}:{where['port_value']}"}
+    if group.get("priority"):
+        made["priority"] = group["priority"]
+    if locality:
+        made["locality"] = locality
+    if one.get("load_balancing_weight") != 1:
+        made["weight"] = one.get("load_balancing_weight")
+    if "envoy.transport_socket_match" in metadata:
+        made["tls"] = metadata["envoy.transport_socket_match"]["tlsMode"]
+    if "health_status" in one:
+        made["health"] = one["health_status"]
+    made["workload"] = metadata["istio"]["workload"]
+    return made

@@ -1,0 +1,76 @@
+"""A bootstrap that holds resources as if they had come over xDS, for `envoy --mode validate`."""
+
+from __future__ import annotations
+
+from google.protobuf import json_format
+
+from isthmus.envoy.descriptors import pool
+from isthmus.envoy.types import (
+    Bootstrap,
+    Cluster,
+    ClusterLoadAssignment,
+    HttpConnectionManager,
+    Listener,
+    RouteConfiguration,
+    Router,
+)
+from isthmus.translate import proto
+from isthmus.translate.types import ENDPOINTS, LISTENER, ROUTES, UPSTREAM
+
+_HTTP2 = {
+    "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+        "explicit_http_config": {"http2_protocol_options": {}},
+    }
+}
+
+
+def _upstream(name):
+    return {
+        "name": name,
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "typed_extension_protocol_options": _HTTP2,
+        "load_assignment": {"cluster_name": name},
+    }
+
+
+def static_bootstrap(resources):
+    """Endpoints become upstreams of their own, routes listeners of their own: only then Envoy reads them."""
+    bootstrap = json_format.ParseDict(
+        {
+            "node": {"id": "golden", "cluster": "golden"},
+            "dynamic_resources": {
+                "ads_config": {
+                    "api_type": "DELTA_GRPC",
+                    "transport_api_version": "V3",
+                    "grpc_services": [{"envoy_grpc": {"cluster_name": "xds-grpc"}}],
+                }
+            },
+            "static_resources": {"clusters": [_upstream("xds-grpc"), _upstream("sds-grpc")]},
+        },
+        Bootstrap(),
+        descriptor_pool=pool(),
+    )
+    static = bootstrap.static_resources
+    for one in resources[UPSTREAM]:
+        static.clusters.append(Cluster.FromString(one.body))
+    for index, one in enumerate(resources[ENDPOINTS]):
+        own = static.clusters.add(name=f"endpoints {index}", type="STATIC")
+        own.load_assignment.CopyFrom(ClusterLoadAssignment.FromString(one.body))
+    for one in resources[LISTENER]:
+        static.listeners.append(Listener.FromString(one.body))
+    for index, one in enumerate(resources[ROUTES]):
+        static.listeners.append(_listener(f"routes {index}", RouteConfiguration.FromString(one.body), index))
+    return bootstrap
+
+
+def _listener(name, routes, index):
+    manager = HttpConnectionManager(stat_prefix=name, route_config=routes)
+    manager.http_filters.add(name="envoy.filters.http.router").typed_config.CopyFrom(proto.any_of(Router()))
+    listener = Listener(name=name, address=proto.address("127.9.9.9", 10_000 + index))
+    connection = listener.filter_chains.add().filters.add(
+        name="envoy.filters.network.http_connection_manager"
+    )
+    connection.typed_config.CopyFrom(proto.any_of(manager))
+    return listener
