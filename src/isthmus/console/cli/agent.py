@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from isthmus.console.cli.render import fail
+from isthmus.console.render import fail
 from isthmus.kit.log import set_up_logs
 from isthmus.kit.tasks import run_until_cancelled
 from isthmus.model.proxy import ProxyKind

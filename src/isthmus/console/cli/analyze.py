@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
-from isthmus.console.cli.render import fail, show
 from isthmus.console.control_plane import ask_pilot
 from isthmus.console.offline import mesh_of_files
+from isthmus.console.render import fail, show
 from isthmus.kube.errors import KubeError
 from isthmus.model.analyze import analyze
 

@@ -8,7 +8,7 @@ import click
 
 from isthmus.ca.founding import Founding, found
 from isthmus.ca.store import InvalidStore
-from isthmus.console.cli.render import fail
+from isthmus.console.render import fail
 
 
 @click.group("ca")

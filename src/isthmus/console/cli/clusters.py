@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
-from isthmus.console.cli.render import fail, show, table
 from isthmus.console.control_plane import ask_pilot
 from isthmus.console.registration import Registration, add_cluster
+from isthmus.console.render import fail, show, table
 from isthmus.discovery.source_files import read_directory
 from isthmus.kube.errors import KubeError
 from isthmus.model.findings import Severity

@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from isthmus.console.cli.render import fail
 from isthmus.console.demo.story import Story
 from isthmus.console.lab_process import samples_folder
+from isthmus.console.render import fail
 from isthmus.lab.probe import check_machine, lacks
 from isthmus.lab.state import StateError
 from isthmus.settings import state_folder

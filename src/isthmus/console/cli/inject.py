@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
-from isthmus.console.cli.render import fail
 from isthmus.console.control_plane import access_to
 from isthmus.console.injection import settings_of_cluster
+from isthmus.console.render import fail
 from isthmus.kube.errors import KubeError
 from isthmus.sidecar.inject.manifest import InvalidManifest, inject_manifest
 from isthmus.sidecar.inject.settings import InjectSettings

@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-from isthmus.console.cli.render import fail, show, table
 from isthmus.console.lab_client import LabClient
 from isthmus.console.lab_process import lab_launch, samples_folder
+from isthmus.console.render import fail, show, table
 from isthmus.kube.errors import KubeError
 from isthmus.lab.launch import run
 from isthmus.lab.probe import check_machine, lacks

@@ -10,9 +10,9 @@ from typing import Any
 import click
 import msgspec
 
-from isthmus.console import envoy_view
-from isthmus.console.cli.render import fail, show, table
-from isthmus.console.control_plane import access_to, ask_envoy, ask_pilot
+from isthmus.console.control_plane import access_to, ask_pilot
+from isthmus.console.proxies import read_part, render_rows, render_status
+from isthmus.console.render import fail, show
 from isthmus.kube.errors import KubeError
 
 F = Callable[..., Any]
@@ -49,29 +49,6 @@ def status(context: str | None, kubeconfig: Path | None, namespace: str, output:
     click.echo(render_status(answer))
 
 
-def render_status(proxies: list[dict[str, Any]]) -> str:
-    """The table of `proxy status`, and under it what proxies said of what they rejected."""
-    types = ("CDS", "EDS", "LDS", "RDS")
-    rows = [
-        (
-            each["name"],
-            each["cluster"],
-            *(each["types"].get(name, {}).get("state", "NOT SENT") for name in types),
-        )
-        for each in sorted(proxies, key=lambda each: (each["cluster"], each["name"]))
-    ]
-    lines = [table(("NAME", "CLUSTER", *types), rows)]
-    for each in proxies:
-        for name, held in each["types"].items():
-            if held.get("error"):
-                lines.append(f"{each['name']}: {name} rejected: {held['error']}")
-    return "\n".join(lines)
-
-
-def _state(proxy: dict[str, Any], name: str) -> str:
-    return str(proxy["types"].get(name, {}).get("state", "NOT SENT"))
-
-
 @command.command("config")
 @click.argument("part", type=click.Choice(_PARTS))
 @click.argument("pod")
@@ -89,34 +66,6 @@ def config(part: str, pod: str, namespace: str, **flags: Any) -> None:
         fail(str(error))
     rows = [row for row in rows if _wanted(row, flags["service"], flags["port"])]
     click.echo(show(rows) if flags["output"] == "json" else render_rows(rows))
-
-
-async def read_part(part: str, access: Any, namespace: str, pod: str) -> list[Any]:
-    """The rows of one part of a proxy's configuration."""
-    match part:
-        case "clusters":
-            (dump,) = await ask_envoy(access, namespace, pod, "config_dump")
-            return list(envoy_view.upstreams(dump))
-        case "endpoints":
-            dump, clusters = await ask_envoy(
-                access, namespace, pod, "config_dump?include_eds", "clusters?format=json"
-            )
-            return list(envoy_view.endpoints(dump, clusters))
-        case "listeners":
-            (dump,) = await ask_envoy(access, namespace, pod, "config_dump")
-            return list(envoy_view.listeners(dump))
-        case _:
-            (dump,) = await ask_envoy(access, namespace, pod, "config_dump")
-            return list(envoy_view.routes(dump))
-
-
-def render_rows(rows: list[Any]) -> str:
-    """A table with one column for each field."""
-    if not rows:
-        return "nothing found"
-    fields = rows[0].__struct_fields__
-    head = [name.replace("_", " ").upper() for name in fields]
-    return table(head, [[getattr(row, name) or "-" for name in fields] for row in rows])
 
 
 def _wanted(row: msgspec.Struct, service: str, port: str) -> bool:

@@ -10,7 +10,7 @@ import click
 import uvloop
 
 from isthmus.console.cli.options import settings_from, settings_options
-from isthmus.console.cli.render import fail
+from isthmus.console.render import fail
 from isthmus.kit.log import set_up_logs
 from isthmus.kit.tasks import run_until_cancelled
 from isthmus.kube.errors import InvalidKubeconfig

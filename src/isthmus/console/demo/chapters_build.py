@@ -6,13 +6,13 @@ import asyncio
 import re
 
 from isthmus.ca.founding import found
-from isthmus.console.cli.proxy import read_part, render_rows, render_status
 from isthmus.console.control_plane import access_to, ask_pilot
 from isthmus.console.demo.page import Stars
 from isthmus.console.demo.stage import CLUSTERS, PRIVATE, PUBLIC, Stage
 from isthmus.console.injection import inject_file
 from isthmus.console.installation import Installation, documents, dump
 from isthmus.console.lab_process import PAGE_DOOR
+from isthmus.console.proxies import read_part, render_rows, render_status
 from isthmus.console.registration import Registration, add_cluster
 from isthmus.model.identity import SpiffeId
 
