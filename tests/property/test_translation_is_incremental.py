@@ -1,0 +1,119 @@
+"""Translation step by step is translation from nothing, and no step touches more than it says."""
+
+from __future__ import annotations
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fakes.bookinfo import BOOKINFO, DESTINATION_RULE, GATEWAY, VIRTUAL_SERVICE, objects, pod, service
+from isthmus.model.build import MeshBuilder
+from isthmus.model.change import Change
+from isthmus.model.endpoint import Locality
+from isthmus.model.mesh import MeshSettings
+from isthmus.model.names import ClusterId
+from isthmus.model.proxy import Proxy, ProxyKind
+from isthmus.translate.generation import Translator
+from isthmus.translate.types import TYPES
+
+PROXIES = (
+    Proxy(
+        kind=ProxyKind.SIDECAR,
+        address="10.10.0.11",
+        name="a",
+        namespace="default",
+        cluster=ClusterId("gke"),
+        labels=(("app", "reviews"),),
+        locality=Locality("eu"),
+    ),
+    Proxy(
+        kind=ProxyKind.SIDECAR, address="10.20.0.13", name="b", namespace="other", cluster=ClusterId("onprem")
+    ),
+    Proxy(
+        kind=ProxyKind.ROUTER,
+        address="10.10.0.9",
+        name="c",
+        namespace="default",
+        cluster=ClusterId("gke"),
+        labels=(("istio", "ingress"),),
+    ),
+)
+
+HEADLESS = service("headless", "None", "{port: 7000, name: tcp}").replace("app: headless", "app: reviews")
+TCP_RULE = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: mongo}
+spec: {hosts: [mongo], tcp: [{route: [{destination: {host: reviews}}]}]}
+"""
+INGRESS = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: ingress}
+spec: {hosts: ["*"], gateways: [bookinfo], http: [{route: [{destination: {host: ratings}}]}]}
+"""
+STICKY = DESTINATION_RULE.replace(
+    "spec: {host: reviews,",
+    "spec: {host: reviews, trafficPolicy: {loadBalancer: {consistentHash: {useSourceIp: true}}},",
+)
+
+
+def all_changes():
+    """What may come or go, one at a time: slices and pods by themselves, too."""
+    ingress = [
+        service("ingress", "10.110.0.9", "{port: 80, targetPort: 8080, name: http}").replace(
+            "app: ingress", "istio: ingress"
+        ),
+        pod("gateway", "10.10.0.9").replace("app: reviews", "istio: ingress"),
+    ]
+    second = [
+        service("reviews", "10.110.0.10", "{port: 9080, name: tcp}"),
+        service("ratings", "10.110.0.11", "{port: 9090, name: http}"),
+        pod("reviews-v1", "10.10.0.12"),
+        pod("reviews-v2", "10.10.0.13", "v2"),
+    ]
+    config = [DESTINATION_RULE, VIRTUAL_SERVICE, GATEWAY, HEADLESS, TCP_RULE, INGRESS]
+    found = [
+        *objects(gke=[*BOOKINFO["gke"], *config, *ingress], onprem=BOOKINFO["onprem"]),
+        *objects(gke=[*second, STICKY]),
+    ]
+    return [*found, *(Change(change.key, None) for change in found)]
+
+
+CHANGES = all_changes()
+
+
+def everything(generation):
+    return {
+        (proxy.name, type_url): {one.name: one for one in generation.resources(proxy, type_url, None)}
+        for proxy in PROXIES
+        for type_url in TYPES
+    }
+
+
+def differing(before, after):
+    return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.lists(st.sampled_from(range(len(CHANGES))), min_size=1, max_size=4), min_size=1, max_size=8)
+)
+def test_step_by_step_is_from_nothing_and_what_differs_was_touched(batches):
+    mesh_settings = MeshSettings(config_cluster=ClusterId("gke"))
+    builder, translator = MeshBuilder(mesh_settings), Translator()
+    step = builder.apply(CHANGES[: len(CHANGES) // 4])
+    before = everything(translator.generation(step.mesh, step.delta))
+    for batch in batches:
+        step = builder.apply([CHANGES[index] for index in batch])
+        generation = translator.generation(step.mesh, step.delta)
+        after = everything(generation)
+        for proxy in PROXIES:
+            for type_url in TYPES:
+                touched = generation.touched(proxy, type_url)
+                differs = differing(before[proxy.name, type_url], after[proxy.name, type_url])
+                assert touched is None or differs <= touched, (proxy.name, type_url)
+        before = after
+    everything_at_once = msgspec.structs.replace(step.delta, everything=True)
+    fresh = Translator().generation(step.mesh, everything_at_once)
+    assert everything(fresh) == before

@@ -1,0 +1,249 @@
+"""Generations: what may differ is named, what is equal is the same, what is bad is withheld."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from fakes.bookinfo import BOOKINFO, DESTINATION_RULE, GATEWAY, VIRTUAL_SERVICE, objects, pod, service
+from isthmus.envoy.types import Cluster, ClusterLoadAssignment, RouteConfiguration
+from isthmus.model.build import MeshBuilder
+from isthmus.model.change import Change
+from isthmus.model.endpoint import Locality
+from isthmus.model.mesh import MeshSettings
+from isthmus.model.names import ClusterId
+from isthmus.model.proxy import Proxy, ProxyKind
+from isthmus.translate.generation import Translator
+from isthmus.translate.types import ENDPOINTS, LISTENER, ROUTES, TYPES, UPSTREAM
+
+GKE = Proxy(
+    kind=ProxyKind.SIDECAR,
+    address="10.10.0.11",
+    name="reviews-v1",
+    namespace="default",
+    cluster=ClusterId("gke"),
+)
+ONPREM = msgspec.structs.replace(GKE, address="10.20.0.13", name="reviews-v3", cluster=ClusterId("onprem"))
+ROUTER = msgspec.structs.replace(
+    GKE, kind=ProxyKind.ROUTER, address="10.10.0.9", name="gateway", labels=(("istio", "ingress"),)
+)
+REVIEWS = "outbound|9080||reviews.default.svc.cluster.local"
+V3 = "outbound|9080|v3|reviews.default.svc.cluster.local"
+
+
+class Pilot:
+    """A builder and a translator, one step after another."""
+
+    def __init__(self, **clusters):
+        self.builder = MeshBuilder(MeshSettings(config_cluster=ClusterId("gke")))
+        self.translator = Translator()
+        self.step(**clusters)
+
+    def step(self, **clusters):
+        return self.take(objects(**clusters))
+
+    def take(self, changes):
+        step = self.builder.apply(changes)
+        self.delta = step.delta
+        self.now = self.translator.generation(step.mesh, step.delta)
+        return self.now
+
+    def all(self, proxy, type_url):
+        return {one.name: one for one in self.now.resources(proxy, type_url, None)}
+
+    def one(self, proxy, type_url, name):
+        found = list(self.now.resources(proxy, type_url, frozenset({name})))
+        return found[0] if found else None
+
+
+@pytest.fixture
+def pilot():
+    return Pilot(**BOOKINFO)
+
+
+def addresses(resource):
+    assignment = ClusterLoadAssignment.FromString(resource.body)
+    return [
+        one.endpoint.address.socket_address.address
+        for group in assignment.endpoints
+        for one in group.lb_endpoints
+    ]
+
+
+@pytest.mark.parametrize("proxy", [GKE, ONPREM, ROUTER], ids=lambda proxy: proxy.name)
+@pytest.mark.parametrize("type_url", TYPES, ids=lambda url: url.rpartition(".")[2])
+def test_asked_by_name_everything_is_what_it_is_asked_for_as_a_whole(proxy, type_url):
+    pilot = Pilot(
+        gke=[*BOOKINFO["gke"], DESTINATION_RULE, VIRTUAL_SERVICE, GATEWAY], onprem=BOOKINFO["onprem"]
+    )
+    whole = pilot.all(proxy, type_url)
+    assert whole
+    by_name = {one.name: one for one in pilot.now.resources(proxy, type_url, frozenset({*whole, "nobody"}))}
+    assert by_name == whole
+
+
+def test_the_first_generation_touches_everything(pilot):
+    assert [pilot.now.touched(GKE, type_url) for type_url in TYPES] == [None] * 4
+
+
+def test_generations_are_numbered(pilot):
+    assert pilot.now.number == 1
+    assert pilot.step(gke=[pod("reviews-v2", "10.10.0.12", "v2")]).number == 2
+
+
+def test_endpoints_touch_their_services_assignments_and_nothing_else_of_other_proxies(pilot):
+    pilot.step(gke=[DESTINATION_RULE])
+    endpoints = next(
+        change
+        for change in objects(**BOOKINFO)
+        if change.key.ref.kind == "EndpointSlice" and change.key.cluster == "onprem"
+    )
+    moved = msgspec.structs.replace(
+        endpoints.value,
+        endpoints=tuple(
+            msgspec.structs.replace(one, addresses=("10.20.0.99",)) for one in endpoints.value.endpoints
+        ),
+    )
+    pilot.take([Change(endpoints.key, moved)])
+    assert pilot.now.touched(GKE, ENDPOINTS) == {REVIEWS, V3, V3.replace("v3", "v1")}
+    assert pilot.now.touched(GKE, UPSTREAM) == set()
+    assert pilot.now.touched(GKE, LISTENER) == set()
+    assert pilot.now.touched(GKE, ROUTES) == set()
+    assert addresses(pilot.one(GKE, ENDPOINTS, V3)) == ["10.20.0.99"]
+
+
+def test_a_workload_touches_its_own_inbound_side(pilot):
+    pilot.step(
+        gke=[
+            service("reviews-admin", "10.110.0.13", "{port: 80, targetPort: 8080, name: tcp}").replace(
+                "app: reviews-admin", "app: reviews"
+            ),
+            *BOOKINFO["gke"][3:4],
+        ]
+    )
+    assert "inbound|8080||" in pilot.now.touched(GKE, UPSTREAM)
+    assert "virtualInbound" in pilot.now.touched(GKE, LISTENER)
+    assert "virtualInbound" not in pilot.now.touched(ONPREM, LISTENER)
+
+
+def test_a_virtual_service_touches_routes_only(pilot):
+    pilot.step(gke=[VIRTUAL_SERVICE])
+    assert pilot.now.touched(GKE, ROUTES) is None
+    assert [pilot.now.touched(GKE, type_url) for type_url in (UPSTREAM, ENDPOINTS, LISTENER)] == [set()] * 3
+
+
+def test_a_type_we_do_not_make_has_no_resources(pilot):
+    assert list(pilot.now.resources(GKE, "type.googleapis.com/envoy.config.core.v3.Node", None)) == []
+
+
+def test_what_did_not_change_is_the_same_object(pilot):
+    before = {type_url: pilot.all(GKE, type_url) for type_url in TYPES}
+    pilot.step(gke=[service("late", "10.110.0.99"), pod("late-v1", "10.10.0.99", app="late")])
+    for type_url in (UPSTREAM, ENDPOINTS):
+        after = pilot.all(GKE, type_url)
+        assert len(after) > len(before[type_url])
+        assert all(after[name] is one for name, one in before[type_url].items())
+    assert pilot.all(GKE, LISTENER) == before[LISTENER]
+
+
+def test_proxies_of_one_neighbourhood_share_their_endpoints(pilot):
+    other = msgspec.structs.replace(GKE, address="10.10.0.77", name="other", namespace="elsewhere")
+    far = msgspec.structs.replace(GKE, locality=Locality("us"))
+    assert pilot.one(GKE, ENDPOINTS, REVIEWS) is pilot.one(other, ENDPOINTS, REVIEWS)
+    assert pilot.one(GKE, ENDPOINTS, REVIEWS) == pilot.one(far, ENDPOINTS, REVIEWS)
+
+
+def test_what_was_made_is_remembered_while_only_endpoints_change(pilot):
+    upstreams = pilot.all(GKE, UPSTREAM)
+    for number in range(30, 60):
+        pilot.step(gke=[pod("reviews-v2", f"10.10.0.{number}", "v2")])
+    after = pilot.all(GKE, UPSTREAM)
+    assert all(after[name] is one for name, one in upstreams.items())
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "nobody",
+        "outbound|9080||nobody.default.svc.cluster.local",
+        "outbound|1||reviews.default.svc.cluster.local",
+        "outbound|9080|v9|reviews.default.svc.cluster.local",
+        "outbound_.9080_._.reviews.default.svc.cluster.local",
+        "inbound|9080||",
+        "outbound|x||reviews.default.svc.cluster.local",
+    ],
+)
+def test_a_name_that_is_nobodys_has_no_endpoints(pilot, name):
+    assert pilot.one(GKE, ENDPOINTS, name) is None
+
+
+def test_a_service_without_endpoints_has_an_empty_assignment(pilot):
+    found = pilot.one(GKE, ENDPOINTS, "outbound|27017||mongo.default.svc.cluster.local")
+    assert addresses(found) == []
+
+
+BAD_ROUTE = VIRTUAL_SERVICE.replace("http: [{", 'http: [{headers: {request: {set: {"two\\nlines": x}}}, ')
+
+
+def test_what_breaks_envoys_rules_is_withheld_and_the_last_good_one_stays(pilot):
+    pilot.step(gke=[DESTINATION_RULE, VIRTUAL_SERVICE])
+    good = pilot.one(GKE, ROUTES, "9080")
+    pilot.step(gke=[BAD_ROUTE])
+    assert pilot.one(GKE, ROUTES, "9080") == good
+    assert ["header.key must be a header name" in found.message for found in pilot.now.findings] == [True]
+    assert pilot.now.findings[0].ref == ("VirtualService", "default", "reviews")
+
+
+def test_a_mended_rule_is_sent_and_no_longer_spoken_of(pilot):
+    pilot.step(gke=[BAD_ROUTE])
+    pilot.one(GKE, ROUTES, "9080")
+    assert len(pilot.now.findings) == 1
+    pilot.step(gke=[DESTINATION_RULE, VIRTUAL_SERVICE])
+    routes = RouteConfiguration.FromString(pilot.one(GKE, ROUTES, "9080").body)
+    reviews = next(host for host in routes.virtual_hosts if host.name.startswith("reviews"))
+    assert reviews.routes[0].route.cluster == "outbound|9080|v1|reviews.default.svc.cluster.local"
+    assert pilot.now.findings == ()
+
+
+def test_a_bad_rule_that_is_gone_is_no_longer_spoken_of(pilot):
+    pilot.step(gke=[BAD_ROUTE])
+    pilot.one(GKE, ROUTES, "9080")
+    gone = [Change(change.key, None) for change in objects(gke=[VIRTUAL_SERVICE])]
+    pilot.take(gone)
+    assert pilot.now.findings == ()
+
+
+def test_upstreams_of_services_in_other_clusters_are_marked_and_fail_fast(pilot):
+    there = Cluster.FromString(pilot.one(GKE, UPSTREAM, REVIEWS).body)
+    here = Cluster.FromString(
+        pilot.one(GKE, UPSTREAM, "outbound|9080||ratings.default.svc.cluster.local").body
+    )
+    assert (there.connect_timeout.seconds, here.connect_timeout.seconds) == (1, 10)
+    options = {option.name: option.int_value for option in there.upstream_bind_config.socket_options}
+    assert options == {36: 1337, 18: 3000}
+    assert not here.HasField("outlier_detection")
+
+
+def test_every_upstream_with_a_bind_config_repeats_the_mark(pilot):
+    for proxy in (GKE, ONPREM, ROUTER):
+        for one in pilot.all(proxy, UPSTREAM).values():
+            upstream = Cluster.FromString(one.body)
+            if upstream.HasField("upstream_bind_config"):
+                marks = [
+                    each.int_value for each in upstream.upstream_bind_config.socket_options if each.name == 36
+                ]
+                assert marks == [1337], one.name
+
+
+def test_a_gateway_listens_where_its_service_leads(pilot):
+    pilot.step(
+        gke=[
+            GATEWAY,
+            service("ingress", "10.110.0.9", "{port: 80, targetPort: 8080, name: http}").replace(
+                "app: ingress", "istio: ingress"
+            ),
+            pod("gateway", "10.10.0.9").replace("app: reviews", "istio: ingress"),
+        ]
+    )
+    assert list(pilot.all(ROUTER, LISTENER)) == ["0.0.0.0_8080"]
+    assert list(pilot.all(ROUTER, ROUTES)) == ["http.8080"]
