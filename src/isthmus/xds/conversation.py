@@ -173,8 +173,9 @@ class Conversation(Generic[S]):
 
     def _endpoints_follow(self, answer: Answer) -> None:
         # "Warming of Cluster is completed only when a new ClusterLoadAssignment response is supplied by
-        # management server even though there is no change in endpoints." Envoy does not ask again for
-        # endpoints that it watches already. They have the name of their upstream.
+        # management server even though there is no change in endpoints." Envoy (1.40) does not ask again
+        # for endpoints that it watches already, and does not answer before it has them or 15 seconds
+        # have gone. They have the name of their upstream.
         endpoints = self.subscriptions.get(ENDPOINTS)
         if endpoints is not None:
             before = answer.push.before

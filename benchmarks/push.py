@@ -1,0 +1,234 @@
+"""What it costs to tell every proxy that one endpoint has changed: CPU, memory, time.
+
+`python -m benchmarks.push` runs meshes of 100, 1,000 and 5,000 services with 500 simulated proxies, each
+subscribed to everything, over gRPC on loopback and, to tell our part from gRPC's, without a network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import statistics
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+
+from benchmarks.fleet import acknowledgement, digest
+from benchmarks.push_world import LISTENERS, SyntheticWorld, World
+
+from isthmus.kit.log import set_up_logs
+from isthmus.kit.tasks import supervise
+from isthmus.wire.listeners import Plaintext
+from isthmus.wire.serve import GrpcServer
+from isthmus.xds.answers import DELTA
+from isthmus.xds.conversation import Conversation
+from isthmus.xds.conversation import World as StateOfTheWorld
+from isthmus.xds.fanout import Fanout
+from isthmus.xds.request import Reader, Request, parse_delta
+from isthmus.xds.server import AdsServer
+from isthmus.xds.snapshot import one
+from isthmus.xds.type_urls import CLUSTER, ENDPOINTS, LISTENER, ROUTES
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What was measured; microseconds of CPU of this process per proxy and change, KB per proxy."""
+
+    services: int
+    proxies: int
+    sync_s: float
+    sync_cpu_ms: float
+    push_us: float
+    p50_ms: float
+    p99_ms: float
+    memory_kb: float
+    alone_push_us: float
+    alone_memory_kb: float
+
+    def row(self) -> str:
+        return (
+            f"| {self.services:>8,} | {self.proxies:>7} | {self.push_us:>10.0f} | {self.alone_push_us:>10.1f} "
+            f"| {self.p50_ms:>6.0f} / {self.p99_ms:<6.0f} | {self.memory_kb:>9.0f} | {self.alone_memory_kb:>9.1f} "
+            f"| {self.sync_s:>8.1f} | {self.sync_cpu_ms:>9.1f} |"
+        )
+
+
+HEAD = (
+    "| services | proxies | us per push | ours alone | p50 / p99 ms   | KB per px | ours alone "
+    "| sync all s | CPU ms px |\n"
+    "|---|---|---|---|---|---|---|---|---|"
+)
+
+
+def resident_kb() -> float:
+    """Resident memory of this process."""
+    gc.collect()
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return float(line.split()[1])
+    raise OSError("no VmRSS in /proc/self/status")
+
+
+class FleetProcess:
+    """The fleet, at the other end of a pipe."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    async def ask(self, *words: str) -> object:
+        """Send a command and wait for its answer."""
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.write((" ".join(words) + "\n").encode())
+        return json.loads(await self._process.stdout.readline())
+
+
+@asynccontextmanager
+async def fleet(target: str, proxies: int) -> AsyncIterator[FleetProcess]:
+    """A running fleet; it is ended with the block."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "benchmarks.fleet", target, "--proxies", str(proxies)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        limit=1 << 24,
+    )
+    try:
+        yield FleetProcess(process)
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def over_grpc(world: World, services: int, proxies: int, changes: int) -> dict[str, float]:
+    """Synchronise a fleet, then change one endpoint again and again."""
+    fanout: Fanout[str] = Fanout()
+    fanout.publish(world.first())
+    server = GrpcServer(AdsServer(fanout, world.subject).services(), [Plaintext("127.0.0.1", 0)])
+    async with supervise(server.run(), fanout.run()):
+        [address] = await server.addresses()
+        before_kb, begin, cpu = resident_kb(), time.monotonic(), time.process_time()
+        async with fleet(address, proxies) as far:
+            await far.ask("count", *_counts(services))
+            figures = {
+                "sync_s": time.monotonic() - begin,
+                "sync_cpu_ms": (time.process_time() - cpu) * 1000 / proxies,
+            }
+            await push_again_and_again(fanout, world, far, 10)
+            spent, waits = await push_again_and_again(fanout, world, far, changes)
+            figures["push_us"] = spent / (proxies * changes) * 1e6
+            figures["p50_ms"] = statistics.median(waits) * 1000
+            figures["p99_ms"] = statistics.quantiles(waits, n=100)[98] * 1000
+            figures["memory_kb"] = (resident_kb() - before_kb) / proxies
+            check(await far.ask("digest"), world, proxies)
+    return figures
+
+
+def _counts(services: int) -> list[str]:
+    wanted = {CLUSTER: services, ENDPOINTS: services, LISTENER: LISTENERS, ROUTES: LISTENERS}
+    return [word for type_url, count in wanted.items() for word in (type_url, str(count))]
+
+
+async def push_again_and_again(
+    fanout: Fanout[str], world: World, far: FleetProcess, changes: int
+) -> tuple[float, list[float]]:
+    """CPU seconds of this process, and for every proxy and change the seconds until it was received."""
+    spent, waits = 0.0, []
+    for _ in range(changes):
+        generation, changed = world.change()
+        await far.ask("follow", ENDPOINTS, changed.name, changed.version)
+        cpu, begin = time.process_time(), time.monotonic()
+        fanout.publish(generation)
+        received = await far.ask("wait")
+        # The last proxies' answers are part of the price.
+        while not all(session.conversation.quiet for session in fanout.sessions):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        spent += time.process_time() - cpu
+        assert isinstance(received, list)
+        waits += [at - begin for at in received]
+    return spent, waits
+
+
+def check(found: object, world: World, proxies: int) -> None:
+    """Every proxy holds exactly what there is: names, versions and bodies."""
+    assert isinstance(found, dict)
+    for type_url, resources in world.expected().items():
+        expected = {
+            name: (each.version, blake2b(each.body, digest_size=8).digest())
+            for name, each in resources.items()
+        }
+        assert found[type_url] == {digest(expected): proxies}, f"proxies hold other {type_url}"
+
+
+def alone(world: World, proxies: int, changes: int) -> tuple[float, float]:
+    """The same without a network: microseconds per push, KB per proxy. Requests are parsed from bytes."""
+    fanout: Fanout[str] = Fanout()
+    state = StateOfTheWorld(world.first(), fanout.answers)
+    reader, before_kb = Reader(parse_delta), 0.0
+    conversations = [Conversation(DELTA, f"proxy {n}") for n in range(proxies)]
+    for number, conversation in enumerate(conversations):
+        # The first fifth pays for what all share: what is measured is one proxy more.
+        if number == proxies // 5:
+            before_kb = resident_kb()
+        _synchronise(conversation, state, reader)
+    memory_kb = (resident_kb() - before_kb) / (proxies - proxies // 5)
+    fanout.answers.turn()
+    begin = time.process_time()
+    for _ in range(changes):
+        generation, _changed = world.change()
+        fanout.answers.turn()
+        state = StateOfTheWorld(generation, fanout.answers)
+        for number, conversation in enumerate(conversations):
+            conversation.changed(ENDPOINTS, generation.touched(f"proxy {number}", ENDPOINTS))
+            answer = conversation.next(state)
+            assert answer
+            conversation.take(reader.read(acknowledgement(answer.type_url, answer.push.nonce)), state.order)
+    return (time.process_time() - begin) / (proxies * changes) * 1e6, memory_kb
+
+
+def _synchronise(conversation: Conversation[str], state: StateOfTheWorld[str], reader: Reader) -> None:
+    upstreams = one(each.name for each in state.generation.resources("", CLUSTER, None))
+    routes = one(each.name for each in state.generation.resources("", ROUTES, None))
+    star = one(["*"])
+    for type_url, names in ((CLUSTER, star), (ENDPOINTS, upstreams), (LISTENER, star), (ROUTES, routes)):
+        conversation.take(Request(type_url, names), state.order)
+        while answer := conversation.next(state):
+            conversation.take(reader.read(acknowledgement(answer.type_url, answer.push.nonce)), state.order)
+
+
+async def measure(services: int, proxies: int, changes: int) -> Figures:
+    """All figures for a mesh of so many services."""
+    alone_us, alone_kb = alone(SyntheticWorld(services), proxies, changes)
+    rest = await over_grpc(SyntheticWorld(services), services, proxies, changes)
+    return Figures(
+        services=services, proxies=proxies, alone_push_us=alone_us, alone_memory_kb=alone_kb, **rest
+    )
+
+
+async def measure_all(services: list[int], proxies: int, changes: int) -> None:
+    """A table, row by row. One loop for all: gRPC's core does not like a second one."""
+    print(HEAD)
+    for count in services:
+        print((await measure(count, proxies, changes)).row(), flush=True)
+
+
+def main() -> None:
+    """Print a table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--services", type=int, nargs="+", default=[100, 1000, 5000])
+    parser.add_argument("--proxies", type=int, default=500)
+    parser.add_argument("--changes", type=int, default=20)
+    asked = parser.parse_args()
+    set_up_logs("warning")
+    asyncio.run(measure_all(asked.services, asked.proxies, asked.changes))
+
+
+if __name__ == "__main__":
+    main()
