@@ -172,7 +172,7 @@ async def test_a_server_that_is_not_who_we_dialled_is_not_believed() -> None:
 async def test_a_rotated_certificate_is_shown_to_new_callers_and_old_calls_go_on() -> None:
     pki, next_pki = Pki("first"), Pki("second")
     now = [ServerCertificate(*pair(pki.leaf(dns=("pilot",))), client_roots=pki.roots)]
-    async with serving(Secure("127.0.0.1", 0, lambda: now[0])) as [address]:  # noqa: SIM117 - steps
+    async with serving(Secure("127.0.0.1", 0, lambda: now[0])) as [address]:  # noqa: SIM117
         async with Channel(address, client(pki, pki.leaf(uris=(ALICE,)))) as old:
             stream = old.bidi("/test.Test/Echo")
             await stream.send(b"before")
