@@ -1,0 +1,161 @@
+"""One Envoy on loopback that is both sidecars of a call: what we translate, made static and bound to ports.
+
+Nothing captures calls here, so outbound listeners get sockets of their own, and `virtualInbound` is there
+once for each port that it serves. Certificates are written into the bootstrap instead of asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import itertools
+
+from google.protobuf import json_format
+
+from fakes.eventually import eventually
+from fakes.pki import Pki
+from isthmus.envoy.descriptors import class_of_url, pool
+from isthmus.envoy.types import (
+    Bootstrap,
+    Cluster,
+    ClusterLoadAssignment,
+    Listener,
+    RouteConfiguration,
+    Secret,
+)
+from isthmus.translate import proto
+from isthmus.translate.types import ENDPOINTS, LISTENER, ROUTES, UPSTREAM
+
+MANAGER = (
+    "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+)
+
+
+def unpacked(packed):
+    return class_of_url(packed.type_url).FromString(packed.value)
+
+
+def with_static_secrets(socket):
+    """The transport socket, its secrets named and not asked for."""
+    tls = unpacked(socket.typed_config)
+    common = tls.common_tls_context
+    for config in common.tls_certificate_sds_secret_configs:
+        config.ClearField("sds_config")
+    common.combined_validation_context.validation_context_sds_secret_config.ClearField("sds_config")
+    socket.typed_config.CopyFrom(proto.any_of(tls))
+
+
+class LoopbackMesh:
+    """The bootstrap for a proxy's resources, and the Envoy that runs it."""
+
+    def __init__(self, generation, proxy, application_port, folder, admin_port):
+        self.folder, self.admin_port = folder, admin_port
+        self._application = application_port
+        every = {
+            url: list(generation.resources(proxy, url, None))
+            for url in (UPSTREAM, ENDPOINTS, LISTENER, ROUTES)
+        }
+        self.bootstrap = Bootstrap()
+        self.bootstrap.admin.address.CopyFrom(proto.address("127.0.0.1", admin_port))
+        assignments = {one.name: ClusterLoadAssignment.FromString(one.body) for one in every[ENDPOINTS]}
+        self._routes = {one.name: RouteConfiguration.FromString(one.body) for one in every[ROUTES]}
+        for one in every[UPSTREAM]:
+            self._add_upstream(Cluster.FromString(one.body), assignments)
+        for one in every[LISTENER]:
+            self._add_listener(Listener.FromString(one.body))
+
+    def _add_upstream(self, upstream, assignments):
+        if upstream.name.startswith("inbound|"):
+            upstream = Cluster(
+                name=upstream.name,
+                type="STATIC",
+                connect_timeout=upstream.connect_timeout,
+                typed_extension_protocol_options=upstream.typed_extension_protocol_options,
+            )
+            upstream.load_assignment.cluster_name = upstream.name
+            where = upstream.load_assignment.endpoints.add().lb_endpoints.add().endpoint.address
+            where.CopyFrom(proto.address("127.0.0.1", self._application))
+        elif upstream.type == Cluster.EDS:
+            upstream.type = Cluster.STATIC
+            upstream.ClearField("eds_cluster_config")
+            upstream.load_assignment.CopyFrom(assignments[upstream.name])
+        upstream.ClearField("upstream_bind_config")
+        for match in upstream.transport_socket_matches:
+            if match.transport_socket.name.endswith("tls"):
+                with_static_secrets(match.transport_socket)
+        self.bootstrap.static_resources.clusters.append(upstream)
+
+    def _add_listener(self, listener):
+        if listener.name == "virtualOutbound":
+            return
+        if listener.name != "virtualInbound":
+            listener.ClearField("bind_to_port")
+            self._with_static_routes(listener)
+            self.bootstrap.static_resources.listeners.append(listener)
+            return
+        kept = [each for each in listener.listener_filters if not each.name.endswith("original_dst")]
+        del listener.listener_filters[:]
+        listener.listener_filters.extend(kept)
+        for chain in listener.filter_chains:
+            if chain.HasField("transport_socket"):
+                with_static_secrets(chain.transport_socket)
+        ports = {chain.filter_chain_match.destination_port.value for chain in listener.filter_chains} - {
+            0,
+            15006,
+        }
+        for port in sorted(ports):
+            own = copy.deepcopy(listener)
+            own.name = f"virtualInbound {port}"
+            own.address.CopyFrom(proto.address("127.0.0.1", port))
+            self.bootstrap.static_resources.listeners.append(own)
+
+    def _with_static_routes(self, listener):
+        for chain in itertools.chain(listener.filter_chains):
+            for each in chain.filters:
+                if each.typed_config.type_url == MANAGER:
+                    manager = unpacked(each.typed_config)
+                    manager.route_config.CopyFrom(self._routes[manager.rds.route_config_name])
+                    each.typed_config.CopyFrom(proto.any_of(manager))
+
+    def believe(self, pki: Pki, identity: str):
+        """Give the workload its certificate."""
+        shown = pki.leaf(uris=(identity,))
+        own, roots = Secret(name="default"), Secret(name="ROOTCA")
+        own.tls_certificate.certificate_chain.inline_bytes = shown.certificate
+        own.tls_certificate.private_key.inline_bytes = shown.key
+        roots.validation_context.trusted_ca.inline_bytes = pki.roots
+        self.bootstrap.static_resources.secrets.extend([own, roots])
+
+    async def run(self, executable):
+        """Start Envoy and return once it is ready; the caller ends the process."""
+        path = self.folder / "envoy.json"
+        path.write_text(json_format.MessageToJson(self.bootstrap, descriptor_pool=pool()))
+        log = (self.folder / "envoy.log").open("wb")
+        process = await asyncio.create_subprocess_exec(
+            str(executable),
+            "-c",
+            str(path),
+            "--concurrency",
+            "1",
+            "--disable-hot-restart",
+            "--log-level",
+            "warning",
+            stdout=log,
+            stderr=log,
+        )
+        log.close()
+
+        async def ready():
+            if process.returncode is not None:
+                raise AssertionError((self.folder / "envoy.log").read_text())
+            try:
+                reader, writer = await asyncio.open_connection("127.0.0.1", self.admin_port)
+            except OSError:
+                return False
+            writer.write(b"GET /ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            answer = await reader.read()
+            writer.close()
+            return b"LIVE" in answer
+
+        await eventually(ready)
+        return process
