@@ -31,7 +31,7 @@ class Printer:
 
 def _column(heading: str) -> Json:
     wide = heading.startswith("(")
-    name = heading.strip("()")
+    name = heading[1:-1] if wide else heading
     return {
         "name": name,
         "type": "string",

@@ -94,7 +94,7 @@ class Documents:
 
     def _openapi_v2(self, accept: str) -> Document:
         if openapi_v2.PROTOBUF in accept:
-            return Document(self._v2.document(protobuf=True), openapi_v2.PROTOBUF)
+            return Document(self._v2.document(protobuf=True), openapi_v2.PROTOBUF_ANSWER)
         return Document(self._v2.document(protobuf=False))
 
 

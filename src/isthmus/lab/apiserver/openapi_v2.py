@@ -18,6 +18,9 @@ from isthmus.lab.apiserver.types import ResourceType, Types
 Json = dict[str, Any]
 
 PROTOBUF = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+PROTOBUF_ANSWER = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+"""Clients ask for the former; as `@` is not allowed in media types, servers answer with the latter."""
+
 _INNER = ("properties", "items", "additionalProperties", "required", "enum")
 _KEPT = frozenset({"$ref", "default", "description", "format", "title", "type", *_INNER})
 
