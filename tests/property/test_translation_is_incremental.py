@@ -72,7 +72,11 @@ def all_changes():
         pod("reviews-v1", "10.10.0.12"),
         pod("reviews-v2", "10.10.0.13", "v2"),
     ]
-    config = [DESTINATION_RULE, VIRTUAL_SERVICE, GATEWAY, HEADLESS, TCP_RULE, INGRESS]
+    guessed = service("guess", "10.110.0.70", "{port: 7000, name: what}")
+    plain = DESTINATION_RULE.replace("reviews", "guess").replace(
+        "subsets", "trafficPolicy: {tls: {mode: SIMPLE}}, subsets"
+    )
+    config = [guessed, plain, DESTINATION_RULE, VIRTUAL_SERVICE, GATEWAY, HEADLESS, TCP_RULE, INGRESS]
     found = [
         *objects(gke=[*BOOKINFO["gke"], *config, *ingress], onprem=BOOKINFO["onprem"]),
         *objects(gke=[*second, STICKY]),

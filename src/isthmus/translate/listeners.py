@@ -15,7 +15,7 @@ from isthmus.model.mesh import Mesh
 from isthmus.model.names import ServiceKey
 from isthmus.model.proxy import Proxy, ProxyKind
 from isthmus.model.scope import View
-from isthmus.model.service import Resolution, Service
+from isthmus.model.service import Protocol, Resolution, Service
 from isthmus.translate import names, proto
 from isthmus.translate.checked import Checked, Slot
 from isthmus.translate.destinations import destinations_of
@@ -110,8 +110,10 @@ class Listeners:
             for known in destinations_of(view, rule).known.values()
             for part in known.parts
         )
+        guessed = (service for service in services if _is_guessed(service, port))
+        policies = tuple(view.destination_rule(service) for service in guessed)
         scope = (port, view.cluster, *((view.namespace, view.labels) if about_tcp else ()))
-        inputs = (*services, *rules, *shards, *leads, view.settings)
+        inputs = (*services, *rules, *shards, *leads, *policies, view.settings)
         return self.ports.get(inputs, scope, lambda: self._make_port(mesh, view, port))
 
     def _make_port(self, mesh: Mesh, view: View, port: int) -> Found:
@@ -169,6 +171,11 @@ def _too_late(late: Claim, taker: Takers) -> Finding:
 
 def _is_headless(service: Service) -> bool:
     return service.resolution is Resolution.PASSTHROUGH
+
+
+def _is_guessed(service: Service, port: int) -> bool:
+    own = service.port(port)
+    return own is not None and own.protocol is Protocol.UNSPECIFIED
 
 
 def _headless(view: View) -> tuple[ServiceKey, ...]:

@@ -20,8 +20,10 @@ from isthmus.translate import names, proto
 from isthmus.translate.connection_manager import Face, Manager, connection_manager
 from isthmus.translate.destinations import Destinations
 from isthmus.translate.listener_parts import PLAIN_HTTP, chain, http_inspector, loop_guard
-from isthmus.translate.network_filters import tcp_proxy
+from isthmus.translate.network_filters import set_alpn, tcp_proxy
 from isthmus.translate.route_match import MESH, gateway_name
+from isthmus.translate.transport import upstream_alpn
+from isthmus.translate.upstream_policy import policy_for
 
 PORT = 15001
 ANY = "0.0.0.0"
@@ -123,12 +125,23 @@ def port_listener(taker: Takers, tcp_rules: TcpRules, view: View) -> Listener:
         routes = str(taker.port) if taker.any_http else f"{claim.service.key.hostname}:{taker.port}"
         http = _http(taker, routes, view.settings)
         http.filter_chain_match.application_protocols.extend(PLAIN_HTTP)
+        if not taker.any_http and _mesh_only(claim, view):
+            # The upstream offers what fits bytes of any kind; here it is known that they are HTTP.
+            http.filters.insert(0, set_alpn.offer(upstream_alpn(http=True, http2=False)))
         listener.filter_chains.append(http)
         listener.listener_filters.append(http_inspector())
         listener.listener_filters_timeout.CopyFrom(proto.seconds(_SILENCE_S))
         listener.continue_on_listener_filters_timeout = True
     listener.default_filter_chain.CopyFrom(_tcp(claim, tcp_rules, view))
     return listener
+
+
+def _mesh_only(claim: Claim, view: View) -> bool:
+    """Whether TLS to the service is mutual TLS of the mesh, if it is any: others may refuse our ALPN."""
+    rule = view.destination_rule(claim.service)
+    tls = policy_for(rule, None, claim.port.number).tls
+    elsewhere = view.virtual_service(claim.service.key.hostname)
+    return elsewhere is None and (tls is None or tls.mode in {"ISTIO_MUTUAL", "DISABLE"})
 
 
 def _http(taker: Takers, routes: str, settings: MeshSettings) -> FilterChain:

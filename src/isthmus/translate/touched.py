@@ -131,7 +131,7 @@ class Subsets:
 _RULES = "VirtualService"
 _BY_KIND: dict[str, frozenset[str]] = {
     _RULES: frozenset({ROUTES}),
-    "DestinationRule": frozenset({UPSTREAM, ENDPOINTS, ROUTES}),
+    "DestinationRule": frozenset(TYPES),
     "Gateway": frozenset({LISTENER, ROUTES}),
 }
 """Which types of resources a kind of configuration may change; VirtualServices about TCP listeners, too."""
