@@ -18,6 +18,7 @@ from isthmus.model.proxy import ProxyKind
 from isthmus.sidecar import sds
 from isthmus.sidecar.bootstrap import BootstrapSettings, bootstrap_json
 from isthmus.sidecar.certs import Certificates, CertSettings
+from isthmus.sidecar.marked_relay import MarkedRelay
 from isthmus.sidecar.proxy_process import ProxyProcess, ProxySettings
 from isthmus.sidecar.status import Status, StatusSettings
 from isthmus.wire.listeners import Unix
@@ -70,7 +71,8 @@ class Agent:
         self._quit = asyncio.Event()
         self._socket = settings.directory / "sds.sock"
         self._config = settings.directory / "envoy.json"
-        self.certificates = Certificates(settings.certificates, clock=clock)
+        self._relay, certificates = _way_to_citadel(settings)
+        self.certificates = Certificates(certificates, clock=clock)
         self.proxy = ProxyProcess(settings.proxy, self._config, clock)
         status = Status(settings.status, self.certificates, self.proxy, self._quit.set)
         self._status = HttpServer("0.0.0.0", settings.status_port, status.answer)
@@ -79,7 +81,9 @@ class Agent:
 
     async def run(self) -> None:
         """Run until cancelled or `/quitquitquit`. Raises `OSError` for a taken port, `NoEnvoy`."""
-        jobs = (self.certificates.run(), self._sds.run(), self._status.run(), self._run_proxy())
+        jobs = [self.certificates.run(), self._sds.run(), self._status.run(), self._run_proxy()]
+        if self._relay is not None:
+            jobs.append(self._relay.run())
         async with supervise(*jobs):
             try:
                 await self._quit.wait()
@@ -93,6 +97,18 @@ class Agent:
         self._config.write_text(bootstrap_json(bootstrap_settings(self._settings, self._socket)))
         log.info("starting envoy", node=node_id(self._settings), pilot=self._settings.pilot)
         await self.proxy.run()
+
+
+def _way_to_citadel(settings: AgentSettings) -> tuple[MarkedRelay | None, CertSettings]:
+    """How Citadel is reached: past the capture of this pod's connections, where there is one."""
+    certificates = settings.certificates
+    if settings.mark is None or settings.kind is not ProxyKind.SIDECAR:
+        return None, certificates
+    host, _, port = certificates.citadel.rpartition(":")
+    path = settings.directory / "citadel.sock"
+    relay = MarkedRelay(path, host, int(port), settings.mark)
+    name = certificates.citadel_name or host
+    return relay, msgspec.structs.replace(certificates, citadel=f"unix:{path}", citadel_name=name)
 
 
 def node_id(settings: AgentSettings) -> str:
