@@ -50,7 +50,7 @@ async def one_root(stage: Stage) -> None:
 async def control_plane(stage: Stage) -> None:
     """Pilot in the public cluster, Citadel in each, the registry directory between them."""
     stage.chapter("3. Pilot in gke, a Citadel in each, and the cluster registry")
-    registry = stage.lab.folder / "clusters"
+    registry = stage.lab.folder / "registry"
     registry.mkdir(exist_ok=True)
     log = "/dev/stdout"
     primary = Installation(cluster=PUBLIC, clusters_dir=str(registry), access_log=log)
@@ -75,7 +75,7 @@ async def _register(stage: Stage, cluster: str) -> None:
         server=await stage.lab.server_inside(cluster),
         config_store=cluster == PUBLIC,
     )
-    await add_cluster(stage.lab.folder / "clusters", registration)
+    await add_cluster(stage.lab.folder / "registry", registration)
 
 
 async def bookinfo(stage: Stage) -> None:
@@ -83,10 +83,10 @@ async def bookinfo(stage: Stage) -> None:
     stage.chapter("4. Bookinfo in gke: everything but reviews-v3")
     kubectl = stage.kubectl(PUBLIC)
     injected = await inject_file(
-        stage.samples / "kube" / "bookinfo.yaml", access_to(stage.lab.kubeconfig(PUBLIC), None)
+        stage.samples / "bookinfo" / "kube" / "bookinfo.yaml", access_to(stage.lab.kubeconfig(PUBLIC), None)
     )
     await kubectl.apply(injected)
-    await kubectl.run("apply", "-f", str(stage.samples / "networking" / "bookinfo-gateway.yaml"))
+    await kubectl.run("apply", "-f", str(stage.samples / "bookinfo" / "networking" / "bookinfo-gateway.yaml"))
     stage.say("isthmus kube-inject -f bookinfo.yaml | kubectl apply -f -")
 
 
@@ -95,9 +95,9 @@ async def on_premises(stage: Stage) -> None:
     stage.chapter("5. On premises: the Service of ratings, and reviews-v3")
     kubectl = stage.kubectl(PRIVATE)
     injected = await inject_file(
-        stage.samples / "kube" / "reviews-v3.yaml", access_to(stage.lab.kubeconfig(PRIVATE), None)
+        stage.samples / "bookinfo" / "kube" / "reviews-v3.yaml", access_to(stage.lab.kubeconfig(PRIVATE), None)
     )
-    await kubectl.run("apply", "-f", str(stage.samples / "kube" / "ratings-svc.yaml"))
+    await kubectl.run("apply", "-f", str(stage.samples / "bookinfo" / "kube" / "ratings-svc.yaml"))
     await kubectl.apply(injected)
     stage.say(
         "kubectl apply -f ratings-svc.yaml; isthmus kube-inject -f reviews-v3.yaml | kubectl apply -f -"

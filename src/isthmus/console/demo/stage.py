@@ -51,7 +51,7 @@ class Stage:
 
     def say(self, text: str) -> None:
         """One line of the story, with the time."""
-        self.console.print(f"  [dim]{self.passed_s():6.1f}s[/]  {text}", highlight=False)
+        self.console.print(f"  [dim]{self.passed_s():6.1f}s[/]  {text}", highlight=False, soft_wrap=True)
 
     def show(self, text: str) -> None:
         """What a command printed, indented."""

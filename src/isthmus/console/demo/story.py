@@ -46,7 +46,7 @@ class Story:
     async def tell(self) -> bool:
         """Whether all claims held."""
         stage = Stage(LabClient(self._folder), self._samples, self._console)
-        for name in ("clusters", "ca", "kubectl-cache"):
+        for name in ("clusters", "registry", "ca", "kubectl-cache"):
             _remove(self._folder / name)
         self._lab = start(lab_launch(self._folder, TALK, None, self._samples))
         with self._console.status("two clusters come up…"):
