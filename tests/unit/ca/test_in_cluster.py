@@ -124,7 +124,6 @@ async def test_an_api_server_that_is_away_is_not_a_refusal():
             await ClusterReviewer(client).review("good", "istio-ca")
 
 
-@pytest.mark.xfail(raises=TypeError, reason="kube.watch and kube.informer do not import: mutable defaults")
 async def test_citadel_writes_its_root_everywhere_and_signs_for_tokens_of_its_cluster(tmp_path: Path):
     from isthmus.ca.in_cluster import run_citadel
 

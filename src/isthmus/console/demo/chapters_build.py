@@ -95,7 +95,8 @@ async def on_premises(stage: Stage) -> None:
     stage.chapter("5. On premises: the Service of ratings, and reviews-v3")
     kubectl = stage.kubectl(PRIVATE)
     injected = await inject_file(
-        stage.samples / "bookinfo" / "kube" / "reviews-v3.yaml", access_to(stage.lab.kubeconfig(PRIVATE), None)
+        stage.samples / "bookinfo" / "kube" / "reviews-v3.yaml",
+        access_to(stage.lab.kubeconfig(PRIVATE), None),
     )
     await kubectl.run("apply", "-f", str(stage.samples / "bookinfo" / "kube" / "ratings-svc.yaml"))
     await kubectl.apply(injected)

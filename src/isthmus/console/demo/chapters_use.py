@@ -116,5 +116,7 @@ async def kill_pilot(stage: Stage) -> None:
 
 
 async def _apply(stage: Stage, name: str) -> None:
-    await stage.kubectl(PUBLIC).run("apply", "-f", str(stage.samples / "bookinfo" / "networking" / f"{name}.yaml"))
+    await stage.kubectl(PUBLIC).run(
+        "apply", "-f", str(stage.samples / "bookinfo" / "networking" / f"{name}.yaml")
+    )
     stage.say(f"kubectl apply -f {name}.yaml")
