@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import sys
 from pathlib import Path
 
@@ -42,6 +43,8 @@ def main() -> None:
     inherited = Inherited.decode(sys.argv[1])
     spec_path, samples = sys.argv[2], Path(sys.argv[3])
     with (Path(inherited.state) / "logs" / "lab.log").open("a") as file:
+        for stream in (1, 2):  # what libraries print belongs into the log, not into the story
+            os.dup2(file.fileno(), stream)
         set_up_logs(to=file)
         spec = read_spec(Path(spec_path)) if spec_path else TALK
         uvloop.run(run(inherited, spec, samples))

@@ -55,9 +55,11 @@ async def cut_link(stage: Stage) -> None:
     await stage.lab.link("cut")
     begun = stage.clock.monotonic()
     total = failed = row = 0
-    last_failure_s = 0.0
+    last_failure_s = slowest_s = 0.0
     while row < 40 and stage.clock.monotonic() - begun < 60:
+        asked = stage.clock.monotonic()
         page = await stage.visitor.visit()
+        slowest_s = max(slowest_s, stage.clock.monotonic() - asked)
         total += 1
         row += 1
         if not page.complete:
@@ -67,7 +69,9 @@ async def cut_link(stage: Stage) -> None:
         "with the link cut, reviews go on from the endpoints left",
         "visits until 40 in a row are complete",
         held=row >= 40,
-        seen=f"{failed} of {total} pages without reviews, the last {last_failure_s:.1f} s after the cut",
+        seen=f"{failed} of {total} pages without reviews"
+        + (f", the last {last_failure_s:.1f} s after the cut" if failed else "")
+        + f"; the slowest took {slowest_s:.1f} s",
     )
     await stage.lab.link("heal")
     healed_s = await stage.visitor.until(Stars.RED, limit_s=60)
