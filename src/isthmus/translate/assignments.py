@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from isthmus.kit.memo import Memo
 from isthmus.kit.versioned import Versioned
@@ -25,8 +26,9 @@ class LoadAssignments:
 
     def __init__(self) -> None:
         self._parts = Assignments()
-        self._whole: Memo[Versioned | None] = Memo()
-        self.memos = (self._parts.endpoints, self._parts.places, self._whole)
+        self._whole: Memo[Versioned] = Memo()
+        self._targets: Memo[_Target | None] = Memo()
+        self.memos = (self._parts.endpoints, self._parts.places, self._whole, self._targets)
 
     def named(
         self,
@@ -36,38 +38,44 @@ class LoadAssignments:
         proxy: Proxy,
     ) -> Versioned | None:
         """The load assignment `name`; None where it names no port of a service that we tell endpoints of."""
-        parts = UpstreamName.parse(name)
-        if parts is None or parts.direction is not Direction.OUTBOUND or "|" not in name:
+        target = self._targets.get((view,), name, lambda: _target(view, name))
+        if target is None:
             return None
-        service = view.service(parts.hostname, "")
-        if service is None or service.resolution is not Resolution.ENDPOINTS:
-            return None
-        here, port = known(view, service), service.port(parts.port)
-        if port is None:
-            return None
-        of_service = shards.get(service.key, _NONE)
-        inputs = (of_service, here.service, here.rule)
-        scope = (name, here.crosses, proxy.locality)
-        return self._whole.get(
-            inputs, scope, lambda: self._make(here, port, parts, of_service, proxy.locality)
-        )
+        of_service = shards.get(target.here.service.key, _NONE)
+        inputs = (of_service, target.here.service, target.here.rule)
+        scope = (name, target.here.crosses, proxy.locality)
+        return self._whole.get(inputs, scope, lambda: self._make(target, of_service, proxy.locality))
 
     def _make(
-        self,
-        here: Known,
-        port: Port,
-        parts: UpstreamName,
-        shards: Mapping[ClusterId, EndpointShard],
-        locality: Locality,
-    ) -> Versioned | None:
-        subset = here.subset(parts.subset)
-        if parts.subset and subset is None:
-            return None
+        self, target: _Target, shards: Mapping[ClusterId, EndpointShard], locality: Locality
+    ) -> Versioned:
+        here, name = target.here, str(target.name)
+        subset = here.subset(target.name.subset)
         labels = tuple(sorted(subset.labels.items())) if subset else ()
-        policy = policy_for(here.rule, subset, port.number)
+        policy = policy_for(here.rule, subset, target.port.number)
         rank = _rank(policy, locality) if fails_over(policy, here.crosses) else _all_alike
-        body = self._parts.body(str(parts), shards, Selection(port.name, labels), rank)
-        return Versioned.of(str(parts), body)
+        return Versioned.of(name, self._parts.body(name, shards, Selection(target.port.name, labels), rank))
+
+
+class _Target(NamedTuple):
+    """What the name of an assignment stands for in a view."""
+
+    name: UpstreamName
+    here: Known
+    port: Port
+
+
+def _target(view: View, name: str) -> _Target | None:
+    parts = UpstreamName.parse(name)
+    if parts is None or parts.direction is not Direction.OUTBOUND or "|" not in name:
+        return None
+    service = view.service(parts.hostname, "")
+    if service is None or service.resolution is not Resolution.ENDPOINTS:
+        return None
+    here, port = known(view, service), service.port(parts.port)
+    if port is None or (parts.subset and here.subset(parts.subset) is None):
+        return None
+    return _Target(parts, here, port)
 
 
 def fails_over(policy: Policy, crosses: bool) -> bool:

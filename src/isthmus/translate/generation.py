@@ -19,7 +19,7 @@ from isthmus.translate.listeners import Listeners, conflicts
 from isthmus.translate.memory import Memory
 from isthmus.translate.routes import Routes, http_services
 from isthmus.translate.routes_gateway import gateway_routes
-from isthmus.translate.touched import Touched
+from isthmus.translate.touched import ConfigIndex, Touched
 from isthmus.translate.types import ENDPOINTS, LISTENER, ROUTES, UPSTREAM
 from isthmus.translate.upstream_set import Upstreams
 
@@ -37,6 +37,8 @@ class Translator:
         self.listeners = Listeners()
         self.routes = Routes()
         self.configurations: Memo[Versioned | None] = Memo()
+        self.route_names: Memo[frozenset[str]] = Memo()
+        self._indices: Memo[ConfigIndex] = Memo()
         self._mesh = Mesh()
         self._number = 0
         self._memory = Memory(
@@ -46,6 +48,8 @@ class Translator:
                 *self.listeners.memos,
                 self.routes.hosts,
                 self.configurations,
+                self.route_names,
+                self._indices,
             )
         )
 
@@ -57,9 +61,13 @@ class Translator:
         for checked in (self.upstreams.checked, self.listeners.checked, self.routes.checked):
             checked.sweep(mesh.services)
         self._number += 1
-        touched = Touched(self._mesh, mesh, delta)
+        steps = tuple(self._index(each) for each in (self._mesh, mesh))
+        touched = Touched((self._mesh, mesh), steps, delta)
         self._mesh = mesh
         return Generation(self, mesh, self._number, touched)
+
+    def _index(self, mesh: Mesh) -> ConfigIndex:
+        return self._indices.get((mesh.config, mesh.settings), "", lambda: ConfigIndex(mesh))
 
 
 class Generation:
@@ -124,7 +132,7 @@ class Generation:
     def _endpoints(self, proxy: Proxy, wanted: Wanted) -> Iterator[Versioned]:
         view = self._view(proxy)
         if wanted is None:
-            wanted = frozenset(self._make.upstreams.names(view))
+            wanted = self._make.upstreams.names(view)
         for name in wanted:
             found = self._make.assignments.named(view, self.mesh.shards, name, proxy)
             if found:
@@ -140,7 +148,9 @@ class Generation:
         view = self._view(proxy)
         gateway = proxy.kind is ProxyKind.ROUTER
         if wanted is None:
-            wanted = frozenset(self._gateway_route_names(proxy) if gateway else _route_names(view))
+            every = self._make.route_names
+            named = every.get((view,), "", lambda: frozenset(_route_names(view)))
+            wanted = frozenset(self._gateway_route_names(proxy)) if gateway else named
         for name in wanted:
             found = self._gateway_route(proxy, name) if gateway else self._sidecar_route(view, name)
             if found:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import partial
 from itertools import groupby
+from typing import NamedTuple
 
 from isthmus.api.resource import Ref
 from isthmus.envoy.types import Listener
@@ -44,7 +45,8 @@ class Listeners:
         self.one: Memo[Versioned | None] = Memo()
         self.ports: Memo[Found] = Memo()
         self.headless: Memo[tuple[ServiceKey, ...]] = Memo()
-        self.memos = (self.one, self.ports, self.headless)
+        self._parts: Memo[_PortParts] = Memo()
+        self.memos = (self.one, self.ports, self.headless, self._parts)
 
     def of(self, mesh: Mesh, view: View, proxy: Proxy) -> Found:
         """All listeners of `proxy`."""
@@ -100,21 +102,16 @@ class Listeners:
 
     def _on_port(self, mesh: Mesh, view: View, port: int) -> Found:
         """The listeners of a port; made anew only when who claims it, or their rules, changed."""
-        services = view.services_on(port)
-        rules = tuple(view.virtual_service(service.key.hostname) for service in services)
-        shards = tuple(mesh.shards.get(each.key) for each in services if _is_headless(each))
-        about_tcp = [rule for rule in rules if rule is not None and rule.spec.tcp]
-        leads = tuple(
-            part
-            for rule in about_tcp
-            for known in destinations_of(view, rule).known.values()
-            for part in known.parts
+        parts = self._parts.get((view,), port, lambda: _port_parts(view, port))
+        shards = tuple(mesh.shards.get(key) for key in parts.headless)
+        # The first memo spares the second one's long key: views are many, what they see is often the same.
+        return self.ports.get(
+            (view, *shards),
+            port,
+            lambda: self.ports.get(
+                (*parts.inputs, *shards), parts.scope, lambda: self._make_port(mesh, view, port)
+            ),
         )
-        guessed = (service for service in services if _is_guessed(service, port))
-        policies = tuple(view.destination_rule(service) for service in guessed)
-        scope = (port, view.cluster, *((view.namespace, view.labels) if about_tcp else ()))
-        inputs = (*services, *rules, *shards, *leads, *policies, view.settings)
-        return self.ports.get(inputs, scope, lambda: self._make_port(mesh, view, port))
 
     def _make_port(self, mesh: Mesh, view: View, port: int) -> Found:
         made = (self._taken(view, taker) for taker in takers(view, port, mesh.shards))
@@ -149,6 +146,32 @@ class Listeners:
             made = self.checked.keep(slot, about, partial(gateway_listener, several, view), _sealed)
             if made:
                 yield made
+
+
+class _PortParts(NamedTuple):
+    """All that the listeners of a port depend on, but for the endpoints of headless services."""
+
+    inputs: tuple[object, ...]
+    scope: tuple[object, ...]
+    headless: tuple[ServiceKey, ...]
+
+
+def _port_parts(view: View, port: int) -> _PortParts:
+    services = view.services_on(port)
+    rules = tuple(view.virtual_service(service.key.hostname) for service in services)
+    about_tcp = [rule for rule in rules if rule is not None and rule.spec.tcp]
+    leads = tuple(
+        part
+        for rule in about_tcp
+        for known in destinations_of(view, rule).known.values()
+        for part in known.parts
+    )
+    policies = tuple(view.destination_rule(service) for service in services if _is_guessed(service, port))
+    return _PortParts(
+        inputs=(*services, *rules, *leads, *policies, view.settings),
+        scope=(port, view.cluster, *((view.namespace, view.labels) if about_tcp else ())),
+        headless=tuple(service.key for service in services if _is_headless(service)),
+    )
 
 
 def conflicts(view: View, shards: Mapping[ServiceKey, Shards]) -> Iterator[Finding]:

@@ -26,8 +26,9 @@ _NOTHING: frozenset[str] = frozenset()
 class Touched:
     """What a step touches, told for each type once and asked by every session."""
 
-    def __init__(self, before: Mesh, after: Mesh, delta: Delta) -> None:
-        self._meshes = (before, after)
+    def __init__(self, meshes: tuple[Mesh, ...], indices: tuple[ConfigIndex, ...], delta: Delta) -> None:
+        self._meshes = meshes  # as it was and as it is
+        self._indices = indices
         self._delta = delta
         self._workloads = delta.workloads
         self._found: dict[str, Names] = {type_url: self._names(type_url) for type_url in TYPES}
@@ -67,18 +68,15 @@ class Touched:
 
     def _listeners(self) -> Names:
         delta = self._delta
-        if self._some_tcp_rule() and (delta.services or any(ref.kind == _RULES for ref in delta.config)):
+        if any(index.routes_connections for index in self._indices) and (
+            delta.services or any(ref.kind == _RULES for ref in delta.config)
+        ):
             return None
         found = {name for service in self._services(delta.services) for name in self._listener_names(service)}
         for service in self._services(delta.endpoints):
             if service.resolution is Resolution.PASSTHROUGH:
                 found.update(self._listener_names(service))
         return frozenset(found)
-
-    def _some_tcp_rule(self) -> bool:
-        return any(
-            rule.spec.tcp or rule.spec.tls for mesh in self._meshes for rule in mesh.of(VirtualService)
-        )
 
     def _services(self, keys: Iterable[ServiceKey]) -> Iterator[Service]:
         """The services as they were and as they are."""
@@ -98,18 +96,16 @@ class Touched:
                 yield from (names.listener(bind, port.number) for bind in binds)
 
     def _upstreams(self, keys: Iterable[ServiceKey]) -> Iterator[str]:
-        wanted = frozenset(keys)
-        if wanted:
-            subsets = [Subsets(mesh) for mesh in self._meshes]
-            for service in self._services(wanted):
-                every = {name for index in subsets for name in index.of(service.key.hostname)}
-                yield from map(str, outbound_names(service, sorted(every)))
+        for service in self._services(keys):
+            subsets = {name for index in self._indices for name in index.subsets(service.key.hostname)}
+            yield from map(str, outbound_names(service, sorted(subsets)))
 
 
-class Subsets:
-    """The names of subsets that any DestinationRule gives a host."""
+class ConfigIndex:
+    """What must be known of all configuration to say what a step touches."""
 
     def __init__(self, mesh: Mesh) -> None:
+        self.routes_connections = any(rule.spec.tcp or rule.spec.tls for rule in mesh.of(VirtualService))
         self._exact: dict[str, set[str]] = defaultdict(set)
         self._wild: list[tuple[str, set[str]]] = []
         for rule in mesh.of(DestinationRule):
@@ -120,11 +116,12 @@ class Subsets:
             else:
                 self._exact[host] |= found
 
-    def of(self, hostname: Hostname) -> set[str]:
+    def subsets(self, hostname: Hostname) -> set[str]:
+        """The names of subsets that any DestinationRule gives a host."""
         found = set(self._exact.get(hostname, ()))
-        for pattern, names_ in self._wild:
+        for pattern, subsets in self._wild:
             if host_matches(pattern, hostname):
-                found |= names_
+                found |= subsets
         return found
 
 

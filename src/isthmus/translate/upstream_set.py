@@ -38,10 +38,11 @@ class Upstreams:
         self.checked: Checked[Versioned] = Checked()
         self._one: Memo[Versioned | None] = Memo()
         self._services: Memo[tuple[Versioned, ...]] = Memo()
+        self._names: Memo[frozenset[str]] = Memo()
         self._own: Memo[Versioned] = Memo()
         self._always_of: Memo[tuple[Versioned, ...]] = Memo()
         self._views: Memo[tuple[Versioned, ...]] = Memo()
-        self.memos = (self._one, self._services, self._views, self._own, self._always_of)
+        self.memos = (self._one, self._services, self._views, self._own, self._always_of, self._names)
 
     def all(self, view: View, serves: Serves) -> list[Versioned]:
         """Every upstream of a proxy with this view that serves these ports."""
@@ -63,11 +64,9 @@ class Upstreams:
             if found:
                 yield found
 
-    def names(self, view: View) -> Iterator[str]:
+    def names(self, view: View) -> frozenset[str]:
         """The names of the upstreams whose endpoints we tell."""
-        for service in view.services:
-            if service.resolution is Resolution.ENDPOINTS:
-                yield from map(str, _names(known(view, service)))
+        return self._names.get((view,), "", lambda: frozenset(_told(view)))
 
     def _of_services(self, view: View) -> Iterator[Versioned]:
         for service in view.services:
@@ -111,6 +110,12 @@ def _fixed(view: View) -> tuple[Versioned, ...]:
     if view.kind is ProxyKind.SIDECAR:
         made.append(inbound_passthrough(view.settings))
     return tuple(map(_sealed, made))
+
+
+def _told(view: View) -> Iterator[str]:
+    for service in view.services:
+        if service.resolution is Resolution.ENDPOINTS:
+            yield from map(str, _names(known(view, service)))
 
 
 def _names(here: Known) -> Iterator[UpstreamName]:
