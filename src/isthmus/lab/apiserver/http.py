@@ -15,6 +15,7 @@ from isthmus.lab.apiserver.api import Api, Deletion, Listing, Target, Write
 from isthmus.lab.apiserver.authentication import Authentication
 from isthmus.lab.apiserver.documents import Documents
 from isthmus.lab.apiserver.errors import ApiError
+from isthmus.lab.apiserver.impersonation import impersonated
 from isthmus.lab.apiserver.patches import KINDS, read_body
 from isthmus.lab.apiserver.paths import Place, place_of
 from isthmus.lab.apiserver.rbac import Access, Rbac
@@ -82,6 +83,7 @@ class Front:
         if request.path in _HEALTHY or request.path.startswith(("/livez/", "/readyz/")):
             return web.Response(text="ok")
         user = self._authentication.user(request.headers.get("Authorization", ""), _certificate(request))
+        user = impersonated(user, request.headers, self._rbac)
         place = place_of(request.path, self._types)
         if place is None:
             return self._document(request, user)

@@ -49,6 +49,18 @@ class PodCommands:
         await run(nodes, (place.namespace, place.name), command, FarWebSocket(socket))
         return socket
 
+    async def refuse_attach(self, _request: web.Request, place: Place, _user: User) -> web.StreamResponse:
+        """Nothing: a container's own process keeps its streams. Raises `ApiError` (400) that says what works."""
+        self._running_pod(place)
+        words = "attach is not served here (hint: use kubectl logs -f, or kubectl exec for a new process)"
+        raise bad_request(words)
+
+    async def refuse_forward(self, _request: web.Request, place: Place, _user: User) -> web.StreamResponse:
+        """Nothing: ports are not tunnelled. Raises `ApiError` (400) that says what works."""
+        self._running_pod(place)
+        path = f"/api/v1/namespaces/{place.namespace}/pods/{place.name}:PORT/proxy/"
+        raise bad_request(f"port-forward is not served here (hint: use kubectl get --raw {path})")
+
     def _running_pod(self, place: Place) -> Json:
         pod = self._api.get(builtin("pods"), place.namespace, place.name)
         phase = (pod.get("status") or {}).get("phase")

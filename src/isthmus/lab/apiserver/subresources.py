@@ -30,10 +30,12 @@ def handlers(
     verbs, proxying, scales = PodVerbs(api, tokens), Proxying(doors), Scales(api, custom)
     return {
         ("*", "scale"): scales.answer,
+        ("pods", "attach"): commands.refuse_attach,
         ("pods", "binding"): verbs.bind,
         ("pods", "eviction"): verbs.evict,
         ("pods", "exec"): commands.execute,
         ("pods", "log"): logs.answer,
+        ("pods", "portforward"): commands.refuse_forward,
         ("pods", "proxy"): proxying.pod,
         ("serviceaccounts", "token"): verbs.token,
         ("services", "proxy"): proxying.service,
