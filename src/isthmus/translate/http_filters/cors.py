@@ -17,6 +17,7 @@ def in_chain() -> EnvoyHttpFilter:
 
 
 def on_route(route: HTTPRoute) -> Any | None:
+    """The policy of `route`; it holds for all requests."""
     policy = route.cors_policy
     if policy is None:
         return None
