@@ -70,7 +70,8 @@ class Talker(Protocol):
         ...
 
     def reopen(self) -> list[bytes]:
-        """The first requests of a new stream."""
+        """The first requests of a new stream: none for a type of which nothing is wanted, since naming
+        nothing there would mean everything."""
         ...
 
 
@@ -139,6 +140,7 @@ class DeltaTalker:
                 )
             )
             for type_url, wanted in self._wanted.items()
+            if wanted
         ]
 
     def _serialised(self, request: DeltaDiscoveryRequest) -> bytes:
@@ -162,13 +164,16 @@ class StateTalker:
         self.held: dict[str, dict[str, HeldResource]] = {}
 
     def subscribe(self, type_url: str, names: Iterable[str], drop: Iterable[str] = ()) -> bytes:
-        wanted = self._wanted.setdefault(type_url, set())
+        wanted, drop = self._wanted.setdefault(type_url, set()), set(drop)
         wanted |= set(names)
-        wanted -= set(drop)
+        wanted -= drop
         if WILDCARD not in wanted:
             held = self.held.get(type_url, {})
             for name in set(held) - wanted:
                 del held[name]
+        if WILDCARD in drop:
+            # A version stands for all that was sent with it, and part of that is forgotten now.
+            self._versions.pop(type_url, None)
         return self._request(type_url)
 
     def receive(self, message: bytes) -> tuple[Received, bytes]:
@@ -200,7 +205,7 @@ class StateTalker:
     def reopen(self) -> list[bytes]:
         self._introduced = False
         self._nonces.clear()
-        return [self._request(type_url) for type_url in self._wanted]
+        return [self._request(type_url) for type_url, wanted in self._wanted.items() if wanted]
 
     def _request(self, type_url: str, error: str | None = None) -> bytes:
         request = DiscoveryRequest(

@@ -37,13 +37,14 @@ class Conversation(Generic[S]):
     answer has come, and the newest state wins.
     """
 
-    __slots__ = ("_dialect", "_pending", "_postponed", "_subject", "subscriptions")
+    __slots__ = ("_dialect", "_owed_endpoints", "_pending", "_postponed", "_subject", "subscriptions")
 
     def __init__(self, dialect: Dialect, subject: S) -> None:
         self._dialect, self._subject = dialect, subject
         self.subscriptions: dict[str, Subscription] = {}
         self._pending: dict[str, frozenset[str] | None] = {}
         self._postponed: dict[str, frozenset[str]] = {}
+        self._owed_endpoints: frozenset[str] = NOTHING
 
     @property
     def dialect(self) -> str:
@@ -86,6 +87,8 @@ class Conversation(Generic[S]):
             subscription = self.subscriptions[type_url] = self._dialect.subscribe(type_url)
         verdict, look = subscription.take(request)
         self._look_at(type_url, look)
+        if type_url == ENDPOINTS and self._owed_endpoints:
+            self._owe_endpoints(self._owed_endpoints)
         return verdict
 
     def changed(self, type_url: str, names: frozenset[str] | None) -> bool:
@@ -176,12 +179,18 @@ class Conversation(Generic[S]):
         # management server even though there is no change in endpoints." Envoy (1.40) does not ask again
         # for endpoints that it watches already, and does not answer before it has them or 15 seconds
         # have gone. They have the name of their upstream.
+        before = answer.push.before
+        changed = ((each.name, each.version) for each in answer.push.diff.changed)
+        self._owe_endpoints(frozenset(n for n, version in changed if before.get(n) not in (None, version)))
+
+    def _owe_endpoints(self, names: frozenset[str]) -> None:
         endpoints = self.subscriptions.get(ENDPOINTS)
-        if endpoints is not None:
-            before = answer.push.before
-            changed = (e.name for e in answer.push.diff.changed if before.get(e.name) != e.version)
-            names = endpoints.force(changed)
-            self._look_at(ENDPOINTS, names)
+        if endpoints is None:
+            # A proxy that comes back says in a later request that it holds them already.
+            self._owed_endpoints |= names
+            return
+        self._owed_endpoints = NOTHING
+        self._look_at(ENDPOINTS, endpoints.force(names))
 
     def _settled(self) -> bool:
         """Whether nothing that could refer to upstreams is on its way or due."""

@@ -57,10 +57,10 @@ class StateSubscription(Subscription):
         # subscribed resources is interpreted as an unsubscription"
         self.ever_named = self.ever_named or bool(request.subscribe)
         wildcard = WILDCARD in request.subscribe or (self.whole and not self.ever_named)
-        if first and wildcard and not named:
-            # "it is generally safe for servers to do this optimization for LDS and CDS when the only
-            # subscription is a wildcard subscription": not to send again what the proxy has.
-            self.claim = request.version
+        # "it is generally safe for servers to do this optimization for LDS and CDS when the only
+        # subscription is a wildcard subscription": not to send again what the proxy has. What it asked for
+        # since then it may have forgotten meanwhile.
+        self.claim = request.version if first and wildcard and not named else ""
         return self._want(named, wildcard)
 
     def _want(self, named: frozenset[str], wildcard: bool) -> frozenset[str] | None:

@@ -296,3 +296,25 @@ async def test_after_a_restart_of_pilot_envoy_is_sent_nothing_that_it_has(mesh: 
         await eventually(mesh.all_synced)
         assert mesh._pilot.fanout.answers.made == made
         assert await proxy.warm_upstreams() == ["ratings"]
+
+
+@pytest.mark.parametrize("dialect", ["delta", "sotw"])
+async def test_an_upstream_that_changed_while_envoy_was_away_is_warm(
+    mesh: Mesh, tmp_path: Path, dialect: str
+) -> None:
+    mesh.publish(
+        *(
+            upstream("ratings"),
+            endpoints("ratings", 7001),
+            listener("l", 0, "http"),
+            routes("http", "ratings"),
+        )
+    )
+    async with mesh._pilot.serving(), envoy(mesh._pilot.address, dialect, tmp_path) as proxy:
+        await eventually(mesh.all_synced)
+        mesh._pilot.fanout.sessions[0].cut("test")
+        await eventually(lambda: not mesh._pilot.fanout.sessions)
+        mesh.publish(upstream("ratings", timeout_s=3))
+        await eventually(mesh.all_synced)
+        assert await proxy.warm_upstreams() == ["ratings"]
+        assert await proxy.addresses_of("ratings") == ["7001"]
