@@ -116,6 +116,7 @@ def proxy_mounts() -> list[Json]:
 
 
 def proxy_volumes() -> list[Json]:
+    """The volumes that the agent reads: its token, the roots, the pod's labels; and one in memory to write to."""
     token = {"audience": AUDIENCE, "expirationSeconds": _TOKEN_LIFE_S, "path": "istio-token"}
     podinfo = [
         {"path": name, "fieldRef": {"fieldPath": f"metadata.{name}"}} for name in ("labels", "annotations")
