@@ -19,7 +19,7 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 
 from isthmus.envoy.types import DeltaDiscoveryRequest, DeltaDiscoveryResponse, Node
@@ -28,14 +28,18 @@ from isthmus.wire.call import CallStream, Channel
 from isthmus.xds.server import DELTA_PATH
 from isthmus.xds.type_urls import CLUSTER, ENDPOINTS, LISTENER, ROUTES
 
-LISTENER_PREFIX, ROUTES_PREFIX = "listener-", "routes-"
-
 
 class Proxy:
     """One delta-ADS stream. Holds hashes of bodies."""
 
-    def __init__(self, number: int, stream: CallStream, received: Callable[[str, str, str], None]) -> None:
-        self._number, self._stream, self._received = number, stream, received
+    def __init__(
+        self,
+        number: int,
+        stream: CallStream,
+        routes: Sequence[str],
+        received: Callable[[str, str, str], None],
+    ) -> None:
+        self._number, self._stream, self._routes, self._received = number, stream, routes, received
         self.held: dict[str, dict[str, tuple[str, bytes]]] = {}
         self._asked: set[str] = set()
 
@@ -64,13 +68,13 @@ class Proxy:
 
     async def _follow(self, type_url: str) -> None:
         """As Envoy: endpoints of all upstreams, then listeners, then their routes."""
-        names = sorted(self.held[type_url])
         if type_url == CLUSTER and ENDPOINTS not in self._asked:
+            names = sorted(name for name in self.held[CLUSTER] if name.startswith("outbound|"))
             await self._ask(ENDPOINTS, *names)
         elif type_url == ENDPOINTS and LISTENER not in self._asked:
             await self._ask(LISTENER, "*")
         elif type_url == LISTENER and ROUTES not in self._asked:
-            await self._ask(ROUTES, *(name.replace(LISTENER_PREFIX, ROUTES_PREFIX) for name in names))
+            await self._ask(ROUTES, *self._routes)
 
     async def _ask(self, type_url: str, *names: str, node: Node | None = None) -> None:
         self._asked.add(type_url)
@@ -105,8 +109,8 @@ def digest(resources: dict[str, tuple[str, bytes]]) -> str:
 class Fleet:
     """All proxies, and the commands on standard input."""
 
-    def __init__(self, target: str, count: int) -> None:
-        self._target, self._count = target, count
+    def __init__(self, target: str, count: int, routes: Sequence[str]) -> None:
+        self._target, self._count, self._routes = target, count, routes
         self._proxies: list[Proxy] = []
         self._followed: tuple[str, ...] = ()
         self._received_at: list[float] = []
@@ -129,7 +133,7 @@ class Fleet:
 
     async def _one(self, number: int) -> None:
         async with Channel(self._target) as channel:
-            proxy = Proxy(number, channel.bidi(DELTA_PATH), self._received)
+            proxy = Proxy(number, channel.bidi(DELTA_PATH), self._routes, self._received)
             self._proxies.append(proxy)
             await proxy.run()
 
@@ -171,8 +175,9 @@ def main() -> None:
     )
     parser.add_argument("target", help="host:port of an ADS server in plain text")
     parser.add_argument("--proxies", type=int, default=500)
+    parser.add_argument("--routes", default="80", help="route configurations to ask for, by comma")
     asked = parser.parse_args()
-    asyncio.run(Fleet(asked.target, asked.proxies).run())
+    asyncio.run(Fleet(asked.target, asked.proxies, asked.routes.split(",")).run())
 
 
 if __name__ == "__main__":

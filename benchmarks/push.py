@@ -2,6 +2,7 @@
 
 `python -m benchmarks.push` runs meshes of 100, 1,000 and 5,000 services with 500 simulated proxies, each
 subscribed to everything, over gRPC on loopback and, to tell our part from gRPC's, without a network.
+With `--translated` the resources come from Kubernetes objects through the mesh and translation.
 """
 
 from __future__ import annotations
@@ -13,14 +14,16 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
+from typing import TypeVar
 
 from benchmarks.fleet import acknowledgement, digest
-from benchmarks.push_world import LISTENERS, SyntheticWorld, World
+from benchmarks.push_translated import TranslatedWorld
+from benchmarks.push_world import SyntheticWorld, World
 
 from isthmus.kit.log import set_up_logs
 from isthmus.kit.tasks import supervise
@@ -30,10 +33,13 @@ from isthmus.xds.answers import DELTA
 from isthmus.xds.conversation import Conversation
 from isthmus.xds.conversation import World as StateOfTheWorld
 from isthmus.xds.fanout import Fanout
+from isthmus.xds.node import ProxyNode
 from isthmus.xds.request import Reader, Request, parse_delta
 from isthmus.xds.server import AdsServer
 from isthmus.xds.snapshot import one
 from isthmus.xds.type_urls import CLUSTER, ENDPOINTS, LISTENER, ROUTES
+
+S = TypeVar("S", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -89,11 +95,11 @@ class FleetProcess:
 
 
 @asynccontextmanager
-async def fleet(target: str, proxies: int) -> AsyncIterator[FleetProcess]:
+async def fleet(target: str, proxies: int, routes: Iterable[str]) -> AsyncIterator[FleetProcess]:
     """A running fleet; it is ended with the block."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "benchmarks.fleet", target, "--proxies", str(proxies)),
+        *("-m", "benchmarks.fleet", target, "--proxies", str(proxies), "--routes", ",".join(routes)),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         limit=1 << 24,
@@ -105,16 +111,17 @@ async def fleet(target: str, proxies: int) -> AsyncIterator[FleetProcess]:
         await process.wait()
 
 
-async def over_grpc(world: World, services: int, proxies: int, changes: int) -> dict[str, float]:
+async def over_grpc(world: World[S], proxies: int, changes: int) -> dict[str, float]:
     """Synchronise a fleet, then change one endpoint again and again."""
-    fanout: Fanout[str] = Fanout()
+    fanout: Fanout[S] = Fanout()
     fanout.publish(world.first())
+    expected = world.expected()
     server = GrpcServer(AdsServer(fanout, world.subject).services(), [Plaintext("127.0.0.1", 0)])
     async with supervise(server.run(), fanout.run()):
         [address] = await server.addresses()
         before_kb, begin, cpu = resident_kb(), time.monotonic(), time.process_time()
-        async with fleet(address, proxies) as far:
-            await far.ask("count", *_counts(services))
+        async with fleet(address, proxies, expected[ROUTES]) as far:
+            await far.ask("count", *(word for t, found in expected.items() for word in (t, str(len(found)))))
             figures = {
                 "sync_s": time.monotonic() - begin,
                 "sync_cpu_ms": (time.process_time() - cpu) * 1000 / proxies,
@@ -129,20 +136,16 @@ async def over_grpc(world: World, services: int, proxies: int, changes: int) -> 
     return figures
 
 
-def _counts(services: int) -> list[str]:
-    wanted = {CLUSTER: services, ENDPOINTS: services, LISTENER: LISTENERS, ROUTES: LISTENERS}
-    return [word for type_url, count in wanted.items() for word in (type_url, str(count))]
-
-
 async def push_again_and_again(
-    fanout: Fanout[str], world: World, far: FleetProcess, changes: int
+    fanout: Fanout[S], world: World[S], far: FleetProcess, changes: int
 ) -> tuple[float, list[float]]:
     """CPU seconds of this process, and for every proxy and change the seconds until it was received."""
     spent, waits = 0.0, []
     for _ in range(changes):
+        cpu = time.process_time()
         generation, changed = world.change()
         await far.ask("follow", ENDPOINTS, changed.name, changed.version)
-        cpu, begin = time.process_time(), time.monotonic()
+        begin = time.monotonic()
         fanout.publish(generation)
         received = await far.ask("wait")
         # The last proxies' answers are part of the price.
@@ -154,7 +157,7 @@ async def push_again_and_again(
     return spent, waits
 
 
-def check(found: object, world: World, proxies: int) -> None:
+def check(found: object, world: World[S], proxies: int) -> None:
     """Every proxy holds exactly what there is: names, versions and bodies."""
     assert isinstance(found, dict)
     for type_url, resources in world.expected().items():
@@ -165,12 +168,12 @@ def check(found: object, world: World, proxies: int) -> None:
         assert found[type_url] == {digest(expected): proxies}, f"proxies hold other {type_url}"
 
 
-def alone(world: World, proxies: int, changes: int) -> tuple[float, float]:
+def alone(world: World[S], proxies: int, changes: int) -> tuple[float, float]:
     """The same without a network: microseconds per push, KB per proxy. Requests are parsed from bytes."""
-    fanout: Fanout[str] = Fanout()
+    fanout: Fanout[S] = Fanout()
     state = StateOfTheWorld(world.first(), fanout.answers)
     reader, before_kb = Reader(parse_delta), 0.0
-    conversations = [Conversation(DELTA, f"proxy {n}") for n in range(proxies)]
+    conversations = [Conversation(DELTA, world.subject(_node(n))) for n in range(proxies)]
     for number, conversation in enumerate(conversations):
         # The first fifth pays for what all share: what is measured is one proxy more.
         if number == proxies // 5:
@@ -183,17 +186,25 @@ def alone(world: World, proxies: int, changes: int) -> tuple[float, float]:
         generation, _changed = world.change()
         fanout.answers.turn()
         state = StateOfTheWorld(generation, fanout.answers)
-        for number, conversation in enumerate(conversations):
-            conversation.changed(ENDPOINTS, generation.touched(f"proxy {number}", ENDPOINTS))
+        for conversation in conversations:
+            conversation.changed(ENDPOINTS, generation.touched(conversation.subject, ENDPOINTS))
             answer = conversation.next(state)
             assert answer
             conversation.take(reader.read(acknowledgement(answer.type_url, answer.push.nonce)), state.order)
     return (time.process_time() - begin) / (proxies * changes) * 1e6, memory_kb
 
 
-def _synchronise(conversation: Conversation[str], state: StateOfTheWorld[str], reader: Reader) -> None:
-    upstreams = one(each.name for each in state.generation.resources("", CLUSTER, None))
-    routes = one(each.name for each in state.generation.resources("", ROUTES, None))
+def _node(number: int) -> ProxyNode:
+    return ProxyNode(
+        f"sidecar~10.254.{number >> 8}.{number & 255}~p{number}.n~n.svc.cluster.local", {"CLUSTER_ID": "gke"}
+    )
+
+
+def _synchronise(conversation: Conversation[S], state: StateOfTheWorld[S], reader: Reader) -> None:
+    upstreams, routes = (
+        one(each.name for each in state.generation.resources(conversation.subject, type_url, None))
+        for type_url in (ENDPOINTS, ROUTES)
+    )
     star = one(["*"])
     for type_url, names in ((CLUSTER, star), (ENDPOINTS, upstreams), (LISTENER, star), (ROUTES, routes)):
         conversation.take(Request(type_url, names), state.order)
@@ -201,20 +212,24 @@ def _synchronise(conversation: Conversation[str], state: StateOfTheWorld[str], r
             conversation.take(reader.read(acknowledgement(answer.type_url, answer.push.nonce)), state.order)
 
 
-async def measure(services: int, proxies: int, changes: int) -> Figures:
+async def measure(make: Callable[[int], World[S]], services: int, proxies: int, changes: int) -> Figures:
     """All figures for a mesh of so many services."""
-    alone_us, alone_kb = alone(SyntheticWorld(services), proxies, changes)
-    rest = await over_grpc(SyntheticWorld(services), services, proxies, changes)
+    alone_us, alone_kb = alone(make(services), proxies, changes)
+    rest = await over_grpc(make(services), proxies, changes)
     return Figures(
         services=services, proxies=proxies, alone_push_us=alone_us, alone_memory_kb=alone_kb, **rest
     )
 
 
-async def measure_all(services: list[int], proxies: int, changes: int) -> None:
+async def measure_all(asked: argparse.Namespace) -> None:
     """A table, row by row. One loop for all: gRPC's core does not like a second one."""
     print(HEAD)
-    for count in services:
-        print((await measure(count, proxies, changes)).row(), flush=True)
+    for services in asked.services:
+        if asked.translated:
+            figures = await measure(TranslatedWorld, services, asked.proxies, asked.changes)
+        else:
+            figures = await measure(SyntheticWorld, services, asked.proxies, asked.changes)
+        print(figures.row(), flush=True)
 
 
 def main() -> None:
@@ -225,9 +240,10 @@ def main() -> None:
     parser.add_argument("--services", type=int, nargs="+", default=[100, 1000, 5000])
     parser.add_argument("--proxies", type=int, default=500)
     parser.add_argument("--changes", type=int, default=20)
+    parser.add_argument("--translated", action="store_true", help="the whole way from Kubernetes objects")
     asked = parser.parse_args()
     set_up_logs("warning")
-    asyncio.run(measure_all(asked.services, asked.proxies, asked.changes))
+    asyncio.run(measure_all(asked))
 
 
 if __name__ == "__main__":

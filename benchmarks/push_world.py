@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from isthmus.envoy.types import Cluster, ClusterLoadAssignment
 from isthmus.kit.versioned import Versioned
@@ -15,22 +15,28 @@ from isthmus.xds.type_urls import CLUSTER, ENDPOINTS, LISTENER, ROUTES
 LISTENERS = 50
 
 
-class World(Protocol):
+Versions = Mapping[str, Mapping[str, Versioned]]
+"""Resources by type and name."""
+
+S = TypeVar("S", bound=Hashable)
+
+
+class World(Protocol[S]):
     """What `push.py` measures: a mesh of which one endpoint changes again and again."""
 
-    def first(self) -> Generation[str]:
+    def first(self) -> Generation[S]:
         """The mesh as proxies meet it."""
         ...
 
-    def change(self) -> tuple[Generation[str], Versioned]:
+    def change(self) -> tuple[Generation[S], Versioned]:
         """The next state, in which one endpoint differs, and what the proxies must come to hold for it."""
         ...
 
-    def subject(self, node: ProxyNode) -> str:
+    def subject(self, node: ProxyNode) -> S:
         """Whom a node is, for the generations."""
         ...
 
-    def expected(self) -> dict[str, dict[str, Versioned]]:
+    def expected(self) -> Versions:
         """All that a proxy must hold now, by type and name."""
         ...
 
@@ -92,7 +98,7 @@ class SyntheticWorld:
         """Each proxy by itself: none is known to be equal to another."""
         return node.id
 
-    def expected(self) -> dict[str, dict[str, Versioned]]:
+    def expected(self) -> Versions:
         """All that there is."""
         return self._now
 
