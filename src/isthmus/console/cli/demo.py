@@ -19,14 +19,17 @@ from isthmus.settings import state_folder
 
 @click.command("demo")
 @click.option("--keep", is_flag=True, help="leave it running with the page and the API servers until Ctrl-C")
+@click.option("--record", type=click.Path(path_type=Path), help="save what is shown, as SVG")
 @click.option("--samples", type=click.Path(path_type=Path), help="folder of the samples")
-def command(*, keep: bool, samples: Path | None) -> None:
+def command(*, keep: bool, record: Path | None, samples: Path | None) -> None:
     """Two clusters, one mesh, red stars: the whole story on this machine, checked claim by claim."""
     missing = lacks(check_machine())
     if missing:
         lines = "\n".join(f"  {each.name}: {each.detail}\n    hint: {each.mend}" for each in missing)
         fail(f"this machine lacks what the lab needs:\n{lines}")
-    story = Story(state_folder() / "demo", samples or samples_folder(), Console(), keep=keep)
+    # Whoever records wants the width of a page, not that of this terminal.
+    console = Console(record=True, width=118) if record else Console()
+    story = Story(state_folder() / "demo", samples or samples_folder(), console, keep=keep)
     try:
         held = asyncio.run(story.tell())
     except (StateError, OSError) as error:
@@ -35,4 +38,6 @@ def command(*, keep: bool, samples: Path | None) -> None:
         held = False
     finally:
         left = story.end()
+    if record:
+        console.save_svg(str(record), title="isthmus demo")
     sys.exit(0 if held and not left else 1)
