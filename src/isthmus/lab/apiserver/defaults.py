@@ -101,13 +101,13 @@ def _service(obj: Json) -> None:
     if spec["type"] != "ExternalName":
         fill(spec, {"internalTrafficPolicy": "Cluster", "ipFamilies": ["IPv4"]})
         fill(spec, {"ipFamilyPolicy": "SingleStack"})
-    if spec["type"] in {"NodePort", "LoadBalancer"}:
+    if spec["type"] in ("NodePort", "LoadBalancer"):
         fill(spec, {"externalTrafficPolicy": "Cluster"})
     if spec["type"] == "LoadBalancer":
         fill(spec, {"allocateLoadBalancerNodePorts": True})
     for port in _dicts(spec.get("ports")):
         fill(port, {"protocol": "TCP"})
-        if "port" in port and port.get("targetPort") in {None, 0, ""}:
+        if "port" in port and port.get("targetPort") in (None, 0, ""):
             port["targetPort"] = port["port"]
 
 
@@ -158,7 +158,7 @@ def _mutating_webhook_configuration(obj: Json) -> None:
 def _binding(obj: Json) -> None:
     fill(part(obj, "roleRef"), {"apiGroup": _RBAC})
     for subject in _dicts(obj.get("subjects")):
-        if subject.get("kind") in {"User", "Group"}:
+        if subject.get("kind") in ("User", "Group"):
             fill(subject, {"apiGroup": _RBAC})
 
 
