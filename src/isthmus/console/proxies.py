@@ -58,4 +58,8 @@ def render_rows(rows: list[Any]) -> str:
         return "nothing found"
     fields = rows[0].__struct_fields__
     head = [name.replace("_", " ").upper() for name in fields]
-    return table(head, [[getattr(row, name) or "-" for name in fields] for row in rows])
+    return table(head, [[_cell(getattr(row, name)) for name in fields] for row in rows])
+
+
+def _cell(value: object) -> str:
+    return "-" if value == "" else str(value)
