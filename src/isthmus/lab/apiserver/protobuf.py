@@ -30,7 +30,7 @@ def decode(body: bytes) -> Json:
         raise Undecodable("not Kubernetes' protobuf: it does not begin with its four bytes")
     envelope = dict(_fields(body[len(MAGIC) :]))
     about = dict(_fields(_bytes(envelope.get(1, b""))))
-    api_version, kind = (_bytes(about.get(number, b"")).decode() for number in (1, 2))
+    api_version, kind = (_text(about.get(number, b"")) for number in (1, 2))
     if kind not in MESSAGES:
         raise Undecodable(
             f"cannot read {kind or 'an unnamed kind'} in protobuf (hint: send application/json)"
@@ -59,7 +59,7 @@ def _message(name: str, data: bytes) -> Json:
 def _set(found: Json, field: str, kind: str, value: int | bytes) -> None:
     if kind.startswith("map"):
         entry = dict(_fields(_bytes(value)))
-        key = _bytes(entry.get(1, b"")).decode()
+        key = _text(entry.get(1, b""))
         found.setdefault(field, {})[key] = _value(kind.partition(":")[2] or "string", entry.get(2, b""))
     elif kind.startswith("*"):
         found.setdefault(field, []).append(_value(kind[1:], value))
@@ -73,7 +73,7 @@ def _set(found: Json, field: str, kind: str, value: int | bytes) -> None:
 def _value(kind: str, value: int | bytes) -> Any:
     match kind:
         case "string":
-            return _bytes(value).decode()
+            return _text(value)
         case "bytes":
             return base64.b64encode(_bytes(value)).decode()
         case "bool":
@@ -88,9 +88,9 @@ def _value(kind: str, value: int | bytes) -> Any:
             return _bytes(dict(_fields(_bytes(value))).get(1, b"")).decode()
         case "intOrString":
             parts = dict(_fields(_bytes(value)))
-            return _bytes(parts.get(3, b"")).decode() if parts.get(1) else parts.get(2, 0)
+            return _text(parts.get(3, b"")) if parts.get(1) else parts.get(2, 0)
         case "list":
-            return [_bytes(each).decode() for _, each in _fields(_bytes(value))]
+            return [_text(each) for _, each in _fields(_bytes(value))]
         case _:
             return _message(kind, _bytes(value))
 
@@ -135,3 +135,10 @@ def _bytes(value: int | bytes) -> bytes:
     if isinstance(value, int):
         raise Undecodable("protobuf has a number where bytes belong")
     return value
+
+
+def _text(value: int | bytes) -> str:
+    try:
+        return _bytes(value).decode()
+    except UnicodeDecodeError as error:
+        raise Undecodable("protobuf has bytes where text belongs") from error
