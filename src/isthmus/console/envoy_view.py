@@ -111,7 +111,7 @@ def routes(dump: Json) -> list[RouteRow]:
 
 def _section(dump: Json, kind: str) -> Json:
     for section in dump.get("configs", []):
-        if section["@type"].endswith(kind):
+        if section["@type"].endswith(f".{kind}"):
             found: Json = section
             return found
     return {}
