@@ -27,12 +27,14 @@ def machine() -> str:
         (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown"
     )
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return f"{os.cpu_count()} × {model}, {memory:.0f} GiB, {platform.release()}, Python {platform.python_version()}"
+    return f"{os.cpu_count()} cores of {model}, {memory:.0f} GiB, {platform.release()}, Python {platform.python_version()}"
 
 
 def main() -> None:
     """Run all, and write what they say."""
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=ROOT)
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=ROOT, check=False
+    )
     today = datetime.datetime.now(datetime.UTC).date()
     parts = [
         "# Baseline\n",
