@@ -107,6 +107,13 @@ def _destinations(found: VirtualService) -> Iterator[tuple[str, Destination]]:
     for number, route in enumerate(found.spec.http):
         for index, share in enumerate(route.route):
             yield f"$.spec.http[{number}].route[{index}].destination", share.destination
+        if route.mirror is not None:
+            yield f"$.spec.http[{number}].mirror", route.mirror
+        for index, mirror in enumerate(route.mirrors):
+            yield f"$.spec.http[{number}].mirrors[{index}].destination", mirror.destination
+    for number, tls in enumerate(found.spec.tls):
+        for index, part in enumerate(tls.route):
+            yield f"$.spec.tls[{number}].route[{index}].destination", part.destination
     for number, tcp in enumerate(found.spec.tcp):
         for index, part in enumerate(tcp.route):
             yield f"$.spec.tcp[{number}].route[{index}].destination", part.destination

@@ -71,8 +71,7 @@ def _serves(address: str, served: Sequence[tuple[Service, EndpointShard]]) -> tu
     ports = [
         ServedPort(service.key, port, number)
         for service, shard in served
-        for endpoint in shard.endpoints
-        if endpoint.address == address
+        if (endpoint := shard.at(address)) is not None
         for port in service.ports
         if (number := endpoint.port(port.name)) is not None
     ]

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from isthmus.api import kind_named
+from isthmus.api.core.config_map import ConfigMap
+from isthmus.api.decode import equal_for_mesh
 from isthmus.api.errors import UnknownKind
 from isthmus.api.resource import Object, Ref
 from isthmus.model import maps
@@ -80,14 +82,20 @@ class MeshBuilder:
         self._wrong = {key: finding for key, finding in self._wrong.items() if key[0] != cluster}
 
     def _put(self, cluster: ClusterId, ref: Ref, value: Object | None, dirt: Dirt) -> None:
+        is_config = _is_config(ref)
+        is_read = cluster == self._base.config_cluster
+        if is_config and not is_read and value is not None:
+            self._wrong[cluster, ref] = _without_effect(cluster, ref, self._base.config_cluster)
         facts = self._facts.setdefault(cluster, Facts())
-        before = facts.put(ref, value)
+        before = facts.objects.get(ref)
+        if value is before or (value is not None and before is not None and equal_for_mesh(before, value)):
+            # A watcher that takes over tells everything again; a finding may have stood in between.
+            dirt.settings |= isinstance(value, ConfigMap)
+            return
+        facts.put(ref, value)
         dirt.mark(cluster, facts, before, value)
-        if _is_config(ref):
-            if cluster == self._base.config_cluster:
-                dirt.config.add(ref)
-            elif value is not None:
-                self._wrong[cluster, ref] = _without_effect(cluster, ref, self._base.config_cluster)
+        if is_config and is_read:
+            dirt.config.add(ref)
 
     def _next(self, dirt: Dirt) -> Step:
         old = self._mesh
@@ -224,11 +232,11 @@ class MeshBuilder:
         if not dirt.config:
             return old
         facts = self._facts.get(self._base.config_cluster, Facts())
-        made: dict[str, Mapping[Ref, Object]] = {}
+        made: dict[str, Mapping[Ref, Object] | None] = {}
         for kind in {ref.kind for ref in dirt.config}:
             name = kind_named(kind).type.__name__
             changes = {ref: facts.objects.get(ref) for ref in dirt.config if ref.kind == kind}
-            made[name] = maps.updated(old.get(name, {}), changes)
+            made[name] = maps.updated(old.get(name, {}), changes) or None
         return maps.updated(old, made)
 
     def _findings(self) -> tuple[Finding, ...]:

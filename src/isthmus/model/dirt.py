@@ -37,6 +37,8 @@ class Dirt:
                 case Pod():
                     self._mark_pod(cluster, facts, value)
                 case Node():
+                    for service in facts.services_on_node(value.metadata.name):
+                        self.shards.add((service, cluster))
                     for pod_name in facts.pods_on_node(value.metadata.name):
                         pod = facts.pod(*pod_name)
                         if pod is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from enum import Enum
 from typing import NamedTuple
 
@@ -58,6 +59,12 @@ class EndpointShard(msgspec.Struct, frozen=True):
     """The endpoints of one service in one cluster, sorted by address."""
 
     endpoints: tuple[Endpoint, ...]
+
+    def at(self, address: str) -> Endpoint | None:
+        """The endpoint with this address."""
+        index = bisect_left(self.endpoints, address, key=lambda endpoint: endpoint.address)
+        found = self.endpoints[index : index + 1]
+        return found[0] if found and found[0].address == address else None
 
 
 class Backing(msgspec.Struct, frozen=True):

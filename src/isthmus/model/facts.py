@@ -27,6 +27,7 @@ class Facts:
         self._slices: dict[Name, set[Ref]] = defaultdict(set)  # by service
         self._services_of_pod: dict[Name, set[Name]] = defaultdict(set)
         self._pods_on_node: dict[str, set[Name]] = defaultdict(set)
+        self._slices_on_node: dict[str, set[Ref]] = defaultdict(set)
         self._pods_at: dict[str, set[Name]] = defaultdict(set)  # by address; an old pod may linger on one
 
     def put(self, ref: Ref, value: Object | None) -> Object | None:
@@ -71,6 +72,13 @@ class Facts:
     def pods_on_node(self, node: str) -> frozenset[Name]:
         return frozenset(self._pods_on_node.get(node, ()))
 
+    def services_on_node(self, node: str) -> frozenset[Name]:
+        """The services with endpoints there, be they pods or not."""
+        slices = (self.objects[ref] for ref in self._slices_on_node.get(node, ()))
+        return frozenset(
+            (each.metadata.namespace, each.service_name) for each in slices if isinstance(each, EndpointSlice)
+        )
+
     def _remember(self, ref: Ref, value: Object) -> None:
         match value:
             case EndpointSlice():
@@ -78,6 +86,8 @@ class Facts:
                 self._slices[service].add(ref)
                 for pod in _pods_of(value):
                     self._services_of_pod[pod].add(service)
+                for node in _nodes_of(value):
+                    self._slices_on_node[node].add(ref)
             case Pod():
                 self._pods_on_node[value.spec.node_name].add((ref.namespace, ref.name))
                 if value.status.pod_ip and not value.spec.host_network:
@@ -88,7 +98,10 @@ class Facts:
             case EndpointSlice():
                 meta = value.metadata
                 service = (meta.namespace, value.service_name)
-                _discard(self._slices, service, Ref("EndpointSlice", meta.namespace, meta.name))
+                ref = Ref("EndpointSlice", meta.namespace, meta.name)
+                _discard(self._slices, service, ref)
+                for node in _nodes_of(value):
+                    _discard(self._slices_on_node, node, ref)
                 kept = {pod for each in self.slices(service) for pod in _pods_of(each)}
                 for pod in set(_pods_of(value)) - kept:
                     _discard(self._services_of_pod, pod, service)
@@ -103,6 +116,10 @@ def _discard(index: dict[K, set[V]], key: K, value: V) -> None:
     values.discard(value)
     if not values:
         index.pop(key, None)
+
+
+def _nodes_of(slice_: EndpointSlice) -> set[str]:
+    return {endpoint.node_name for endpoint in slice_.endpoints or () if endpoint.node_name}
 
 
 def _pods_of(slice_: EndpointSlice) -> Iterator[Name]:

@@ -12,7 +12,8 @@ from isthmus.api.core.service import Service as ServiceObject
 from isthmus.model.endpoint import Endpoint, EndpointShard, Health, Locality
 from isthmus.model.identity import SpiffeId
 from isthmus.model.names import ClusterId, NetworkId
-from isthmus.model.service import Service
+from isthmus.model.protocol import protocol_of
+from isthmus.model.service import Protocol, Service
 
 _TLS_LABEL = "security.istio.io/tlsMode"
 _STATUS_ANNOTATION = "sidecar.istio.io/status"
@@ -43,6 +44,8 @@ def shard(
     names = _merged_names(service, object_)
     found: dict[str, Endpoint] = {}
     for each in slices:
+        if each.address_type == "FQDN":
+            continue  # names are no addresses: Envoy would refuse the whole service for one
         ports = _ports(each, names)
         for endpoint in each.endpoints or ():
             built = _endpoint(endpoint, ports, object_, place)
@@ -61,12 +64,9 @@ def _with_ports(endpoint: Endpoint, ports: tuple[tuple[str, int], ...]) -> Endpo
 
 def _merged_names(service: Service, object_: ServiceObject) -> Mapping[str, str]:
     """The merged service's name for each port name of the cluster's own Service."""
-    names = {}
-    for port in object_.spec.ports:
-        merged = service.port(port.port)
-        if merged is not None:
-            names[port.name] = merged.name
-    return names
+    merged = {(port.number, port.protocol is Protocol.UDP): port.name for port in service.ports}
+    keys = {port.name: (port.port, protocol_of(port) is Protocol.UDP) for port in object_.spec.ports}
+    return {name: merged[key] for name, key in keys.items() if key in merged}
 
 
 def _ports(slice_: EndpointSlice, names: Mapping[str, str]) -> tuple[tuple[str, int], ...]:

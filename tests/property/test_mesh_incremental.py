@@ -1,0 +1,243 @@
+"""The mesh after any changes, in any order and any batches, is the mesh made from what is true at the end."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from isthmus.api import kind_named
+from isthmus.api.decode import decode
+from isthmus.api.resource import Ref
+from isthmus.model.build import MeshBuilder
+from isthmus.model.change import Change, ChangeKey, cluster_ref
+from isthmus.model.findings import Finding
+from isthmus.model.mesh import MeshSettings
+from isthmus.model.names import ClusterId
+
+CLUSTERS = [ClusterId("gke"), ClusterId("onprem"), ClusterId("third")]
+SETTINGS = MeshSettings(config_cluster=CLUSTERS[0])
+NAMES = ("a", "b")
+ADDRESSES = ("10.0.0.1", "10.0.0.2", "10.0.0.3")
+NODES = ("n1", "n2")
+
+ports = st.sampled_from(
+    [
+        [{"port": 80, "name": "http"}],
+        [{"port": 80, "name": "web"}, {"port": 90, "name": "grpc"}],
+        [{"port": 80, "name": "dns-tcp"}, {"port": 80, "name": "dns", "protocol": "UDP"}],
+    ]
+)
+
+
+def meta(name, **more):
+    return {"name": name, "namespace": "default", **more}
+
+
+services = st.builds(
+    lambda name, ports, ip, created: (
+        "Service",
+        {
+            "metadata": meta(name, creationTimestamp=created),
+            "spec": {"ports": ports, "clusterIP": ip},
+        },
+    ),
+    st.sampled_from(NAMES),
+    ports,
+    st.sampled_from(["10.1.0.1", "None"]),
+    st.sampled_from(["2020-01-01T00:00:00Z", "2021-01-01T00:00:00Z"]),
+)
+pods = st.builds(
+    lambda name, ip, version, node, created, tls: (
+        "Pod",
+        {
+            "metadata": meta(
+                name,
+                labels={"version": version} | ({"security.istio.io/tlsMode": "istio"} if tls else {}),
+                creationTimestamp=created,
+                uid=name,
+            ),
+            "spec": {"nodeName": node, "serviceAccountName": version},
+            "status": {"podIP": ip},
+        },
+    ),
+    st.sampled_from(["p1", "p2", "p3"]),
+    st.sampled_from(["", *ADDRESSES]),
+    st.sampled_from(["v1", "v2"]),
+    st.sampled_from(NODES),
+    st.sampled_from(["2020-01-01T00:00:00Z", "2021-01-01T00:00:00Z"]),
+    st.booleans(),
+)
+endpoints = st.builds(
+    lambda ip, pod, ready, node: {
+        "addresses": [ip],
+        "conditions": {"ready": ready},
+        **({"targetRef": {"kind": "Pod", "name": pod}} if pod else {}),
+        **({"nodeName": node} if node else {}),
+    },
+    st.sampled_from(ADDRESSES),
+    st.sampled_from(["", "p1", "p2", "p3"]),
+    st.booleans(),
+    st.sampled_from(["", *NODES]),
+)
+slices = st.builds(
+    lambda name, service, found, names: (
+        "EndpointSlice",
+        {
+            "metadata": meta(name, labels={"kubernetes.io/service-name": service}),
+            "addressType": "IPv4",
+            "endpoints": found,
+            "ports": [{"name": each, "port": 8000 + number} for number, each in enumerate(names)],
+        },
+    ),
+    st.sampled_from(["s1", "s2", "s3"]),
+    st.sampled_from(NAMES),
+    st.lists(endpoints, max_size=3),
+    st.sampled_from([["http"], ["web", "grpc"], ["dns-tcp", "dns"]]),
+)
+nodes = st.builds(
+    lambda name, zone: (
+        "Node",
+        {
+            "metadata": {
+                "name": name,
+                "labels": {"topology.kubernetes.io/region": "eu", "topology.kubernetes.io/zone": zone},
+            }
+        },
+    ),
+    st.sampled_from(NODES),
+    st.sampled_from(["a", "b"]),
+)
+configs = st.builds(
+    lambda name, host: (
+        "VirtualService",
+        {
+            "metadata": meta(name),
+            "spec": {"hosts": [host], "http": [{"route": [{"destination": {"host": host}}]}]},
+        },
+    ),
+    st.sampled_from(["v1", "v2"]),
+    st.sampled_from(NAMES),
+)
+mesh_configs = st.builds(
+    lambda text: (
+        "ConfigMap",
+        {"metadata": {"name": "istio", "namespace": "istio-system"}, "data": {"mesh": text}},
+    ),
+    st.sampled_from(["", "accessLogFile: /dev/stdout", "trustDomain: other.example"]),
+)
+
+
+def change_of(cluster, what, action):
+    kind, body = what
+    found = decode(kind_named(kind), body)
+    ref = kind_named(kind).ref(found.metadata)
+    values = {"put": found, "remove": None, "spoil": Finding(ref=ref, message="is wrong", cluster=cluster)}
+    return Change(ChangeKey(cluster, ref), values[action])
+
+
+changes = st.builds(
+    change_of,
+    st.sampled_from(CLUSTERS),
+    st.one_of(services, pods, slices, slices, nodes, configs, mesh_configs),
+    st.sampled_from(["put", "put", "put", "put", "remove", "spoil"]),
+)
+leaving = st.sampled_from(CLUSTERS).map(lambda name: Change(ChangeKey(name, cluster_ref(name)), None))
+steps = st.lists(st.lists(st.one_of(*[changes] * 12, leaving), min_size=1, max_size=6), max_size=10)
+
+
+def remembered(batches):
+    """What is true at the end: the last good state of each object, then what is wrong with it."""
+    good, wrong = {}, {}
+    for change in (change for batch in batches for change in batch):
+        cluster, ref = change.key
+        if ref.kind == "Cluster":
+            good = {key: value for key, value in good.items() if key.cluster != cluster}
+            wrong = {key: value for key, value in wrong.items() if key.cluster != cluster}
+            continue
+        wrong.pop(change.key, None)
+        if isinstance(change.value, Finding):
+            wrong[change.key] = change.value
+        elif change.value is None:
+            good.pop(change.key, None)
+        else:
+            good[change.key] = change.value
+    return [Change(key, value) for found in (good, wrong) for key, value in found.items()]
+
+
+def by_value(mesh):
+    return {
+        "settings": mesh.settings,
+        "services": dict(mesh.services),
+        "shards": {key: dict(found) for key, found in mesh.shards.items()},
+        "workloads": dict(mesh.workloads),
+        "config": {kind: dict(found) for kind, found in mesh.config.items()},
+        "findings": mesh.findings,
+    }
+
+
+def moved(before, after):
+    return {key for key in before.keys() | after.keys() if before.get(key) is not after.get(key)}
+
+
+def check_step(before, step):
+    mesh, delta = step
+    assert moved(before.services, mesh.services) | moved(before.backings, mesh.backings) <= delta.services
+    assert moved(before.shards, mesh.shards) <= delta.endpoints
+    assert moved(before.workloads, mesh.workloads) <= delta.workloads
+    assert delta.everything or before.settings is mesh.settings
+    refs = {kind: moved(before.config.get(kind, {}), found) for kind, found in mesh.config.items()}
+    assert {ref for found in refs.values() for ref in found} <= delta.config
+    for part in ("settings", "services", "shards", "backings", "workloads", "config", "findings"):
+        one, other = getattr(before, part), getattr(mesh, part)
+        assert one is other or one != other, f"{part} is equal and yet another object"
+    for part in (before.services, before.backings, before.workloads, before.shards):
+        current = next(
+            getattr(mesh, name)
+            for name in ("services", "backings", "workloads", "shards")
+            if getattr(before, name) is part
+        )
+        assert all(current.get(key) is value or current.get(key) != value for key, value in part.items())
+
+
+@settings(max_examples=150, deadline=None)
+@given(steps, st.randoms(use_true_random=False))
+def test_step_by_step_is_from_nothing(batches, chance):
+    builder = MeshBuilder(SETTINGS)
+    for batch in batches:
+        before = builder.mesh
+        check_step(before, builder.apply(batch))
+    facts = remembered(batches)
+    good = [change for change in facts if not isinstance(change.value, Finding)]
+    chance.shuffle(good)
+    fresh = MeshBuilder(SETTINGS).apply([*good, *(c for c in facts if isinstance(c.value, Finding))]).mesh
+    assert by_value(builder.mesh) == by_value(fresh)
+    for key, backing in fresh.backings.items():
+        kept = builder.mesh.backings[key]
+        assert set(kept.identities) >= set(backing.identities), "identities stay while the service does"
+        assert set(kept.clusters) >= set(backing.clusters)
+    assert builder.mesh.backings.keys() == fresh.backings.keys()
+
+
+@settings(max_examples=50, deadline=None)
+@given(steps)
+def test_what_is_told_twice_changes_nothing(batches):
+    builder = MeshBuilder(SETTINGS)
+    for batch in batches:
+        builder.apply(batch)
+    before = builder.mesh
+    again = [change for change in remembered(batches) if not isinstance(change.value, Finding)]
+    wrong = [change for change in remembered(batches) if isinstance(change.value, Finding)]
+    mesh, delta = builder.apply([*again, *wrong])
+    for part in ("settings", "services", "shards", "backings", "workloads", "config"):
+        assert getattr(mesh, part) is getattr(before, part)
+    assert not delta or not batches
+
+
+def test_a_cluster_that_leaves_takes_all_of_its_own_with_it():
+    builder = MeshBuilder(SETTINGS)
+    service = ("Service", {"metadata": meta("a"), "spec": {"ports": [{"port": 80}], "clusterIP": "10.1.0.1"}})
+    builder.apply([change_of(cluster, service, "put") for cluster in CLUSTERS])
+    builder.apply([Change(ChangeKey(CLUSTERS[1], Ref("Cluster", "", CLUSTERS[1])), None)])
+    (left,) = builder.mesh.services.values()
+    assert left.clusters == ("gke", "third")
+    assert [cluster for cluster, _ in left.vips] == ["gke", "third"]
