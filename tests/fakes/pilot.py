@@ -27,6 +27,8 @@ class FakePilot:
         self.fanout: Fanout[str] = Fanout(PUSH_ORDER, limits, clock)
         self.address = ""
         self.nodes: list[ProxyNode] = []
+        self.known_as: str | None = ""
+        """What is known of proxies beside what they say; None: it does not fit."""
 
     def publish(self, generation: Generation[str] | None = None) -> None:
         self.fanout.publish(generation or self.world.next())
@@ -34,8 +36,10 @@ class FakePilot:
     def subject(self, node: ProxyNode) -> str:
         if not node.id:
             raise ValueError("a node without an id")
+        if self.known_as is None:
+            raise ValueError("two proxies of one name")
         self.nodes.append(node)
-        return node.id
+        return f"{node.id} {self.known_as}".strip()
 
     @asynccontextmanager
     async def serving(

@@ -54,6 +54,15 @@ class Conversation(Generic[S]):
     def subject(self) -> S:
         return self._subject
 
+    def become(self, subject: S) -> bool:
+        """Be another subject from now on; returns whether it is another, and everything may differ."""
+        if subject == self._subject:
+            return False
+        self._subject = subject
+        for type_url in self.subscriptions:
+            self._look_at(type_url, EVERYTHING)
+        return True
+
     @property
     def quiet(self) -> bool:
         """Whether nothing is in flight and nothing waits to be looked at."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import Generic, TypeVar
 
 from isthmus.kit.clock import Clock, SystemClock
@@ -64,8 +64,18 @@ class Fanout(Generic[S]):
         for session in self._sessions:
             if session.mark(touched, seen_at) or first:
                 self._due[session] = None
+        shared.published.set()
         if self._due:
             self._arrived.set()
+
+    def identify_again(self, concerned: Callable[[S], bool]) -> None:
+        """Ask again whom those proxies are that are `concerned`: what is known of them has changed.
+
+        To be called before the generation is published in which this shows.
+        """
+        for session in self._sessions:
+            if concerned(session.conversation.subject) and session.identify():
+                self._due[session] = None
 
     async def attend(self, session: Session[S], first: Request) -> None:
         """Serve `session` until it ends. Raises what it raises."""

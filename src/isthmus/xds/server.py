@@ -31,7 +31,8 @@ class AdsServer(Generic[S]):
     """ADS in both dialects over `fanout`.
 
     `subject` says whom a node is, for translation; a `ValueError` of it refuses the stream with its text.
-    `authorize` is asked whether a peer may be this node; it raises `PermissionError` where not.
+    It is asked when there is a world, and again when the fan-out is told so. `authorize` is asked at once
+    whether a peer may be this node; it raises `PermissionError` where not.
     """
 
     def __init__(
@@ -41,7 +42,6 @@ class AdsServer(Generic[S]):
         authorize: Callable[[Peer, ProxyNode], None] = anyone,
     ) -> None:
         self._fanout, self._subject, self._authorize = fanout, subject, authorize
-        self._readers = {dialect.name: Reader(dialect.parse) for dialect in (DELTA, SOTW)}
 
     def services(self) -> dict[str, Handler]:
         """The paths to serve, and by what."""
@@ -51,13 +51,15 @@ class AdsServer(Generic[S]):
         }
 
     async def _talk(self, stream: Stream, dialect: Dialect) -> None:
-        reader = self._readers[dialect.name]
-        first = await self._first_request(stream, reader)
+        shared = self._fanout.shared
+        first = await self._first_request(stream, shared.readers[dialect.name])
         if first is None:
             return
-        node, subject = self._admit(stream.peer, first)
-        conversation = Conversation(dialect, subject)
-        session = Session(stream, node, conversation, reader, self._fanout.shared)
+        node = self._admitted(stream.peer, first)
+        # Before there is a mesh nobody knows more of a proxy than it says itself.
+        await shared.published.wait()
+        conversation = Conversation(dialect, self._identified(node))
+        session = Session(stream, node, conversation, shared, self._subject)
         log.info("proxy connected", proxy=node.id, address=stream.peer.address, dialect=dialect.name)
         try:
             await self._fanout.attend(session, first)
@@ -76,15 +78,19 @@ class AdsServer(Generic[S]):
         except InvalidRequest as error:
             raise Refused(Code.INVALID_ARGUMENT, str(error)) from error
 
-    def _admit(self, peer: Peer, first: Request) -> tuple[ProxyNode, S]:
+    def _admitted(self, peer: Peer, first: Request) -> ProxyNode:
         if first.node is None:
             raise Refused(Code.INVALID_ARGUMENT, "the first request of a stream names no node")
         try:
             self._authorize(peer, first.node)
-            return first.node, self._subject(first.node)
-        except PermissionError as error:
+        except (PermissionError, ValueError) as error:
             log.warning("proxy refused", proxy=first.node.id, address=peer.address, reason=str(error))
             raise Refused(Code.PERMISSION_DENIED, str(error)) from error
+        return first.node
+
+    def _identified(self, node: ProxyNode) -> S:
+        try:
+            return self._subject(node)
         except ValueError as error:
-            log.warning("proxy refused", proxy=first.node.id, address=peer.address, reason=str(error))
+            log.warning("proxy refused", proxy=node.id, reason=str(error))
             raise Refused(Code.INVALID_ARGUMENT, str(error)) from error

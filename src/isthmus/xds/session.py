@@ -12,6 +12,7 @@ from isthmus.kit.log import log
 from isthmus.kit.metrics import CONVERGENCE, XDS_PUSHES, XDS_REJECTS
 from isthmus.kit.tasks import supervise
 from isthmus.wire.stream import Code, Refused, Stream, StreamClosed
+from isthmus.xds.answers import DELTA, SOTW
 from isthmus.xds.conversation import Conversation, World
 from isthmus.xds.generation import EVERYTHING
 from isthmus.xds.node import ProxyNode
@@ -45,6 +46,11 @@ class Shared(Generic[S]):
     clock: Clock = field(default_factory=SystemClock)
     order: tuple[str, ...] = PUSH_ORDER
     world: World[S] | None = None
+    published: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set as soon as there is a world."""
+    readers: dict[str, Reader] = field(
+        default_factory=lambda: {each.name: Reader(each.parse) for each in (DELTA, SOTW)}
+    )
     admission: asyncio.Semaphore = field(init=False)
 
     def __post_init__(self) -> None:
@@ -59,12 +65,13 @@ class Session(Generic[S]):
         stream: Stream,
         node: ProxyNode,
         conversation: Conversation[S],
-        reader: Reader,
         shared: Shared[S],
+        identify: Callable[[ProxyNode], S],
     ) -> None:
         self.node, self.conversation, self.peer = node, conversation, stream.peer
         self.connected_at = shared.clock.now()
-        self._stream, self._reader, self._shared = stream, reader, shared
+        self._stream, self._shared, self._identify = stream, shared, identify
+        self._reader = shared.readers[conversation.dialect]
         self._wake = asyncio.Event()
         self._task: asyncio.Task[object] | None = None
         self._cut = ""
@@ -129,6 +136,18 @@ class Session(Generic[S]):
         if found and self._changed_at is None:
             self._changed_at = changed_at
         return found
+
+    def identify(self) -> bool:
+        """Ask again whom the proxy is; returns whether that changed, so that it must look at everything.
+
+        A node of which nothing can be made any more stays who it was.
+        """
+        try:
+            subject = self._identify(self.node)
+        except ValueError as error:
+            log.warning("proxy not known again", proxy=self.node.id, reason=str(error))
+            return False
+        return self.conversation.become(subject)
 
     def wake(self) -> None:
         """Let the writer look for what is due."""

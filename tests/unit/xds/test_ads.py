@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -25,7 +26,7 @@ from isthmus.xds.client import AdsClient, DeltaTalker, Judge, StateTalker, Talke
 from isthmus.xds.conversation import Conversation
 from isthmus.xds.fanout import Fanout
 from isthmus.xds.node import ProxyNode
-from isthmus.xds.request import Reader, parse_delta
+from isthmus.xds.request import parse_delta
 from isthmus.xds.server import DELTA_PATH, SOTW_PATH
 from isthmus.xds.session import Session, SessionLimits
 from isthmus.xds.status import State, config_dump, last_sent, proxies
@@ -189,6 +190,7 @@ async def test_a_bad_first_request_is_refused_with_a_reason(
     path: str, request_bytes: bytes, code: str, why: str
 ) -> None:
     pilot = FakePilot()
+    pilot.publish()
     request_bytes = request_bytes.replace(b"\x0a", b"\x12") if path == SOTW_PATH else request_bytes
     request_bytes = request_bytes.replace(b"\x12\x01x", b"\x0a\x01x")
     async with pilot.serving(), Channel(pilot.address) as channel:
@@ -271,7 +273,7 @@ async def test_a_proxy_that_does_not_read_is_cut_with_a_reason() -> None:
     stream = DeafStream()
     first = parse_delta(talker().subscribe(CLUSTER, ["*"]))
     assert first.node
-    session = Session(stream, first.node, Conversation(DELTA, "proxy"), Reader(parse_delta), fanout.shared)
+    session = Session(stream, first.node, Conversation(DELTA, "proxy"), fanout.shared, lambda _: "proxy")
     async with supervise(fanout.run()):
         attending = asyncio.ensure_future(fanout.attend(session, first))  # noqa: TID251
         await stream.sending.wait()
@@ -316,3 +318,40 @@ async def test_the_newest_session_of_a_proxy_is_found() -> None:
             assert pilot.fanout.find(PROXY) is pilot.fanout.sessions[-1]
         assert pilot.fanout.find("nobody") is None
         assert b"pilot_xds 2.0" in exposition()
+
+
+async def test_a_proxy_that_comes_too_early_is_identified_when_there_is_a_world() -> None:
+    pilot = FakePilot()
+    pilot.world.put(CLUSTER, "a", "1")
+    async with pilot.serving(), proxy(pilot.address, talker()) as client:
+        client.subscribe(CLUSTER, ["*"])
+        await asyncio.sleep(0.05)
+        assert not pilot.nodes
+        pilot.publish()
+        await client.until(lambda told: names_held(told, CLUSTER) == ["a"])
+    assert len(pilot.nodes) == 1
+
+
+async def test_a_proxy_of_which_more_is_known_is_identified_again_and_looks_at_everything() -> None:
+    pilot = FakePilot()
+    pilot.world.put(CLUSTER, "a", "1")
+    pilot.publish()
+    async with pilot.serving(), proxy(pilot.address, talker()) as client:
+        client.subscribe(CLUSTER, ["*"])
+        await client.until(lambda told: names_held(told, CLUSTER) == ["a"])
+        [session] = pilot.fanout.sessions
+        await eventually(lambda: session.conversation.quiet)
+        pilot.world.put(CLUSTER, "b", "1")
+        silent = dataclasses.replace(pilot.world.next(), touched_by_type={})
+        pilot.fanout.identify_again(lambda subject: subject == "another")
+        pilot.fanout.identify_again(lambda subject: subject == PROXY)
+        pilot.publish(silent)
+        assert session.conversation.quiet
+        pilot.known_as = "west"
+        pilot.fanout.identify_again(lambda subject: subject == PROXY)
+        pilot.publish(silent)
+        await client.until(lambda told: names_held(told, CLUSTER) == ["a", "b"])
+        assert session.conversation.subject == f"{PROXY} west"
+        pilot.known_as = None
+        pilot.fanout.identify_again(lambda subject: True)
+        assert session.conversation.subject == f"{PROXY} west"
