@@ -27,7 +27,10 @@ def machine() -> str:
         (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown"
     )
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return f"{os.cpu_count()} cores of {model}, {memory:.0f} GiB, {platform.release()}, Python {platform.python_version()}"
+    python = platform.python_version()
+    return (
+        f"{os.cpu_count()} cores of {model}, {memory:.0f} GiB, kernel {platform.release()}, Python {python}"
+    )
 
 
 def main() -> None:
@@ -44,7 +47,7 @@ def main() -> None:
     for title, words in BENCHMARKS:
         print(f"# {title}", flush=True)
         done = subprocess.run(
-            [sys.executable, "-m", *words.split()], capture_output=True, text=True, cwd=ROOT
+            [sys.executable, "-m", *words.split()], capture_output=True, text=True, cwd=ROOT, check=False
         )
         said = done.stdout.strip() or done.stderr.strip()[-2000:]
         print(said, flush=True)

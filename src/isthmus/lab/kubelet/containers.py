@@ -181,7 +181,7 @@ class Container:
                 group.create_task(self._probe_liveness(self.spec["livenessProbe"]))
 
     async def _until_success(self, probe: Json) -> None:
-        while not await self._ask(probe):
+        while not await self._ask(probe):  # noqa: ASYNC110 - nothing tells us when the answer changes
             await asyncio.sleep(wait_s(probe, succeeded=False))
 
     async def _probe_readiness(self, probe: Json) -> None:

@@ -133,12 +133,13 @@ class PodWorker:
         while True:
             try:
                 self._volumes.prepare(self._pod)
-                return
             except Missing as error:
                 if str(error) != told:
                     told = str(error)
                     await self._events.warn(self._pod, "FailedMount", f"MountVolume.SetUp failed: {told}")
                 await asyncio.sleep(0.1)
+            else:
+                return
 
     async def _set_address(self, address: str) -> Json:
         status = {
