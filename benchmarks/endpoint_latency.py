@@ -51,7 +51,7 @@ while True:
         c.close(); time.sleep(0.05); continue
     if name != last and name.startswith('server'):
         print(time.monotonic(), name, flush=True); last = name
-    time.sleep(0.001)
+    time.sleep(0.002)
 """
 
 
