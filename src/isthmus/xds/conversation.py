@@ -97,7 +97,7 @@ class Conversation(Generic[S]):
         verdict, look = subscription.take(request)
         self._look_at(type_url, look)
         if type_url == ENDPOINTS and self._owed_endpoints:
-            self._owe_endpoints(self._owed_endpoints)
+            self._force_endpoints(self._owed_endpoints)
         return verdict
 
     def changed(self, type_url: str, names: frozenset[str] | None) -> bool:
@@ -189,17 +189,16 @@ class Conversation(Generic[S]):
         # for endpoints that it watches already, and does not answer before it has them or 15 seconds
         # have gone. They have the name of their upstream.
         before = answer.push.before
-        changed = ((each.name, each.version) for each in answer.push.diff.changed)
-        self._owe_endpoints(frozenset(n for n, version in changed if before.get(n) not in (None, version)))
-
-    def _owe_endpoints(self, names: frozenset[str]) -> None:
-        endpoints = self.subscriptions.get(ENDPOINTS)
-        if endpoints is None:
+        changed = [each.name for each in answer.push.diff.changed if before.get(each.name) != each.version]
+        if ENDPOINTS in self.subscriptions:
+            self._force_endpoints(changed)
+        else:
             # A proxy that comes back says in a later request that it holds them already.
-            self._owed_endpoints |= names
-            return
+            self._owed_endpoints |= {name for name in changed if name in before}
+
+    def _force_endpoints(self, names: Iterable[str]) -> None:
         self._owed_endpoints = NOTHING
-        self._look_at(ENDPOINTS, endpoints.force(names))
+        self._look_at(ENDPOINTS, self.subscriptions[ENDPOINTS].force(names))
 
     def _settled(self) -> bool:
         """Whether nothing that could refer to upstreams is on its way or due."""

@@ -10,10 +10,9 @@ from isthmus.kit.clock import Clock, SystemClock
 from isthmus.kit.metrics import XDS_PROXIES
 from isthmus.xds.answers import Answers
 from isthmus.xds.conversation import World
-from isthmus.xds.generation import Announced, Generation
+from isthmus.xds.generation import Generation
 from isthmus.xds.request import Request
-from isthmus.xds.session import Session, SessionLimits, Shared, Touched
-from isthmus.xds.snapshot import NOTHING
+from isthmus.xds.session import Session, SessionLimits, Shared
 from isthmus.xds.type_urls import PUSH_ORDER
 
 S = TypeVar("S", bound=Hashable)
@@ -60,9 +59,8 @@ class Fanout(Generic[S]):
         self.answers.turn()
         shared.world = World(generation, self.answers, shared.order)
         seen_at = shared.clock.monotonic() if changed_at is None else changed_at
-        touched = _touched(generation, shared.order)
         for session in self._sessions:
-            if session.mark(touched, seen_at) or first:
+            if session.mark(generation.touched, seen_at) or first:
                 self._due[session] = None
         shared.published.set()
         if self._due:
@@ -116,11 +114,3 @@ class Fanout(Generic[S]):
             now = clock.monotonic()
             for session in self._sessions:
                 session.check(now)
-
-
-def _touched(generation: Generation[S], order: tuple[str, ...]) -> Touched[S]:
-    """What may differ for a subject: told once for all where the generation can do that."""
-    if not isinstance(generation, Announced):
-        return generation.touched
-    announced = {type_url: generation.changed(type_url) for type_url in order}
-    return lambda _, type_url: announced.get(type_url, NOTHING)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Protocol, TypeVar
 
 from isthmus.kit.versioned import Versioned
 
@@ -38,13 +38,4 @@ class Generation(Protocol[S]):
         message of the type, not packed into an `Any`. Endpoints have the name of their upstream: they
         are sent again after it, since Envoy waits for them.
         """
-        ...
-
-
-@runtime_checkable
-class Announced(Protocol):
-    """What a generation may offer besides, so that not every session must be asked about every change."""
-
-    def changed(self, type_url: str) -> frozenset[str] | None:
-        """Names of this type that may differ for anyone: all that `touched` would say for any subject."""
         ...
