@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -48,10 +48,32 @@ def _explained(kind: Kind, error: msgspec.ValidationError) -> InvalidConfig:
     unknown = _UNKNOWN.search(what)
     if unknown:
         field = unknown["field"]
-        near = difflib.get_close_matches(field, sorted(set(_fields(kind.type, set()))), 1, 0.6)
+        # Those of the same part first; else it may stand at the wrong place.
+        near = _nearest(field, _fields_at(kind.type, path)) or _nearest(field, _fields(kind.type, set()))
         hint = f" (hint: did you mean {near[0]}?)" if near else ""
         return InvalidConfig(f"{path}.{field}", f"is no field of {kind.name}{hint}")
     return InvalidConfig(path, what[:1].lower() + what[1:])
+
+
+def _nearest(field: str, names: Iterable[str]) -> list[str]:
+    return difflib.get_close_matches(field, sorted(set(names)), 1, 0.6)
+
+
+def _fields_at(type_: object, path: str) -> list[str]:
+    """The names of the fields that the part at `path` has."""
+    for step in re.findall(r"\.([^.\[]+)", path):
+        found = {field.encode_name: field.type for field in _struct_fields(type_)}
+        if step not in found:
+            return []
+        type_ = found[step]
+    return [field.encode_name for field in _struct_fields(type_)]
+
+
+def _struct_fields(type_: object) -> tuple[msgspec.structs.FieldInfo, ...]:
+    """The fields of a struct, or of the one that it is a tuple, map or choice of."""
+    if isinstance(type_, type) and issubclass(type_, msgspec.Struct):
+        return msgspec.structs.fields(type_)
+    return next((found for each in getattr(type_, "__args__", ()) if (found := _struct_fields(each))), ())
 
 
 def _fields(type_: object, seen: set[object]) -> Iterator[str]:

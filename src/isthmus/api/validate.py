@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from isthmus.api.istio.destination_rule import DestinationRule, TrafficPolicy
+import msgspec
+
+from isthmus.api.istio.destination_rule import DestinationRule, PortTrafficPolicy, TrafficPolicy
 from isthmus.api.istio.gateway import GatewayConfig
 from isthmus.api.istio.virtual_service import (
     Destination,
@@ -16,7 +18,7 @@ from isthmus.api.istio.virtual_service import (
     StringMatch,
     VirtualService,
 )
-from isthmus.api.resource import Object
+from isthmus.api.resource import Object, Part
 from isthmus.kit import duration
 
 Problem = tuple[str, str]
@@ -27,15 +29,22 @@ _BALANCERS = {
 }  # fmt: skip
 _TLS_MODES = {"DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL"}
 _SERVER_PROTOCOLS = {"HTTP", "HTTPS", "GRPC", "GRPC-WEB", "HTTP2", "MONGO", "TCP", "TLS"}
+_DURATIONS = {
+    "timeout", "perTryTimeout", "backoff", "fixedDelay", "maxAge", "ttl", "connectTimeout", "idleTimeout",
+    "maxConnectionDuration", "interval", "time", "baseEjectionTime", "duration", "warmupDurationSecs",
+    "budgetInterval",
+}  # fmt: skip
 
 
 def problems(found: Object) -> Iterator[Problem]:
-    """Everything wrong with a decoded object, in the order of its text."""
+    """Everything wrong with a decoded object: first what stands against its parts, then its durations."""
     match found:
         case VirtualService():
             yield from _virtual_service(found)
+            yield from _durations("$.spec", found.spec)
         case DestinationRule():
             yield from _destination_rule(found)
+            yield from _durations("$.spec", found.spec)
         case GatewayConfig():
             yield from _gateway(found)
 
@@ -65,11 +74,6 @@ def _http_route(at: str, route: HTTPRoute) -> Iterator[Problem]:
     yield from _shares(f"{at}.route", route.route)
     for index, match in enumerate(route.match):
         yield from _http_match(f"{at}.match[{index}]", match)
-    yield from _duration(f"{at}.timeout", route.timeout)
-    if route.retries is not None:
-        yield from _duration(f"{at}.retries.perTryTimeout", route.retries.per_try_timeout)
-    if route.fault is not None and route.fault.delay is not None:
-        yield from _duration(f"{at}.fault.delay.fixedDelay", route.fault.delay.fixed_delay)
     if route.direct_response is not None and not 100 <= route.direct_response.status <= 599:
         yield f"{at}.directResponse.status", f"is {route.direct_response.status} (hint: 100 to 599)"
 
@@ -132,23 +136,21 @@ def _destination_rule(found: DestinationRule) -> Iterator[Problem]:
         yield from _traffic_policy(f"{at}.trafficPolicy", subset.traffic_policy)
 
 
-def _traffic_policy(at: str, policy: TrafficPolicy | None) -> Iterator[Problem]:
+def _traffic_policy(at: str, policy: TrafficPolicy | PortTrafficPolicy | None) -> Iterator[Problem]:
     if policy is None:
         return
+    if isinstance(policy, TrafficPolicy):
+        for index, each in enumerate(policy.port_level_settings):
+            here = f"{at}.portLevelSettings[{index}]"
+            if each.port is None or not each.port.number:
+                yield f"{here}.port.number", "is missing (hint: the port of the service that this is for)"
+            yield from _traffic_policy(here, each)
     balancer = policy.load_balancer
     if balancer is not None and balancer.simple not in _BALANCERS:
         hint = ", ".join(sorted(_BALANCERS - {""}))
         yield f"{at}.loadBalancer.simple", f"is {balancer.simple!r} (hint: one of {hint})"
     if policy.tls is not None and policy.tls.mode not in _TLS_MODES:
         yield f"{at}.tls.mode", f"is {policy.tls.mode!r} (hint: one of {', '.join(sorted(_TLS_MODES))})"
-    if policy.outlier_detection is not None:
-        yield from _duration(f"{at}.outlierDetection.interval", policy.outlier_detection.interval)
-        base = policy.outlier_detection.base_ejection_time
-        yield from _duration(f"{at}.outlierDetection.baseEjectionTime", base)
-    if policy.connection_pool is not None and policy.connection_pool.tcp is not None:
-        yield from _duration(
-            f"{at}.connectionPool.tcp.connectTimeout", policy.connection_pool.tcp.connect_timeout
-        )
 
 
 def _gateway(found: GatewayConfig) -> Iterator[Problem]:
@@ -162,6 +164,20 @@ def _gateway(found: GatewayConfig) -> Iterator[Problem]:
         for number, host in enumerate(server.hosts):
             if "*" in host.rpartition("/")[2][1:]:
                 yield f"{at}.hosts[{number}]", f"{host!r} has a star that is not its first letter"
+
+
+def _durations(at: str, part: object) -> Iterator[Problem]:
+    """What is wrong with the durations anywhere in a part."""
+    if isinstance(part, Part):
+        for field in msgspec.structs.fields(part):
+            value, here = getattr(part, field.name), f"{at}.{field.encode_name}"
+            if field.encode_name in _DURATIONS and isinstance(value, str):
+                yield from _duration(here, value)
+            else:
+                yield from _durations(here, value)
+    elif isinstance(part, tuple):
+        for index, each in enumerate(part):
+            yield from _durations(f"{at}[{index}]", each)
 
 
 def _duration(at: str, text: str) -> Iterator[Problem]:

@@ -235,8 +235,13 @@ class MeshBuilder:
         made: dict[str, Mapping[Ref, Object] | None] = {}
         for kind in {ref.kind for ref in dirt.config}:
             name = kind_named(kind).type.__name__
-            changes = {ref: facts.objects.get(ref) for ref in dirt.config if ref.kind == kind}
-            made[name] = maps.updated(old.get(name, {}), changes) or None
+            before = old.get(name, {})
+            refs = [ref for ref in dirt.config if ref.kind == kind]
+            changes = {
+                ref: maps.same(before.get(ref), found) if (found := facts.objects.get(ref)) else None
+                for ref in refs
+            }
+            made[name] = maps.updated(before, changes) or None
         return maps.updated(old, made)
 
     def _findings(self) -> tuple[Finding, ...]:

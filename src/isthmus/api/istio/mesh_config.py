@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from isthmus.api.errors import InvalidConfig
@@ -12,7 +14,7 @@ from isthmus.kit import duration
 class OutboundTrafficPolicy(msgspec.Struct, frozen=True, rename="camel"):
     """What becomes of calls to unknown destinations."""
 
-    mode: str = "ALLOW_ANY"
+    mode: Literal["ALLOW_ANY", "REGISTRY_ONLY"] = "ALLOW_ANY"
 
 
 class MeshConfig(msgspec.Struct, frozen=True, rename="camel"):
@@ -32,10 +34,15 @@ def read_mesh_config(text: str) -> MeshConfig:
         return MeshConfig()
     try:
         config = msgspec.convert(found[0], MeshConfig)
-        duration.parse(config.connect_timeout)
     except msgspec.ValidationError as error:
         what, _, path = str(error).partition(" - at ")
-        raise InvalidConfig(path.strip("`") or "$", what) from error
+        raise InvalidConfig(path.strip("`") or "$", what[:1].lower() + what[1:]) from error
+    try:
+        limit_s = duration.parse(config.connect_timeout)
     except ValueError as error:
         raise InvalidConfig("$.connectTimeout", str(error)) from error
+    if limit_s <= 0:
+        raise InvalidConfig("$.connectTimeout", f"is {config.connect_timeout} (hint: more than 0s)")
+    if not config.trust_domain:
+        raise InvalidConfig("$.trustDomain", "is empty (hint: leave it out for cluster.local)")
     return config

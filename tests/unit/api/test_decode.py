@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+
+from isthmus.api import kind_named, kind_of
+from isthmus.api.decode import decode, equal_for_mesh
+from isthmus.api.errors import InvalidConfig, UnknownKind
+
+VIRTUAL_SERVICE, POD = kind_named("VirtualService"), kind_named("Pod")
+
+
+def virtual_service(**spec):
+    return {"metadata": {"name": "reviews", "namespace": "default"}, "spec": {"hosts": ["reviews"], **spec}}
+
+
+def share(host="reviews", **more):
+    return {"destination": {"host": host}, **more}
+
+
+def refusal(raw, kind=VIRTUAL_SERVICE):
+    with pytest.raises(InvalidConfig) as caught:
+        decode(kind, raw)
+    return caught.value.path, caught.value.message
+
+
+def test_a_wrong_type_is_told_with_its_path():
+    raw = virtual_service(http=[{"route": [share(weight=50), share(weight="50")]}])
+    path, message = refusal(raw)
+    assert path == "$.spec.http[0].route[1].weight"
+    assert message == "expected `int`, got `str`"
+
+
+def test_json_and_a_mapping_are_told_alike():
+    raw = virtual_service(http=[{"route": [share(weight=-1)]}])
+    assert refusal(raw) == refusal(json.dumps(raw).encode()) == refusal(msgspec.Raw(json.dumps(raw).encode()))
+
+
+def test_an_unknown_field_is_told_with_the_nearest_one():
+    path, message = refusal(virtual_service(http=[{"retrys": {"attempts": 3}}]))
+    assert path == "$.spec.http[0].retrys"
+    assert message == "is no field of VirtualService (hint: did you mean retries?)"
+
+
+def test_an_unknown_field_that_is_near_to_none_has_no_hint():
+    path, message = refusal(virtual_service(zzzzzzzz=1))
+    assert (path, message) == ("$.spec.zzzzzzzz", "is no field of VirtualService")
+
+
+def test_a_missing_field_is_told():
+    path, message = refusal({"metadata": {"name": "reviews"}})
+    assert path == "$"
+    assert "spec" in message
+
+
+def test_what_is_no_json_is_told():
+    path, message = refusal(b"{")
+    assert path == "$"
+    assert message.startswith("is not JSON: ")
+
+
+def test_what_the_shape_cannot_say_is_refused_as_well():
+    path, _ = refusal(virtual_service(http=[{"route": [share(host="")]}]))
+    assert path == "$.spec.http[0].route[0].destination.host"
+
+
+def test_unknown_fields_of_kubernetes_objects_are_let_pass():
+    found = decode(POD, {"metadata": {"name": "a", "managedFields": []}, "spec": {"containers": [{}]}})
+    assert found.metadata.name == "a"
+
+
+def test_times_stay_text():
+    found = decode(POD, {"metadata": {"name": "a", "creationTimestamp": "2020-01-01T00:00:00Z"}})
+    assert found.metadata.creation_timestamp == "2020-01-01T00:00:00Z"
+
+
+def test_versions_and_generations_make_no_difference_to_the_mesh():
+    def pod(**meta):
+        return decode(POD, {"metadata": {"name": "a", **meta}})
+
+    assert equal_for_mesh(pod(resourceVersion="1", generation=1), pod(resourceVersion="2", generation=2))
+    assert not equal_for_mesh(pod(labels={"a": "b"}), pod(labels={"a": "c"}))
+
+
+@pytest.mark.parametrize("version", ["v1", "v1beta1", "v1alpha3"])
+def test_every_version_of_configuration_is_one_kind(version):
+    assert kind_of(f"networking.istio.io/{version}", "VirtualService") is VIRTUAL_SERVICE
+
+
+@pytest.mark.parametrize(
+    ("version", "name"), [("v1", "VirtualService"), ("networking.istio.io/v9", "Gateway"), ("v1", "Boat")]
+)
+def test_other_kinds_are_unknown(version, name):
+    with pytest.raises(UnknownKind):
+        kind_of(version, name)
+
+
+def test_a_name_that_is_no_kind_is_unknown():
+    with pytest.raises(UnknownKind, match="no kind is called 'Boat'"):
+        kind_named("Boat")
