@@ -33,7 +33,7 @@ ENDPOINTS = Kind("", ("v1",), "Endpoints", "endpoints", Object)
 SERVER = """
 import http.server, os
 class H(http.server.BaseHTTPRequestHandler):
-    protocol_version = 'HTTP/1.1'
+    protocol_version, wbufsize, disable_nagle_algorithm = 'HTTP/1.1', -1, True
     def do_GET(self):
         body = os.environ['HOSTNAME'].encode()
         self.send_response(200); self.send_header('content-length', str(len(body))); self.end_headers()
