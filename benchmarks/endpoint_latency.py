@@ -145,7 +145,7 @@ def main() -> None:
     print(
         f"endpoint changed in onprem -> first request served by it in gke, {chosen.sidecars} sidecars, "
         f"{len(found)} changes: p50 {p50:.1f} ms, p99 {p99:.1f} ms, min {found[0]:.1f}, max {found[-1]:.1f} "
-        "(debounce of 10 ms included)"
+        "(debounce of 5 ms included)"
     )
 
 
