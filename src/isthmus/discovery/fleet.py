@@ -83,7 +83,12 @@ class Fleet:
         return [self._status(name) for name in order]
 
     async def _follow(self) -> None:
+        told: frozenset[Finding] = frozenset()
         async for registered in self._registry.current.changes():
+            for finding in registered.findings:
+                if finding not in told:
+                    log.warning("wrong in the cluster registry", finding=str(finding))
+            told = frozenset(registered.findings)
             await self._reconcile(registered)
             if registered.specs:
                 self._looked.set()

@@ -103,7 +103,8 @@ async def on_premises(stage: Stage) -> None:
     stage.say(
         "kubectl apply -f ratings-svc.yaml; isthmus kube-inject -f reviews-v3.yaml | kubectl apply -f -"
     )
-    came = await stage.visitor.until(Stars.RED, limit_s=90)
+    with stage.console.status("sidecars get their certificates and configuration…"):
+        came = await stage.visitor.until(Stars.RED, limit_s=90)
     page = await _red_page(stage)
     stage.claim(
         "the product page shows red stars, served from on premises",
