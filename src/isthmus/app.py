@@ -70,6 +70,9 @@ class Pilot:
         with BUILD_SECONDS.time():
             mesh, delta = self.builder.apply(batch)
         SERVICES.set(len(mesh.services))
+        if delta.workloads:
+            # A pod that is known only now may be elsewhere than its proxy could say.
+            self.fanout.identify_again(lambda proxy: (proxy.cluster, proxy.address) in delta.workloads)
         if delta:
             self.fanout.publish(self.translator.generation(mesh, delta), self._inbox.began)
         self.plane.set(control_plane(mesh, self._settings.root_namespace))
