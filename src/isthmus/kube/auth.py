@@ -40,8 +40,8 @@ class Prover(Protocol):
         """The current proof; renews it when it is about to expire."""
         ...
 
-    def forget(self) -> None:
-        """The API server did not believe the last one: get a new one next time."""
+    def forget(self, stale: Proof) -> None:
+        """The API server did not believe `stale`: if that is the last one, get a new one next time."""
         ...
 
 
@@ -54,7 +54,7 @@ class FixedProver:
     async def proof(self) -> Proof:
         return self._proof
 
-    def forget(self) -> None:
+    def forget(self, stale: Proof) -> None:
         """There is no other."""
 
 
@@ -73,11 +73,14 @@ class FileProver:
                 token = (await asyncio.to_thread(self._path.read_text)).strip()
             except OSError as error:
                 raise KubeError(f"token file {self._path} cannot be read: {error.strerror}") from error
-            self._proof, self._read_at = Proof(token=Redacted(token)), now
+            if self._proof is None or self._proof.token != token:
+                self._proof = Proof(token=Redacted(token))
+            self._read_at = now
         return self._proof
 
-    def forget(self) -> None:
-        self._proof = None
+    def forget(self, stale: Proof) -> None:
+        if self._proof is stale:
+            self._proof = None
 
 
 class _ExecStatus(msgspec.Struct, rename="camel"):
@@ -100,8 +103,14 @@ class ExecProver:
         self._access, self._plugin, self._clock = access, plugin, clock
         self._proof: Proof | None = None
         self._expires_at: float | None = None
+        self._one_at_a_time = asyncio.Lock()
 
     async def proof(self) -> Proof:
+        # All watches of a cluster ask at once; the program runs once for them all.
+        async with self._one_at_a_time:
+            return await self._current()
+
+    async def _current(self) -> Proof:
         due = self._expires_at is not None and self._clock.now() > self._expires_at - _RENEW_BEFORE_S
         if self._proof is None or due:
             status = await self._run()
@@ -110,29 +119,37 @@ class ExecProver:
             self._expires_at = expiry.timestamp() if expiry else None
         return self._proof
 
-    def forget(self) -> None:
-        self._proof = None
+    def forget(self, stale: Proof) -> None:
+        if self._proof is stale:
+            self._proof = None
 
     async def _run(self) -> _ExecStatus:
         plugin = self._plugin
         # `env -S` style additions keep the parent's environment, as client-go does.
         extra = [f"{name}={value}" for name, value in plugin.env]
         info = f"KUBERNETES_EXEC_INFO={json.dumps(self._info())}"
+        process = await asyncio.create_subprocess_exec(
+            "/usr/bin/env", *extra, info, plugin.command, *plugin.args,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
         try:
-            process = await asyncio.create_subprocess_exec(
-                "/usr/bin/env", *extra, info, plugin.command, *plugin.args,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-            )  # fmt: skip
             out, err = await asyncio.wait_for(process.communicate(), _EXEC_LIMIT_S)
         except TimeoutError as error:
-            process.kill()
             raise KubeError(f"exec plugin {plugin.command} said nothing for {_EXEC_LIMIT_S:.0f} s") from error
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
         if process.returncode:
             hint = f" (hint: {plugin.install_hint.strip()})" if plugin.install_hint else ""
             said = err.decode(errors="replace").strip()[-300:]
             raise KubeError(f"exec plugin {plugin.command} failed with {process.returncode}: {said}{hint}")
+        return self._status_in(out)
+
+    def _status_in(self, out: bytes) -> _ExecStatus:
+        plugin = self._plugin
         try:
             credential = msgspec.json.decode(out, type=_ExecCredential)
         except msgspec.MsgspecError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import aiohttp
 import msgspec
@@ -14,10 +14,11 @@ from isthmus.api.resource import Kind
 from isthmus.kit.clock import Clock
 from isthmus.kit.tls import client_context
 from isthmus.kube.auth import Proof, Prover, prover
-from isthmus.kube.errors import Gone, KubeError, Unauthorized, Unreachable, refused
+from isthmus.kube.errors import Gone, KubeError, Refused, Unauthorized, Unreachable, refused
 from isthmus.kube.kubeconfig import Access
 
 Json = dict[str, Any]
+T = TypeVar("T")
 
 _REQUEST_LIMIT_S = 30.0
 _CONNECT_LIMIT_S = 5.0
@@ -147,14 +148,16 @@ class Client:
         try:
             return await self._once(method, path, query, body, content_type)
         except Unauthorized:
-            self._prover.forget()
             return await self._once(method, path, query, body, content_type)
 
     async def stream(
         self, path: str, query: Mapping[str, str], silence_s: float
     ) -> AsyncGenerator[bytes, None]:
-        """The lines of an endless answer. `Unreachable` after `silence_s` seconds without a byte."""
-        session, headers = await self._ready()
+        """The lines of an endless answer, an empty one as soon as it begins.
+
+        Raises `Unreachable` after `silence_s` seconds without a byte.
+        """
+        session, headers, proof = await self._ready()
         limits = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_LIMIT_S, sock_read=silence_s)
         try:
             async with session.get(
@@ -165,10 +168,8 @@ class Client:
                 **self._connection(),
             ) as answer:
                 if answer.status >= 400:
-                    error = refused(answer.status, await answer.read())
-                    if isinstance(error, Unauthorized):
-                        self._prover.forget()
-                    raise error
+                    raise self._refused(proof, answer.status, await answer.read())
+                yield b""  # it is there, and that is news by itself
                 async for line in _lines(answer.content):
                     yield line
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -178,7 +179,7 @@ class Client:
         self, path: str, query: list[tuple[str, str]], protocols: tuple[str, ...]
     ) -> aiohttp.ClientWebSocketResponse:
         """An open WebSocket, as `exec` speaks it."""
-        session, headers = await self._ready()
+        session, headers, proof = await self._ready()
         try:
             return await session.ws_connect(
                 self.access.server + path,
@@ -188,7 +189,7 @@ class Client:
                 **self._connection(),
             )
         except aiohttp.WSServerHandshakeError as error:
-            raise refused(error.status, error.message.encode()) from error
+            raise self._refused(proof, error.status, error.message.encode()) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _unreachable(self.access.server, error) from error
 
@@ -197,7 +198,7 @@ class Client:
         items: list[msgspec.Raw] = []
         while True:
             body = await self.request("GET", path_of(kind, scope.namespace), query=query)
-            page = msgspec.json.decode(body, type=Page)
+            page = _decoded(body, Page)
             items += page.items
             if not page.metadata.continue_:
                 return Listing(items, page.metadata.resource_version)
@@ -206,7 +207,7 @@ class Client:
     async def _once(
         self, method: str, path: str, query: Mapping[str, str] | None, body: object, content_type: str
     ) -> bytes:
-        session, headers = await self._ready()
+        session, headers, proof = await self._ready()
         data = None
         if body is not None:
             data = msgspec.json.encode(body)
@@ -223,12 +224,18 @@ class Client:
             ) as answer:
                 content = await answer.read()
                 if answer.status >= 400:
-                    raise refused(answer.status, content)
+                    raise self._refused(proof, answer.status, content)
                 return content
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _unreachable(self.access.server, error) from error
 
-    async def _ready(self) -> tuple[aiohttp.ClientSession, dict[str, str]]:
+    def _refused(self, proof: Proof, status: int, body: bytes) -> Refused:
+        error = refused(status, body)
+        if isinstance(error, Unauthorized):
+            self._prover.forget(proof)
+        return error
+
+    async def _ready(self) -> tuple[aiohttp.ClientSession, dict[str, str], Proof]:
         if self._session is None:
             raise KubeError("the client is not open (hint: async with Client(access))")
         proof = await self._prover.proof()
@@ -238,18 +245,22 @@ class Client:
         headers = {"Accept": "application/json"}
         if proof.token is not None:
             headers["Authorization"] = "Bearer " + str.__str__(proof.token)
-        return self._session, headers
+        return self._session, headers, proof
 
     def _tls_for(self, proof: Proof) -> ssl.SSLContext | bool:
         if not self.access.server.startswith("https://"):
             return True
         pair = proof.certificate
-        return client_context(
-            roots=self.access.ca,
-            certificate=pair.certificate if pair else None,
-            key=pair.key.encode() if pair else None,
-            verify=self.access.verify,
-        )
+        try:
+            return client_context(
+                roots=self.access.ca,
+                certificate=pair.certificate if pair else None,
+                key=pair.key.encode() if pair else None,
+                verify=self.access.verify,
+            )
+        except (ssl.SSLError, ValueError) as error:
+            what = "certificate-authority or client-certificate and client-key are no PEM that fits"
+            raise KubeError(f"{what}: {error}") from error
 
     def _connection(self) -> Json:
         return {
@@ -276,8 +287,14 @@ async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
 
 
 def _json(body: bytes) -> Json:
-    decoded: Json = msgspec.json.decode(body)
-    return decoded
+    return _decoded(body, dict[str, Any])
+
+
+def _decoded(body: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.MsgspecError as error:
+        raise Unreachable(f"the answer is none of an API server: {error} (hint: a proxy?)") from error
 
 
 def _unreachable(server: str, error: Exception) -> Unreachable:

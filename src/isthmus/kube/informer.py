@@ -13,7 +13,7 @@ from isthmus.api.errors import InvalidConfig
 from isthmus.api.resource import Kind, Object, Ref
 from isthmus.kit.watchable import Watchable
 from isthmus.kube.errors import KubeError
-from isthmus.kube.watch import Changed, Confirmed, Listed, Lost, Removed, Watch
+from isthmus.kube.watch import Changed, Confirmed, Connected, Listed, Lost, Removed, Watch
 
 _YIELD_EVERY = 500  # objects decoded before others may run
 
@@ -35,6 +35,7 @@ class Health(msgspec.Struct, frozen=True):
 
     connected: bool = False
     error: KubeError | None = None
+    synced: bool = False  # whether the whole collection was known at least once
 
 
 class Informer:
@@ -53,7 +54,7 @@ class Informer:
             async for event in events:
                 match event:
                     case Lost(error):
-                        self.health.set(Health(connected=False, error=error))
+                        self.health.set(Health(error=error, synced=self.synced.is_set()))
                         continue
                     case Listed(items):
                         await self._replace(items)
@@ -62,9 +63,9 @@ class Informer:
                         self._put(item)
                     case Removed(item):
                         self._drop(self._ref(item))
-                    case Confirmed():
+                    case Connected() | Confirmed():
                         pass
-                self.health.set(Health(connected=True))
+                self.health.set(Health(connected=True, synced=self.synced.is_set()))
 
     async def _replace(self, items: list[msgspec.Raw]) -> None:
         gone = set(self.store)
@@ -93,5 +94,8 @@ class Informer:
             self._handler(ref, None)
 
     def _ref(self, item: msgspec.Raw) -> Ref:
-        meta = msgspec.json.decode(item, type=_Identified).metadata
+        try:
+            meta = msgspec.json.decode(item, type=_Identified).metadata
+        except msgspec.MsgspecError:
+            meta = _Named()  # no API server says so: one finding for all of these
         return Ref(self.kind.name, meta.namespace, meta.name)

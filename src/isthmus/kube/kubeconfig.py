@@ -9,11 +9,11 @@ import base64
 import binascii
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar, cast
 
 import msgspec
-import yaml
 
+from isthmus.api.errors import InvalidConfig
+from isthmus.api.yaml import documents
 from isthmus.kit.log import Redacted
 from isthmus.kube.errors import InvalidKubeconfig
 
@@ -71,7 +71,6 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Section = Mapping[str, object]
-T = TypeVar("T")
 
 
 def from_file(path: Path, context: str | None = None) -> Access:
@@ -80,15 +79,20 @@ def from_file(path: Path, context: str | None = None) -> Access:
         text = path.read_text()
     except OSError as error:
         raise InvalidKubeconfig(str(path), f"cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InvalidKubeconfig(str(path), "is no text") from error
     return from_text(text, path.parent, context)
 
 
-def from_text(text: str, folder: Path, context: str | None = None) -> Access:
-    """The access that a kubeconfig describes; relative paths in it are relative to `folder`."""
+def from_text(text: str, folder: Path | None, context: str | None = None) -> Access:
+    """The access that a kubeconfig describes; relative paths in it are relative to `folder`.
+
+    Without a folder it may name neither files nor programs: it was written by whom we do not trust so far.
+    """
     try:
-        config = yaml.load(text, Loader=yaml.CSafeLoader)
-    except yaml.YAMLError as error:
-        raise InvalidKubeconfig("$", f"is not YAML: {error}") from error
+        config = next((document.value for document in documents(text)), None)
+    except InvalidConfig as error:
+        raise InvalidKubeconfig(error.path, error.message) from error
     if not isinstance(config, dict):
         raise InvalidKubeconfig(
             "$", "is not a kubeconfig (hint: it starts with `apiVersion: v1, kind: Config`)"
@@ -132,16 +136,18 @@ def in_cluster(host: str, port: str, folder: Path = _SERVICE_ACCOUNT) -> Access:
     )
 
 
-def _credentials(user: Section, folder: Path) -> Credentials:
+def _credentials(user: Section, folder: Path | None) -> Credentials:
     if plugin := user.get("exec"):
-        return _exec_plugin(cast(Section, plugin), folder)
+        if not isinstance(plugin, dict):
+            raise InvalidKubeconfig("$.users[].user.exec", "is no object")
+        return _exec_plugin(plugin, _allowed(folder, "$.users[].user.exec", "put in a token"))
     if path := _text(user, "tokenFile"):
-        return TokenFile(folder / path)
+        return TokenFile(_allowed(folder, "$.users[].user.tokenFile", "put in a token") / path)
     if token := _text(user, "token"):
         return Token(Redacted(token))
     certificate, key = _data(user, "client-certificate", folder), _data(user, "client-key", folder)
     if certificate and key:
-        return ClientCertificate(certificate, Redacted(key.decode()))
+        return ClientCertificate(certificate, Redacted(key.decode(errors="replace")))
     if certificate or key:
         raise InvalidKubeconfig("$.users[].user", "has a client certificate or a client key, not both")
     if "auth-provider" in user:
@@ -162,12 +168,16 @@ def _exec_plugin(plugin: Section, folder: Path) -> ExecPlugin:
         raise InvalidKubeconfig("$.users[].user.exec.command", "is missing")
     if "/" in command:
         command = str(folder / command)
-    env = cast(list[dict[str, str]], plugin.get("env") or [])
+    env, args = plugin.get("env") or [], plugin.get("args") or []
+    if not isinstance(env, list) or not all(isinstance(item, dict) and item.get("name") for item in env):
+        raise InvalidKubeconfig("$.users[].user.exec.env", "is no list of names and values")
+    if not isinstance(args, list):
+        raise InvalidKubeconfig("$.users[].user.exec.args", "is no list")
     return ExecPlugin(
         api_version=version,
         command=command,
-        args=tuple(str(arg) for arg in cast(list[object], plugin.get("args") or [])),
-        env=tuple((item["name"], item.get("value", "")) for item in env),
+        args=tuple(str(arg) for arg in args),
+        env=tuple((str(item["name"]), str(item.get("value", ""))) for item in env),
         provide_cluster_info=bool(plugin.get("provideClusterInfo")),
         install_hint=str(plugin.get("installHint") or ""),
     )
@@ -189,14 +199,20 @@ def _text(section: Section, key: str) -> str | None:
     return str(value) if value else None
 
 
-def _data(section: Section, key: str, folder: Path) -> bytes | None:
+def _allowed(folder: Path | None, path: str, hint: str) -> Path:
+    if folder is None:
+        raise InvalidKubeconfig(path, f"may be neither a file nor a program here (hint: {hint})")
+    return folder
+
+
+def _data(section: Section, key: str, folder: Path | None) -> bytes | None:
     if embedded := section.get(f"{key}-data"):
         try:
             return base64.b64decode(str(embedded), validate=True)
-        except binascii.Error as error:
+        except (binascii.Error, ValueError) as error:
             raise InvalidKubeconfig(f"$…{key}-data", "is not base64") from error
     if name := _text(section, key):
-        path = folder / name
+        path = _allowed(folder, f"$…{key}", f"put it in as {key}-data") / name
         try:
             return path.read_bytes()
         except OSError as error:

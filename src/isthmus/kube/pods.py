@@ -63,7 +63,10 @@ async def run(client: Client, namespace: str, pod: str, container: str, command:
 def _exit_code(status: bytes) -> int:
     if not status:
         raise KubeError("exec ended without a status")
-    answer = msgspec.json.decode(status, type=_Status)
+    try:
+        answer = msgspec.json.decode(status, type=_Status)
+    except msgspec.MsgspecError as error:
+        raise KubeError(f"exec ended with a status that is none: {error}") from error
     if answer.status == "Success":
         return 0
     for cause in answer.details.causes if answer.details else []:

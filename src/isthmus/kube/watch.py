@@ -55,11 +55,15 @@ class Lost(msgspec.Struct, frozen=True):
     error: KubeError
 
 
+class Connected(msgspec.Struct, frozen=True):
+    """The API server is there again; what happened meanwhile is still to be told."""
+
+
 class Confirmed(msgspec.Struct, frozen=True):
     """The API server is there and nothing more has happened up to now."""
 
 
-Event = Listed | Changed | Removed | Lost | Confirmed
+Event = Listed | Changed | Removed | Lost | Connected | Confirmed
 
 
 class _Envelope(msgspec.Struct):
@@ -101,7 +105,8 @@ class Watch:
             try:
                 async with aclosing(self._turn()) as turn:
                     async for event in turn:
-                        backoff.reset()
+                        if not isinstance(event, Connected):  # it may fail again right after that
+                            backoff.reset()
                         yield event
                 # A server that ends watches at once must not be asked in a tight loop.
                 await self._clock.sleep(0.05)
@@ -140,10 +145,13 @@ class Watch:
             self._client.stream(path, self._query(initial=initial), self._settings.silence_s)
         ) as lines:
             async for line in lines:
-                envelope = msgspec.json.decode(line, type=_Envelope)
+                if not line:
+                    if pending is None:
+                        yield Connected()
+                    continue
+                envelope, bookmark = _read(line)
                 if envelope.type == "ERROR":
                     raise refused(0, bytes(envelope.object))
-                bookmark = msgspec.json.decode(envelope.object, type=_Bookmark).metadata
                 if envelope.type == "BOOKMARK":
                     ends_list = pending is not None and _INITIAL_END in bookmark.annotations
                     if pending is not None and ends_list:
@@ -172,3 +180,13 @@ class Watch:
         else:
             query["resourceVersion"] = self._version
         return query
+
+
+def _read(line: bytes) -> tuple[_Envelope, _BookmarkMeta]:
+    """The event in a line, and what its object says of versions. Raises `KubeError`: the stream is none."""
+    try:
+        envelope = msgspec.json.decode(line, type=_Envelope)
+        meta = msgspec.json.decode(envelope.object, type=_Bookmark).metadata
+    except msgspec.MsgspecError as error:
+        raise KubeError(f"the answer is no stream of events: {error} (hint: a proxy?)") from error
+    return envelope, meta
