@@ -120,11 +120,11 @@ def test_the_writes_to_one_resource_are_told_and_no_others(store):
 
 
 async def test_whoever_waits_wakes_at_the_next_write(store):
-    waiting = asyncio.create_task(store.written())
-    await asyncio.sleep(0)
-    assert not waiting.done()
-    store.put(CONFIG_MAPS, config_map())
-    await asyncio.wait_for(waiting, 5)
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        waiting = group.create_task(store.written())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        store.put(CONFIG_MAPS, config_map())
 
 
 WRITES = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["put", "remove"])), max_size=12)

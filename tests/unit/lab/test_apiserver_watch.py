@@ -93,10 +93,11 @@ async def test_a_quiet_watch_is_told_how_far_it_has_come():
 async def test_a_watch_that_waits_hears_of_the_next_write():
     store = Store()
     following = Following(CONFIG_MAPS, since=str(store.version))
-    waiting = asyncio.create_task(seen(store, following, 1))
-    await asyncio.sleep(0)
-    store.put(CONFIG_MAPS, config_map("late"))
-    assert told(await waiting) == [("ADDED", "late")]
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(seen(store, following, 1))
+        await asyncio.sleep(0)
+        store.put(CONFIG_MAPS, config_map("late"))
+    assert told(waiting.result()) == [("ADDED", "late")]
 
 
 async def test_a_watch_whose_history_was_forgotten_is_told_to_list_again():
@@ -111,12 +112,13 @@ async def test_a_watch_whose_history_was_forgotten_is_told_to_list_again():
 
 async def test_a_watch_that_runs_goes_on_when_history_is_forgotten():
     store = Store()
-    waiting = asyncio.create_task(seen(store, Following(CONFIG_MAPS, since=str(store.version)), 1))
-    await asyncio.sleep(0)
-    store.forget_history()
-    await asyncio.sleep(0)
-    store.put(CONFIG_MAPS, config_map("after"))
-    assert told(await waiting) == [("ADDED", "after")]
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(seen(store, Following(CONFIG_MAPS, since=str(store.version)), 1))
+        await asyncio.sleep(0)
+        store.forget_history()
+        await asyncio.sleep(0)
+        store.put(CONFIG_MAPS, config_map("after"))
+    assert told(waiting.result()) == [("ADDED", "after")]
 
 
 async def test_a_version_that_is_no_number_is_refused():
