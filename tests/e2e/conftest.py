@@ -1,0 +1,80 @@
+"""One stretched mesh for all stories of a session: two clusters, Pilot, Citadels, Bookinfo with real Envoys."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from isthmus.console.control_plane import ask_pilot
+from isthmus.console.demo import chapters_build
+from isthmus.console.demo.page import Page
+from isthmus.console.demo.stage import PUBLIC, Stage
+from isthmus.console.lab_client import LabClient
+from isthmus.console.lab_process import lab_launch, samples_folder
+from isthmus.lab.launch import start
+from isthmus.lab.probe import check_machine, lacks
+from isthmus.lab.spec import TALK
+
+BUILD = (
+    chapters_build.clusters,
+    chapters_build.one_root,
+    chapters_build.control_plane,
+    chapters_build.bookinfo,
+    chapters_build.on_premises,
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    ours = [item for item in items if here in item.path.parents]
+    missing = lacks(check_machine()) if ours else ()
+    for item in ours:
+        item.add_marker(pytest.mark.lab)
+        item.add_marker(pytest.mark.timeout(300))
+        for each in missing:
+            item.add_marker(pytest.mark.skip(reason=f"the lab needs {each.name}: {each.detail}"))
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """The mesh, brought up once."""
+    folder = tmp_path_factory.mktemp("lab")
+    lab = start(lab_launch(folder, TALK, None, samples_folder()))
+    stage = Stage(LabClient(folder), samples_folder(), Console(quiet=True))
+    try:
+        asyncio.run(_build(stage))
+        yield stage
+    finally:
+        lab.stop()
+
+
+async def _build(stage: Stage) -> None:
+    assert await stage.lab.ready(60), (stage.lab.folder / "logs" / "lab.log").read_text()
+    for chapter in BUILD:
+        await chapter(stage)
+    broken = [claim for claim in stage.verdict.claims if not claim.held]
+    assert not broken, (broken, (stage.lab.folder / "logs" / "lab.log").read_text()[-3000:])
+
+
+@pytest.fixture
+async def stage(built: Stage) -> AsyncIterator[Stage]:
+    """The mesh as every story finds it: pages complete, all proxies in sync."""
+    assert await built.steady(complete, times=3, limit_s=60), "the page is not complete before the story"
+    assert await built.until(lambda: all_synced(built), 60), "not all proxies are in sync before the story"
+    yield built
+
+
+def complete(page: Page) -> bool:
+    """Accepts pages with reviews."""
+    return page.complete
+
+
+async def all_synced(stage: Stage) -> bool:
+    """Whether all seven proxies are connected and hold what Pilot sent."""
+    proxies = await ask_pilot(stage.lab.kubeconfig(PUBLIC), None, "istio-system", "/debug/syncz")
+    states = {held["state"] for each in proxies for held in each["types"].values()}
+    return len(proxies) >= 7 and states <= {"SYNCED"}

@@ -1,0 +1,111 @@
+"""What breaks, and what goes on: the link, Pilot, a sidecar, an API server."""
+
+from __future__ import annotations
+
+from e2e.conftest import all_synced, complete
+from e2e.mesh_views import clusters_list, clusters_of_reviews, reviews_endpoints
+from isthmus.console.demo.page import Stars
+from isthmus.console.demo.stage import PRIVATE, PUBLIC, Stage, only
+
+SYSTEM = ("-n", "istio-system")
+
+
+async def test_reviews_go_on_without_the_link_and_come_back_with_it(stage: Stage) -> None:
+    await stage.lab.link("cut")
+    try:
+        assert await stage.steady(only(Stars.NONE, Stars.BLACK), times=20, limit_s=60)
+    finally:
+        await stage.lab.link("heal")
+    assert await stage.visitor.until(Stars.RED, limit_s=60) is not None
+
+
+async def test_a_slow_and_lossy_link_still_carries_the_stars(stage: Stage) -> None:
+    await stage.lab.ask("POST", "/link/impair", {"delay_ms": 15, "jitter_ms": 5, "loss": 0.01})
+    try:
+        assert await stage.visitor.until(Stars.RED, limit_s=30) is not None
+        assert await stage.steady(complete, times=10, limit_s=60)
+    finally:
+        await stage.lab.ask("POST", "/link/impair", {})
+
+
+async def test_traffic_goes_on_without_pilot_and_all_find_the_next_one(stage: Stage) -> None:
+    public = stage.kubectl(PUBLIC)
+    await public.run("delete", "pod", "-l", "istio=pilot", "--force", "--grace-period=0", *SYSTEM)
+    pages = [await stage.visitor.visit() for _ in range(10)]
+    assert all(page.complete for page in pages)
+    await public.run("rollout", "status", "deployment/istio-pilot", "--timeout=60s", *SYSTEM)
+    address = await public.run(
+        "get", "pods", "-l", "istio=pilot", *SYSTEM, "-o", "jsonpath={.items[-1:].status.podIP}"
+    )
+
+    async def followed() -> bool:
+        path = "jsonpath={.subsets[0].addresses[0].ip}"
+        now = await stage.kubectl(PRIVATE).run("get", "endpoints", "istio-pilot", *SYSTEM, "-o", path)
+        return now == address
+
+    assert await stage.until(followed, 30)
+    assert await stage.until(lambda: all_synced(stage), 60)
+
+
+async def test_an_envoy_that_dies_is_run_again(stage: Stage) -> None:
+    private = stage.kubectl(PRIVATE)
+    await private.run(
+        "exec",
+        "deployment/reviews-v3",
+        "-c",
+        "istio-proxy",
+        "--",
+        "sh",
+        "-c",
+        "pkill -9 -x envoy || killall -9 envoy",
+    )
+    assert await stage.until(lambda: all_synced(stage), 60)
+    assert await stage.visitor.until(Stars.RED, limit_s=30) is not None
+
+
+async def test_a_sidecar_container_that_dies_is_started_again(stage: Stage) -> None:
+    private = stage.kubectl(PRIVATE)
+    pods = await private.json("get", "pods", "-l", "app=reviews")
+    status = pods["items"][0]["status"]["containerStatuses"]
+    before = {each["name"]: each["restartCount"] for each in status}
+    await private.run(
+        "exec", "deployment/reviews-v3", "-c", "istio-proxy", "--", "sh", "-c", "kill -9 -1 || true"
+    )
+
+    async def restarted() -> bool:
+        pods = await private.json("get", "pods", "-l", "app=reviews")
+        now = {each["name"]: each for each in pods["items"][0]["status"]["containerStatuses"]}
+        again = now["istio-proxy"]["restartCount"] > before["istio-proxy"]
+        return again and all(each["ready"] for each in now.values())
+
+    assert await stage.until(restarted, 60)
+    assert await stage.visitor.until(Stars.RED, limit_s=30) is not None
+
+
+async def test_the_last_known_endpoints_stay_while_an_api_server_is_away(stage: Stage) -> None:
+    await stage.lab.ask("POST", f"/apiserver/{PRIVATE}/stop")
+    try:
+
+        async def stale() -> bool:
+            return (await clusters_list(stage))[PRIVATE]["state"] == "stale"
+
+        assert await stage.until(stale, 30)
+        assert await clusters_of_reviews(stage) == {PUBLIC, PRIVATE}
+        assert await stage.visitor.until(Stars.RED, limit_s=15) is not None
+        await stage.lab.ask("POST", f"/apiserver/{PRIVATE}/forget")
+    finally:
+        await stage.lab.ask("POST", f"/apiserver/{PRIVATE}/start")
+
+    async def synced() -> bool:
+        return (await clusters_list(stage))[PRIVATE]["state"] == "synced"
+
+    assert await stage.until(synced, 30)
+    await stage.kubectl(PRIVATE).run("scale", "deployment", "reviews-v3", "--replicas=2")
+    try:
+
+        async def two() -> bool:
+            return sum(row.cluster == PRIVATE for row in await reviews_endpoints(stage)) == 2
+
+        assert await stage.until(two, 60)
+    finally:
+        await stage.kubectl(PRIVATE).run("scale", "deployment", "reviews-v3", "--replicas=1")
