@@ -90,6 +90,16 @@ def forbidden(each: ResourceType, name: str, why: str) -> ApiError:
     return ApiError(403, "Forbidden", f"{subject} is forbidden: {why}", _details(each, name))
 
 
+def terminating(each: ResourceType, name: str, namespace: str) -> ApiError:
+    """Nothing new comes into a namespace that is going."""
+    why = f"unable to create new content in namespace {namespace} because it is being terminated"
+    error = forbidden(each, name, why)
+    message = f"namespace {namespace} is being terminated"
+    cause = {"reason": "NamespaceTerminating", "message": message, "field": "metadata.namespace"}
+    error.details["causes"] = [cause]
+    return error
+
+
 def unauthorized() -> ApiError:
     """Nobody knows who asks."""
     return ApiError(401, "Unauthorized", "Unauthorized")
@@ -99,6 +109,23 @@ def method_not_allowed() -> ApiError:
     """The resource does not do that."""
     message = "the server does not allow this method on the requested resource"
     return ApiError(405, "MethodNotAllowed", message)
+
+
+def not_acceptable(supported: Sequence[str]) -> ApiError:
+    """The answer cannot be given in a form that the client reads."""
+    return ApiError(
+        406, "NotAcceptable", f"only the following media types are accepted: {', '.join(supported)}"
+    )
+
+
+def too_large(limit_bytes: int) -> ApiError:
+    """The body is longer than what is read here."""
+    return ApiError(413, "RequestEntityTooLarge", f"limit is {limit_bytes}")
+
+
+def internal(why: str) -> ApiError:
+    """This server met something that it should not have met."""
+    return ApiError(500, "InternalError", f"Internal error occurred: {why}")
 
 
 def unsupported_media_type(got: str, supported: Sequence[str]) -> ApiError:

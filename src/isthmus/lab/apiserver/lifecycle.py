@@ -9,6 +9,15 @@ from isthmus.lab.apiserver.types import ResourceType
 
 Json = dict[str, Any]
 
+ORPHAN, FOREGROUND = "orphan", "foregroundDeletion"
+"""Finalizers of owners: their dependents are to be let go of, or waited for."""
+
+_PROPAGATION = {"Orphan": ORPHAN, "Foreground": FOREGROUND}
+_UNCOUNTED = frozenset(
+    {"coordination.k8s.io", "events.k8s.io", "rbac.authorization.k8s.io", "scheduling.k8s.io"}
+    | {"storage.k8s.io"}
+)
+
 
 class Wish(Protocol):
     """How an object is to go, as its caller says."""
@@ -26,7 +35,8 @@ def prepare_new(each: ResourceType, obj: Json, uid: str, now: str) -> None:
     for name in ("resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"):
         meta.pop(name, None)
     meta["uid"], meta["creationTimestamp"] = uid, now
-    if "spec" in obj or each.group.endswith("istio.io"):
+    meta.pop("generation", None)
+    if _counts_generations(each):
         meta["generation"] = 1
     if "status" in each.subresources and each.kind not in {"Node", "Pod"}:
         obj.pop("status", None)
@@ -40,18 +50,26 @@ def prepare_new(each: ResourceType, obj: Json, uid: str, now: str) -> None:
             meta.setdefault("labels", {})["kubernetes.io/metadata.name"] = meta["name"]
 
 
+def _counts_generations(each: ResourceType) -> bool:
+    """Whether `metadata.generation` tells the wish's versions; most of Kubernetes' oldest types have none."""
+    return each.kind in {"Pod", "ReplicationController"} if not each.group else each.group not in _UNCOUNTED
+
+
 def removal(each: ResourceType, old: Json, wish: Wish, now: float) -> Json | None:
     """The object marked as going; `old` itself where it is marked enough; None where it can go at once."""
     meta = dict(old["metadata"])
     finalizers = list(meta.get("finalizers") or [])
-    if wish.propagation == "Foreground" and "foregroundDeletion" not in finalizers:
-        finalizers.append("foregroundDeletion")
+    asked = _PROPAGATION.get(wish.propagation)
+    if asked is not None and asked not in finalizers:
+        finalizers.append(asked)
     grace_s = _grace(each, old, wish)
     waits = bool(finalizers) or grace_s > 0 or bool(_namespace_finalizers(each, old))
     if not waits:
         return None
     if "deletionTimestamp" in meta and grace_s >= meta.get("deletionGracePeriodSeconds", 0):
         return old
+    if "generation" in meta and "deletionTimestamp" not in meta:
+        meta["generation"] += 1
     meta["deletionTimestamp"] = datetime.fromtimestamp(now + grace_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     meta["deletionGracePeriodSeconds"] = grace_s
     if finalizers:
@@ -83,5 +101,5 @@ def may_go(obj: Json) -> bool:
     if not meta.get("deletionTimestamp") or meta.get("finalizers"):
         return False
     if obj["kind"] == "Namespace":
-        return not bool((obj.get("spec") or {}).get("finalizers"))
-    return bool(obj["kind"] != "Pod")
+        return not (obj.get("spec") or {}).get("finalizers")
+    return not meta.get("deletionGracePeriodSeconds")

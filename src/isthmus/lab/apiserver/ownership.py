@@ -7,7 +7,7 @@ Source: Kubernetes' "Server-Side Apply", structured-merge-diff's rules for lists
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any
 
 from isthmus.lab.apiserver.schema import Schema
@@ -116,16 +116,27 @@ def _step(obj: Any, step: str, schema: Schema | None) -> tuple[Any, Schema | Non
     return found, schema.items()
 
 
-def without(obj: Json, paths: Iterable[Path], schema: Schema | None) -> Json:
-    """`obj`, which is changed, without the fields at `paths`; the deepest go first."""
-    for path in sorted(paths, key=len, reverse=True):
-        parent, inner = obj, schema
-        holder: Any = obj
-        for step in path[:-1]:
-            holder, inner = _step(holder, step, inner)
-        _remove(holder, path[-1], inner)
-        del parent
-    return obj
+def without(obj: Json, paths: Iterable[Path], held: Container[Path], schema: Schema | None) -> None:
+    """Take the fields at `paths` from `obj`, and with the last of them what held them.
+
+    What is at one of `held` stays, even if it is empty.
+    """
+    taken: set[Path] = set()
+    for path in sorted(paths, key=len):
+        # A list's item goes whole: without its key nobody could tell any more which one it is.
+        if any(path[:length] in taken for length in range(1, len(path))):
+            continue
+        taken.add(path)
+        _take(obj, path, schema)
+        if len(path) > 1 and path[:-1] not in held and value_at(obj, path[:-1], schema) in ({}, []):
+            _take(obj, path[:-1], schema)
+
+
+def _take(obj: Json, path: Path, schema: Schema | None) -> None:
+    holder: Any = obj
+    for step in path[:-1]:
+        holder, schema = _step(holder, step, schema)
+    _remove(holder, path[-1], schema)
 
 
 def _remove(holder: Any, step: str, schema: Schema | None) -> None:

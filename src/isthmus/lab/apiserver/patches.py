@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import jsonpatch
@@ -11,6 +10,7 @@ import msgspec
 import yaml
 
 from isthmus.lab.apiserver.errors import ApiError, bad_request, unsupported_media_type
+from isthmus.lab.apiserver.json_values import copied
 from isthmus.lab.apiserver.schema import Schema
 from isthmus.lab.apiserver.strategic import strategic_merge
 
@@ -23,11 +23,21 @@ APPLY_PATCH = "application/apply-patch+yaml"
 KINDS = (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, APPLY_PATCH)
 
 
+class _Loader(yaml.CSafeLoader):
+    """YAML as JSON knows it: a time is text."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [each for each in resolvers if each[0] != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
+}
+
+
 def read_body(body: bytes, content_type: str) -> Any:
     """What a request's body says, in JSON or YAML. Raises a 400 where it is neither."""
     try:
         if "yaml" in content_type:
-            return yaml.load(body, Loader=yaml.CSafeLoader)
+            return yaml.load(body, Loader=_Loader)  # noqa: S506 - a safe loader
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, yaml.YAMLError) as error:
         raise bad_request(f"the request's body cannot be read: {error}") from error
@@ -40,7 +50,7 @@ def patched(obj: Json, patch: Any, kind: str, schema: Schema | None) -> Json:
     if not isinstance(patch, dict):
         raise bad_request("the patch is no object")
     if kind == MERGE_PATCH:
-        merged: Json = merge(copy.deepcopy(obj), patch)
+        merged: Json = merge(copied(obj), patch)
         return merged
     if kind == STRATEGIC_PATCH and schema is not None:
         return strategic_merge(obj, patch, schema)

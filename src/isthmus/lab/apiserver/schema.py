@@ -17,22 +17,33 @@ Json = dict[str, Any]
 class Schema:
     """One place in a schema, references followed. Moving on gives `None` where nothing is known."""
 
-    __slots__ = ("node",)
+    __slots__ = ("_fields", "_parts", "node")
 
     def __init__(self, node: Json) -> None:
         self.node = resolved(node)
+        # Every write walks here several times, so what was seen once is kept.
+        self._fields: dict[str, Schema] = {}
+        self._parts: dict[str, Schema | None] = {}
 
     def property(self, name: str) -> Schema | None:
         """The schema of a field; not that of a map's values, which is `additional()`."""
-        return _at(self.node.get("properties", {}).get(name))
+        found = self._fields.get(name)
+        if found is None and (found := _at(self.properties.get(name))) is not None:
+            self._fields[name] = found
+        return found
 
     def items(self) -> Schema | None:
         """The schema of a list's items."""
-        return _at(self.node.get("items"))
+        return self._part("items")
 
     def additional(self) -> Schema | None:
         """The schema of a map's values."""
-        return _at(self.node.get("additionalProperties"))
+        return self._part("additionalProperties")
+
+    def _part(self, name: str) -> Schema | None:
+        if name not in self._parts:
+            self._parts[name] = _at(self.node.get(name))
+        return self._parts[name]
 
     def child(self, name: str) -> Schema | None:
         """The schema of what is called `name` here: a field, or else a map's value."""

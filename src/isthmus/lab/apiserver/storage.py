@@ -37,7 +37,7 @@ class Entry(NamedTuple):
 class Store:
     """The objects. `history` writes are remembered for watchers; older ones are expired."""
 
-    def __init__(self, path: Path | None = None, history: int = 20_000) -> None:
+    def __init__(self, path: Path | None = None, history: int = 10_000) -> None:
         self._history = history
         self._db = sqlite3.connect(path or ":memory:", isolation_level=None)
         self._objects: dict[Key, dict[Name, Json]] = {}
@@ -69,12 +69,25 @@ class Store:
         """The object, not to be changed; None where there is none."""
         return self._objects.get((each.group, each.plural), {}).get((namespace, name))
 
+    def list_at(self, each: ResourceType, namespace: str, version: int) -> list[Json]:
+        """The objects of a namespace or all (empty) as they were at an earlier version.
+
+        Raises `Expired` where that is not remembered any more.
+        """
+        key = (each.group, each.plural)
+        objects = dict(self._objects.get(key, {}))
+        for entry in reversed(list(self.since(key, version))):
+            meta = entry.last["metadata"]
+            name = (meta.get("namespace", ""), meta["name"])
+            if entry.before is None:
+                objects.pop(name, None)
+            else:
+                objects[name] = entry.before
+        return _in_order(objects, namespace)
+
     def list(self, each: ResourceType, namespace: str = "") -> list[Json]:
         """The objects of one namespace or all (empty), by namespace and name; not to be changed."""
-        objects = self._objects.get((each.group, each.plural), {})
-        if namespace:
-            return [objects[name] for name in sorted(objects) if name[0] == namespace]
-        return [objects[name] for name in sorted(objects)]
+        return _in_order(self._objects.get((each.group, each.plural), {}), namespace)
 
     def put(self, each: ResourceType, obj: Json) -> Json:
         """The object as stored: with its new version."""
@@ -146,6 +159,11 @@ class Store:
 
     def _transaction(self) -> _Transaction:
         return _Transaction(self._db)
+
+
+def _in_order(objects: dict[Name, Json], namespace: str) -> list[Json]:
+    names = [name for name in objects if name[0] == namespace] if namespace else objects
+    return [objects[name] for name in sorted(names)]
 
 
 class _Transaction:

@@ -6,10 +6,10 @@ Source: Kubernetes' "Strategic Merge Patch" design: directives `$patch`, `$retai
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 from isthmus.lab.apiserver.errors import bad_request
+from isthmus.lab.apiserver.json_values import copied
 from isthmus.lab.apiserver.schema import Schema
 
 Json = dict[str, Any]
@@ -19,7 +19,7 @@ _ORDER, _DELETE = "$setElementOrder/", "$deleteFromPrimitiveList/"
 
 def strategic_merge(obj: Json, patch: Json, schema: Schema | None) -> Json:
     """`obj` after `patch`; neither is changed."""
-    merged = _objects(copy.deepcopy(obj), copy.deepcopy(patch), schema)
+    merged = _objects(copied(obj), copied(patch), schema)
     return merged or {}
 
 
@@ -36,6 +36,7 @@ def _objects(target: Json, patch: Json, schema: Schema | None) -> Json | None:
         target = {key: value for key, value in target.items() if key in retained}
     orders = {key.removeprefix(_ORDER): patch.pop(key) for key in list(patch) if key.startswith(_ORDER)}
     deleted = {key.removeprefix(_DELETE): patch.pop(key) for key in list(patch) if key.startswith(_DELETE)}
+    before = {key: list(target.get(key) or []) for key in orders}
     for key, values in deleted.items():
         target[key] = [value for value in target.get(key) or [] if value not in values]
     for key, value in patch.items():
@@ -50,7 +51,8 @@ def _objects(target: Json, patch: Json, schema: Schema | None) -> Json | None:
             target[key] = value
     for key, order in orders.items():
         if isinstance(target.get(key), list):
-            target[key] = _ordered(target[key], order, _merge_key(schema.child(key) if schema else None))
+            child = schema.child(key) if schema is not None else None
+            target[key] = _ordered(target[key], (order, before.get(key) or []), _merge_key(child))
     return target
 
 
@@ -94,12 +96,24 @@ def _lists(target: list[Any], patch: list[Any], schema: Schema | None) -> list[A
     return merged
 
 
-def _ordered(items: list[Any], order: list[Any], key: str) -> list[Any]:
-    """`items` in the order that the patch asks for; those it does not name keep their place after them."""
-    names = [each.get(key) if isinstance(each, dict) else each for each in order]
+def _ordered(items: list[Any], orders: tuple[list[Any], list[Any]], key: str) -> list[Any]:
+    """`items` in the order that the patch asks for (the first of `orders`).
 
-    def place(item: Any) -> int:
-        name = item.get(key) if isinstance(item, dict) else item
-        return names.index(name) if name in names else len(names)
+    Those that it does not name stand where they stood before (the second) among the others.
+    """
 
-    return sorted(items, key=place)
+    def name(item: Any) -> Any:
+        return item.get(key) if isinstance(item, dict) else item
+
+    wanted, before = ([name(each) for each in order] for order in orders)
+    named = sorted(
+        (each for each in items if name(each) in wanted), key=lambda each: wanted.index(name(each))
+    )
+    others = [each for each in items if name(each) not in wanted]
+    ordered: list[Any] = []
+    for each in named:
+        place = before.index(name(each)) if name(each) in before else -1
+        while others and name(others[0]) in before and before.index(name(others[0])) < place:
+            ordered.append(others.pop(0))
+        ordered.append(each)
+    return ordered + others

@@ -9,46 +9,63 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from isthmus.lab.apiserver.answers import Answers, Form, form_of
 from isthmus.lab.apiserver.api import Api
-from isthmus.lab.apiserver.errors import ApiError
+from isthmus.lab.apiserver.errors import ApiError, bad_request
 from isthmus.lab.apiserver.paths import Place
 from isthmus.lab.apiserver.selectors import selector
-from isthmus.lab.apiserver.tables import Tables, partial
 from isthmus.lab.apiserver.watch import Event, Following
 
 Json = dict[str, Any]
 _BOOKMARK_S = 60.0
 _USUAL_LIMIT_S = 1800.0
+_AT_A_TIME = 200  # events, before others get their turn
 
 
-async def serve_watch(request: web.Request, api: Api, tables: Tables, place: Place) -> web.StreamResponse:
+async def serve_watch(request: web.Request, api: Api, answers: Answers, place: Place) -> web.StreamResponse:
     """The answer to a watch. A slow client is waited for, and nothing is kept for it meanwhile."""
-    following = _following(request, place)
-    events = api.watch(following)
-    answer = web.StreamResponse(headers={"Content-Type": "application/json", "Cache-Control": "no-cache"})
-    answer.enable_chunked_encoding()
-    limit_s = float(request.query.get("timeoutSeconds") or _USUAL_LIMIT_S)
-    show = _Shower(request, tables, place, api)
-    with suppress(ConnectionResetError, TimeoutError):
-        # A history that is too short is told before the stream begins, where that is possible.
-        api_error: ApiError | None = None
-        if following.since not in {"", "0"} and not following.initial:
-            try:
-                next(iter(api.store.since((place.each.group, place.each.plural), int(following.since))), None)
-            except ApiError as error:
-                api_error = error
-        if api_error is not None:
-            raise api_error
-        await answer.prepare(request)
-        async with asyncio.timeout(limit_s), aclosing(events) as stream:
-            try:
-                async for event in stream:
-                    await answer.write(show.line(event))
-            except ApiError as error:
-                await answer.write(_line("ERROR", error.status()))
+    form, following = form_of(request), _following(request, place)
+    limit_s = _limit_s(request.query.get("timeoutSeconds", ""))
+    _must_be_remembered(api, following)
+    stream = web.StreamResponse(
+        headers={"Content-Type": "application/json", "Cache-Control": "no-cache, private"}
+    )
+    stream.enable_chunked_encoding()
     with suppress(ConnectionResetError):
-        await answer.write_eof()
-    return answer
+        await stream.prepare(request)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                await _tell(stream, api, following, _Lines(form, answers, place))
+        await stream.write_eof()
+    return stream
+
+
+async def _tell(stream: web.StreamResponse, api: Api, following: Following, lines: _Lines) -> None:
+    told = 0
+    try:
+        async with aclosing(api.watch(following)) as events:
+            async for event in events:
+                await stream.write(lines.line(lines.shown(event)))
+                told += 1
+                if told % _AT_A_TIME == 0:
+                    await asyncio.sleep(0)
+    except ApiError as error:
+        await stream.write(lines.line({"type": "ERROR", "object": error.status()}))
+
+
+def _must_be_remembered(api: Api, following: Following) -> None:
+    """Refuse what has expired as an answer of its own, where the stream has not begun yet."""
+    if following.since in {"", "0"} or following.initial:
+        return
+    if not following.since.isdigit():
+        raise bad_request(f"invalid resource version {following.since!r}")
+    next(iter(api.store.since((following.each.group, following.each.plural), int(following.since))), None)
+
+
+def _limit_s(asked: str) -> float:
+    if asked and not asked.isdigit():
+        raise bad_request(f"invalid timeoutSeconds {asked!r}")
+    return float(asked or 0) or _USUAL_LIMIT_S
 
 
 def _following(request: web.Request, place: Place) -> Following:
@@ -61,35 +78,26 @@ def _following(request: web.Request, place: Place) -> Following:
         namespace=place.namespace,
         test=selector(query.get("labelSelector", ""), fields),
         since=query.get("resourceVersion", ""),
-        bookmark_s=_BOOKMARK_S if query.get("allowWatchBookmarks") == "true" else None,
-        initial=query.get("sendInitialEvents") == "true",
+        bookmark_s=_BOOKMARK_S if query.get("allowWatchBookmarks") in {"true", "1"} else None,
+        initial=query.get("sendInitialEvents") in {"true", "1"},
     )
 
 
-class _Shower:
+class _Lines:
     """Turns events into lines, in the form that the client asks for."""
 
-    def __init__(self, request: web.Request, tables: Tables, place: Place, api: Api) -> None:
-        accept = request.headers.get("Accept", "")
-        self._is_table, self._is_partial = "as=Table" in accept, "as=PartialObjectMetadata" in accept
-        self._include = request.query.get("includeObject", "Metadata")
-        self._tables, self._each, self._clock = tables, place.each, api.clock
-        self._is_first = True
+    def __init__(self, form: Form, answers: Answers, place: Place) -> None:
+        self._form, self._answers, self._each = form, answers, place.each
+        self._knows_columns = False
 
-    def line(self, event: Event) -> bytes:
-        obj = event.object
-        if event.kind == "BOOKMARK":
-            return _line(event.kind, obj)
-        if self._is_table:
-            table = self._tables.table(self._each, [obj], self._clock.now(), self._include)
-            if not self._is_first:
-                table["columnDefinitions"] = None  # told once
-            self._is_first = False
-            obj = table | {"metadata": {"resourceVersion": obj["metadata"]["resourceVersion"]}}
-        elif self._is_partial:
-            obj = partial(obj)
-        return _line(event.kind, obj)
+    def shown(self, event: Event) -> Json:
+        shown = self._answers.event(self._form, self._each, event)
+        if self._form.shown_as == "Table":
+            if self._knows_columns:
+                shown["object"]["columnDefinitions"] = None  # told once
+            self._knows_columns = True
+        return shown
 
-
-def _line(kind: str, obj: Json) -> bytes:
-    return msgspec.json.encode({"type": kind, "object": obj}) + b"\n"
+    @staticmethod
+    def line(event: Json) -> bytes:
+        return msgspec.json.encode(event) + b"\n"

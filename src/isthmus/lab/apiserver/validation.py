@@ -54,10 +54,11 @@ class Validation:
 
     def validate(self, each: ResourceType, obj: Json, old: Json | None = None) -> list[Cause]:
         """All that is wrong with `obj`, or with a change from `old` to it; none if it may be stored."""
-        found = self.check_structure(each, obj)
-        if found:
-            return found
-        found.extend(metadata_broken(each, obj.get("metadata") or {}))
+        return self.check_structure(each, obj) or self.check_rules(each, obj, old)
+
+    def check_rules(self, each: ResourceType, obj: Json, old: Json | None = None) -> list[Cause]:
+        """All that is wrong with `obj`, whose structure is right, or with a change from `old` to it."""
+        found = list(metadata_broken(each, obj.get("metadata") or {}))
         if self._schemas.custom(each) is not None:
             return found
         found.extend(object_broken(each.kind, obj))

@@ -76,7 +76,12 @@ def _seen(entry: Entry, following: Following) -> Event | None:
     now = entry.after is not None and following.test(entry.after)
     if now:
         return Event("MODIFIED" if was else "ADDED", entry.last)
-    return Event("DELETED", entry.last) if was else None
+    if not was or entry.before is None:
+        return None
+    # Who follows a selector sees the object as it was when it last matched, at the version of its going.
+    version = entry.last["metadata"]["resourceVersion"]
+    last = {**entry.before, "metadata": {**entry.before["metadata"], "resourceVersion": version}}
+    return Event("DELETED", last)
 
 
 def _bookmark(each: ResourceType, version: int, *, ended: bool = False) -> Event:
