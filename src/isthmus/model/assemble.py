@@ -28,17 +28,24 @@ def shard_of(
     found = facts.service(name)
     if found is None:
         return None
-    made = shard(service, found, facts.slices(name), Place(cluster, trust_domain, facts.pod, facts.node))
+    place = Place(cluster, trust_domain, facts.pod, facts.node, facts.network())
+    made = shard(service, found, facts.slices(name), place)
     return made if made.endpoints else None
 
 
-def backing(before: Backing | None, service: Service, shards: Mapping[ClusterId, EndpointShard]) -> Backing:
-    """What clients must know of the endpoints as a whole. Identities stay while the service does."""
+def backing(
+    before: Backing | None, service: Service, shards: Mapping[ClusterId, EndpointShard], trust_domain: str
+) -> Backing:
+    """What clients must know of the endpoints as a whole.
+
+    Identities stay while the service does, but for those of another trust domain than the mesh's own.
+    """
     before = before or Backing()
     identities = {e.identity for each in shards.values() for e in each.endpoints if e.identity is not None}
+    identities |= {identity for identity in before.identities if identity.trust_domain == trust_domain}
     stayed = {cluster for cluster in before.clusters if cluster in service.clusters}
     return Backing(
-        identities=tuple(sorted(identities | set(before.identities))),
+        identities=tuple(sorted(identities)),
         clusters=tuple(sorted(stayed | shards.keys())),
     )
 
@@ -62,7 +69,7 @@ def workload_of(
         labels=tuple(sorted(pod.metadata.labels.items())),
         identity=identity_of(pod, trust_domain),
         locality=locality_of(pod, facts.node(pod.spec.node_name)),
-        network=network_of(pod),
+        network=network_of(pod, facts.network()),
         serves=_serves(address, served),
     )
 

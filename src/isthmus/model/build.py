@@ -19,9 +19,10 @@ from isthmus.model.endpoint import Backing, EndpointShard
 from isthmus.model.facts import Facts, Name
 from isthmus.model.findings import Finding, Severity
 from isthmus.model.mesh import Mesh, MeshSettings
-from isthmus.model.mesh_settings import read_settings
+from isthmus.model.mesh_settings import read_settings, unread
 from isthmus.model.names import ClusterId, ServiceKey, kubernetes_hostname
 from isthmus.model.service import Service
+from isthmus.model.shards import with_the_same
 from isthmus.model.workload import Workload
 
 Services = Mapping[ServiceKey, Service]
@@ -45,6 +46,7 @@ class MeshBuilder:
         self._base = settings
         self._facts: dict[ClusterId, Facts] = {}
         self._wrong: dict[tuple[ClusterId, Ref], Finding] = {}
+        self._unread: tuple[Finding, ...] = ()  # of the mesh's settings
         self._disagreements: dict[ServiceKey, tuple[Finding, ...]] = {}
         self._serving: dict[tuple[ClusterId, str], set[ServiceKey]] = {}  # by cluster and address
         self._mesh = Mesh(settings=settings)
@@ -86,7 +88,7 @@ class MeshBuilder:
         is_read = cluster == self._base.config_cluster
         if is_config and not is_read and value is not None:
             self._wrong[cluster, ref] = _without_effect(cluster, ref, self._base.config_cluster)
-        facts = self._facts.setdefault(cluster, Facts())
+        facts = self._facts.setdefault(cluster, Facts(self._base.root_namespace))
         before = facts.objects.get(ref)
         if value is before or (value is not None and before is not None and equal_for_mesh(before, value)):
             # A watcher that takes over tells everything again; a finding may have stood in between.
@@ -103,7 +105,7 @@ class MeshBuilder:
         services = self._services(dirt)
         shards = self._shards(dirt, services, settings)
         touched = {self._key(name) for name in dirt.services} | {self._key(name) for name, _ in dirt.shards}
-        backings = self._backings(touched, services, shards)
+        backings = self._backings(touched, services, shards, settings)
         workloads = self._workloads(dirt, services, shards, settings)
         mesh = Mesh(
             settings=settings,
@@ -135,7 +137,7 @@ class MeshBuilder:
         ref = Ref("ConfigMap", self._base.root_namespace, "istio")
         facts = self._facts.get(self._base.config_cluster)
         found = facts.objects.get(ref) if facts is not None else None
-        settings = read_settings(found, self._base)
+        settings, self._unread = read_settings(found, self._base), unread(found, self._base)
         if isinstance(settings, Finding):
             self._wrong[self._base.config_cluster, ref] = settings
             return old
@@ -172,6 +174,8 @@ class MeshBuilder:
                 after = shard_of(service, name, cluster, facts, settings.trust_domain)
             if before == after:
                 continue
+            if before is not None and after is not None:
+                after = with_the_same(before, after)
             by_cluster = made.setdefault(key, dict(old.get(key, {})))
             by_cluster.pop(cluster, None)
             if after is not None:
@@ -199,14 +203,18 @@ class MeshBuilder:
                 del self._serving[cluster, address]
             dirt.workloads.add((cluster, address))
 
-    def _backings(self, touched: set[ServiceKey], services: Services, shards: Shards) -> Backings:
+    def _backings(
+        self, touched: set[ServiceKey], services: Services, shards: Shards, settings: MeshSettings
+    ) -> Backings:
         old = self._mesh.backings
-        made = {
-            key: maps.same(old.get(key), backing(old.get(key), services[key], shards.get(key, {})))
-            if key in services
-            else None
-            for key in touched
-        }
+        made: dict[ServiceKey, Backing | None] = {}
+        for key in touched:
+            before, service = old.get(key), services.get(key)
+            made[key] = (
+                maps.same(before, backing(before, service, shards.get(key, {}), settings.trust_domain))
+                if service is not None
+                else None
+            )
         return maps.updated(old, made)
 
     def _workloads(self, dirt: Dirt, services: Services, shards: Shards, settings: MeshSettings) -> Workloads:
@@ -231,21 +239,26 @@ class MeshBuilder:
         old = self._mesh.config
         if not dirt.config:
             return old
-        facts = self._facts.get(self._base.config_cluster, Facts())
+        facts = self._facts.get(self._base.config_cluster)
+        objects = facts.objects if facts is not None else {}
         made: dict[str, Mapping[Ref, Object] | None] = {}
         for kind in {ref.kind for ref in dirt.config}:
             name = kind_named(kind).type.__name__
             before = old.get(name, {})
             refs = [ref for ref in dirt.config if ref.kind == kind]
             changes = {
-                ref: maps.same(before.get(ref), found) if (found := facts.objects.get(ref)) else None
+                ref: maps.same(before.get(ref), found) if (found := objects.get(ref)) else None
                 for ref in refs
             }
             made[name] = maps.updated(before, changes) or None
         return maps.updated(old, made)
 
     def _findings(self) -> tuple[Finding, ...]:
-        found = [*self._wrong.values(), *(f for each in self._disagreements.values() for f in each)]
+        found = [
+            *self._wrong.values(),
+            *self._unread,
+            *(f for each in self._disagreements.values() for f in each),
+        ]
         ordered = tuple(sorted(found, key=lambda finding: (finding.ref, finding.cluster, finding.path)))
         return maps.same(self._mesh.findings, ordered)
 

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 
 from isthmus.api.core.config_map import ConfigMap
 from isthmus.api.core.endpoint_slice import EndpointSlice
+from isthmus.api.core.namespace import Namespace
 from isthmus.api.core.node import Node
 from isthmus.api.core.pod import Pod
 from isthmus.api.core.service import Service
 from isthmus.api.resource import Object, Ref
 from isthmus.model.facts import Facts, Name
-from isthmus.model.names import ClusterId
+from isthmus.model.names import FLAT, ClusterId, NetworkId
+from isthmus.model.shards import network_of
 
 
 class Dirt:
@@ -43,6 +45,8 @@ class Dirt:
                         pod = facts.pod(*pod_name)
                         if pod is not None:
                             self._mark_pod(cluster, facts, pod)
+                case Namespace() if facts.is_root(value) and _network(before) != _network(after):
+                    self._mark_network(cluster, facts)
                 case ConfigMap():
                     self.settings = True
 
@@ -52,11 +56,20 @@ class Dirt:
             for value in facts.objects.values():
                 self.mark(cluster, facts, None, value)
 
+    def _mark_network(self, cluster: ClusterId, facts: Facts) -> None:
+        for value in facts.objects.values():
+            if isinstance(value, Pod | EndpointSlice):
+                self.mark(cluster, facts, None, value)
+
     def _mark_pod(self, cluster: ClusterId, facts: Facts, pod: Pod) -> None:
         for service in facts.services_of_pod(_name(pod)):
             self.shards.add((service, cluster))
         if pod.status.pod_ip:
             self.workloads.add((cluster, pod.status.pod_ip))
+
+
+def _network(root: Object | None) -> NetworkId:
+    return network_of(root) if root is not None else FLAT
 
 
 def _name(value: Object) -> Name:

@@ -7,13 +7,18 @@ from collections.abc import Iterator
 from typing import TypeVar
 
 from isthmus.api.core.endpoint_slice import EndpointSlice
+from isthmus.api.core.namespace import Namespace
 from isthmus.api.core.node import Node
 from isthmus.api.core.pod import Pod
 from isthmus.api.core.service import Service
 from isthmus.api.resource import Object, Ref
+from isthmus.model.names import FLAT, NetworkId
+from isthmus.model.shards import network_of
 
 K = TypeVar("K")
 V = TypeVar("V")
+
+_FINISHED = frozenset({"Succeeded", "Failed"})
 
 Name = tuple[str, str]
 """Namespace and name."""
@@ -22,7 +27,8 @@ Name = tuple[str, str]
 class Facts:
     """The objects of one cluster, with the look-ups that the next mesh needs."""
 
-    def __init__(self) -> None:
+    def __init__(self, root_namespace: str) -> None:
+        self._root_namespace = root_namespace
         self.objects: dict[Ref, Object] = {}
         self._slices: dict[Name, set[Ref]] = defaultdict(set)  # by service
         self._services_of_pod: dict[Name, set[Name]] = defaultdict(set)
@@ -58,6 +64,15 @@ class Facts:
         found = self.objects.get(Ref("Node", "", name))
         return found if isinstance(found, Node) else None
 
+    def is_root(self, namespace: Namespace) -> bool:
+        """Whether this is the namespace whose label names the cluster's network."""
+        return namespace.metadata.name == self._root_namespace
+
+    def network(self) -> NetworkId:
+        """The network of the cluster, by that label; empty: the flat one."""
+        found = self.objects.get(Ref("Namespace", "", self._root_namespace))
+        return network_of(found) if found is not None else FLAT
+
     def slices(self, service: Name) -> Iterator[EndpointSlice]:
         """The service's slices, by name."""
         for ref in sorted(self._slices.get(service, ())):
@@ -90,7 +105,9 @@ class Facts:
                     self._slices_on_node[node].add(ref)
             case Pod():
                 self._pods_on_node[value.spec.node_name].add((ref.namespace, ref.name))
-                if value.status.pod_ip and not value.spec.host_network:
+                # The address of a pod that has finished may be another's by now.
+                lives = value.status.phase not in _FINISHED
+                if lives and value.status.pod_ip and not value.spec.host_network:
                     self._pods_at[value.status.pod_ip].add((ref.namespace, ref.name))
 
     def _forget(self, value: Object | None) -> None:

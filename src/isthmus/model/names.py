@@ -10,6 +10,9 @@ ClusterId = NewType("ClusterId", str)
 NetworkId = NewType("NetworkId", str)
 """A set of endpoints that reach each other without a gateway; empty for the one flat network."""
 
+FLAT = NetworkId("")
+"""The network of all that do not say another."""
+
 Hostname = NewType("Hostname", str)
 """A service's full name: `reviews.default.svc.cluster.local`."""
 

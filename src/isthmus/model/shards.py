@@ -9,9 +9,10 @@ from isthmus.api.core.endpoint_slice import EndpointConditions, EndpointSlice, S
 from isthmus.api.core.node import Node
 from isthmus.api.core.pod import Pod
 from isthmus.api.core.service import Service as ServiceObject
+from isthmus.api.resource import Object
 from isthmus.model.endpoint import Endpoint, EndpointShard, Health, Locality
 from isthmus.model.identity import SpiffeId
-from isthmus.model.names import ClusterId, NetworkId
+from isthmus.model.names import FLAT, ClusterId, NetworkId
 from isthmus.model.protocol import protocol_of
 from isthmus.model.service import Protocol, Service
 
@@ -31,6 +32,7 @@ class Place(NamedTuple):
     trust_domain: str
     pod: Callable[[str, str], Pod | None]  # by namespace and name
     node: Callable[[str], Node | None]  # by name
+    network: NetworkId = FLAT  # of endpoints that do not say theirs
 
 
 def shard(
@@ -48,6 +50,8 @@ def shard(
             continue  # names are no addresses: Envoy would refuse the whole service for one
         ports = _ports(each, names)
         for endpoint in each.endpoints or ():
+            if not endpoint.addresses:
+                continue
             built = _endpoint(endpoint, ports, object_, place)
             before = found.get(built.address)
             if before is not None:
@@ -55,6 +59,16 @@ def shard(
                 built = _with_ports(built, merged)
             found[built.address] = built
     return EndpointShard(tuple(found[address] for address in sorted(found)))
+
+
+def with_the_same(before: EndpointShard, after: EndpointShard) -> EndpointShard:
+    """`after`, in which each endpoint that is equal to one of `before` is that object."""
+    return EndpointShard(
+        tuple(
+            found if (found := before.at(endpoint.address)) == endpoint and found is not None else endpoint
+            for endpoint in after.endpoints
+        )
+    )
 
 
 def _with_ports(endpoint: Endpoint, ports: tuple[tuple[str, int], ...]) -> Endpoint:
@@ -94,6 +108,7 @@ def _endpoint(
             ports=ports,
             cluster=place.cluster,
             locality=locality_of(None, node),
+            network=place.network,
             health=health,
             namespace=object_.metadata.namespace,
         )
@@ -104,7 +119,7 @@ def _endpoint(
         labels=tuple(sorted(pod.metadata.labels.items())),
         identity=identity_of(pod, place.trust_domain),
         locality=locality_of(pod, place.node(pod.spec.node_name)),
-        network=network_of(pod),
+        network=network_of(pod, place.network),
         health=health,
         tls=has_sidecar(pod),
         workload=pod.metadata.name,
@@ -125,9 +140,9 @@ def identity_of(pod: Pod, trust_domain: str) -> SpiffeId:
     return SpiffeId(trust_domain, pod.metadata.namespace, pod.spec.service_account_name or "default")
 
 
-def network_of(pod: Pod) -> NetworkId:
-    """The network that the pod's label names; empty: the flat one."""
-    return NetworkId(pod.metadata.labels.get(_NETWORK_LABEL, ""))
+def network_of(found: Object, default: NetworkId = FLAT) -> NetworkId:
+    """The network that the label of a pod, or of a cluster's root namespace, names."""
+    return NetworkId(found.metadata.labels.get(_NETWORK_LABEL, "")) or default
 
 
 def has_sidecar(pod: Pod) -> bool:
