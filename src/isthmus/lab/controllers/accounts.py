@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from collections.abc import Iterable
 from typing import Any
 
 from isthmus.lab.apiserver.api import Api, Target
 from isthmus.lab.apiserver.builtin import builtin
 from isthmus.lab.apiserver.tokens import Grant, Tokens
-from isthmus.lab.controllers.reconciler import Key, Reconciler, itself
+from isthmus.lab.controllers.reconciler import Key, Reconciler, itself, key_of
 
 Json = dict[str, Any]
 _NAMESPACES, _ACCOUNTS = builtin("namespaces"), builtin("serviceaccounts")
@@ -27,10 +28,17 @@ class Accounts:
     async def run(self) -> None:
         """Follow namespaces, accounts and Secrets until cancelled."""
         spaces = Reconciler("accounts", self._api, {_NAMESPACES: itself}, self._furnish)
-        secrets = Reconciler("token secrets", self._api, {_SECRETS: itself}, self._fill)
+        sources = {_SECRETS: itself, _ACCOUNTS: self._secrets_of}
+        secrets = Reconciler("token secrets", self._api, sources, self._fill)
         async with asyncio.TaskGroup() as group:
             group.create_task(spaces.run())
             group.create_task(secrets.run())
+
+    def _secrets_of(self, account: Json) -> Iterable[Key]:
+        meta = account["metadata"]
+        for secret in self._api.list(_SECRETS, meta["namespace"]).items:
+            if (secret["metadata"].get("annotations") or {}).get(_ACCOUNT) == meta["name"]:
+                yield key_of(secret)
 
     async def _furnish(self, key: Key) -> None:
         found = self._api.find(_NAMESPACES, *key)

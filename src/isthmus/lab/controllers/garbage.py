@@ -3,79 +3,122 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 from isthmus.lab.apiserver.api import Api, Target
 from isthmus.lab.apiserver.builtin import builtin
 from isthmus.lab.apiserver.errors import ApiError
+from isthmus.lab.apiserver.lifecycle import FOREGROUND, ORPHAN
 from isthmus.lab.apiserver.types import ResourceType
 from isthmus.lab.controllers.reconciler import Key, Reconciler, itself
 
 Json = dict[str, Any]
 _NAMESPACES = builtin("namespaces")
+_ORPHAN, _FOREGROUND = "orphan", "foregroundDeletion"
 
 
 class Garbage:
-    """Removes objects whose owners are gone. Install `heard` as a hook of the API."""
+    """Removes objects whose owners are gone, and lets owners go that waited. Install `heard` as a hook."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
-        self._gone: asyncio.Queue[str] = asyncio.Queue()
+        self._owners = Reconciler("garbage", api, {}, self._settle)
+        self._spaces = Reconciler("namespace", api, {_NAMESPACES: itself}, self._empty)
 
     async def heard(self, each: ResourceType, before: Json | None, after: Json | None) -> None:
-        """Note an object's end, and an owner that waits for what it owns."""
-        del each
-        if after is None and before is not None:
-            self._gone.put_nowait(before["metadata"]["uid"])
-        elif after is not None and "foregroundDeletion" in (after["metadata"].get("finalizers") or []):
-            self._gone.put_nowait(after["metadata"]["uid"])
+        """Note an object's end, one that is to end, and one that came though its owner may be gone."""
+        obj = after or before
+        if obj is None:
+            return
+        if after is None or after["metadata"].get("deletionTimestamp"):
+            self._owners.look_at(_key(each, obj))
+        if after is None and each.namespaced:
+            self._spaces.look_at(("", obj["metadata"]["namespace"]))  # it may be the last that was waited for
+        if after is None or before is None:
+            for reference in obj["metadata"].get("ownerReferences") or []:
+                self._owners.look_at(self._key_of_owner(reference, obj))
 
     async def run(self) -> None:
-        """Remove what is left behind, until cancelled."""
-        namespaces = Reconciler("namespace", self._api, {_NAMESPACES: itself}, self._empty)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(namespaces.run())
-            group.create_task(self._collect())
-
-    async def _collect(self) -> None:
-        while True:
-            uid = await self._gone.get()
-            for each, obj in self._owned(uid):
-                await self._release(each, obj, uid)
-            await self._finish_owners()
-
-    def _owned(self, uid: str) -> list[tuple[ResourceType, Json]]:
-        found = []
+        """Remove what is left behind, until cancelled; begin with what an earlier life left."""
         for each in self._stored():
             for obj in self._api.list(each).items:
-                if any(ref["uid"] == uid for ref in obj["metadata"].get("ownerReferences") or []):
-                    found.append((each, obj))
-        return found
+                await self.heard(each, None, obj)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._spaces.run())
+            group.create_task(self._owners.run())
 
-    async def _release(self, each: ResourceType, obj: Json, uid: str) -> None:
+    async def _settle(self, key: Key) -> None:
+        api_version, kind, namespace, name, uid = key
+        each = self._api.types.by_kind(api_version, kind)
+        if each is None:
+            return  # of a type that is not served: nobody knows whether it is gone
+        owner = self._api.find(each, namespace, name)
+        if owner is None or owner["metadata"]["uid"] != uid:
+            for other, obj in self._owned(uid):
+                await self._release(other, obj, uid, keep=False)
+            return
+        waits = owner["metadata"].get("finalizers") or []
+        if not owner["metadata"].get("deletionTimestamp") or not {_ORPHAN, _FOREGROUND} & set(waits):
+            return
+        for other, obj in self._owned(uid):
+            await self._release(other, obj, uid, keep=_ORPHAN in waits)
+        if not self._owned(uid):
+            left = [each for each in waits if each not in {_ORPHAN, _FOREGROUND}]
+            changed = {**owner, "metadata": {**owner["metadata"], "finalizers": left}}
+            await self._api.update(Target(each, namespace, name), changed)
+
+    async def _let_go(self) -> None:
+        """Owners that want to leave their dependents behind: take the references from these, then let them go."""
+        while True:
+            each, owner = await self._leaving.get()
+            for other, obj in self._owned(owner["metadata"]["uid"]):
+                await self._disown(other, obj, owner["metadata"]["uid"])
+            await self._without(each, owner, ORPHAN)
+
+    async def _disown(self, each: ResourceType, obj: Json, uid: str) -> None:
+        meta = obj["metadata"]
+        others = [ref for ref in meta["ownerReferences"] if ref["uid"] != uid]
+        changed = {**obj, "metadata": {**meta, "ownerReferences": others}}
+        try:
+            await self._api.update(Target(each, meta.get("namespace", ""), meta["name"]), changed)
+        except ApiError as error:
+            if error.code != 404:
+                raise
+
+    async def _without(self, each: ResourceType, obj: Json, finalizer: str) -> None:
+        """Take a finalizer from the newest state of an object, if it is still there."""
+        namespace, name = obj["metadata"].get("namespace", ""), obj["metadata"]["name"]
+        newest = self._api.find(each, namespace, name)
+        if newest is None or newest["metadata"]["uid"] != obj["metadata"]["uid"]:
+            return
+        left = [each for each in newest["metadata"].get("finalizers") or [] if each != finalizer]
+        changed = {**newest, "metadata": {**newest["metadata"], "finalizers": left}}
+        await self._api.update(Target(each, namespace, name), changed)
+
+    def _owned(self, uid: str) -> list[tuple[ResourceType, Json]]:
+        return [
+            (each, obj)
+            for each in self._stored()
+            for obj in self._api.list(each).items
+            if any(ref["uid"] == uid for ref in obj["metadata"].get("ownerReferences") or [])
+        ]
+
+    async def _release(self, each: ResourceType, obj: Json, uid: str, *, keep: bool) -> None:
+        """Let an object go that loses an owner; it stays where it has others, or is to be kept."""
         meta = obj["metadata"]
         others = [ref for ref in meta["ownerReferences"] if ref["uid"] != uid]
         target = Target(each, meta.get("namespace", ""), meta["name"])
-        try:
-            if others:
-                changed = {**obj, "metadata": {**meta, "ownerReferences": others}}
-                await self._api.update(target, changed)
-            else:
+        if others or keep:
+            await self._api.update(target, {**obj, "metadata": {**meta, "ownerReferences": others}})
+        elif not meta.get("deletionTimestamp"):
+            with suppress(ApiError):  # gone already: then it is as it should be
                 await self._api.delete(target)
-        except ApiError as error:
-            if error.code not in {404, 409}:
-                raise
 
-    async def _finish_owners(self) -> None:
-        """An owner that waited for its dependents may go when the last has gone."""
-        for each in self._stored():
-            for obj in self._api.list(each).items:
-                meta = obj["metadata"]
-                waits = "foregroundDeletion" in (meta.get("finalizers") or [])
-                if waits and not self._owned(meta["uid"]):
-                    left = [name for name in meta["finalizers"] if name != "foregroundDeletion"]
-                    target = Target(each, meta.get("namespace", ""), meta["name"])
-                    await self._api.update(target, {**obj, "metadata": {**meta, "finalizers": left}})
+    def _key_of_owner(self, reference: Json, owned: Json) -> Key:
+        each = self._api.types.by_kind(reference["apiVersion"], reference["kind"])
+        namespace = owned["metadata"].get("namespace", "") if each is None or each.namespaced else ""
+        return reference["apiVersion"], reference["kind"], namespace, reference["name"], reference["uid"]
 
     async def _empty(self, key: Key) -> None:
         namespace = self._api.find(_NAMESPACES, *key)
@@ -101,3 +144,9 @@ class Garbage:
             for each in self._api.types
         }
         return [each for each in preferred.values() if each is not None and each.stored]
+
+
+def _key(each: ResourceType, obj: Json) -> Key:
+    """Type, place, name and uid: what tells an owner from another that comes after it."""
+    meta = obj["metadata"]
+    return each.api_version, each.kind, meta.get("namespace", ""), meta["name"], meta["uid"]

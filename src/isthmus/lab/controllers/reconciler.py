@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from typing import Any
 
+from isthmus.kit.backoff import Backoff
 from isthmus.kit.log import log
 from isthmus.lab.apiserver.api import Api
 from isthmus.lab.apiserver.errors import ApiError
@@ -14,14 +15,14 @@ from isthmus.lab.apiserver.types import ResourceType
 from isthmus.lab.apiserver.watch import Following
 
 Json = dict[str, Any]
-Key = tuple[str, str]
-"""Namespace and name of the object to look at."""
+Key = tuple[str, ...]
+"""Namespace and name of the object to look at, or whatever else tells it from others."""
 Keys = Callable[[Json], Iterable[Key]]
-_AGAIN_S = 0.05
+_AGAIN_S, _LONGEST_S = 0.05, 10.0
 
 
 class Reconciler:
-    """Looks at keys again, one after the other; a key that fails is looked at once more a moment later."""
+    """Looks at keys again, one after the other; a key that fails is looked at again later, and later still."""
 
     def __init__(
         self,
@@ -32,6 +33,7 @@ class Reconciler:
     ) -> None:
         self._name, self._api, self._sources, self._reconcile = name, api, sources, reconcile
         self._due: dict[Key, None] = {}
+        self._failing: dict[Key, Backoff] = {}
         self._wake = asyncio.Event()
 
     async def run(self) -> None:
@@ -60,10 +62,12 @@ class Reconciler:
             for key in due:
                 try:
                     await self._reconcile(key)
+                    self._failing.pop(key, None)
                 except ApiError as error:
                     if error.code not in {404, 409}:
                         log.warning(f"{self._name} failed", object="/".join(key), error=error.message)
-                    asyncio.get_running_loop().call_later(_AGAIN_S, self.look_at, key)
+                    backoff = self._failing.setdefault(key, Backoff(_AGAIN_S, _LONGEST_S, jitter=0))
+                    asyncio.get_running_loop().call_later(backoff.next_s(), self.look_at, key)
 
 
 def key_of(obj: Json) -> Key:
