@@ -9,7 +9,6 @@ from typing import Any
 from isthmus.lab.apiserver.api import Api, Target
 from isthmus.lab.apiserver.builtin import builtin
 from isthmus.lab.apiserver.errors import ApiError
-from isthmus.lab.apiserver.lifecycle import FOREGROUND, ORPHAN
 from isthmus.lab.apiserver.types import ResourceType
 from isthmus.lab.controllers.reconciler import Key, Reconciler, itself
 
@@ -67,34 +66,6 @@ class Garbage:
             left = [each for each in waits if each not in {_ORPHAN, _FOREGROUND}]
             changed = {**owner, "metadata": {**owner["metadata"], "finalizers": left}}
             await self._api.update(Target(each, namespace, name), changed)
-
-    async def _let_go(self) -> None:
-        """Owners that want to leave their dependents behind: take the references from these, then let them go."""
-        while True:
-            each, owner = await self._leaving.get()
-            for other, obj in self._owned(owner["metadata"]["uid"]):
-                await self._disown(other, obj, owner["metadata"]["uid"])
-            await self._without(each, owner, ORPHAN)
-
-    async def _disown(self, each: ResourceType, obj: Json, uid: str) -> None:
-        meta = obj["metadata"]
-        others = [ref for ref in meta["ownerReferences"] if ref["uid"] != uid]
-        changed = {**obj, "metadata": {**meta, "ownerReferences": others}}
-        try:
-            await self._api.update(Target(each, meta.get("namespace", ""), meta["name"]), changed)
-        except ApiError as error:
-            if error.code != 404:
-                raise
-
-    async def _without(self, each: ResourceType, obj: Json, finalizer: str) -> None:
-        """Take a finalizer from the newest state of an object, if it is still there."""
-        namespace, name = obj["metadata"].get("namespace", ""), obj["metadata"]["name"]
-        newest = self._api.find(each, namespace, name)
-        if newest is None or newest["metadata"]["uid"] != obj["metadata"]["uid"]:
-            return
-        left = [each for each in newest["metadata"].get("finalizers") or [] if each != finalizer]
-        changed = {**newest, "metadata": {**newest["metadata"], "finalizers": left}}
-        await self._api.update(Target(each, namespace, name), changed)
 
     def _owned(self, uid: str) -> list[tuple[ResourceType, Json]]:
         return [
