@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import re
+import json
 
 from isthmus.console.demo.stage import PRIVATE, PUBLIC, Stage
 
-SHORT = '{"spec":{"template":{"spec":{"containers":[{"name":"istio-proxy","env":[{"name":"SECRET_TTL","value":"60s"},{"name":"SECRET_GRACE_PERIOD_RATIO","value":"0.08"}]}]}}}}'
+ENVIRONMENT = {"SECRET_TTL": "60s", "SECRET_GRACE_PERIOD_RATIO": "0.08"}
+PROXY = {
+    "name": "istio-proxy",
+    "env": [{"name": name, "value": value} for name, value in ENVIRONMENT.items()],
+}
+SHORT = json.dumps({"spec": {"template": {"spec": {"containers": [PROXY]}}}})
 
 
 async def issued(stage: Stage) -> int:
     """Certificates that the private cluster's Citadel has issued to reviews."""
     log = await stage.kubectl(PRIVATE).run("logs", "-n", "istio-system", "deployment/istio-citadel")
-    return len(re.findall("certificate issued.*bookinfo-reviews", log))
+    return sum("certificate issued" in line and "sa/bookinfo-reviews" in line for line in log.splitlines())
 
 
 async def test_certificates_rotate_under_load_without_a_failed_request(stage: Stage) -> None:
