@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
+from isthmus.discovery.cluster_watcher import ClusterState
 from isthmus.discovery.fleet import ClusterStatus, Fleet
 from isthmus.kit.metrics import CLUSTERS, FINDINGS, exposition
 from isthmus.kit.plain_http import HttpServer, Request, Response
@@ -141,11 +142,12 @@ class Admin:
         return [*self._fleet.findings(), *analyze(self._mesh), *withheld]
 
     def _count(self) -> None:
+        findings = self._all_findings()
         for severity in Severity:
-            count = sum(each.severity is severity for each in self._all_findings())
+            count = sum(each.severity is severity for each in findings)
             FINDINGS.labels(severity.value).set(count)
         states = [status.state for status in self._fleet.status()]
-        for state in set(states):
+        for state in ClusterState:
             CLUSTERS.labels(state.value).set(states.count(state))
 
 

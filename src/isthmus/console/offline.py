@@ -37,16 +37,16 @@ def changes_of(text: str, where: str) -> list[Change]:
         value = document.value
         if not isinstance(value, dict):
             continue
-        meta = value.get("metadata") or {}
-        if meta.setdefault("namespace", "default") is None:
-            meta["namespace"] = "default"
         try:
             kind = kind_of(str(value.get("apiVersion", "")), str(value.get("kind", "")))
         except UnknownKind:
             continue  # the mesh does not read it: nothing is wrong with that
-        ref = Ref(kind.name, meta["namespace"] if kind.namespaced else "", str(meta.get("name", "")))
+        meta = value.get("metadata")
+        meta = dict(meta) if isinstance(meta, dict) else {}
+        meta["namespace"] = (meta.get("namespace") or "default") if kind.namespaced else ""
+        ref = Ref(kind.name, str(meta["namespace"]), str(meta.get("name") or ""))
         try:
-            changes.append(Change(ChangeKey(HERE, ref), decode(kind, value)))
+            changes.append(Change(ChangeKey(HERE, ref), decode(kind, {**value, "metadata": meta})))
         except InvalidConfig as error:
             changes.append(_wrong(ref, error))
     return changes

@@ -48,9 +48,12 @@ def _write(directory: Path, name: str, config: object, cluster: object) -> list[
     directory.mkdir(parents=True, exist_ok=True)
     config_file, cluster_file = directory / f"{name}.kubeconfig", directory / f"{name}.yaml"
     # The kubeconfig first: a Cluster file without it would be a finding for a moment.
-    config_file.touch(mode=0o600)
-    config_file.write_text(yaml.safe_dump(config, sort_keys=False))
-    cluster_file.write_text(yaml.safe_dump(cluster, sort_keys=False))
+    for file, content in ((config_file, config), (cluster_file, cluster)):
+        new = file.with_name(f".{file.name}.new")
+        new.unlink(missing_ok=True)
+        new.touch(mode=0o600)
+        new.write_text(yaml.safe_dump(content, sort_keys=False))
+        new.replace(file)
     return [config_file, cluster_file]
 
 

@@ -155,7 +155,7 @@ class ClusterWatcher:
 
 
 def _is_settled(informer: Informer) -> bool:
-    return informer.synced.is_set() or _is_absent(informer)
+    return informer.health.value.synced or _is_absent(informer)
 
 
 def _is_absent(informer: Informer) -> bool:

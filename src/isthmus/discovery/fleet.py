@@ -18,7 +18,8 @@ from isthmus.discovery.cluster_watcher import (
 from isthmus.discovery.registry import ClusterSpec, Registered, Registry
 from isthmus.kit.clock import Clock, SystemClock
 from isthmus.kit.log import log
-from isthmus.kit.tasks import Crew
+from isthmus.kit.tasks import Crew, keep_trying
+from isthmus.kit.watchable import Watchable
 from isthmus.model.change import Change, ChangeKey, cluster_ref
 from isthmus.model.findings import Finding
 from isthmus.model.names import ClusterId
@@ -48,7 +49,7 @@ class Fleet:
         self._speaking: dict[ClusterId, ClusterWatcher] = {}
         self._trying: dict[ClusterId, ClusterWatcher] = {}
         self._crew = Crew()
-        self._looked = asyncio.Event()
+        self._reconciled: Watchable[Registered] = Watchable(Registered())
 
     async def run(self) -> None:
         """Follow the registry and the clusters until cancelled."""
@@ -63,11 +64,17 @@ class Fleet:
         """Whether all clusters were known within `limit_s`; one out of reach holds nobody up longer."""
         with suppress(TimeoutError):
             async with asyncio.timeout(limit_s):
-                await self._looked.wait()
+                await self._registry.looked()
+                await self._caught_up()
                 for watcher in list(self._speaking.values()):
                     await watcher.synced()
                 return True
         return False
+
+    async def _caught_up(self) -> None:
+        async for registered in self._reconciled.changes():
+            if registered.specs and registered == self._registry.current.value:
+                return
 
     def watchers(self) -> Mapping[ClusterId, ClusterWatcher]:
         """The watchers whose word counts now."""
@@ -90,8 +97,7 @@ class Fleet:
                     log.warning("wrong in the cluster registry", finding=str(finding))
             told = frozenset(registered.findings)
             await self._reconcile(registered)
-            if registered.specs:
-                self._looked.set()
+            self._reconciled.set(registered)
 
     async def _reconcile(self, registered: Registered) -> None:
         for name in self._speaking.keys() - registered.specs.keys():
@@ -110,8 +116,12 @@ class Fleet:
         watcher = ClusterWatcher(spec, self._put, self._settings, self._clock)
         self._speaking[spec.id] = watcher
         watcher.speak()
-        self._crew.start(_job(watcher), watcher.run())
+        self._start(watcher)
         log.info("cluster added", cluster=spec.id, server=spec.access.server, source=spec.source)
+
+    def _start(self, watcher: ClusterWatcher) -> None:
+        job = _job(watcher)
+        self._crew.start(job, keep_trying(job, watcher.run, clock=self._clock))
 
     async def _remove(self, name: ClusterId) -> None:
         await self._give_up(name)
@@ -125,7 +135,7 @@ class Fleet:
         """Make before break: the new watcher learns everything before the old one is let go."""
         watcher = ClusterWatcher(spec, self._put, self._settings, self._clock)
         self._trying[spec.id] = watcher
-        self._crew.start(_job(watcher), watcher.run())
+        self._start(watcher)
         self._crew.start(f"replace {_job(watcher)}", self._take_over(watcher))
         log.info("cluster changed, trying the new access", cluster=spec.id, server=spec.access.server)
 

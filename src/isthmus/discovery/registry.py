@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -37,6 +38,11 @@ class Source(Protocol):
     @property
     def claims(self) -> Watchable[Claims]: ...
 
+    @property
+    def looked(self) -> asyncio.Event:
+        """Set once `claims` are true for the first time."""
+        ...
+
     async def run(self) -> None:
         """Keep `claims` true until cancelled."""
         ...
@@ -47,6 +53,8 @@ class FixedSource:
 
     def __init__(self, *specs: ClusterSpec) -> None:
         self.claims = Watchable(Claims(specs))
+        self.looked = asyncio.Event()
+        self.looked.set()
 
     async def run(self) -> None:
         """There is nothing to follow."""
@@ -72,9 +80,18 @@ class Registry:
         async with supervise(*(source.run() for source in self._sources), *watches[1:]):
             await watches[0]
 
+    async def looked(self) -> None:
+        """Return once `current` holds what each source said first."""
+        for source in self._sources:
+            await source.looked.wait()
+        self._join()
+
     async def _follow(self, source: Source) -> None:
         async for _ in source.claims.changes():
-            self.current.set(join([each.claims.value for each in self._sources]))
+            self._join()
+
+    def _join(self) -> None:
+        self.current.set(join([each.claims.value for each in self._sources]))
 
 
 def join(claims: list[Claims]) -> Registered:

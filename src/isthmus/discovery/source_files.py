@@ -7,11 +7,13 @@ annotations `config.istio.io/…`. One wrong object never takes another with it.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
-import yaml
-
+from isthmus.api.errors import InvalidConfig
 from isthmus.api.resource import Ref
+from isthmus.api.yaml import documents
 from isthmus.discovery.cluster_file import ClusterFile, read_cluster
 from isthmus.discovery.registry import Claims, ClusterSpec
 from isthmus.kit.clock import Clock, SystemClock
@@ -22,57 +24,89 @@ from isthmus.model.names import ClusterId
 _LOOK_EVERY_S = 0.5
 
 Signature = frozenset[tuple[str, int, int, int]]
+Files = Mapping[str, tuple[ClusterFile, ...]]
+"""The clusters that each file describes, by the file's path in the directory."""
 
 
 class FilesSource:
-    """The directory, looked at twice a second: names, sizes and times first, contents when those differ."""
+    """The directory, looked at twice a second: names, sizes and times first, contents when those differ.
+
+    Contents are read when names, sizes and times have come to rest, since editors write in several steps.
+    A file that becomes wrong leaves its clusters as they were; one that goes takes them with it.
+    """
 
     def __init__(self, directory: Path, clock: Clock | None = None) -> None:
         self.claims: Watchable[Claims] = Watchable(Claims())
+        self.looked = asyncio.Event()
+        self._files: Files = {}
         self._directory = directory
         self._clock = clock or SystemClock()
 
     async def run(self) -> None:
         seen: Signature | None = None
+        last: Signature | None = None
         while True:
             now = await asyncio.to_thread(signature, self._directory)
-            if now != seen:
-                self.claims.set(await asyncio.to_thread(read_directory, self._directory))
+            if seen is None or (now != seen and now == last):
+                await self._read()
                 seen = now
+            last = now
             await self._clock.sleep(_LOOK_EVERY_S)
+
+    async def _read(self) -> None:
+        files, findings = await asyncio.to_thread(read_files, self._directory)
+        wrong = {finding.ref.name for finding in findings if finding.severity is Severity.ERROR}
+        kept = {file: _kept(self._files.get(file, ()), files.get(file, ())) for file in wrong}
+        self._files = {file: found for file, found in sorted({**files, **kept}.items()) if found}
+        self.claims.set(claims_of(self._files, findings))
+        self.looked.set()
 
 
 def signature(directory: Path) -> Signature:
     """What changes whenever a file below the directory does; links, as in volumes, are followed."""
     found = set()
-    for path in directory.rglob("*"):
-        try:
-            stat = path.stat()
-        except OSError:
-            continue
-        found.add((str(path), stat.st_mtime_ns, stat.st_size, stat.st_ino))
+    with suppress(OSError):  # a directory that goes while it is read: the next look sees more
+        for path in directory.rglob("*"):
+            with suppress(OSError):
+                stat = path.stat()
+                found.add((str(path), stat.st_mtime_ns, stat.st_size, stat.st_ino))
     return frozenset(found)
 
 
 def read_directory(directory: Path) -> Claims:
-    """The clusters that the directory's `.yaml` and `.yml` files describe, and all that is wrong with them.
+    """The clusters that the directory's `.yaml` and `.yml` files describe, and all that is wrong with them."""
+    return claims_of(*read_files(directory))
 
-    Exactly one must be the configuration store (`config.istio.io/pilotCfgStore`); clusters of another
-    Pilot (`config.istio.io/pilotEndpoint` differs from the store's) are left to that one.
-    """
+
+def read_files(directory: Path) -> tuple[Files, list[Finding]]:
+    """The clusters that each file describes, and what is wrong within each."""
     if not directory.is_dir():
-        finding = _about(directory.name, "$", f"{directory} is no directory (hint: create it)")
-        return Claims(findings=(finding,))
-    clusters: list[ClusterFile] = []
+        return {}, [_about(directory.name, "$", f"{directory} is no directory (hint: create it)")]
+    files: dict[str, tuple[ClusterFile, ...]] = {}
     findings: list[Finding] = []
     for path in sorted(directory.rglob("*.y*ml")):
         if path.suffix in {".yaml", ".yml"} and path.is_file() and not _is_hidden(path, directory):
             found, wrong = _read_file(path, directory)
-            clusters += found
+            files[str(path.relative_to(directory))] = tuple(found)
             findings += wrong
+    return files, findings
+
+
+def claims_of(files: Files, findings: list[Finding]) -> Claims:
+    """The clusters of all files as they stand together.
+
+    Exactly one must be the configuration store (`config.istio.io/pilotCfgStore`); clusters of another
+    Pilot (`config.istio.io/pilotEndpoint` differs from the store's) are left to that one.
+    """
+    clusters = [cluster for _, found in sorted(files.items()) for cluster in found]
     unique, doubles = _without_doubles(clusters)
-    chosen, strangers = _of_this_pilot(unique, had_any=bool(clusters or findings))
+    chosen, strangers = _of_this_pilot(unique)
     return Claims(tuple(chosen), tuple(findings + doubles + strangers))
+
+
+def _kept(before: tuple[ClusterFile, ...], now: tuple[ClusterFile, ...]) -> tuple[ClusterFile, ...]:
+    names = {cluster.name for cluster in now}
+    return (*now, *(cluster for cluster in before if cluster.name not in names))
 
 
 def _is_hidden(path: Path, directory: Path) -> bool:
@@ -83,15 +117,17 @@ def _is_hidden(path: Path, directory: Path) -> bool:
 def _read_file(path: Path, directory: Path) -> tuple[list[ClusterFile], list[Finding]]:
     where = str(path.relative_to(directory))
     try:
-        documents = list(yaml.load_all(path.read_text(), Loader=yaml.CSafeLoader))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        return [], [_about(where, "$", f"cannot be read as YAML: {error}")]
+        values = [document.value for document in documents(path.read_text())]
+    except InvalidConfig as error:
+        return [], [_about(where, error.path, error.message)]
+    except (OSError, UnicodeDecodeError) as error:
+        return [], [_about(where, "$", f"cannot be read: {error}")]
     clusters: list[ClusterFile] = []
     findings: list[Finding] = []
-    for number, document in enumerate(documents):
-        if document is None or _is_kubeconfig(document):
+    for number, document in enumerate(values):
+        if _is_kubeconfig(document):
             continue
-        at = f"$[{number}]" if len(documents) > 1 else "$"
+        at = f"$[{number}]" if len(values) > 1 else "$"
         cluster, wrong = read_cluster(document, directory)
         findings += [_about(where, at + path_in[1:], message) for path_in, message in wrong]
         if cluster is not None:
@@ -114,11 +150,11 @@ def _without_doubles(clusters: list[ClusterFile]) -> tuple[list[ClusterFile], li
     return list(first.values()), findings
 
 
-def _of_this_pilot(clusters: list[ClusterFile], *, had_any: bool) -> tuple[list[ClusterSpec], list[Finding]]:
+def _of_this_pilot(clusters: list[ClusterFile]) -> tuple[list[ClusterSpec], list[Finding]]:
+    if not clusters:
+        return [], []
     stores = [cluster for cluster in clusters if cluster.is_store]
     if len(stores) != 1:
-        if not had_any:
-            return [], []
         names = ", ".join(cluster.name for cluster in stores) or "none"
         message = (
             f"exactly one cluster must be the configuration store, but {names} "

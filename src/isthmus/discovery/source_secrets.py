@@ -5,6 +5,7 @@ Source: Istio's remote secrets (0.8 to today). A changed Secret is a changed clu
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import re
@@ -13,9 +14,10 @@ from isthmus.api.core.secret import Secret
 from isthmus.api.errors import InvalidConfig
 from isthmus.api.resource import Kind, Object, Ref
 from isthmus.discovery.registry import Claims, ClusterSpec
+from isthmus.kit.tasks import supervise
 from isthmus.kit.watchable import Watchable
 from isthmus.kube.client import Client, Scope
-from isthmus.kube.errors import InvalidKubeconfig
+from isthmus.kube.errors import InvalidKubeconfig, Refused
 from isthmus.kube.informer import Informer
 from isthmus.kube.kubeconfig import Access, from_text
 from isthmus.kube.watch import Watch
@@ -32,6 +34,7 @@ class SecretsSource:
 
     def __init__(self, access: Access, namespace: str) -> None:
         self.claims: Watchable[Claims] = Watchable(Claims())
+        self.looked = asyncio.Event()
         self._access, self._namespace = access, namespace
         self._secrets: dict[Ref, Secret] = {}
         self._wrong: dict[Ref, InvalidConfig] = {}
@@ -39,7 +42,12 @@ class SecretsSource:
     async def run(self) -> None:
         scope = Scope(self._namespace, labels=f"{LABEL}=true")
         async with Client(self._access) as client:
-            await Informer(_SECRETS, Watch(client, _SECRETS, scope), self._changed).run()
+            informer = Informer(_SECRETS, Watch(client, _SECRETS, scope), self._changed)
+            async with supervise(informer.run()):
+                async for health in informer.health.changes():
+                    # Who may not read Secrets need not wait for them.
+                    if health.synced or isinstance(health.error, Refused):
+                        self.looked.set()
 
     def _changed(self, ref: Ref, value: Object | InvalidConfig | None) -> None:
         self._secrets.pop(ref, None)

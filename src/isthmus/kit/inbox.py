@@ -16,7 +16,7 @@ class Inbox(Generic[K, V]):
     """Keeps the newest value of each key and gives them out together.
 
     A batch is due after `quiet_s` seconds without a new value, and `limit_s` seconds after its first
-    value at the latest. Order between keys is the order in which they were first put.
+    value at the latest. Order between keys is the order in which they were last put.
     """
 
     def __init__(self, quiet_s: float, limit_s: float, clock: Clock | None = None) -> None:
@@ -32,6 +32,7 @@ class Inbox(Generic[K, V]):
         self._last_put = self._clock.monotonic()
         if not self._waiting:
             self._first_put = self._last_put
+        self._waiting.pop(key, None)  # what is put again comes after what was put meanwhile
         self._waiting[key] = value
         self._arrived.set()
 
