@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -12,45 +13,59 @@ from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.api.resource import Object
 from isthmus.model.names import Hostname, ServiceKey, host_matches, resolve
 
+H = TypeVar("H", bound=str)
+
+Labels = tuple[tuple[str, str], ...]
+
 MESH = "mesh"
 """The gateway that stands for all sidecars."""
 
 
 class DestinationRules:
-    """All DestinationRules, by the host and namespace they are written for.
+    """All DestinationRules, by the host, namespace and workloads that they are written for.
 
-    Rules of one host in one namespace count as one: subsets united, the oldest traffic policy kept.
+    Rules of one host in one namespace for the same workloads count as one: subsets united, the oldest
+    traffic policy kept.
     """
 
     def __init__(self, rules: Iterable[DestinationRule], domain: str) -> None:
-        groups: dict[tuple[str, str], list[DestinationRule]] = defaultdict(list)
+        groups: dict[tuple[str, Hostname, Labels], list[DestinationRule]] = defaultdict(list)
         for rule in sorted(rules, key=age):
             host = resolve(rule.spec.host, rule.metadata.namespace, domain)
-            groups[rule.metadata.namespace, host].append(rule)
-        self._exact: dict[tuple[str, str], DestinationRule] = {}
-        self._wild: dict[str, list[tuple[str, DestinationRule]]] = defaultdict(list)
-        for (namespace, name), group in groups.items():
-            merged = _united(group)
-            if name.startswith("*"):
-                self._wild[namespace].append((name, merged))
-            else:
-                self._exact[namespace, name] = merged
-        for found in self._wild.values():
-            found.sort(key=lambda each: (-len(each[0]), each[0]))  # the most specific first
+            groups[rule.metadata.namespace, host, _workloads(rule)].append(rule)
+        self._rules: dict[tuple[str, Hostname], dict[Labels, DestinationRule]] = defaultdict(dict)
+        # Rules for certain workloads come before those for all.
+        for namespace, host, workloads in sorted(groups, key=lambda each: (-len(each[2]), each)):
+            merged = _united(groups[namespace, host, workloads])
+            self._rules[namespace, host][workloads] = merged
+        wild: dict[str, set[Hostname]] = defaultdict(set)
+        for namespace, host in self._rules:
+            if host.startswith("*"):
+                wild[namespace].add(host)
+        self._wild = {namespace: most_specific_first(hosts) for namespace, hosts in wild.items()}
+        self.labels = frozenset(name for _, _, workloads in groups for name, _ in workloads)
 
-    def rule_for(self, service: ServiceKey, client_namespace: str, root: str) -> DestinationRule | None:
+    def rule_for(
+        self, service: ServiceKey, client_namespace: str, root: str, client_labels: Labels = ()
+    ) -> DestinationRule | None:
         """The rule for a service as called from a namespace: the client's own, the service's, the root's.
 
-        Source: Istio's DestinationRule reference, `exportTo`: look-up order.
+        A rule with a workload selector holds for clients of its own namespace that have these labels.
+        Source: Istio's DestinationRule reference, `exportTo` (look-up order) and `workloadSelector`.
         """
         for namespace in dict.fromkeys((client_namespace, service.namespace, root)):
-            exact = self._exact.get((namespace, service.hostname))
-            if exact is not None:
-                return exact
-            for pattern, rule in self._wild.get(namespace, ()):
-                if host_matches(pattern, service.hostname):
-                    return rule
+            labels = client_labels if namespace == client_namespace else ()
+            for host in (service.hostname, *self._wild.get(namespace, ())):
+                if host_matches(host, service.hostname):
+                    for workloads, rule in self._rules.get((namespace, host), {}).items():
+                        if set(workloads) <= set(labels):
+                            return rule
         return None
+
+
+def _workloads(rule: DestinationRule) -> Labels:
+    selector = rule.spec.workload_selector
+    return tuple(sorted(selector.match_labels.items())) if selector is not None else ()
 
 
 def _united(group: Sequence[DestinationRule]) -> DestinationRule:
@@ -88,6 +103,21 @@ def virtual_services_by_gateway(
             if gateway != MESH:
                 by_gateway[namespace if slash else each.metadata.namespace, name].append(each)
     return {gateway: tuple(each) for gateway, each in by_gateway.items()}
+
+
+def labels_asked_by(rule: VirtualService) -> Iterator[str]:
+    """The labels of clients that some condition of `rule` depends on."""
+    spec = rule.spec
+    asked = [match.source_labels for http in spec.http for match in http.match]
+    asked += [match.source_labels for tls in spec.tls for match in tls.match]
+    asked += [match.source_labels for tcp in spec.tcp for match in tcp.match]
+    for labels in asked:
+        yield from labels
+
+
+def most_specific_first(patterns: Iterable[H]) -> tuple[H, ...]:
+    """Wildcard hosts in the order in which they are tried: the longest first."""
+    return tuple(sorted(patterns, key=lambda each: (-len(each), each)))
 
 
 def age(found: Object) -> tuple[str, str, str]:

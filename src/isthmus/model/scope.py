@@ -15,16 +15,17 @@ from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.kit.memo import Memo
 from isthmus.model.endpoint import Backing
 from isthmus.model.mesh import Mesh, MeshSettings
-from isthmus.model.names import ClusterId, Hostname, ServiceKey, resolve
+from isthmus.model.names import ClusterId, Hostname, ServiceKey, host_matches, resolve
 from isthmus.model.proxy import Proxy, ProxyKind
 from isthmus.model.rules import (
     DestinationRules,
+    Labels,
+    labels_asked_by,
+    most_specific_first,
     virtual_services_by_gateway,
     virtual_services_by_host,
 )
 from isthmus.model.service import Protocol, Service
-
-Labels = tuple[tuple[str, str], ...]
 
 
 class Rules:
@@ -35,11 +36,26 @@ class Rules:
         found = mesh.of(VirtualService)
         self.destinations = DestinationRules(mesh.of(DestinationRule), domain)
         self.by_host = virtual_services_by_host(found, domain)
+        self._wild_hosts = most_specific_first(host for host in self.by_host if host.startswith("*"))
         self.by_gateway = virtual_services_by_gateway(found)
         self.gateways = mesh.of(GatewayConfig)
-        self.asks_labels = any(
-            match.source_labels for each in found for route in each.spec.http for match in route.match
-        )
+        self._asked = {label for each in found for label in labels_asked_by(each)} | self.destinations.labels
+        self._asked_of_routers = {label for each in self.gateways for label in each.spec.selector}
+
+    def virtual_service(self, host: Hostname) -> VirtualService | None:
+        """The rules for calls to `host` from sidecars: its own, else those of the most specific wildcard."""
+        found = self.by_host.get(host)
+        if found is None and self._wild_hosts:
+            pattern = next((each for each in self._wild_hosts if host_matches(each, host)), None)
+            found = self.by_host[pattern] if pattern is not None else None
+        return found
+
+    def labels_of(self, proxy: Proxy) -> Labels:
+        """Those of the proxy's labels that something depends on: proxies that share them share a view."""
+        asked = self._asked
+        if proxy.kind is ProxyKind.ROUTER:
+            asked = asked | self._asked_of_routers
+        return tuple(label for label in proxy.labels if label[0] in asked) if asked else ()
 
 
 class View:
@@ -49,7 +65,7 @@ class View:
         self.kind = proxy.kind
         self.namespace = proxy.namespace
         self.cluster: ClusterId = proxy.cluster
-        self.labels = labels  # empty unless something in the view depends on them
+        self.labels = labels  # only those that something in the view depends on
         self.settings: MeshSettings = mesh.settings
         self.services: tuple[Service, ...] = tuple(mesh.services[key] for key in sorted(mesh.services))
         self._backings = mesh.backings
@@ -75,11 +91,11 @@ class View:
     def destination_rule(self, service: Service) -> DestinationRule | None:
         """The rule by which proxies of this view call the service, merged where there are several."""
         root = self.settings.root_namespace
-        return self._rules.destinations.rule_for(service.key, self.namespace, root)
+        return self._rules.destinations.rule_for(service.key, self.namespace, root, self.labels)
 
     def virtual_service(self, host: Hostname) -> VirtualService | None:
         """The rules for calls to `host` from sidecars."""
-        return self._rules.by_host.get(host)
+        return self._rules.virtual_service(host)
 
     @cached_property
     def hosts_without_service(self) -> tuple[tuple[Hostname, VirtualService], ...]:
@@ -123,7 +139,7 @@ class Views:
     def view(self, mesh: Mesh, proxy: Proxy) -> View:
         """What `proxy` sees of `mesh`."""
         rules = self._rules.get((mesh.config, mesh.settings), "rules", lambda: Rules(mesh))
-        labels = proxy.labels if proxy.kind is ProxyKind.ROUTER or rules.asks_labels else ()
+        labels = rules.labels_of(proxy)
         return self._views.get(
             (mesh.services, mesh.backings, rules, mesh.settings),
             (proxy.kind, proxy.namespace, proxy.cluster, labels),
