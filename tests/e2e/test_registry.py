@@ -67,7 +67,7 @@ async def test_a_removed_file_removes_the_cluster_and_a_new_one_adds_it(stage: S
          "$.metadata.annotations[config.istio.io/platform]", "hint: Kubernetes"),
         ("onprem.yaml", lambda text: text.replace("onprem.kubeconfig", "lost.kubeconfig"),
          "$.metadata.annotations[config.istio.io/accessConfigFile]", "hint: put the kubeconfig beside"),
-        ("onprem.yaml", lambda text: text + "\n  x: [", "$", "cannot be read as YAML"),
+        ("onprem.yaml", lambda text: text + "\n  x: [", "$", "is not YAML"),
     ],
     ids=["unknown platform", "no kubeconfig", "broken YAML"],
 )  # fmt: skip
@@ -86,6 +86,7 @@ async def test_a_wrong_file_is_named_with_its_mend_and_others_go_on(
     assert checked.exit_code == 1
     assert name in checked.output
     assert mend in checked.output
+    assert await clusters_of_reviews(stage) == {"gke", "onprem"}, "the last good description holds"
     assert (await stage.visitor.visit()).complete
 
 
