@@ -62,14 +62,6 @@ class FilesSource:
         self.looked.set()
 
 
-def with_last_good(before: Claims, now: Claims) -> Claims:
-    """`now`, and the clusters of `before` whose files are still there but wrong: their last good word holds."""
-    wrong = {f"file {each.ref.name}" for each in now.findings if each.severity is Severity.ERROR}
-    known = {spec.id for spec in now.specs}
-    kept = tuple(spec for spec in before.specs if spec.source in wrong and spec.id not in known)
-    return Claims(now.specs + kept, now.findings)
-
-
 def signature(directory: Path) -> Signature:
     """What changes whenever a file below the directory does; links, as in volumes, are followed."""
     found = set()
