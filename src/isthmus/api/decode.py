@@ -15,9 +15,28 @@ from isthmus.api.validate import problems
 _AT = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>\$[^`]*)`)?$", re.DOTALL)
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<field>[^`]*)`")
 
+_MISSING = re.compile(r"Object missing required field `(?P<field>[^`]*)`")
+_TYPES = re.compile(r"Expected `(?P<wanted>[^`]*)`, got `(?P<got>[^`]*)`")
+_NO_QUOTES, _QUOTES = "write it without quotes", "put it in quotes"
+_LIST, _FIELDS = "a list: start each entry with `-`", "fields of its own, not a list or a value"
+_HINTS = {
+    ("int", "str"): _NO_QUOTES,
+    ("float", "str"): _NO_QUOTES,
+    ("bool", "str"): f"true or false; {_NO_QUOTES}",
+    ("str", "int"): _QUOTES,
+    ("str", "float"): _QUOTES,
+    ("str", "bool"): _QUOTES,
+    **{("array", got): _LIST for got in ("str", "int", "object")},
+    **{("object", got): _FIELDS for got in ("str", "int", "array")},
+}
+"""The mend, by the type that is expected and the one that was found."""
+
 
 def decode(kind: Kind, raw: bytes | msgspec.Raw | Mapping[str, object]) -> Object:
-    """The object in `raw`, JSON or already a mapping. Raises `InvalidConfig` for the first thing wrong in it."""
+    """The object in `raw`, JSON or already a mapping.
+
+    Raises `InvalidConfig`: for the first thing that has the wrong shape, else for all else that is wrong.
+    """
     try:
         if isinstance(raw, Mapping):
             found = msgspec.convert(raw, kind.type)
@@ -27,8 +46,10 @@ def decode(kind: Kind, raw: bytes | msgspec.Raw | Mapping[str, object]) -> Objec
         raise _explained(kind, error) from error
     except msgspec.DecodeError as error:
         raise InvalidConfig("$", f"is not JSON: {error}") from error
-    for path, message in problems(found):
-        raise InvalidConfig(path, message)
+    wrong = tuple(problems(found))
+    if wrong:
+        (path, message), others = wrong[0], wrong[1:]
+        raise InvalidConfig(path, "; ".join((message, *(": ".join(each) for each in others))))
     return found
 
 
@@ -52,7 +73,19 @@ def _explained(kind: Kind, error: msgspec.ValidationError) -> InvalidConfig:
         near = _nearest(field, _fields_at(kind.type, path)) or _nearest(field, _fields(kind.type, set()))
         hint = f" (hint: did you mean {near[0]}?)" if near else ""
         return InvalidConfig(f"{path}.{field}", f"is no field of {kind.name}{hint}")
-    return InvalidConfig(path, what[:1].lower() + what[1:])
+    missing = _MISSING.search(what)
+    if missing:
+        return InvalidConfig(f"{path}.{missing['field']}", "is missing")
+    return InvalidConfig(path, what[:1].lower() + what[1:] + _mend(what))
+
+
+def _mend(what: str) -> str:
+    types = _TYPES.search(what)
+    if types is None:
+        return ""
+    wanted, got = types["wanted"].removesuffix(" | null"), types["got"]
+    hint = "leave it out, or give it a value" if got == "null" else _HINTS.get((wanted, got))
+    return f" (hint: {hint})" if hint else ""
 
 
 def _nearest(field: str, names: Iterable[str]) -> list[str]:

@@ -53,6 +53,9 @@ def _virtual_service(found: VirtualService) -> Iterator[Problem]:
     spec = found.spec
     if not spec.hosts and any(route.delegate for route in spec.http):
         yield "$.spec.hosts", "is empty: a delegate may not delegate (hint: name hosts)"
+    if "*" in spec.hosts and "mesh" in (spec.gateways or ("mesh",)):
+        at = f"$.spec.hosts[{spec.hosts.index('*')}]"
+        yield at, "is too wide for sidecars: it would take every service (hint: bind it to a Gateway alone)"
     for index, route in enumerate(spec.http):
         yield from _http_route(f"$.spec.http[{index}]", route)
     for index, tls in enumerate(spec.tls):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import difflib
+from collections.abc import Callable, Iterator, Mapping
 
 from isthmus.api.istio.destination_rule import DestinationRule
 from isthmus.api.istio.gateway import GatewayConfig
@@ -11,8 +12,8 @@ from isthmus.api.resource import Object, Ref
 from isthmus.model.endpoint import Endpoint
 from isthmus.model.findings import Finding, Severity
 from isthmus.model.mesh import Mesh
-from isthmus.model.names import Hostname, ServiceKey, resolve
-from isthmus.model.rules import MESH, age
+from isthmus.model.names import Hostname, ServiceKey, host_matches, kubernetes_hostname, resolve
+from isthmus.model.rules import MESH, age, workloads_of
 from isthmus.model.service import Service
 
 Check = Callable[[Mesh], Iterator[Finding]]
@@ -32,12 +33,11 @@ def destinations_exist(mesh: Mesh) -> Iterator[Finding]:
             host = resolve(destination.host, found.metadata.namespace, mesh.settings.domain)
             service = by_host.get(host)
             if service is None:
-                yield _finding(
-                    found, f"{path}.host", f"no service is called {host} (hint: check the namespace)"
-                )
+                message = f"no service is called {host} (hint: {_nearest(host, by_host, mesh)})"
+                yield _finding(found, f"{path}.host", message)
                 continue
             yield from _port_exists(found, path, destination, service)
-            if destination.subset and destination.subset not in subsets.get(host, set()):
+            if destination.subset and not _has_subset(subsets, host, destination.subset):
                 message = (
                     f"{host} has no subset {destination.subset!r} (hint: define it in a DestinationRule)"
                 )
@@ -56,6 +56,41 @@ def subsets_have_endpoints(mesh: Mesh) -> Iterator[Finding]:
             if not any(endpoint.has_labels(wanted) for endpoint in _endpoints(mesh, key)):
                 message = f"no endpoint of {key.hostname} has the labels of subset {subset.name!r}"
                 yield _finding(rule, f"$.spec.subsets[{index}]", message, Severity.WARNING)
+
+
+def destination_rules_count(mesh: Mesh) -> Iterator[Finding]:
+    """Each DestinationRule is for a service, and no older one of its namespace overrules its policy."""
+    first: dict[object, DestinationRule] = {}
+    for rule in sorted(mesh.of(DestinationRule), key=age):
+        host = resolve(rule.spec.host, rule.metadata.namespace, mesh.settings.domain)
+        if not any(host_matches(host, key.hostname) for key in mesh.services):
+            message = f"no service is called {host}, so that this rule has no effect"
+            yield _finding(rule, "$.spec.host", message, Severity.WARNING)
+        elif rule.spec.traffic_policy is not None:
+            holder = first.setdefault((rule.metadata.namespace, host, workloads_of(rule)), rule)
+            if holder is not rule:
+                message = (
+                    f"has no effect: {holder.metadata.name} of this namespace has a policy for {host}, and is "
+                    "older (hint: put them into one object)"
+                )
+                yield _finding(rule, "$.spec.trafficPolicy", message, Severity.WARNING)
+
+
+def fields_have_effect(mesh: Mesh) -> Iterator[Finding]:
+    """No object says what this mesh does not do: delegate, or be visible in some namespaces only."""
+    routing: tuple[VirtualService | DestinationRule, ...] = (
+        *mesh.of(VirtualService),
+        *mesh.of(DestinationRule),
+    )
+    for found in routing:
+        if found.spec.export_to not in {(), ("*",)}:
+            message = "has no effect: what is configured is visible in all namespaces"
+            yield _finding(found, "$.spec.exportTo", message, Severity.WARNING)
+    for rule in mesh.of(VirtualService):
+        for index, route in enumerate(rule.spec.http):
+            if route.delegate is not None:
+                message = "is not followed (hint: write the delegate's routes here)"
+                yield _finding(rule, f"$.spec.http[{index}].delegate", message)
 
 
 def hosts_are_claimed_once(mesh: Mesh) -> Iterator[Finding]:
@@ -97,6 +132,8 @@ def gateways_exist(mesh: Mesh) -> Iterator[Finding]:
 CHECKS: tuple[Check, ...] = (
     destinations_exist,
     subsets_have_endpoints,
+    destination_rules_count,
+    fields_have_effect,
     hosts_are_claimed_once,
     gateways_exist,
     gateways_have_proxies,
@@ -135,6 +172,18 @@ def _subsets(mesh: Mesh) -> dict[str, set[str]]:
         host = resolve(rule.spec.host, rule.metadata.namespace, mesh.settings.domain)
         subsets.setdefault(host, set()).update(subset.name for subset in rule.spec.subsets)
     return subsets
+
+
+def _has_subset(subsets: Mapping[str, set[str]], host: str, name: str) -> bool:
+    return any(name in found and host_matches(pattern, host) for pattern, found in subsets.items())
+
+
+def _nearest(host: str, services: Mapping[Hostname, Service], mesh: Mesh) -> str:
+    """What to do about a host that is no service: the name that was meant, where one is near."""
+    name, _, namespace = host.partition(".")
+    full = kubernetes_hostname(name, namespace, mesh.settings.domain)
+    near = [full] if full in services else difflib.get_close_matches(host, services, 1, 0.8)
+    return f"did you mean {near[0]}?" if near else "check the namespace"
 
 
 def _endpoints(mesh: Mesh, key: ServiceKey) -> Iterator[Endpoint]:

@@ -32,7 +32,7 @@ class DestinationRules:
         groups: dict[tuple[str, Hostname, Labels], list[DestinationRule]] = defaultdict(list)
         for rule in sorted(rules, key=age):
             host = resolve(rule.spec.host, rule.metadata.namespace, domain)
-            groups[rule.metadata.namespace, host, _workloads(rule)].append(rule)
+            groups[rule.metadata.namespace, host, workloads_of(rule)].append(rule)
         self._rules: dict[tuple[str, Hostname], dict[Labels, DestinationRule]] = defaultdict(dict)
         # Rules for certain workloads come before those for all.
         for namespace, host, workloads in sorted(groups, key=lambda each: (-len(each[2]), each)):
@@ -63,7 +63,8 @@ class DestinationRules:
         return None
 
 
-def _workloads(rule: DestinationRule) -> Labels:
+def workloads_of(rule: DestinationRule) -> Labels:
+    """The labels of the clients that `rule` is for; empty: all."""
     selector = rule.spec.workload_selector
     return tuple(sorted(selector.match_labels.items())) if selector is not None else ()
 

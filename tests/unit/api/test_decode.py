@@ -30,7 +30,7 @@ def test_a_wrong_type_is_told_with_its_path():
     raw = virtual_service(http=[{"route": [share(weight=50), share(weight="50")]}])
     path, message = refusal(raw)
     assert path == "$.spec.http[0].route[1].weight"
-    assert message == "expected `int`, got `str`"
+    assert message == "expected `int`, got `str` (hint: write it without quotes)"
 
 
 def test_json_and_a_mapping_are_told_alike():
@@ -51,8 +51,42 @@ def test_an_unknown_field_that_is_near_to_none_has_no_hint():
 
 def test_a_missing_field_is_told():
     path, message = refusal({"metadata": {"name": "reviews"}})
-    assert path == "$"
-    assert "spec" in message
+    assert (path, message) == ("$.spec", "is missing")
+
+
+@pytest.mark.parametrize(
+    ("spec", "path", "hint"),
+    [
+        ({"http": {"route": []}}, "$.spec.http", "a list: start each entry with `-`"),
+        ({"http": [{"timeout": 5}]}, "$.spec.http[0].timeout", "put it in quotes"),
+        ({"http": [{"retries": 3}]}, "$.spec.http[0].retries", "fields of its own, not a list or a value"),
+        ({"http": [{"route": None}]}, "$.spec.http[0].route", "leave it out, or give it a value"),
+        (
+            {"http": [{"match": [{"ignoreUriCase": "yes"}]}]},
+            "$.spec.http[0].match[0].ignoreUriCase",
+            "true or false; write it without quotes",
+        ),
+    ],
+)
+def test_a_usual_mistake_is_told_with_its_mend(spec, path, hint):
+    where, message = refusal(virtual_service(**spec))
+    assert where == path
+    assert message.endswith(f" (hint: {hint})")
+
+
+def test_all_that_the_shape_cannot_say_is_told_at_once():
+    route = {"timeout": "soon", "route": [share(host="")]}
+    path, message = refusal(virtual_service(http=[{}, route]))
+    assert path == "$.spec.http[0]"
+    assert "; $.spec.http[1].route[0].destination.host: is empty" in message
+    assert "; $.spec.http[1].timeout: not a duration" in message
+
+
+def test_a_star_is_a_host_of_gateways_only():
+    routes = [{"route": [share()]}]
+    path, _ = refusal(virtual_service(hosts=["a", "*"], http=routes))
+    assert path == "$.spec.hosts[1]"
+    assert decode(VIRTUAL_SERVICE, virtual_service(hosts=["*"], gateways=["edge"], http=routes))
 
 
 def test_what_is_no_json_is_told():
