@@ -53,7 +53,15 @@ class Vips:
             meta = service["metadata"]
             endpoints = self._api.find(_ENDPOINTS, meta["namespace"], meta["name"])
             found += _vips(service, endpoints or {}, spec)
-        return found
+        # Services of type LoadBalancer share the node's address: the first that wants a port has it.
+        taken = {(spec.node_address, each, 53) for each in ("tcp", "udp")}
+        kept = []
+        for each in found:
+            key = (each.address, each.protocol, each.port)
+            if key not in taken:
+                taken.add(key)
+                kept.append(each)
+        return kept
 
 
 def _vips(service: Json, endpoints: Json, spec: ClusterSpec) -> Iterator[ServiceVip]:
@@ -70,6 +78,13 @@ def _vips(service: Json, endpoints: Json, spec: ClusterSpec) -> Iterator[Service
                 for address in subset.get("addresses") or []
             )
         )
-        yield ServiceVip(service["spec"]["clusterIP"], protocol, port["port"], backends)
+        for address in (service["spec"]["clusterIP"], *_external(service)):
+            yield ServiceVip(address, protocol, port["port"], backends)
         if port.get("nodePort"):
             yield ServiceVip(spec.node_address, protocol, port["nodePort"], backends)
+
+
+def _external(service: Json) -> list[str]:
+    balancer = (service.get("status") or {}).get("loadBalancer") or {}
+    given = [each["ip"] for each in balancer.get("ingress") or [] if each.get("ip")]
+    return [*given, *(service["spec"].get("externalIPs") or [])]

@@ -40,6 +40,10 @@ class Deployments:
             if (controller_of(each) or {}).get("uid") == uid
         ]
         newest = next((each for each in sets if _hash_of(each) == _hash(found)), None)
+        if found["spec"].get("paused") and sets:
+            newest = newest or max(sets, key=_revision_of)
+            await self._set_status(found, newest, sets)
+            return
         if newest is None:
             newest = await self._api.create(_SETS, _new_set(found, _revision(sets) + 1))
             sets.append(newest)
@@ -61,18 +65,19 @@ class Deployments:
             return
         surge, unavailable = _limits(found, wanted)
         total = sum(each["spec"]["replicas"] for each in (newest, *old))
-        room = max(0, wanted + surge - total)
+        room = max(0, wanted + surge - sum(map(_present, (newest, *old))))
         target = min(wanted, newest["spec"]["replicas"] + room)
         await self._set_replicas(newest, target if wanted >= newest["spec"]["replicas"] else wanted)
-        available = sum((each.get("status") or {}).get("availableReplicas", 0) for each in (newest, *old))
-        spare = available - max(0, wanted - unavailable)
+        least = max(0, wanted - unavailable)
+        spare = max(0, _available(newest) + sum(map(_available, old)) - least)
+        # No more go than leaves enough even if the newest that are still to come never do.
+        limit = max(0, total - least - (newest["spec"]["replicas"] - _available(newest)))
         for each in sorted(old, key=_revision_of):
-            live = each["spec"]["replicas"]
-            ready = (each.get("status") or {}).get("availableReplicas", 0)
-            # Pods that never became ready cost nobody anything when they go.
-            take = min(live, max(0, live - ready) + max(0, min(spare, ready)))
-            spare -= min(max(0, spare), ready)
-            await self._set_replicas(each, live - take)
+            live, ready = each["spec"]["replicas"], _available(each)
+            useless = min(live - ready, limit)  # pods that do not serve cost nobody anything when they go
+            useful = min(ready, spare, limit - useless)
+            spare, limit = spare - useful, limit - useless - useful
+            await self._set_replicas(each, live - useless - useful)
 
     async def _set_replicas(self, each: Json, count: int) -> None:
         if each["spec"]["replicas"] != count:
@@ -150,6 +155,16 @@ def _hash_of(set_: Json) -> str:
 
 def _revision_of(set_: Json) -> int:
     return int((set_["metadata"].get("annotations") or {}).get(_REVISION, 0))
+
+
+def _present(set_: Json) -> int:
+    """How many pods the set has or is to have, whichever is more."""
+    return max(int((set_.get("status") or {}).get("replicas", 0)), int(set_["spec"]["replicas"]))
+
+
+def _available(set_: Json) -> int:
+    """How many of the pods that it keeps serve; its status may still count those that go."""
+    return min(int((set_.get("status") or {}).get("availableReplicas", 0)), int(set_["spec"]["replicas"]))
 
 
 def _revision(sets: list[Json]) -> int:

@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from isthmus.lab.apiserver.api import Api, Target
 from isthmus.lab.apiserver.builtin import builtin
+from isthmus.lab.apiserver.types import ResourceType
 from isthmus.lab.controllers.reconciler import Key, Reconciler, itself, key_of, owned_by
 from isthmus.lab.controllers.replicasets import is_ready
 
 Json = dict[str, Any]
+Ports = tuple[tuple[str, int, str], ...]
+"""Name, number and protocol of each."""
 _PODS, _SERVICES, _NODES = builtin("pods"), builtin("services"), builtin("nodes")
 _ENDPOINTS, _SLICES = builtin("endpoints"), builtin("endpointslices", "discovery.k8s.io")
 _SERVICE_NAME = "kubernetes.io/service-name"
 _MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
+_CONTROLLER = "endpointslice-controller.k8s.io"
+_MIRRORING = "endpointslicemirroring-controller.k8s.io"
+_OURS = f"{_CONTROLLER},{_MIRRORING}"
 _ZONE = "topology.kubernetes.io/zone"
 
 
 class EndpointsController:
-    """Keeps the Endpoints and the one EndpointSlice of each Service."""
+    """Keeps the Endpoints and the EndpointSlices of each Service."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
 
     async def run(self) -> None:
         """Follow Services, pods and hand-made Endpoints until cancelled."""
-        sources = {_SERVICES: itself, _PODS: self._services_of, _ENDPOINTS: itself}
+        sources = {_SERVICES: itself, _PODS: self._services_of, _ENDPOINTS: self._service_of}
         await Reconciler("endpoints", self._api, sources, self._reconcile).run()
 
     def _services_of(self, pod: Json) -> Iterable[Key]:
@@ -36,21 +42,38 @@ class EndpointsController:
             if selector and selector.items() <= labels.items():
                 yield key_of(service)
 
+    def _service_of(self, endpoints: Json) -> Iterable[Key]:
+        # Endpoints may be written before their Service: then they wait for it.
+        if self._api.find(_SERVICES, *key_of(endpoints)) is not None:
+            yield key_of(endpoints)
+
     async def _reconcile(self, key: Key) -> None:
-        service = self._api.find(_SERVICES, *key)
+        namespace, name = key
+        service = self._api.find(_SERVICES, namespace, name)
         if service is None:
-            for each, name in ((_ENDPOINTS, key[1]), (_SLICES, _slice_name(key[1]))):
-                if self._api.find(each, key[0], name) is not None:
-                    await self._api.delete(Target(each, key[0], name))
-            return
-        if service["spec"].get("selector"):
+            await self._drop(_ENDPOINTS, namespace, name)
+            await self._put_slices(namespace, name, [])
+        elif service["spec"].get("selector"):
             pods = [pod for pod in self._selected(service) if _address(pod)]
             await self._put(_ENDPOINTS, endpoints_object(service, pods))
-            await self._put(_SLICES, slice_object(service, pods, self._zone))
+            await self._put_slices(namespace, name, slices(service, pods, self._zone))
         else:
-            hand_made = self._api.find(_ENDPOINTS, *key)
-            if hand_made is not None:
-                await self._put(_SLICES, mirrored(service, hand_made))
+            hand_made = self._api.find(_ENDPOINTS, namespace, name)
+            await self._put_slices(namespace, name, mirrored(service, hand_made) if hand_made else [])
+
+    async def _put_slices(self, namespace: str, service: str, wanted: list[Json]) -> None:
+        """Make `wanted` all the slices of ours that the Service has."""
+        for each in wanted:
+            await self._put(_SLICES, each)
+        kept = {each["metadata"]["name"] for each in wanted}
+        found = self._api.list(_SLICES, namespace, f"{_SERVICE_NAME}={service},{_MANAGED_BY} in ({_OURS})")
+        for each in found.items:
+            if each["metadata"]["name"] not in kept:
+                await self._drop(_SLICES, namespace, each["metadata"]["name"])
+
+    async def _drop(self, each: ResourceType, namespace: str, name: str) -> None:
+        if self._api.find(each, namespace, name) is not None:
+            await self._api.delete(Target(each, namespace, name))
 
     def _selected(self, service: Json) -> list[Json]:
         wanted = service["spec"]["selector"].items()
@@ -61,7 +84,7 @@ class EndpointsController:
         found = self._api.find(_NODES, "", node) if node else None
         return str(((found or {}).get("metadata", {}).get("labels") or {}).get(_ZONE, ""))
 
-    async def _put(self, each: Any, wanted: Json) -> None:
+    async def _put(self, each: ResourceType, wanted: Json) -> None:
         namespace, name = key_of(wanted)
         old = self._api.find(each, namespace, name)
         if old is None:
@@ -75,86 +98,92 @@ class EndpointsController:
 
 def endpoints_object(service: Json, pods: list[Json]) -> Json:
     """The Endpoints of a Service that `pods` serve; pods of one set of ports share a subset."""
-    groups: dict[tuple[tuple[str, int, str], ...], tuple[list[Json], list[Json]]] = {}
-    for pod in sorted(pods, key=_address):
-        ports = tuple(target_ports(service, pod))
-        if not ports or pod["metadata"].get("deletionTimestamp"):
-            continue
-        serving, waiting = groups.setdefault(ports, ([], []))
-        entry = {
-            "ip": _address(pod),
-            "nodeName": pod["spec"].get("nodeName", ""),
-            "targetRef": _reference(pod),
-        }
-        (serving if _counts_as_ready(service, pod) else waiting).append(entry)
     subsets = []
-    for ports, (serving, waiting) in groups.items():
+    for ports, group in _by_ports(service, pods).items():
+        serving = [_subset_entry(pod) for pod in group if _takes_new(service, pod)]
+        waiting = [_subset_entry(pod) for pod in group if not _takes_new(service, pod) and not _leaves(pod)]
+        if not serving and not waiting:
+            continue
         subset: Json = {"addresses": serving} if serving else {}
         subset |= {"notReadyAddresses": waiting} if waiting else {}
-        subset["ports"] = [
+        numbers = [
             {**({"name": name} if name else {}), "port": number, "protocol": protocol}
             for name, number, protocol in ports
         ]
-        subsets.append(subset)
+        subsets.append(subset | ({"ports": numbers} if numbers else {}))
     meta = service["metadata"]
+    labels = {**(meta.get("labels") or {}), **_headless(service)}
     made: Json = {
         "apiVersion": "v1",
         "kind": "Endpoints",
-        "metadata": {
-            "name": meta["name"],
-            "namespace": meta["namespace"],
-            "labels": meta.get("labels") or {},
-        },
+        "metadata": {"name": meta["name"], "namespace": meta["namespace"], "labels": labels},
     }
     return made | ({"subsets": subsets} if subsets else {})
 
 
-def slice_object(service: Json, pods: list[Json], zone: Any) -> Json:
-    """The EndpointSlice of a Service that `pods` serve."""
-    ports: list[tuple[str, int, str]] = []
-    entries = []
-    for pod in sorted(pods, key=_address):
-        here = target_ports(service, pod)
-        if not here:
-            continue
-        ports = ports or here
-        if here != ports:
-            continue  # another set of ports would need a slice of its own
-        ready = is_ready(pod)
-        leaving = bool(pod["metadata"].get("deletionTimestamp"))
-        node = pod["spec"].get("nodeName", "")
-        entry: Json = {
-            "addresses": [_address(pod)],
-            "conditions": {
-                "ready": _counts_as_ready(service, pod) and not leaving,
-                "serving": ready,
-                "terminating": leaving,
-            },
-            "targetRef": _reference(pod),
-            "nodeName": node,
-        }
-        entry |= {"zone": zone(node)} if zone(node) else {}
-        if pod["spec"].get("hostname") and pod["spec"].get("subdomain") == service["metadata"]["name"]:
-            entry["hostname"] = pod["spec"]["hostname"]
-        entries.append(entry)
-    return _slice(service, entries, ports, "endpointslice-controller.k8s.io")
+def slices(service: Json, pods: list[Json], zone: Callable[[str], str]) -> list[Json]:
+    """The EndpointSlices of a Service that `pods` serve: one for each set of ports, and one if there is none."""
+    groups = _by_ports(service, pods) or {(): []}
+    return [
+        _slice(service, index, [_slice_entry(service, pod, zone) for pod in group], ports)
+        for index, (ports, group) in enumerate(groups.items())
+    ]
 
 
-def mirrored(service: Json, hand_made: Json) -> Json:
-    """The EndpointSlice of a Service without selector: what its hand-made Endpoints say."""
-    entries: list[Json] = []
-    ports: list[tuple[str, int, str]] = []
-    for subset in hand_made.get("subsets") or []:
-        here = [(p.get("name", ""), p["port"], p.get("protocol", "TCP")) for p in subset.get("ports") or []]
-        ports = ports or here
+def mirrored(service: Json, hand_made: Json) -> list[Json]:
+    """The EndpointSlices of a Service without selector: one for each subset of its hand-made Endpoints."""
+    made = []
+    for index, subset in enumerate(hand_made.get("subsets") or []):
+        ports = tuple(
+            (p.get("name", ""), p["port"], p.get("protocol", "TCP")) for p in subset.get("ports") or []
+        )
+        entries = []
         for field, ready in (("addresses", True), ("notReadyAddresses", False)):
             for address in subset.get(field) or []:
                 entry: Json = {"addresses": [address["ip"]], "conditions": {"ready": ready}}
-                entry |= {"targetRef": address["targetRef"]} if address.get("targetRef") else {}
-                entries.append(entry)
-    made = _slice(service, entries, ports, "endpointslicemirroring-controller.k8s.io")
-    made["metadata"]["labels"] = {**(hand_made["metadata"].get("labels") or {}), **made["metadata"]["labels"]}
+                kept = {
+                    key: address[key] for key in ("targetRef", "hostname", "nodeName") if address.get(key)
+                }
+                entries.append(entry | kept)
+        each = _slice(service, index, entries, ports)
+        labels = hand_made["metadata"].get("labels") or {}
+        each["metadata"]["labels"] = {**labels, **each["metadata"]["labels"], _MANAGED_BY: _MIRRORING}
+        made.append(each)
     return made
+
+
+def _by_ports(service: Json, pods: list[Json]) -> dict[Ports, list[Json]]:
+    """The pods, by address, in groups that have the Service's ports in the same places."""
+    groups: dict[Ports, list[Json]] = {}
+    for pod in sorted(pods, key=_address):
+        ports = tuple(target_ports(service, pod))
+        if ports or not service["spec"].get("ports"):
+            groups.setdefault(ports, []).append(pod)
+    return groups
+
+
+def _subset_entry(pod: Json) -> Json:
+    entry: Json = {"ip": _address(pod), "targetRef": _reference(pod)}
+    entry |= {"nodeName": pod["spec"]["nodeName"]} if pod["spec"].get("nodeName") else {}
+    return entry | ({"hostname": pod["spec"]["hostname"]} if pod["spec"].get("hostname") else {})
+
+
+def _slice_entry(service: Json, pod: Json, zone: Callable[[str], str]) -> Json:
+    node = pod["spec"].get("nodeName", "")
+    entry: Json = {
+        "addresses": [_address(pod)],
+        "conditions": {
+            "ready": _takes_new(service, pod),
+            "serving": is_ready(pod),
+            "terminating": _leaves(pod),
+        },
+        "targetRef": _reference(pod),
+    }
+    entry |= {"nodeName": node} if node else {}
+    entry |= {"zone": zone(node)} if zone(node) else {}
+    if pod["spec"].get("hostname") and pod["spec"].get("subdomain") == service["metadata"]["name"]:
+        entry["hostname"] = pod["spec"]["hostname"]
+    return entry
 
 
 def target_ports(service: Json, pod: Json) -> list[tuple[str, int, str]]:
@@ -178,22 +207,16 @@ def _named_port(pod: Json, name: str) -> int | None:
     return None
 
 
-def _slice_name(service: str) -> str:
-    return f"{service}-isthmus"
-
-
-def _slice(service: Json, entries: list[Json], ports: list[tuple[str, int, str]], manager: str) -> Json:
+def _slice(service: Json, index: int, entries: list[Json], ports: Ports) -> Json:
     meta = service["metadata"]
-    labels = {**(meta.get("labels") or {}), _SERVICE_NAME: meta["name"], _MANAGED_BY: manager}
-    if service["spec"].get("clusterIP") == "None":
-        labels["service.kubernetes.io/headless"] = ""
+    labels = {**(meta.get("labels") or {}), _SERVICE_NAME: meta["name"], _MANAGED_BY: _CONTROLLER}
     return {
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",
         "metadata": {
-            "name": _slice_name(meta["name"]),
+            "name": f"{meta['name']}-isthmus{f'-{index + 1}' if index else ''}",
             "namespace": meta["namespace"],
-            "labels": labels,
+            "labels": labels | _headless(service),
             "ownerReferences": [owned_by(service)],
         },
         "addressType": "IPv4",
@@ -202,13 +225,22 @@ def _slice(service: Json, entries: list[Json], ports: list[tuple[str, int, str]]
     }
 
 
+def _headless(service: Json) -> dict[str, str]:
+    return {"service.kubernetes.io/headless": ""} if service["spec"].get("clusterIP") == "None" else {}
+
+
 def _address(pod: Json) -> str:
     status = pod.get("status") or {}
     return "" if status.get("phase") in {"Succeeded", "Failed"} else str(status.get("podIP", ""))
 
 
-def _counts_as_ready(service: Json, pod: Json) -> bool:
-    return is_ready(pod) or bool(service["spec"].get("publishNotReadyAddresses"))
+def _takes_new(service: Json, pod: Json) -> bool:
+    """Whether new connections should go to the pod."""
+    return bool(service["spec"].get("publishNotReadyAddresses")) or (is_ready(pod) and not _leaves(pod))
+
+
+def _leaves(pod: Json) -> bool:
+    return bool(pod["metadata"].get("deletionTimestamp"))
 
 
 def _reference(pod: Json) -> Json:

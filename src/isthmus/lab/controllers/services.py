@@ -13,6 +13,7 @@ from isthmus.lab.apiserver.causes import duplicate, immutable, invalid
 Json = dict[str, Any]
 _SERVICES = builtin("services")
 _FIRST_NODE_PORT, _LAST_NODE_PORT = 30000, 32767
+_VALID_PORTS = f"The range of valid ports is {_FIRST_NODE_PORT}-{_LAST_NODE_PORT}"
 _RESERVED = 32  # addresses at the start of the range that are only given when asked for
 
 
@@ -38,9 +39,12 @@ class ServiceAddresses:
             self._check(service, old)
         spec["clusterIPs"] = [spec["clusterIP"]]
         if spec.get("type") in {"NodePort", "LoadBalancer"}:
-            self._give_node_ports(spec, (old or {}).get("spec") or {})
-        if spec.get("type") == "LoadBalancer":
-            service["status"] = {"loadBalancer": {"ingress": [{"ip": self._node_address}]}}
+            self._give_node_ports(service, (old or {}).get("spec") or {})
+        else:
+            for port in spec.get("ports") or []:
+                port.pop("nodePort", None)
+        ingress = {"ingress": [{"ip": self._node_address}]} if spec.get("type") == "LoadBalancer" else {}
+        service["status"] = {**(service.get("status") or {}), "loadBalancer": ingress}
         return service
 
     def _check(self, service: Json, old: Json | None) -> None:
@@ -72,14 +76,29 @@ class ServiceAddresses:
                 return address
         raise errors.ApiError(500, "InternalError", f"failed to allocate a serviceIP: {self._range} is full")
 
-    def _give_node_ports(self, spec: Json, old: Json) -> None:
+    def _give_node_ports(self, service: Json, old: Json) -> None:
+        spec, name = service["spec"], service["metadata"]["name"]
         kept = {(p["port"], p.get("protocol")): p.get("nodePort") for p in old.get("ports") or []}
-        taken = {
-            p.get("nodePort")
-            for each in self._api.list(_SERVICES).items
-            for p in each["spec"].get("ports") or []
-        }
+        taken = self._taken_ports() - set(kept.values())
+        for index, port in enumerate(spec.get("ports") or []):
+            place, number = f"spec.ports[{index}].nodePort", port.get("nodePort")
+            if number in taken:
+                raise errors.invalid(
+                    _SERVICES, name, [invalid(place, number, "provided port is already allocated")]
+                )
+            if number and not _FIRST_NODE_PORT <= number <= _LAST_NODE_PORT:
+                words = f"provided port is not in the valid range. {_VALID_PORTS}"
+                raise errors.invalid(_SERVICES, name, [invalid(place, number, words)])
+        taken |= {port["nodePort"] for port in spec.get("ports") or [] if port.get("nodePort")}
         free = (number for number in range(_FIRST_NODE_PORT, _LAST_NODE_PORT + 1) if number not in taken)
         for port in spec.get("ports") or []:
             if not port.get("nodePort"):
                 port["nodePort"] = kept.get((port["port"], port.get("protocol"))) or next(free)
+
+    def _taken_ports(self) -> set[int]:
+        return {
+            port["nodePort"]
+            for each in self._api.list(_SERVICES).items
+            for port in each["spec"].get("ports") or []
+            if port.get("nodePort")
+        }
