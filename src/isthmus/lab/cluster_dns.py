@@ -6,9 +6,7 @@ Source: Kubernetes' DNS-based service discovery specification.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import dns.exception
 import dns.flags
@@ -23,11 +21,18 @@ from isthmus.lab.apiserver.api import Api
 from isthmus.lab.apiserver.builtin import builtin
 
 Json = dict[str, Any]
-Forward = Callable[[bytes], "asyncio.Future[bytes | None]"]
-_SERVICES, _ENDPOINTS = builtin("services"), builtin("endpoints")
+_NAMESPACES, _SERVICES = builtin("namespaces"), builtin("services")
 _SLICES = builtin("endpointslices", "discovery.k8s.io")
 _TTL_S = 5
 _UDP_BYTES = 512
+
+
+class Record(NamedTuple):
+    """One record: its owner's name, its type, and the rest as text."""
+
+    name: str
+    kind: str
+    text: str
 
 
 class Zone:
@@ -39,7 +44,7 @@ class Zone:
         self._domain = f"{domain}."
 
     def answer(self, query: dns.message.Message) -> dns.message.Message:
-        """The answer to a query about this zone or about an address; others are refused by NXDOMAIN."""
+        """The answer to a query about this zone or about an address; other names are said not to exist."""
         response = dns.message.make_response(query)
         response.flags |= dns.flags.AA | dns.flags.RA
         if not query.question:
@@ -47,78 +52,105 @@ class Zone:
             return response
         question = query.question[0]
         name, kind = question.name.to_text().lower(), dns.rdatatype.to_text(question.rdtype)
-        records = self._records(name, kind)
+        records = self._records(name)
         if records is None:
             response.set_rcode(dns.rcode.NXDOMAIN)
-        elif records:
-            response.answer.append(dns.rrset.from_text(question.name, _TTL_S, "IN", *_typed(records, kind)))
+            return response
+        for record in records:
+            if record.kind in {kind, "CNAME"} or kind == "ANY":
+                _add(response, record, question.name if record.name == name else None)
+            elif record.kind == "A" and records[0].kind == "CNAME" and kind == "A":
+                _add(response, record, None)
         return response
 
-    def _records(self, name: str, kind: str) -> list[tuple[str, str]] | None:
-        """Type and text of each record of `name`; none for other types; None where there is no such name."""
+    def _records(self, name: str, *, follows: bool = True) -> list[Record] | None:
+        """All that is known of `name`, which may be nothing; None where there is no such name."""
         if name.endswith(".in-addr.arpa."):
             return self._pointers(name)
         if not name.endswith(self._suffix):
             return [] if self._suffix.endswith(f".{name}") or name == self._domain else None
         labels = name.removesuffix(self._suffix).split(".")
         if len(labels) == 1:  # a namespace, which is no name of anything but exists
-            return [] if self._api.find(builtin("namespaces"), "", labels[0]) else None
+            return [] if self._api.find(_NAMESPACES, "", labels[0]) else None
         *front, service_name, namespace = labels
         service = self._api.find(_SERVICES, namespace, service_name)
         if service is None:
             return None
         if service["spec"].get("type") == "ExternalName":
-            return [("CNAME", service["spec"]["externalName"].rstrip(".") + ".")] if not front else None
+            return self._alias(name, service, follows=follows) if not front else None
         if not front:
-            return [("A", address) for address in self._addresses(service)] if kind in {"A", "ANY"} else []
-        if len(front) == 2 and front[0].startswith("_"):
-            return self._services(service, front[0][1:], front[1][1:])
-        return self._host(service, front[0]) if len(front) == 1 else None
+            return [Record(name, "A", address) for address in self._addresses(service)]
+        if len(front) == 1 and front[0].startswith("_"):
+            protocols = {each.get("protocol", "TCP").lower() for each in service["spec"].get("ports") or []}
+            return [] if front[0][1:] in protocols else None
+        if len(front) == 2 and front[0].startswith("_") and front[1].startswith("_"):
+            return self._services(name, service, (front[0][1:], front[1][1:]))
+        return self._host(name, service, front[0]) if len(front) == 1 else None
+
+    def _alias(self, name: str, service: Json, *, follows: bool) -> list[Record]:
+        """The other name, and what is known of it here: those who ask do not ask again."""
+        target = service["spec"]["externalName"].lower().rstrip(".") + "."
+        known = self._records(target, follows=False) if follows and target.endswith(self._suffix) else None
+        return [Record(name, "CNAME", target), *(each for each in known or [] if each.kind == "A")]
 
     def _addresses(self, service: Json) -> list[str]:
         if service["spec"].get("clusterIP") != "None":
             return [service["spec"]["clusterIP"]]
-        return [address for address, _ in self._ready(service)]
+        return list(dict.fromkeys(address for address, _, _ in self._ready(service)))
 
-    def _ready(self, service: Json) -> list[tuple[str, str]]:
-        """Address and host name of each endpoint of a headless Service that is fit to serve."""
+    def _ready(self, service: Json) -> list[tuple[str, str, list[Json]]]:
+        """Address, host name and ports of each endpoint of a headless Service that is fit to serve."""
         meta = service["metadata"]
-        found = []
-        for each in self._api.list(_SLICES, meta["namespace"]).items:
-            if (each["metadata"].get("labels") or {}).get("kubernetes.io/service-name") == meta["name"]:
-                for endpoint in each.get("endpoints") or []:
-                    if (endpoint.get("conditions") or {}).get("ready") is not False:
-                        address = endpoint["addresses"][0]
-                        found.append((address, endpoint.get("hostname") or address.replace(".", "-")))
-        return found
+        return [
+            (address, endpoint.get("hostname") or address.replace(".", "-"), each.get("ports") or [])
+            for each in self._api.list(_SLICES, meta["namespace"]).items
+            if (each["metadata"].get("labels") or {}).get("kubernetes.io/service-name") == meta["name"]
+            for endpoint in each.get("endpoints") or []
+            if (endpoint.get("conditions") or {}).get("ready") is not False
+            for address in endpoint["addresses"][:1]
+        ]
 
-    def _host(self, service: Json, host: str) -> list[tuple[str, str]] | None:
-        found = [("A", address) for address, name in self._ready(service) if name == host]
-        return found or None
+    def _host(self, name: str, service: Json, host: str) -> list[Record] | None:
+        if service["spec"].get("clusterIP") != "None":
+            return None
+        return [
+            Record(name, "A", address) for address, each, _ in self._ready(service) if each == host
+        ] or None
 
-    def _services(self, service: Json, port_name: str, protocol: str) -> list[tuple[str, str]] | None:
-        meta = service["metadata"]
+    def _services(self, name: str, service: Json, wanted: tuple[str, str]) -> list[Record] | None:
+        """Where a named port is: at the Service's own name, or at each endpoint of a headless one."""
+        meta, is_headless = service["metadata"], service["spec"].get("clusterIP") == "None"
         target = f"{meta['name']}.{meta['namespace']}{self._suffix}"
         for port in service["spec"].get("ports") or []:
-            if port.get("name") == port_name and port.get("protocol", "TCP").lower() == protocol:
-                return [("SRV", f"0 100 {port['port']} {target}")]
+            if (port.get("name"), port.get("protocol", "TCP").lower()) != wanted:
+                continue
+            if not is_headless:
+                return [Record(name, "SRV", f"0 100 {port['port']} {target}")]
+            return [
+                Record(name, "SRV", f"0 100 {each['port']} {host}.{target}")
+                for _, host, ports in self._ready(service)
+                for each in ports
+                if each.get("name") == wanted[0]
+            ]
         return None
 
-    def _pointers(self, name: str) -> list[tuple[str, str]] | None:
-        try:
-            address = str(ipaddress.ip_address(".".join(reversed(name.split(".")[:4]))))
-        except ValueError:
-            return None
+    def _pointers(self, name: str) -> list[Record] | None:
+        labels = name.removesuffix(".in-addr.arpa.").split(".")
+        address = ".".join(reversed(labels))
         for service in self._api.list(_SERVICES).items:
             if service["spec"].get("clusterIP") == address:
                 meta = service["metadata"]
-                return [("PTR", f"{meta['name']}.{meta['namespace']}{self._suffix}")]
+                return [Record(name, "PTR", f"{meta['name']}.{meta['namespace']}{self._suffix}")]
         return None
 
 
-def _typed(records: list[tuple[str, str]], kind: str) -> tuple[Any, ...]:
-    wanted = [text for each, text in records if each in {kind, "CNAME"}]
-    return (records[0][0], *wanted) if wanted else (kind,)
+def _add(response: dns.message.Message, record: Record, asked: dns.name.Name | None) -> None:
+    """Put the record into the answer, with the name as it was `asked` for, in its case."""
+    owner = asked or dns.name.from_text(record.name)
+    kind = dns.rdatatype.from_text(record.kind)
+    found = response.find_rrset(response.answer, owner, dns.rdataclass.IN, kind, create=True)
+    for each in dns.rrset.from_text(owner, _TTL_S, "IN", record.kind, record.text):
+        found.add(each, _TTL_S)
 
 
 class DnsServer:
@@ -131,9 +163,9 @@ class DnsServer:
         """The answer to a query as bytes; cut, and marked so, to `limit`; None for what is no query."""
         try:
             query = dns.message.from_wire(wire)
+            response = self._zone.answer(query)
         except dns.exception.DNSException:
             return None
-        response = self._zone.answer(query)
         size = max(limit, query.payload) if limit is not None else 65535
         try:
             return response.to_wire(max_size=size)
