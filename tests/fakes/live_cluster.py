@@ -31,7 +31,7 @@ def kubectls():
     """
     own = shutil.which("kubectl")
     beside = sorted(Path(own).resolve().parent.glob("kubectl.1.*")) if own else []
-    named = [Path(each) for each in os.environ.get(MORE, "").split(os.pathsep) if each]  # noqa: TID251
+    named = [Path(each) for each in os.environ.get(MORE, "").split(os.pathsep) if each]
     found = {}
     for path in [*named, *beside, *([Path(own)] if own and not beside else [])]:
         found.setdefault(_version(path), str(path))
@@ -120,22 +120,18 @@ class LiveCluster:
     def write_kubeconfig(self, content):
         self.kubeconfig.write_text(yaml.safe_dump(content))
 
-    async def kubectl(self, program, *arguments, stdin=""):
-        process = await asyncio.create_subprocess_exec(
-            program,
-            *arguments,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={
-                "KUBECONFIG": str(self.kubeconfig),
-                "HOME": str(self.folder),
-                "PATH": "/usr/bin:/bin",
-                "TERM": "dumb",
-            },
+    async def start(self, program, *arguments, env=None):
+        """A program that runs, its input and outputs open."""
+        usual = {
+            "KUBECONFIG": str(self.kubeconfig),
+            "HOME": str(self.folder),
+            "PATH": "/usr/bin:/bin",
+            "TERM": "dumb",
+        }
+        pipe = asyncio.subprocess.PIPE
+        return await asyncio.create_subprocess_exec(
+            program, *arguments, stdin=pipe, stdout=pipe, stderr=pipe, env=usual | (env or {})
         )
-        out, err = await process.communicate(stdin.encode())
-        return Ran(out.decode(), err.decode(), process.returncode)
 
 
 class Kubectl:
@@ -147,8 +143,13 @@ class Kubectl:
     def is_at_least(self, minor):
         return int(self.version.partition(".")[2]) >= minor
 
-    async def run(self, *arguments, stdin=""):
-        return await self.cluster.kubectl(self._program, *arguments, stdin=stdin)
+    async def run(self, *arguments, stdin="", env=None):
+        process = await self.start(*arguments, env=env)
+        out, err = await process.communicate(stdin.encode())
+        return Ran(out.decode(), err.decode(), process.returncode)
+
+    async def start(self, *arguments, env=None):
+        return await self.cluster.start(self._program, *arguments, env=env)
 
     async def __call__(self, *arguments, stdin=""):
         ran = await self.run(*arguments, stdin=stdin)
