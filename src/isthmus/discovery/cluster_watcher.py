@@ -155,7 +155,7 @@ class ClusterWatcher:
 
 
 def _is_settled(informer: Informer) -> bool:
-    return informer.health.value.synced or _is_absent(informer)
+    return informer.health.value.synced
 
 
 def _is_absent(informer: Informer) -> bool:

@@ -12,7 +12,7 @@ from isthmus.api.decode import decode, equal_for_mesh
 from isthmus.api.errors import InvalidConfig
 from isthmus.api.resource import Kind, Object, Ref
 from isthmus.kit.watchable import Watchable
-from isthmus.kube.errors import KubeError
+from isthmus.kube.errors import KubeError, NotFound
 from isthmus.kube.watch import Changed, Confirmed, Connected, Listed, Lost, Removed, Watch
 
 _YIELD_EVERY = 500  # objects decoded before others may run
@@ -54,6 +54,10 @@ class Informer:
             async for event in events:
                 match event:
                     case Lost(error):
+                        if self.kind.is_config and isinstance(error, NotFound):
+                            # Without its definition there is nothing to know. What was known stays, since an
+                            # API server that starts says so too.
+                            self.synced.set()
                         self.health.set(Health(error=error, synced=self.synced.is_set()))
                         continue
                     case Listed(items):

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+
+import pytest
+
+from fakes.eventually import eventually
+from fakes.two_clusters import World, service, two_clusters
+from isthmus.api.crd import custom_resource_definitions
+from isthmus.api.errors import InvalidConfig
+from isthmus.api.resource import Ref
+from isthmus.discovery.cluster_watcher import FOLLOWS, ClusterState, ClusterWatcher, WatcherSettings
+from isthmus.kit.tasks import supervise
+from isthmus.kube.watch import WatchSettings
+from isthmus.lab.apiserver.builtin import builtin
+from isthmus.lab.apiserver.types import ResourceType
+from isthmus.model.findings import Finding
+
+SETTINGS = WatcherSettings(watch=WatchSettings(first_wait_s=0.02, longest_wait_s=0.05))
+
+
+@pytest.fixture
+async def east(tmp_path):
+    async with two_clusters(tmp_path) as (first, _):
+        yield first
+
+
+@asynccontextmanager
+async def watched(cluster, speaks=True):
+    world = World()
+    watcher = ClusterWatcher(cluster.spec(), world.put, SETTINGS)
+    if speaks:
+        watcher.speak()
+    async with supervise(watcher.run()):
+        await watcher.synced()
+        yield watcher, world
+
+
+def virtual_service(**spec):
+    return {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "VirtualService",
+        "metadata": {"name": "reviews", "namespace": "default"},
+        "spec": {"hosts": ["reviews"], **spec},
+    }
+
+
+def kind(cluster, plural) -> ResourceType:
+    return cluster.served.server.types.preferred("networking.istio.io", plural)
+
+
+async def test_a_cluster_without_our_definitions_is_whole(east):
+    await east.create("services", service("reviews"))
+    async with watched(east) as (watcher, world):
+        assert watcher.health().state is ClusterState.SYNCED
+        assert world.clusters_of("reviews") == ("east",)
+        assert watcher.health().objects == len(watcher.facts())
+
+
+async def test_definitions_that_come_later_are_followed(east):
+    async with watched(east) as (watcher, world):
+        for crd in custom_resource_definitions():
+            await east.create("customresourcedefinitions", crd, "apiextensions.k8s.io")
+        await east.api.create(
+            kind(east, "virtualservices"), virtual_service(http=[{"redirect": {"uri": "/"}}])
+        )
+        await world.until(lambda world: world.mesh.config.get("VirtualService"))
+        assert watcher.health().state is ClusterState.SYNCED
+
+
+async def test_configuration_that_is_wrong_is_a_finding_with_path_and_cluster(east):
+    for crd in custom_resource_definitions():
+        await east.create("customresourcedefinitions", crd, "apiextensions.k8s.io")
+    async with watched(east) as (_, world):
+        await east.api.create(kind(east, "virtualservices"), virtual_service(http=[{}]))
+        await world.until(lambda world: world.mesh.findings)
+        (finding,) = world.mesh.findings
+        assert (finding.ref, finding.path) == (Ref("VirtualService", "default", "reviews"), "$.spec.http[0]")
+        assert finding.cluster == "east"
+
+
+async def test_a_silent_watcher_tells_nothing_until_it_speaks(east):
+    await east.create("services", service("reviews"))
+    async with watched(east, speaks=False) as (watcher, world):
+        assert not world.changes
+        gone = Ref("Service", "default", "gone")
+        watcher.speak(before={gone: next(iter(watcher.facts().values()))})
+        assert world.changes[0].key.ref == gone
+        assert world.changes[0].value is None
+        assert world.clusters_of("reviews") == ("east",)
+        watcher.fall_silent()
+        count = len(world.changes)
+        await east.create("services", service("ratings"))
+        ratings = Ref("Service", "default", "ratings")
+
+        async def known():
+            return ratings in watcher.facts()
+
+        await eventually(known)
+        assert len(world.changes) == count
+
+
+async def test_names_of_the_control_plane_pods_that_ended_and_secrets_are_not_followed(east):
+    labelled = service("istio-pilot", "istio-system", clusterIP="None")
+    labelled["metadata"]["labels"] = {FOLLOWS: "control-plane"}
+    await east.create("services", labelled)
+    await east.create("services", service("reviews"))
+    meta = {"name": "istio", "namespace": "istio-system"}
+    await east.create(
+        "configmaps",
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"mesh": "trustDomain: td"}},
+    )
+    await east.create(
+        "configmaps", {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta | {"name": "other"}}
+    )
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "done", "namespace": "default"},
+        "spec": {"containers": [{"name": "app", "image": "app"}]},
+    }
+    made = await east.create("pods", pod)
+    await east.api.set_status(builtin("pods"), made, {"phase": "Succeeded"})
+    async with watched(east) as (watcher, world):
+        names = {(ref.kind, ref.name) for ref in watcher.facts()}
+        assert ("Service", "reviews") in names
+        assert {("Service", "istio-pilot"), ("ConfigMap", "other"), ("Pod", "done")}.isdisjoint(names)
+        assert not any(kind == "Secret" for kind, _ in names)
+        assert world.mesh.settings.trust_domain == "td"
+
+
+async def test_an_object_that_does_not_decode_keeps_the_last_good_one(east):
+    await east.create("services", service("reviews"))
+    async with watched(east) as (watcher, world):
+        before = world.mesh.services
+        watcher._tell(Ref("Service", "default", "reviews"), _wrong())
+        assert world.mesh.services is before
+        assert [type(each) for each in world.mesh.findings] == [Finding]
+
+
+def _wrong():
+    return InvalidConfig("$.spec", "is wrong")

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+
+from fakes.eventually import eventually
+from fakes.ports import free_ports
+from fakes.two_clusters import World, service, two_clusters
+from isthmus.discovery.cluster_watcher import ClusterState, WatcherSettings
+from isthmus.discovery.fleet import Fleet
+from isthmus.discovery.registry import Claims, FixedSource, Registry
+from isthmus.kit.tasks import supervise
+from isthmus.kube.kubeconfig import Token
+from isthmus.kube.watch import WatchSettings
+from isthmus.model.change import cluster_ref
+
+SETTINGS = WatcherSettings(watch=WatchSettings(first_wait_s=0.02, longest_wait_s=0.05))
+
+
+@pytest.fixture
+async def clusters(tmp_path):
+    async with two_clusters(tmp_path) as both:
+        for cluster in both:
+            await cluster.create("services", service("reviews"))
+        yield both
+
+
+@asynccontextmanager
+async def fleet_of(*specs, settings=SETTINGS):
+    source, world = FixedSource(*specs), World()
+    fleet = Fleet(Registry((source,)), world.put, settings)
+    async with supervise(fleet.run()):
+        yield fleet, source, world
+
+
+def says(source, *specs):
+    source.claims.set(Claims(specs))
+
+
+def states(fleet):
+    return {status.id: status.state for status in fleet.status()}
+
+
+async def until_states(fleet, **wanted):
+    async def reached():
+        return states(fleet) == wanted
+
+    await eventually(reached)
+
+
+async def test_all_clusters_are_one_mesh(clusters):
+    east, west = clusters
+    async with fleet_of(west.spec(), east.spec()) as (fleet, _, world):
+        assert await fleet.synced(20)
+        assert world.clusters_of("reviews") == ("east", "west")
+        assert [status.id for status in fleet.status()] == ["east", "west"], "configuration first"
+        assert states(fleet) == {"east": ClusterState.SYNCED, "west": ClusterState.SYNCED}
+        assert fleet.status()[0].is_config
+
+
+async def test_a_cluster_is_added_and_removed_as_a_whole(clusters):
+    east, west = clusters
+    async with fleet_of(east.spec()) as (fleet, source, world):
+        assert await fleet.synced(20)
+        assert world.clusters_of("reviews") == ("east",)
+        says(source, east.spec(), west.spec())
+        await world.until(lambda world: world.clusters_of("reviews") == ("east", "west"))
+        says(source, east.spec())
+        await world.until(lambda world: world.clusters_of("reviews") == ("east",))
+        last = world.changes[-1]
+        assert (last.key.cluster, last.key.ref, last.value) == ("west", cluster_ref("west"), None)
+        assert set(fleet.watchers()) == {"east"}
+
+
+async def test_a_cluster_out_of_reach_neither_blocks_nor_empties_others(clusters):
+    east, west = clusters
+    (port,) = free_ports(1)
+    async with fleet_of(east.spec(), west.spec(server=f"https://127.0.0.1:{port}")) as (fleet, _, world):
+        assert not await fleet.synced(0.3)
+        await world.until(lambda world: world.clusters_of("reviews") == ("east",))
+        await until_states(fleet, east=ClusterState.SYNCED, west=ClusterState.UNREACHABLE)
+        assert f"no answer from https://127.0.0.1:{port}" in fleet.status()[1].error
+
+
+async def test_a_cluster_that_refuses_us_is_told(clusters):
+    east, west = clusters
+    async with fleet_of(east.spec(), west.spec(credentials=Token("nonsense"))) as (fleet, _, world):
+        await until_states(fleet, east=ClusterState.SYNCED, west=ClusterState.REFUSED)
+        assert world.clusters_of("reviews") == ("east",)
+
+
+async def test_a_certificate_that_is_none_is_told_and_mended(clusters):
+    east, west = clusters
+    async with fleet_of(east.spec(), west.spec(ca=b"nonsense")) as (fleet, source, world):
+        await until_states(fleet, east=ClusterState.SYNCED, west=ClusterState.UNREACHABLE)
+        assert "no PEM that fits" in fleet.status()[1].error
+        says(source, east.spec(), west.spec())
+        await world.until(lambda world: world.clusters_of("reviews") == ("east", "west"))
+
+
+async def test_a_cluster_that_goes_down_keeps_its_last_known_state(clusters):
+    east, west = clusters
+    async with fleet_of(east.spec(), west.spec()) as (fleet, _, world):
+        assert await fleet.synced(20)
+        await west.served.server.stop()
+        await until_states(fleet, east=ClusterState.SYNCED, west=ClusterState.STALE)
+        assert world.clusters_of("reviews") == ("east", "west")
+
+
+async def test_new_credentials_take_over_without_a_gap(clusters):
+    east, west = clusters
+    token = west.served.server.credentials.admin_token
+    async with fleet_of(east.spec(), west.spec()) as (fleet, source, world):
+        assert await fleet.synced(20)
+        mesh, count, old = world.mesh, len(world.changes), fleet.watchers()["west"]
+        says(source, east.spec(), west.spec(credentials=Token(token)))
+
+        async def taken_over():
+            return fleet.watchers()["west"] is not old
+
+        await eventually(taken_over)
+        assert not fleet.status()[1].replacing
+        assert all(change.value is not None for change in world.changes[count:]), "nothing was taken away"
+        assert world.mesh.services is mesh.services, "the same mesh"
+        await west.create("services", service("ratings"))
+        await world.until(lambda world: world.clusters_of("ratings") == ("west",))
+        told = [change for change in world.changes if change.key.ref.name == "ratings"]
+        assert len(told) == 1, "the old watcher is silent"
+
+
+async def test_bad_credentials_keep_the_old_ones(clusters):
+    east, west = clusters
+    async with fleet_of(east.spec(), west.spec()) as (fleet, source, world):
+        assert await fleet.synced(20)
+        says(source, east.spec(), west.spec(credentials=Token("nonsense")))
+
+        async def refused():
+            return fleet.status()[1].replacing.startswith("refused: ")
+
+        await eventually(refused)
+        await west.create("services", service("ratings"))
+        await world.until(lambda world: world.clusters_of("ratings") == ("west",))
+        assert fleet.status()[1].state is ClusterState.SYNCED
+        says(source, east.spec(), west.spec())
+
+        async def given_up():
+            return not fleet.status()[1].replacing
+
+        await eventually(given_up)
+
+
+async def test_what_went_while_credentials_changed_is_taken_away(clusters):
+    _, west = clusters
+    token = west.served.server.credentials.admin_token
+    async with fleet_of(west.spec()) as (fleet, source, world):
+        assert await fleet.synced(20)
+        await west.delete("services", "default", "reviews")
+        says(source, west.spec(credentials=Token(token)))
+        await world.until(lambda world: world.clusters_of("reviews") == ())
+
+
+async def test_a_companion_that_fails_is_tried_again_with_its_cluster(clusters):
+    east, _ = clusters
+    tries = []
+
+    async def companion(spec, client):
+        tries.append(spec.id)
+        if len(tries) == 1:
+            raise ValueError("a companion's own mistake")
+        await asyncio.Event().wait()
+
+    settings = WatcherSettings(watch=SETTINGS.watch, companions=(companion,))
+    async with fleet_of(east.spec(), settings=settings) as (fleet, _, world):
+
+        async def again():
+            return len(tries) == 2
+
+        await eventually(again)
+        await world.until(lambda world: world.clusters_of("reviews") == ("east",))
+        assert await fleet.synced(20)
