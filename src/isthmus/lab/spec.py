@@ -8,6 +8,8 @@ from pathlib import Path
 import msgspec
 import yaml
 
+_FEWEST = 64  # the first addresses of a range have their uses
+
 
 class SpecError(ValueError):
     """The description of the lab is wrong: says where."""
@@ -96,12 +98,31 @@ def check(spec: LabSpec) -> None:
         raise SpecError(
             f"$.clusters: every cluster needs a name of its own, not {', '.join(names) or 'none'}"
         )
-    ranges = [
-        (f"$.clusters[{index}].{key}", ipaddress.ip_network(value))
-        for index, cluster in enumerate(spec.clusters)
-        for key, value in (("podCIDR", cluster.pod_cidr), ("serviceCIDR", cluster.service_cidr))
-    ]
+    ranges = []
+    for index, cluster in enumerate(spec.clusters):
+        place = f"$.clusters[{index}]"
+        for key, value in (("podCIDR", cluster.pod_cidr), ("serviceCIDR", cluster.service_cidr)):
+            ranges.append((f"{place}.{key}", _range(value, f"{place}.{key}")))
+        for key, value in (("nodeAddress", cluster.node_address), ("apiAddress", cluster.api_address)):
+            _address(value, f"{place}.{key}")
     for number, (path, one) in enumerate(ranges):
         for other_path, other in ranges[:number]:
             if one.overlaps(other):
                 raise SpecError(f"{path}: {one} overlaps {other} of {other_path} (hint: one flat network)")
+
+
+def _range(text: str, path: str) -> ipaddress.IPv4Network:
+    try:
+        found = ipaddress.IPv4Network(text)
+    except ValueError as error:
+        raise SpecError(f"{path}: {error} (hint: a range is written as 10.124.0.0/16)") from error
+    if found.num_addresses < _FEWEST:
+        raise SpecError(f"{path}: {found} has fewer than {_FEWEST} addresses")
+    return found
+
+
+def _address(text: str, path: str) -> None:
+    try:
+        ipaddress.IPv4Address(text)
+    except ValueError as error:
+        raise SpecError(f"{path}: {error}") from error

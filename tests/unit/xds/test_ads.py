@@ -275,7 +275,7 @@ async def test_a_proxy_that_does_not_read_is_cut_with_a_reason() -> None:
     assert first.node
     session = Session(stream, first.node, Conversation(DELTA, "proxy"), fanout.shared, lambda _: "proxy")
     async with supervise(fanout.run()):
-        attending = asyncio.ensure_future(fanout.attend(session, first))  # noqa: TID251
+        attending = asyncio.ensure_future(fanout.attend(session, first))
         await stream.sending.wait()
         await clock.advance(29)
         assert not attending.done()

@@ -42,6 +42,7 @@ class Store:
         self._db = sqlite3.connect(path or ":memory:", isolation_level=None)
         self._objects: dict[Key, dict[Name, Json]] = {}
         self._log: deque[Entry] = deque()
+        self._forgotten = 0  # who begins to watch is told nothing from before
         self._written = asyncio.Event()
         self._open()
 
@@ -124,10 +125,14 @@ class Store:
         self._note(Entry(version, (each.group, each.plural), None, before, last))
         return last
 
-    def since(self, key: Key, version: int) -> Iterator[Entry]:
-        """The writes to `key` after `version`. Raises `Expired` where not all of them are remembered."""
-        if version < self._oldest:
-            raise expired(f"too old resource version: {version} ({self._oldest})")
+    def since(self, key: Key, version: int, *, goes_on: bool = False) -> Iterator[Entry]:
+        """The writes to `key` after `version`. Raises `Expired` where not all of them are remembered.
+
+        Who only `goes_on` with a watch is told also what was forgotten in the meantime.
+        """
+        oldest = self._oldest if goes_on else max(self._oldest, self._forgotten)
+        if version < oldest:
+            raise expired(f"too old resource version: {version} ({oldest})")
         if version > self.version:
             raise expired(f"resource version {version} is from another life of this server ({self.version})")
         first = self._log[0].version if self._log else 0
@@ -141,10 +146,8 @@ class Store:
         await self._written.wait()
 
     def forget_history(self) -> None:
-        """Remember no write up to now: every watch from before has expired."""
-        self._log.clear()
-        self._oldest = self.version
-        self._wake()
+        """Tell nobody any more of writes up to now, except watches that are running."""
+        self._forgotten = self.version
 
     def _note(self, entry: Entry) -> None:
         self.version = entry.version

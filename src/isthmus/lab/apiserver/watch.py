@@ -48,10 +48,12 @@ async def watch(store: Store, following: Following) -> AsyncGenerator[Event, Non
     else:
         position = _number(following.since)
     loop = asyncio.get_running_loop()
-    told = loop.time()
+    told, goes_on = loop.time(), False
     while True:
         seen = store.version
-        for entry in list(store.since((each.group, each.plural), position)):
+        entries = list(store.since((each.group, each.plural), position, goes_on=goes_on))
+        goes_on = True
+        for entry in entries:
             event = _seen(entry, following)
             if event is not None:
                 yield event

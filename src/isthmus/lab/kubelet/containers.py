@@ -20,6 +20,7 @@ from isthmus.lab.sandbox import Command, Process, Sandbox, SandboxError, Stdio
 
 Json = dict[str, Any]
 _FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.5, 30.0
+_LONG_LIFE_S = 60.0  # who lived so long may start again at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class Container:
         self.restarts = 0
         self.is_ready = False
         self.has_started = False
+        self.started = asyncio.Event()  # set once it has, for the first time
         self._stopping = False
 
     async def run_once(self) -> int:
@@ -57,8 +59,12 @@ class Container:
     async def run(self, restart_policy: str) -> None:
         """Run, and run again as the policy says, until stopped."""
         backoff = Backoff(_FIRST_BACKOFF_S, _LONGEST_BACKOFF_S, jitter=0)
+        loop = asyncio.get_running_loop()
         while not self._stopping:
+            begun = loop.time()
             code = await self._life() if await self._start() else -1
+            if loop.time() - begun > _LONG_LIFE_S:
+                backoff.reset()
             done = code == 0 and restart_policy == "OnFailure"
             if self._stopping or done or (restart_policy == "Never" and code >= 0):
                 return
@@ -129,6 +135,8 @@ class Container:
         self.state = {"running": {"startedAt": node.now()}}
         self.has_started = not self.spec.get("startupProbe")
         self.is_ready = self.has_started and not self.spec.get("readinessProbe")
+        if self.has_started:
+            self.started.set()
         context.changed()
         return True
 
@@ -172,6 +180,7 @@ class Container:
         if "startupProbe" in self.spec:
             await self._until_success(self.spec["startupProbe"])
             self.has_started = True
+            self.started.set()
             self.is_ready = not self.spec.get("readinessProbe")
             self._context.changed()
         async with asyncio.TaskGroup() as group:

@@ -49,6 +49,10 @@ class Kubelet:
             raise NodeError(
                 f'container "{query.container}" in pod "{pod}" is waiting to start: ContainerCreating'
             )
+        if not container.log.begun:
+            reason = (container.state.get("waiting") or {}).get("reason", "ContainerCreating")
+            name = container.spec["name"]
+            raise NodeError(f'container "{name}" in pod "{pod}" is waiting to start: {reason}')
         return container.log.read(query)
 
     async def execute(self, namespace: str, pod: str, command: Command) -> Running:
@@ -100,13 +104,18 @@ class Kubelet:
             await self._events.note(scheduled, "Scheduled", message)
 
     def _start(self, key: tuple[str, str], pod: Json) -> None:
-        worker = PodWorker(self._node, pod, self._events)
-        self._workers[key] = worker
-        self._crew.start(f"pod {worker.uid}", self._run(key, worker))
+        worker, before = PodWorker(self._node, pod, self._events), self._workers.get(key)
+        job = f"pod {worker.uid}"
+        if job not in self._crew:
+            self._workers[key] = worker
+            self._crew.start(job, self._run(key, worker, before))
 
-    async def _run(self, key: tuple[str, str], worker: PodWorker) -> None:
+    async def _run(self, key: tuple[str, str], worker: PodWorker, before: PodWorker | None) -> None:
         try:
+            if before is not None:  # a pod of the same name, whose network goes by that name
+                await before.ended.wait()
             await worker.run()
         finally:
+            worker.ended.set()
             if self._workers.get(key) is worker:
                 del self._workers[key]

@@ -23,6 +23,11 @@ class LogFile:
         self._previous = path.with_suffix(".previous")
         self.ended = False
 
+    @property
+    def begun(self) -> bool:
+        """Whether there is anything to read, be it empty."""
+        return self._path.exists()
+
     def begin(self) -> int:
         """A descriptor for a new life's output; what is written there becomes lines of the log."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -49,9 +54,10 @@ class LogFile:
             sent = 0
             for line in lines:
                 shown = line if query.timestamps else line.partition(b" ")[2]
-                sent += len(shown)
-                if query.limit_bytes is not None and sent > query.limit_bytes:
+                if query.limit_bytes is not None and sent + len(shown) >= query.limit_bytes:
+                    yield shown[: query.limit_bytes - sent]
                     return
+                sent += len(shown)
                 yield shown
             while query.follow and not query.previous:
                 line = file.readline()

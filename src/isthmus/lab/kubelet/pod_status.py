@@ -13,8 +13,9 @@ Json = dict[str, Any]
 def pod_status(pod: Json, inits: Sequence[Container], mains: Sequence[Container], now: str) -> Json:
     """The whole status; transition times stay where nothing changed."""
     before = pod.get("status") or {}
-    initialized = all(_exit_code(each) == 0 for each in inits)
-    ready = bool(mains) and initialized and all(each.is_ready for each in mains)
+    initialized = all(_is_done(each) for each in inits)
+    serving = [*mains, *filter(is_sidecar, inits)]
+    ready = bool(mains) and initialized and all(each.is_ready for each in serving)
     conditions = {
         "PodScheduled": True,
         "Initialized": initialized,
@@ -30,8 +31,18 @@ def pod_status(pod: Json, inits: Sequence[Container], mains: Sequence[Container]
     return status | ({"initContainerStatuses": [_init_status(each) for each in inits]} if inits else {})
 
 
+def is_sidecar(init: Container) -> bool:
+    """Whether an init container goes on beside the others."""
+    return init.spec.get("restartPolicy") == "Always"
+
+
+def _is_done(init: Container) -> bool:
+    """Whether the containers after it may start."""
+    return init.started.is_set() if is_sidecar(init) else _exit_code(init) == 0
+
+
 def _init_status(each: Container) -> Json:
-    return each.status | {"ready": _exit_code(each) == 0}
+    return each.status if is_sidecar(each) else each.status | {"ready": _exit_code(each) == 0}
 
 
 def _exit_code(each: Container) -> int | None:

@@ -14,7 +14,7 @@ from isthmus.lab.kubelet.environment import Missing
 from isthmus.lab.kubelet.events import Events
 from isthmus.lab.kubelet.logs import LogFile
 from isthmus.lab.kubelet.node import Node
-from isthmus.lab.kubelet.pod_status import pod_status
+from isthmus.lab.kubelet.pod_status import is_sidecar, pod_status
 from isthmus.lab.kubelet.probes import Prober
 from isthmus.lab.kubelet.volumes import Volumes
 from isthmus.lab.sandbox import Sandbox, SandboxError, SandboxSpec
@@ -38,6 +38,7 @@ class PodWorker:
         self._mains: list[Container] = []
         self._changed = asyncio.Event()
         self._going = asyncio.Event()
+        self.ended = asyncio.Event()  # set by who runs it
         self.sandbox: Sandbox | None = None
 
     def heard(self, pod: Json) -> None:
@@ -108,7 +109,7 @@ class PodWorker:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._publish())
             group.create_task(self._refresh())
-            if await self._initialize():
+            if await self._initialize(group):
                 policy = self._pod["spec"].get("restartPolicy", "Always")
                 for each in self._mains:
                     group.create_task(each.run(policy))
@@ -116,10 +117,17 @@ class PodWorker:
     def _make(self, spec: Json, context: PodContext) -> Container:
         return Container(spec, context, LogFile(self._folder / "logs" / f"{spec['name']}.log"))
 
-    async def _initialize(self) -> bool:
-        """Run the init containers one after the other; False where the pod has failed for good."""
+    async def _initialize(self, group: asyncio.TaskGroup) -> bool:
+        """Run the init containers one after the other; False where the pod has failed for good.
+
+        Those that restart always are sidecars: they go on in `group`, and are waited for only to start.
+        """
         policy = self._pod["spec"].get("restartPolicy", "Always")
         for each in self._inits:
+            if is_sidecar(each):
+                group.create_task(each.run("Always"))
+                await each.started.wait()
+                continue
             while await each.run_once() != 0:
                 if policy == "Never":
                     self._changed.set()
@@ -195,6 +203,7 @@ class PodWorker:
             grace if grace is not None else self._pod["spec"].get("terminationGracePeriodSeconds", 30)
         )
         await asyncio.gather(*(each.stop(grace_s) for each in self._mains))
+        await asyncio.gather(*(each.stop(grace_s) for each in self._inits))
 
     async def _report_gone(self) -> None:
         current = self._node.api.find(_PODS, self.namespace, self.name)
