@@ -45,6 +45,8 @@ async def test_a_condition_that_does_not_come_is_not_waited_for_for_ever(busy, k
 
 
 async def test_an_end_is_waited_for(kubectl):
+    if not kubectl.is_at_least(27):
+        pytest.skip("older kubectl wait fails where the object has gone already")
     await kubectl("create", "configmap", "one")
     waiting = asyncio.gather(kubectl("wait", "--for=delete", "configmap/one", "--timeout=20s"))
     await kubectl("delete", "configmap", "one")
