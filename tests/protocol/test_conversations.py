@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from talk import dialects, run
+from protocol.talk import dialects, run
 
 TALKS = [
     pytest.param(path, dialect, id=f"{path.stem}-{dialect}")
