@@ -169,3 +169,14 @@ def test_a_watch_from_any_version_makes_the_old_list_the_new_one(writes, cut, se
         assert held == listed()
 
     asyncio.run(follow())
+
+
+async def test_a_running_watch_is_told_what_was_forgotten_before_it_could_read_it():
+    store = Store()
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(seen(store, Following(CONFIG_MAPS, since=str(store.version)), 2))
+        await asyncio.sleep(0)
+        store.put(CONFIG_MAPS, config_map("before"))
+        store.forget_history()
+        store.put(CONFIG_MAPS, config_map("after"))
+    assert told(waiting.result()) == [("ADDED", "before"), ("ADDED", "after")]

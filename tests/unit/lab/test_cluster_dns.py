@@ -151,8 +151,8 @@ async def test_an_external_name_is_an_alias_and_one_of_the_cluster_is_followed(a
 
 
 async def test_aliases_in_a_circle_end(api):
-    for name, target in (("one", "two"), ("two", "one")):
-        target = f"{target}.default.svc.cluster.local"
+    for name, other in (("one", "two"), ("two", "one")):
+        target = f"{other}.default.svc.cluster.local"
         await api.create(SERVICES, service(name, ports=(), type="ExternalName", externalName=target))
     one = "one.default.svc.cluster.local."
     assert ask(api, one) == ("NOERROR", [f"{one} CNAME two.default.svc.cluster.local."])

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import pytest
+
+from isthmus.lab.spec import TALK, LabSpec, SpecError, check, read_spec
+
+ONE = """
+clusters:
+- name: gke
+  podCIDR: 10.124.0.0/16
+  serviceCIDR: {services}
+  node: n1
+  nodeAddress: {node}
+  apiAddress: 10.138.0.100
+  region: us-west1
+link: {{delayMs: 20, jitterMs: 1}}
+"""
+
+
+def written(folder, services="10.125.0.0/16", node="10.138.0.2", more=""):
+    path = folder / "lab.yaml"
+    path.write_text(ONE.format(services=services, node=node) + more)
+    return path
+
+
+def test_the_lab_of_the_talk_is_right():
+    check(TALK)
+    gke, onprem = TALK.clusters
+    assert (gke.dns_address, gke.api_service_address) == ("10.125.0.10", "10.125.0.1")
+    assert (gke.region, onprem.region) == ("us-west1", "")
+
+
+def test_a_lab_is_read_from_yaml(tmp_path):
+    spec = read_spec(written(tmp_path))
+    assert [cluster.name for cluster in spec.clusters] == ["gke"]
+    assert (spec.link.delay_ms, spec.link.jitter_ms, spec.link.loss) == (20, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("services", "node", "more", "words"),
+    [
+        ("10.124.128.0/17", "10.138.0.2", "", r"serviceCIDR: 10.124.128.0/17 overlaps 10.124.0.0/16"),
+        ("10.125.0.1/16", "10.138.0.2", "", r"\$.clusters\[0\].serviceCIDR: 10.125.0.1/16 has host bits set"),
+        ("10.125.0.0/29", "10.138.0.2", "", "fewer than 64 addresses"),
+        ("ten", "10.138.0.2", "", r"\$.clusters\[0\].serviceCIDR"),
+        ("10.125.0.0/16", "here", "", r"\$.clusters\[0\].nodeAddress"),
+        ("10.125.0.0/16", "10.138.0.2", "colour: red", "unknown field `colour`"),
+        ("10.125.0.0/16", "10.138.0.2", "images: 7", r"\$.images"),
+        ("10.125.0.0/16", "10.138.0.2", "a: [", "lab.yaml"),
+    ],
+)
+def test_a_wrong_description_is_refused_with_the_place(tmp_path, services, node, more, words):
+    with pytest.raises(SpecError, match=words):
+        read_spec(written(tmp_path, services, node, more))
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(SpecError, match=r"missing\.yaml: cannot be read: No such file"):
+        read_spec(tmp_path / "missing.yaml")
+
+
+@pytest.mark.parametrize("clusters", [(), (TALK.clusters[0], TALK.clusters[0])])
+def test_every_cluster_needs_a_name_of_its_own(clusters):
+    with pytest.raises(SpecError, match="every cluster needs a name of its own"):
+        check(LabSpec(clusters=clusters))
