@@ -19,6 +19,7 @@ from isthmus.lab.apiserver.watch import Event, Following
 Json = dict[str, Any]
 _BOOKMARK_S = 60.0
 _USUAL_LIMIT_S = 1800.0
+_GOODBYE_S = 5.0  # for a client that does not read
 _AT_A_TIME = 200  # events, before others get their turn
 
 
@@ -31,12 +32,13 @@ async def serve_watch(request: web.Request, api: Api, answers: Answers, place: P
         headers={"Content-Type": "application/json", "Cache-Control": "no-cache, private"}
     )
     stream.enable_chunked_encoding()
-    with suppress(ConnectionResetError):
+    with suppress(ConnectionError, TimeoutError):
         await stream.prepare(request)
         with suppress(TimeoutError):
             async with asyncio.timeout(limit_s):
                 await _tell(stream, api, following, _Lines(form, answers, place))
-        await stream.write_eof()
+        async with asyncio.timeout(_GOODBYE_S):
+            await stream.write_eof()
     return stream
 
 

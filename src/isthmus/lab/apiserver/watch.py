@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, NamedTuple
 
 from isthmus.lab.apiserver.errors import bad_request
@@ -14,6 +15,7 @@ from isthmus.lab.apiserver.types import ResourceType
 
 Json = dict[str, Any]
 INITIAL_END = "k8s.io/initial-events-end"
+_AT_A_TIME = 64  # writes that are held for a watcher while it is told of them
 
 
 class Event(NamedTuple):
@@ -36,7 +38,7 @@ class Following:
 
 
 async def watch(store: Store, following: Following) -> AsyncGenerator[Event, None]:
-    """The events, for ever. Raises `Expired` where history is too short. Holds no more than a position."""
+    """The events, for ever. Raises `Expired` where history is too short. Holds a position and a few writes."""
     each = following.each
     if following.initial or following.since in {"", "0"}:
         position = store.version
@@ -51,14 +53,14 @@ async def watch(store: Store, following: Following) -> AsyncGenerator[Event, Non
     told, goes_on = loop.time(), False
     while True:
         seen = store.version
-        entries = list(store.since((each.group, each.plural), position, goes_on=goes_on))
+        entries = list(islice(store.since((each.group, each.plural), position, goes_on=goes_on), _AT_A_TIME))
         goes_on = True
         for entry in entries:
             event = _seen(entry, following)
             if event is not None:
                 yield event
                 told = loop.time()
-        position = max(position, seen)
+        position = entries[-1].version if len(entries) == _AT_A_TIME else max(position, seen)
         if store.version > position:
             continue
         try:
