@@ -126,7 +126,7 @@ class Admin:
 
     def _config_dump(self, query: dict[str, str]) -> Json:
         wanted = query.get("proxyID", "")
-        for session in self._fanout.sessions:
+        for session in reversed(self._fanout.sessions):  # a proxy that came back has two for a moment
             if wanted and wanted in {session.node.id, _name(session.node.id)}:
                 dump: dict[str, list[Json]] = {}
                 for type_url, resource in config_dump(self._fanout, session):

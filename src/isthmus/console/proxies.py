@@ -17,7 +17,7 @@ def render_status(proxies: list[dict[str, Any]]) -> str:
         (
             each["name"],
             each["cluster"],
-            *(each["types"].get(name, {}).get("state", "NOT SENT") for name in types),
+            *(_state(each, name) for name in types),
         )
         for each in sorted(proxies, key=lambda each: (each["cluster"], each["name"]))
     ]

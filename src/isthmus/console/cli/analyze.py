@@ -16,7 +16,7 @@ from isthmus.model.analyze import analyze
 
 
 @click.command("analyze")
-@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--context", help="kubeconfig context of the cluster that Pilot runs in")
 @click.option("--kubeconfig", type=click.Path(path_type=Path), help="kubeconfig file")
 @click.option("-n", "--namespace", default="istio-system", show_default=True, help="Pilot's namespace")

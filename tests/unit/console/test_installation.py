@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+import yaml
+
+from fakes.live_cluster import live_cluster
+from isthmus.console.installation import ROLES, Installation, documents, dump
+from isthmus.kube.client import APPLY_PATCH, Client
+from isthmus.kube.kubeconfig import from_file
+
+EAST = Installation(cluster="east", network="cloud", access_log="/dev/stdout", clusters_dir="/clusters")
+WEST = Installation(cluster="west", pilot_addresses=("10.0.0.9",), domain="corp.example")
+
+
+@pytest.fixture
+async def cluster(tmp_path):
+    async with live_cluster(tmp_path) as served:
+        yield served
+
+
+async def applied(cluster, objects):
+    """Applies as kubectl does: on the server, with unknown fields refused."""
+    async with Client(from_file(cluster.kubeconfig)) as client:
+        for obj in objects:
+            kind = cluster.server.types.by_kind(obj["apiVersion"], obj["kind"])
+            prefix = "/apis" if "/" in obj["apiVersion"] else "/api"
+            namespace = obj["metadata"].get("namespace") or "default"
+            place = f"/namespaces/{namespace}" if kind.namespaced else ""
+            path = f"{prefix}/{obj['apiVersion']}{place}/{kind.plural}/{obj['metadata']['name']}"
+            query = {"fieldManager": "test", "fieldValidation": "Strict"}
+            await client.request("PATCH", path, query=query, body=obj, content_type=APPLY_PATCH)
+
+
+def find(cluster, api_version, kind, name, namespace="istio-system"):
+    return cluster.server.api.find(cluster.server.types.by_kind(api_version, kind), namespace, name)
+
+
+async def test_the_primary_is_taken_by_an_api_server_twice(cluster):
+    for _ in range(2):
+        await applied(cluster, yaml.safe_load_all(dump(documents("primary", EAST))))
+    pilot = find(cluster, "apps/v1", "Deployment", "istio-pilot")
+    assert "/clusters" in json.dumps(pilot)
+    mesh = find(cluster, "v1", "ConfigMap", "istio")
+    assert yaml.safe_load(mesh["data"]["mesh"])["accessLogFile"] == "/dev/stdout"
+    assert find(cluster, "v1", "Service", "istio-citadel")
+    assert cluster.server.types.preferred("networking.istio.io", "virtualservices")
+
+
+async def test_a_remote_is_taken_by_an_api_server(cluster):
+    await applied(cluster, documents("remote", WEST))
+    assert find(cluster, "apps/v1", "Deployment", "istio-pilot") is None
+    pilot = find(cluster, "v1", "Service", "istio-pilot")
+    assert pilot["spec"]["clusterIP"] == "None"
+    assert "selector" not in pilot["spec"]
+    (subset,) = find(cluster, "v1", "Endpoints", "istio-pilot")["subsets"]
+    assert subset["addresses"] == [{"ip": "10.0.0.9"}]
+    assert cluster.server.types.preferred("networking.istio.io", "virtualservices") is None
+
+
+async def test_a_gateway_is_taken_by_an_api_server_with_its_envoy(cluster):
+    await applied(cluster, [*documents("primary", EAST), *documents("gateway", EAST)])
+    gateway = find(cluster, "apps/v1", "Deployment", documents("gateway", EAST)[-1]["metadata"]["name"])
+    (container,) = gateway["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == EAST.image
+    assert container["name"] == "istio-proxy"
+
+
+@pytest.mark.parametrize("role", list(ROLES))
+def test_nothing_is_left_to_be_filled_in(role):
+    assert "$" not in dump(documents(role, EAST)).replace("$(", "").replace("$$", "")
+
+
+def test_without_addresses_a_remote_has_no_endpoints():
+    found = documents("remote", Installation(cluster="west"))
+    assert not [each for each in found if each["kind"] == "Endpoints"]

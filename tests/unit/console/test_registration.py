@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import base64
+import stat
+
+import pytest
+import yaml
+
+from fakes.live_cluster import live_cluster
+from isthmus.api import kind_named
+from isthmus.console.installation import Installation, documents
+from isthmus.console.registration import READER, Registration, add_cluster
+from isthmus.discovery.source_files import read_directory
+from isthmus.kube.client import Client
+from isthmus.kube.errors import KubeError, NotFound
+from isthmus.kube.kubeconfig import from_file
+from isthmus.lab.apiserver.builtin import builtin
+
+
+@pytest.fixture
+async def cluster(tmp_path):
+    async with live_cluster(tmp_path) as served:
+        for obj in documents("remote", Installation(cluster="west"))[:1]:
+            await served.server.api.create(builtin("namespaces"), obj)
+        yield served
+
+
+def registration(cluster, **more):
+    return Registration(name="west", pilot_endpoint="10.0.0.9:15010", kubeconfig=cluster.kubeconfig, **more)
+
+
+async def with_token(cluster, token="secret"):
+    data = {"token": base64.b64encode(token.encode()).decode(), "ca.crt": base64.b64encode(b"ca").decode()}
+    meta = {"name": f"{READER}-token", "namespace": "istio-system"}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "data": data}
+    async with Client(from_file(cluster.kubeconfig)) as client:
+        await client.create(kind_named("Secret"), secret)
+
+
+async def test_a_cluster_that_is_added_is_one_that_the_registry_reads(cluster, tmp_path):
+    await with_token(cluster)
+    folder = tmp_path / "clusters"
+    files = await add_cluster(folder, registration(cluster, server="https://west:6443", config_store=True))
+    assert sorted(each.name for each in folder.iterdir()) == ["west.kubeconfig", "west.yaml"]
+    assert stat.S_IMODE(files[0].stat().st_mode) == 0o600
+    claims = read_directory(folder)
+    assert not claims.findings
+    (spec,) = claims.specs
+    assert (spec.id, spec.access.server, spec.is_config) == ("west", "https://west:6443", True)
+    assert spec.access.credentials.token == "secret"
+    assert spec.access.ca == b"ca"
+
+
+async def test_adding_again_replaces_the_files(cluster, tmp_path):
+    await with_token(cluster)
+    folder = tmp_path / "clusters"
+    await add_cluster(folder, registration(cluster))
+    (folder / "west.kubeconfig").chmod(0o644)
+    kubeconfig, _ = await add_cluster(folder, registration(cluster, server="https://new:6443"))
+    assert yaml.safe_load(kubeconfig.read_text())["clusters"][0]["cluster"]["server"] == "https://new:6443"
+    assert stat.S_IMODE(kubeconfig.stat().st_mode) == 0o600
+    assert len(list(folder.iterdir())) == 2
+
+
+async def test_a_cluster_without_the_reader_is_told_and_nothing_is_written(cluster, tmp_path):
+    with pytest.raises(NotFound):
+        await add_cluster(tmp_path / "clusters", registration(cluster))
+    assert not (tmp_path / "clusters").exists()
+
+
+async def test_a_token_that_is_not_there_yet_is_told(cluster, tmp_path):
+    meta = {"name": f"{READER}-token", "namespace": "istio-system"}
+    await cluster.server.api.create(
+        builtin("secrets"), {"apiVersion": "v1", "kind": "Secret", "metadata": meta}
+    )
+    with pytest.raises(KubeError, match=r"holds no token yet \(hint: try again\)"):
+        await add_cluster(tmp_path / "clusters", registration(cluster))

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+
+import msgspec
+import pytest
+
+from fakes.eventually import eventually
+from fakes.manifests import EAST, SETTINGS, config, endpoint, pod, put, service, slice_of
+from fakes.ports import free_ports
+from fakes.world import FakeWorld
+from isthmus.admin import Admin
+from isthmus.discovery.cluster_watcher import WatcherSettings
+from isthmus.discovery.fleet import Fleet
+from isthmus.discovery.registry import ClusterSpec, FixedSource, Registry
+from isthmus.kit.plain_http import fetch
+from isthmus.kit.tasks import supervise
+from isthmus.kube.kubeconfig import Access
+from isthmus.model.build import MeshBuilder
+from isthmus.settings import PilotSettings
+from isthmus.xds.fanout import Fanout
+
+
+class Pages:
+    def __init__(self, port, builder, fanout):
+        self.builder, self.fanout, self._port = builder, fanout, port
+
+    async def get(self, path):
+        return await fetch("GET", self._port, path)
+
+    async def json(self, path):
+        answer = await self.get(path)
+        assert answer.status == 200, answer.body
+        return msgspec.json.decode(answer.body)
+
+
+@asynccontextmanager
+async def _served(*specs):
+    builder, fanout = MeshBuilder(SETTINGS), Fanout()
+    fleet = Fleet(Registry((FixedSource(*specs),)), lambda _: None, WatcherSettings())
+    (port,) = free_ports(1)
+    settings = PilotSettings(address="127.0.0.1", monitoring_port=port)
+    async with supervise(fleet.run(), fanout.run(), Admin(fleet, builder, fanout).run(settings)):
+        pages = Pages(port, builder, fanout)
+
+        async def answers():
+            try:
+                clusters = (await pages.json("/debug/clusterz"))["clusters"]
+            except OSError:
+                return False
+            return len(clusters) == len(specs)
+
+        await eventually(answers)
+        yield pages
+
+
+@pytest.fixture
+async def pages():
+    (port,) = free_ports(1)
+    away = ClusterSpec(id="west", access=Access(server=f"http://127.0.0.1:{port}"), source="file west.yaml")
+    async with _served(away) as served:
+        yield served
+
+
+async def test_it_is_ready_once_there_is_a_mesh(pages):
+    assert (await pages.get("/ready")).status == 503
+    pages.fanout.publish(FakeWorld().next())
+    assert (await pages.get("/ready")).status == 200
+
+
+async def test_every_page_answers_in_an_empty_mesh(pages):
+    listed = await pages.json("/debug")
+    assert "/debug/syncz" in listed
+    for page in listed:
+        if page != "/debug/config_dump":
+            await pages.json(page)
+    assert (await pages.get("/debug/none")).status == 404
+
+
+async def test_clusters_are_told_with_their_state(pages):
+    answer = await pages.json("/debug/clusterz")
+    assert [each["id"] for each in answer["clusters"]] == ["west"]
+    assert answer["findings"] == []
+
+
+async def test_services_endpoints_and_findings_are_told(pages):
+    broken = config("VirtualService", "a", "{hosts: [a], http: [{route: [{destination: {host: zzzzzz}}]}]}")
+    objects = (
+        service("reviews", ("http", 80)),
+        slice_of("reviews", endpoint("10.0.0.1", "p1")),
+        pod("p1", "10.0.0.1", serviceAccountName="bob"),
+        broken,
+    )
+    pages.builder.apply([put(EAST, each) for each in objects])
+    (registered,) = await pages.json("/debug/registryz")
+    assert registered["hostname"] == "reviews.default.svc.cluster.local"
+    assert registered["ports"] == [{"number": 80, "name": "http", "protocol": "HTTP"}]
+    assert registered["vips"] == {"east": ["10.1.0.1"]}
+    (found,) = await pages.json("/debug/endpointz?service=reviews")
+    assert (found["address"], found["cluster"], found["workload"]) == ("10.0.0.1", "east", "p1")
+    assert found["identity"] == "spiffe://cluster.local/ns/default/sa/bob"
+    assert await pages.json("/debug/endpointz?service=ratings") == []
+    (finding,) = await pages.json("/debug/findings")
+    assert finding["object"] == "VirtualService default/a"
+    assert finding["path"] == "$.spec.http[0].route[0].destination.host"
+
+
+async def test_a_proxy_that_is_not_connected_is_told(pages):
+    answer = await pages.get("/debug/config_dump?proxyID=nobody")
+    assert answer.status == 404
+    assert b"no proxy is called 'nobody' (hint: ?proxyID= one of none)" in answer.body
+
+
+async def test_metrics_count_clusters_by_state_and_findings(pages):
+    body = (await pages.get("/metrics")).body.decode()
+    clusters = [line for line in body.splitlines() if "state=" in line and "cluster" in line]
+    assert sum(float(line.rpartition(" ")[2]) for line in clusters) == 1
+    assert 'severity="error"' in body

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import pytest
+
+from fakes.manifests import EAST, SETTINGS, node, pod, put
+from isthmus.identity import Gatekeeper, Identifier
+from isthmus.model.build import MeshBuilder
+from isthmus.model.endpoint import Locality
+from isthmus.wire.stream import Peer
+from isthmus.xds.node import ProxyNode
+
+ID = "sidecar~10.0.0.1~p1.default~default.svc.cluster.local"
+
+
+def proxy_node(id_=ID, region="", **metadata):
+    return ProxyNode(
+        id=id_, metadata={"CLUSTER_ID": "east", "SERVICE_ACCOUNT": "bob"} | metadata, region=region
+    )
+
+
+@pytest.fixture
+def builder():
+    made = MeshBuilder(SETTINGS)
+    labels = {"app": "reviews", "topology.istio.io/network": "cloud"}
+    made.apply([put(EAST, node("n1", region="eu")), put(EAST, pod("p1", "10.0.0.1", labels, nodeName="n1"))])
+    return made
+
+
+def test_the_mesh_knows_its_workloads_better_than_they_do(builder):
+    found = Identifier(builder).proxy(proxy_node(region="us", LABELS={"app": "other"}))
+    assert found.locality == Locality("eu")
+    assert dict(found.labels)["app"] == "reviews"
+    assert found.network == "cloud"
+
+
+@pytest.mark.parametrize("id_", [ID.replace("p1", "p2"), ID.replace("10.0.0.1", "10.0.0.2")])
+def test_another_proxy_is_what_it_says(builder, id_):
+    found = Identifier(builder).proxy(proxy_node(id_, "us", LABELS={"app": "other"}, NETWORK="n"))
+    assert (found.locality, found.labels, found.network) == (Locality("us"), (("app", "other"),), "n")
+
+
+def test_the_same_address_in_another_cluster_is_another_proxy(builder):
+    assert Identifier(builder).proxy(proxy_node(CLUSTER_ID="west")).labels == ()
+
+
+def test_a_proxy_is_only_who_its_certificate_says():
+    gate = Gatekeeper("cluster.local")
+    gate.admit(Peer("ipv4:10.0.0.1:1", ("spiffe://cluster.local/ns/default/sa/bob",)), proxy_node())
+    for shown in (
+        (),
+        ("spiffe://cluster.local/ns/default/sa/carol",),
+        ("spiffe://cluster.local/ns/shop/sa/bob",),
+        ("spiffe://other/ns/default/sa/bob",),
+    ):
+        with pytest.raises(PermissionError, match=r"but its certificate is of (nobody|spiffe)"):
+            gate.admit(Peer("ipv4:10.0.0.1:1", shown), proxy_node())
+
+
+def test_a_proxy_without_an_account_has_the_default_one():
+    gate = Gatekeeper("cluster.local")
+    gate.admit(Peer("", ("spiffe://cluster.local/ns/default/sa/default",)), proxy_node(SERVICE_ACCOUNT=""))
