@@ -19,15 +19,15 @@ KUBECTL = "kubectl"
 
 
 def conflicts(
-    live: Json, config: Json, wanted: frozenset[Path], others: Owners, schema: Schema | None
+    live: Json, made: Json, wanted: frozenset[Path], others: Owners, schema: Schema | None
 ) -> Taken:
-    """What `config` would change and others own. To want what is there already is no conflict."""
+    """What is `wanted`, differs in `made`, and others own. To want what is there already is no conflict."""
     found = []
     for other, paths in others.values():
         for path in sorted(wanted & paths):
             old = value_at(live, path, schema)
             is_item = path[-1].startswith("k:")
-            if not is_item and not is_absent(old) and old != value_at(config, path, schema):
+            if not is_item and not is_absent(old) and old != value_at(made, path, schema):
                 found.append((path, other))
     return found
 

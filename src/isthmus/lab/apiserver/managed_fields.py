@@ -55,10 +55,11 @@ def applied(live: Json | None, config: Json, manager: Manager, schema: Schema | 
         return created
     owners = owners_of(live) or _unrecorded(live, manager, schema)
     before = owners.pop(manager.identity, (manager, _NOTHING))[1]
-    taken = conflicts(live, config, wanted, owners, schema)
+    made: Json = merged(live, config, schema)
+    taken = conflicts(live, made, wanted, owners, schema)
     if taken and not (force or forgiven(live, taken, manager, schema)):
         raise refusal(taken)
-    made = copied(merged(live, config, schema))
+    made = copied(made)
     held = _held(wanted.union(*(paths for _, paths in owners.values())))
     without(made, (path for path in before - wanted if path not in held), held, schema)
     _note_last_applied(made, config, manager)
