@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from isthmus.api import kind_named
@@ -170,3 +171,91 @@ def test_an_endpoint_that_did_not_change_is_the_same_object():
     after = endpoints(built.apply([endpoint_slice({"addresses": ["10.0.0.1"]}, gone)]).mesh)
     assert after[0] is before[0]
     assert after[1] != before[1]
+
+
+# What belongs together may come in any order
+
+
+def node(zone):
+    labels = {"topology.kubernetes.io/region": "eu", "topology.kubernetes.io/zone": zone}
+    return fact("Node", "n", metadata={"labels": labels})
+
+
+def test_an_endpoint_without_pod_follows_its_node():
+    built = builder()
+    built.apply([SERVICE, endpoint_slice({"addresses": ["10.0.0.9"], "nodeName": "n"})])
+    for zone in ("a", "b"):
+        mesh, delta = built.apply([node(zone)])
+        (found,) = endpoints(mesh)
+        assert str(found.locality) == f"eu/{zone}"
+        assert delta.endpoints == set(mesh.services)
+
+
+def test_a_slice_that_comes_before_its_pod_is_completed_by_it():
+    built = builder()
+    (early,) = endpoints(built.apply([SERVICE, endpoint_slice(BEHIND_POD)]).mesh)
+    (whole,) = endpoints(built.apply([pod(labels={"version": "v1"})]).mesh)
+    assert (early.identity, early.labels) == (None, ())
+    assert (str(whole.identity), whole.labels) == (
+        "spiffe://cluster.local/ns/default/sa/account",
+        (("version", "v1"),),
+    )
+
+
+def test_a_workload_serves_what_slices_say_whichever_comes_first():
+    changes = [SERVICE, endpoint_slice(BEHIND_POD), pod()]
+    for order in (changes, changes[::-1], [changes[1], changes[2], changes[0]]):
+        built = builder()
+        for change in order:
+            built.apply([change])
+        (workload,) = built.mesh.workloads.values()
+        (served,) = workload.serves
+        assert (served.port.number, served.target_port) == (80, 8080)
+
+
+def test_a_workload_follows_the_ports_of_its_service():
+    built = builder()
+    built.apply([SERVICE, endpoint_slice(BEHIND_POD), pod()])
+    ports = [{"port": 81, "name": "http", "appProtocol": "grpc"}]
+    mesh, delta = built.apply([fact("Service", "a", spec={"clusterIP": "10.1.0.1", "ports": ports})])
+    ((where, workload),) = mesh.workloads.items()
+    (served,) = workload.serves
+    assert (served.port.number, served.port.protocol.value) == (81, "GRPC")
+    assert delta.workloads == {where}
+
+
+def test_a_pod_in_two_slices_of_a_service_is_followed_when_one_of_them_goes():
+    built = builder()
+    first = endpoint_slice(BEHIND_POD)
+    second = Change(first.key._replace(ref=first.key.ref._replace(name="t")), renamed(first.value, "t"))
+    built.apply([SERVICE, pod(), first, second])
+    built.apply([Change(second.key, None)])
+    (found,) = endpoints(built.apply([pod(labels={"version": "v2"})]).mesh)
+    assert found.labels == (("version", "v2"),)
+
+
+def renamed(found, name):
+    return msgspec.structs.replace(found, metadata=msgspec.structs.replace(found.metadata, name=name))
+
+
+def test_endpoints_of_all_clusters_follow_the_name_that_counts():
+    built = builder()
+    ports = [{"port": 80, "name": "http"}]
+    remote = fact("Service", "a", ONPREM, spec={"clusterIP": "10.2.0.1", "ports": ports})
+    built.apply([remote, endpoint_slice(BEHIND_POD, cluster=ONPREM)])
+    ports = [{"port": 80, "name": "http-web"}]
+    step = built.apply([fact("Service", "a", spec={"clusterIP": "10.1.0.1", "ports": ports})])
+    (found,) = endpoints(step.mesh, ONPREM)
+    assert found.ports == (("http-web", 8080),)
+    assert step.delta.endpoints == set(step.mesh.services)
+
+
+def test_pods_follow_their_node():
+    built = builder()
+    labels = {"topology.kubernetes.io/region": "eu"}
+    placed = fact("Pod", "p", spec={"nodeName": "n"}, status={"podIP": "10.0.0.1"})
+    built.apply([SERVICE, endpoint_slice(BEHIND_POD), placed])
+    mesh, delta = built.apply([fact("Node", "n", metadata={"labels": labels})])
+    (found,), (workload,) = endpoints(mesh), mesh.workloads.values()
+    assert str(found.locality) == str(workload.locality) == "eu"
+    assert delta.workloads == {(GKE, "10.0.0.1")}
