@@ -66,6 +66,9 @@ async def test_a_finalizer_holds_an_object_until_it_is_taken_away(kubectl):
     )
     await kubectl("delete", "configmap", "held", "--wait=false")
     assert await kubectl("get", "configmap", "held", "-o", "jsonpath={.metadata.deletionTimestamp}")
+    more = '{"metadata":{"finalizers":["example.com/hold","example.com/more"]}}'
+    ran = await kubectl.run("patch", "configmap", "held", "--type=merge", "-p", more)
+    assert "no new finalizers can be added if the object is being deleted" in ran.err
     await kubectl("patch", "configmap", "held", "--type=merge", "-p", '{"metadata":{"finalizers":null}}')
     assert await kubectl("get", "configmap", "-o", "name") == ""
 
@@ -115,6 +118,12 @@ async def test_a_namespace_goes_with_all_that_is_in_it(busy, any_kubectl):
     assert 'namespaces "shop" not found' in ran.err
     ran = await any_kubectl.run("create", "configmap", "prices", "-n", "shop")
     assert 'namespaces "shop" not found' in ran.err
+
+
+async def test_the_first_namespaces_stay(kubectl):
+    ran = await kubectl.run("delete", "namespace", "default", "--wait=false")
+    assert ran.code == 1
+    assert 'namespaces "default" is forbidden: this namespace may not be deleted' in ran.err
 
 
 async def test_nothing_comes_into_a_namespace_that_goes(kubectl):

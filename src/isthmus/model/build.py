@@ -88,7 +88,9 @@ class MeshBuilder:
         is_read = cluster == self._base.config_cluster
         if is_config and not is_read and value is not None:
             self._wrong[cluster, ref] = _without_effect(cluster, ref, self._base.config_cluster)
-        facts = self._facts.setdefault(cluster, Facts(self._base.root_namespace))
+        facts = self._facts.get(cluster)
+        if facts is None:
+            facts = self._facts[cluster] = Facts(self._base.root_namespace)
         before = facts.objects.get(ref)
         if value is before or (value is not None and before is not None and equal_for_mesh(before, value)):
             # A watcher that takes over tells everything again; a finding may have stood in between.

@@ -223,22 +223,6 @@ async def test_lists_are_selected_by_labels_and_fields(api):
     assert api.list(PODS, "default").version == str(api.store.version)
 
 
-async def test_objects_are_served_in_each_version_of_their_type(api):
-    versions = api.types.versions("autoscaling", "horizontalpodautoscalers")
-    if len(versions) < 2:
-        pytest.skip("needs a type of two versions")
-    target = {"kind": "Deployment", "name": "web", "apiVersion": "apps/v1"}
-    made = await api.create(
-        versions[0],
-        {
-            "metadata": {"name": "s", "namespace": "default"},
-            "spec": {"maxReplicas": 2, "scaleTargetRef": target},
-        },
-    )
-    assert made["apiVersion"] == versions[0].api_version
-    assert api.get(versions[1], "default", "s")["apiVersion"] == versions[1].api_version
-
-
 async def test_hooks_hear_of_every_write_that_happened(api):
     heard = []
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from isthmus.kit.clock import Clock
 from isthmus.lab.apiserver import errors
-from isthmus.lab.apiserver.lifecycle import may_go, prepare_new, removal
+from isthmus.lab.apiserver.lifecycle import late_finalizers, may_go, prepare_new, refusal_to_go, removal
 from isthmus.lab.apiserver.managed_fields import Manager, applied, note_update
 from isthmus.lab.apiserver.patches import APPLY_PATCH, patched
 from isthmus.lab.apiserver.requests import SYSTEM, Deletion, Listing, Target, Write
@@ -142,6 +142,8 @@ class Api:
     ) -> Json:
         """The object as it goes or went: at once, or marked until its finalizers or its node are done."""
         each = target.each
+        if why := refusal_to_go(each, target.name):
+            raise errors.forbidden(each, target.name, why)
 
         async def attempt() -> Json:
             old = self.get(each, target.namespace, target.name)
@@ -212,6 +214,7 @@ class Api:
 
     async def _store(self, target: Target, obj: Json, old: Json | None, write: Write) -> Json:
         causes = self.validation.check_rules(target.each, obj, old)
+        causes += late_finalizers(old, obj) if old is not None else []
         if causes:
             raise errors.invalid(target.each, target.name, causes)
         if write.dry_run:

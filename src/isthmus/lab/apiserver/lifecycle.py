@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from isthmus.lab.apiserver.causes import Cause, forbidden
 from isthmus.lab.apiserver.types import ResourceType
 
 Json = dict[str, Any]
@@ -12,6 +13,7 @@ Json = dict[str, Any]
 ORPHAN, FOREGROUND = "orphan", "foregroundDeletion"
 """Finalizers of owners: their dependents are to be let go of, or waited for."""
 
+_IMMORTAL = frozenset({"default", "kube-system", "kube-public"})
 _PROPAGATION = {"Orphan": ORPHAN, "Foreground": FOREGROUND}
 _UNCOUNTED = frozenset(
     {"coordination.k8s.io", "events.k8s.io", "rbac.authorization.k8s.io", "scheduling.k8s.io"}
@@ -53,6 +55,23 @@ def prepare_new(each: ResourceType, obj: Json, uid: str, now: str) -> None:
 def _counts_generations(each: ResourceType) -> bool:
     """Whether `metadata.generation` tells the wish's versions; most of Kubernetes' oldest types have none."""
     return each.kind in {"Pod", "ReplicationController"} if not each.group else each.group not in _UNCOUNTED
+
+
+def refusal_to_go(each: ResourceType, name: str) -> str:
+    """Why an object may never be deleted; empty where it may."""
+    is_namespace = each.kind == "Namespace" and not each.group
+    return "this namespace may not be deleted" if is_namespace and name in _IMMORTAL else ""
+
+
+def late_finalizers(old: Json, new: Json) -> list[Cause]:
+    """What is wrong with the finalizers of an object that is going: none may be added any more."""
+    if not old["metadata"].get("deletionTimestamp"):
+        return []
+    added = set(new["metadata"].get("finalizers") or []) - set(old["metadata"].get("finalizers") or [])
+    words = (
+        f"no new finalizers can be added if the object is being deleted, found new finalizers {sorted(added)}"
+    )
+    return [forbidden("metadata.finalizers", words)] if added else []
 
 
 def removal(each: ResourceType, old: Json, wish: Wish, now: float) -> Json | None:
