@@ -45,9 +45,14 @@ async def test_values_refer_to_those_before_them(node):
     assert (found["B"], found["C"]) == ("ab", "$(A) $(LATER) ab")
 
 
-@given(st.text(alphabet="$()AB", max_size=12))
-def test_text_without_known_names_only_loses_doubled_dollars(text):
+@given(st.text(alphabet="$)AB", max_size=12))
+def test_text_without_references_only_loses_doubled_dollars(text):
     assert expand(text, {}) == text.replace("$$", "$")
+
+
+@given(st.text(alphabet="$(AB", min_size=1, max_size=12))
+def test_a_reference_to_an_unknown_name_stays_as_it_is(name):
+    assert expand(f"$({name})", {}) == f"$({name})"
 
 
 @pytest.mark.parametrize(

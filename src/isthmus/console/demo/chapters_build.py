@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from functools import partial
 
 from isthmus.ca.founding import found
 from isthmus.console.control_plane import access_to, ask_pilot
@@ -151,11 +152,20 @@ async def _mutual_tls(stage: Stage) -> None:
         held=seen == wanted,
         seen=f"{seen.get('URI', 'nobody')} → {seen.get('By', 'nobody')}",
     )
-    log = await stage.kubectl(PRIVATE).run("logs", "deployment/reviews-v3", "-c", "istio-proxy", "--tail=200")
-    line = next((line for line in log.splitlines() if str(client) in line and str(server) in line), "")
+    # Envoy writes its access log out once a second.
+    logged = await stage.until(partial(_logged, stage, str(client), str(server)), limit_s=5.0)
     stage.claim(
-        "the private sidecar saw it too", "kubectl logs deployment/reviews-v3 -c istio-proxy", held=bool(line)
+        "the private sidecar saw it too",
+        "kubectl logs deployment/reviews-v3 -c istio-proxy",
+        held=logged,
+        seen=f"{'both identities' if logged else 'no such line'} in its access log",
     )
+
+
+async def _logged(stage: Stage, *words: str) -> bool:
+    """Whether a line of the private sidecar's access log has all `words`."""
+    log = await stage.kubectl(PRIVATE).run("logs", "deployment/reviews-v3", "-c", "istio-proxy", "--tail=200")
+    return any(all(word in line for word in words) for line in log.splitlines())
 
 
 async def _endpoints(stage: Stage) -> None:
