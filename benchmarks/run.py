@@ -17,6 +17,7 @@ BENCHMARKS = (
     ("A push to 500 proxies, synthetic resources", "benchmarks.push"),
     ("Translation", "benchmarks.translate"),
     ("Decoding and indexing", "benchmarks.model"),
+    ("From the first request to the mesh", "benchmarks.start_up"),
 )
 
 
@@ -49,7 +50,9 @@ def main() -> None:
         done = subprocess.run(
             [sys.executable, "-m", *words.split()], capture_output=True, text=True, cwd=ROOT, check=False
         )
-        said = done.stdout.strip() or done.stderr.strip()[-2000:]
+        if done.returncode:
+            sys.exit(f"{words} failed, and nothing was written:\n{done.stderr[-2000:]}")
+        said = done.stdout.strip()
         print(said, flush=True)
         parts.append(f"## {title}\n\n`python -m {words}`\n\n```text\n{said}\n```\n")
     (ROOT / "benchmarks" / "BASELINE.md").write_text("\n".join(parts))
