@@ -34,8 +34,13 @@ class PilotSettings(msgspec.Struct, frozen=True, kw_only=True):
     grpc_port: Annotated[int, Meta(description="port for xDS in plain text; 0: none")] = 15010
     secure_grpc_port: Annotated[int, Meta(description="port for xDS with mutual TLS; 0: none")] = 15012
     monitoring_port: Annotated[int, Meta(description="port for metrics, readiness, debug pages")] = 15014
-    quiet_s: Annotated[float, Meta(description="seconds without a change before changes are sent")] = 0.005
-    max_delay_s: Annotated[float, Meta(description="seconds that a change waits at the most")] = 0.1
+    quiet_s: Annotated[
+        float, Meta(description="in a rush, seconds without a change before changes are sent")
+    ] = 0.005
+    max_delay_s: Annotated[
+        float,
+        Meta(description="seconds that a change waits at the most, and of rest after which it need not"),
+    ] = 0.1
     startup_limit_s: Annotated[
         float, Meta(description="seconds to wait for clusters that do not answer before serving")
     ] = 15.0
