@@ -69,10 +69,10 @@ def own_api_server() -> ApiServerAddress | None:
     return ApiServerAddress(host, port) if host else None
 
 
-def kubeconfig_path() -> Path:
-    """The file that kubectl would read: $KUBECONFIG's first, or ~/.kube/config."""
-    first = os.environ.get("KUBECONFIG", "").split(":")[0]
-    return Path(first) if first else Path.home() / ".kube" / "config"
+def kubeconfig_paths() -> tuple[Path, ...]:
+    """The files that kubectl would read: those in $KUBECONFIG, or ~/.kube/config."""
+    named = [Path(each) for each in os.environ.get("KUBECONFIG", "").split(os.pathsep) if each]
+    return tuple(named) or (Path.home() / ".kube" / "config",)
 
 
 def state_folder() -> Path:

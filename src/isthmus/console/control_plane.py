@@ -11,9 +11,9 @@ from isthmus.api.core.pod import Pod
 from isthmus.api.resource import Kind
 from isthmus.kube.client import Client, Scope
 from isthmus.kube.errors import KubeError
-from isthmus.kube.kubeconfig import Access, from_file
+from isthmus.kube.kubeconfig import Access, from_files
 from isthmus.kube.pods import fetch, run
-from isthmus.settings import kubeconfig_path
+from isthmus.settings import kubeconfig_paths
 
 _PODS = Kind("", ("v1",), "Pod", "pods", Pod)
 MONITORING_PORT = 15014
@@ -22,7 +22,7 @@ _REQUEST = ("isthmus", "agent", "request", "GET")
 
 def access_to(kubeconfig: Path | None, context: str | None) -> Access:
     """The access that the user means: the given file or kubectl's, the given context or the current one."""
-    return from_file(kubeconfig or kubeconfig_path(), context)
+    return from_files((kubeconfig,) if kubeconfig else kubeconfig_paths(), context)
 
 
 async def ask_pilot(kubeconfig: Path | None, context: str | None, namespace: str, path: str) -> Any:

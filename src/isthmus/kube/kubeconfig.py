@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -73,15 +74,32 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
 Section = Mapping[str, object]
 
 
+class _File(NamedTuple):
+    """A kubeconfig, and the folder that paths in it are relative to; None: it may have none."""
+
+    folder: Path | None
+    config: Section
+
+
 def from_file(path: Path, context: str | None = None) -> Access:
     """The access that the file's current context (or `context`) describes. Raises `InvalidKubeconfig`."""
-    try:
-        text = path.read_text()
-    except OSError as error:
-        raise InvalidKubeconfig(str(path), f"cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InvalidKubeconfig(str(path), "is no text") from error
-    return from_text(text, path.parent, context)
+    return from_text(_content(path), path.parent, context)
+
+
+def from_files(paths: Sequence[Path], context: str | None = None) -> Access:
+    """The access that several files describe together, as kubectl merges those in $KUBECONFIG.
+
+    Of entries of one name, and of current contexts, the first counts; a file that is missing does not.
+    Source: Kubernetes, "Organizing Cluster Access Using kubeconfig Files". Raises `InvalidKubeconfig`.
+    """
+    there = [path for path in paths if path.exists()] or list(paths)
+    if len(there) == 1:
+        return from_file(there[0], context)
+    files = [_File(path.parent, parse(_content(path))) for path in there]
+    chosen = context or next(
+        (str(name) for file in files if (name := file.config.get("current-context"))), ""
+    )
+    return _access(files, chosen)
 
 
 def from_text(text: str, folder: Path | None, context: str | None = None) -> Access:
@@ -89,6 +107,12 @@ def from_text(text: str, folder: Path | None, context: str | None = None) -> Acc
 
     Without a folder it may name neither files nor programs: it was written by whom we do not trust so far.
     """
+    config = parse(text)
+    return _access([_File(folder, config)], context or str(config.get("current-context") or ""))
+
+
+def parse(text: str) -> Section:
+    """A kubeconfig as it is written. Raises `InvalidKubeconfig` where it is none."""
     try:
         config = next((document.value for document in documents(text)), None)
     except InvalidConfig as error:
@@ -97,15 +121,29 @@ def from_text(text: str, folder: Path | None, context: str | None = None) -> Acc
         raise InvalidKubeconfig(
             "$", "is not a kubeconfig (hint: it starts with `apiVersion: v1, kind: Config`)"
         )
-    name = context or str(config.get("current-context") or "")
-    if not name:
+    return config
+
+
+def _content(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError as error:
+        raise InvalidKubeconfig(str(path), f"cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InvalidKubeconfig(str(path), "is no text") from error
+
+
+def _access(files: Sequence[_File], context: str) -> Access:
+    if not context:
         raise InvalidKubeconfig(
             "$.current-context", "names no context (hint: kubectl config use-context NAME)"
         )
-    chosen = _named(config, "contexts", "context", name)
+    chosen, _ = _named(files, "contexts", "context", context)
     cluster_name = str(chosen.get("cluster") or "")
-    cluster = _named(config, "clusters", "cluster", cluster_name)
-    user = _named(config, "users", "user", str(chosen["user"])) if chosen.get("user") else {}
+    cluster, folder = _named(files, "clusters", "cluster", cluster_name)
+    credentials: Credentials = Anonymous()
+    if chosen.get("user"):
+        credentials = _credentials(*_named(files, "users", "user", str(chosen["user"])))
     server = cluster.get("server")
     if not isinstance(server, str) or not server.startswith(("http://", "https://")):
         raise InvalidKubeconfig(
@@ -119,7 +157,7 @@ def from_text(text: str, folder: Path | None, context: str | None = None) -> Acc
         proxy_url=_text(cluster, "proxy-url"),
         namespace=str(chosen.get("namespace") or "default"),
         name=cluster_name,
-        credentials=_credentials(user, folder),
+        credentials=credentials,
     )
 
 
@@ -183,15 +221,22 @@ def _exec_plugin(plugin: Section, folder: Path) -> ExecPlugin:
     )
 
 
-def _named(config: Section, section: str, key: str, name: str) -> Section:
-    entries = config.get(section)
-    for entry in entries if isinstance(entries, list) else []:
-        if isinstance(entry, dict) and entry.get("name") == name:
-            found = entry.get(key)
-            if not isinstance(found, dict):
-                raise InvalidKubeconfig(f"$.{section}[{name}].{key}", "is missing")
-            return found
-    raise InvalidKubeconfig(f"$.{section}", f"has no entry named {name!r}")
+def _named(files: Sequence[_File], section: str, key: str, name: str) -> tuple[Section, Path | None]:
+    """The entry of a section, and the folder that its paths are relative to."""
+    known: list[str] = []
+    for file in files:
+        entries = file.config.get(section)
+        for entry in entries if isinstance(entries, list) else []:
+            if not isinstance(entry, dict):
+                continue
+            if entry.get("name") == name:
+                found = entry.get(key)
+                if not isinstance(found, dict):
+                    raise InvalidKubeconfig(f"$.{section}[{name}].{key}", "is missing")
+                return found, file.folder
+            known.append(str(entry.get("name")))
+    hint = f" (hint: it has {', '.join(known)})" if known else ""
+    raise InvalidKubeconfig(f"$.{section}", f"has no entry named {name!r}{hint}")
 
 
 def _text(section: Section, key: str) -> str | None:

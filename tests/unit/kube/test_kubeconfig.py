@@ -13,6 +13,7 @@ from isthmus.kube.kubeconfig import (
     Token,
     TokenFile,
     from_file,
+    from_files,
     from_text,
     in_cluster,
 )
@@ -200,3 +201,43 @@ def test_a_pod_is_known_by_its_service_account(tmp_path):
     assert (access.server, access.ca, access.namespace) == ("https://10.0.0.1:443", b"ca", "shop")
     assert access.credentials == TokenFile(tmp_path / "token")
     assert in_cluster("fd00::1", "443", tmp_path).server == "https://[fd00::1]:443"
+
+
+def a_file(folder, name, **changes):
+    path = folder / name / "config"
+    path.parent.mkdir()
+    config = {
+        "clusters": [{"name": name, "cluster": {"server": f"https://{name}.example:6443"}}],
+        "users": [{"name": name, "user": {"tokenFile": "token"}}],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
+        "current-context": name,
+    }
+    path.write_text(yaml.safe_dump(config | changes))
+    return path
+
+
+def test_several_files_are_one_kubeconfig(tmp_path):
+    east, west = a_file(tmp_path, "east"), a_file(tmp_path, "west")
+    assert from_files([east, west]).server == "https://east.example:6443"
+    access = from_files([tmp_path / "none", east, west], "west")
+    assert access.server == "https://west.example:6443"
+    assert access.credentials == TokenFile(west.parent / "token"), "paths are relative to their own file"
+
+
+def test_of_entries_with_one_name_the_first_counts(tmp_path):
+    east = a_file(tmp_path, "east")
+    other = a_file(tmp_path, "other", clusters=[{"name": "east", "cluster": {"server": "https://other"}}])
+    assert from_files([east, other], "east").server == "https://east.example:6443"
+
+
+def test_a_name_in_none_of_the_files_is_told_with_those_that_are(tmp_path):
+    files = [a_file(tmp_path, "east"), a_file(tmp_path, "west")]
+    with pytest.raises(
+        InvalidKubeconfig, match=r"\$.contexts: has no entry named 'north' \(hint: it has east, west\)"
+    ):
+        from_files(files, "north")
+
+
+def test_without_any_file_the_first_is_missed(tmp_path):
+    with pytest.raises(InvalidKubeconfig, match="none/config: cannot be read: No such file"):
+        from_files([tmp_path / "none" / "config"])

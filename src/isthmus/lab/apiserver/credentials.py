@@ -85,17 +85,20 @@ class ClusterCredentials:
         )
 
     def kubeconfig(self, server: str, *, token: str | None = None, user: str = ADMIN.name) -> Json:
-        """A kubeconfig for the API server at `server` (a URL), for the administrator or a token's owner."""
+        """A kubeconfig for the API server at `server` (a URL), for the administrator or a token's owner.
+
+        Its names carry the cluster's, so that several files in $KUBECONFIG do not take each other's user.
+        """
         proof: Json = {"token": token} if token is not None else _embedded(self.admin)
-        context = f"{user}@{self.cluster}"
+        name = f"{user}@{self.cluster}"
         entry = {"server": server, "certificate-authority-data": _base64(self.ca)}
         return {
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": [{"name": self.cluster, "cluster": entry}],
-            "users": [{"name": user, "user": proof}],
-            "contexts": [{"name": context, "context": {"cluster": self.cluster, "user": user}}],
-            "current-context": context,
+            "users": [{"name": name, "user": proof}],
+            "contexts": [{"name": self.cluster, "context": {"cluster": self.cluster, "user": name}}],
+            "current-context": self.cluster,
             "preferences": {},
         }
 
