@@ -10,9 +10,9 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from isthmus.console.lab_process import PAGE_DOOR
+from isthmus.console.lab_process import DOOR
 from isthmus.kube.errors import KubeError
-from isthmus.lab.state import LabRecord, StateFolder
+from isthmus.lab.state import ClusterRecord, LabRecord, StateFolder
 
 Json = dict[str, Any]
 _LIMIT = aiohttp.ClientTimeout(total=30)
@@ -29,10 +29,23 @@ class LabClient:
         """The admin's kubeconfig of a cluster, as it works from outside."""
         return self._state.kubeconfigs / f"{cluster}.yaml"
 
+    def running(self, cluster: str) -> ClusterRecord:
+        """Where a cluster of the lab that runs is met from outside. Raises `KubeError` where there is none."""
+        clusters = self._record().clusters
+        if cluster not in clusters:
+            raise KubeError(f"the lab has no cluster {cluster!r} (hint: it has {', '.join(clusters)})")
+        return clusters[cluster]
+
     @property
     def page_url(self) -> str:
-        """The product page, through the door of the host."""
-        return f"{self._record().doors[PAGE_DOOR]}/productpage"
+        """The product page, where `open` leads to the ingress gateway."""
+        return f"{self._record().doors[DOOR]}/productpage"
+
+    async def open(self, cluster: str, namespace: str, service: str, port: int) -> str:
+        """The URL on loopback that leads to a port of a Service from now on, instead of the one before."""
+        wanted = {"cluster": cluster, "namespace": namespace, "service": service, "port": port}
+        await self.ask("POST", f"/route/{DOOR}", wanted)
+        return self._record().doors[DOOR]
 
     async def ready(self, limit_s: float) -> bool:
         """Whether the lab is up within `limit_s`."""
@@ -44,19 +57,12 @@ class LabClient:
             return False
         return True
 
-    async def server_inside(self, cluster: str) -> str:
-        """The address of a cluster's API server as pods reach it."""
-        for each in (await self.ask("GET", "/status"))["clusters"]:
-            if each["name"] == cluster:
-                return str(each["server"])
-        raise KubeError(f"the lab has no cluster {cluster!r}")
-
     async def link(self, action: str) -> Json:
         """`cut` or `heal` the link between the clusters."""
         return await self.ask("POST", f"/link/{action}")
 
     async def get_json(self, path: str) -> Json:
-        """JSON from behind the door of the product page."""
+        """JSON from behind the product page's address."""
         base = self.page_url.removesuffix("/productpage")
         try:
             async with aiohttp.ClientSession(timeout=_LIMIT) as session, session.get(base + path) as answer:

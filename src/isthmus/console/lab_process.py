@@ -7,7 +7,8 @@ from pathlib import Path
 from isthmus.lab.launch import Launch
 from isthmus.lab.spec import LabSpec
 
-PAGE_DOOR = "productpage"
+DOOR = "open"
+"""The door of the host that leads to the Service that was opened last."""
 
 
 def samples_folder() -> Path:
@@ -17,11 +18,11 @@ def samples_folder() -> Path:
 
 
 def lab_launch(state: Path, spec: LabSpec, spec_file: Path | None, samples: Path) -> Launch:
-    """What to launch: a door for each API server, and one for the product page, on free ports of loopback."""
+    """What to launch: a door for each API server, and one for a Service, on free ports of loopback."""
     doors = {f"api-{cluster.name}": ("127.0.0.1", 0) for cluster in spec.clusters}
     return Launch(
         module="isthmus.lab.inner",
         state=state,
         arguments=(str(spec_file.absolute()) if spec_file else "", str(samples.absolute())),
-        doors={**doors, PAGE_DOOR: ("127.0.0.1", 0)},
+        doors={**doors, DOOR: ("127.0.0.1", 0)},
     )

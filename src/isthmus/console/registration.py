@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import base64
+from ipaddress import ip_address
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 import yaml
 
 from isthmus.api.core.secret import Secret
-from isthmus.api.resource import Kind
+from isthmus.api.resource import Kind, Object
 from isthmus.console.control_plane import access_to
 from isthmus.kube.client import Client
-from isthmus.kube.errors import KubeError
+from isthmus.kube.errors import KubeError, NotFound
 
 READER = "istio-reader-service-account"
 _SECRETS = Kind("", ("v1",), "Secret", "secrets", Secret)
+_ENDPOINTS = Kind("", ("v1",), "Endpoints", "endpoints", Object)
 
 
 class Registration(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,21 +33,54 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
     namespace: str = "istio-system"
 
 
-async def add_cluster(directory: Path, registration: Registration) -> list[Path]:
-    """The files written: a kubeconfig with the reader account's token, then the Cluster object."""
+class Registered(msgspec.Struct, frozen=True):
+    """What was written, and where it says that the API server is."""
+
+    files: tuple[Path, Path]
+    server: str
+
+
+async def add_cluster(directory: Path, registration: Registration) -> Registered:
+    """Write a kubeconfig with the reader account's token, then the Cluster object.
+
+    Where the user's kubeconfig names this machine (as those of kind, k3d and the lab do), which no pod would
+    reach, the API server's own word is taken: its Endpoints `kubernetes`. Raises `KubeError`.
+    """
     access = access_to(registration.kubeconfig, registration.context)
     async with Client(access) as client:
         name = f"{READER}-token"
         secret = await client.get(_SECRETS, registration.namespace, name)
+        server = registration.server or await _server_for_pods(client)
     data = secret.get("data") or {}
     if "token" not in data:
         raise KubeError(f"secret {registration.namespace}/{name} holds no token yet (hint: try again)")
-    server = registration.server or access.server
     config = kubeconfig(registration.name, server, data["ca.crt"], base64.b64decode(data["token"]).decode())
-    return _write(directory, registration.name, config, cluster_object(registration, server))
+    files = _write(directory, registration.name, config, cluster_object(registration, server))
+    return Registered(files, server)
 
 
-def _write(directory: Path, name: str, config: object, cluster: object) -> list[Path]:
+async def _server_for_pods(client: Client) -> str:
+    server = client.access.server
+    if not _is_this_machine(server):
+        return server
+    hint = "(hint: --server https://ADDRESS:PORT, as pods reach it)"
+    try:
+        subset = (await client.get(_ENDPOINTS, "default", "kubernetes"))["subsets"][0]
+        address, port = subset["addresses"][0]["ip"], subset["ports"][0]["port"]
+    except (NotFound, LookupError) as error:
+        raise KubeError(f"{server} is this machine, which Pilot cannot reach {hint}") from error
+    return f"https://[{address}]:{port}" if ":" in address else f"https://{address}:{port}"
+
+
+def _is_this_machine(server: str) -> bool:
+    host = urlsplit(server).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _write(directory: Path, name: str, config: object, cluster: object) -> tuple[Path, Path]:
     directory.mkdir(parents=True, exist_ok=True)
     config_file, cluster_file = directory / f"{name}.kubeconfig", directory / f"{name}.yaml"
     # The kubeconfig first: a Cluster file without it would be a finding for a moment.
@@ -54,7 +90,7 @@ def _write(directory: Path, name: str, config: object, cluster: object) -> list[
         new.touch(mode=0o600)
         new.write_text(yaml.safe_dump(content, sort_keys=False))
         new.replace(file)
-    return [config_file, cluster_file]
+    return config_file, cluster_file
 
 
 def kubeconfig(name: str, server: str, ca_data: str, token: str) -> dict[str, object]:

@@ -14,7 +14,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,11 +23,12 @@ from pathlib import Path
 import msgspec
 
 from isthmus.lab.programs import program
-from isthmus.lab.state import StateFolder
+from isthmus.lab.state import LabRecord, StateFolder
 from isthmus.lab.syscalls import die_with_parent
 
 GRACE_S = 20.0
 """How long a lab may take to stop before it is killed."""
+_LOOK_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,12 @@ class LaunchedLab:
     def pid(self) -> int:
         """The process between the outer and the inner one."""
         return self._child.pid
+
+    def up(self) -> LabRecord | None:
+        """What a lab says of itself once it is up; None where it ends before."""
+        while (record := self._state.record()) is None and self._child.poll() is None:
+            time.sleep(_LOOK_S)
+        return record
 
     def release(self) -> None:
         """Ask the lab to stop; asked again, kill it."""
@@ -158,10 +166,10 @@ def start(launch: Launch) -> LaunchedLab:
     return lab
 
 
-def run(launch: Launch) -> int:
+def run(launch: Launch, announce: Callable[[LabRecord], None]) -> int:
     """Run a lab until it ends or this process is told to: its exit code.
 
-    Asked a second time, or when `GRACE_S` seconds have passed, it is killed.
+    `announce` is called when it is up. Asked a second time, or when `GRACE_S` seconds have passed, it is killed.
     """
     lab = start(launch)
 
@@ -172,6 +180,8 @@ def run(launch: Launch) -> int:
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
     before = {number: signal.signal(number, asked) for number in numbers}
     try:
+        if record := lab.up():
+            announce(record)
         return lab.wait()
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)

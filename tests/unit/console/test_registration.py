@@ -40,9 +40,11 @@ async def with_token(cluster, token="secret"):
 async def test_a_cluster_that_is_added_is_one_that_the_registry_reads(cluster, tmp_path):
     await with_token(cluster)
     folder = tmp_path / "clusters"
-    files = await add_cluster(folder, registration(cluster, server="https://west:6443", config_store=True))
+    registered = await add_cluster(
+        folder, registration(cluster, server="https://west:6443", config_store=True)
+    )
     assert sorted(each.name for each in folder.iterdir()) == ["west.kubeconfig", "west.yaml"]
-    assert stat.S_IMODE(files[0].stat().st_mode) == 0o600
+    assert stat.S_IMODE(registered.files[0].stat().st_mode) == 0o600
     claims = read_directory(folder)
     assert not claims.findings
     (spec,) = claims.specs
@@ -54,9 +56,10 @@ async def test_a_cluster_that_is_added_is_one_that_the_registry_reads(cluster, t
 async def test_adding_again_replaces_the_files(cluster, tmp_path):
     await with_token(cluster)
     folder = tmp_path / "clusters"
-    await add_cluster(folder, registration(cluster))
+    await add_cluster(folder, registration(cluster, server="https://old:6443"))
     (folder / "west.kubeconfig").chmod(0o644)
-    kubeconfig, _ = await add_cluster(folder, registration(cluster, server="https://new:6443"))
+    new = await add_cluster(folder, registration(cluster, server="https://new:6443"))
+    kubeconfig = new.files[0]
     assert yaml.safe_load(kubeconfig.read_text())["clusters"][0]["cluster"]["server"] == "https://new:6443"
     assert stat.S_IMODE(kubeconfig.stat().st_mode) == 0o600
     assert len(list(folder.iterdir())) == 2
@@ -74,4 +77,17 @@ async def test_a_token_that_is_not_there_yet_is_told(cluster, tmp_path):
         builtin("secrets"), {"apiVersion": "v1", "kind": "Secret", "metadata": meta}
     )
     with pytest.raises(KubeError, match=r"holds no token yet \(hint: try again\)"):
+        await add_cluster(tmp_path / "clusters", registration(cluster, server="https://west:6443"))
+
+
+async def test_a_server_on_this_machine_is_looked_up_where_pods_would_find_it(cluster, tmp_path):
+    await with_token(cluster)
+    with pytest.raises(KubeError, match=r"is this machine, which Pilot cannot reach \(hint: --server"):
         await add_cluster(tmp_path / "clusters", registration(cluster))
+    subset = {"addresses": [{"ip": "172.16.0.100"}], "ports": [{"name": "https", "port": 6443}]}
+    own = {"metadata": {"name": "kubernetes", "namespace": "default"}, "subsets": [subset]}
+    await cluster.server.api.create(builtin("endpoints"), {"apiVersion": "v1", "kind": "Endpoints", **own})
+    registered = await add_cluster(tmp_path / "clusters", registration(cluster))
+    assert registered.server == "https://172.16.0.100:6443"
+    (spec,) = read_directory(tmp_path / "clusters").specs
+    assert spec.access.server == "https://172.16.0.100:6443"

@@ -31,7 +31,7 @@ def told(launched):
     print(json.dumps(lab.doors), flush=True)
     return lab
 launch.start = told
-sys.exit(launch.run(wanted))
+sys.exit(launch.run(wanted, announce=lambda record: None))
 """
 
 

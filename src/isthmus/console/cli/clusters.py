@@ -80,7 +80,9 @@ def check(directory: Path) -> None:
 @click.argument("name")
 @click.option("--kubeconfig", type=click.Path(path_type=Path), help="kubeconfig of the cluster to add")
 @click.option("--context", help="context in it")
-@click.option("--server", help="address of its API server as Pilot reaches it")
+@click.option(
+    "--server", help="address of its API server as Pilot reaches it; else the kubeconfig's, or its own word"
+)
 @click.option("--pilot-endpoint", required=True, help="address:port of the Pilot that owns the cluster")
 @click.option("--config-store", is_flag=True, help="its API server holds the configuration of the mesh")
 @click.option("-n", "--namespace", default="istio-system", show_default=True)
@@ -88,8 +90,9 @@ def add(directory: Path, name: str, **flags: object) -> None:
     """Add a cluster to a registry directory: its Cluster file, and a kubeconfig of its reader account."""
     registration = Registration(name=name, **flags)  # type: ignore[arg-type] # click made them
     try:
-        files = asyncio.run(add_cluster(directory, registration))
+        registered = asyncio.run(add_cluster(directory, registration))
     except KubeError as error:
         fail(str(error))
-    for file in files:
+    for file in registered.files:
         click.echo(f"wrote {file}")
+    click.echo(f"Pilot will look for the API server of {name} at {registered.server}")

@@ -16,7 +16,7 @@ from isthmus.kube.errors import KubeError
 from isthmus.lab.launch import run
 from isthmus.lab.probe import check_machine, lacks
 from isthmus.lab.spec import TALK, SpecError, read_spec
-from isthmus.lab.state import StateError
+from isthmus.lab.state import LabRecord, StateError
 from isthmus.settings import state_folder
 
 
@@ -64,11 +64,15 @@ def up(name: str, filename: Path | None, samples: Path | None) -> None:
     try:
         spec = read_spec(filename) if filename else TALK
         launch = lab_launch(state_folder() / name, spec, filename, samples or samples_folder())
-        folder = state_folder() / name
-        click.echo(f"lab {name!r}: kubeconfigs in {folder / 'kubeconfigs'}; Ctrl-C ends it", err=True)
-        sys.exit(run(launch))
+        sys.exit(run(launch, _announce))
     except (SpecError, StateError, OSError) as error:
         fail(str(error))
+
+
+def _announce(record: LabRecord) -> None:
+    click.echo(f"up: {', '.join(record.clusters)}; Ctrl-C ends it", err=True)
+    files = ":".join(each.kubeconfig for each in record.clusters.values())
+    click.echo(f"    export KUBECONFIG={files}", err=True)
 
 
 @command.command("down")
@@ -132,4 +136,21 @@ def impair(name: str, **how: float) -> None:
 @click.argument("cluster")
 def kubeconfig(name: str, cluster: str) -> None:
     """Print the path of a cluster's kubeconfig: `export KUBECONFIG=$(isthmus lab kubeconfig gke)`."""
-    click.echo(_client(name).kubeconfig(cluster))
+    try:
+        click.echo(_client(name).running(cluster).kubeconfig)
+    except KubeError as error:
+        fail(str(error))
+
+
+@command.command("open")
+@_named
+@click.argument("cluster")
+@click.argument("service", metavar="SERVICE[.NAMESPACE]")
+@click.option("--port", default=80, show_default=True, help="port of the Service")
+def open_service(name: str, cluster: str, service: str, port: int) -> None:
+    """Print a URL of this machine that leads to a Service; the one opened before is closed."""
+    short, _, namespace = service.partition(".")
+    try:
+        click.echo(asyncio.run(_client(name).open(cluster, namespace or "default", short, port)))
+    except KubeError as error:
+        fail(str(error))

@@ -12,7 +12,6 @@ from isthmus.console.demo.page import Stars
 from isthmus.console.demo.stage import CLUSTERS, PRIVATE, PUBLIC, Stage
 from isthmus.console.injection import inject_file
 from isthmus.console.installation import Installation, documents, dump
-from isthmus.console.lab_process import PAGE_DOOR
 from isthmus.console.proxies import read_part, render_rows, render_status
 from isthmus.console.registration import Registration, add_cluster
 from isthmus.model.identity import SpiffeId
@@ -61,8 +60,7 @@ async def control_plane(stage: Stage) -> None:
         stage.kubectl(PRIVATE).apply(dump(documents("remote", remote))),
     )
     await stage.kubectl(PUBLIC).apply(dump(documents("gateway", primary)))
-    gateway = {"cluster": PUBLIC, "namespace": "istio-system", "service": "istio-ingressgateway", "port": 80}
-    await stage.lab.ask("POST", f"/route/{PAGE_DOOR}", gateway)
+    await stage.lab.open(PUBLIC, "istio-system", "istio-ingressgateway", 80)
     for cluster in CLUSTERS:
         await _register(stage, cluster)
     stage.say(f"isthmus clusters add: {', '.join(sorted(path.name for path in registry.iterdir()))}")
@@ -73,7 +71,6 @@ async def _register(stage: Stage, cluster: str) -> None:
         name=cluster,
         pilot_endpoint="istio-pilot.istio-system:15010",
         kubeconfig=stage.lab.kubeconfig(cluster),
-        server=await stage.lab.server_inside(cluster),
         config_store=cluster == PUBLIC,
     )
     await add_cluster(stage.lab.folder / "registry", registration)
