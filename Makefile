@@ -1,6 +1,7 @@
 # Everything starts with `make setup`, and every target does it first where it is needed.
 PY := .venv/bin/python
 SHELL := /bin/bash
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .PHONY: help setup demo test check golden lab bench docs adr clean
 
