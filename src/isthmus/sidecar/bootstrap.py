@@ -6,10 +6,7 @@ Everything else comes from Pilot over delta ADS. Source: envoy.config.bootstrap.
 from __future__ import annotations
 
 import msgspec
-from google.protobuf import json_format
 
-from isthmus.envoy.descriptors import TYPE_PREFIX, pool
-from isthmus.envoy.types import Bootstrap
 from isthmus.model.endpoint import Locality
 from isthmus.sidecar.stats_tags import stats_tags
 
@@ -20,6 +17,7 @@ SDS, XDS, AGENT, STATS = "sds-grpc", "xds-grpc", "agent", "prometheus_stats"
 CERTIFICATE, ROOTS = "default", "ROOTCA"
 """Names of the two secrets that the agent serves: Istio's."""
 
+_TYPE_PREFIX = "type.googleapis.com/"
 _MARK_OPTION = {"description": "SO_MARK", "level": 1, "name": 36, "state": "STATE_PREBIND"}
 _TLS = "envoy.extensions.transport_sockets.tls.v3"
 
@@ -46,15 +44,9 @@ class BootstrapSettings(msgspec.Struct, frozen=True, kw_only=True):
     stats_flush_s: int = 60
 
 
-def bootstrap(settings: BootstrapSettings) -> Bootstrap:
-    """The bootstrap as a message: a field that Envoy does not know raises `json_format.ParseError`."""
-    return json_format.ParseDict(_tree(settings), Bootstrap(), descriptor_pool=pool())
-
-
 def bootstrap_json(settings: BootstrapSettings) -> str:
-    """The bootstrap as Envoy reads it from a file that ends in `.json`."""
-    message = bootstrap(settings)
-    return json_format.MessageToJson(message, preserving_proto_field_name=True, descriptor_pool=pool())
+    """The bootstrap as Envoy reads it from a file that ends in `.json`: Envoy refuses fields it does not know."""
+    return msgspec.json.encode(_tree(settings)).decode()
 
 
 def _tree(settings: BootstrapSettings) -> Tree:
@@ -160,7 +152,7 @@ def _mutual_tls(settings: BootstrapSettings) -> Tree:
     return {
         "name": "envoy.transport_sockets.tls",
         "typed_config": {
-            "@type": f"{TYPE_PREFIX}{_TLS}.UpstreamTlsContext",
+            "@type": f"{_TYPE_PREFIX}{_TLS}.UpstreamTlsContext",
             # No SNI: Pilot shows one certificate, which says its identity and no DNS name.
             "common_tls_context": {
                 "alpn_protocols": ["h2"],
@@ -205,14 +197,14 @@ def _listener(name: str, port: int, path: str, upstream: str) -> Tree:
     """A listener for everyone that answers one path from a place on loopback, and nothing else."""
     route = {"match": {"path": path}, "route": {"cluster": upstream}}
     manager = {
-        "@type": f"{TYPE_PREFIX}envoy.extensions.filters.network.http_connection_manager.v3"
+        "@type": f"{_TYPE_PREFIX}envoy.extensions.filters.network.http_connection_manager.v3"
         ".HttpConnectionManager",
         "stat_prefix": name,
         "route_config": {"virtual_hosts": [{"name": name, "domains": ["*"], "routes": [route]}]},
         "http_filters": [
             {
                 "name": "envoy.filters.http.router",
-                "typed_config": {"@type": f"{TYPE_PREFIX}envoy.extensions.filters.http.router.v3.Router"},
+                "typed_config": {"@type": f"{_TYPE_PREFIX}envoy.extensions.filters.http.router.v3.Router"},
             }
         ],
     }
@@ -228,7 +220,7 @@ def _listener(name: str, port: int, path: str, upstream: str) -> Tree:
 def _http2(options: Tree) -> Tree:
     name = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
     explicit = {"explicit_http_config": {"http2_protocol_options": options}}
-    return {name: {"@type": TYPE_PREFIX + name, **explicit}}
+    return {name: {"@type": _TYPE_PREFIX + name, **explicit}}
 
 
 def _endpoint(upstream: str, address: Tree) -> Tree:
@@ -246,6 +238,6 @@ def _watchdog() -> Tree:
 
 def _overload(most_connections: int) -> Tree:
     kind = "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig"
-    limit = {"@type": TYPE_PREFIX + kind, "max_active_downstream_connections": most_connections}
+    limit = {"@type": _TYPE_PREFIX + kind, "max_active_downstream_connections": most_connections}
     monitor = {"name": "envoy.resource_monitors.global_downstream_max_connections", "typed_config": limit}
     return {"refresh_interval": "60s", "resource_monitors": [monitor]}

@@ -10,28 +10,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from google.protobuf.message import DecodeError
-
-from isthmus.envoy.descriptors import TYPE_PREFIX
-from isthmus.envoy.types import (
-    DeltaDiscoveryRequest,
-    DeltaDiscoveryResponse,
-    DiscoveryRequest,
-    DiscoveryResponse,
-    Secret,
-)
 from isthmus.kit.clock import Clock
 from isthmus.kit.log import log
 from isthmus.kit.versioned import Versioned
 from isthmus.kit.watchable import Watchable
 from isthmus.sidecar.bootstrap import CERTIFICATE, ROOTS
 from isthmus.sidecar.certs import Held
+from isthmus.sidecar.secret_messages import Asked, key_pair, read_delta, read_sotw, trust
 from isthmus.wire.serve import Bidi, Handler
 from isthmus.wire.stream import Code, Refused, Stream, StreamClosed
+from isthmus.xds.framing import delta_response, sotw_response
+from isthmus.xds.type_urls import SECRET
 
 STREAM_SECRETS = "/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets"
 DELTA_SECRETS = "/envoy.service.secret.v3.SecretDiscoveryService/DeltaSecrets"
-SECRET_URL = TYPE_PREFIX + "envoy.extensions.transport_sockets.tls.v3.Secret"
 
 Secrets = dict[str, Versioned]
 
@@ -40,15 +32,9 @@ def secrets(held: Held | None, now: float) -> Secrets:
     """The secrets by name. An expired certificate is not among them: Envoy keeps what it has, and waits."""
     if held is None:
         return {}
-    roots = Secret(name=ROOTS)
-    roots.validation_context.trusted_ca.inline_bytes = held.roots
-    found = [roots]
+    bodies = {ROOTS: trust(ROOTS, held.roots)}
     if now < held.end:
-        pair = Secret(name=CERTIFICATE)
-        pair.tls_certificate.certificate_chain.inline_bytes = held.chain
-        pair.tls_certificate.private_key.inline_bytes = held.key
-        found.append(pair)
-    bodies = {each.name: each.SerializeToString(deterministic=True) for each in found}
+        bodies[CERTIFICATE] = key_pair(CERTIFICATE, held.chain, held.key)
     return {name: Versioned.of(name, body) for name, body in bodies.items()}
 
 
@@ -67,8 +53,13 @@ def services(held: Watchable[Held | None], clock: Clock) -> dict[str, Handler]:
 class _Protocol(Protocol):
     """What Envoy has asked for on one stream, and what it has got."""
 
-    def read(self, message: bytes) -> None: ...
-    def due(self, secrets: Secrets) -> bytes | None: ...
+    def read(self, message: bytes) -> None:
+        """Take a request into account. Raises `ValueError` where it is none, `Refused`."""
+        ...
+
+    def due(self, secrets: Secrets) -> bytes | None:
+        """The answer that Envoy should get now, or None; taken as sent."""
+        ...
 
 
 class _Conversation:
@@ -100,8 +91,8 @@ class _Conversation:
             while (message := await self._stream.receive()) is not None:
                 self._protocol.read(message)
                 self._look.set()
-        except DecodeError:
-            self._refused = Refused(Code.INVALID_ARGUMENT, "not a discovery request")
+        except ValueError as error:
+            self._refused = Refused(Code.INVALID_ARGUMENT, f"not a discovery request: {error}")
         except Refused as refused:
             self._refused = refused
         self._ended = True
@@ -128,13 +119,10 @@ class _StateOfTheWorld:
     nonce: int = 0
 
     def read(self, message: bytes) -> None:
-        request = DiscoveryRequest.FromString(message)
-        _must_be_secrets(request.type_url)
-        if request.HasField("error_detail"):
-            log.warning("envoy rejected a secret", reason=request.error_detail.message)
+        asked = _checked(read_sotw(message))
         # Names may change with an acknowledgement as well; an old nonce says nothing about new names.
-        if request.response_nonce in {"", str(self.nonce)}:
-            wanted = frozenset(request.resource_names)
+        if asked.nonce in {"", str(self.nonce)}:
+            wanted = frozenset(asked.names)
             if wanted != self.wanted:
                 self.wanted, self.sent = wanted, {}
 
@@ -145,12 +133,7 @@ class _StateOfTheWorld:
             return None
         self.sent = versions
         self.nonce += 1
-        answer = DiscoveryResponse(
-            version_info="-".join(versions.values()), type_url=SECRET_URL, nonce=str(self.nonce)
-        )
-        for each in found:
-            answer.resources.add(type_url=SECRET_URL, value=each.body)
-        return answer.SerializeToString()
+        return sotw_response(SECRET, found, "-".join(versions.values()), str(self.nonce))
 
 
 @dataclass
@@ -160,13 +143,10 @@ class _Delta:
     nonce: int = 0
 
     def read(self, message: bytes) -> None:
-        request = DeltaDiscoveryRequest.FromString(message)
-        _must_be_secrets(request.type_url)
-        if request.HasField("error_detail"):
-            log.warning("envoy rejected a secret", reason=request.error_detail.message)
-        self.sent |= request.initial_resource_versions
-        self.wanted |= set(request.resource_names_subscribe)
-        self._forget(request.resource_names_unsubscribe)
+        asked = _checked(read_delta(message))
+        self.sent |= asked.versions
+        self.wanted |= set(asked.names)
+        self._forget(asked.forgotten)
 
     def due(self, secrets: Secrets) -> bytes | None:
         found = [secrets[name] for name in sorted(self.wanted) if name in secrets]
@@ -175,11 +155,7 @@ class _Delta:
             return None
         self.sent |= {each.name: each.version for each in fresh}
         self.nonce += 1
-        answer = DeltaDiscoveryResponse(type_url=SECRET_URL, nonce=str(self.nonce))
-        for each in fresh:
-            resource = answer.resources.add(name=each.name, version=each.version)
-            resource.resource.type_url, resource.resource.value = SECRET_URL, each.body
-        return answer.SerializeToString()
+        return delta_response(SECRET, fresh, (), str(self.nonce))
 
     def _forget(self, names: Iterable[str]) -> None:
         for name in names:
@@ -187,6 +163,9 @@ class _Delta:
             self.sent.pop(name, None)
 
 
-def _must_be_secrets(type_url: str) -> None:
-    if type_url not in {"", SECRET_URL}:
-        raise Refused(Code.INVALID_ARGUMENT, f"only secrets are served here, not {type_url}")
+def _checked(asked: Asked) -> Asked:
+    if asked.rejected is not None:
+        log.warning("envoy rejected a secret", reason=asked.rejected)
+    if asked.type_url not in {"", SECRET}:
+        raise Refused(Code.INVALID_ARGUMENT, f"only secrets are served here, not {asked.type_url}")
+    return asked

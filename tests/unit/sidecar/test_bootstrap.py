@@ -1,10 +1,13 @@
 import json
 
 import pytest
+from google.protobuf import json_format
 
 from isthmus.envoy.binary import NoEnvoy, envoy_executable, validate
+from isthmus.envoy.descriptors import pool
+from isthmus.envoy.types import Bootstrap
 from isthmus.model.endpoint import Locality
-from isthmus.sidecar.bootstrap import BootstrapSettings, bootstrap, bootstrap_json
+from isthmus.sidecar.bootstrap import BootstrapSettings, bootstrap_json
 from isthmus.sidecar.stats_tags import stats_tags
 
 SETTINGS = BootstrapSettings(
@@ -12,6 +15,11 @@ SETTINGS = BootstrapSettings(
     metadata={"CLUSTER_ID": "gke", "LABELS": {"app": "reviews"}},
     locality=Locality("europe-west1", "b"),
 )
+
+
+def bootstrap(settings: BootstrapSettings) -> Bootstrap:
+    """The bootstrap in Envoy's own class, which knows its fields."""
+    return json_format.Parse(bootstrap_json(settings), Bootstrap(), descriptor_pool=pool())
 
 
 def upstreams(settings: BootstrapSettings = SETTINGS) -> dict:
