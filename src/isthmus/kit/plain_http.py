@@ -18,12 +18,13 @@ _TEXT = "text/plain; charset=utf-8"
 
 
 class Request(NamedTuple):
-    """`path` holds the query as well; header names are in lower case."""
+    """`path` holds the query as well; header names are in lower case; `asker` is an IP address."""
 
     method: str
     path: str
     headers: dict[str, str]
     body: bytes = b""
+    asker: str = ""
 
 
 class Response(NamedTuple):
@@ -67,6 +68,8 @@ class HttpServer:
         try:
             async with asyncio.timeout(_REQUEST_LIMIT_S):
                 request = await _read_request(reader)
+            if request is not None:
+                request = request._replace(asker=writer.get_extra_info("peername")[0])
             response = await self._handler(request) if request else Response(400, b"bad request\n")
             writer.write(_encode(response))
             await writer.drain()

@@ -82,13 +82,26 @@ async def keep_trying(
 
 
 async def run_until_cancelled(*jobs: Coroutine[Any, Any, None]) -> None:
-    """Run `jobs` until one raises or this is cancelled; SIGTERM and SIGINT cancel it."""
+    """Run `jobs` until one raises or this is cancelled; SIGTERM and SIGINT cancel it.
+
+    What a job raises is raised again by itself, out of the groups of tasks that it went through.
+    """
     current = asyncio.current_task()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         if current is not None:
             loop.add_signal_handler(number, current.cancel)
     with suppress(asyncio.CancelledError):
-        async with asyncio.TaskGroup() as group:
-            for job in jobs:
-                group.create_task(job)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for job in jobs:
+                    group.create_task(job)
+        except ExceptionGroup as failed:
+            raise _first_cause(failed) from failed
+
+
+def _first_cause(failed: ExceptionGroup[Exception]) -> Exception:
+    cause: Exception = failed
+    while isinstance(cause, ExceptionGroup):
+        cause = cause.exceptions[0]
+    return cause

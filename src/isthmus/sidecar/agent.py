@@ -24,6 +24,8 @@ from isthmus.sidecar.status import Status, StatusSettings
 from isthmus.wire.listeners import Unix
 from isthmus.wire.serve import GrpcServer
 
+_SOCKET_CHECK_S = 2.0
+
 
 class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     """All that decides how an agent works."""
@@ -67,7 +69,7 @@ class Agent:
     """Certificates, SDS, Envoy and the status server of one pod."""
 
     def __init__(self, settings: AgentSettings, clock: Clock) -> None:
-        self._settings = settings
+        self._settings, self._clock = settings, clock
         self._quit = asyncio.Event()
         self._socket = settings.directory / "sds.sock"
         self._config = settings.directory / "envoy.json"
@@ -81,7 +83,9 @@ class Agent:
 
     async def run(self) -> None:
         """Run until cancelled or `/quitquitquit`. Raises `OSError` for a taken port, `NoEnvoy`."""
-        jobs = [self.certificates.run(), self._sds.run(), self._status.run(), self._run_proxy()]
+        self.proxy.executable()  # else its absence would show only when there is a certificate
+        self._settings.directory.mkdir(parents=True, exist_ok=True)
+        jobs = [self.certificates.run(), self._serve_secrets(), self._status.run(), self._run_proxy()]
         if self._relay is not None:
             jobs.append(self._relay.run())
         async with supervise(*jobs):
@@ -89,6 +93,15 @@ class Agent:
                 await self._quit.wait()
             finally:
                 await self.proxy.drain()
+
+    async def _serve_secrets(self) -> None:
+        while True:
+            async with supervise(self._sds.run()):
+                await self._sds.addresses()
+                # Envoy's connection would outlive the socket's file, but Envoy's next start would not.
+                while self._socket.exists():
+                    await self._clock.sleep(_SOCKET_CHECK_S)
+            log.error("the socket of SDS was removed, it is made again", socket=str(self._socket))
 
     async def _run_proxy(self) -> None:
         # Before there is a certificate Envoy could only fail to reach Pilot, and back off.

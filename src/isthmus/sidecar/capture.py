@@ -52,6 +52,10 @@ class CaptureSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     def with_annotations(self, annotations: Mapping[str, str]) -> CaptureSettings:
         """These settings as changed by a pod's annotations. Raises `InvalidCapture` naming the annotation."""
+        for name in annotations:
+            if name.startswith(_PREFIX) and name not in _ANNOTATIONS:
+                known = ", ".join(each.removeprefix(_PREFIX) for each in _ANNOTATIONS)
+                raise InvalidCapture(f"{name}: not known (hint: {known})")
         changes: dict[str, object] = {}
         for name, (field, read) in _ANNOTATIONS.items():
             if name in annotations:
@@ -63,9 +67,12 @@ class CaptureSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def ranges(text: str) -> tuple[str, ...]:
-    """CIDR ranges in a comma-separated list; `*` is all, the empty text none. Raises `InvalidCapture`."""
-    if text.strip() == ANY:
-        return (ANY,)
+    """As `excluded_ranges`, but `*` is all."""
+    return (ANY,) if text.strip() == ANY else excluded_ranges(text)
+
+
+def excluded_ranges(text: str) -> tuple[str, ...]:
+    """CIDR ranges in a comma-separated list; the empty text is none. Raises `InvalidCapture`."""
     return tuple(_range(part.strip()) for part in text.split(",") if part.strip())
 
 
@@ -81,7 +88,7 @@ def inbound_ports(text: str) -> tuple[int, ...] | None:
 
 _ANNOTATIONS = {
     INCLUDE_OUTBOUND_RANGES: ("include_outbound_ranges", ranges),
-    EXCLUDE_OUTBOUND_RANGES: ("exclude_outbound_ranges", ranges),
+    EXCLUDE_OUTBOUND_RANGES: ("exclude_outbound_ranges", excluded_ranges),
     INCLUDE_OUTBOUND_PORTS: ("include_outbound_ports", ports),
     EXCLUDE_OUTBOUND_PORTS: ("exclude_outbound_ports", ports),
     INCLUDE_INBOUND_PORTS: ("include_inbound_ports", inbound_ports),

@@ -10,6 +10,8 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 
+from isthmus.kit.log import log
+
 _CHUNK = 1 << 14
 _CONNECT_LIMIT_S = 5.0
 SO_MARK = 36
@@ -32,7 +34,11 @@ class MarkedRelay:
         try:
             async with asyncio.timeout(_CONNECT_LIMIT_S):
                 far_reader, far_writer = await self._connect()
-        except (OSError, TimeoutError):
+        except (OSError, TimeoutError) as error:
+            # gRPC, on the other end of the unix socket, sees no more than a connection that ended.
+            log.warning(
+                "citadel not reached", address=f"{self._host}:{self._port}", reason=str(error) or "too late"
+            )
             writer.close()
             return
         async with asyncio.TaskGroup() as group:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,6 +18,15 @@ from isthmus.kit.plain_http import fetch
 
 _LONG_RUN_S = 10.0  # who ran for so long did not die of its start
 _KILL_AFTER_S = 5.0
+
+# PR_SET_PDEATHSIG with SIGKILL: an agent that is killed takes its Envoy along. A program of its own,
+# for Python code between fork and exec could hang beside the threads of gRPC.
+_DIE_WITH_PARENT = (
+    "import ctypes, os, sys\n"
+    "ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)\n"
+    "if os.getppid() != int(sys.argv[1]): sys.exit('the agent has died already')\n"
+    "os.execv(sys.argv[2], sys.argv[2:])"
+)
 
 
 class ProxySettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +63,10 @@ class ProxyProcess:
             log.error("envoy died", code=code, lived_s=round(lived_s, 1), again_in_s=round(wait_s, 1))
             await self._clock.sleep(wait_s)
 
+    def executable(self) -> Path:
+        """Which Envoy is run. Raises `NoEnvoy`."""
+        return envoy_executable(self._settings.executable or None)
+
     async def drain(self) -> None:
         """Ask Envoy to let its connections come to an end, and give it the time."""
         if not self.is_running:
@@ -73,8 +88,8 @@ class ProxyProcess:
         return self._process.pid if self._process else None
 
     async def _run_once(self) -> int:
-        executable = envoy_executable(self._settings.executable or None)
-        process = await asyncio.create_subprocess_exec(executable, *self._arguments())
+        tied = (sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid()))
+        process = await asyncio.create_subprocess_exec(*tied, self.executable(), *self._arguments())
         self._process = process
         self.starts += 1
         try:

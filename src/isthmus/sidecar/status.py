@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from ipaddress import ip_address
 
 import msgspec
 
@@ -45,6 +46,9 @@ class Status:
             case "GET", "/stats/prometheus" | "/metrics":
                 return Response(body=await self._metrics(), content_type=_METRICS)
             case "POST", "/quitquitquit":
+                # The port is open to the whole network, but only this pod may end its own agent.
+                if not ip_address(request.asker).is_loopback:
+                    return Response(403, b"only from within the pod\n")
                 self._quit()
                 return Response(body=b"ending\n")
             case _:

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,14 +20,14 @@ from fakes.ports import free_ports
 from isthmus.envoy.binary import NoEnvoy, envoy_executable
 from isthmus.envoy.types import DeltaDiscoveryRequest, DeltaDiscoveryResponse
 from isthmus.kit.clock import SystemClock
-from isthmus.kit.plain_http import fetch
+from isthmus.kit.plain_http import Request, fetch
 from isthmus.kit.tasks import supervise
 from isthmus.model.identity import SpiffeId
 from isthmus.sidecar.agent import Agent, AgentSettings, node_id, node_metadata, read_podinfo
 from isthmus.sidecar.certs import Certificates, CertSettings
-from isthmus.sidecar.proxy_process import ProxySettings
+from isthmus.sidecar.proxy_process import ProxyProcess, ProxySettings
 from isthmus.sidecar.request import RequestFailed, request, wait_until_ready
-from isthmus.sidecar.status import StatusSettings
+from isthmus.sidecar.status import Status, StatusSettings
 from isthmus.wire.listeners import Secure, ServerCertificate
 from isthmus.wire.serve import Bidi, GrpcServer
 from isthmus.wire.stream import Stream
@@ -68,6 +69,78 @@ async def test_nobody_home_is_an_error_with_a_hint():
         await request("GET", "config_dump", port)
     with pytest.raises(RequestFailed):
         await wait_until_ready(port, limit_s=0)
+
+
+async def test_only_the_pod_itself_may_end_its_agent(tmp_path: Path):
+    identity = SpiffeId("cluster.local", "default", "reviews")
+    asked: list[str] = []
+    status = Status(
+        StatusSettings(),
+        Certificates(CertSettings(identity=identity)),
+        ProxyProcess(ProxySettings(), tmp_path / "envoy.json", SystemClock()),
+        lambda: asked.append("quit"),
+    )
+    quit_ = Request("POST", "/quitquitquit", {})
+    assert (await status.answer(quit_._replace(asker="10.10.1.8"))).status == 403
+    assert asked == []
+    assert (await status.answer(quit_._replace(asker="127.0.0.1"))).status == 200
+    assert asked == ["quit"]
+
+
+async def test_an_agent_without_envoy_says_so_at_once(tmp_path: Path):
+    identity = SpiffeId("cluster.local", "default", "reviews")
+    settings = replace(
+        settings_for(CertSettings(identity=identity), tmp_path),
+        proxy=ProxySettings(executable=str(tmp_path / "envoy")),
+    )
+    with pytest.raises(NoEnvoy, match=r"envoy is not there \(hint:"):
+        await Agent(settings, SystemClock()).run()
+
+
+SLEEPER = """
+import asyncio, sys
+from pathlib import Path
+from isthmus.kit.clock import SystemClock
+from isthmus.sidecar.proxy_process import ProxyProcess, ProxySettings
+
+async def main():
+    proxy = ProxyProcess(ProxySettings(executable=sys.argv[1]), Path("none"), SystemClock())
+    running = asyncio.ensure_future(proxy.run())
+    while not proxy.is_running:
+        await asyncio.sleep(0.01)
+    print(proxy.pid, flush=True)
+    await running
+
+asyncio.run(main())
+"""
+
+
+def ended(stat: Path) -> bool:
+    """Whether the process with this file in /proc is gone, or a zombie that nobody waits for."""
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+async def test_an_agent_that_is_killed_takes_its_envoy_along(tmp_path: Path):
+    envoy = tmp_path / "envoy"
+    envoy.write_text("#!/bin/sh\necho started\nexec sleep 600\n")
+    envoy.chmod(0o755)
+    agent = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", SLEEPER, str(envoy), stdout=asyncio.subprocess.PIPE
+    )
+    assert agent.stdout is not None
+    said = sorted([await agent.stdout.readline(), await agent.stdout.readline()])
+    assert said[1] == b"started\n"
+    envoy_status = Path(f"/proc/{int(said[0])}/stat")
+    agent.kill()
+    await agent.wait()
+
+    async def gone() -> bool:
+        return ended(envoy_status)
+
+    await eventually(gone)
 
 
 class SilentPilot:
@@ -175,6 +248,22 @@ async def test_an_envoy_that_is_killed_comes_back():
         await wait_until_ready(running.settings.status_port)
         info = json.loads(await request("GET", "server_info", running.settings.proxy.admin_port))
         assert info["state"] == "LIVE"
+        os.kill(running.agent.proxy.pid, signal.SIGKILL)
+        await eventually(lambda: started_twice(running))
+        await eventually(running.ready)
+
+
+@pytest.mark.lab
+async def test_a_socket_that_is_removed_is_made_again_and_a_new_envoy_finds_it():
+    async with running_agent() as running, supervise(running.agent.run()):
+        await wait_until_ready(running.settings.status_port)
+        socket = running.settings.directory / "sds.sock"
+        socket.unlink()
+
+        async def back() -> bool:
+            return socket.exists()
+
+        await eventually(back)
         os.kill(running.agent.proxy.pid, signal.SIGKILL)
         await eventually(lambda: started_twice(running))
         await eventually(running.ready)

@@ -4,7 +4,10 @@ import subprocess
 import sys
 
 import pytest
+from click.testing import CliRunner
 
+from isthmus.console.cli.agent import command
+from isthmus.sidecar import capture
 from isthmus.sidecar.capture import (
     ANY,
     EXCLUDE_INBOUND_PORTS,
@@ -18,6 +21,7 @@ from isthmus.sidecar.capture import (
     removal,
     rules,
 )
+from isthmus.sidecar.inject.template import capture_arguments
 
 
 def chain(text: str, name: str) -> list[str]:
@@ -179,3 +183,36 @@ async def test_rules_that_nft_refuses_are_an_error_with_its_words():
         pytest.skip("nft is not there")
     with pytest.raises(CaptureFailed, match="nft refused the rules"):
         await apply(CaptureSettings(outbound_port=99_999_999))
+
+
+def test_an_annotation_of_capture_that_is_not_known_is_refused():
+    # A letter too few would otherwise lead a port through Envoy that should pass it.
+    with pytest.raises(InvalidCapture, match=r"excludeInboundPort: not known \(hint: .*excludeInboundPorts"):
+        CaptureSettings().with_annotations({"traffic.sidecar.istio.io/excludeInboundPort": "80"})
+    with pytest.raises(InvalidCapture, match="excludeOutboundIPRanges: not an IPv4 range"):
+        CaptureSettings().with_annotations({EXCLUDE_OUTBOUND_RANGES: ANY})
+
+
+@pytest.mark.parametrize(
+    "annotations",
+    [
+        {},
+        {INCLUDE_OUTBOUND_RANGES: ""},
+        {INCLUDE_INBOUND_PORTS: ""},
+        {INCLUDE_OUTBOUND_RANGES: "10.0.0.0/8,192.168.0.0/16", EXCLUDE_OUTBOUND_RANGES: "10.1.0.0/16"},
+        {INCLUDE_INBOUND_PORTS: "80,90", EXCLUDE_INBOUND_PORTS: "22"},
+    ],
+)
+def test_the_init_container_is_told_what_the_annotations_wish(
+    annotations: dict[str, str], monkeypatch: pytest.MonkeyPatch
+):
+    wished = CaptureSettings().with_annotations(annotations)
+    applied: list[CaptureSettings] = []
+
+    async def keep(settings: CaptureSettings) -> None:
+        applied.append(settings)
+
+    monkeypatch.setattr(capture, "apply", keep)
+    done = CliRunner().invoke(command, ["capture", *capture_arguments(wished)])
+    assert done.exit_code == 0, done.output
+    assert applied == [wished]

@@ -21,6 +21,7 @@ def command() -> None:
 
 
 def _run(kind: str, flags: dict[str, Any]) -> None:
+    from isthmus.envoy.binary import NoEnvoy
     from isthmus.sidecar.agent import run_agent
     from isthmus.sidecar.environment import AgentFlags, InvalidEnvironment, agent_settings
 
@@ -29,7 +30,10 @@ def _run(kind: str, flags: dict[str, Any]) -> None:
         settings = agent_settings(environment(), AgentFlags(kind=ProxyKind(kind), **flags))
     except InvalidEnvironment as error:
         fail(str(error))
-    asyncio.run(run_until_cancelled(run_agent(settings)))
+    try:
+        asyncio.run(run_until_cancelled(run_agent(settings)))
+    except (NoEnvoy, OSError, RuntimeError) as error:  # gRPC says RuntimeError for a port that is taken
+        fail(str(error))
 
 
 def _flags(function: Any) -> Any:
@@ -58,12 +62,12 @@ def router(**flags: Any) -> None:
 
 @command.command("capture")
 @click.option("--clean", is_flag=True, help="take the rules away")
-@click.option("--include-outbound-ranges", default="", help="CIDRs, or * for all")
-@click.option("--exclude-outbound-ranges", default="")
-@click.option("--include-outbound-ports", default="")
-@click.option("--exclude-outbound-ports", default="")
-@click.option("--include-inbound-ports", default="", help="ports, or * for all")
-@click.option("--exclude-inbound-ports", default="")
+@click.option("--include-outbound-ranges", default="*", show_default=True, help="CIDRs; * all, empty none")
+@click.option("--exclude-outbound-ranges", default="", help="CIDRs")
+@click.option("--include-outbound-ports", default="", help="ports, captured outside of those CIDRs as well")
+@click.option("--exclude-outbound-ports", default="", help="ports")
+@click.option("--include-inbound-ports", default="*", show_default=True, help="ports; * all, empty none")
+@click.option("--exclude-inbound-ports", default="", help="ports")
 @click.option("--mark", default=1337, show_default=True, help="mark of Envoy's own connections")
 @click.option("--user", type=int, help="user of Envoy's own connections, instead of the mark")
 @click.option("--outbound-port", default=15001, show_default=True)
@@ -81,18 +85,14 @@ def capture(*, clean: bool, **flags: Any) -> None:
 def _capture_settings(flags: dict[str, Any]) -> Any:
     from isthmus.sidecar import capture as rules
 
-    usual = rules.CaptureSettings()
     return rules.CaptureSettings(
         outbound_port=flags["outbound_port"],
         inbound_port=flags["inbound_port"],
-        include_outbound_ranges=rules.ranges(flags["include_outbound_ranges"])
-        or usual.include_outbound_ranges,
-        exclude_outbound_ranges=rules.ranges(flags["exclude_outbound_ranges"]),
+        include_outbound_ranges=rules.ranges(flags["include_outbound_ranges"]),
+        exclude_outbound_ranges=rules.excluded_ranges(flags["exclude_outbound_ranges"]),
         include_outbound_ports=rules.ports(flags["include_outbound_ports"]),
         exclude_outbound_ports=rules.ports(flags["exclude_outbound_ports"]),
-        include_inbound_ports=rules.inbound_ports(flags["include_inbound_ports"])
-        if flags["include_inbound_ports"]
-        else None,
+        include_inbound_ports=rules.inbound_ports(flags["include_inbound_ports"]),
         exclude_inbound_ports=rules.ports(flags["exclude_inbound_ports"]),
         mark=flags["mark"],
         user=flags["user"],
