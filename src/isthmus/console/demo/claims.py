@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from rich.markup import escape
 from rich.table import Table
 
 
@@ -35,12 +36,11 @@ class Verdict:
 
     def table(self) -> Table:
         """The claims as a table for a terminal."""
-        table = Table(title="What was shown", title_justify="left", expand=False)
+        table = Table(title="What was shown", title_justify="left", expand=False, show_lines=True)
         table.add_column("")
-        table.add_column("claim")
-        table.add_column("how it was checked")
-        table.add_column("seen")
+        table.add_column("claim, and how it was checked", ratio=3)
+        table.add_column("seen", ratio=2, overflow="fold")
         for claim in self.claims:
             mark = "[green]pass[/]" if claim.held else "[bold red]FAIL[/]"
-            table.add_row(mark, claim.what, claim.how, claim.seen)
+            table.add_row(mark, f"{escape(claim.what)}\n[dim]{escape(claim.how)}[/]", escape(claim.seen))
         return table

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from rich.console import Console
 
 from isthmus.console.demo import chapters_build, chapters_use
-from isthmus.console.demo.claims import Claim
 from isthmus.console.demo.stage import Stage
+from isthmus.console.demo.traces import left_of, traces_below
 from isthmus.console.lab_client import LabClient
 from isthmus.console.lab_process import lab_launch
 from isthmus.kube.errors import KubeError
@@ -41,7 +40,6 @@ class Story:
     def __init__(self, folder: Path, samples: Path, console: Console, *, keep: bool) -> None:
         self._folder, self._samples, self._console, self._keep = folder, samples, console, keep
         self._lab: LaunchedLab | None = None
-        self._namespaces = _namespaces()
 
     async def tell(self) -> bool:
         """Whether all claims held."""
@@ -72,12 +70,14 @@ class Story:
         """End the lab; whether something of it was left."""
         if self._lab is None:
             return False
+        own = traces_below(self._lab.pid)
         self._lab.stop()
-        left = _namespaces() - self._namespaces
-        claim = Claim("nothing is left", "namespaces of all processes, before and after", not left)
-        mark = "[green]✔[/]" if claim.held else "[bold red]✘[/]"
-        self._console.print(f"{mark} {claim.what} [dim]({claim.how})[/]")
-        return not claim.held
+        left = left_of(own)
+        if left:
+            self._console.print(f"[bold red]✘[/] left behind: {left}")
+        else:
+            self._console.print(f"[green]✔[/] nothing is left of {own}")
+        return bool(left)
 
     async def _stay(self, stage: Stage) -> None:
         self._console.print(f"\nproduct page: [bold]{stage.lab.page_url}[/]")
@@ -98,16 +98,3 @@ def _remove(path: Path) -> None:
         each.rmdir() if each.is_dir() and not each.is_symlink() else each.unlink()
     if path.is_dir():
         path.rmdir()
-
-
-def _namespaces() -> set[str]:
-    """The network namespaces that processes we may look at are in; those of the dying are waited for."""
-    time.sleep(0.2)
-    found = set()
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                found.add(str((entry / "ns" / "net").readlink()))
-            except OSError:
-                continue
-    return found
