@@ -16,6 +16,7 @@ from isthmus.envoy.rules import violations
 from isthmus.kit.metrics import XDS_WITHHELD
 from isthmus.model.findings import Finding
 from isthmus.model.names import ServiceKey
+from isthmus.translate.errors import path_of, reason_of
 
 V = TypeVar("V")
 M = TypeVar("M", bound=Message)
@@ -42,13 +43,14 @@ class Checked(Generic[V]):
     def keep(self, slot: Slot, about: Ref, make: Callable[[], M], seal: Callable[[M], V]) -> V | None:
         """What is made now, sealed, if Envoy would take it; otherwise the last good one of the slot.
 
-        `make` may raise `ValueError` where configuration cannot be said in Envoy's words.
+        `make` may raise `ValueError` where configuration cannot be said in Envoy's words (`errors.at`).
         """
         try:
             message = make()
             broken = violations(message)
         except ValueError as error:
-            return self._withhold(slot, Finding(ref=about, message=f"not sent to proxies: {error}"))
+            why = f"not sent to proxies: {reason_of(error)}"
+            return self._withhold(slot, Finding(ref=about, path=path_of(error), message=why))
         if broken:
             path, rule = broken[0]
             why = f"not sent to proxies: in Envoy's {slot.name}, {path} {rule}"

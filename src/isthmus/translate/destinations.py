@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from isthmus.api.istio.destination_rule import DestinationRule, Subset
-from isthmus.api.istio.virtual_service import Destination, VirtualService
+from isthmus.api.istio.virtual_service import Destination, RouteDestination, VirtualService
+from isthmus.api.resource import Ref
 from isthmus.model.endpoint import Backing
 from isthmus.model.names import Hostname, resolve
 from isthmus.model.scope import View
 from isthmus.model.service import Service
 from isthmus.translate import names
+from isthmus.translate.errors import Unsayable
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,13 @@ class Known:
     def parts(self) -> tuple[object, ...]:
         """What it is made of: these stay the same objects while they are equal."""
         return (self.service, self.backing, self.rule)
+
+    @property
+    def about(self) -> Ref:
+        """By which findings name what shapes it."""
+        if self.rule is not None:
+            return Ref("DestinationRule", self.rule.metadata.namespace, self.rule.metadata.name)
+        return Ref("Service", self.service.key.namespace, self.service.key.name)
 
     def subset(self, name: str) -> Subset | None:
         """The subset of that name; None for the service as a whole, or where it has no such subset."""
@@ -68,6 +77,24 @@ class Destinations:
         """Its upstream's name, even where no such service is: Envoy answers 503 then, as it should."""
         port = self.port(destination, listener_port)
         return names.outbound(port, destination.subset, self.hostname(destination))
+
+    def shares(self, route: Sequence[RouteDestination], listener_port: int) -> list[tuple[str, int]]:
+        """Upstreams and their weights, of a route for connections; a single destination needs no weight."""
+        check_weights(share.weight for share in route)
+        return [
+            (self.upstream(share.destination, listener_port), share.weight if len(route) > 1 else 1)
+            for share in route
+        ]
+
+
+def check_weights(weights: Iterable[int]) -> None:
+    """Raises `Unsayable` where the weights of one route add up to more than Envoy takes."""
+    # Source: RouteAction reference, weighted_clusters.
+    if sum(weights) > _LARGEST_SUM:
+        raise Unsayable("route", f"the weights add up to more than {_LARGEST_SUM} (hint: give shares of 100)")
+
+
+_LARGEST_SUM = 4_294_967_295
 
 
 def destinations_of(view: View, rule: VirtualService) -> Destinations:

@@ -17,6 +17,7 @@ from isthmus.envoy.types import (
     UInt32Value,
 )
 from isthmus.kit.memo import Memo
+from isthmus.kit.protobuf import field
 from isthmus.model.endpoint import Endpoint, EndpointShard, Health, Locality
 from isthmus.model.names import ClusterId
 from isthmus.translate import proto
@@ -70,7 +71,7 @@ class Assignments:
             _group(locality, by_locality[locality], priorities[ranks[locality]])
             for locality in sorted(by_locality)
         )
-        return proto.framed(_ASSIGNMENT_NAME, name.encode()) + proto.joined(_ASSIGNMENT_LOCALITIES, groups)
+        return field(_ASSIGNMENT_NAME, name.encode()) + proto.joined(_ASSIGNMENT_LOCALITIES, groups)
 
     def _places(self, shard: EndpointShard, selection: Selection) -> tuple[Place, ...]:
         return self.places.get((shard,), selection, lambda: tuple(self._split(shard.endpoints, selection)))
@@ -100,21 +101,29 @@ def _group(locality: Locality, places: list[Place], priority: int) -> bytes:
     weight = UInt32Value(value=sum(place.weight for place in places))
     return b"".join(
         (
-            proto.framed(_LOCALITY, proto.body(where)),
+            field(_LOCALITY, proto.body(where)),
             *(place.endpoints for place in places),
-            proto.framed(_WEIGHT, proto.body(weight)),
-            proto.numbered(_PRIORITY, priority) if priority else b"",
+            field(_WEIGHT, proto.body(weight)),
+            field(_PRIORITY, priority) if priority else b"",
         )
     )
 
 
 def _serialised(endpoint: Endpoint, port: str) -> bytes:
-    """The endpoint as LbEndpoint; empty where it does not serve that port."""
+    """The endpoint as LbEndpoint; empty where it does not serve that port, or nobody can call it there.
+
+    Envoy refuses an assignment as a whole for one address that is none. A cluster's API server takes no
+    such address or port; other sources may.
+    """
     number = endpoint.port(port)
-    if number is None:
+    if not number:
+        return b""
+    try:
+        address = proto.address(endpoint.address, number)
+    except ValueError:
         return b""
     message = LbEndpoint(
-        endpoint=EnvoyEndpoint(address=proto.address(endpoint.address, number)),
+        endpoint=EnvoyEndpoint(address=address),
         metadata=_metadata(endpoint),
         load_balancing_weight=proto.uint32(endpoint.weight),
     )

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from isthmus.api.istio.virtual_service import HeaderOperations, Headers
 from isthmus.envoy.types import HeaderValue, HeaderValueOption, Route, WeightedCluster
+from isthmus.translate.errors import at
+from isthmus.translate.format_string import format_string
 
 _HOST = frozenset({"host", ":authority"})
 """Set by rewriting the host: Envoy forbids them among other headers."""
+
+_TOKEN = re.compile(r"[0-9A-Za-z!#$%&'*+\-.^_|~`]+")
+"""Source: RFC 9110, token. Envoy takes more, and sends what the other side then refuses."""
 
 Carrier = Route | WeightedCluster.ClusterWeight
 
 
 def apply_headers(carrier: Carrier, headers: Headers) -> None:
-    """Sets, adds and removes what `headers` says on the way there and back."""
-    carrier.request_headers_to_add.extend(_options(headers.request))
-    carrier.request_headers_to_remove.extend(_removed(headers.request))
-    carrier.response_headers_to_add.extend(_options(headers.response))
-    carrier.response_headers_to_remove.extend(_removed(headers.response))
+    """Sets, adds and removes what `headers` says on the way there and back.
+
+    Raises `Unsayable` for what Envoy calls a pseudo-header (`:path`), and for a % that starts no command.
+    """
+    with at("headers.request"):
+        carrier.request_headers_to_add.extend(_options(headers.request))
+        carrier.request_headers_to_remove.extend(_removed(headers.request))
+    with at("headers.response"):
+        carrier.response_headers_to_add.extend(_options(headers.response))
+        carrier.response_headers_to_remove.extend(_removed(headers.response))
 
 
 def host_of(headers: Headers | None) -> str:
@@ -29,17 +40,26 @@ def host_of(headers: Headers | None) -> str:
 
 
 def _options(operations: HeaderOperations) -> Iterator[HeaderValueOption]:
-    yield from _each(operations.set, HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD)
-    yield from _each(operations.add, HeaderValueOption.APPEND_IF_EXISTS_OR_ADD)
+    yield from _each("set", operations.set, HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD)
+    yield from _each("add", operations.add, HeaderValueOption.APPEND_IF_EXISTS_OR_ADD)
 
 
 def _each(
-    values: Mapping[str, str], action: HeaderValueOption.HeaderAppendAction
+    path: str, values: Mapping[str, str], action: HeaderValueOption.HeaderAppendAction
 ) -> Iterator[HeaderValueOption]:
     for name in sorted(values):
         if name.lower() not in _HOST:
-            yield HeaderValueOption(header=HeaderValue(key=name, value=values[name]), append_action=action)
+            with at(f"{path}[{name!r}]"):
+                header = HeaderValue(key=_changeable(name), value=format_string(values[name]))
+            yield HeaderValueOption(header=header, append_action=action)
 
 
 def _removed(operations: HeaderOperations) -> list[str]:
-    return [name for name in operations.remove if name.lower() not in _HOST]
+    with at("remove"):
+        return [_changeable(name) for name in operations.remove if name.lower() not in _HOST]
+
+
+def _changeable(name: str) -> str:
+    if not _TOKEN.fullmatch(name):
+        raise ValueError(f"{name!r} is no header that can be changed (hint: letters, digits and hyphens)")
+    return name

@@ -18,6 +18,8 @@ from isthmus.translate import proto
 from isthmus.translate.names import BLACK_HOLE
 from isthmus.translate.network_filters import tcp_proxy
 
+ALWAYS_OPEN = frozenset({15021, 15090})
+"""Where every proxy has listeners from its start: readiness and statistics."""
 PLAIN_HTTP = ("http/1.1", "h2c")
 """What the HTTP inspector says of plain text that is HTTP."""
 

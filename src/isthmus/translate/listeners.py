@@ -24,7 +24,6 @@ from isthmus.translate.gateway_servers import Opened, opened
 from isthmus.translate.listeners_gateway import gateway_listener
 from isthmus.translate.listeners_inbound import inbound_listener
 from isthmus.translate.listeners_outbound import (
-    Claim,
     Shards,
     Takers,
     TcpRules,
@@ -32,6 +31,7 @@ from isthmus.translate.listeners_outbound import (
     takers,
     virtual_outbound,
 )
+from isthmus.translate.routes import about_rule, http_services
 from isthmus.translate.types import LISTENER
 
 Found = Mapping[str, Versioned]
@@ -119,17 +119,19 @@ class Listeners:
 
     def _taken(self, view: View, taker: Takers) -> Versioned | None:
         owner = taker.claim.service if taker.claim else None
-        about = Ref("Service", owner.key.namespace, owner.key.name) if owner else Ref("Mesh", "", "")
+        rule = view.virtual_service(owner.key.hostname) if owner else None
         slot = Slot(LISTENER, taker.name, owner.key if owner else None, (view.cluster, view.namespace))
 
         def make() -> Listener:
-            rule = view.virtual_service(owner.key.hostname) if owner else None
-            rules = (
-                TcpRules(rule, destinations_of(view, rule))
-                if rule and rule.spec.tcp
-                else TcpRules(None, None)
-            )
-            return port_listener(taker, rules, view)
+            if rule is None or not rule.spec.tcp:
+                return port_listener(taker, TcpRules(None, None), view)
+            return port_listener(taker, TcpRules(rule, destinations_of(view, rule)), view)
+
+        if rule is not None and rule.spec.tcp:
+            about = about_rule(rule)
+        else:
+            first = owner or next(http_services(view, taker.port))
+            about = Ref("Service", first.key.namespace, first.key.name)
 
         return self.checked.keep(slot, about, make, _sealed)
 
@@ -175,19 +177,24 @@ def _port_parts(view: View, port: int) -> _PortParts:
 
 
 def conflicts(view: View, shards: Mapping[ServiceKey, Shards]) -> Iterator[Finding]:
-    """Services that have no listener since an older one has the same address and port."""
+    """Services that do not get the connections to an address and port that they have: others do.
+
+    Of two that take connections the older one; where one speaks HTTP, the one that takes connections.
+    """
     for port in view.ports:
         for taker in takers(view, port, shards):
             for late in taker.losers:
-                yield _too_late(late, taker)
+                yield _loses(late.service, taker, "which is older")
+            for service in http_services(view, port) if taker.claim else ():
+                if taker.bind in service.addresses(view.cluster):
+                    yield _loses(service, taker, "which takes whole connections")
 
 
-def _too_late(late: Claim, taker: Takers) -> Finding:
-    first = taker.claim.service.key if taker.claim else ""
-    key = late.service.key
+def _loses(service: Service, taker: Takers, why: str) -> Finding:
+    winner = taker.claim.service.key if taker.claim else ""
     return Finding(
-        ref=Ref("Service", key.namespace, key.name),
-        message=f"port {late.port.number}: connections to {taker.name} go to {first}, which is older",
+        ref=Ref("Service", service.key.namespace, service.key.name),
+        message=f"port {taker.port}: connections to {taker.name} go to {winner}, {why}",
         severity=Severity.WARNING,
     )
 

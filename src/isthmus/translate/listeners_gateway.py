@@ -14,8 +14,9 @@ from isthmus.model.scope import View
 from isthmus.translate import names, proto
 from isthmus.translate.connection_manager import Face, Manager, connection_manager
 from isthmus.translate.destinations import Destinations, destinations_of
+from isthmus.translate.errors import Unsayable
 from isthmus.translate.gateway_servers import Opened, admitted
-from isthmus.translate.listener_parts import chain, tls_inspector
+from isthmus.translate.listener_parts import ALWAYS_OPEN, chain, tls_inspector
 from isthmus.translate.network_filters import tcp_proxy
 from isthmus.translate.route_match import gateway_name
 
@@ -24,6 +25,8 @@ def gateway_listener(servers: Iterable[Opened], view: View) -> Listener:
     """The listener of one port. Raises `ValueError` where none of its servers can be run."""
     several = tuple(servers)
     port = several[0].port
+    if port in ALWAYS_OPEN:
+        raise Unsayable("servers", f"port {port} is the proxy's own (hint: open another one)")
     listener = Listener(
         name=names.listener("0.0.0.0", port),
         address=proto.address("0.0.0.0", port),
@@ -70,7 +73,7 @@ def _connections(one: Opened, view: View) -> Iterator[FilterChain]:
 
 
 def _proxy(shares: Sequence[RouteDestination], leads: Destinations, port: int, log: str) -> Filter:
-    weighted = [(leads.upstream(share.destination, port), share.weight or 1) for share in shares]
+    weighted = leads.shares(shares, port)
     return tcp_proxy.to_upstreams(weighted, log, weighted[0][0] if weighted else "")
 
 

@@ -6,10 +6,10 @@ and port, of a port for HTTP, or the one for everything else.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from isthmus.api.istio.virtual_service import L4MatchAttributes, RouteDestination, TCPRoute, VirtualService
+from isthmus.api.istio.virtual_service import L4MatchAttributes, TCPRoute, VirtualService
 from isthmus.envoy.types import FilterChain, Listener
 from isthmus.model.endpoint import EndpointShard
 from isthmus.model.mesh import MeshSettings
@@ -19,7 +19,8 @@ from isthmus.model.service import Port, Protocol, Resolution, Service
 from isthmus.translate import names, proto
 from isthmus.translate.connection_manager import Face, Manager, connection_manager
 from isthmus.translate.destinations import Destinations
-from isthmus.translate.listener_parts import PLAIN_HTTP, chain, http_inspector, loop_guard
+from isthmus.translate.errors import Unsayable, at
+from isthmus.translate.listener_parts import ALWAYS_OPEN, PLAIN_HTTP, chain, http_inspector, loop_guard
 from isthmus.translate.network_filters import set_alpn, tcp_proxy
 from isthmus.translate.route_match import MESH, gateway_name
 from isthmus.translate.transport import upstream_alpn
@@ -27,6 +28,9 @@ from isthmus.translate.upstream_policy import policy_for
 
 PORT = 15001
 ANY = "0.0.0.0"
+
+_OWN_PORTS = ALWAYS_OPEN | {PORT, 15006}
+"""Where a sidecar has listeners at every address: also captured calls, out and in."""
 
 # An application speaks at once over loopback, or it waits for the server to speak first.
 _SILENCE_S = 0.1
@@ -110,7 +114,12 @@ def _binds(service: Service, cluster: ClusterId, shards: Shards) -> Iterable[str
 
 
 def port_listener(taker: Takers, tcp_rules: TcpRules, view: View) -> Listener:
-    """The listener for one address and port. It has no socket: calls are handed to it."""
+    """The listener for one address and port. It has no socket: calls are handed to it.
+
+    Raises `ValueError` where the proxy itself listens there: Envoy refuses a second listener, socket or not.
+    """
+    if taker.bind == ANY and taker.port in _OWN_PORTS:
+        raise ValueError(f"port {taker.port} is the proxy's own (hint: give the Service another port)")
     listener = Listener(
         name=taker.name,
         address=proto.address(taker.bind, taker.port),
@@ -159,24 +168,21 @@ def _tcp(claim: Claim, tcp_rules: TcpRules, view: View) -> FilterChain:
     whole = names.outbound(claim.port.number, "", claim.service.key.hostname)
     weighted = [(whole, 1)]
     if tcp_rules.rule is not None and tcp_rules.leads is not None:
-        route = _first_that_holds(tcp_rules.rule, claim.port.number, view)
-        if route is not None:
-            weighted = list(_shares(route.route, tcp_rules.leads, claim.port.number))
+        found = _first_that_holds(tcp_rules.rule, claim.port.number, view)
+        if found is not None:
+            number, route = found
+            with at(f"tcp[{number}]"):
+                weighted = tcp_rules.leads.shares(route.route, claim.port.number)
+                if not any(weight for _, weight in weighted):
+                    raise Unsayable("route", "leads nowhere (hint: name a destination)")
     log = view.settings.access_log_path
     return chain("", None, tcp_proxy.to_upstreams(weighted, log, stat_prefix=whole))
 
 
-def _shares(shares: Iterable[RouteDestination], leads: Destinations, port: int) -> Iterator[tuple[str, int]]:
-    several = tuple(shares)
-    for share in several:
-        weight = share.weight if len(several) > 1 else 1
-        yield leads.upstream(share.destination, port), weight
-
-
-def _first_that_holds(rule: VirtualService, port: int, view: View) -> TCPRoute | None:
-    for route in rule.spec.tcp:
+def _first_that_holds(rule: VirtualService, port: int, view: View) -> tuple[int, TCPRoute] | None:
+    for number, route in enumerate(rule.spec.tcp):
         if not route.match or any(_holds(match, rule, port, view) for match in route.match):
-            return route
+            return number, route
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from ipaddress import ip_address
 
 from google.protobuf.message import Message
 
@@ -15,6 +16,7 @@ from isthmus.envoy.types import (
     TransportSocket,
     UInt32Value,
 )
+from isthmus.kit.protobuf import field
 
 
 def any_of(message: Message) -> Any:
@@ -29,8 +31,14 @@ def transport_socket(name: str, config: Message) -> TransportSocket:
     return TransportSocket(name=f"envoy.transport_sockets.{name}", typed_config=any_of(config))
 
 
+_LONGEST_S = 315_576_000_000
+"""About 10,000 years. Source: protobuf's duration.proto; Envoy refuses what is longer."""
+
+
 def seconds(value: float) -> Duration:
-    """A duration of `value` seconds, to the nanosecond."""
+    """A duration of `value` seconds, to the nanosecond. Raises `ValueError` where it is longer than any."""
+    if not 0 <= value <= _LONGEST_S:
+        raise ValueError(f"{value:g} s is no duration that Envoy takes (hint: 0 to {_LONGEST_S} s)")
     whole = int(value)
     return Duration(seconds=whole, nanos=round((value - whole) * 1e9))
 
@@ -44,33 +52,22 @@ def percent(value: float) -> FractionalPercent:
     return FractionalPercent(numerator=round(value * 10_000), denominator=FractionalPercent.MILLION)
 
 
-def address(host: str, port: int) -> Address:
-    return Address(socket_address=SocketAddress(address=host, port_value=port))
+def address(ip: str, port: int) -> Address:
+    """An IP address and port. Raises `ValueError` where it is none: Envoy would refuse all that comes along."""
+    ip_address(ip)
+    return host(ip, port)
 
 
-def varint(value: int) -> bytes:
-    """`value` as protobuf writes unsigned numbers."""
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
+def host(name: str, port: int) -> Address:
+    """A name or IP address, and a port of 0 to 65535. Raises `ValueError` for other numbers."""
+    if not 0 <= port <= 65535:
+        raise ValueError(f"{port} is no port")
+    return Address(socket_address=SocketAddress(address=name, port_value=port))
 
 
-def framed(field: int, body: bytes) -> bytes:
-    """`body`, a serialised message, as the field of that number: one entry, if the field is repeated."""
-    return varint(field << 3 | 2) + varint(len(body)) + body
-
-
-def joined(field: int, bodies: Iterable[bytes]) -> bytes:
+def joined(number: int, bodies: Iterable[bytes]) -> bytes:
     """Serialised messages as entries of a repeated field."""
-    return b"".join(framed(field, body) for body in bodies)
-
-
-def numbered(field: int, value: int) -> bytes:
-    """An unsigned number as the field of that number."""
-    return varint(field << 3) + varint(value)
+    return b"".join(field(number, body) for body in bodies)
 
 
 def body(message: Message) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
+from typing import TypeVar
 
 from isthmus.api.istio.virtual_service import (
     Destination,
@@ -24,11 +25,17 @@ from isthmus.envoy.types import (
 )
 from isthmus.kit import duration
 from isthmus.translate import proto
-from isthmus.translate.destinations import Destinations
+from isthmus.translate.destinations import Destinations, check_weights
+from isthmus.translate.errors import Unsayable, at
 from isthmus.translate.hashing import hash_policies
 from isthmus.translate.header_operations import apply_headers, host_of
 from isthmus.translate.regex import regex
 from isthmus.translate.retries import retry_policy
+
+T = TypeVar("T", str, bytes)
+
+LARGEST_ANSWER_BYTES = 1_048_576
+"""Of a body that a proxy answers with; it is set in each route configuration."""
 
 _REDIRECT_CODES = {
     301: RedirectAction.MOVED_PERMANENTLY,
@@ -73,12 +80,14 @@ def apply_action(route: Route, rule: Rule) -> None:
 def _forward(rule: Rule) -> RouteAction:
     http = rule.http
     limit_s = duration.parse(http.timeout) if http.timeout else 0.0
-    action = RouteAction(timeout=proto.seconds(limit_s))
+    with at("timeout"):
+        action = RouteAction(timeout=proto.seconds(limit_s))
     # A caller's own grpc-timeout must not be shorter or longer than the route's.
     action.max_stream_duration.grpc_timeout_header_max.CopyFrom(proto.seconds(limit_s))
     shares = [share for share in http.route if share.weight > 0 or len(http.route) == 1]
     if not shares:
-        raise ValueError("http.route: no destination has a weight (hint: give weights that add up to 100)")
+        raise Unsayable("route", "no destination has a weight (hint: give weights that add up to 100)")
+    check_weights(share.weight for share in shares)
     if len(shares) == 1 and shares[0].headers is None:
         action.cluster = rule.upstream(shares[0].destination)
     else:
@@ -86,7 +95,9 @@ def _forward(rule: Rule) -> RouteAction:
     action.hash_policy.extend(hash_policies(shares, rule.destinations, rule.listener_port))
     found = [rule.destinations.find(share.destination) for share in shares]
     crosses = any(known is not None and known.crosses for known in found)
-    if policy := retry_policy(http.retries, crosses=crosses, hashed=bool(action.hash_policy)):
+    with at("retries"):
+        policy = retry_policy(http.retries, crosses=crosses, hashed=bool(action.hash_policy))
+    if policy is not None:
         action.retry_policy.CopyFrom(policy)
     _apply_rewrite(action, rule)
     _apply_mirrors(action, rule)
@@ -112,7 +123,8 @@ def _apply_rewrite(action: RouteAction, rule: Rule) -> None:
     if rewrite is None:
         return
     if (by_regex := rewrite.uri_regex_rewrite) is not None:
-        action.regex_rewrite.CopyFrom(_substitute(by_regex.match, by_regex.rewrite))
+        with at("rewrite.uriRegexRewrite.match"):
+            action.regex_rewrite.CopyFrom(_substitute(by_regex.match, by_regex.rewrite))
     elif rewrite.uri and (rule.prefix or rule.match is None or rule.match.uri is None):
         action.prefix_rewrite = rewrite.uri
     elif rewrite.uri:
@@ -139,7 +151,7 @@ def _apply_mirrors(action: RouteAction, rule: Rule) -> None:
 def _redirect(redirect: HTTPRedirect, rule: Rule) -> RedirectAction:
     if redirect.redirect_code not in _REDIRECT_CODES:
         known = ", ".join(map(str, _REDIRECT_CODES))
-        raise ValueError(f"http.redirect.redirectCode: {redirect.redirect_code} (hint: one of {known})")
+        raise Unsayable("redirect.redirectCode", f"is {redirect.redirect_code} (hint: one of {known})")
     made = RedirectAction(
         response_code=_REDIRECT_CODES[redirect.redirect_code], host_redirect=redirect.authority
     )
@@ -161,7 +173,17 @@ def _redirect(redirect: HTTPRedirect, rule: Rule) -> RedirectAction:
 def _answer(response: HTTPDirectResponse) -> DirectResponseAction:
     answer = DirectResponseAction(status=response.status)
     if response.body is not None and response.body.string is not None:
-        answer.body.inline_string = response.body.string
+        answer.body.inline_string = _fitting(response.body.string)
     elif response.body is not None and response.body.bytes is not None:
-        answer.body.inline_bytes = base64.b64decode(response.body.bytes, validate=True)
+        with at("directResponse.body.bytes"):
+            answer.body.inline_bytes = _fitting(base64.b64decode(response.body.bytes, validate=True))
     return answer
+
+
+def _fitting(body: T) -> T:
+    """`body`, if Envoy takes one as large."""
+    size = len(body.encode() if isinstance(body, str) else body)
+    if size > LARGEST_ANSWER_BYTES:
+        reason = f"is {size} bytes long, and Envoy takes {LARGEST_ANSWER_BYTES}"
+        raise Unsayable("directResponse.body", reason)
+    return body

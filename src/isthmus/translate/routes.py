@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from isthmus.api.istio.virtual_service import HTTPMatchRequest, VirtualService
 from isthmus.api.resource import Ref
+from isthmus.envoy.rules import violations
 from isthmus.envoy.types import (
     DirectResponseAction,
     Route,
@@ -25,16 +26,16 @@ from isthmus.model.service import Port, Resolution, Service
 from isthmus.translate import names, proto
 from isthmus.translate.checked import Checked, Slot
 from isthmus.translate.destinations import Destinations, Known, destinations_of, known
+from isthmus.translate.errors import at
 from isthmus.translate.hashing import hash_policy
 from isthmus.translate.http_filters import FILTERS
 from isthmus.translate.retries import retry_policy
-from isthmus.translate.route_action import Rule, apply_action
+from isthmus.translate.route_action import LARGEST_ANSWER_BYTES, Rule, apply_action
 from isthmus.translate.route_match import Asker, concerns, route_match, takes_everything
 from isthmus.translate.types import ROUTES
 from isthmus.translate.upstream_policy import policy_for
 
 _VIRTUAL_HOSTS = 2  # field number in RouteConfiguration
-_LARGEST_ANSWER_BYTES = 1_048_576
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +88,26 @@ class Routes:
             domains = ("*",) if any_domain else tuple(service_domains(view, service))
             name = names.virtual_host(service.key.hostname, port)
             slot = Slot(ROUTES, name, service.key, scope)
-            about = about_rule(rule) if rule else Ref("Service", service.key.namespace, service.key.name)
+            about = about_rule(rule) if rule else here.about
+
+            def usual() -> VirtualHost:
+                own = service.port(port) or service.ports[0]
+                return VirtualHost(name=name, domains=domains, routes=[_default_route(here, own)])
 
             def host() -> VirtualHost:
-                own = service.port(port) or service.ports[0]
                 routes = list(rule_routes(rule, leads, asker)) if rule and leads else []
-                return VirtualHost(name=name, domains=domains, routes=routes or [_default_route(here, own)])
+                return VirtualHost(name=name, domains=domains, routes=routes) if routes else usual()
 
-            return self.checked.keep(slot, about, host, lambda made: Host(domains, proto.body(made)))
+            def sealed(made: VirtualHost) -> Host:
+                return Host(domains, proto.body(made))
+
+            found = self.checked.keep(slot, about, host, sealed)
+            if found is None and rule is not None:
+                # As with rules that cannot be read at all: the service is called as if there were none.
+                return self.checked.keep(
+                    slot._replace(name=f"{name} without rules"), here.about, usual, sealed
+                )
+            return found
 
         return self.hosts.get((*here.parts, rule, *others, view.settings), scope, make)
 
@@ -160,18 +173,29 @@ def service_domains(view: View, service: Service) -> Iterator[str]:
 def rule_routes(rule: VirtualService, leads: Destinations, asker: Asker) -> Iterator[Route]:
     """The routes of a VirtualService for `asker`, in order, up to the first that takes everything."""
     namespace = rule.metadata.namespace
-    for http in rule.spec.http:
-        for match in http.match or (None,):
+    for number, http in enumerate(rule.spec.http):
+        for index, match in enumerate(http.match or (None,)):
             condition = match or HTTPMatchRequest()
             if not concerns(condition, asker, rule.spec.gateways, namespace):
                 continue
-            yield _route(rule, Rule(http, match, leads, asker.port))
+            with at(f"http[{number}]"):
+                yield _checked_route(rule, Rule(http, match, leads, asker.port), index)
             if takes_everything(match):
                 return
 
 
-def _route(rule: VirtualService, part: Rule) -> Route:
-    route = Route(match=route_match(part.match), name=_route_name(part))
+def _checked_route(rule: VirtualService, part: Rule, index: int) -> Route:
+    """The route. Raises `Unsayable` where Envoy would refuse it: here its place in the rule is known."""
+    with at(f"match[{index}]"):
+        match = route_match(part.match)
+    route = _route(rule, part, match)
+    for path, broken in violations(route):
+        raise ValueError(f"in Envoy's route, {path} {broken}")
+    return route
+
+
+def _route(rule: VirtualService, part: Rule, match: RouteMatch) -> Route:
+    route = Route(match=match, name=_route_name(part))
     apply_action(route, part)
     if part.match and part.match.stat_prefix:
         route.stat_prefix = part.match.stat_prefix
@@ -224,8 +248,9 @@ def without_repetition(hosts: Iterable[Host]) -> list[Host]:
     kept: list[Host] = []
     claimed: set[str] = set()
     for host in hosts:
-        free = tuple(domain for domain in host.domains if domain not in claimed)
-        claimed.update(free)
+        # Envoy compares domains in lower case.
+        free = tuple(domain for domain in host.domains if domain.lower() not in claimed)
+        claimed.update(domain.lower() for domain in free)
         if len(free) == len(host.domains):
             kept.append(host)
         elif free:
@@ -239,7 +264,7 @@ def joined(name: str, hosts: Iterable[Host]) -> bytes:
     """The RouteConfiguration of these virtual hosts, serialised."""
     head = RouteConfiguration(
         name=name,
-        max_direct_response_body_size_bytes=proto.uint32(_LARGEST_ANSWER_BYTES),
+        max_direct_response_body_size_bytes=proto.uint32(LARGEST_ANSWER_BYTES),
         ignore_port_in_host_matching=True,
     )
     # Routes may name upstreams that are not there: those answer 503, the others must not suffer.

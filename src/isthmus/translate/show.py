@@ -23,7 +23,8 @@ def shown(case: Case) -> Tree:
     for part, patterns in case.spec.show.items():
         resources = generation.resources(case.proxy, PARTS[part], None)
         made[part] = _part(part, sorted(resources, key=lambda one: one.name), patterns)
-    findings = [str(found) for found in (*generation.mesh.findings, *generation.findings)]
+    known = (*generation.mesh.findings, *generation.findings, *generation.conflicts(case.proxy))
+    findings = [str(found) for found in known]
     if findings:
         made["findings"] = findings
     return made
@@ -44,7 +45,20 @@ def as_tree(resource: Versioned, type_url: str) -> Tree:
     """The resource as the JSON form of protobuf has it, with Envoy's field names."""
     message = class_of_url(type_url).FromString(resource.body)
     text = json_format.MessageToJson(message, preserving_proto_field_name=True, descriptor_pool=pool())
-    return msgspec.json.decode(text, type=Tree)
+    return cast(Tree, _steady(msgspec.json.decode(text, type=Tree)))
+
+
+_MAPS = frozenset({"filter_metadata", "typed_per_filter_config", "typed_extension_protocol_options"})
+
+
+def _steady(tree: object, *, is_map: bool = False) -> object:
+    """`tree` with the keys of maps sorted: protobuf gives them in any order; those of messages have one."""
+    if isinstance(tree, list):
+        return [_steady(each, is_map=is_map) for each in tree]
+    if not isinstance(tree, dict):
+        return tree
+    keys = sorted(tree) if is_map else list(tree)
+    return {key: _steady(tree[key], is_map=key in _MAPS or is_map) for key in keys}
 
 
 def pruned(tree: object, paths: list[str]) -> object:

@@ -46,8 +46,15 @@ def mutual_upstream(identities: Iterable[SpiffeId], sni: str, alpn: tuple[str, .
     No identities: any peer that the root vouches for is taken, as where no endpoint is known yet.
     """
     matchers = [_uri(StringMatcher(exact=str(identity))) for identity in identities]
-    context = UpstreamTlsContext(sni=sni, common_tls_context=_common(matchers, alpn))
+    context = UpstreamTlsContext(sni=server_name(sni), common_tls_context=_common(matchers, alpn))
     return proto.transport_socket("tls", context)
+
+
+def server_name(name: str) -> str:
+    """`name`, if it can be one in a TLS handshake."""
+    if "\0" in name:
+        raise ValueError(f"{name!r} is no server name")
+    return name
 
 
 def mutual_downstream(trust_domain: str) -> TransportSocket:

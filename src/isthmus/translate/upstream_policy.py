@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import isqrt
 from typing import TypeVar
 
 from isthmus.api.istio import destination_rule as api
@@ -18,6 +19,7 @@ from isthmus.envoy.types import (
 )
 from isthmus.kit import duration
 from isthmus.translate import proto
+from isthmus.translate.errors import Unsayable
 
 P = TypeVar("P")
 UNLIMITED = 4_294_967_295
@@ -81,12 +83,23 @@ def apply_load_balancer(upstream: Cluster, policy: Policy) -> None:
         upstream.lb_policy = _SIMPLE.get(simple, Cluster.LEAST_REQUEST)
     elif hashing.maglev:
         upstream.lb_policy = Cluster.MAGLEV
-        upstream.maglev_lb_config.table_size.value = hashing.maglev.table_size
+        upstream.maglev_lb_config.table_size.value = _prime(hashing.maglev.table_size or 65537)
     else:
         upstream.lb_policy = Cluster.RING_HASH
         size = hashing.ring_hash.minimum_ring_size if hashing.ring_hash else hashing.minimum_ring_size
         upstream.ring_hash_lb_config.minimum_ring_size.value = size or 1024
 
+
+def _prime(size: int) -> int:
+    """`size`, if it is prime, as Envoy asks of Maglev's table."""
+    if size < 2 or any(size % divisor == 0 for divisor in range(2, min(isqrt(size), _ENOUGH) + 1)):
+        path = "trafficPolicy.loadBalancer.consistentHash.maglev.tableSize"
+        raise Unsayable(path, f"{size} is not prime (hint: 65537)")
+    return size
+
+
+_ENOUGH = 2237
+"""The root of the largest table that Envoy takes."""
 
 _SIMPLE = {
     "RANDOM": Cluster.RANDOM,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from isthmus.api.resource import Ref
 from isthmus.envoy.types import Cluster
 from isthmus.kit.memo import Memo
 from isthmus.kit.versioned import Versioned
@@ -89,7 +88,7 @@ class Upstreams:
         def make() -> Versioned | None:
             slot = Slot(UPSTREAM, str(name), here.service.key, (here.crosses,))
             return self.checked.keep(
-                slot, _about(here), lambda: outbound_upstream(here, name, settings), _sealed
+                slot, here.about, lambda: outbound_upstream(here, name, settings), _sealed
             )
 
         return self._one.get((*here.parts, settings), (name, here.crosses), make)
@@ -121,12 +120,6 @@ def _told(view: View) -> Iterator[str]:
 def _names(here: Known) -> Iterator[UpstreamName]:
     subsets = here.rule.spec.subsets if here.rule else ()
     return outbound_names(here.service, (subset.name for subset in subsets))
-
-
-def _about(here: Known) -> Ref:
-    if here.rule is not None:
-        return Ref("DestinationRule", here.rule.metadata.namespace, here.rule.metadata.name)
-    return Ref("Service", here.service.key.namespace, here.service.key.name)
 
 
 def _sealed(message: Cluster) -> Versioned:

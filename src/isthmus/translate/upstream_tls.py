@@ -68,4 +68,4 @@ def _originated(asked: ClientTLSSettings, port: Port) -> UpstreamTlsContext:
                 trusted_ca=DataSource(filename=asked.ca_certificates), match_typed_subject_alt_names=names
             )
         )
-    return UpstreamTlsContext(sni=asked.sni, common_tls_context=common)
+    return UpstreamTlsContext(sni=transport.server_name(asked.sni), common_tls_context=common)

@@ -64,7 +64,7 @@ def _resolve(upstream: Cluster, service: Service, port: Port, policy: Policy) ->
             upstream.respect_dns_ttl = True
             upstream.load_assignment.cluster_name = upstream.name
             where = upstream.load_assignment.endpoints.add().lb_endpoints.add().endpoint.address
-            where.CopyFrom(proto.address(service.external_name, port.number))
+            where.CopyFrom(proto.host(service.external_name, port.number))
         case Resolution.ENDPOINTS:
             if policy.load_balancer and policy.load_balancer.simple == "PASSTHROUGH":
                 _original_destination(upstream)

@@ -190,8 +190,16 @@ def test_what_breaks_envoys_rules_is_withheld_and_the_last_good_one_stays(pilot)
     good = pilot.one(GKE, ROUTES, "9080")
     pilot.step(gke=[BAD_ROUTE])
     assert pilot.one(GKE, ROUTES, "9080") == good
-    assert ["header.key must be a header name" in found.message for found in pilot.now.findings] == [True]
+    assert ["is no header that can be changed" in found.message for found in pilot.now.findings] == [True]
+    assert pilot.now.findings[0].path.startswith("$.spec.http[0].headers.request")
     assert pilot.now.findings[0].ref == ("VirtualService", "default", "reviews")
+
+
+def test_a_host_that_never_had_a_good_rule_is_called_as_if_it_had_none(pilot):
+    usual = pilot.one(GKE, ROUTES, "9080")
+    pilot.step(gke=[BAD_ROUTE])
+    assert pilot.one(GKE, ROUTES, "9080") == usual
+    assert len(pilot.now.findings) == 1
 
 
 def test_a_mended_rule_is_sent_and_no_longer_spoken_of(pilot):

@@ -19,7 +19,7 @@ from isthmus.api.istio.destination_rule import (
 )
 from isthmus.api.istio.virtual_service import HTTPRetry, PortSelector
 from isthmus.api.resource import Meta, Ref
-from isthmus.envoy.types import Cluster, EnvoyLocality, RouteConfiguration, UInt32Value, VirtualHost
+from isthmus.envoy.types import Cluster, EnvoyLocality, RouteConfiguration, VirtualHost
 from isthmus.kit.memo import Memo
 from isthmus.model.names import Hostname, ServiceKey
 from isthmus.translate import proto
@@ -27,7 +27,6 @@ from isthmus.translate.checked import Checked, Slot
 from isthmus.translate.memory import Memory
 from isthmus.translate.names import Direction, UpstreamName, inbound, outbound
 from isthmus.translate.offline import read_case
-from isthmus.translate.regex import regex
 from isthmus.translate.retries import retry_policy
 from isthmus.translate.routes import Host, without_repetition
 from isthmus.translate.show import pruned
@@ -63,11 +62,6 @@ def test_other_names_are_nobodys(text):
 # Bytes
 
 
-@given(st.integers(0, 2**32 - 1))
-def test_a_number_is_written_as_protobuf_does(value):
-    assert UInt32Value.FromString(proto.numbered(1, value)).value == value
-
-
 def test_bytes_joined_are_the_message_they_would_have_been():
     hosts = [VirtualHost(name=f"host {number}", domains=[str(number)]) for number in range(300)]
     whole = RouteConfiguration(name="x", virtual_hosts=hosts)
@@ -84,25 +78,6 @@ def test_seconds_are_durations(value, parts):
 def test_a_packed_message_says_what_it_is():
     packed = proto.any_of(EnvoyLocality(region="eu"))
     assert packed.type_url == "type.googleapis.com/envoy.config.core.v3.Locality"
-
-
-# Regular expressions
-
-
-@pytest.mark.parametrize("text", ["/a.*", r"\d+", r"\pN+", "(?i)abc", r"a\\1", "(?P<name>x)"])
-def test_what_re2_takes_is_left_as_it_is(text):
-    assert regex(text).regex == text
-
-
-@pytest.mark.parametrize("text", ["", "*"])
-def test_nothing_and_a_star_are_anything(text):
-    assert regex(text).regex == ".*"
-
-
-@pytest.mark.parametrize("text", ["a(?=b)", "(?!x)", "(?<=a)b", r"(a)\1", "(", "a{2,1}", "[z-a]"])
-def test_what_re2_refuses_is_found(text):
-    with pytest.raises(ValueError, match="regex"):
-        regex(text)
 
 
 # Policies

@@ -6,6 +6,7 @@ from isthmus.api.istio.virtual_service import HTTPRoute, Percent
 from isthmus.envoy.types import Any, EnvoyHttpFilter, FractionalPercent, HTTPFault
 from isthmus.kit import duration
 from isthmus.translate import proto
+from isthmus.translate.errors import Unsayable, at
 
 NAME = "envoy.filters.http.fault"
 
@@ -20,7 +21,8 @@ def on_route(route: HTTPRoute) -> Any | None:
         return None
     config = HTTPFault()
     if delay := route.fault.delay:
-        config.delay.fixed_delay.CopyFrom(proto.seconds(duration.parse(delay.fixed_delay)))
+        with at("fault.delay.fixedDelay"):
+            config.delay.fixed_delay.CopyFrom(proto.seconds(duration.parse(delay.fixed_delay)))
         config.delay.percentage.CopyFrom(_share(delay.percentage, delay.percent))
     if abort := route.fault.abort:
         if abort.grpc_status is not None:
@@ -61,5 +63,7 @@ _GRPC = (
 
 def _grpc_code(name: str) -> int:
     if name not in _GRPC:
-        raise ValueError(f"fault.abort.grpcStatus: no gRPC status {name!r} (hint: one of {', '.join(_GRPC)})")
+        raise Unsayable(
+            "fault.abort.grpcStatus", f"no gRPC status {name!r} (hint: one of {', '.join(_GRPC)})"
+        )
     return _GRPC.index(name)
