@@ -1,4 +1,4 @@
-"""Who is asking: the proof of an identity by the cluster that gave it, or by a certificate of our own.
+"""Who is asking: the proof of an identity by the cluster that gave it, and by nothing else.
 
 NotProven: the caller has not shown who it is; `reason` is for metrics.
 """
@@ -6,8 +6,6 @@ NotProven: the caller has not shown who it is; `reason` is for metrics.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
-from enum import Enum
 from hashlib import sha256
 from typing import NamedTuple, Protocol
 
@@ -47,24 +45,14 @@ class Reviewer(Protocol):
         ...
 
 
-class Proof(Enum):
-    TOKEN = "token"  # noqa: S105 - the word, not one
-    CERTIFICATE = "certificate"
-
-
-class Caller(NamedTuple):
-    identity: SpiffeId
-    proof: Proof
-
-
 class Attester:
-    """Callers by the tokens and certificates they show."""
+    """Callers by the tokens they show."""
 
     def __init__(self, reviewer: Reviewer, trust_domain: str, clock: Clock) -> None:
         self._reviewer, self._trust_domain, self._clock = reviewer, trust_domain, clock
         self._reviews: OrderedDict[bytes, tuple[float, Review]] = OrderedDict()
 
-    async def by_token(self, authorization: str) -> Caller:
+    async def by_token(self, authorization: str) -> SpiffeId:
         """The service account in `Bearer <token>`, as the cluster's API server says.
 
         Raises `NotProven`, and `ReviewUnavailable` where nobody can say.
@@ -80,22 +68,7 @@ class Attester:
         namespace, _, account = review.user.removeprefix(_ACCOUNT).partition(":")
         if not review.user.startswith(_ACCOUNT) or not namespace or not account:
             raise NotProven("not a workload", f"{review.user!r} is not a service account")
-        return Caller(SpiffeId(self._trust_domain, namespace, account), Proof.TOKEN)
-
-    def by_certificate(self, uris: Sequence[str]) -> Caller:
-        """The identity in a certificate that TLS has verified by our roots: for those who renew.
-
-        Raises `NotProven`.
-        """
-        if len(uris) != 1:
-            raise NotProven("certificate refused", f"a certificate with {len(uris)} identities")
-        try:
-            identity = SpiffeId.parse(uris[0])
-        except ValueError as error:
-            raise NotProven("certificate refused", str(error)) from error
-        if identity.trust_domain != self._trust_domain:
-            raise NotProven("certificate refused", f"{uris[0]} is not of {self._trust_domain!r}")
-        return Caller(identity, Proof.CERTIFICATE)
+        return SpiffeId(self._trust_domain, namespace, account)
 
     async def _review(self, token: str) -> Review:
         digest = sha256(token.encode()).digest()  # tokens themselves are not kept

@@ -50,6 +50,8 @@ class Authority:
     ) -> None:
         self.roots = tuple(roots)
         self._issuer = x509.Issuer(chain[0], key)
+        self.end = min(x509.life(each).end for each in chain)
+        """When this CA is worth nothing any more: it or one above it ends. Other roots do not matter."""
         # Peers have the root already, and a root sent along is dead weight in every handshake.
         self._above = tuple(x509.bundle_pem([each]) for each in chain if each not in self.roots)
         self._lifetimes = lifetimes or Lifetimes()
@@ -58,12 +60,11 @@ class Authority:
     def sign(self, csr: bytes, identity: SpiffeId, lifetime_s: float) -> Issued:
         """The chain for `identity` and the key in `csr`, valid from now for `lifetime_s` seconds.
 
-        The life is cut to the bounds and to the issuer's own end. The names inside the request are never
+        The life is cut to the bounds and to the end of the authority. The names inside the request are never
         trusted: the certificate says `identity` and nothing else. Raises `InvalidCsr`, and
         `InvalidCertificate` where the issuer itself has ended.
         """
-        request = x509.parse_csr(csr)
-        return self._issue(request.public_key, x509.Names(uris=(str(identity),)), lifetime_s)
+        return self._issue(x509.requested_key(csr), x509.Names(uris=(str(identity),)), lifetime_s)
 
     def sign_server(
         self, public_key: x509.PublicKey, identity: SpiffeId, dns: Sequence[str], lifetime_s: float
@@ -75,13 +76,9 @@ class Authority:
     def roots_pem(self) -> bytes:
         return x509.bundle_pem(self.roots)
 
-    @property
-    def end(self) -> float:
-        """When this CA ends, or its root, whichever is first."""
-        return min(x509.life(each).end for each in (self._issuer.certificate, *self.roots))
-
     def _issue(self, public_key: x509.PublicKey, names: x509.Names, lifetime_s: float) -> Issued:
         span = x509.Life.at(self._clock.now(), self._lifetimes.cut(lifetime_s))
+        span = span._replace(end=min(span.end, self.end))
         leaf = x509.leaf(self._issuer, public_key, names, span)
         chain = (x509.bundle_pem([leaf]), *self._above)
         return Issued(chain, x509.serial(leaf), x509.life(leaf).end)

@@ -18,8 +18,11 @@ from isthmus.kit.metrics import ROOT_EXPIRY, exposition
 from isthmus.kit.plain_http import HttpServer, Request, Response
 from isthmus.kit.watchable import Watchable
 from isthmus.model.identity import SpiffeId
-from isthmus.wire.listeners import Listener, Secure
+from isthmus.wire.listeners import Secure
 from isthmus.wire.serve import GrpcServer
+from isthmus.wire.serve import Limits as GrpcLimits
+
+_REQUEST_BYTES = 64 << 10  # a signing request with a key of 4,096 bits has two thousand
 
 
 class CitadelSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +37,6 @@ class CitadelSettings(msgspec.Struct, frozen=True, kw_only=True):
     service_account: str = "istio-citadel-service-account"
     host: str = "0.0.0.0"
     port: int = 8060
-    renewal_port: int = 0  # where a certificate of ours is proof enough; 0: nowhere
     monitoring_port: int = 15014
     extra_names: tuple[str, ...] = ()  # further DNS names of its serving certificate
     lifetimes: Lifetimes = Lifetimes()
@@ -65,8 +67,10 @@ class Citadel:
         serving = ServingCertificate(authority, identity, settings.dns_names, settings.serving_life_s, clock)
         attester = Attester(reviewer, settings.trust_domain, clock)
         service = CertificateService(authority, attester, settings.limits, clock)
+        # Callers have no certificate yet; their token says who they are.
         self.services = service.services()
-        self.grpc = GrpcServer(self.services, _listeners(settings, serving))
+        listener = Secure(settings.host, settings.port, serving, require_client=False)
+        self.grpc = GrpcServer(self.services, [listener], GrpcLimits(request_bytes=_REQUEST_BYTES))
         self.monitoring = HttpServer(settings.host, settings.monitoring_port, self._monitor)
 
     async def run(self) -> None:
@@ -78,17 +82,21 @@ class Citadel:
             group.create_task(self._show_expiry())
 
     async def _follow_files(self) -> None:
-        files = store.read(self._settings.ca_directory)
+        used = store.read(self._settings.ca_directory)
+        complaint = ""
         while True:
             await self._clock.sleep(self._settings.reload_s)
-            before, files = files, store.read(self._settings.ca_directory)
-            if files == before:
-                continue
             try:
+                files = store.read(self._settings.ca_directory)
+                if files == used:
+                    continue
                 self._authority.set(_authority(self._settings, files, self._clock))
             except store.InvalidStore as error:
-                log.error("CA files changed and cannot be used, the old stay", reason=str(error))
+                if str(error) != complaint:
+                    log.error("CA files changed and cannot be used, the old stay", reason=str(error))
+                complaint = str(error)
             else:
+                used, complaint = files, ""
                 log.info("CA files changed")
 
     async def _show_expiry(self) -> None:
@@ -110,11 +118,3 @@ class Citadel:
 def _authority(settings: CitadelSettings, files: dict[str, bytes], clock: Clock) -> Authority:
     material = store.verify(files, clock.now())
     return Authority(material.roots, material.chain, material.key, lifetimes=settings.lifetimes, clock=clock)
-
-
-def _listeners(settings: CitadelSettings, serving: ServingCertificate) -> list[Listener]:
-    # Most callers have no certificate yet, and gRPC cannot ask for one that is optional.
-    listeners: list[Listener] = [Secure(settings.host, settings.port, serving, require_client=False)]
-    if settings.renewal_port:
-        listeners.append(Secure(settings.host, settings.renewal_port, serving))
-    return listeners

@@ -1,14 +1,14 @@
 """Istio's certificate service: who are you, and here is a certificate for exactly that.
 
 A caller gets its own identity and no other: the request has no say in it. Every certificate that is
-issued leaves a line in the log, with who, how it was proven, the serial number and the end.
+issued leaves a line in the log, with who, from where, the serial number and the end.
 """
 
 from __future__ import annotations
 
 import msgspec
 
-from isthmus.ca.attest import Attester, Caller, NotProven, ReviewUnavailable
+from isthmus.ca.attest import Attester, NotProven, ReviewUnavailable
 from isthmus.ca.authority import Authority, Issued
 from isthmus.ca.limits import Limiter, Rate
 from isthmus.kit import x509
@@ -17,6 +17,7 @@ from isthmus.kit.duration import show
 from isthmus.kit.log import log
 from isthmus.kit.metrics import CERTIFICATES, CSR_ERRORS
 from isthmus.kit.watchable import Watchable
+from isthmus.model.identity import SpiffeId
 from isthmus.model.signing import CREATE_CERTIFICATE, SigningAnswer, SigningRequest
 from isthmus.wire.serve import Handler, Unary
 from isthmus.wire.stream import Call, Code, Refused
@@ -49,14 +50,13 @@ class CertificateService:
         if not self._by_address.allows(address):
             raise _refusal("too many", Code.RESOURCE_EXHAUSTED, "too many requests from this address")
         caller = await self._caller(call)
-        if not self._by_identity.allows(caller.identity):
-            raise _refusal("too many", Code.RESOURCE_EXHAUSTED, f"too many requests of {caller.identity}")
+        if not self._by_identity.allows(caller):
+            raise _refusal("too many", Code.RESOURCE_EXHAUSTED, f"too many requests of {caller}")
         issued = self._sign(message, caller)
         CERTIFICATES.inc()
         log.info(
             "certificate issued",
-            identity=str(caller.identity),
-            proof=caller.proof.value,
+            identity=str(caller),
             cluster=call.metadata.get("clusterid", ""),
             address=address,
             serial=issued.serial,
@@ -64,10 +64,8 @@ class CertificateService:
         )
         return SigningAnswer(issued.chain, self._authority.value.roots_pem).encode()
 
-    async def _caller(self, call: Call) -> Caller:
+    async def _caller(self, call: Call) -> SpiffeId:
         try:
-            if call.peer.uris:
-                return self._attester.by_certificate(call.peer.uris)
             return await self._attester.by_token(call.metadata.get("authorization", ""))
         except NotProven as error:
             log.warning("caller not proven", address=call.peer.address, reason=str(error))
@@ -76,15 +74,15 @@ class CertificateService:
             log.warning("caller cannot be proven now", address=call.peer.address, reason=str(error))
             raise _refusal("review unavailable", Code.UNAVAILABLE, str(error)) from error
 
-    def _sign(self, message: bytes, caller: Caller) -> Issued:
+    def _sign(self, message: bytes, caller: SpiffeId) -> Issued:
         try:
             request = SigningRequest.decode(message)
-            return self._authority.value.sign(request.csr, caller.identity, request.lifetime_s)
+            return self._authority.value.sign(request.csr, caller, request.lifetime_s)
         except x509.InvalidCertificate as error:
             log.error("cannot sign", reason=str(error))
             raise _refusal("issuer", Code.FAILED_PRECONDITION, str(error)) from error
         except ValueError as error:
-            log.warning("request refused", identity=str(caller.identity), reason=str(error))
+            log.warning("request refused", identity=str(caller), reason=str(error))
             raise _refusal("csr", Code.INVALID_ARGUMENT, f"csr: {error}") from error
 
 

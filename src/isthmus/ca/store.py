@@ -5,25 +5,24 @@ InvalidStore: one file is missing, wrong or does not go with the others; says wh
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from isthmus.kit import x509
-from isthmus.kit.chain import InvalidChain, verify_chain
+from isthmus.kit.chain import Broken, InvalidChain, verify_chain
 
 CA_CERT, CA_KEY = "ca-cert.pem", "ca-key.pem"
 ROOT_CERT, CERT_CHAIN = "root-cert.pem", "cert-chain.pem"
 FILES = (CA_CERT, CA_KEY, ROOT_CERT, CERT_CHAIN)
+SECRET = "cacerts"  # noqa: S105 - the name of one
 
 
 class InvalidStore(Exception):
-    """A CA file cannot be used."""
+    """A CA file cannot be used: `file` is its key in the Secret."""
 
     def __init__(self, file: str, what: str, hint: str) -> None:
-        super().__init__(f"{file}: {what} (hint: {hint})")
+        super().__init__(f"secret {SECRET}, key {file}: {what} (hint: {hint})")
         self.file = file
 
 
@@ -38,26 +37,17 @@ class Material(NamedTuple):
         return f"Material({x509.names(self.chain[0]).common_name!r})"
 
 
-def load(directory: Path, now: float) -> Material:
-    """The CA in the files of `directory`. Raises `InvalidStore`."""
-    return verify(read(directory), now)
-
-
 def read(directory: Path) -> dict[str, bytes]:
-    """The CA files of `directory` that are there."""
-    paths = {name: directory / name for name in FILES}
-    return {name: path.read_bytes() for name, path in paths.items() if path.is_file()}
-
-
-def from_secret(data: Mapping[str, str], now: float) -> Material:
-    """The CA in the `data` (base64) of a Secret `cacerts`. Raises `InvalidStore`."""
+    """The CA files of `directory` that are there. Raises `InvalidStore` for one that cannot be read."""
     files = {}
-    for name, text in data.items():
+    for name in FILES:
         try:
-            files[name] = base64.b64decode(text, validate=True)
-        except binascii.Error as error:
-            raise InvalidStore(name, "not base64", "kubectl create secret generic --from-file") from error
-    return verify(files, now)
+            files[name] = (directory / name).read_bytes()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise InvalidStore(name, f"{error.strerror}: {directory / name}", "let us read it") from error
+    return files
 
 
 def verify(files: Mapping[str, bytes], now: float) -> Material:
@@ -73,15 +63,36 @@ def verify(files: Mapping[str, bytes], now: float) -> Material:
         raise InvalidStore(CA_KEY, f"is not the key of {CA_CERT}", "both must come from one run of the tool")
     if not x509.is_authority(certificate):
         raise InvalidStore(
-            CA_CERT, "is not a CA and cannot sign", "make it with basicConstraints CA:TRUE and keyCertSign"
+            CA_CERT,
+            "is not a CA and cannot sign",
+            "make it with basicConstraints CA:TRUE and keyCertSign; the CA's own certificate comes first",
         )
     try:
         path = verify_chain(certificate, between, roots, now)
     except InvalidChain as error:
-        where = CERT_CHAIN if "not there" in str(error) else CA_CERT
-        hint = f"{CERT_CHAIN} must hold every CA between {CA_CERT} and {ROOT_CERT}"
-        raise InvalidStore(where, str(error), hint if where == CERT_CHAIN else "renew it") from error
+        raise _broken(error, certificate, roots) from error
+    for file, each in (
+        (CA_CERT, path[0]),
+        *((CERT_CHAIN, each) for each in path[1:-1]),
+        (ROOT_CERT, path[-1]),
+    ):
+        if not x509.is_strong(each.public_key()):
+            raise InvalidStore(file, "has a weak key", f"make it anew with {x509.STRONG_KEYS}")
     return Material(roots, path, key)
+
+
+def _broken(
+    error: InvalidChain, certificate: x509.Certificate, roots: tuple[x509.Certificate, ...]
+) -> InvalidStore:
+    """The file in which the path to the root is broken, and how to mend it."""
+    of_others = ROOT_CERT if error.at in roots else CERT_CHAIN  # users put the root into the chain as well
+    file = CA_CERT if error.at == certificate else of_others
+    if error.reason is Broken.NO_ISSUER:
+        hint = f"{CERT_CHAIN} must hold every CA between {CA_CERT} and {ROOT_CERT}"
+        return InvalidStore(CERT_CHAIN, str(error), hint)
+    if error.reason is Broken.TIME:
+        return InvalidStore(file, str(error), "put a new one into the Secret, or mend the clock")
+    return InvalidStore(file, str(error), "make it with basicConstraints CA:TRUE and a path long enough")
 
 
 def _certificates(files: Mapping[str, bytes], name: str) -> tuple[x509.Certificate, ...]:
@@ -104,6 +115,8 @@ def _key(files: Mapping[str, bytes]) -> x509.PrivateKey:
 def _file(files: Mapping[str, bytes], name: str) -> bytes:
     if name not in files:
         raise InvalidStore(
-            name, "is missing", "isthmus ca init makes all files; put them into Secret cacerts"
+            name,
+            "is missing",
+            "isthmus ca init makes all four files, and says how to put them into the Secret",
         )
     return files[name]

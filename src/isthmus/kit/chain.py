@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from enum import Enum
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -12,8 +13,20 @@ from cryptography.x509.oid import NameOID
 from isthmus.kit.x509 import Certificate, InvalidCertificate, extension, is_authority, life, names, serial
 
 
+class Broken(Enum):
+    """Why a chain leads to no root."""
+
+    NO_ISSUER = "no issuer"
+    TIME = "time"
+    NO_AUTHORITY = "no authority"
+
+
 class InvalidChain(InvalidCertificate):
-    """No path from a certificate to a root; says where it ends."""
+    """No path from a certificate to a root: it ends `at` this certificate, for this `reason`."""
+
+    def __init__(self, at: Certificate, reason: Broken, text: str) -> None:
+        super().__init__(f"{_show(at)} {text}")
+        self.at, self.reason = at, reason
 
 
 def verify_chain(
@@ -29,9 +42,8 @@ def verify_chain(
     while (tip := path[-1]) not in roots:
         issuer = _issuer_of(tip, [*roots, *between])
         if issuer is None or issuer in path:
-            raise InvalidChain(
-                f"{_show(tip)} is signed by {_issuer_name(tip)}, which is not there or did not sign it"
-            )
+            text = f"is signed by {_issuer_name(tip)}, which is not there or did not sign it"
+            raise InvalidChain(tip, Broken.NO_ISSUER, text)
         _must_live(issuer, at)
         _must_allow(issuer, len(path) - 1)
         path.append(issuer)
@@ -53,18 +65,21 @@ def _issuer_of(certificate: Certificate, candidates: Iterable[Certificate]) -> C
 def _must_live(certificate: Certificate, at: float) -> None:
     begin, end = life(certificate)
     if at > end:
-        raise InvalidChain(f"{_show(certificate)} ended at {_utc(end)}")
+        text = f"ended at {_utc(end)}, it is {_utc(at)} here"
+        raise InvalidChain(certificate, Broken.TIME, text)
     if at < begin:
-        raise InvalidChain(f"{_show(certificate)} is valid from {_utc(begin)} only (hint: check the clock)")
+        text = f"is valid from {_utc(begin)} only, it is {_utc(at)} here (hint: check the clock)"
+        raise InvalidChain(certificate, Broken.TIME, text)
 
 
 def _must_allow(issuer: Certificate, authorities_below: int) -> None:
     if not is_authority(issuer):
-        raise InvalidChain(f"{_show(issuer)} is not a CA")
+        raise InvalidChain(issuer, Broken.NO_AUTHORITY, "is not a CA")
     constraints = extension(issuer, x509.BasicConstraints)
     limit = constraints.path_length if constraints else None
     if limit is not None and authorities_below > limit:
-        raise InvalidChain(f"{_show(issuer)} allows {limit} CAs below it, not {authorities_below}")
+        text = f"allows {limit} CAs below it, not {authorities_below}"
+        raise InvalidChain(issuer, Broken.NO_AUTHORITY, text)
 
 
 def _show(certificate: Certificate) -> str:

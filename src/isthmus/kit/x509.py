@@ -15,7 +15,7 @@ import ipaddress
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from enum import Enum
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar, cast
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -33,6 +33,7 @@ BACKDATE_S = 60.0
 
 _RSA_LEAST_BITS = 2048
 _CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
+STRONG_KEYS = f"EC P-256, P-384, P-521, or RSA of {_RSA_LEAST_BITS} bits and more"
 
 
 class InvalidPem(ValueError):
@@ -84,13 +85,6 @@ class Names(NamedTuple):
     common_name: str = ""
 
 
-class Csr(NamedTuple):
-    """A signing request whose signature is right. Its names are wishes, and no more."""
-
-    public_key: PublicKey
-    names: Names
-
-
 class Issuer(NamedTuple):
     """A certificate that may sign others, and its key."""
 
@@ -140,8 +134,11 @@ def new_csr(key: PrivateKey, names: Names = Names()) -> bytes:  # noqa: B008 - i
     return builder.sign(key, _hash_for(key)).public_bytes(serialization.Encoding.PEM)
 
 
-def parse_csr(pem: bytes) -> Csr:
-    """The request in `pem`, its signature checked. Raises `InvalidCsr`, also for weak keys."""
+def requested_key(pem: bytes) -> PublicKey:
+    """The key of the signing request in `pem`, its signature checked. Raises `InvalidCsr`, also for weak keys.
+
+    The names in the request are not even read: whoever signs must know from elsewhere whose key it is.
+    """
     try:
         request = x509.load_pem_x509_csr(pem)
         right = request.is_signature_valid
@@ -150,7 +147,9 @@ def parse_csr(pem: bytes) -> Csr:
         raise InvalidCsr("not a signing request in PEM") from error
     if not right:
         raise InvalidCsr("its signature is not by its own key")
-    return Csr(_strong(key), _names(request))
+    if not is_strong(key):
+        raise InvalidCsr(f"its key is weak or of a kind we do not sign (hint: {STRONG_KEYS})")
+    return cast(PublicKey, key)
 
 
 def root(key: PrivateKey, common_name: str, span: Life) -> Certificate:
@@ -212,7 +211,14 @@ def life(certificate: Certificate) -> Life:
 
 def names(certificate: Certificate) -> Names:
     """The names in the certificate's subject and alternative names."""
-    return _names(certificate)
+    alternatives = extension(certificate, x509.SubjectAlternativeName) or x509.SubjectAlternativeName([])
+    common = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return Names(
+        uris=tuple(alternatives.get_values_for_type(x509.UniformResourceIdentifier)),
+        dns=tuple(alternatives.get_values_for_type(x509.DNSName)),
+        addresses=tuple(map(str, alternatives.get_values_for_type(x509.IPAddress))),
+        common_name=str(common[0].value) if common else "",
+    )
 
 
 def fingerprint(certificate: Certificate) -> str:
@@ -228,6 +234,13 @@ def serial(certificate: Certificate) -> str:
 def matches(certificate: Certificate, key: PrivateKey) -> bool:
     """Whether `key` is the key of `certificate`."""
     return _spki(certificate.public_key()) == _spki(key.public_key())
+
+
+def is_strong(key: object) -> bool:
+    """Whether we sign this public key, and believe what it has signed: see `STRONG_KEYS`."""
+    if isinstance(key, rsa.RSAPublicKey):
+        return key.key_size >= _RSA_LEAST_BITS
+    return isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, _CURVES)
 
 
 def is_authority(certificate: Certificate) -> bool:
@@ -302,17 +315,6 @@ def _alternatives(names: Names) -> list[x509.GeneralName]:
     ]
 
 
-def _names(holder: x509.Certificate | x509.CertificateSigningRequest) -> Names:
-    alternatives = extension(holder, x509.SubjectAlternativeName) or x509.SubjectAlternativeName([])
-    common = holder.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return Names(
-        uris=tuple(alternatives.get_values_for_type(x509.UniformResourceIdentifier)),
-        dns=tuple(alternatives.get_values_for_type(x509.DNSName)),
-        addresses=tuple(map(str, alternatives.get_values_for_type(x509.IPAddress))),
-        common_name=str(common[0].value) if common else "",
-    )
-
-
 E = TypeVar("E", bound=x509.ExtensionType)
 
 
@@ -322,14 +324,6 @@ def extension(holder: x509.Certificate | x509.CertificateSigningRequest, kind: t
         return holder.extensions.get_extension_for_class(kind).value
     except x509.ExtensionNotFound:
         return None
-
-
-def _strong(key: object) -> PublicKey:
-    if isinstance(key, rsa.RSAPublicKey) and key.key_size >= _RSA_LEAST_BITS:
-        return key
-    if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, _CURVES):
-        return key
-    raise InvalidCsr(f"its key is weak or of a kind we do not sign (hint: EC P-256 or RSA {_RSA_LEAST_BITS})")
 
 
 def _hash_for(key: PrivateKey) -> hashes.SHA256 | hashes.SHA384:

@@ -6,6 +6,7 @@ Used by the agent beside an Envoy, and by Pilot for itself.
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -75,7 +76,8 @@ class Certificates:
         self._settings = settings
         self._sign = sign or CitadelCall(settings)
         self._clock = clock or SystemClock()
-        self._roots_changed = asyncio.Event()
+        self._early = asyncio.Event()  # renew now, whatever the wait was
+        self._due = math.inf
         self._chance = random.Random()  # noqa: S311 - jitter, no secret
         self.held: Watchable[Held | None] = Watchable(None)
         self.received = 0
@@ -84,7 +86,7 @@ class Certificates:
     async def run(self) -> None:
         """Get a certificate and renew it until cancelled; failures are logged and tried again."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._watch_roots())
+            group.create_task(self._look_around())
             group.create_task(self._renew())
 
     async def first(self) -> Held:
@@ -114,7 +116,9 @@ class Certificates:
             self.received += 1
             self.held.set(held)
             log.info("certificate received", identity=str(self._settings.identity), serial=held.serial)
-            await self._pause(self._wait_s(held))
+            wait_s = self._wait_s(held)
+            self._due = self._clock.now() + wait_s
+            await self._pause(wait_s)
 
     def _wait_s(self, held: Held) -> float:
         part = self._settings.renew_at + self._settings.jitter * self._chance.uniform(-1, 1)
@@ -145,18 +149,22 @@ class Certificates:
         return Held(pem, x509.key_pem(key), roots, x509.serial(leaf), now, x509.life(leaf).end)
 
     async def _pause(self, seconds: float) -> None:
-        """Wait, but not longer than until the roots change in a way that makes our certificate useless."""
+        """Wait, but not longer than until the certificate must be renewed early."""
         async with asyncio.TaskGroup() as group:
-            woken = group.create_task(self._roots_changed.wait())
+            woken = group.create_task(self._early.wait())
             sleeping = group.create_task(self._clock.sleep(seconds))
             await asyncio.wait((woken, sleeping), return_when=asyncio.FIRST_COMPLETED)
-            self._roots_changed.clear()
+            self._early.clear()
+            self._due = math.inf
             woken.cancel()
             sleeping.cancel()
 
-    async def _watch_roots(self) -> None:
+    async def _look_around(self) -> None:
+        """Renew early where the roots change, or the wall clock runs ahead of the wait: it was set, or we slept."""
         while True:
             await self._clock.sleep(self._settings.roots_check_s)
+            if self._clock.now() >= self._due:
+                self._early.set()
             held = self.held.value
             with suppress(SigningFailed):
                 roots = self._read_roots()
@@ -169,7 +177,7 @@ class Certificates:
             verify_chain(leaf, between, x509.load_bundle(roots), self._clock.now())
         except ValueError as error:
             log.warning("roots changed, the certificate is not of them", reason=str(error))
-            self._roots_changed.set()
+            self._early.set()
         else:
             log.info("roots changed")
         self.held.set(held._replace(roots=roots))
@@ -209,9 +217,11 @@ class CitadelCall:
     async def __call__(self, request: SigningRequest, roots: bytes) -> SigningAnswer:
         settings = self._settings
         try:
-            token = settings.token_file.read_text().strip()
+            token = settings.token_file.read_text("ascii").strip()
         except OSError as error:
             raise SigningFailed(f"{settings.token_file}: {error.strerror}") from error
+        except ValueError as error:
+            raise SigningFailed(f"{settings.token_file}: not a token") from error
         metadata = {"authorization": f"Bearer {token}", "clusterid": settings.cluster}
         tls = ClientTls(roots=roots, server_name=settings.citadel_name)
         try:

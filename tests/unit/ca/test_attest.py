@@ -1,7 +1,7 @@
 import pytest
 
 from fakes.tokens import FakeReviewer
-from isthmus.ca.attest import Attester, Caller, NotProven, Proof, ReviewUnavailable
+from isthmus.ca.attest import Attester, NotProven, ReviewUnavailable
 from isthmus.ca.limits import Limiter, Rate
 from isthmus.kit.clock import ManualClock
 from isthmus.model.identity import SpiffeId
@@ -16,7 +16,7 @@ def attester(reviewer: FakeReviewer, clock: ManualClock | None = None) -> Attest
 
 async def test_a_token_proves_its_service_account():
     caller = await attester(FakeReviewer({"t": "default:reviews"})).by_token("Bearer t")
-    assert caller == Caller(REVIEWS, Proof.TOKEN)
+    assert caller == REVIEWS
 
 
 @pytest.mark.parametrize("header", ["", "Basic abc", "Bearer", "Bearer  "])
@@ -59,7 +59,7 @@ async def test_a_token_is_believed_for_a_minute_and_doubted_for_seconds():
     assert reviewer.asked == ["t", "u"]
     reviewer.accounts["u"] = "default:late"
     await clock.advance(10)
-    assert (await who.by_token("Bearer u")).identity.service_account == "late"
+    assert (await who.by_token("Bearer u")).service_account == "late"
     del reviewer.accounts["t"]
     await who.by_token("Bearer t")
     await clock.advance(60)
@@ -74,26 +74,7 @@ async def test_an_api_server_that_is_away_is_no_refusal_and_is_asked_again():
     with pytest.raises(ReviewUnavailable):
         await who.by_token("Bearer t")
     reviewer.away = False
-    assert (await who.by_token("Bearer t")).identity == REVIEWS
-
-
-def test_a_verified_certificate_proves_its_identity():
-    caller = attester(FakeReviewer({})).by_certificate([str(REVIEWS)])
-    assert caller == Caller(REVIEWS, Proof.CERTIFICATE)
-
-
-@pytest.mark.parametrize(
-    "uris",
-    [
-        [],
-        [str(REVIEWS), str(REVIEWS)],
-        ["spiffe://elsewhere/ns/default/sa/reviews"],
-        ["https://example.com"],
-    ],
-)
-def test_certificates_that_prove_nothing(uris: list[str]):
-    with pytest.raises(NotProven):
-        attester(FakeReviewer({})).by_certificate(uris)
+    assert await who.by_token("Bearer t") == REVIEWS
 
 
 async def test_who_asks_too_often_waits_and_others_do_not():

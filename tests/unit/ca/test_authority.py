@@ -1,4 +1,6 @@
 import pytest
+from cryptography import x509 as lib
+from cryptography.hazmat.primitives import hashes, serialization
 
 from isthmus.ca.authority import Authority, Lifetimes
 from isthmus.kit import x509
@@ -59,3 +61,24 @@ def test_a_life_is_cut_to_the_end_of_the_issuer():
 def test_a_request_that_is_none_is_refused():
     with pytest.raises(x509.InvalidCsr):
         make_authority().sign(b"please", REVIEWS, 60)
+
+
+def test_another_root_that_ends_earlier_does_not_end_the_authority():
+    # While a root is replaced both are believed, and the old one may end.
+    root_key, key = x509.new_key(), x509.new_key()
+    root = x509.root(root_key, "Root", x509.Life.at(NOW, 365 * DAY_S))
+    old = x509.root(x509.new_key(), "Old root", x509.Life.at(NOW, 10))
+    own = x509.intermediate(
+        x509.Issuer(root, root_key), key.public_key(), "CA", x509.Life.at(NOW, 100 * DAY_S)
+    )
+    authority = Authority([old, root], [own, root], key, clock=ManualClock(NOW))
+    assert authority.end == NOW + 100 * DAY_S
+
+
+def test_a_request_with_names_that_cannot_be_read_is_signed_without_them():
+    key = x509.new_key()
+    odd = lib.UnrecognizedExtension(lib.ExtensionOID.SUBJECT_ALTERNATIVE_NAME, b"\xff\xff")
+    builder = lib.CertificateSigningRequestBuilder().subject_name(lib.Name([])).add_extension(odd, False)
+    pem = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    issued = make_authority().sign(pem, REVIEWS, 3600)
+    assert x509.names(x509.load_certificate(issued.pem)) == x509.Names(uris=(str(REVIEWS),))

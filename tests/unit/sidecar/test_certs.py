@@ -108,6 +108,34 @@ async def test_an_expired_certificate_is_not_valid_and_heals(citadel: NearCitade
         assert certificates.is_valid
 
 
+class SetClock(ManualClock):
+    """A clock whose wall time somebody sets while the waits go on as they were."""
+
+    ahead_s = 0.0
+
+    def now(self) -> float:
+        return super().now() + self.ahead_s
+
+
+async def test_a_clock_that_is_set_a_year_ahead_does_not_leave_an_expired_certificate(tmp_path: Path):
+    clock = SetClock(NOW)
+    citadel = NearCitadel(tmp_path, clock)
+    certificates = Certificates(citadel.settings, citadel, clock)
+    async with supervise(certificates.run()):
+        first = await settled(certificates, citadel)
+        clock.ahead_s = 365 * 86_400
+        assert not certificates.is_valid
+        await clock.advance(25)
+        assert certificates.is_valid
+        assert certificates.held.value != first
+
+
+async def test_a_token_that_is_no_text_is_a_failure_like_others(citadel: NearCitadel):
+    citadel.settings.token_file.write_bytes(b"\xff\xfe")
+    with pytest.raises(SigningFailed, match="token: not a token"):
+        await CitadelCall(citadel.settings)(SigningRequest(b"csr"), b"")
+
+
 async def test_a_root_that_is_not_there_yet_is_waited_for(citadel: NearCitadel, clock: ManualClock):
     roots = citadel.settings.roots_file.read_bytes()
     citadel.settings.roots_file.unlink()
@@ -204,6 +232,25 @@ async def test_citadel_says_that_it_cannot_know_while_the_api_server_is_away(cit
     with pytest.raises(Refused) as refused:
         await ask(citadel.near)
     assert refused.value.code is Code.UNAVAILABLE
+
+
+async def test_two_hundred_workloads_at_once_each_get_their_own_identity(tmp_path: Path):
+    async with loopback_citadel(tmp_path / "ca") as citadel:
+        names = [f"w{number}" for number in range(200)]
+        all_ = [Certificates(citadel.workload(name, tmp_path / name, 600)) for name in names]
+        async with supervise(*(each.run() for each in all_)), asyncio.timeout(60):
+            held = [await each.first() for each in all_]
+    uris = [x509.names(x509.load_certificate(each.chain)).uris for each in held]
+    assert uris == [(f"spiffe://cluster.local/ns/default/sa/{name}",) for name in names]
+    assert len({each.key for each in held}) == 200
+
+
+async def test_a_huge_request_is_refused_before_it_is_read(tmp_path: Path):
+    async with loopback_citadel(tmp_path / "ca") as citadel:
+        settings = citadel.workload("reviews", tmp_path / "pod", 600)
+        roots = settings.roots_file.read_bytes()
+        with pytest.raises(SigningFailed, match=r"resource exhausted: .*65536"):
+            await CitadelCall(settings)(SigningRequest(b"x" * 1_000_000), roots)
 
 
 async def test_who_asks_too_often_is_told_so(tmp_path: Path, clock: ManualClock):

@@ -50,15 +50,19 @@ def citadel(cluster: str, trust_domain: str, ca_dir: Path, **flags: str) -> None
     from isthmus.kit.duration import parse
 
     set_up_logs(flags["log_level"])
+    try:
+        lifetime_s = parse(flags["cert_lifetime"])
+    except ValueError as error:
+        fail(f"--cert-lifetime: {error}")
     settings = CitadelSettings(
         cluster=cluster,
         trust_domain=trust_domain,
         ca_directory=ca_dir,
-        lifetimes=Lifetimes(usual_s=parse(flags["cert_lifetime"])),
+        lifetimes=Lifetimes(usual_s=lifetime_s),
     )
     try:
         asyncio.run(run_until_cancelled(run_citadel(settings, _own_access(flags["kubeconfig"]))))
-    except InvalidStore as error:
+    except (InvalidStore, OSError, RuntimeError) as error:  # gRPC says RuntimeError for a port that is taken
         fail(str(error))
 
 
