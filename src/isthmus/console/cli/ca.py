@@ -32,10 +32,9 @@ def init(directory: Path, clusters: tuple[str, ...], organisation: str) -> None:
     one root, so that the clusters believe each other. Clusters can be added later. The root's key stays
     in DIRECTORY: keep it off the clusters.
     """
+    clusters = tuple(dict.fromkeys(clusters))
     try:
-        for path in found(
-            directory, Founding(clusters=tuple(dict.fromkeys(clusters)), organisation=organisation)
-        ):
+        for path in found(directory, Founding(clusters=clusters, organisation=organisation)):
             click.echo(f"wrote {path}")
     except CannotFound as error:
         fail(str(error))
