@@ -1,7 +1,8 @@
 """One Envoy on loopback that is both sidecars of a call: what we translate, made static and bound to ports.
 
 Nothing captures calls here, so outbound listeners get sockets of their own, and `virtualInbound` is there
-once for each port that it serves. Certificates are written into the bootstrap instead of asked for.
+once for each port that it serves. Calls of a headless service's pods at 127.0.0.1 are taken at 127.0.0.9 and
+sent on as if they had been captured. Certificates are written into the bootstrap instead of asked for.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ from isthmus.envoy.types import (
     Bootstrap,
     Cluster,
     ClusterLoadAssignment,
+    Filter,
+    FilterStateValue,
     Listener,
+    NetworkSetFilterState,
     RouteConfiguration,
     Secret,
 )
@@ -43,6 +47,18 @@ def with_static_secrets(socket):
         config.ClearField("sds_config")
     common.combined_validation_context.validation_context_sds_secret_config.ClearField("sds_config")
     socket.typed_config.CopyFrom(proto.any_of(tls))
+
+
+POD, DIRECTLY = "127.0.0.1", "127.0.0.9"
+
+
+def meant_for(address):
+    """A filter that tells the upstream where the connection was going before it was captured."""
+    # Source: Envoy's "Well Known Filter State Objects".
+    value = FilterStateValue(object_key="envoy.network.transport_socket.original_dst_address")
+    value.format_string.text_format_source.inline_string = address
+    config = proto.any_of(NetworkSetFilterState(on_new_connection=[value]))
+    return Filter(name="envoy.filters.network.set_filter_state", typed_config=config)
 
 
 class LoopbackMesh:
@@ -83,6 +99,8 @@ class LoopbackMesh:
         for match in upstream.transport_socket_matches:
             if match.transport_socket.name.endswith("tls"):
                 with_static_secrets(match.transport_socket)
+        if upstream.transport_socket.name.endswith("tls"):
+            with_static_secrets(upstream.transport_socket)
         self.bootstrap.static_resources.clusters.append(upstream)
 
     def _add_listener(self, listener):
@@ -90,6 +108,10 @@ class LoopbackMesh:
             return
         if listener.name != "virtualInbound":
             listener.ClearField("bind_to_port")
+            address = listener.address.socket_address
+            if address.address == POD:
+                listener.default_filter_chain.filters.insert(0, meant_for(f"{POD}:{address.port_value}"))
+                address.address = DIRECTLY
             self._with_static_routes(listener)
             self.bootstrap.static_resources.listeners.append(listener)
             return

@@ -24,6 +24,7 @@ class Known:
     backing: Backing
     rule: DestinationRule | None
     crosses: bool  # whether endpoints are in other clusters than the proxy
+    all_tls: bool = False  # whether it is headless, and every endpoint of it has a sidecar
 
     @property
     def parts(self) -> tuple[object, ...]:

@@ -126,8 +126,8 @@ class Generation:
         workload = self.mesh.workloads.get((proxy.cluster, proxy.address))
         serves = workload.serves if workload and proxy.kind is ProxyKind.SIDECAR else ()
         if wanted is None:
-            return self._make.upstreams.all(view, serves)
-        return self._make.upstreams.named(view, serves, wanted)
+            return self._make.upstreams.all(view, self.mesh.shards, serves)
+        return self._make.upstreams.named(view, self.mesh.shards, serves, wanted)
 
     def _endpoints(self, proxy: Proxy, wanted: Wanted) -> Iterator[Versioned]:
         view = self._view(proxy)

@@ -33,6 +33,7 @@ from isthmus.translate.listeners_outbound import (
 )
 from isthmus.translate.routes import about_rule, http_services
 from isthmus.translate.types import LISTENER
+from isthmus.translate.upstream_set import headless_services
 
 Found = Mapping[str, Versioned]
 
@@ -55,7 +56,7 @@ class Listeners:
             return self.ports.get(
                 (view, workload), "gateway", lambda: self._gateway(view, opened(view, workload))
             )
-        headless = self.headless.get((view,), "", lambda: _headless(view))
+        headless = self.headless.get((view,), "", lambda: headless_services(view))
         inputs = (view, *(mesh.shards.get(key) for key in headless))
         return {**self.ports.get(inputs, "all", lambda: self._all(mesh, view)), **self._virtual(mesh, proxy)}
 
@@ -206,10 +207,6 @@ def _is_headless(service: Service) -> bool:
 def _is_guessed(service: Service, port: int) -> bool:
     own = service.port(port)
     return own is not None and own.protocol is Protocol.UNSPECIFIED
-
-
-def _headless(view: View) -> tuple[ServiceKey, ...]:
-    return tuple(service.key for service in view.services if _is_headless(service))
 
 
 def _sealed(message: Listener) -> Versioned:

@@ -60,7 +60,7 @@ class Touched:
             case _ if type_url == ENDPOINTS:
                 return frozenset(self._upstreams(delta.services | delta.endpoints))
             case _ if type_url == UPSTREAM:
-                return frozenset(self._upstreams(delta.services))
+                return frozenset(self._upstreams(delta.services | self._headless()))
             case _ if type_url == ROUTES:
                 # A host's routes may lead to any service, so which hosts follow from it is not told here.
                 return None if delta.services else _NOTHING
@@ -73,10 +73,14 @@ class Touched:
         ):
             return None
         found = {name for service in self._services(delta.services) for name in self._listener_names(service)}
-        for service in self._services(delta.endpoints):
-            if service.resolution is Resolution.PASSTHROUGH:
-                found.update(self._listener_names(service))
+        for service in self._services(self._headless()):
+            found.update(self._listener_names(service))
         return frozenset(found)
+
+    def _headless(self) -> frozenset[ServiceKey]:
+        """Headless services whose endpoints differ: these have listeners, and decide on mutual TLS."""
+        changed = self._services(self._delta.endpoints)
+        return frozenset(each.key for each in changed if each.resolution is Resolution.PASSTHROUGH)
 
     def _services(self, keys: Iterable[ServiceKey]) -> Iterator[Service]:
         """The services as they were and as they are."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from isthmus.envoy.types import Cluster
 from isthmus.kit.memo import Memo
 from isthmus.kit.versioned import Versioned
+from isthmus.model.endpoint import EndpointShard
 from isthmus.model.mesh import MeshSettings
+from isthmus.model.names import ClusterId, ServiceKey
 from isthmus.model.proxy import ProxyKind
 from isthmus.model.scope import View
 from isthmus.model.service import Resolution, Service
@@ -28,6 +31,7 @@ from isthmus.translate.upstreams import (
 )
 
 Serves = Iterable[ServedPort]
+Shards = Mapping[ServiceKey, Mapping[ClusterId, EndpointShard]]
 
 
 class Upstreams:
@@ -41,14 +45,22 @@ class Upstreams:
         self._own: Memo[Versioned] = Memo()
         self._always_of: Memo[tuple[Versioned, ...]] = Memo()
         self._views: Memo[tuple[Versioned, ...]] = Memo()
-        self.memos = (self._one, self._services, self._views, self._own, self._always_of, self._names)
+        self._headless: Memo[tuple[ServiceKey, ...]] = Memo()
+        self.memos = (
+            *(self._one, self._services, self._views, self._own),
+            *(self._always_of, self._names, self._headless),
+        )
 
-    def all(self, view: View, serves: Serves) -> list[Versioned]:
+    def all(self, view: View, shards: Shards, serves: Serves) -> list[Versioned]:
         """Every upstream of a proxy with this view that serves these ports."""
-        outbound = self._views.get((view,), "outbound", lambda: tuple(self._of_services(view)))
+        headless = self._headless.get((view,), "", lambda: headless_services(view))
+        inputs = (view, *(shards.get(key) for key in headless))
+        outbound = self._views.get(inputs, "outbound", lambda: tuple(self._of_services(view, shards)))
         return [*outbound, *self._always(view), *self._inbound(view.settings, serves)]
 
-    def named(self, view: View, serves: Serves, wanted: frozenset[str]) -> Iterator[Versioned]:
+    def named(
+        self, view: View, shards: Shards, serves: Serves, wanted: frozenset[str]
+    ) -> Iterator[Versioned]:
         """Those of `wanted` that exist."""
         others = {one.name: one for one in (*self._always(view), *self._inbound(view.settings, serves))}
         for name in wanted:
@@ -57,7 +69,7 @@ class Upstreams:
             if parts is not None and parts.direction is Direction.OUTBOUND and "|" in name:
                 service = view.service(parts.hostname, "")
             if parts is not None and service is not None:
-                found = self._outbound(known(view, service), parts, view.settings)
+                found = self._outbound(_seen(view, service, shards), parts, view.settings)
             else:
                 found = others.get(name)
             if found:
@@ -67,18 +79,17 @@ class Upstreams:
         """The names of the upstreams whose endpoints we tell."""
         return self._names.get((view,), "", lambda: frozenset(_told(view)))
 
-    def _of_services(self, view: View) -> Iterator[Versioned]:
+    def _of_services(self, view: View, shards: Shards) -> Iterator[Versioned]:
         for service in view.services:
-            yield from self._of_service(view, service)
+            yield from self._of_service(view, _seen(view, service, shards))
 
-    def _of_service(self, view: View, service: Service) -> tuple[Versioned, ...]:
-        here = known(view, service)
+    def _of_service(self, view: View, here: Known) -> tuple[Versioned, ...]:
 
         def make() -> tuple[Versioned, ...]:
             made = (self._outbound(here, name, view.settings) for name in _names(here))
             return tuple(one for one in made if one)
 
-        return self._services.get((*here.parts, view.settings), here.crosses, make)
+        return self._services.get((*here.parts, view.settings), (here.crosses, here.all_tls), make)
 
     def _outbound(self, here: Known, name: UpstreamName, settings: MeshSettings) -> Versioned | None:
         port, subset = here.service.port(name.port), here.subset(name.subset)
@@ -86,12 +97,12 @@ class Upstreams:
             return None
 
         def make() -> Versioned | None:
-            slot = Slot(UPSTREAM, str(name), here.service.key, (here.crosses,))
+            slot = Slot(UPSTREAM, str(name), here.service.key, (here.crosses, here.all_tls))
             return self.checked.keep(
                 slot, here.about, lambda: outbound_upstream(here, name, settings), _sealed
             )
 
-        return self._one.get((*here.parts, settings), (name, here.crosses), make)
+        return self._one.get((*here.parts, settings), (name, here.crosses, here.all_tls), make)
 
     def _always(self, view: View) -> tuple[Versioned, ...]:
         return self._always_of.get((view.settings,), view.kind, lambda: _fixed(view))
@@ -101,6 +112,20 @@ class Upstreams:
 
     def _own_port(self, settings: MeshSettings, port: int) -> Versioned:
         return self._own.get((settings,), port, lambda: _sealed(inbound_upstream(port, settings)))
+
+
+def headless_services(view: View) -> tuple[ServiceKey, ...]:
+    """The services that are called by the addresses of their endpoints."""
+    return tuple(each.key for each in view.services if each.resolution is Resolution.PASSTHROUGH)
+
+
+def _seen(view: View, service: Service, shards: Shards) -> Known:
+    """The service as proxies of `view` see it; of a headless one also whether all of it has sidecars."""
+    here = known(view, service)
+    if service.resolution is not Resolution.PASSTHROUGH:
+        return here
+    found = [endpoint for shard in shards.get(service.key, {}).values() for endpoint in shard.endpoints]
+    return replace(here, all_tls=bool(found) and all(endpoint.tls for endpoint in found))
 
 
 def _fixed(view: View) -> tuple[Versioned, ...]:

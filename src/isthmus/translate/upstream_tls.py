@@ -14,31 +14,34 @@ from isthmus.envoy.types import (
     TlsParameters,
     UpstreamTlsContext,
 )
-from isthmus.model.endpoint import Backing
 from isthmus.model.service import Port
 from isthmus.translate import proto, transport
+from isthmus.translate.destinations import Known
 from isthmus.translate.names import UpstreamName
 
 
 def apply_tls(
-    upstream: Cluster, name: UpstreamName, port: Port, asked: ClientTLSSettings | None, backing: Backing
+    upstream: Cluster, name: UpstreamName, port: Port, asked: ClientTLSSettings | None, here: Known
 ) -> None:
     """Sets how `upstream` speaks TLS.
 
     Without word from a DestinationRule, endpoints that have a sidecar are spoken to with mutual TLS and
     the others in plain text. Where Envoy does not learn of endpoints from us, there is nothing to tell
-    them apart by, so it is plain text.
+    them apart by: a headless service is spoken to with mutual TLS when all its endpoints have a sidecar.
     """
+    identities = here.backing.identities
     alpn = transport.upstream_alpn(port.protocol.is_http, port.protocol.is_http2)
     match asked.mode if asked else "AUTO":
         case "DISABLE":
             return
         case "AUTO":
             if upstream.type == Cluster.EDS:
-                mutual = transport.mutual_upstream(backing.identities, name.sni, alpn)
+                mutual = transport.mutual_upstream(identities, name.sni, alpn)
                 upstream.transport_socket_matches.extend(transport.automatic(mutual))
+            elif here.all_tls:
+                upstream.transport_socket.CopyFrom(transport.mutual_upstream(identities, name.sni, alpn))
         case "ISTIO_MUTUAL":
-            mutual = transport.mutual_upstream(backing.identities, (asked and asked.sni) or name.sni, alpn)
+            mutual = transport.mutual_upstream(identities, (asked and asked.sni) or name.sni, alpn)
             upstream.transport_socket.CopyFrom(mutual)
         case _ if asked:
             upstream.transport_socket.CopyFrom(proto.transport_socket("tls", _originated(asked, port)))

@@ -39,7 +39,7 @@ def outbound_upstream(known: Known, name: UpstreamName, settings: MeshSettings) 
     if upstream.type == Cluster.EDS:
         upstream_policy.apply_outlier_detection(upstream, policy, known.crosses)
     _apply_protocol(upstream, port.protocol, policy)
-    apply_tls(upstream, name, port, policy.tls, known.backing)
+    apply_tls(upstream, name, port, policy.tls, known)
     _describe(upstream, known, name)
     return upstream
 

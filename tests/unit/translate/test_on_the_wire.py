@@ -40,7 +40,7 @@ async def application(reader, writer):
 
 
 def case(ports, log):
-    """Three services of one workload: HTTP, TCP and one that nobody says the protocol of."""
+    """Services of one workload: HTTP, TCP, one that nobody says the protocol of, and a headless one."""
     texts = [
         f"kind: Case\nproxy: {{address: 127.0.0.1}}\nsettings: {{access_log_path: {log}}}\n",
         "kind: Cluster\nmetadata: {name: gke}\n",
@@ -50,6 +50,9 @@ def case(ports, log):
         port = f"{{port: {ports[name]}, targetPort: {ports['own ' + name]}, name: {name}}}"
         spec = f"{{clusterIP: {vip}, selector: {{app: reviews}}, ports: [{port}]}}"
         texts.append(f"apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {spec}\n")
+    port = f"{{port: {ports['own headless']}, name: tcp}}"
+    spec = f"{{clusterIP: None, selector: {{app: reviews}}, ports: [{port}]}}"
+    texts.append(f"apiVersion: v1\nkind: Service\nmetadata: {{name: headless}}\nspec: {spec}\n")
     return read_case("---\n".join(texts))
 
 
@@ -90,7 +93,7 @@ class Mesh:
 @pytest.fixture
 async def mesh(tmp_path):
     executable = envoy()
-    names = ["admin", "http", "tcp", "what", "own http", "own tcp", "own what"]
+    names = ["admin", "http", "tcp", "what", "own http", "own tcp", "own what", "own headless"]
     ports = dict(zip(names, free_ports(len(names)), strict=True))
     log, pki = tmp_path / "access.log", Pki()
     server = await asyncio.start_server(application, "127.0.0.1")
@@ -148,6 +151,18 @@ async def test_a_certificate_of_another_mesh_or_none_is_refused(mesh):
     for stranger in (caller(None, ""), caller(Pki(), ME), caller(mesh.pki, "spiffe://other.mesh/ns/a/sa/b")):
         with pytest.raises((ssl.SSLError, ConnectionError, asyncio.IncompleteReadError)):
             await mesh.raw("127.0.0.1", port, request, stranger)
+
+
+async def test_a_headless_service_is_called_with_mutual_tls_when_all_its_pods_have_sidecars(mesh):
+    port = mesh.ports["own headless"]
+    assert await mesh.echo("127.0.0.9", port) == b"hello"
+
+    async def written():
+        lines = mesh.log.read_text().splitlines() if mesh.log.exists() else []
+        called = [line for line in lines if f"outbound|{port}||headless" in line]
+        return [f"upstream_peer={ME}" in line for line in called] == [True]
+
+    await eventually(written)
 
 
 async def test_access_logs_name_both_sides(mesh):
