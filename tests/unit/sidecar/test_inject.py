@@ -250,7 +250,9 @@ def test_a_wrong_annotation_is_named_with_its_workload(annotations: dict[str, st
         inject_manifest(annotated(**annotations), SETTINGS)
 
 
-@pytest.mark.parametrize("text", ["kind: Deployment\nmetadata: {name: x}\n", "kind: [", "a: b: c"])
+@pytest.mark.parametrize(
+    "text", ["apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: x}\n", "kind: [", "a: b: c"]
+)
 def test_what_cannot_be_read_is_refused(text: str):
     with pytest.raises(InvalidManifest):
         inject_manifest(text, SETTINGS)

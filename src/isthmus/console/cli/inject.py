@@ -12,43 +12,69 @@ from isthmus.console.control_plane import access_to
 from isthmus.console.injection import settings_of_cluster
 from isthmus.console.render import fail
 from isthmus.kube.errors import KubeError
-from isthmus.sidecar.inject.manifest import InvalidManifest, inject_manifest
+from isthmus.sidecar.inject.manifest import InvalidManifest, Outcome, inject_manifest
 from isthmus.sidecar.inject.settings import InjectSettings
 
 
 @click.command("kube-inject")
-@click.option("-f", "--filename", required=True, type=click.Path(path_type=Path, allow_dash=True))
+@click.option("-f", "--filename", required=True, help="file with manifests, or - for standard input")
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="file to write; otherwise standard output"
+    "-o", "--output", type=click.Path(path_type=Path), help="file to write  [default: standard output]"
 )
 @click.option("--cluster", default="", help="name of the cluster, instead of asking it for its settings")
 @click.option("--context", help="kubeconfig context")
 @click.option("--kubeconfig", type=click.Path(path_type=Path), help="kubeconfig file")
-@click.option("-n", "--namespace", default="default", show_default=True, help="of objects that name none")
-def command(filename: Path, output: Path | None, namespace: str, **where: str) -> None:
+@click.option("-n", "--namespace", default="", help="of objects that name none  [default: the context's]")
+@click.option(
+    "-i", "--istio-namespace", default="istio-system", show_default=True, help="of the control plane"
+)
+def command(filename: str, output: Path | None, **where: str) -> None:
     """Add the sidecar to every workload in a file: `isthmus kube-inject -f app.yaml | kubectl apply -f -`.
 
-    Pods with host network, and those that say sidecar.istio.io/inject: "false", are left as they are.
+    Pods with host network, and those that say sidecar.istio.io/inject: "false", are left as they are; what
+    was done with each workload is said on standard error. To inject twice is to inject once.
     """
-    text = sys.stdin.read() if str(filename) == "-" else filename.read_text()
+    text = _read(filename)
     try:
-        if where["cluster"]:
-            settings = InjectSettings(cluster=where["cluster"])
-        else:
-            kubeconfig = Path(where["kubeconfig"]) if where["kubeconfig"] else None
-            settings = asyncio.run(settings_of_cluster(access_to(kubeconfig, where["context"])))
-        injected = inject_manifest(text, settings, namespace)
-    except (KubeError, InvalidManifest) as error:
+        settings, namespace = _settings(where)
+        injected = inject_manifest(text, settings, where["namespace"] or namespace)
+    except KubeError as error:
         fail(str(error))
+    except InvalidManifest as error:
+        fail(f"{filename}: {error}")
     for outcome in injected.outcomes:
-        word = "injected" if outcome.injected else "left as it is"
-        click.echo(
-            f"{outcome.workload}: {word}: {outcome.reason}"
-            if outcome.reason
-            else f"{outcome.workload}: {word}",
-            err=True,
-        )
-    if output is not None:
-        output.write_text(injected.text)
-    else:
+        click.echo(_shown(outcome), err=True)
+    if not injected.outcomes:
+        click.echo(f"{filename}: no workload in it, nothing is injected", err=True)
+    if output is None:
         click.echo(injected.text, nl=False)
+        return
+    try:
+        output.write_text(injected.text)
+    except OSError as error:
+        fail(f"{output}: {error.strerror}")
+
+
+def _read(filename: str) -> str:
+    if "://" in filename:
+        fail(f"{filename}: addresses are not fetched (hint: curl … | isthmus kube-inject -f -)")
+    try:
+        content = sys.stdin.buffer.read() if filename == "-" else Path(filename).read_bytes()
+        return content.decode("utf-8-sig")
+    except OSError as error:
+        fail(f"{filename}: {error.strerror}")
+    except UnicodeDecodeError:
+        fail(f"{filename}: not UTF-8")
+
+
+def _settings(where: dict[str, str]) -> tuple[InjectSettings, str]:
+    """The settings to inject with, and the namespace of objects that name none."""
+    if where["cluster"]:
+        return InjectSettings(cluster=where["cluster"], namespace=where["istio_namespace"]), "default"
+    access = access_to(Path(where["kubeconfig"]) if where["kubeconfig"] else None, where["context"])
+    return asyncio.run(settings_of_cluster(access, where["istio_namespace"])), access.namespace
+
+
+def _shown(outcome: Outcome) -> str:
+    word = "injected" if outcome.injected else f"left as it is: {outcome.reason}"
+    return f"{outcome.workload}: {word}"

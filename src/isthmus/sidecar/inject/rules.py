@@ -7,6 +7,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from isthmus.sidecar.inject.pod import Pod
+from isthmus.sidecar.inject.template import PROXY, STATUS
 
 INJECT = "sidecar.istio.io/inject"
 """As an annotation or, which wins, as a label of the pod."""
@@ -37,6 +38,8 @@ def decide(pod: Pod, policy: Policy = Policy.ENABLED) -> Decision:
         return Decision(False, "it uses the network of its node")
     if pod.namespace in _SYSTEM_NAMESPACES:
         return Decision(False, f"namespace {pod.namespace} belongs to Kubernetes")
+    if STATUS not in pod.annotations and any(each.get("name") == PROXY for each in pod.containers):
+        return Decision(False, f"it has a container {PROXY} that was not injected")
     said = _said(pod.labels) or _said(pod.annotations)
     if said:
         wanted = said.lower() in _YES

@@ -1,0 +1,59 @@
+"""`isthmus kube-inject` as a person types it."""
+
+from __future__ import annotations
+
+import pytest
+from click.testing import CliRunner
+
+from isthmus.console.cli.inject import command
+
+POD = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {hostNetwork: %s, containers: [{name: a}]}\n"
+
+
+def run(*arguments: str, text: str = ""):
+    return CliRunner().invoke(command, ["--cluster", "gke", *arguments], input=text)
+
+
+def test_what_was_done_is_said_beside_the_manifests_not_in_them(tmp_path):
+    text = POD % "false" + "---\n" + POD % "true"
+    done = run("-f", "-", "-n", "shop", "-o", str(tmp_path / "out.yaml"), text=text)
+    assert done.exit_code == 0
+    assert done.stdout == ""
+    assert done.stderr.splitlines() == [
+        "Pod shop/a: injected",
+        "Pod shop/a: left as it is: it uses the network of its node",
+    ]
+    assert (tmp_path / "out.yaml").read_text().endswith("---\n" + POD % "true")
+
+
+def test_a_file_with_a_byte_order_mark_and_no_workload_is_handed_through(tmp_path):
+    file = tmp_path / "a.yaml"
+    file.write_bytes(b"\xef\xbb\xbfkind: Service\r\n")
+    done = run("-f", str(file))
+    assert done.stdout_bytes == b"kind: Service\r\n"
+    assert "no workload in it, nothing is injected" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("filename", "said"),
+    [
+        ("nowhere.yaml", "nowhere.yaml: No such file or directory"),
+        (".", ".: Is a directory"),
+        ("https://example.com/a.yaml", "are not fetched (hint: curl"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named(filename: str, said: str):
+    done = run("-f", filename)
+    assert done.exit_code == 1
+    assert said in done.stderr
+    assert done.stderr.startswith("error: ")
+
+
+def test_a_file_that_cannot_be_injected_is_named_with_the_place(tmp_path):
+    file = tmp_path / "a.yaml"
+    file.write_text("a: 1\n---\na: b: c\n")
+    done = run("-f", str(file))
+    assert done.exit_code == 1
+    assert f"error: {file}: document 2, line 3: not YAML: " in done.stderr
+    file.write_bytes(b"\xff\xff\xff")
+    assert run("-f", str(file)).stderr == f"error: {file}: not UTF-8\n"

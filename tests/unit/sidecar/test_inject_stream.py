@@ -1,0 +1,125 @@
+"""YAML as people write it, through `kube-inject` and out again."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from isthmus.sidecar.inject.manifest import InvalidManifest, inject_manifest
+from isthmus.sidecar.inject.settings import InjectSettings
+from isthmus.sidecar.inject.stream import parts
+
+SETTINGS = InjectSettings(cluster="gke")
+JOB = """\
+apiVersion: batch/v1
+kind: Job
+metadata: {name: load}
+spec:
+  template:
+    spec:
+      containers:
+        - name: load
+          image: load:1
+          env:
+            - {name: ANSWER, value: "y"}
+            - {name: COMMIT, value: '1e10'}
+            - {name: MODE, value: "0o17"}
+            - {name: FLAG, value: "true"}
+            - {name: PLAIN, value: 2018-04-25}
+          args: [-p, 22:22, --depth=3]
+"""
+CONFIG = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: c   # stays\ndata: {at: 22:22}\n"
+
+
+def injected(text: str) -> str:
+    return inject_manifest(text, SETTINGS).text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "---\n",
+        "# only a comment\n",
+        f"---\n{CONFIG}---\n\n--- # nothing\n{CONFIG}",
+        f"{CONFIG}---\r\n".replace("\n", "\r\n"),
+        "--- {apiVersion: v1, kind: Service}\n--- \n",
+        CONFIG.rstrip("\n"),
+        "text: |\n  --- no separator\n  ---- nor this\nmore: '---'\n",
+    ],
+)
+def test_what_holds_no_workload_comes_out_letter_by_letter(text: str):
+    assert injected(text) == text
+    assert "".join(part.text for part in parts(text)) == text
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_documents_around_a_workload_stay_and_lines_end_as_before(end: str):
+    text = f"{CONFIG}---\n{JOB}---\n{CONFIG}".replace("\n", end)
+    out = injected(text)
+    assert out.startswith(CONFIG.replace("\n", end) + "---" + end + "apiVersion: batch/v1" + end)
+    assert out.endswith(f"---\n{CONFIG}".replace("\n", end))
+    assert end == "\r\n" or "\r" not in out
+    assert out.count("\n") == out.count(end)
+    assert len(list(yaml.safe_load_all(out))) == 3
+
+
+def test_quotes_that_mean_something_to_kubectl_are_kept():
+    out = injected(JOB)
+    assert 'value: "y"' in out
+    assert "value: '1e10'" in out
+    assert 'value: "0o17"' in out
+    assert 'value: "true"' in out
+    assert "value: '2018-04-25'" in out  # no date and no number of base 60, as Python would have it
+    assert "- '22:22'\n" in out
+
+
+def test_what_we_add_is_quoted_where_kubectl_would_not_take_it_for_text():
+    out = inject_manifest(JOB, InjectSettings(cluster="1e3", network="y")).text
+    assert 'value: "1e3"' in out
+    assert 'value: "y"' in out
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f"{CONFIG}---\na: b: c\n", r"document 2, line 7: not YAML: mapping values are not allowed.*\(hint:"),
+        (f"{CONFIG}---\n\tkey: 1\n", r"document 2, line 7: not YAML: .*\(hint:"),
+        (f"{CONFIG}---\nkey: \x00\n", r"document 2, line 6: not YAML: "),
+        (
+            f"{CONFIG}---\n{JOB.replace('containers', 'container')}",
+            r"document 2, from line 6: Job load: no containers in its pod \(hint: is spec.template there\?\)",
+        ),
+        (
+            "apiVersion: v1\nkind: Pod\nmetadata: {annotations: {a/b: no}}\nspec: {containers: [{}]}\n",
+            r"Pod: annotations: a/b is not text \(hint: put quotes around false\)",
+        ),
+        ("apiVersion: v1\nkind: Pod\nmetadata: oops\n", r"metadata is not a mapping \(hint: look at"),
+        ("apiVersion: v1\nkind: Pod\nspec: {containers: [a]}\n", "no containers"),
+        ("apiVersion: apps/v1\nkind: Deployment\nspec: {template: [1]}\n", "template is not a mapping"),
+    ],
+)
+def test_what_cannot_be_injected_is_named_with_document_and_line(text: str, said: str):
+    with pytest.raises(InvalidManifest, match=said):
+        injected(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "apiVersion: batch.volcano.sh/v1alpha1\nkind: Job\nspec: {tasks: []}\n",
+        "kind: List\napiVersion: v1\nitems: [text, 1, null, {kind: Service}]\n",
+        "kind: List\napiVersion: v1\nitems:\n",
+        "- kind: Pod\n",
+        "just text\n",
+    ],
+)
+def test_what_only_looks_like_a_workload_is_left_alone(text: str):
+    assert injected(text) == text
+
+
+def test_a_pod_with_a_proxy_of_its_own_is_left_as_it_is_and_said():
+    text = JOB.replace("- name: load\n", "- name: istio-proxy\n")
+    (outcome,) = inject_manifest(text, SETTINGS).outcomes
+    assert not outcome.injected
+    assert outcome.reason == "it has a container istio-proxy that was not injected"
