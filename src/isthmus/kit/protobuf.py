@@ -15,7 +15,12 @@ def field(number: int, value: bytes | int) -> bytes:
     """One field on the wire: `bytes` as length-delimited, `int` as int64."""
     if isinstance(value, int):
         return _varint(number << 3 | _VARINT) + _varint(value & (1 << 64) - 1)
-    return _varint(number << 3 | _BYTES) + _varint(len(value)) + value
+    return length(number, len(value)) + value
+
+
+def length(number: int, size: int) -> bytes:
+    """What stands before a length-delimited value of `size` bytes: the value itself may follow by itself."""
+    return _varint(number << 3 | _BYTES) + _varint(size)
 
 
 def fields(body: bytes) -> Iterator[tuple[int, bytes | int]]:

@@ -129,14 +129,10 @@ class Generation:
             return self._make.upstreams.all(view, self.mesh.shards, serves)
         return self._make.upstreams.named(view, self.mesh.shards, serves, wanted)
 
-    def _endpoints(self, proxy: Proxy, wanted: Wanted) -> Iterator[Versioned]:
+    def _endpoints(self, proxy: Proxy, wanted: Wanted) -> Iterable[Versioned]:
         view = self._view(proxy)
-        if wanted is None:
-            wanted = self._make.upstreams.names(view)
-        for name in wanted:
-            found = self._make.assignments.named(view, self.mesh.shards, name, proxy)
-            if found:
-                yield found
+        names = self._make.upstreams.names(view) if wanted is None else wanted
+        return self._make.assignments.of(view, self.mesh.shards, names, proxy)
 
     def _listeners(self, proxy: Proxy, wanted: Wanted) -> Iterable[Versioned]:
         view = self._view(proxy)

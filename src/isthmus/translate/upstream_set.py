@@ -45,18 +45,21 @@ class Upstreams:
         self._own: Memo[Versioned] = Memo()
         self._always_of: Memo[tuple[Versioned, ...]] = Memo()
         self._views: Memo[tuple[Versioned, ...]] = Memo()
+        self._whole: Memo[tuple[Versioned, ...]] = Memo()
         self._headless: Memo[tuple[ServiceKey, ...]] = Memo()
         self.memos = (
             *(self._one, self._services, self._views, self._own),
-            *(self._always_of, self._names, self._headless),
+            *(self._always_of, self._names, self._headless, self._whole),
         )
 
-    def all(self, view: View, shards: Shards, serves: Serves) -> list[Versioned]:
-        """Every upstream of a proxy with this view that serves these ports."""
+    def all(self, view: View, shards: Shards, serves: Serves) -> tuple[Versioned, ...]:
+        """Every upstream of a proxy with this view that serves these ports: the same tuple for equal proxies."""
         headless = self._headless.get((view,), "", lambda: headless_services(view))
         inputs = (view, *(shards.get(key) for key in headless))
         outbound = self._views.get(inputs, "outbound", lambda: tuple(self._of_services(view, shards)))
-        return [*outbound, *self._always(view), *self._inbound(view.settings, serves)]
+        inbound = self._inbound(view.settings, serves)
+        every = (*outbound, *self._always(view), *inbound)
+        return self._whole.get((outbound, view.settings, *inbound), view.kind, lambda: every)
 
     def named(
         self, view: View, shards: Shards, serves: Serves, wanted: frozenset[str]

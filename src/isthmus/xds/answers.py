@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from isthmus.kit.versioned import Versioned
 from isthmus.xds.framing import delta_response, sotw_response
 from isthmus.xds.request import Request, parse_delta, parse_sotw
-from isthmus.xds.snapshot import NOTHING, Diff
+from isthmus.xds.snapshot import NOTHING, Diff, Snapshot
 from isthmus.xds.sotw import StateSubscription, state_version
 from isthmus.xds.subscription import Push, Subscription
 
@@ -53,6 +54,14 @@ DELTA = Dialect("delta", parse_delta, Subscription, _delta)
 SOTW = Dialect("sotw", parse_sotw, StateSubscription, _sotw)
 
 
+class Parts(NamedTuple):
+    """What an answer is made of."""
+
+    held: Snapshot
+    names: frozenset[str]
+    resources: tuple[Versioned, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """What is due to `subscription`, given all `resources` there are of the names `among` (None: of all)?"""
@@ -71,13 +80,17 @@ class Question:
         what = (self.dialect.name, asked.type_url, self.among, self.removals)
         return (*what, *wants, *map(id, self.resources))
 
-    def parts(self) -> tuple[object, ...]:
+    def parts(self) -> Parts:
         """What must be alive for `key` to mean something."""
-        return self.subscription.held, self.subscription.names, self.resources
+        return Parts(self.subscription.held, self.subscription.names, self.resources)
+
+
+_MANY = 64
+"""From so many resources on an answer is one to a proxy that starts."""
 
 
 class Answers:
-    """Makes answers, and remembers them until `turn`.
+    """Makes answers, and remembers them: those to a change until `turn`, the others while there is room.
 
     What is due depends on what a proxy holds and wants and on the resources. Equal ones of these are
     the same objects (see `snapshot`), so that a look-up costs as much as the resources looked at. Nonces
@@ -86,15 +99,19 @@ class Answers:
 
     def __init__(self, limit_bytes: int = 32 << 20) -> None:
         self._limit_bytes = limit_bytes
-        self._made: OrderedDict[tuple[object, ...], tuple[Outcome, tuple[object, ...]]] = OrderedDict()
+        self._made: OrderedDict[tuple[object, ...], tuple[Outcome, Parts]] = OrderedDict()
         self._bytes = 0
         self._number = 0
         self.made = self.shared = 0
 
     def turn(self) -> None:
-        """Forget all answers: there is a new state of the world."""
-        self._made.clear()
-        self._bytes = 0
+        """Forget the answers to a change: there is a new state of the world, and nobody will be asked that again.
+
+        Those to proxies that start are kept: the next proxy is told the same of what did not change.
+        """
+        for key in [key for key, (_, parts) in self._made.items() if len(parts.resources) < _MANY]:
+            outcome, _ = self._made.pop(key)
+            self._bytes -= _size(key, outcome)
 
     def outcome(self, question: Question) -> Outcome:
         """The answer to `question`, made now or for another proxy before."""
@@ -107,6 +124,7 @@ class Answers:
             self._keep(key, outcome, question.parts())
             return outcome
         outcome = known[0]
+        self._made.move_to_end(key)
         if outcome.answer and outcome.answer.push.nonce == question.subscription.last_nonce:
             # A nonce stands for one response on a stream: the same one, sent again, needs another.
             return self._make(question)
@@ -124,10 +142,10 @@ class Answers:
         self.made += 1
         nonce = str(self._number)
         fresh = any(asked.is_new(each.name) for each in diff.changed)
-        push = Push(nonce, diff, asked.held, asked.after(diff), fresh)
+        push = Push(nonce, diff, asked.held, asked.after(diff), fresh, asked.names)
         return Outcome(Answer(asked.type_url, dialect.respond(asked.type_url, diff, nonce), push), postponed)
 
-    def _keep(self, key: tuple[object, ...], outcome: Outcome, parts: tuple[object, ...]) -> None:
+    def _keep(self, key: tuple[object, ...], outcome: Outcome, parts: Parts) -> None:
         self._made[key] = (outcome, parts)
         self._bytes += _size(key, outcome)
         while self._bytes > self._limit_bytes:

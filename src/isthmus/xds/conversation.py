@@ -11,7 +11,7 @@ from isthmus.kit.versioned import Versioned
 from isthmus.xds.answers import Answer, Answers, Dialect, Outcome, Question
 from isthmus.xds.generation import EVERYTHING, Generation
 from isthmus.xds.request import InvalidRequest, Request
-from isthmus.xds.snapshot import NOTHING
+from isthmus.xds.snapshot import NOTHING, one
 from isthmus.xds.subscription import Subscription, Verdict
 from isthmus.xds.type_urls import CLUSTER, ENDPOINTS, PUSH_ORDER, REFERRED
 
@@ -160,7 +160,8 @@ class Conversation(Generic[S]):
             return None
         among = subscription.among(self._pending.pop(type_url))
         if among is not EVERYTHING:
-            among = subscription.interested(among)
+            # One object for equal sets: translation knows it again.
+            among = one(subscription.interested(among))
             if not among:
                 return None
         outcome = self._ask(subscription, world, among, removals=removals)
@@ -189,6 +190,8 @@ class Conversation(Generic[S]):
         # for endpoints that it watches already, and does not answer before it has them or 15 seconds
         # have gone. They have the name of their upstream.
         before = answer.push.before
+        if not before and ENDPOINTS not in self.subscriptions:
+            return
         changed = [each.name for each in answer.push.diff.changed if before.get(each.name) != each.version]
         if ENDPOINTS in self.subscriptions:
             self._force_endpoints(changed)

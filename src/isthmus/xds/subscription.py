@@ -29,6 +29,8 @@ class Push:
     after: Snapshot
     fresh: bool
     """Whether it brings names that the proxy does not hold."""
+    names: frozenset[str] = NOTHING
+    """What was subscribed to by name when it was made."""
 
 
 class Verdict(Enum):
@@ -152,7 +154,7 @@ class Subscription:
 
     def force(self, names: Iterable[str]) -> frozenset[str]:
         """Send those of `names` that are subscribed to again; returns which these are."""
-        known = frozenset(names) & self.names
+        known = self.names.intersection(names)
         self.forced = self.forced | known
         return known
 
@@ -249,7 +251,9 @@ class Subscription:
         return True
 
     def _lost_interest(self, push: Push) -> bool:
-        return not self.wildcard and any(each.name not in self.names for each in push.diff.changed)
+        if self.wildcard or self.names is push.names:
+            return False
+        return any(each.name not in self.names for each in push.diff.changed)
 
     def rejected(self, nonce: str, reason: str) -> frozenset[str]:
         """Note that the proxy refused what was sent under `nonce`; returns names to look at again.

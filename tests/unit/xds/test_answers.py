@@ -153,3 +153,13 @@ def test_the_dialects_do_not_share_answers() -> None:
     assert delta
     assert sotw
     assert delta.message != sotw.message
+
+
+def test_what_a_starting_proxy_was_told_is_told_to_the_next_one_in_a_later_state_of_the_world() -> None:
+    answers, found = Answers(), [resource(f"r{number}", "1") for number in range(100)]
+    names = [each.name for each in found]
+    first = answers.outcome(question(asking(*names), *found))
+    answers.turn()
+    assert answers.outcome(question(asking(*names), *found)) is first
+    changed = [resource("r0", "2"), *found[1:]]
+    assert answers.outcome(question(asking(*names), *changed)) is not first

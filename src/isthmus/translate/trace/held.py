@@ -1,0 +1,110 @@
+"""The resources that one Envoy holds, by name: as a generation makes them, or as its admin page shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeVar, cast
+
+import msgspec
+from google.protobuf import json_format
+from google.protobuf.message import Message
+
+from isthmus.envoy.descriptors import pool
+from isthmus.envoy.types import Cluster, ClusterLoadAssignment, Listener, LbEndpoint, RouteConfiguration
+from isthmus.model.proxy import Proxy
+from isthmus.translate.generation import Generation
+from isthmus.translate.types import ENDPOINTS, LISTENER, ROUTES, UPSTREAM
+
+M = TypeVar("M", bound=Message)
+Json = Mapping[str, object]
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """All that decides over the calls of one proxy."""
+
+    listeners: Mapping[str, Listener]
+    routes: Mapping[str, RouteConfiguration]
+    upstreams: Mapping[str, Cluster]
+    assignments: Mapping[str, ClusterLoadAssignment]
+
+    def without_cluster(self, cluster: str) -> Held:
+        """The same, with all endpoints of a Kubernetes cluster put aside, as when none of them answers."""
+        left = {name: _without(each, cluster) for name, each in self.assignments.items()}
+        return msgspec.structs.replace(self, assignments=left)
+
+
+def made_for(generation: Generation, proxy: Proxy) -> Held:
+    """What `proxy` is sent."""
+
+    def bodies(type_url: str) -> dict[str, bytes]:
+        return {one.name: one.body for one in generation.resources(proxy, type_url, None)}
+
+    return Held(
+        listeners={name: Listener.FromString(body) for name, body in bodies(LISTENER).items()},
+        routes={name: RouteConfiguration.FromString(body) for name, body in bodies(ROUTES).items()},
+        upstreams={name: Cluster.FromString(body) for name, body in bodies(UPSTREAM).items()},
+        assignments={
+            name: ClusterLoadAssignment.FromString(body) for name, body in bodies(ENDPOINTS).items()
+        },
+    )
+
+
+def shown_by(dump: Json) -> Held:
+    """What an Envoy says it holds. Source: Envoy's admin interface, `/config_dump?include_eds`."""
+    listeners = _entries(dump, "ListenersConfigDump", ("static_listeners", "dynamic_listeners"))
+    routes = _entries(dump, "RoutesConfigDump", ("static_route_configs", "dynamic_route_configs"))
+    upstreams = _entries(dump, "ClustersConfigDump", ("static_clusters", "dynamic_active_clusters"))
+    found = _entries(dump, "EndpointsConfigDump", ("static_endpoint_configs", "dynamic_endpoint_configs"))
+    active = (cast(Json, each.get("active_state", each)) for each in listeners)
+    return Held(
+        listeners=_named(_read(Listener, active, "listener")),
+        routes=_named(_read(RouteConfiguration, routes, "route_config")),
+        upstreams=_named(_read(Cluster, upstreams, "cluster")),
+        assignments={one.cluster_name: one for one in _read(ClusterLoadAssignment, found, "endpoint_config")},
+    )
+
+
+def _entries(dump: Json, kind: str, keys: Iterable[str]) -> Iterator[Json]:
+    for section in cast(Iterable[Json], dump.get("configs", ())):
+        if str(section.get("@type", "")).endswith(f".{kind}"):
+            for key in keys:
+                yield from cast(Iterable[Json], section.get(key, ()))
+
+
+def _read(type_: type[M], entries: Iterable[Json], key: str) -> Iterator[M]:
+    for entry in entries:
+        if key in entry:
+            tree = {name: value for name, value in cast(Json, entry[key]).items() if name != "@type"}
+            yield json_format.ParseDict(tree, type_(), descriptor_pool=pool(), ignore_unknown_fields=True)
+
+
+def _named(messages: Iterable[M]) -> dict[str, M]:
+    return {str(getattr(one, "name", "")): one for one in messages}
+
+
+def cluster_of(endpoint: LbEndpoint) -> str:
+    """The Kubernetes cluster that an endpoint is in; empty where its metadata does not say."""
+    return _who(endpoint)[4]
+
+
+def workload_of(endpoint: LbEndpoint) -> str:
+    """`namespace/name` of the pod behind an endpoint; empty where its metadata does not say."""
+    name, namespace, *_ = _who(endpoint)
+    return f"{namespace}/{name}" if name else ""
+
+
+def _who(endpoint: LbEndpoint) -> list[str]:
+    if "istio" not in endpoint.metadata.filter_metadata:
+        return [""] * 5
+    text = endpoint.metadata.filter_metadata["istio"].fields["workload"].string_value
+    return [*text.split(";"), "", "", "", "", ""][:5]
+
+
+def _without(assignment: ClusterLoadAssignment, cluster: str) -> ClusterLoadAssignment:
+    left = ClusterLoadAssignment()
+    left.CopyFrom(assignment)
+    for group in left.endpoints:
+        for endpoint in group.lb_endpoints:
+            if cluster_of(endpoint) == cluster:
+                endpoint.health_status = endpoint.health_status.UNHEALTHY
+    return left

@@ -1,0 +1,152 @@
+"""What a trace says: one value for each thing that Envoy decides on a call's way."""
+
+from __future__ import annotations
+
+import msgspec
+
+from isthmus.translate.trace.call import Call
+
+
+class Tls(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands around the bytes of a connection."""
+
+    mode: str = "plain"  # plain, tls, mutual; else the name of Envoy's transport socket
+    sni: str = ""
+    alpn: tuple[str, ...] = ()
+    expects: tuple[str, ...] = ()  # names of which the other side's certificate must have one; none: any
+
+    def __str__(self) -> str:
+        words = {"plain": "plain text", "tls": "TLS", "mutual": "mutual TLS"}
+        parts = [words.get(self.mode, self.mode)]
+        if self.sni:
+            parts.append(f"SNI {self.sni}")
+        if self.expects:
+            parts.append("with " + " or ".join(self.expects))
+        return ", ".join(parts)
+
+
+class EndpointShare(msgspec.Struct, frozen=True, kw_only=True):
+    """An endpoint, and its share of what its upstream is sent while all are as healthy as they say."""
+
+    address: str
+    share: float  # per cent
+    priority: int = 0
+    weight: int = 1
+    locality: str = ""
+    locality_weight: int = 0
+    cluster: str = ""
+    workload: str = ""  # namespace/name
+    health: str = "healthy"
+    tls: Tls = Tls()
+
+
+class UpstreamShare(msgspec.Struct, frozen=True, kw_only=True):
+    """An upstream that may be chosen, with its share of the calls."""
+
+    name: str
+    share: float  # per cent
+    exists: bool = True
+    kind: str = ""  # how its endpoints are found: EDS, STRICT_DNS, ORIGINAL_DST, STATIC
+    balancing: str = ""
+    speech: str = ""  # what is spoken to it
+    host: str = ""  # what the request says then
+    path: str = ""
+    config: str = ""  # the DestinationRule that shapes it: namespace/name
+    outlier: str = ""
+    connect_timeout_s: float = 0.0
+    endpoints: tuple[EndpointShare, ...] = ()
+
+
+class NearMiss(msgspec.Struct, frozen=True, kw_only=True):
+    """A route before the chosen one that did not take the request: the first condition that failed."""
+
+    index: int  # in its virtual host
+    name: str
+    config: str  # the VirtualService it is of: namespace/name
+    condition: str
+    found: str
+    share: float = 0.0  # of requests that it takes all the same by chance, 0 to 1
+
+
+class RouteStep(msgspec.Struct, frozen=True, kw_only=True):
+    """The route that takes a request."""
+
+    routes: str  # name of the route configuration
+    virtual_host: str
+    domain: str  # by which the virtual host was found
+    index: int
+    name: str
+    config: str
+    conditions: tuple[str, ...] = ()
+
+
+class Forward(msgspec.Struct, frozen=True, kw_only=True, tag="forward", tag_field="action"):
+    """Sent on to one of these upstreams."""
+
+    upstreams: tuple[UpstreamShare, ...]
+    timeout_s: float = 0.0  # 0: none
+    retries: int = 0
+    retry_on: str = ""
+    mirrors: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
+
+
+class Redirect(msgspec.Struct, frozen=True, kw_only=True, tag="redirect", tag_field="action"):
+    """The caller is told to ask elsewhere."""
+
+    status: int
+    location: str
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True, tag="answer", tag_field="action"):
+    """Envoy answers by itself."""
+
+    status: int
+    why: str = ""
+
+
+class Closed(msgspec.Struct, frozen=True, kw_only=True, tag="closed", tag_field="action"):
+    """The connection goes nowhere."""
+
+    why: str
+
+
+Action = Forward | Redirect | Answer | Closed
+
+
+class Branch(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that may happen to the call, with its probability."""
+
+    share: float  # per cent
+    route: RouteStep | None
+    action: Action
+
+
+class ListenerStep(msgspec.Struct, frozen=True, kw_only=True):
+    """The listener and filter chain that take the connection, and what they could tell of it."""
+
+    listener: str
+    chain: str  # its name, or what it matches
+    why: str  # how the listener was found
+    seen: str  # what listener filters found out
+    tls: Tls = Tls()  # that ends here
+    filters: tuple[str, ...] = ()
+
+
+class Trace(msgspec.Struct, frozen=True, kw_only=True):
+    """What one Envoy does with a call."""
+
+    call: Call
+    listener: ListenerStep | None
+    branches: tuple[Branch, ...]
+    near_misses: tuple[NearMiss, ...] = ()
+
+    @property
+    def forwards(self) -> tuple[tuple[float, UpstreamShare], ...]:
+        """All upstreams that may be chosen, with their share of all calls in per cent."""
+        return tuple(
+            (branch.share * one.share / 100, one)
+            for branch in self.branches
+            if isinstance(branch.action, Forward)
+            for one in branch.action.upstreams
+        )
