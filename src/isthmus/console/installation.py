@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from importlib import resources
+from ipaddress import ip_address
 from string import Template
 from typing import Any
 
@@ -16,6 +18,21 @@ from isthmus.sidecar.inject.settings import InjectSettings
 from isthmus.sidecar.inject.template import router_spec
 
 Documents = list[dict[str, object]]
+
+_NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
+_DOMAIN = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+_WORD = re.compile(r"[^\s\"'{}#,]+")
+_SHAPES = {
+    "cluster": (_DOMAIN, "lower case letters, digits, - and ."),
+    "namespace": (_NAME, "lower case letters, digits and -"),
+    "network": (_DOMAIN, "lower case letters, digits, - and ."),
+    "trust_domain": (_DOMAIN, "such as cluster.local"),
+    "domain": (_DOMAIN, "such as cluster.local"),
+    "image": (_WORD, "such as registry.example/isthmus:0.1.0"),
+    "access_log": (_WORD, "a path, such as /dev/stdout"),
+    "clusters_dir": (_WORD, "an absolute path without spaces"),
+}
+_MAY_BE_EMPTY = {"network", "access_log", "clusters_dir"}
 
 # The files of each role, in the order in which they are applied.
 ROLES: dict[str, tuple[str, ...]] = {
@@ -39,8 +56,13 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
     pilot_addresses: tuple[str, ...] = ()  # where a remote cluster finds Pilot before Pilot writes it itself
 
 
+class InvalidInstallation(ValueError):
+    """A choice that cannot be installed; the message names its option."""
+
+
 def documents(role: str, installation: Installation) -> Documents:
-    """All objects of `role`, ready to be applied."""
+    """All objects of `role`, ready to be applied. Raises `InvalidInstallation`."""
+    _check(installation)
     found: Documents = list(custom_resource_definitions()) if role == "primary" else []
     for name in ROLES[role]:
         text = (resources.files(manifests) / f"{name}.yaml").read_text()
@@ -50,6 +72,20 @@ def documents(role: str, installation: Installation) -> Documents:
     if role == "remote" and installation.pilot_addresses:
         found.append(_endpoints(installation))
     return found
+
+
+def _check(installation: Installation) -> None:
+    for name, (shape, hint) in _SHAPES.items():
+        value = getattr(installation, name)
+        if not shape.fullmatch(value) and not (name in _MAY_BE_EMPTY and not value):
+            raise InvalidInstallation(f"--{name.replace('_', '-')}: cannot be {value!r} (hint: {hint})")
+    for address in installation.pilot_addresses:
+        try:
+            ip_address(address)
+        except ValueError as error:
+            raise InvalidInstallation(
+                f"--pilot-address: {address!r} is no IP address (hint: that of Pilot's pod; Pilot keeps it true)"
+            ) from error
 
 
 def _add_proxy(deployment: Any, installation: Installation) -> None:

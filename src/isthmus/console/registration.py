@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,8 +15,9 @@ from isthmus.api.core.secret import Secret
 from isthmus.api.resource import Kind, Object
 from isthmus.console.control_plane import access_to
 from isthmus.kube.client import Client
-from isthmus.kube.errors import KubeError, NotFound
+from isthmus.kube.errors import NotFound
 
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 READER = "istio-reader-service-account"
 _SECRETS = Kind("", ("v1",), "Secret", "secrets", Secret)
 _ENDPOINTS = Kind("", ("v1",), "Endpoints", "endpoints", Object)
@@ -33,6 +35,10 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
     namespace: str = "istio-system"
 
 
+class CannotRegister(Exception):
+    """A cluster cannot be added; says why, and how to mend it."""
+
+
 class Registered(msgspec.Struct, frozen=True):
     """What was written, and where it says that the API server is."""
 
@@ -44,19 +50,45 @@ async def add_cluster(directory: Path, registration: Registration) -> Registered
     """Write a kubeconfig with the reader account's token, then the Cluster object.
 
     Where the user's kubeconfig names this machine (as those of kind, k3d and the lab do), which no pod would
-    reach, the API server's own word is taken: its Endpoints `kubernetes`. Raises `KubeError`.
+    reach, the API server's own word is taken: its Endpoints `kubernetes`.
+    Raises `CannotRegister`, `KubeError`.
     """
+    _check(registration)
     access = access_to(registration.kubeconfig, registration.context)
     async with Client(access) as client:
         name = f"{READER}-token"
-        secret = await client.get(_SECRETS, registration.namespace, name)
+        try:
+            secret = await client.get(_SECRETS, registration.namespace, name)
+        except NotFound as error:
+            hint = "(hint: isthmus install primary|remote --cluster NAME | kubectl apply -f -)"
+            raise CannotRegister(
+                f"{access.server} has no Secret {registration.namespace}/{name} {hint}"
+            ) from error
         server = registration.server or await _server_for_pods(client)
     data = secret.get("data") or {}
-    if "token" not in data:
-        raise KubeError(f"secret {registration.namespace}/{name} holds no token yet (hint: try again)")
+    if "token" not in data or "ca.crt" not in data:
+        raise CannotRegister(f"secret {registration.namespace}/{name} holds no token yet (hint: try again)")
     config = kubeconfig(registration.name, server, data["ca.crt"], base64.b64decode(data["token"]).decode())
-    files = _write(directory, registration.name, config, cluster_object(registration, server))
+    try:
+        files = _write(directory, registration.name, config, cluster_object(registration, server))
+    except OSError as error:
+        raise CannotRegister(f"{error.filename or directory}: {error.strerror}") from error
     return Registered(files, server)
+
+
+def _check(registration: Registration) -> None:
+    name, server = registration.name, registration.server
+    if not _NAME.fullmatch(name):
+        raise CannotRegister(
+            f"{name!r} cannot be a cluster's name (hint: lower case letters, digits, - and .)"
+        )
+    if server is not None and (
+        urlsplit(server).scheme not in {"https", "http"} or not urlsplit(server).hostname
+    ):
+        raise CannotRegister(f"--server: {server!r} is no address (hint: https://ADDRESS:PORT)")
+    host, _, port = registration.pilot_endpoint.rpartition(":")
+    if not host or not port.isdigit():
+        raise CannotRegister(f"--pilot-endpoint: {registration.pilot_endpoint!r} is not ADDRESS:PORT")
 
 
 async def _server_for_pods(client: Client) -> str:
@@ -68,7 +100,7 @@ async def _server_for_pods(client: Client) -> str:
         subset = (await client.get(_ENDPOINTS, "default", "kubernetes"))["subsets"][0]
         address, port = subset["addresses"][0]["ip"], subset["ports"][0]["port"]
     except (NotFound, LookupError) as error:
-        raise KubeError(f"{server} is this machine, which Pilot cannot reach {hint}") from error
+        raise CannotRegister(f"{server} is this machine, which Pilot cannot reach {hint}") from error
     return f"https://[{address}]:{port}" if ":" in address else f"https://{address}:{port}"
 
 

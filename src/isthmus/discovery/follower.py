@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 
 import msgspec
 
@@ -30,6 +31,7 @@ from isthmus.model.names import Hostname, ServiceKey
 _SERVICES = Kind("", ("v1",), "Service", "services", Service)
 _ENDPOINTS = Kind("", ("v1",), "Endpoints", "endpoints", Object)
 _MANAGER = "isthmus-pilot"
+_WRITE_AGAIN_S = 30.0  # somebody may have installed the cluster once more, with addresses that were true then
 
 
 class Address(msgspec.Struct, frozen=True, order=True):
@@ -75,7 +77,11 @@ class Follower:
     async def _write(self) -> None:
         backoff = Backoff()
         while True:
-            await self._again.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_WRITE_AGAIN_S):
+                    await self._again.wait()
+            if not self._again.is_set():
+                self._written.clear()
             self._again.clear()
             try:
                 for name in sorted(self._services):

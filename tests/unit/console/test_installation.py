@@ -6,9 +6,10 @@ import pytest
 import yaml
 
 from fakes.live_cluster import live_cluster
-from isthmus.console.installation import ROLES, Installation, documents, dump
+from isthmus.console.installation import ROLES, Installation, InvalidInstallation, documents, dump
 from isthmus.kube.client import APPLY_PATCH, Client
 from isthmus.kube.kubeconfig import from_file
+from isthmus.sidecar.inject.settings import read_settings
 
 EAST = Installation(cluster="east", network="cloud", access_log="/dev/stdout", clusters_dir="/clusters")
 WEST = Installation(cluster="west", pilot_addresses=("10.0.0.9",), domain="corp.example")
@@ -65,6 +66,34 @@ async def test_a_gateway_is_taken_by_an_api_server_with_its_envoy(cluster):
     (container,) = gateway["spec"]["template"]["spec"]["containers"]
     assert container["image"] == EAST.image
     assert container["name"] == "istio-proxy"
+
+
+@pytest.mark.parametrize(
+    ("role", "changes", "said"),
+    [
+        ("primary", {"cluster": "a b: c"}, "--cluster: cannot be 'a b: c'"),
+        ("primary", {"cluster": ""}, "--cluster: cannot be ''"),
+        ("primary", {"namespace": "1234"}, "--namespace: cannot be '1234'"),
+        ("primary", {"image": "a\nb"}, "--image: cannot be"),
+        ("primary", {"access_log": 'x"y'}, "--access-log: cannot be"),
+        ("primary", {"clusters_dir": "/a, type: File"}, "--clusters-dir: cannot be"),
+        ("remote", {"pilot_addresses": ("pilot.example",)}, r"'pilot.example' is no IP address \(hint: "),
+    ],
+)
+def test_what_cannot_be_installed_is_named_by_its_option(role, changes, said):
+    with pytest.raises(InvalidInstallation, match=said):
+        documents(role, Installation(**{"cluster": "east"} | changes))
+
+
+@pytest.mark.parametrize("name", ["on", "1234", "1e3", "null"])
+def test_a_name_that_yaml_takes_for_something_else_stays_a_name(name):
+    (found,) = (
+        each
+        for each in documents("remote", Installation(cluster=name, network=name))
+        if each["metadata"]["name"] == "istio-sidecar-injector"
+    )
+    settings = read_settings(found["data"]["values"])
+    assert (settings.cluster, settings.network) == (name, name)
 
 
 @pytest.mark.parametrize("role", list(ROLES))

@@ -9,10 +9,9 @@ import yaml
 from fakes.live_cluster import live_cluster
 from isthmus.api import kind_named
 from isthmus.console.installation import Installation, documents
-from isthmus.console.registration import READER, Registration, add_cluster
+from isthmus.console.registration import READER, CannotRegister, Registration, add_cluster
 from isthmus.discovery.source_files import read_directory
 from isthmus.kube.client import Client
-from isthmus.kube.errors import KubeError, NotFound
 from isthmus.kube.kubeconfig import from_file
 from isthmus.lab.apiserver.builtin import builtin
 
@@ -66,7 +65,7 @@ async def test_adding_again_replaces_the_files(cluster, tmp_path):
 
 
 async def test_a_cluster_without_the_reader_is_told_and_nothing_is_written(cluster, tmp_path):
-    with pytest.raises(NotFound):
+    with pytest.raises(CannotRegister, match=r"has no Secret istio-system/.*-token \(hint: isthmus install"):
         await add_cluster(tmp_path / "clusters", registration(cluster))
     assert not (tmp_path / "clusters").exists()
 
@@ -76,13 +75,13 @@ async def test_a_token_that_is_not_there_yet_is_told(cluster, tmp_path):
     await cluster.server.api.create(
         builtin("secrets"), {"apiVersion": "v1", "kind": "Secret", "metadata": meta}
     )
-    with pytest.raises(KubeError, match=r"holds no token yet \(hint: try again\)"):
+    with pytest.raises(CannotRegister, match=r"holds no token yet \(hint: try again\)"):
         await add_cluster(tmp_path / "clusters", registration(cluster, server="https://west:6443"))
 
 
 async def test_a_server_on_this_machine_is_looked_up_where_pods_would_find_it(cluster, tmp_path):
     await with_token(cluster)
-    with pytest.raises(KubeError, match=r"is this machine, which Pilot cannot reach \(hint: --server"):
+    with pytest.raises(CannotRegister, match=r"is this machine, which Pilot cannot reach \(hint: --server"):
         await add_cluster(tmp_path / "clusters", registration(cluster))
     subset = {"addresses": [{"ip": "172.16.0.100"}], "ports": [{"name": "https", "port": 6443}]}
     own = {"metadata": {"name": "kubernetes", "namespace": "default"}, "subsets": [subset]}
@@ -91,3 +90,26 @@ async def test_a_server_on_this_machine_is_looked_up_where_pods_would_find_it(cl
     assert registered.server == "https://172.16.0.100:6443"
     (spec,) = read_directory(tmp_path / "clusters").specs
     assert spec.access.server == "https://172.16.0.100:6443"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"name": "../west"}, "cannot be a cluster's name"),
+        ({"name": ""}, "cannot be a cluster's name"),
+        ({"server": "west:6443"}, r"--server: .* is no address \(hint: https://ADDRESS:PORT\)"),
+        ({"pilot_endpoint": "pilot"}, "--pilot-endpoint: 'pilot' is not ADDRESS:PORT"),
+    ],
+)
+async def test_what_cannot_be_a_cluster_is_refused_before_it_is_asked(tmp_path, changes, said):
+    asked = Registration(**{"name": "west", "pilot_endpoint": "10.0.0.9:15010"} | changes)
+    with pytest.raises(CannotRegister, match=said):
+        await add_cluster(tmp_path, asked)
+    assert not list(tmp_path.iterdir())
+
+
+async def test_a_directory_that_cannot_be_written_is_named(cluster, tmp_path):
+    await with_token(cluster)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CannotRegister, match="file: File exists"):
+        await add_cluster(tmp_path / "file", registration(cluster, server="https://west:6443"))

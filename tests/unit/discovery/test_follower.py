@@ -8,6 +8,7 @@ from fakes.two_clusters import service, two_clusters
 from isthmus.api.core.endpoint_slice import EndpointConditions, EndpointPort, EndpointSlice, SliceEndpoint
 from isthmus.api.core.service import Service, ServicePort, ServiceSpec
 from isthmus.api.resource import Meta, Ref
+from isthmus.discovery import follower
 from isthmus.discovery.cluster_watcher import FOLLOWS
 from isthmus.discovery.follower import Address, Follower, control_plane, endpoints
 from isthmus.kit.tasks import supervise
@@ -58,6 +59,18 @@ async def test_endpoints_follow_the_control_plane(west):
         ]
         plane.set(at("10.0.0.3", "10.0.0.2"))
         await until_written(west, "10.0.0.2", "10.0.0.3")
+
+
+async def test_endpoints_that_others_overwrite_become_true_again(west, monkeypatch):
+    # Whoever installs a remote cluster twice applies the addresses that were true the first time.
+    monkeypatch.setattr(follower, "_WRITE_AGAIN_S", 0.05)
+    plane = Watchable(at("10.0.0.1"))
+    stale = endpoints("istio-pilot", "istio-system", at("10.0.0.9")["istio-pilot"])
+    async with Client(west.access) as client, supervise(Follower(client, "istio-system", plane).run()):
+        await west.create("services", followed_service())
+        await until_written(west, "10.0.0.1")
+        await client.apply(follower._ENDPOINTS, stale, "kubectl")
+        await until_written(west, "10.0.0.1")
 
 
 async def test_endpoints_stay_while_no_address_is_known(west):

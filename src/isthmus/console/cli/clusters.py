@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from isthmus.console.control_plane import ask_pilot
-from isthmus.console.registration import Registration, add_cluster
+from isthmus.console.registration import CannotRegister, Registration, add_cluster
 from isthmus.console.render import fail, show, table
 from isthmus.discovery.source_files import read_directory
 from isthmus.kube.errors import KubeError
@@ -59,7 +59,7 @@ def list_clusters(context: str | None, kubeconfig: Path | None, namespace: str, 
 @command.command("check")
 @click.argument("directory", type=click.Path(path_type=Path))
 def check(directory: Path) -> None:
-    """Check a registry directory; exit 1 if anything in it is wrong."""
+    """Check a registry directory without asking any cluster; exit 1 if anything in it is wrong."""
     claims = read_directory(directory)
     rows = [
         (spec.id, "config" if spec.is_config else "", spec.access.server, spec.source)
@@ -85,14 +85,20 @@ def check(directory: Path) -> None:
 )
 @click.option("--pilot-endpoint", required=True, help="address:port of the Pilot that owns the cluster")
 @click.option("--config-store", is_flag=True, help="its API server holds the configuration of the mesh")
-@click.option("-n", "--namespace", default="istio-system", show_default=True)
+@click.option("-n", "--namespace", default="istio-system", show_default=True, help="of its reader account")
 def add(directory: Path, name: str, **flags: object) -> None:
-    """Add a cluster to a registry directory: its Cluster file, and a kubeconfig of its reader account."""
+    """Write a cluster into a registry directory: NAME.yaml, and NAME.kubeconfig with its reader's token.
+
+    A cluster that is there already gets a new address and token. What is wrong in the directory is said.
+    To take a cluster away, delete its two files: Pilot notices.
+    """
     registration = Registration(name=name, **flags)  # type: ignore[arg-type] # click made them
     try:
         registered = asyncio.run(add_cluster(directory, registration))
-    except KubeError as error:
+    except (KubeError, CannotRegister) as error:
         fail(str(error))
     for file in registered.files:
         click.echo(f"wrote {file}")
     click.echo(f"Pilot will look for the API server of {name} at {registered.server}")
+    for finding in read_directory(directory).findings:
+        click.echo(str(finding), err=True)

@@ -4,20 +4,38 @@ from __future__ import annotations
 
 import click
 
-from isthmus.console.installation import ROLES, Installation, documents, dump
+from isthmus.console.installation import ROLES, Installation, InvalidInstallation, documents, dump
+from isthmus.console.render import fail
 
 
 @click.command("install")
 @click.argument("role", type=click.Choice(list(ROLES)))
 @click.option("--cluster", required=True, help="name of the cluster in the mesh")
-@click.option("-n", "--namespace", default="istio-system", show_default=True)
+@click.option("-n", "--namespace", default="istio-system", show_default=True, help="of the control plane")
 @click.option("--network", default="", help="name of the cluster's network; empty: the one flat network")
-@click.option("--image", default="isthmus/isthmus:0.1.0", show_default=True)
-@click.option("--trust-domain", default="cluster.local", show_default=True)
+@click.option("--image", default="isthmus/isthmus:0.1.0", show_default=True, help="of all containers")
+@click.option("--trust-domain", default="cluster.local", show_default=True, help="of all identities")
 @click.option("--domain", default="cluster.local", show_default=True, help="DNS domain of the clusters")
 @click.option("--access-log", default="", help="file for Envoy's access log, such as /dev/stdout")
 @click.option("--clusters-dir", default="", help="directory of the node with the cluster registry (primary)")
-@click.option("--pilot-address", "pilot_addresses", multiple=True, help="where Pilot is at first (remote)")
+@click.option(
+    "--pilot-address",
+    "pilot_addresses",
+    multiple=True,
+    help="IP address of Pilot's pod until Pilot, once it follows this cluster, writes it itself (remote)",
+)
 def command(role: str, **flags: object) -> None:
-    """Print the manifests of ROLE: `isthmus install primary --cluster east | kubectl apply -f -`."""
-    click.echo(dump(documents(role, Installation(**flags))), nl=False)  # type: ignore[arg-type] # click made them
+    """Print the manifests of ROLE: `isthmus install primary --cluster east | kubectl apply -f -`.
+
+    \b
+    primary  Citadel and Pilot, and the kinds of configuration that Pilot reads
+    remote   Citadel, and the names under which its sidecars find the Pilot of another cluster
+    gateway  an Envoy for traffic from outside
+
+    Citadel needs Secret cacerts: see isthmus ca init. To apply again is to change what differs.
+    """
+    try:
+        text = dump(documents(role, Installation(**flags)))  # type: ignore[arg-type] # click made them
+    except InvalidInstallation as error:
+        fail(str(error))
+    click.echo(text, nl=False)
