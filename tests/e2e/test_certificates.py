@@ -6,6 +6,7 @@ import json
 
 from isthmus.console.demo.stage import PRIVATE, PUBLIC, Stage
 
+SYSTEM = ("-n", "istio-system")
 ENVIRONMENT = {"SECRET_TTL": "60s", "SECRET_GRACE_PERIOD_RATIO": "0.08"}
 PROXY = {
     "name": "istio-proxy",
@@ -40,3 +41,44 @@ async def test_certificates_rotate_under_load_without_a_failed_request(stage: St
         await stage.kubectl(PUBLIC).run("delete", "virtualservice", "reviews")
         await private.run("rollout", "undo", "deployment/reviews-v3")
         await private.run("rollout", "status", "deployment/reviews-v3", "--timeout=90s")
+
+
+async def test_a_pod_that_starts_without_citadel_waits_says_why_and_comes_up_with_it(stage: Stage) -> None:
+    private = stage.kubectl(PRIVATE)
+    await private.run("scale", "deployment/istio-citadel", "--replicas=0", *SYSTEM)
+    await private.run("wait", "pod", "-l", "istio=citadel", "--for=delete", "--timeout=60s", *SYSTEM)
+    try:
+        await private.run("rollout", "restart", "deployment/reviews-v3")
+
+        async def waits() -> bool:
+            pods = (await private.json("get", "pods", "-l", "app=reviews"))["items"]
+            newest = max(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
+            if len(pods) < 2 or newest["status"].get("phase") != "Running":
+                return False
+            ready = {each["name"]: each["ready"] for each in newest["status"]["containerStatuses"]}
+            log = await private.run("logs", newest["metadata"]["name"], "-c", "istio-proxy")
+            reasons = ("no certificate yet", "citadel not reached", "istio-citadel.istio-system")
+            return not ready["istio-proxy"] and all(reason in log for reason in reasons)
+
+        assert await stage.until(waits, 60)
+        assert (await stage.visitor.visit()).complete
+    finally:
+        await private.run("scale", "deployment/istio-citadel", "--replicas=1", *SYSTEM)
+    await private.run("rollout", "status", "deployment/reviews-v3", "--timeout=90s")
+
+
+async def test_an_agent_that_is_killed_takes_its_envoy_along_and_the_pod_heals(stage: Stage) -> None:
+    private = stage.kubectl(PRIVATE)
+    inside = ("exec", "deployment/reviews-v3", "-c", "istio-proxy", "--", "sh", "-c")
+    before = (await private.run(*inside, "pgrep -x envoy")).split()
+    await private.run(*inside, "pkill -9 -f '[a]gent sidecar' || true")
+
+    async def healed() -> bool:
+        pods = (await private.json("get", "pods", "-l", "app=reviews"))["items"]
+        if not all(each["ready"] for pod in pods for each in pod["status"]["containerStatuses"]):
+            return False
+        now = (await private.run(*inside, "pgrep -x envoy || true")).split()
+        return len(now) == 1 and now != before
+
+    assert await stage.until(healed, 60)
+    assert await stage.steady(lambda page: page.complete, times=5, limit_s=30)
