@@ -5,6 +5,7 @@ from __future__ import annotations
 from google.protobuf import json_format
 
 from isthmus.envoy.descriptors import pool
+from isthmus.envoy.limits import RUNTIME
 from isthmus.envoy.types import (
     Bootstrap,
     Cluster,
@@ -40,6 +41,7 @@ def static_bootstrap(resources):
     bootstrap = json_format.ParseDict(
         {
             "node": {"id": "golden", "cluster": "golden"},
+            "layered_runtime": {"layers": [{"name": "limits", "static_layer": RUNTIME}]},
             "dynamic_resources": {
                 "ads_config": {
                     "api_type": "DELTA_GRPC",

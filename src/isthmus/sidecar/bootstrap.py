@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
+from isthmus.envoy.limits import RUNTIME
 from isthmus.model.endpoint import Locality
 from isthmus.sidecar.stats_tags import stats_tags
 
@@ -71,6 +72,9 @@ def _tree(settings: BootstrapSettings) -> Tree:
         "stats_flush_interval": f"{settings.stats_flush_s}s",
         "watchdogs": {"main_thread_watchdog": _watchdog(), "worker_watchdog": _watchdog()},
         "overload_manager": _overload(settings.most_connections),
+        "layered_runtime": {
+            "layers": [{"name": "limits", "static_layer": RUNTIME}, {"name": "admin", "admin_layer": {}}]
+        },
     }
     if settings.mark is not None:
         options = [{**_MARK_OPTION, "int_value": settings.mark}]

@@ -6,13 +6,8 @@ from functools import lru_cache
 
 import re2
 
+from isthmus.envoy.limits import REGEX_PROGRAM_LIMIT
 from isthmus.envoy.types import RegexMatcher
-
-PROGRAM_LIMIT = 100
-"""How large a compiled expression may be: Envoy's own limit, where its runtime sets no other.
-
-Source: Envoy's RegexMatcher reference, `re2.max_program_size.error_level`.
-"""
 
 
 def regex(text: str) -> RegexMatcher:
@@ -38,8 +33,8 @@ def _fault(text: str) -> str:
         said = error.args[0] if error.args else error
         why = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
         return f"RE2 says: {why} (hint: see its syntax, github.com/google/re2/wiki/Syntax)"
-    if size > PROGRAM_LIMIT:
-        return f"is too large: {size} steps, and Envoy takes {PROGRAM_LIMIT} (hint: match less of it)"
+    if size > REGEX_PROGRAM_LIMIT:
+        return f"is too large: {size} steps, and Envoy takes {REGEX_PROGRAM_LIMIT} (hint: match less of it)"
     return ""
 
 
