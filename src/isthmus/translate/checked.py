@@ -40,12 +40,22 @@ class Checked(Generic[V]):
         self._wrong: dict[Slot, Finding] = {}
         self._swept_at = 0
 
-    def keep(self, slot: Slot, about: Ref, make: Callable[[], M], seal: Callable[[M], V]) -> V | None:
+    def keep(
+        self,
+        slot: Slot,
+        about: Ref,
+        make: Callable[[], M],
+        seal: Callable[[M], V],
+        doubt: ValueError | None = None,
+    ) -> V | None:
         """What is made now, sealed, if Envoy would take it; otherwise the last good one of the slot.
 
         `make` may raise `ValueError` where configuration cannot be said in Envoy's words (`errors.at`).
+        What Envoy would take and could not serve, as `doubt` says, is sent only where there was nothing better.
         """
         try:
+            if doubt is not None and slot in self._good:
+                raise doubt
             message = make()
             broken = violations(message)
         except ValueError as error:
@@ -56,6 +66,8 @@ class Checked(Generic[V]):
             why = f"not sent to proxies: in Envoy's {slot.name}, {path} {rule}"
             return self._withhold(slot, Finding(ref=about, message=why))
         self._wrong.pop(slot, None)
+        if doubt is not None:
+            return seal(message)
         good = self._good[slot] = seal(message)
         return good
 

@@ -87,6 +87,18 @@ class Destinations:
             for share in route
         ]
 
+    def unknown_subset(self, rule: VirtualService) -> Unsayable | None:
+        """The first destination for requests that names a subset which its service has not: it would answer 503."""
+        for number, http in enumerate(rule.spec.http):
+            for index, share in enumerate(http.route):
+                found, wanted = self.find(share.destination), share.destination.subset
+                if wanted and found is not None and found.subset(wanted) is None:
+                    path = f"http[{number}].route[{index}].destination.subset"
+                    host = found.service.key.hostname
+                    hint = "hint: define it in a DestinationRule"
+                    return Unsayable(path, f"{host} has no subset {wanted!r} ({hint})")
+        return None
+
 
 def check_weights(weights: Iterable[int]) -> None:
     """Raises `Unsayable` where the weights of one route add up to more than Envoy takes."""

@@ -101,7 +101,8 @@ class Routes:
             def sealed(made: VirtualHost) -> Host:
                 return Host(domains, proto.body(made))
 
-            found = self.checked.keep(slot, about, host, sealed)
+            doubt = leads.unknown_subset(rule) if rule and leads else None
+            found = self.checked.keep(slot, about, host, sealed, doubt)
             if found is None and rule is not None:
                 # As with rules that cannot be read at all: the service is called as if there were none.
                 return self.checked.keep(

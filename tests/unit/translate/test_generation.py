@@ -202,6 +202,39 @@ def test_a_host_that_never_had_a_good_rule_is_called_as_if_it_had_none(pilot):
     assert len(pilot.now.findings) == 1
 
 
+def upstreams_of_reviews(pilot):
+    routes = RouteConfiguration.FromString(pilot.one(GKE, ROUTES, "9080").body)
+    reviews = next(host for host in routes.virtual_hosts if host.name.startswith("reviews"))
+    return [route.route.cluster for route in reviews.routes]
+
+
+def test_rules_that_come_before_their_subsets_wait_for_them(pilot):
+    assert upstreams_of_reviews(pilot) == [REVIEWS]
+    pilot.step(gke=[VIRTUAL_SERVICE])
+    assert upstreams_of_reviews(pilot) == [REVIEWS]
+    [found] = pilot.now.findings
+    assert found.path == "$.spec.http[0].route[0].destination.subset"
+    pilot.step(gke=[DESTINATION_RULE])
+    assert upstreams_of_reviews(pilot) == ["outbound|9080|v1|reviews.default.svc.cluster.local"]
+    assert pilot.now.findings == ()
+
+
+def test_without_anything_better_unknown_subsets_are_routed_to_and_answer_503():
+    pilot = Pilot(gke=[*BOOKINFO["gke"], VIRTUAL_SERVICE])
+    assert upstreams_of_reviews(pilot) == ["outbound|9080|v1|reviews.default.svc.cluster.local"]
+    pilot.step(gke=[DESTINATION_RULE])
+    assert pilot.one(GKE, UPSTREAM, "outbound|9080|v1|reviews.default.svc.cluster.local")
+
+
+def test_subsets_that_go_before_their_rules_take_their_endpoints_along(pilot):
+    pilot.step(gke=[DESTINATION_RULE, VIRTUAL_SERVICE])
+    before = upstreams_of_reviews(pilot)
+    pilot.take([Change(change.key, None) for change in objects(gke=[DESTINATION_RULE])])
+    assert upstreams_of_reviews(pilot) == before
+    assert pilot.one(GKE, UPSTREAM, before[0]) is None
+    assert "no subset" in pilot.now.findings[0].message
+
+
 def test_a_mended_rule_is_sent_and_no_longer_spoken_of(pilot):
     pilot.step(gke=[BAD_ROUTE])
     pilot.one(GKE, ROUTES, "9080")
