@@ -29,6 +29,17 @@ TOKEN_FILE = Path("/var/run/secrets/tokens/istio-token")
 ROOTS_FILE = Path("/var/run/secrets/istio/root-cert.pem")
 
 
+_CLOCKS = "compare the clocks of this node and Citadel's, and look at isthmus ca check"
+_ROOTS = "ConfigMap istio-ca-root-cert holds other roots than Citadel's"
+# What OpenSSL says where Citadel cannot be believed, and how it is mended.
+_MENDS = (
+    ("certificate has expired", _CLOCKS),
+    ("certificate is not yet valid", _CLOCKS),
+    ("unable to get local issuer certificate", _ROOTS),
+    ("self signed certificate in certificate chain", _ROOTS),
+)
+
+
 class CertSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where a certificate comes from, and for how long."""
 
@@ -229,4 +240,5 @@ class CitadelCall:
                 body = await channel.unary(CREATE_CERTIFICATE, request.encode(), metadata=metadata)
             return SigningAnswer.decode(body)
         except (CallFailed, ValueError) as error:
-            raise SigningFailed(str(error)) from error
+            hint = next((f" (hint: {mend})" for sign, mend in _MENDS if sign in str(error)), "")
+            raise SigningFailed(f"{error}{hint}") from error

@@ -63,7 +63,11 @@ class Status:
             answer = await fetch("GET", self._settings.admin_port, "/ready")
         except (OSError, TimeoutError):
             return "envoy does not answer"
-        return "" if answer.status == 200 else f"envoy is {answer.body.decode(errors='replace').strip()}"
+        if answer.status == 200:
+            return ""
+        state = answer.body.decode(errors="replace").strip()
+        waits = "INITIALIZING" in state  # or PRE_INITIALIZING
+        return f"envoy is {state}" + (": it has no configuration from pilot yet" if waits else "")
 
     async def _metrics(self) -> bytes:
         pages = [self._page(self._settings.admin_port, "/stats/prometheus")]

@@ -243,6 +243,23 @@ async def test_an_agent_brings_its_envoy_to_pilot_and_says_when_it_is_ready():
 
 
 @pytest.mark.lab
+async def test_without_pilot_an_agent_says_what_its_envoy_waits_for():
+    async with running_agent() as running:
+        (nobody,) = free_ports(1)
+        agent = Agent(replace(running.settings, pilot=f"localhost:{nobody}"), SystemClock())
+        async with supervise(agent.run()):
+
+            async def waits() -> bool:
+                try:
+                    status, body = await running.status("/healthz/ready")
+                except OSError:
+                    return False
+                return status == 503 and b"it has no configuration from pilot yet" in body
+
+            await eventually(waits)
+
+
+@pytest.mark.lab
 async def test_an_envoy_that_is_killed_comes_back():
     async with running_agent() as running, supervise(running.agent.run()):
         await wait_until_ready(running.settings.status_port)

@@ -245,6 +245,28 @@ async def test_two_hundred_workloads_at_once_each_get_their_own_identity(tmp_pat
     assert len({each.key for each in held}) == 200
 
 
+class SlowClock(SystemClock):
+    def now(self) -> float:
+        return super().now() - 365 * 86_400
+
+
+async def test_a_clock_that_is_a_year_late_is_told_with_its_mend(tmp_path: Path):
+    citadel = LoopbackCitadel(tmp_path / "ca", SlowClock())
+    async with supervise(citadel.citadel.run()):
+        (citadel.address,) = await citadel.citadel.grpc.addresses()
+        settings = citadel.workload("reviews", tmp_path / "pod", 600)
+        with pytest.raises(SigningFailed, match=r"has expired.*\(hint: compare the clocks"):
+            await CitadelCall(settings)(SigningRequest(b"csr"), settings.roots_file.read_bytes())
+
+
+async def test_a_citadel_of_another_root_is_told_with_its_mend(tmp_path: Path):
+    other = LoopbackCitadel(tmp_path / "other", SystemClock())
+    async with loopback_citadel(tmp_path / "ca") as citadel:
+        settings = citadel.workload("reviews", tmp_path / "pod", 600)
+        with pytest.raises(SigningFailed, match=r"\(hint: ConfigMap istio-ca-root-cert holds other roots"):
+            await CitadelCall(settings)(SigningRequest(b"csr"), other.authority.value.roots_pem)
+
+
 async def test_a_huge_request_is_refused_before_it_is_read(tmp_path: Path):
     async with loopback_citadel(tmp_path / "ca") as citadel:
         settings = citadel.workload("reviews", tmp_path / "pod", 600)
