@@ -82,24 +82,3 @@ async def test_an_agent_that_is_killed_takes_its_envoy_along_and_the_pod_heals(s
 
     assert await stage.until(healed, 60)
     assert await stage.steady(lambda page: page.complete, times=5, limit_s=30)
-
-
-async def test_a_rollout_loses_no_request(stage: Stage) -> None:
-    private = stage.kubectl(PRIVATE)
-    for name in ("destination-rule-all", "virtual-service-reviews-jason-v3"):
-        path = stage.samples / "bookinfo" / "networking" / f"{name}.yaml"
-        await stage.kubectl(PUBLIC).run("apply", "-f", str(path))
-    try:
-        assert await stage.steady(lambda page: page.node == "k8s-demo", user="jason", times=5, limit_s=60)
-        await private.run("rollout", "restart", "deployment/reviews-v3")
-        pages = []
-
-        async def done() -> bool:
-            pages.extend([await stage.visitor.visit("jason") for _ in range(5)])
-            pods = (await private.json("get", "pods", "-l", "app=reviews"))["items"]
-            return len(pods) == 1 and all(each["ready"] for each in pods[0]["status"]["containerStatuses"])
-
-        assert await stage.until(done, 90)
-        assert [page for page in pages if page.node != "k8s-demo"] == []
-    finally:
-        await stage.kubectl(PUBLIC).run("delete", "virtualservice", "reviews")
