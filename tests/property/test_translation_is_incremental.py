@@ -14,7 +14,7 @@ from isthmus.model.mesh import MeshSettings
 from isthmus.model.names import ClusterId
 from isthmus.model.proxy import Proxy, ProxyKind
 from isthmus.translate.generation import Translator
-from isthmus.translate.types import TYPES
+from isthmus.translate.types import ROUTES, TYPES
 
 PROXIES = (
     Proxy(
@@ -99,6 +99,12 @@ def differing(before, after):
     return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
 
 
+def as_if_new(asked, last):
+    """What all proxies are told; without routes while some are withheld, since the last good ones stay then."""
+    told = everything(asked)
+    return {key: found for key, found in told.items() if key[1] != ROUTES or not last.findings}
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.lists(st.sampled_from(range(len(CHANGES))), min_size=1, max_size=4), min_size=1, max_size=8)
@@ -120,4 +126,4 @@ def test_step_by_step_is_from_nothing_and_what_differs_was_touched(batches):
         before = after
     everything_at_once = msgspec.structs.replace(step.delta, everything=True)
     fresh = Translator().generation(step.mesh, everything_at_once)
-    assert everything(fresh) == before
+    assert as_if_new(fresh, generation) == as_if_new(generation, generation)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from isthmus.kit.memo import Memo
@@ -22,8 +22,8 @@ from isthmus.translate.upstream_policy import Policy, detects_outliers, policy_f
 Shards = Mapping[ServiceKey, Mapping[ClusterId, EndpointShard]]
 
 _NONE: Mapping[ClusterId, EndpointShard] = {}
-_MANY = 64
-"""From so many names on the answer is kept: a proxy's first question, not one of a change."""
+MANY = 64
+"""From so many names on it is a proxy's first question, not one of a change."""
 _SHEETS = 512
 """How many such answers: one for each view, locality and set of names that proxies ask for."""
 
@@ -39,19 +39,26 @@ class LoadAssignments:
         self._differing: Memo[frozenset[ServiceKey]] = Memo()
         self.memos = (self._parts.endpoints, self._parts.places, self._whole, self._targets, self._differing)
 
-    def of(self, view: View, shards: Shards, names: frozenset[str], proxy: Proxy) -> Sequence[Versioned]:
-        """Those of the load assignments `names` that exist.
+    def of(
+        self,
+        view: View,
+        shards: Shards,
+        names: frozenset[str],
+        proxy: Proxy,
+        existing: Callable[[], frozenset[str]],
+    ) -> Sequence[Versioned]:
+        """Those of the load assignments `names` that exist; `existing` tells all that do.
 
         For many names the last answer is kept, and only what differs since then is made again. `names`
-        is known again by its identity.
+        is known again by its identity. Of many that stand for nothing, nothing is remembered.
         """
-        if len(names) < _MANY:
+        if len(names) < MANY:
             found = (self.named(view, shards, name, proxy) for name in names)
             return [each for each in found if each]
         key = (id(view), id(names), proxy.locality)
         sheet = self._sheets.get(key)
         if sheet is None:
-            targets = (self._target(view, name) for name in names)
+            targets = (self._target(view, name) for name in names & existing())
             sheet = self._sheets[key] = _Sheet((view, names), tuple(each for each in targets if each))
             if len(self._sheets) > _SHEETS:
                 self._sheets.popitem(last=False)

@@ -13,7 +13,7 @@ from isthmus.model.mesh import Mesh
 from isthmus.model.proxy import Proxy, ProxyKind
 from isthmus.model.scope import View, Views
 from isthmus.translate import names
-from isthmus.translate.assignments import LoadAssignments
+from isthmus.translate.assignments import MANY, LoadAssignments
 from isthmus.translate.gateway_servers import opened
 from isthmus.translate.listeners import Listeners, conflicts
 from isthmus.translate.memory import Memory
@@ -132,7 +132,8 @@ class Generation:
     def _endpoints(self, proxy: Proxy, wanted: Wanted) -> Iterable[Versioned]:
         view = self._view(proxy)
         names = self._make.upstreams.names(view) if wanted is None else wanted
-        return self._make.assignments.of(view, self.mesh.shards, names, proxy)
+        shards, existing = self.mesh.shards, lambda: self._make.upstreams.names(view)
+        return self._make.assignments.of(view, shards, names, proxy, existing)
 
     def _listeners(self, proxy: Proxy, wanted: Wanted) -> Iterable[Versioned]:
         view = self._view(proxy)
@@ -143,10 +144,11 @@ class Generation:
     def _routes(self, proxy: Proxy, wanted: Wanted) -> Iterator[Versioned]:
         view = self._view(proxy)
         gateway = proxy.kind is ProxyKind.ROUTER
-        if wanted is None:
+        if wanted is None or len(wanted) >= MANY:
             every = self._make.route_names
             named = every.get((view,), "", lambda: frozenset(_route_names(view)))
-            wanted = frozenset(self._gateway_route_names(proxy)) if gateway else named
+            existing = frozenset(self._gateway_route_names(proxy)) if gateway else named
+            wanted = existing if wanted is None else wanted & existing
         for name in wanted:
             found = self._gateway_route(proxy, name) if gateway else self._sidecar_route(view, name)
             if found:

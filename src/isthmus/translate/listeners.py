@@ -71,7 +71,7 @@ class Listeners:
         found: dict[str, Versioned] = {}
         for name in wanted:
             port = name.rpartition("_")[2]
-            if port.isdecimal():
+            if port.isdecimal() and view.services_on(int(port)):
                 made = self._on_port(mesh, view, int(port)).get(name)
                 if made:
                     found[name] = made

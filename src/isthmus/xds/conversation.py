@@ -30,6 +30,10 @@ class World(Generic[S]):
     order: tuple[str, ...] = PUSH_ORDER
 
 
+_MOST_NAMES = 100_000
+"""How many names of one type a proxy may ask for: what it asks for is held for as long as it stays."""
+
+
 class Conversation(Generic[S]):
     """One proxy's subscriptions, and what is due on them.
 
@@ -84,7 +88,8 @@ class Conversation(Generic[S]):
     def take(self, request: Request, known: Iterable[str]) -> Verdict:
         """Take up a request; `known` are the types that are served. Returns its verdict.
 
-        Raises `InvalidRequest` for one that names no type, or one type too many that nobody serves.
+        Raises `InvalidRequest` for one that names no type, or one type too many that nobody serves, or
+        for too many names.
         """
         type_url = request.type_url
         subscription = self.subscriptions.get(type_url)
@@ -95,6 +100,8 @@ class Conversation(Generic[S]):
                 raise InvalidRequest(f"too many types that are not served, the last: {type_url}")
             subscription = self.subscriptions[type_url] = self._dialect.subscribe(type_url)
         verdict, look = subscription.take(request)
+        if len(subscription.names) > _MOST_NAMES:
+            raise InvalidRequest(f"more than {_MOST_NAMES} names of {type_url}")
         self._look_at(type_url, look)
         if type_url == ENDPOINTS and self._owed_endpoints:
             self._force_endpoints(self._owed_endpoints)

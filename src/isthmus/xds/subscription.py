@@ -19,6 +19,10 @@ from isthmus.xds.type_urls import ROOTS
 WILDCARD = "*"
 
 
+_PATIENCE = 20
+"""After so many rejections in a row nothing of them is offered again: Envoy names all that is bad at once."""
+
+
 @dataclass(frozen=True, slots=True)
 class Push:
     """A response that the proxy has not answered yet."""
@@ -53,6 +57,7 @@ class Subscription:
         "owed",
         "reason",
         "refused",
+        "rejections",
         "sent",
         "started",
         "type_url",
@@ -74,6 +79,8 @@ class Subscription:
         self.refused: Mapping[str, str] = {}
         """Versions that the proxy rejected: they are not offered again."""
         self.reason = ""
+        self.rejections = 0
+        """How many there were since it accepted something."""
         self.sent = False
 
     # What the proxy says
@@ -237,7 +244,7 @@ class Subscription:
         push = self.in_flight
         if push is None or push.nonce != nonce:
             return False
-        self.in_flight = None
+        self.in_flight, self.rejections = None, 0
         if self.held is push.before and not self._lost_interest(push):
             self.held = push.after
         else:
@@ -260,12 +267,14 @@ class Subscription:
 
         What it held before it still holds. If `reason` names some of the resources, these are to blame
         and the others are offered again; else all of them are. What is to blame is not offered again
-        before it changes or is asked for, so that this comes to an end.
+        before it changes or is asked for, so that this comes to an end. A proxy that goes on rejecting
+        blames all of it in the end.
         """
         push = self.in_flight
         if push is None or push.nonce != nonce:
             return NOTHING
         self.in_flight, self.reason = None, reason
+        self.rejections += 1
         offered = {each.name: each.version for each in push.diff.changed}
         offered |= dict.fromkeys((*push.diff.removed, *push.diff.absent), GONE)
         guilty = self._guilty(list(offered), reason)
@@ -273,6 +282,8 @@ class Subscription:
         return frozenset(offered).difference(guilty)
 
     def _guilty(self, offered: list[str], reason: str) -> list[str]:
+        if self.rejections > _PATIENCE:
+            return offered
         return [name for name in offered if _names(reason, name)] or offered
 
 

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fakes.world import resource
+from fakes.world import FakeGeneration, resource
 from isthmus.envoy.types import DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryResponse, Node
 from isthmus.kit.versioned import Versioned
 from isthmus.xds.answers import DELTA, SOTW, Answers, Question
+from isthmus.xds.conversation import Conversation, World
 from isthmus.xds.framing import delta_response, sotw_response
 from isthmus.xds.request import InvalidRequest, Reader, Request, parse_delta
 from isthmus.xds.snapshot import one
@@ -163,3 +164,24 @@ def test_what_a_starting_proxy_was_told_is_told_to_the_next_one_in_a_later_state
     assert answers.outcome(question(asking(*names), *found)) is first
     changed = [resource("r0", "2"), *found[1:]]
     assert answers.outcome(question(asking(*names), *changed)) is not first
+
+
+def test_a_proxy_that_blames_one_after_another_is_not_offered_the_rest_for_ever() -> None:
+    generation = FakeGeneration(1, {ENDPOINTS: {f"r{n}": resource(f"r{n}", "1") for n in range(1000)}}, {})
+    world, conversation = World(generation, Answers()), Conversation(DELTA, "proxy")
+    conversation.take(Request(ENDPOINTS, one(f"r{n}" for n in range(1000))), world.order)
+    offers = 0
+    while answer := conversation.next(world):
+        offers += 1
+        blamed = answer.push.diff.changed[0].name
+        conversation.take(
+            Request(ENDPOINTS, nonce=answer.push.nonce, error=f"{blamed} is wrong"), world.order
+        )
+    assert 10 < offers < 50
+
+
+def test_a_proxy_may_not_ask_for_names_without_end() -> None:
+    conversation = Conversation(DELTA, "proxy")
+    conversation.take(Request(ENDPOINTS, one(f"r{n}" for n in range(100_000))), (ENDPOINTS,))
+    with pytest.raises(InvalidRequest, match="more than 100000 names"):
+        conversation.take(Request(ENDPOINTS, one(["one more"])), (ENDPOINTS,))
