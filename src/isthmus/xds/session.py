@@ -35,7 +35,8 @@ class SessionLimits:
     """Until a response is accepted or rejected. Envoy answers after it has applied what it was sent."""
     admission_s: float = 10.0
     """How long a proxy that fetches everything keeps others from it."""
-    admissions: int = 100
+    admissions: int = 32
+    """How many at once: what each is sent waits in memory until it has read it, some 20 MB of 5,000 services."""
 
 
 @dataclass(slots=True)
