@@ -128,8 +128,8 @@ def test_credentials_hold_together():
     assert {"kubernetes.default.svc", "kubernetes.default.svc.cluster.local", "localhost"} <= set(serving.dns)
     assert serving.addresses == ("192.0.2.1",)
     config = credentials.kubeconfig("https://192.0.2.1:6443", token="t", user="reader")
-    assert config["users"] == [{"name": "reader", "user": {"token": "t"}}]
-    assert config["current-context"] == "reader@gke"
+    assert config["users"] == [{"name": "reader@gke", "user": {"token": "t"}}]
+    assert config["current-context"] == "gke"
     assert "key" not in repr(credentials.admin)
     authority = load_certificate(credentials.ca)
     load_certificate(credentials.client("joe").certificate).verify_directly_issued_by(authority)
