@@ -20,6 +20,16 @@ class Speech(Enum):
         return self in {Speech.HTTP1, Speech.HTTP2}
 
 
+_SAFE = "GET HEAD OPTIONS TRACE"
+_CHANGING = "CONNECT DELETE PATCH POST PUT"
+_OF_EXTENSIONS = (
+    "ACL BIND CHECKOUT COPY LINK LOCK M-SEARCH MERGE MKACTIVITY MKCALENDAR MKCOL MOVE NOTIFY PROPFIND PROPPATCH "
+    "PURGE REBIND REPORT SEARCH SOURCE SUBSCRIBE UNBIND UNLINK UNLOCK UNSUBSCRIBE"
+)
+METHODS = frozenset(f"{_SAFE} {_CHANGING} {_OF_EXTENSIONS}".split())
+"""Those that Envoy takes over HTTP/1.1 where it is not told to take any (`allow_custom_methods`)."""
+
+
 class Hello(msgspec.Struct, frozen=True, kw_only=True):
     """The beginning of a TLS handshake, and who the caller proves to be; empty: nobody."""
 

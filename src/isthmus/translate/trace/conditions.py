@@ -54,6 +54,8 @@ def path_condition(match: RouteMatch, request: Request) -> Condition:
     path = request.bare_path
     folded = match.HasField("case_sensitive") and not match.case_sensitive.value
     note = ", in any case" if folded else ""
+    if request.method == "CONNECT":
+        return Condition("a path", False, "CONNECT has none")
     if kind == "safe_regex":
         regex = match.safe_regex.regex
         return Condition(f"path ~ {regex}", whole_text_fits(regex, path), f"path is {path}")

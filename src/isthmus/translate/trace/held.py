@@ -10,7 +10,7 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 
 from isthmus.envoy.descriptors import pool
-from isthmus.envoy.types import Cluster, ClusterLoadAssignment, Listener, LbEndpoint, RouteConfiguration
+from isthmus.envoy.types import Cluster, ClusterLoadAssignment, LbEndpoint, Listener, RouteConfiguration
 from isthmus.model.proxy import Proxy
 from isthmus.translate.generation import Generation
 from isthmus.translate.types import ENDPOINTS, LISTENER, ROUTES, UPSTREAM

@@ -35,11 +35,10 @@ def seen(listener: Listener, call: Call) -> Seen:
         kind = one.name.rpartition(".")[2]
         if one.HasField("filter_disabled") and _holds(one.filter_disabled, call):
             continue
-        if kind in {"tls_inspector", "http_inspector"} and call.hello is None:
-            if call.speech is Speech.SILENCE:
-                found = found._replace(timed_out=True)
-                continue
-        if kind == "tls_inspector":
+        is_silent = call.hello is None and call.speech is Speech.SILENCE
+        if is_silent and kind in {"tls_inspector", "http_inspector"}:
+            found = found._replace(timed_out=True)
+        elif kind == "tls_inspector":
             if call.hello is not None:
                 found = Seen("tls", call.hello.sni.lower(), call.hello.alpn)
         elif kind == "http_inspector":

@@ -5,40 +5,65 @@ from __future__ import annotations
 import re
 
 from isthmus.envoy.types import HttpConnectionManager, RegexMatchAndSubstitute
+from isthmus.translate.trace.call import Request
 from isthmus.translate.trace.text_match import pattern
 
-_DOT = re.compile(r"%2e", re.IGNORECASE)
+_ESCAPED = re.compile(r"%([0-9A-Fa-f]{2})")
+_UNRESERVED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~")
+_ENCODED = re.compile(r'["<>^`{|}]')
+_DOTS = re.compile(r"(\.\.?)(?:;.*)?")
 
 
-def arriving(manager: HttpConnectionManager, path: str) -> str | None:
-    """The path as routes see it; None where Envoy refuses the request for it (400)."""
-    if "#" in path:
+def arriving(manager: HttpConnectionManager, request: Request) -> str | None:
+    """The path as routes see it; None where Envoy refuses the request for it (400).
+
+    Source: what Envoy 1.40 does; its documentation says only that it follows RFC 3986.
+    """
+    path = request.path
+    if request.method == "CONNECT":
+        return path
+    if path.startswith("*") and request.method == "OPTIONS":
+        return "*"
+    if "#" in path or "\0" in path or not path.isascii() or not path.startswith("/"):
         return None
     bare, mark, query = path.partition("?")
     if manager.normalize_path.value:
-        if not bare.startswith("/"):
-            return path if bare == "*" else None
-        bare = _without_dots(bare)
+        if "%00" in bare:
+            return None
+        bare = _normal(bare)
     if manager.merge_slashes:
         bare = re.sub(r"/{2,}", "/", bare)
     return f"{bare}{mark}{query}"
 
 
-def _without_dots(path: str) -> str:
-    """`path` without `.` and `..`, also where they are written `%2e`; a backslash is a slash."""
+def _normal(path: str) -> str:
+    """`path` without `.` and `..`; what needs no escape is without, and what needs one has it."""
+    # Dots with parameters (`..;x`) count as dots only where they are written as such.
+    segments = [_DOTS.sub(r"\1", each) if _DOTS.fullmatch(each) else each for each in _slashed(path)]
+    segments = [_ENCODED.sub(_encoded, _ESCAPED.sub(_plain, each)) for each in segments]
     kept: list[str] = []
-    segments = path.replace("\\", "/").split("/")[1:]
     for number, segment in enumerate(segments):
-        plain = _DOT.sub(".", segment)
-        if plain == "..":
-            if kept:
-                kept.pop()
-        elif plain != ".":
+        if segment not in {".", ".."}:
             kept.append(segment)
             continue
+        if segment == ".." and kept:
+            kept.pop()
         if number == len(segments) - 1:
             kept.append("")
     return "/" + "/".join(kept)
+
+
+def _slashed(path: str) -> list[str]:
+    return path.replace("\\", "/").split("/")[1:]
+
+
+def _plain(escaped: re.Match[str]) -> str:
+    sign = chr(int(escaped.group(1), 16))
+    return sign if sign in _UNRESERVED else escaped.group(0)
+
+
+def _encoded(sign: re.Match[str]) -> str:
+    return f"%{ord(sign.group(0)):02X}"
 
 
 def substituted(rewrite: RegexMatchAndSubstitute, path: str) -> str:

@@ -65,7 +65,6 @@ class NearMiss(msgspec.Struct, frozen=True, kw_only=True):
     config: str  # the VirtualService it is of: namespace/name
     condition: str
     found: str
-    share: float = 0.0  # of requests that it takes all the same by chance, 0 to 1
 
 
 class RouteStep(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,126 @@
+"""How an upstream's calls are spread over its endpoints: by priority, locality and weight.
+
+Source: Envoy's load balancing documentation: priority levels, panic threshold, locality weighted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from isthmus.envoy.types import Cluster, ClusterLoadAssignment, LbEndpoint
+from isthmus.translate.trace.enums import enum_name
+from isthmus.translate.trace.held import cluster_of, workload_of
+from isthmus.translate.trace.steps import EndpointShare
+from isthmus.translate.trace.transport import towards
+
+_OVERPROVISIONED = 1.4  # Envoy's default: 72 per cent of healthy endpoints can take all of a level's load
+_PANIC = 50.0  # per cent, where an upstream does not say
+_PUT_ASIDE = frozenset({"UNHEALTHY", "DRAINING", "TIMEOUT"})
+
+
+class _Group(NamedTuple):
+    """The endpoints of one locality and priority."""
+
+    priority: int
+    locality: str
+    weight: int
+    endpoints: Sequence[LbEndpoint]
+
+
+def endpoint_shares(
+    upstream: Cluster, assignment: ClusterLoadAssignment, alpn: tuple[str, ...]
+) -> tuple[EndpointShare, ...]:
+    """All endpoints, in order of priority, with their shares; those put aside have none."""
+    groups = sorted(_groups(assignment), key=lambda group: group.priority)
+    levels = sorted({group.priority for group in groups})
+    by_level = [[group for group in groups if group.priority == level] for level in levels]
+    health = [_healthy_share(level) for level in by_level]
+    loads = _loads(health)
+    threshold = _panic_threshold(upstream)
+    calm = sum(min(1.0, each * _OVERPROVISIONED) for each in health) >= 1.0
+    found: list[EndpointShare] = []
+    for level, load, healthy in zip(by_level, loads, health, strict=True):
+        panics = not calm and healthy * 100 < threshold
+        found.extend(_level(upstream, level, load, panics, alpn))
+    return tuple(found)
+
+
+def _groups(assignment: ClusterLoadAssignment) -> Iterator[_Group]:
+    for each in assignment.endpoints:
+        where = each.locality
+        locality = "/".join((where.region, where.zone, where.sub_zone)).rstrip("/")
+        yield _Group(each.priority, locality, each.load_balancing_weight.value, each.lb_endpoints)
+
+
+def _level(
+    upstream: Cluster, level: list[_Group], load: float, panics: bool, alpn: tuple[str, ...]
+) -> Iterator[EndpointShare]:
+    """The endpoints of one priority, which gets `load` of the calls."""
+    by_locality = upstream.common_lb_config.HasField("locality_weighted_lb_config") and not panics
+    weights = [[_weight(one) if panics or _serves(one) else 0 for one in group.endpoints] for group in level]
+    if by_locality:
+        # A locality counts with its weight, less where too few of its endpoints are healthy.
+        parts = [group.weight * min(1.0, _OVERPROVISIONED * _healthy_share([group])) for group in level]
+    else:
+        parts = [float(sum(own)) for own in weights]
+    whole = sum(parts)
+    for group, own, part in zip(level, weights, parts, strict=True):
+        of_group = load * part / whole if whole else 0.0
+        for one, weight in zip(group.endpoints, own, strict=True):
+            share = of_group * weight / sum(own) if sum(own) else 0.0
+            yield _endpoint(upstream, group, one, share * 100, alpn)
+
+
+def _endpoint(
+    upstream: Cluster, group: _Group, one: LbEndpoint, share: float, alpn: tuple[str, ...]
+) -> EndpointShare:
+    where = one.endpoint.address.socket_address
+    return EndpointShare(
+        address=f"{where.address}:{where.port_value}",
+        share=share,
+        priority=group.priority,
+        weight=_weight(one),
+        locality=group.locality,
+        locality_weight=group.weight,
+        cluster=cluster_of(one),
+        workload=workload_of(one),
+        health="healthy" if _serves(one) else _health(one).lower(),
+        tls=towards(upstream, one, alpn),
+    )
+
+
+def _healthy_share(groups: Sequence[_Group]) -> float:
+    several = [one for group in groups for one in group.endpoints]
+    return sum(map(_serves, several)) / len(several) if several else 0.0
+
+
+def _loads(health: list[float]) -> list[float]:
+    """What part of the calls each priority gets: the first as much as its healthy endpoints can take, and so on."""
+    able = [min(1.0, each * _OVERPROVISIONED) for each in health]
+    whole = min(1.0, sum(able))
+    if not whole:
+        return [1.0 if index == 0 else 0.0 for index in range(len(health))]
+    left, loads = 1.0, []
+    for each in able:
+        part = min(left, each / whole)
+        loads.append(part)
+        left -= part
+    return loads
+
+
+def _panic_threshold(upstream: Cluster) -> float:
+    config = upstream.common_lb_config
+    return config.healthy_panic_threshold.value if config.HasField("healthy_panic_threshold") else _PANIC
+
+
+def _weight(one: LbEndpoint) -> int:
+    return one.load_balancing_weight.value or 1
+
+
+def _serves(one: LbEndpoint) -> bool:
+    return _health(one) not in _PUT_ASIDE
+
+
+def _health(one: LbEndpoint) -> str:
+    return enum_name(one, "health_status")

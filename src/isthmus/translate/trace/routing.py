@@ -1,0 +1,125 @@
+"""Which virtual host and route take a request, and which came close.
+
+Source: Envoy's route configuration reference: exact domains, then the longest wildcard before a suffix,
+then the longest after a prefix, then `*`; of the host's routes the first that matches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from isthmus.envoy.types import Route, RouteConfiguration, VirtualHost
+from isthmus.translate.trace.call import Request, Untraceable
+from isthmus.translate.trace.conditions import chance, conditions
+from isthmus.translate.trace.steps import NearMiss, RouteStep
+from isthmus.translate.trace.text_match import lower
+from isthmus.translate.trace.upstream_view import named_config
+
+
+class Taken(NamedTuple):
+    """A route that takes a share of such requests."""
+
+    share: float  # 0 to 1
+    route: Route
+    step: RouteStep
+
+
+class Found(NamedTuple):
+    """What a route configuration does with a request; what is left of `taken`'s shares gets 404."""
+
+    host: VirtualHost | None
+    taken: tuple[Taken, ...] = ()
+    missed: tuple[NearMiss, ...] = ()
+
+
+def route(config: RouteConfiguration, request: Request) -> Found:
+    """The routes that take `request`: several only where chance decides."""
+    found = virtual_host(config, request.host)
+    if found is None:
+        return Found(None)
+    host, domain = found
+    if host.HasField("matcher"):
+        raise Untraceable(f"virtual host {host.name}: its matcher is not known to the trace")
+    taken: list[Taken] = []
+    missed: list[NearMiss] = []
+    left = 1.0
+    for index, each in enumerate(host.routes):
+        asked = list(conditions(each.match, request))
+        failed = next((one for one in asked if not one.holds), None)
+        if failed is not None:
+            missed.append(_near(index, each, failed.asks, failed.found))
+            continue
+        share = chance(each.match)
+        if share:
+            words = tuple(one.asks for one in asked)
+            taken.append(Taken(left * share, each, _step(config, (host, domain), index, words)))
+        left *= 1 - share
+        if not left:
+            break
+    return Found(host, tuple(taken), tuple(missed))
+
+
+def virtual_host(config: RouteConfiguration, authority: str) -> tuple[VirtualHost, str] | None:
+    """The virtual host for a Host header, and the domain by which it was found."""
+    host = without_port(authority) if config.ignore_port_in_host_matching else authority
+    host = lower(host)
+    best: tuple[tuple[int, int], VirtualHost, str] | None = None
+    for each in config.virtual_hosts:
+        for domain in each.domains:
+            rank = _rank(lower(domain), host)
+            if rank is not None and (best is None or rank > best[0]):
+                best = (rank, each, domain)
+    return best[1:] if best else None
+
+
+def without_port(authority: str) -> str:
+    """`authority` up to its last colon, if that is not inside an IPv6 address."""
+    colon = authority.rfind(":")
+    return authority[:colon] if colon > authority.rfind("]") else authority
+
+
+def _rank(domain: str, host: str) -> tuple[int, int] | None:
+    """How specific `domain` is for `host`; None where it does not fit. A wildcard is never empty."""
+    if domain == "*":
+        return (0, 0)
+    if domain == host:
+        return (3, 0)
+    size = len(domain) - 1
+    if size < len(host):
+        if domain.startswith("*") and host.endswith(domain[1:]):
+            return (2, size)
+        if domain.endswith("*") and host.startswith(domain[:-1]):
+            return (1, size)
+    return None
+
+
+def _step(
+    config: RouteConfiguration, where: tuple[VirtualHost, str], index: int, words: Iterable[str]
+) -> RouteStep:
+    host, domain = where
+    own = host.routes[index]
+    return RouteStep(
+        routes=config.name,
+        virtual_host=host.name,
+        domain=domain,
+        index=index,
+        name=own.name,
+        config=_config(own),
+        conditions=tuple(_telling(words)),
+    )
+
+
+def _telling(words: Iterable[str]) -> Iterator[str]:
+    return (each for each in words if each != "path = /*")
+
+
+def _near(index: int, own: Route, asks: str, found: str) -> NearMiss:
+    return NearMiss(index=index, name=own.name, config=_config(own), condition=asks, found=found)
+
+
+def _config(own: Route) -> str:
+    if "istio" not in own.metadata.filter_metadata:
+        return ""
+    path = own.metadata.filter_metadata["istio"].fields["config"].string_value
+    return named_config(path, "virtual-service")

@@ -1,0 +1,226 @@
+"""The walk itself: listener, filter chain, network filters, route, upstream, endpoints."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import msgspec
+
+from isthmus.envoy.types import (
+    FilterChain,
+    HttpConnectionManager,
+    Listener,
+    NetworkSetFilterState,
+    RouteConfiguration,
+    TcpProxy,
+    VirtualHost,
+)
+from isthmus.translate.names import VIRTUAL_INBOUND, VIRTUAL_OUTBOUND
+from isthmus.translate.trace.call import METHODS, Call, Request, Speech, Untraceable
+from isthmus.translate.trace.chains import choose
+from isthmus.translate.trace.held import Held
+from isthmus.translate.trace.listener_filters import Seen, seen
+from isthmus.translate.trace.outcome import outcome
+from isthmus.translate.trace.path import arriving
+from isthmus.translate.trace.routing import Found, route
+from isthmus.translate.trace.steps import (
+    Action,
+    Answer,
+    Branch,
+    Closed,
+    Forward,
+    ListenerStep,
+    Redirect,
+    Trace,
+)
+from isthmus.translate.trace.transport import ending_at, refusal
+from isthmus.translate.trace.upstream_view import Sent, upstream_share
+
+_ALPN = "envoy.network.application_protocols"
+
+
+class Side(Enum):
+    """Where a call meets the proxy."""
+
+    OUTBOUND = "outbound"  # from the application beside it, captured
+    INBOUND = "inbound"  # to that application, captured
+    GATEWAY = "gateway"  # to a socket of the proxy's own
+
+
+def trace(held: Held, call: Call, side: Side) -> Trace:
+    """What the Envoy that holds `held` does with `call`.
+
+    Raises `Untraceable` where the resources say something that is not known here.
+    """
+    listener, why = _listener(held, call, side)
+    if listener is None:
+        return _ended(call, None, Closed(why=why))
+    found = seen(listener, call)
+    if found.timed_out and not listener.continue_on_listener_filters_timeout:
+        step = ListenerStep(listener=listener.name, chain="", why=why, seen=str(found))
+        return _ended(call, step, Closed(why="the listener waits for the caller to speak first"))
+    chain = choose(listener, call, found)
+    if chain is None:
+        step = ListenerStep(listener=listener.name, chain="", why=why, seen=str(found))
+        return _ended(call, step, Closed(why="no filter chain matches"))
+    step = _listener_step(listener, chain, why, found)
+    if refused := refusal(step.tls, call.hello):
+        return _ended(call, step, Closed(why=f"the TLS handshake fails: {refused}"))
+    return _through(held, call, chain, step)
+
+
+def _ended(call: Call, step: ListenerStep | None, action: Action) -> Trace:
+    return Trace(call=call, listener=step, branches=(Branch(share=100.0, route=None, action=action),))
+
+
+def _listener(held: Held, call: Call, side: Side) -> tuple[Listener | None, str]:
+    """The listener that gets the connection, and how it was found."""
+    match side:
+        case Side.INBOUND:
+            return held.listeners.get(VIRTUAL_INBOUND), "captured"
+        case Side.GATEWAY:
+            return _bound_to(held, call), "by its own socket"
+    first = held.listeners.get(VIRTUAL_OUTBOUND)
+    if first is None:
+        return None, f"there is no listener {VIRTUAL_OUTBOUND}"
+    if not first.use_original_dst.value:
+        return first, "captured"
+    by_address = {_place(each): each for each in held.listeners.values()}
+    if call.address and (own := by_address.get((call.address, call.port))):
+        return own, "by address and port"
+    # The socket of captured calls is at its own port of every address; whoever calls that stays there.
+    anywhere = by_address.get(("::" if ":" in call.address else "0.0.0.0", call.port))
+    if anywhere is not None:
+        return anywhere, "by port, at any address"
+    return first, "no other listens there"
+
+
+def _bound_to(held: Held, call: Call) -> Listener | None:
+    for each in held.listeners.values():
+        address, port = _place(each)
+        bound = not each.HasField("bind_to_port") or each.bind_to_port.value
+        if bound and port == call.port and address in {"0.0.0.0", "::", call.address}:
+            return each
+    return None
+
+
+def _place(listener: Listener) -> tuple[str, int]:
+    where = listener.address.socket_address
+    return where.address, where.port_value
+
+
+def _listener_step(listener: Listener, chain: FilterChain, why: str, found: Seen) -> ListenerStep:
+    return ListenerStep(
+        listener=listener.name,
+        chain=chain.name or _chain_said(listener, chain),
+        why=why,
+        seen=str(found),
+        tls=ending_at(chain),
+        filters=tuple(each.name.removeprefix("envoy.filters.network.") for each in chain.filters),
+    )
+
+
+def _chain_said(listener: Listener, chain: FilterChain) -> str:
+    match = chain.filter_chain_match
+    parts = [*match.server_names, *match.application_protocols]
+    if match.transport_protocol:
+        parts.append(match.transport_protocol)
+    is_default = listener.HasField("default_filter_chain") and chain == listener.default_filter_chain
+    return " ".join(parts) or ("default" if is_default else "any")
+
+
+def _through(held: Held, call: Call, chain: FilterChain, step: ListenerStep) -> Trace:
+    """On through the chain's network filters, to the one that ends it."""
+    alpn: tuple[str, ...] = ()
+    # TLS that ended here is no part of what is sent on.
+    inside = msgspec.structs.replace(call, hello=None) if step.tls.mode != "plain" else call
+    for each in chain.filters:
+        kind = each.typed_config.type_url.rpartition(".")[2]
+        if kind == "TcpProxy":
+            return _bytes(held, inside, TcpProxy.FromString(each.typed_config.value), (step, alpn))
+        if kind == "HttpConnectionManager":
+            manager = HttpConnectionManager.FromString(each.typed_config.value)
+            return _http(held, inside, manager, (step, alpn))
+        if each.name.endswith(".set_filter_state"):
+            alpn = _offered(NetworkSetFilterState.FromString(each.typed_config.value)) or alpn
+        elif not each.name.endswith((".rbac", ".stats", ".metadata_exchange", ".sni_cluster")):
+            raise Untraceable(
+                f"listener {step.listener}: network filter {each.name} is not known to the trace"
+            )
+    return _ended(call, step, Closed(why="the filter chain leads nowhere"))
+
+
+def _offered(config: NetworkSetFilterState) -> tuple[str, ...]:
+    for value in config.on_new_connection:
+        if value.object_key == _ALPN:
+            return tuple(value.format_string.text_format_source.inline_string.split(","))
+    return ()
+
+
+def _bytes(held: Held, call: Call, proxy: TcpProxy, so_far: tuple[ListenerStep, tuple[str, ...]]) -> Trace:
+    step, alpn = so_far
+    weighted = [(one.name, one.weight) for one in proxy.weighted_clusters.clusters] or [(proxy.cluster, 1)]
+    whole = sum(weight for _, weight in weighted)
+    upstreams = tuple(
+        upstream_share(held, name, 100 * weight / whole, Sent(call, alpn=alpn)) for name, weight in weighted
+    )
+    return _ended(call, step, Forward(upstreams=upstreams))
+
+
+def _http(
+    held: Held, call: Call, manager: HttpConnectionManager, so_far: tuple[ListenerStep, tuple[str, ...]]
+) -> Trace:
+    step, alpn = so_far
+    if call.hello is not None or not call.speech.is_http or call.request is None:
+        said = "TLS" if call.hello is not None else call.speech.value
+        return _ended(call, step, Closed(why=f"HTTP is expected here, and the caller sends {said}"))
+    path = arriving(manager, call.request)
+    if call.speech is Speech.HTTP1 and call.request.method not in METHODS:
+        return _ended(call, step, Answer(status=400, why=f"Envoy knows no method {call.request.method}"))
+    if path is None:
+        return _ended(call, step, Answer(status=400, why="the path is not one that Envoy takes"))
+    request = msgspec.structs.replace(call.request, path=path)
+    config = _routes(held, manager)
+    if config is None:
+        why = f"the listener waits for its routes {manager.rds.route_config_name}"
+        return _ended(call, step, Closed(why=why))
+    found = route(config, request)
+    inside = msgspec.structs.replace(call, request=request)
+    return Trace(
+        call=call,
+        listener=step,
+        branches=tuple(_branches(held, inside, found, alpn)),
+        near_misses=found.missed,
+    )
+
+
+def _routes(held: Held, manager: HttpConnectionManager) -> RouteConfiguration | None:
+    match manager.WhichOneof("route_specifier"):
+        case "route_config":
+            return manager.route_config
+        case "rds":
+            return held.routes.get(manager.rds.route_config_name)
+        case other:
+            raise Untraceable(f"routes come by {other}, which the trace does not know")
+
+
+def _branches(held: Held, call: Call, found: Found, alpn: tuple[str, ...]) -> list[Branch]:
+    request = call.request or Request()
+    if found.host is None:
+        return [Branch(share=100.0, route=None, action=Answer(status=404, why="no virtual host for it"))]
+    if _must_be_tls(found.host, request):
+        target = f"https://{request.host}{request.path}"
+        return [Branch(share=100.0, route=None, action=Redirect(status=301, location=target))]
+    made = [
+        Branch(share=100 * one.share, route=one.step, action=outcome(held, one.route, call, alpn))
+        for one in found.taken
+    ]
+    left = 100.0 - sum(one.share for one in made)
+    if left > 1e-9:
+        nothing = Answer(status=404, why=f"no route of virtual host {found.host.name} matches")
+        made.append(Branch(share=left, route=None, action=nothing))
+    return made
+
+
+def _must_be_tls(host: VirtualHost, request: Request) -> bool:
+    return host.require_tls == VirtualHost.ALL and request.scheme != "https"
