@@ -19,6 +19,7 @@ from isthmus.lab.apiserver.builtin import builtin
 from isthmus.lab.apiserver.credentials import ClusterCredentials
 from isthmus.lab.apiserver.nodes import NodeError
 from isthmus.lab.apiserver.served import Address, ApiServer
+from isthmus.lab.controllers import UNATTENDED
 
 MORE = "ISTHMUS_TEST_KUBECTLS"
 """Names other kubectl programs to test with, separated as in PATH."""
@@ -161,6 +162,7 @@ class Kubectl:
 async def live_cluster(folder):
     """A cluster that serves until the block ends."""
     server = ApiServer(ClusterCredentials("test", ["127.0.0.1"], time.time()))
+    server.api.unattended = UNATTENDED
     await server.prepare()
     await server.api.create(
         builtin("serviceaccounts"),

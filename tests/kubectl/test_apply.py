@@ -122,3 +122,19 @@ async def image(kubectl):
     return await kubectl(
         "get", "deployment", "web", "-o", "jsonpath={.spec.template.spec.containers[*].image}"
     )
+
+
+async def test_who_makes_what_nothing_acts_on_is_warned(kubectl):
+    job = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "once"},
+        "spec": {
+            "template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "a", "image": "a"}]}}
+        },
+    }
+    ran = await kubectl.run("apply", "-f", "-", stdin=json.dumps(job))
+    assert ran.code == 0, ran.err
+    assert "Warning: no controller here acts on jobs: they are stored, and that is all" in ran.err
+    again = await kubectl.run("label", "job", "once", "a=b")
+    assert "Warning" not in again.err

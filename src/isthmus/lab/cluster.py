@@ -14,6 +14,7 @@ from isthmus.lab.apiserver.credentials import ClusterCredentials
 from isthmus.lab.apiserver.served import Address, ApiServer
 from isthmus.lab.catalogue import Catalogue
 from isthmus.lab.cluster_dns import DnsServer, Zone
+from isthmus.lab.controllers import UNATTENDED
 from isthmus.lab.controllers.accounts import Accounts
 from isthmus.lab.controllers.deployments import Deployments
 from isthmus.lab.controllers.endpoints import EndpointsController
@@ -57,6 +58,7 @@ class Cluster:
         server = self.server = ApiServer(self.credentials, self._folder / "objects.db", self._clock)
         addresses = ServiceAddresses(server.api, self.spec.service_cidr, self.spec.node_address)
         server.api.prepare["", "services"] = addresses.prepare
+        server.api.unattended = UNATTENDED
         garbage = Garbage(server.api)
         server.api.hooks.append(garbage.heard)
         await server.prepare()

@@ -61,6 +61,7 @@ class Api:
         self.admission: Admit | None = None
         self.prepare: dict[tuple[str, str], Prepare] = {}  # by group and plural
         self.hooks: list[Hook] = []
+        self.unattended: frozenset[tuple[str, str]] = frozenset()  # groups and plurals
 
     def get(self, each: ResourceType, namespace: str, name: str) -> Json:
         """The object, in the version of `each`. Raises `NotFound`."""
@@ -213,6 +214,8 @@ class Api:
         return await self._store(target, obj, old, write)
 
     async def _store(self, target: Target, obj: Json, old: Json | None, write: Write) -> Json:
+        if old is None and (target.each.group, target.each.plural) in self.unattended:
+            write.warn(f"no controller here acts on {target.each.plural}: they are stored, and that is all")
         causes = self.validation.check_rules(target.each, obj, old)
         causes += late_finalizers(old, obj) if old is not None else []
         if causes:
