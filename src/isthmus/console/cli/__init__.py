@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "clusters": ("clusters", "The clusters of the mesh: list, check, add"),
     "proxy": ("proxy", "The Envoys of the mesh: status, config"),
     "analyze": ("analyze", "What is wrong or doubtful in the configuration"),
+    "explain": ("explain", "Where a call goes, and why"),
     "translate": ("translate", "Manifests in, Envoy configuration out, without a cluster"),
     "run": ("run", "Run a part of the mesh: pilot, citadel"),
     "agent": ("agent", "What runs beside a workload: the sidecar's agent, capture, requests to Envoy"),

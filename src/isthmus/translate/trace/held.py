@@ -106,5 +106,5 @@ def _without(assignment: ClusterLoadAssignment, cluster: str) -> ClusterLoadAssi
     for group in left.endpoints:
         for endpoint in group.lb_endpoints:
             if cluster_of(endpoint) == cluster:
-                endpoint.health_status = endpoint.health_status.UNHEALTHY
+                endpoint.MergeFrom(LbEndpoint(health_status="UNHEALTHY"))
     return left

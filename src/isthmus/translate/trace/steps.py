@@ -21,7 +21,7 @@ class Tls(msgspec.Struct, frozen=True, kw_only=True):
         if self.sni:
             parts.append(f"SNI {self.sni}")
         if self.expects:
-            parts.append("with " + " or ".join(self.expects))
+            parts.append("peer " + " or ".join(self.expects))
         return ", ".join(parts)
 
 

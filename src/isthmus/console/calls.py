@@ -1,0 +1,154 @@
+"""Calls as people write them: a URL, and from whom."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import msgspec
+
+from isthmus.model.mesh import Mesh
+from isthmus.model.names import ClusterId, Hostname
+from isthmus.model.service import Resolution, Service
+from isthmus.translate.trace.call import Call, Hello, Request, Speech
+
+_SPEECH = {
+    "http": Speech.HTTP1,
+    "ws": Speech.HTTP1,
+    "h2c": Speech.HTTP2,
+    "grpc": Speech.HTTP2,
+    "mysql": Speech.SILENCE,
+}
+_USUAL_PORTS = {"http": 80, "ws": 80, "h2c": 80, "grpc": 80, "https": 443, "tls": 443, "mysql": 3306}
+_TLS = {"https", "tls"}
+
+
+class WrongCall(ValueError):
+    """What is asked cannot be a call; the message says why."""
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """What is called, as it is written: a URL and what a request says beside it."""
+
+    url: str
+    method: str = "GET"
+    path: str = ""  # in place of the URL's
+    host: str = ""  # in place of the URL's
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class Resolved(NamedTuple):
+    """The address that a caller's DNS gives it for a name; empty where only DNS outside the mesh knows."""
+
+    address: str
+    service: Service | None
+    note: str = ""
+
+
+class Caller(NamedTuple):
+    """From where a name is looked up."""
+
+    cluster: ClusterId
+    namespace: str
+
+
+def call_of(target: Target, resolved: Resolved) -> Call:
+    """The call to `target`. Raises `WrongCall` where the URL is none."""
+    scheme, host, port = parts_of(target.url)
+    if port is None:
+        ports = resolved.service.ports if resolved.service else ()
+        port = _USUAL_PORTS.get(scheme) or (ports[0].number if len(ports) == 1 else None)
+    if port is None:
+        raise WrongCall(f"{target.url}: which port? (hint: {scheme}://{host}:PORT)")
+    if scheme in _TLS:
+        alpn = ("h2", "http/1.1") if scheme == "https" else ()
+        hello = Hello(sni="" if _is_address(host) else host, alpn=alpn)
+        return Call(address=resolved.address, port=port, speech=Speech.BYTES, hello=hello)
+    speech = _SPEECH.get(scheme, Speech.BYTES)
+    request = _request(target, scheme, port) if speech.is_http else None
+    return Call(address=resolved.address, port=port, speech=speech, request=request)
+
+
+def parts_of(url: str) -> tuple[str, str, int | None]:
+    """Scheme, host and port of a URL. Raises `WrongCall`."""
+    try:
+        split = urlsplit(url if "://" in url else f"http://{url}")
+        host, port = split.hostname or "", split.port
+    except ValueError as error:
+        raise WrongCall(f"{url}: {error}") from error
+    if not host:
+        raise WrongCall(f"{url}: has no host (hint: http://reviews:9080/reviews/0)")
+    return split.scheme, host, port
+
+
+def _request(target: Target, scheme: str, port: int) -> Request:
+    split = urlsplit(target.url if "://" in target.url else f"http://{target.url}")
+    path = target.path or (split.path or "/") + (f"?{split.query}" if split.query else "")
+    host = target.host or split.netloc.rpartition("@")[2]
+    host = host.removesuffix(f":{port}") if port == _USUAL_PORTS.get(scheme) else host
+    own = tuple((name.lower(), value) for name, value in target.headers)
+    if scheme == "grpc":
+        own = (("content-type", "application/grpc"), *own)
+    method = "POST" if scheme == "grpc" and target.method == "GET" else target.method
+    return Request(method=method, host=host, path=path, headers=own)
+
+
+def resolve_name(mesh: Mesh, caller: Caller, host: str) -> Resolved:
+    """What the DNS of the caller's cluster says of `host`: Services by their names in the order of its search list."""
+    if _is_address(host):
+        owner = next((each for each in mesh.services.values() if host in _all_addresses(each)), None)
+        return Resolved(host, owner)
+    domain = mesh.settings.domain
+    bare = host.rstrip(".")
+    tried = [f"{bare}.{caller.namespace}.svc.{domain}", f"{bare}.svc.{domain}", f"{bare}.{domain}", bare]
+    by_host = {service.key.hostname: service for service in mesh.services.values()}
+    for name in tried[3:] if host.endswith(".") else tried:
+        service = by_host.get(Hostname(name))
+        if service is not None:
+            return _address_of(mesh, caller, service)
+        pod, _, of = name.partition(".")
+        headless = by_host.get(Hostname(of))
+        if headless is not None and headless.resolution is Resolution.PASSTHROUGH:
+            return _of_pod(mesh, headless, pod)
+    return Resolved("", None, f"{host} is no Service of the mesh: its address is for DNS outside to say")
+
+
+def _address_of(mesh: Mesh, caller: Caller, service: Service) -> Resolved:
+    missing = ""
+    if caller.cluster not in service.clusters:
+        where = " and ".join(service.clusters)
+        missing = (
+            f'the DNS of cluster "{caller.cluster}" has no {service.key.name}: its Service is in {where} only'
+        )
+    match service.resolution:
+        case Resolution.DNS:
+            return Resolved("", service, f"{service.key.name} stands for {service.external_name}")
+        case Resolution.PASSTHROUGH:
+            shards = mesh.shards.get(service.key, {})
+            near = shards.get(caller.cluster)
+            found = [one.address for one in near.endpoints] if near else []
+            note = missing or ("" if found else f"{service.key.name} has no endpoint in {caller.cluster}")
+            return Resolved(found[0] if found else "", service, note)
+        case Resolution.ENDPOINTS:
+            return Resolved(next(iter(service.addresses(caller.cluster)), ""), service, missing)
+
+
+def _of_pod(mesh: Mesh, service: Service, pod: str) -> Resolved:
+    for shard in mesh.shards.get(service.key, {}).values():
+        for one in shard.endpoints:
+            if one.workload == pod:
+                return Resolved(one.address, service)
+    return Resolved("", service, f"no endpoint of {service.key.name} is called {pod}")
+
+
+def _all_addresses(service: Service) -> list[str]:
+    return [address for _, several in service.vips for address in several]
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,68 @@
+"""`isthmus explain`: where a call goes, and why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from isthmus.api.errors import InvalidConfig
+from isthmus.console.calls import Target
+from isthmus.console.explanations import Explanation
+from isthmus.console.render import fail, show
+
+
+@click.command("explain")
+@click.argument("caller", metavar="FROM")
+@click.argument("url", metavar="TO")
+@click.option(
+    "-f", "--filename", "files", multiple=True, help="manifests: PATH or CLUSTER=PATH, a folder too"
+)
+@click.option(
+    "--what-if",
+    "changed",
+    multiple=True,
+    help="manifests put on top: a new object, or another of the same name",
+)
+@click.option("--without-cluster", default="", help="as if no endpoint in this cluster answered")
+@click.option("--cluster", default="", help="FROM's cluster, where several have such a pod")
+@click.option("--method", default="GET", show_default=True)
+@click.option("--path", default="", help="in place of TO's")
+@click.option("--host", default="", help="the Host header, in place of TO's")
+@click.option("--header", "headers", multiple=True, help="NAME: VALUE; may be given several times")
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")
+def command(caller: str, url: str, output: str, **flags: Any) -> None:
+    """Show where a call of the pod FROM to the URL TO goes, and why.
+
+    FROM is a pod or the beginning of its name, `namespace/name` where it is not in the default one. TO is
+    what the application would call: http://reviews:9080/reviews/0, tcp://ratings-db:3306, grpc, https, mysql.
+    """
+    target = Target(
+        url=url,
+        method=flags["method"],
+        path=flags["path"],
+        host=flags["host"],
+        headers=tuple(_header(each) for each in flags["headers"]),
+    )
+    try:
+        found = _explained(caller, target, flags)
+    except (InvalidConfig, ValueError) as error:
+        fail(str(error))
+    from isthmus.console.explanation_text import text_of
+
+    click.echo(show(found) if output == "json" else text_of(found))
+
+
+def _explained(caller: str, target: Target, flags: dict[str, Any]) -> Explanation:
+    from isthmus.console.drawn_mesh import draw, read_manifests
+    from isthmus.console.explain import FromFiles
+
+    drawn = draw(read_manifests([*flags["files"], *flags["changed"]]))
+    return FromFiles(drawn, flags["without_cluster"]).explain(caller, target, flags["cluster"])
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon:
+        raise click.BadParameter(f"{text!r} is no header (hint: --header 'end-user: jason')")
+    return name.strip(), value.strip()

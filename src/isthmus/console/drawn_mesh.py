@@ -1,0 +1,176 @@
+"""A mesh drawn from manifests alone: what is missing to it while nothing runs is made up, the same each time.
+
+Deployments get pods, pods and Services get addresses, Services get the endpoints that their clusters would
+find. What is written down (a pod's own address, EndpointSlices) stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from isthmus.api import kind_of
+from isthmus.api.decode import decode
+from isthmus.api.errors import InvalidConfig, UnknownKind
+from isthmus.api.resource import Ref
+from isthmus.api.yaml import documents
+from isthmus.console.drawn_pods import Tree, addressed, meta_of, pods_of, slices_of, with_addresses
+from isthmus.model.build import MeshBuilder
+from isthmus.model.change import Change, ChangeKey
+from isthmus.model.findings import Finding
+from isthmus.model.mesh import MeshSettings
+from isthmus.model.names import ClusterId
+from isthmus.translate.generation import Generation, Translator
+
+ALONE = "cluster"
+"""The name of the cluster where files name none."""
+
+
+class Manifest(NamedTuple):
+    """A text of manifests, by what it is shown, and in which cluster; empty: that of the configuration."""
+
+    name: str
+    text: str
+    cluster: str = ""
+
+
+class Place(NamedTuple):
+    """Where an object is written: the file, and the line of its document."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+class _Document(NamedTuple):
+    place: Place
+    cluster: str
+    value: Tree
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnMesh:
+    """A generation of the mesh, where its objects are written, and what was made up."""
+
+    generation: Generation
+    places: Mapping[Ref, Place]  # of configuration
+    texts: Mapping[str, str]  # of files
+    notes: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = field(default=())
+
+
+def read_manifests(names: Iterable[str]) -> list[Manifest]:
+    """The manifests that `names` mean: `PATH` or `CLUSTER=PATH`, a folder standing for all YAML in it.
+
+    Raises `InvalidConfig` where there is nothing at a path.
+    """
+    found = []
+    for name in names:
+        cluster, _, path = name.rpartition("=")
+        place = Path(path)
+        if not place.exists():
+            raise InvalidConfig(name, "there is no such file (hint: PATH, or CLUSTER=PATH)")
+        files = (
+            sorted(p for p in place.rglob("*") if p.suffix in {".yaml", ".yml"})
+            if place.is_dir()
+            else [place]
+        )
+        found += [Manifest(str(file), file.read_text(), cluster) for file in files]
+    return found
+
+
+def draw(manifests: Iterable[Manifest]) -> DrawnMesh:
+    """The mesh that `manifests` make; of two objects with one name in one cluster the later holds.
+
+    The first cluster that is named holds the configuration. Raises `InvalidConfig` where a text is no YAML.
+    """
+    texts = tuple(manifests)
+    found = [document for manifest in texts for document in _documents(manifest)]
+    clusters = list(dict.fromkeys(one.cluster for one in found if one.cluster)) or [ALONE]
+    settings: dict[str, object] = {}
+    objects: dict[str, dict[tuple[str, str, str, str], _Document]] = {name: {} for name in clusters}
+    for one in found:
+        if one.value.get("kind") == "Case":
+            settings |= one.value.get("settings", {})
+        elif one.value.get("kind") != "Cluster":
+            objects[one.cluster or clusters[0]][_key(one.value)] = one
+    changes: list[Change] = []
+    places: dict[Ref, Place] = {}
+    made_up: list[str] = []
+    for number, (name, by_key) in enumerate(objects.items()):
+        drawn, pods = _drawn(number, list(by_key.values()))
+        made_up += [f"{pods} in {name}"] if pods else []
+        for one in drawn:
+            change = _change(ClusterId(name), one)
+            if change is not None:
+                changes.append(change)
+                places.setdefault(change.key.ref, one.place)
+    base = msgspec.convert({"config_cluster": clusters[0], **settings}, MeshSettings)
+    step = MeshBuilder(base).apply(changes)
+    generation = Translator().generation(step.mesh, step.delta)
+    written = {manifest.name: manifest.text for manifest in texts}
+    notes = (f"pods are made up for Deployments: {', '.join(made_up)}",) if made_up else ()
+    return DrawnMesh(generation, places, written, notes, step.mesh.findings)
+
+
+def _documents(manifest: Manifest) -> Iterator[_Document]:
+    cluster = manifest.cluster
+    try:
+        found = list(documents(manifest.text))
+    except InvalidConfig as error:
+        raise InvalidConfig(manifest.name, error.message) from error
+    for line, value in found:
+        if not isinstance(value, dict) or value.get("kind") == "Expect":
+            continue
+        if value.get("kind") == "Cluster":
+            cluster = str(meta_of(value).get("name", ""))
+        several = value.get("items") if str(value.get("kind", "")).endswith("List") else None
+        for each in several if isinstance(several, list) else [value]:
+            yield _Document(Place(manifest.name, line), cluster, each)
+
+
+def _key(value: Tree) -> tuple[str, str, str, str]:
+    meta, group = meta_of(value), str(value.get("apiVersion", "")).rpartition("/")[0]
+    return group, str(value.get("kind")), str(meta.get("namespace") or "default"), str(meta.get("name"))
+
+
+def _drawn(number: int, found: list[_Document]) -> tuple[list[_Document], int]:
+    """The documents of one cluster with pods, addresses and slices where there are none; how many pods are made up."""
+    place_of = {id(one.value): one.place for one in found}
+    values = [one.value for one in found]
+    pods = [(each, place_of[id(each)]) for each in values if each.get("kind") == "Pod"]
+    made = [(pod, place_of[id(each)]) for each in values for pod in pods_of(each, values)]
+    addresses = addressed(number, values)
+    whole = [(with_addresses(pod, addresses), place) for pod, place in (*pods, *made)]
+    rest = [
+        (with_addresses(each, addresses), place_of[id(each)]) for each in values if each.get("kind") != "Pod"
+    ]
+    raw_pods = [pod for pod, _ in whole]
+    sliced = [
+        (slice_, place) for each, place in rest for slice_ in slices_of(each, raw_pods, [v for v, _ in rest])
+    ]
+    everything = (*whole, *rest, *sliced)
+    return [_Document(place, "", value) for value, place in everything], len(made)
+
+
+def _change(cluster: ClusterId, document: _Document) -> Change | None:
+    """The change that puts an object; None for kinds that the mesh does not read."""
+    value: dict[str, Any] = document.value
+    try:
+        kind = kind_of(str(value.get("apiVersion", "")), str(value.get("kind", "")))
+    except UnknownKind:
+        return None
+    meta = dict(meta_of(value))
+    meta["namespace"] = (meta.get("namespace") or "default") if kind.namespaced else ""
+    ref = Ref(kind.name, str(meta["namespace"]), str(meta.get("name") or ""))
+    try:
+        return Change(ChangeKey(cluster, ref), decode(kind, {**value, "metadata": meta}))
+    except InvalidConfig as error:
+        path = f"{document.place}: {error.path}"
+        return Change(ChangeKey(cluster, ref), Finding(ref=ref, path=path, message=error.message))

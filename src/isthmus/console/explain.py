@@ -1,0 +1,256 @@
+"""`isthmus explain` on files: from a pod and a URL to where the call goes, by the functions that configure Envoy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from isthmus.api.istio.gateway import GatewayConfig
+from isthmus.api.istio.virtual_service import VirtualService
+from isthmus.api.resource import Ref
+from isthmus.console import calls
+from isthmus.console.drawn_mesh import DrawnMesh
+from isthmus.console.explanations import Arrival, Caller, Explanation, Origin, Skipped
+from isthmus.console.yaml_places import line_of
+from isthmus.model.mesh import Mesh
+from isthmus.model.names import ClusterId
+from isthmus.model.proxy import Proxy, ProxyKind
+from isthmus.model.scope import Views
+from isthmus.model.workload import Workload
+from isthmus.translate.gateway_servers import opened
+from isthmus.translate.route_match import MESH, Asker
+from isthmus.translate.trace.call import Call, Hello, Request, Speech
+from isthmus.translate.trace.held import Held, made_for
+from isthmus.translate.trace.origin import Entry, entries, origins
+from isthmus.translate.trace.steps import Closed, EndpointShare, RouteStep, Trace, UpstreamShare
+from isthmus.translate.trace.transport import expected
+from isthmus.translate.trace.walk import Side, trace
+
+_MOST_ARRIVALS = 20
+_SIDECAR = ("security.istio.io/tlsMode", "istio")
+
+
+class FromFiles:
+    """Explains calls between the pods of a mesh that is drawn from files."""
+
+    def __init__(self, drawn: DrawnMesh, without: str = "") -> None:
+        self._drawn = drawn
+        self._mesh: Mesh = drawn.generation.mesh
+        self._without = without
+
+    def explain(self, caller: str, target: calls.Target, cluster: str = "") -> Explanation:
+        """Where a call of the pod `caller` goes. Raises `calls.WrongCall`."""
+        workload = self._workload(caller, cluster)
+        proxy = self._proxy(workload)
+        where = calls.Caller(workload.cluster, workload.namespace)
+        _, host, _ = calls.parts_of(target.url)
+        resolved = calls.resolve_name(self._mesh, where, host)
+        call = calls.call_of(target, resolved)
+        notes = [*self._drawn.notes, *([resolved.note] if resolved.note else ())]
+        side = Side.OUTBOUND
+        if proxy.kind is ProxyKind.ROUTER:
+            side, call, notes = (
+                Side.GATEWAY,
+                self._at_gateway(workload, call),
+                notes[: len(self._drawn.notes)],
+            )
+        call = msgspec.structs.replace(call, source=workload.address if side is Side.OUTBOUND else "")
+        if self._without:
+            notes.append(f'no endpoint in cluster "{self._without}" answers')
+        if side is Side.OUTBOUND and _SIDECAR not in workload.labels:
+            notes.append(f"{workload.name} has no sidecar: this is what one would do")
+        held = self._held(proxy)
+        found = trace(held, call, side)
+        return Explanation(
+            caller=_caller(workload, proxy),
+            to=target.url,
+            trace=found,
+            origins=self._origins(held, found, workload, proxy),
+            skipped=tuple(self._skipped(found, workload, proxy)),
+            arrivals=tuple(self._arrivals(found, workload)),
+            notes=tuple(notes),
+        )
+
+    def _workload(self, name: str, cluster: str) -> Workload:
+        namespace, _, bare = name.rpartition("/")
+        everyone = [
+            each
+            for each in self._mesh.workloads.values()
+            if (not namespace or each.namespace == namespace) and (not cluster or each.cluster == cluster)
+        ]
+        found = [each for each in everyone if each.name == bare]
+        found = found or [each for each in everyone if each.name.startswith(bare)]
+        if not found:
+            known = ", ".join(sorted({f"{each.namespace}/{each.name}" for each in everyone})[:8])
+            raise calls.WrongCall(f"no pod is called {name} (hint: {known or 'give manifests with pods'})")
+        # A name that several namespaces have means the default one.
+        return min(found, key=lambda each: (each.namespace != "default", each.name, each.cluster))
+
+    def _proxy(self, workload: Workload) -> Proxy:
+        labels = dict(workload.labels).items()
+        selectors = (each.spec.selector.items() for each in self._mesh.of(GatewayConfig))
+        is_gateway = any(selector and selector <= labels for selector in selectors)
+        return Proxy(
+            kind=ProxyKind.ROUTER if is_gateway else ProxyKind.SIDECAR,
+            address=workload.address,
+            name=workload.name,
+            namespace=workload.namespace,
+            cluster=workload.cluster,
+            network=workload.network,
+            labels=workload.labels,
+            locality=workload.locality,
+            service_account=workload.identity.service_account,
+        )
+
+    def _held(self, proxy: Proxy) -> Held:
+        held = made_for(self._drawn.generation, proxy)
+        return held.without_cluster(self._without) if self._without else held
+
+    def _at_gateway(self, workload: Workload, call: Call) -> Call:
+        """The call as it arrives at the gateway: at the port that it listens on for the one that is called."""
+        target = next((one.target_port for one in workload.serves if one.port.number == call.port), call.port)
+        return msgspec.structs.replace(call, address=workload.address, port=target)
+
+    def _asker(self, workload: Workload, proxy: Proxy, routes: str) -> Asker:
+        """For whom the routes `routes` were made."""
+        labels = Views().view(self._mesh, proxy).labels
+        if proxy.kind is ProxyKind.SIDECAR:
+            return Asker(proxy.namespace, labels, _port_of(routes))
+        servers = opened(Views().view(self._mesh, proxy), workload)
+        of_port = [one for one in servers if one.port == _port_of(routes)]
+        if not of_port:
+            return Asker(proxy.namespace, labels, _port_of(routes), MESH)
+        return Asker(proxy.namespace, labels, of_port[0].server.port.number, of_port[0].gateway)
+
+    def _origins(self, held: Held, found: Trace, workload: Workload, proxy: Proxy) -> dict[str, Origin]:
+        step = route_of(found)
+        if step is None:
+            return {}
+        asker = self._asker(workload, proxy, step.routes)
+        host = next(each for each in held.routes[step.routes].virtual_hosts if each.name == step.virtual_host)
+
+        def known(config: str) -> tuple[VirtualService, Asker] | None:
+            rule = self._rule(config)
+            return (rule, asker) if rule else None
+
+        made = origins(host, known)
+        return {
+            str(index): self._origin(config, made.get(index))
+            for index, config in (
+                (step.index, step.config),
+                *((m.index, m.config) for m in found.near_misses),
+            )
+            if config
+        }
+
+    def _skipped(self, found: Trace, workload: Workload, proxy: Proxy) -> Iterator[Skipped]:
+        step = route_of(found)
+        rule = self._rule(step.config) if step else None
+        if step is None or rule is None:
+            return
+        for entry in entries(rule, self._asker(workload, proxy, step.routes)):
+            if entry.skipped:
+                yield Skipped(origin=self._origin(step.config, entry), why=entry.skipped)
+
+    def _rule(self, config: str) -> VirtualService | None:
+        namespace, _, name = config.partition("/")
+        found = self._mesh.config.get("VirtualService", {}).get(Ref("VirtualService", namespace, name))
+        return found if isinstance(found, VirtualService) else None
+
+    def _origin(self, config: str, entry: Entry | None) -> Origin:
+        namespace, _, name = config.partition("/")
+        place = self._drawn.places.get(Ref("VirtualService", namespace, name))
+        text = self._drawn.texts.get(place.file, "") if place else ""
+        line = line_of(text, place.line, f"spec.{entry}") if place and entry else (place.line if place else 0)
+        return Origin(
+            object=f"VirtualService {config}",
+            entry=str(entry or ""),
+            place=f"{place.file}:{line}" if place else "",
+        )
+
+    def _arrivals(self, found: Trace, workload: Workload) -> Iterator[Arrival]:
+        seen: set[tuple[str, str]] = set()
+        for _, upstream in found.forwards:
+            for endpoint in upstream.endpoints:
+                key = (endpoint.address, str(endpoint.tls))
+                if key not in seen and len(seen) < _MOST_ARRIVALS and endpoint.health == "healthy":
+                    seen.add(key)
+                    yield self._arrival(found.call, upstream, endpoint, workload)
+
+    def _arrival(
+        self, call: Call, upstream: UpstreamShare, endpoint: EndpointShare, workload: Workload
+    ) -> Arrival:
+        cluster = ClusterId(endpoint.cluster) or workload.cluster
+        there = self._mesh.workloads.get((cluster, endpoint.address.rpartition(":")[0]))
+        if there is None:
+            return Arrival(endpoint=endpoint.address, trace=None, note="nothing is known of it here")
+        who = f"{there.namespace}/{there.name}"
+        if _SIDECAR not in there.labels:
+            problem = "" if endpoint.tls.mode != "mutual" else "there is no sidecar to take mutual TLS"
+            note = "has no sidecar"
+            return Arrival(endpoint=endpoint.address, trace=None, workload=who, problem=problem, note=note)
+        sent = onward(call, upstream, endpoint, str(workload.identity))
+        arrived = trace(self._held(self._proxy(there)), sent, Side.INBOUND)
+        return Arrival(
+            endpoint=endpoint.address,
+            trace=arrived,
+            workload=who,
+            problem=problem_of(arrived, endpoint, str(there.identity)),
+        )
+
+
+def onward(call: Call, upstream: UpstreamShare, endpoint: EndpointShare, identity: str) -> Call:
+    """The call that a proxy makes to an endpoint, as the caller with this identity."""
+    address, _, port = endpoint.address.rpartition(":")
+    tls, request = endpoint.tls, call.request
+    hello = call.hello
+    if tls.mode != "plain":
+        hello = Hello(sni=tls.sni, alpn=tls.alpn, identity=identity if tls.mode == "mutual" else "")
+    if request is not None:
+        request = Request(
+            method=request.method,
+            host=upstream.host or request.host,
+            path=upstream.path or request.path,
+            headers=request.headers,
+        )
+    speech = Speech(upstream.speech) if upstream.speech else call.speech
+    return Call(
+        address=address, port=int(port), speech=speech, request=request, hello=hello, source=call.source
+    )
+
+
+def problem_of(arrived: Trace, endpoint: EndpointShare, identity: str) -> str:
+    """Why the endpoint's side or the caller's would refuse; empty where both agree."""
+    for branch in arrived.branches:
+        if isinstance(branch.action, Closed):
+            return branch.action.why
+    ends_tls = arrived.listener is not None and arrived.listener.tls.mode != "plain"
+    if endpoint.tls.mode == "mutual" and not ends_tls:
+        return "mutual TLS is passed on to the application"
+    if ends_tls and not expected(endpoint.tls, identity):
+        return f"the caller expects {' or '.join(endpoint.tls.expects)}, and this is {identity}"
+    return ""
+
+
+def route_of(found: Trace) -> RouteStep | None:
+    """The route that takes most of such requests."""
+    return max(found.branches, key=lambda branch: branch.share).route
+
+
+def _port_of(routes: str) -> int:
+    """The port in a route configuration's name: `9080`, `host:9080`, `http.8080`."""
+    last = routes.replace(".", ":").rpartition(":")[2]
+    return int(last) if last.isdecimal() else 0
+
+
+def _caller(workload: Workload, proxy: Proxy) -> Caller:
+    return Caller(
+        name=workload.name,
+        namespace=workload.namespace,
+        cluster=workload.cluster,
+        kind="gateway" if proxy.kind is ProxyKind.ROUTER else "sidecar",
+        address=workload.address,
+        identity=str(workload.identity),
+        locality=str(workload.locality),
+    )

@@ -1,0 +1,165 @@
+"""An explanation for people: from top to bottom the way of the call, with what decided at each step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+
+from isthmus.console.explanations import Arrival, Explanation
+from isthmus.translate.trace.steps import (
+    Action,
+    Answer,
+    Branch,
+    Closed,
+    EndpointShare,
+    Forward,
+    ListenerStep,
+    NearMiss,
+    Redirect,
+    UpstreamShare,
+)
+
+_LABEL = 11
+_MOST_ENDPOINTS = 12
+
+
+def text_of(found: Explanation) -> str:
+    """The explanation in lines, with colours where the terminal has them."""
+    return "\n".join(_lines(found))
+
+
+def _lines(found: Explanation) -> Iterator[str]:
+    caller = found.caller
+    place = ", ".join(part for part in (caller.namespace, caller.cluster, caller.locality) if part)
+    yield click.style(f"{caller.name} → {found.to}", bold=True)
+    yield _line("from", f"{caller.kind} of {caller.name} ({place})")
+    yield _line("call", str(found.trace.call))
+    if found.trace.listener:
+        yield from _listener(found.trace.listener)
+    many = len(found.trace.branches) > 1
+    for branch in found.trace.branches:
+        yield from _branch(found, branch, many)
+    yield from _not_taken(found)
+    for note in found.notes:
+        yield _line("note", click.style(note, fg="yellow"))
+
+
+def _listener(step: ListenerStep) -> Iterator[str]:
+    yield _line("listener", f"{click.style(step.listener, fg='cyan')}  {_dim(step.why)}")
+    if step.chain and step.chain != "any":
+        tls = "" if step.tls.mode == "plain" else f"; {step.tls} ends here"
+        yield _line("chain", f"{step.chain}  {_dim('seen: ' + step.seen + tls)}")
+
+
+def _branch(found: Explanation, branch: Branch, many: bool) -> Iterator[str]:
+    share = f"{branch.share:g} %  " if many else ""
+    route = branch.route
+    if route is not None:
+        yield _line("host", f"{click.style(route.virtual_host, fg='cyan')}  {_dim('by ' + route.domain)}")
+        origin = found.origins.get(str(route.index))
+        said = str(origin) if origin else route.name or f"route {route.index}"
+        yield _line("rule", share + click.style(said, fg="green"))
+        for condition in route.conditions:
+            yield _line("", f"✓ {condition}")
+        yield from _action(found, branch.action)
+        return
+    yield from _action(found, branch.action, share)
+
+
+def _action(found: Explanation, action: Action, share: str = "") -> Iterator[str]:
+    match action:
+        case Redirect():
+            yield _line("redirect", f"{share}{action.status} to {click.style(action.location, fg='green')}")
+        case Answer():
+            yield _line("answer", f"{share}{click.style(str(action.status), fg='red')}  {_dim(action.why)}")
+        case Closed():
+            yield _line("closed", f"{share}{click.style(action.why, fg='red')}")
+        case Forward():
+            yield from _forward(found, action)
+
+
+def _forward(found: Explanation, action: Forward) -> Iterator[str]:
+    settings = []
+    if action.timeout_s:
+        settings.append(f"timeout {action.timeout_s:g} s")
+    if action.retries:
+        settings.append(f"up to {action.retries} retries on {action.retry_on}")
+    if settings:
+        yield _line("with", _dim("; ".join(settings)))
+    for fault in action.faults:
+        yield _line("fault", click.style(fault, fg="yellow"))
+    for upstream in action.upstreams:
+        yield from _upstream(found, upstream)
+    for mirror in action.mirrors:
+        yield _line("mirror", mirror)
+
+
+def _upstream(found: Explanation, upstream: UpstreamShare) -> Iterator[str]:
+    rule = f"  DestinationRule {upstream.config}" if upstream.config else ""
+    yield _line(f"→ {upstream.share:5.4g} %", click.style(upstream.name, fg="cyan") + _dim(rule))
+    if not upstream.exists:
+        yield _line("", click.style("there is no such upstream: 503", fg="red"))
+        return
+    request = found.trace.call.request
+    if request and upstream.path and (upstream.path, upstream.host) != (request.path, request.host):
+        yield _line("", f"asked for {upstream.host}{upstream.path}")
+    if not any(one.share for one in upstream.endpoints):
+        yield _line("", click.style("no endpoint serves it: 503", fg="red"))
+    arrivals = {each.endpoint: each for each in found.arrivals}
+    for one in upstream.endpoints[:_MOST_ENDPOINTS]:
+        yield from _endpoint(one, found.name_of(one), arrivals.get(one.address))
+    more = len(upstream.endpoints) - _MOST_ENDPOINTS
+    if more > 0:
+        yield _line("", _dim(f"and {more} endpoints more (-o json shows all)"))
+    if upstream.outlier:
+        yield _line("", _dim(f"put aside {upstream.outlier}"))
+
+
+def _endpoint(one: EndpointShare, name: str, arrival: Arrival | None) -> Iterator[str]:
+    where = [one.address] if name != one.address else []
+    where += [part for part in (one.cluster, one.locality) if part]
+    if one.priority:
+        where.append(f"priority {one.priority}")
+    if one.health != "healthy":
+        where.append(one.health)
+    tls = str(one.tls).partition(", peer ")[0]
+    shown = click.style(name, bold=bool(one.share))
+    yield _line("", f"{one.share:5.4g} %  {shown}  {_dim(', '.join(where))}  {tls}")
+    if arrival is not None:
+        yield from _arrival(arrival)
+
+
+def _arrival(arrival: Arrival) -> Iterator[str]:
+    margin = " " * 9
+    if arrival.problem:
+        yield _line("", margin + click.style(f"✗ refused there: {arrival.problem}", fg="red"))
+    elif arrival.trace is not None and arrival.trace.listener is not None:
+        step = arrival.trace.listener
+        with_tls = "takes it in plain text" if step.tls.mode == "plain" else f"takes it with {step.tls}"
+        yield _line("", margin + _dim(f"✓ chain {step.chain} {with_tls}"))
+    elif arrival.note:
+        yield _line("", margin + _dim(arrival.note))
+
+
+def _not_taken(found: Explanation) -> Iterator[str]:
+    label = "not taken"
+    for miss in found.trace.near_misses:
+        yield _line(label, f"{_named(found, miss)}: wants {miss.condition}; {miss.found}")
+        label = ""
+    for each in found.skipped:
+        yield _line(label, f"{each.origin}: {each.why}")
+        label = ""
+
+
+def _named(found: Explanation, miss: NearMiss) -> str:
+    origin = found.origins.get(str(miss.index))
+    return str(origin) if origin else miss.name or f"route {miss.index}"
+
+
+def _line(label: str, text: str) -> str:
+    return f"  {label.ljust(_LABEL)} {text}".rstrip()
+
+
+def _dim(text: str) -> str:
+    return click.style(text, dim=True) if text else ""

@@ -1,0 +1,91 @@
+"""What `isthmus explain` says: a trace, with the objects and lines behind it, and what the other side does."""
+
+from __future__ import annotations
+
+import msgspec
+
+from isthmus.translate.trace.steps import EndpointShare, Trace
+
+
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
+    """From whom a call comes."""
+
+    name: str
+    namespace: str
+    cluster: str
+    kind: str  # sidecar, gateway
+    address: str = ""
+    identity: str = ""
+    locality: str = ""
+
+
+class Origin(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a route's rule is written."""
+
+    object: str  # VirtualService namespace/name
+    entry: str = ""  # http[1].match[0]
+    place: str = ""  # file:line
+
+    def __str__(self) -> str:
+        words = [self.object, self.entry, f"({self.place})" if self.place else ""]
+        return " ".join(word for word in words if word)
+
+
+class Skipped(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry of the rules of which the proxy has no route."""
+
+    origin: Origin
+    why: str
+
+
+class Arrival(msgspec.Struct, frozen=True, kw_only=True):
+    """What the proxy beside an endpoint does with what it is sent."""
+
+    endpoint: str
+    trace: Trace | None
+    workload: str = ""  # namespace/name of the pod at that address
+    problem: str = ""  # why it would be refused
+    note: str = ""  # why there is no trace
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a call goes, and why."""
+
+    caller: Caller
+    to: str
+    trace: Trace
+    origins: dict[str, Origin] = {}  # by index of a route in its virtual host
+    skipped: tuple[Skipped, ...] = ()
+    arrivals: tuple[Arrival, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def destinations(self) -> dict[str, float]:
+        """In per cent where such calls end: pods by name, addresses of what is no pod, `redirect …`, `404`."""
+        found: dict[str, float] = {}
+        for name, share in self._ends():
+            if share:
+                found[name] = found.get(name, 0.0) + share
+        return {name: round(share, 2) for name, share in found.items()}
+
+    def _ends(self) -> list[tuple[str, float]]:
+        ends: list[tuple[str, float]] = []
+        for branch in self.trace.branches:
+            match branch.action.__struct_config__.tag:
+                case "redirect":
+                    ends.append((f"redirect {getattr(branch.action, 'location', '')}", branch.share))
+                case "answer":
+                    ends.append((str(getattr(branch.action, "status", "")), branch.share))
+                case "closed":
+                    ends.append(("closed", branch.share))
+        for share, upstream in self.trace.forwards:
+            served = [one for one in upstream.endpoints if one.share]
+            if not served:
+                ends.append(("503", share))
+            for one in served:
+                ends.append((self.name_of(one), share * one.share / 100))
+        return ends
+
+    def name_of(self, endpoint: EndpointShare) -> str:
+        """The pod behind an endpoint; its address where none is known there."""
+        at = {each.endpoint: each.workload for each in self.arrivals}
+        return (endpoint.workload or at.get(endpoint.address, "")).rpartition("/")[2] or endpoint.address

@@ -1,0 +1,313 @@
+"""`isthmus explain` on files: what it reads, makes up, finds and says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from isthmus.api.errors import InvalidConfig
+from isthmus.console.calls import Caller as From
+from isthmus.console.calls import Target, WrongCall, call_of, parts_of, resolve_name
+from isthmus.console.cli import main
+from isthmus.console.drawn_mesh import Manifest, draw, read_manifests
+from isthmus.console.explain import FromFiles
+from isthmus.console.yaml_places import line_of
+from isthmus.translate.trace.call import Hello, Speech
+
+SAMPLES = Path(__file__).parents[3] / "samples" / "bookinfo"
+BOOKINFO = (
+    *("-f", f"gke={SAMPLES}/kube/bookinfo.yaml", "-f", f"onprem={SAMPLES}/kube/reviews-v3.yaml"),
+    *("-f", f"{SAMPLES}/networking/destination-rule-all.yaml"),
+)
+JASON = SAMPLES / "networking" / "virtual-service-reviews-jason-v3.yaml"
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, ["explain", *map(str, arguments)])
+
+
+def lines(*arguments):
+    found = run(*arguments)
+    assert found.exit_code == 0, found.output
+    return [" ".join(line.split()) for line in found.stdout.splitlines()]
+
+
+def test_the_way_of_a_call_is_shown_step_by_step():
+    shown = lines("productpage", "http://reviews:9080/reviews/0", *BOOKINFO, "-f", JASON)
+    assert shown[0] == "productpage-v1-0 → http://reviews:9080/reviews/0"
+    labels = [line.split()[0] for line in shown[1:]]
+    assert [each for each in labels if each in {"from", "call", "listener", "host", "rule", "not"}] == [
+        "from", "call", "listener", "host", "rule", "not"
+    ]  # fmt: skip
+    assert any(
+        line.startswith("→ 100 % outbound|9080|v1|reviews.default.svc.cluster.local") for line in shown
+    )
+    assert any(line.startswith("100 % reviews-v1-0") and "mutual TLS" in line for line in shown)
+
+
+def test_the_rule_is_named_by_entry_and_line():
+    shown = lines(
+        "productpage", "http://reviews:9080/", *BOOKINFO, "-f", JASON, "--header", "end-user: jason"
+    )
+    (rule,) = [line for line in shown if line.startswith("rule")]
+    assert (
+        rule
+        == f"rule VirtualService default/reviews http[0].match[0] ({JASON}:{line_with(JASON, '- headers')})"
+    )
+    assert "✓ header end-user = jason" in shown
+    assert any("reviews-v3-0" in line and "onprem" in line for line in shown)
+
+
+def line_with(path, text):
+    return next(n for n, line in enumerate(path.read_text().splitlines(), 1) if text in line)
+
+
+def test_a_rule_that_did_not_match_says_what_it_wanted():
+    shown = lines("productpage", "http://reviews:9080/", *BOOKINFO, "-f", JASON)
+    (missed,) = [line for line in shown if line.startswith("not taken")]
+    assert missed.endswith("wants header end-user = jason; end-user is absent")
+
+
+def test_json_has_all_of_it():
+    found = json.loads(
+        run("productpage", "http://reviews:9080/", *BOOKINFO, "-f", JASON, "-o", "json").stdout
+    )
+    (branch,) = found["trace"]["branches"]
+    assert branch["action"]["action"] == "forward"
+    assert branch["route"]["virtual_host"] == "reviews.default.svc.cluster.local:9080"
+    (upstream,) = branch["action"]["upstreams"]
+    assert [each["workload"] for each in upstream["endpoints"]] == ["default/reviews-v1-0"]
+    assert found["arrivals"][0]["trace"]["listener"]["tls"]["mode"] == "mutual"
+    assert found["trace"]["near_misses"][0]["condition"] == "header end-user = jason"
+
+
+def test_what_if_puts_a_file_on_top(tmp_path):
+    changed = tmp_path / "changed.yaml"
+    changed.write_text(JASON.read_text().replace("exact: jason", "exact: anna"))
+    arguments = ("productpage", "http://reviews:9080/", *BOOKINFO, "-f", JASON, "--header", "end-user: anna")
+    assert not any("reviews-v3-0" in line for line in lines(*arguments))
+    shown = lines(*arguments, "--what-if", changed)
+    assert any("reviews-v3-0" in line for line in shown)
+    assert any(str(changed) in line for line in shown)
+
+
+def test_a_lost_cluster_leaves_the_others():
+    arguments = ("productpage", "http://reviews:9080/", *BOOKINFO)
+    before = json.loads(run(*arguments, "-o", "json").stdout)
+    after = json.loads(run(*arguments, "-o", "json", "--without-cluster", "onprem").stdout)
+    clusters = [
+        {each["cluster"]: each["share"] for each in upstream["endpoints"]}
+        for found in (before, after)
+        for upstream in found["trace"]["branches"][0]["action"]["upstreams"]
+    ]
+    assert clusters[0]["onprem"] > 0
+    assert clusters[1]["onprem"] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("nobody", "http://reviews:9080/"), "no pod is called nobody"),
+        (("productpage", "http:///x"), "has no host"),
+        (("productpage", "tcp://elsewhere"), "which port?"),
+        (("productpage", "http://a:b/"), "Port could not be cast"),
+        (("productpage", "http://reviews:9080/", "-f", "nosuch.yaml"), "there is no such file"),
+    ],
+)
+def test_what_cannot_be_explained_is_said_in_one_line(arguments, said):
+    found = run(*arguments[:2], *BOOKINFO, *arguments[2:])
+    assert found.exit_code == 1
+    assert said in found.stderr
+    assert len(found.stderr.splitlines()) == 1
+
+
+def test_a_header_needs_a_colon():
+    assert run("productpage", "http://reviews:9080/", *BOOKINFO, "--header", "jason").exit_code == 2
+
+
+def test_a_folder_is_all_of_its_yaml():
+    found = read_manifests([f"gke={SAMPLES}/kube"])
+    assert [Path(each.name).name for each in found] == [
+        "bookinfo.yaml",
+        "ratings-svc.yaml",
+        "reviews-v3.yaml",
+    ]
+    assert {each.cluster for each in found} == {"gke"}
+
+
+DEPLOYMENT = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 2
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{ports: [{name: main, containerPort: 8080}]}]}
+"""
+NAMESPACE = "apiVersion: v1\nkind: Namespace\nmetadata: {{name: default, labels: {{istio-injection: {}}}}}\n"
+SERVICE = """
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {selector: {app: web}, ports: [{name: http, port: 80, targetPort: main}]}
+"""
+
+
+def drawn(*texts, **clusters):
+    manifests = [Manifest("a.yaml", "---\n".join(texts))] if texts else []
+    return draw(manifests + [Manifest(f"{name}.yaml", text, name) for name, text in clusters.items()])
+
+
+def endpoints(mesh):
+    return {
+        (cluster, endpoint.workload): (endpoint.ports, endpoint.tls)
+        for shards in mesh.generation.mesh.shards.values()
+        for cluster, shard in shards.items()
+        for endpoint in shard.endpoints
+    }
+
+
+def test_deployments_get_pods_and_services_their_endpoints():
+    found = drawn(DEPLOYMENT, SERVICE)
+    assert endpoints(found) == {
+        ("cluster", "web-0"): ((("http", 8080),), True),
+        ("cluster", "web-1"): ((("http", 8080),), True),
+    }
+    assert not found.findings
+
+
+def test_what_is_made_up_is_the_same_each_time():
+    one, other = drawn(DEPLOYMENT, SERVICE), drawn(DEPLOYMENT, SERVICE)
+    assert one.generation.mesh.services == other.generation.mesh.services
+    assert one.generation.mesh.shards == other.generation.mesh.shards
+
+
+@pytest.mark.parametrize(
+    ("more", "sidecar"),
+    [
+        ((DEPLOYMENT.replace("{app: web}}", "{app: web, sidecar.istio.io/inject: 'false'}}"),), False),
+        ((DEPLOYMENT, NAMESPACE.format("disabled")), False),
+        ((DEPLOYMENT, NAMESPACE.format("enabled")), True),
+    ],
+)  # fmt: skip
+def test_sidecars_are_where_injection_would_put_them(more, sidecar):
+    assert {tls for _, tls in endpoints(drawn(SERVICE, *more)).values()} == {sidecar}
+
+
+def test_what_is_written_stays_as_it_is():
+    pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p, labels: {app: web}}\nstatus: {podIP: 10.100.0.1}\n"
+    slice_ = """
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: web-x, labels: {kubernetes.io/service-name: web}}
+addressType: IPv4
+endpoints: [{addresses: [10.100.0.1], conditions: {ready: true}}]
+ports: [{name: http, port: 1234}]
+"""
+    found = drawn(DEPLOYMENT, SERVICE, pod, slice_).generation.mesh
+    (shards,) = found.shards.values()
+    assert [(each.address, each.ports) for each in shards["cluster"].endpoints] == [
+        ("10.100.0.1", (("http", 1234),))
+    ]
+    assert len({address for _, address in found.workloads}) == 3
+
+
+def test_the_first_cluster_that_is_named_holds_the_configuration():
+    found = drawn(east=SERVICE, west=SERVICE)
+    assert found.generation.mesh.settings.config_cluster == "east"
+    (service,) = found.generation.mesh.services.values()
+    assert service.clusters == ("east", "west")
+
+
+def test_lists_and_kinds_that_nobody_reads_are_no_trouble():
+    items = f"apiVersion: v1\nkind: List\nitems:\n- {SERVICE.strip().replace(chr(10), chr(10) + '  ')}\n"
+    found = drawn(items, "apiVersion: example.com/v1\nkind: Thing\nmetadata: {name: x}\n", "just text\n")
+    assert [key.name for key in found.generation.mesh.services] == ["web"]
+
+
+def test_what_is_no_yaml_is_said_with_its_file():
+    with pytest.raises(InvalidConfig, match=r"a\.yaml.*is not YAML"):
+        drawn("a: [")
+
+
+def test_a_wrong_object_is_a_finding_with_its_line():
+    wrong = (
+        "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: a}\nspec: {hosts: a}\n"
+    )
+    (finding,) = drawn(SERVICE, wrong).findings
+    assert finding.path.startswith("a.yaml:7: $.spec.hosts")
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [("spec.http[1]", 6), ("spec.http[1].match[0]", 7), ("spec.http[9]", 5), ("spec", 4), ("nothing", 3)],
+)
+def test_a_part_of_a_document_has_a_line(path, line):
+    text = "a: b\n---\nspec:\n  http:\n  - route: x\n  - match:\n    - uri: y\n"
+    assert line_of(text, 3, path) == line
+
+
+MESH = drawn(DEPLOYMENT, SERVICE, SERVICE.replace("name: web}", "name: db, namespace: shop}")).generation.mesh
+
+
+@pytest.mark.parametrize(
+    ("host", "service"),
+    [
+        ("web", "web.default"),
+        ("db", None),
+        ("db.shop", "db.shop"),
+        ("db.shop.svc", "db.shop"),
+        ("db.shop.svc.cluster.local", "db.shop"),
+        ("db.shop.svc.cluster.local.", "db.shop"),
+        ("web.", None),
+        ("example.com", None),
+    ],
+)
+def test_names_are_looked_up_as_the_callers_dns_does(host, service):
+    found = resolve_name(MESH, From("cluster", "default"), host)
+    hostname = found.service.key.hostname if found.service else None
+    assert hostname == (f"{service}.svc.cluster.local" if service else None)
+    assert bool(found.address) == bool(service)
+    assert bool(found.note) != bool(service)
+
+
+def called(url, **more):
+    resolved = resolve_name(MESH, From("cluster", "default"), parts_of(url)[1])
+    return call_of(Target(url=url, **more), resolved)
+
+
+def test_urls_say_what_is_spoken():
+    assert called("http://web/a?b").request.path == "/a?b"
+    assert called("http://web:80/").request.host == "web"
+    assert called("http://web:8080/").request.host == "web:8080"
+    assert called("web:80/x").request.path == "/x"
+    assert called("http://web/", host="other", path="/p").request.host == "other"
+    assert called("https://web/").hello == Hello(sni="web", alpn=("h2", "http/1.1"))
+    assert called("tls://10.0.0.1:1").hello == Hello()
+    assert called("grpc://web/a.B/C").request.method == "POST"
+    assert called("grpc://web/a.B/C").speech is Speech.HTTP2
+    assert called("mysql://web").speech is Speech.SILENCE
+    assert called("tcp://web").port == 80
+    with pytest.raises(WrongCall, match="which port"):
+        called("tcp://nowhere")
+
+
+def test_a_name_without_a_service_in_the_callers_cluster_is_noted():
+    mesh = drawn(east=SERVICE.replace("web", "a"), west=SERVICE).generation.mesh
+    found = resolve_name(mesh, From("east", "default"), "web")
+    assert found.address
+    assert "its Service is in west only" in found.note
+
+
+def test_a_caller_is_found_by_namespace_and_cluster():
+    one = FromFiles(drawn(east=DEPLOYMENT + "---" + SERVICE, west=DEPLOYMENT + "---" + SERVICE))
+    target = Target(url="http://web/")
+    assert one.explain("web", target).caller.cluster == "east"
+    assert one.explain("web", target, "west").caller.cluster == "west"
+    assert one.explain("default/web-1", target).caller.name == "web-1"
+    with pytest.raises(WrongCall, match=r"other/web.*hint"):
+        one.explain("other/web", target)
