@@ -43,7 +43,10 @@ class DestinationRules:
             if host.startswith("*"):
                 wild[namespace].add(host)
         self._wild = {namespace: most_specific_first(hosts) for namespace, hosts in wild.items()}
-        self.labels = frozenset(name for _, _, workloads in groups for name, _ in workloads)
+        of_workloads = {name for _, _, workloads in groups for name, _ in workloads}
+        self.labels = of_workloads.union(
+            *(labels_weighed_by(rule) for each in groups.values() for rule in each)
+        )
 
     def rule_for(
         self, service: ServiceKey, client_namespace: str, root: str, client_labels: Labels = ()
@@ -67,6 +70,16 @@ def workloads_of(rule: DestinationRule) -> Labels:
     """The labels of the clients that `rule` is for; empty: all."""
     selector = rule.spec.workload_selector
     return tuple(sorted(selector.match_labels.items())) if selector is not None else ()
+
+
+def labels_weighed_by(rule: DestinationRule) -> Iterator[str]:
+    """The labels of clients by which some policy of `rule` says which endpoints come first."""
+    policies = [rule.spec.traffic_policy, *(subset.traffic_policy for subset in rule.spec.subsets)]
+    for policy in filter(None, policies):
+        parts = [policy.load_balancer, *(port.load_balancer for port in policy.port_level_settings)]
+        for settings in (part.locality_lb_setting for part in parts if part):
+            for each in settings.failover_priority if settings else ():
+                yield each.partition("=")[0]
 
 
 def _united(group: Sequence[DestinationRule]) -> DestinationRule:

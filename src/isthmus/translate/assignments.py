@@ -8,16 +8,15 @@ from typing import NamedTuple
 
 from isthmus.kit.memo import Memo
 from isthmus.kit.versioned import Versioned
-from isthmus.model.endpoint import EndpointShard, Locality
-from isthmus.model.locality import distance
+from isthmus.model.endpoint import EndpointShard
 from isthmus.model.names import ClusterId, ServiceKey
-from isthmus.model.proxy import Proxy
 from isthmus.model.scope import View
-from isthmus.model.service import Port, Resolution
+from isthmus.model.service import Resolution
 from isthmus.translate.destinations import Known, known
-from isthmus.translate.endpoints import Assignments, Rank, Selection
+from isthmus.translate.endpoints import Assignments, Selection
 from isthmus.translate.names import Direction, UpstreamName
-from isthmus.translate.upstream_policy import Policy, detects_outliers, policy_for
+from isthmus.translate.placement import Placement, Standpoint, labels_asked, placement
+from isthmus.translate.upstream_policy import Policy, policy_for
 
 Shards = Mapping[ServiceKey, Mapping[ClusterId, EndpointShard]]
 
@@ -44,7 +43,7 @@ class LoadAssignments:
         view: View,
         shards: Shards,
         names: frozenset[str],
-        proxy: Proxy,
+        here: Standpoint,
         existing: Callable[[], frozenset[str]],
     ) -> Sequence[Versioned]:
         """Those of the load assignments `names` that exist; `existing` tells all that do.
@@ -53,9 +52,9 @@ class LoadAssignments:
         is known again by its identity. Of many that stand for nothing, nothing is remembered.
         """
         if len(names) < MANY:
-            found = (self.named(view, shards, name, proxy) for name in names)
+            found = (self.named(view, shards, name, here) for name in names)
             return [each for each in found if each]
-        key = (id(view), id(names), proxy.locality)
+        key = (id(view), id(names), here)
         sheet = self._sheets.get(key)
         if sheet is None:
             targets = (self._target(view, name) for name in names & existing())
@@ -63,18 +62,18 @@ class LoadAssignments:
             if len(self._sheets) > _SHEETS:
                 self._sheets.popitem(last=False)
         if sheet.shards is not shards:
-            self._bring_up_to_date(sheet, shards, proxy.locality)
+            self._bring_up_to_date(sheet, shards, here)
         self._sheets.move_to_end(key)
         return sheet.made
 
-    def _bring_up_to_date(self, sheet: _Sheet, shards: Shards, locality: Locality) -> None:
+    def _bring_up_to_date(self, sheet: _Sheet, shards: Shards, here: Standpoint) -> None:
         before = sheet.shards
         if before is None:
-            sheet.made = tuple(self._of_target(each, shards, locality) for each in sheet.targets)
+            sheet.made = tuple(self._of_target(each, shards, here) for each in sheet.targets)
         else:
             differing = self._differing.get((before, shards), "", lambda: _differing(before, shards))
             sheet.made = tuple(
-                self._of_target(target, shards, locality) if target.here.service.key in differing else made
+                self._of_target(target, shards, here) if target.known.service.key in differing else made
                 for target, made in zip(sheet.targets, sheet.made, strict=True)
             )
         sheet.shards = shards
@@ -84,30 +83,27 @@ class LoadAssignments:
         view: View,
         shards: Shards,
         name: str,
-        proxy: Proxy,
+        here: Standpoint,
     ) -> Versioned | None:
         """The load assignment `name`; None where it names no port of a service that we tell endpoints of."""
         target = self._target(view, name)
-        return None if target is None else self._of_target(target, shards, proxy.locality)
+        return None if target is None else self._of_target(target, shards, here)
 
     def _target(self, view: View, name: str) -> _Target | None:
         return self._targets.get((view,), name, lambda: _target(view, name))
 
-    def _of_target(self, target: _Target, shards: Shards, locality: Locality) -> Versioned:
-        of_service = shards.get(target.here.service.key, _NONE)
-        inputs = (of_service, target.here.service, target.here.rule)
-        scope = (target.name, target.here.crosses, locality)
-        return self._whole.get(inputs, scope, lambda: self._make(target, of_service, locality))
+    def _of_target(self, target: _Target, shards: Shards, here: Standpoint) -> Versioned:
+        of_service = shards.get(target.known.service.key, _NONE)
+        placed = placement(target.policy, target.known.crosses, here)
+        inputs = (of_service, target.known.service, target.known.rule)
+        scope = (target.name, target.known.crosses, placed.here, placed.values)
+        return self._whole.get(inputs, scope, lambda: self._make(target, of_service, placed))
 
     def _make(
-        self, target: _Target, shards: Mapping[ClusterId, EndpointShard], locality: Locality
+        self, target: _Target, shards: Mapping[ClusterId, EndpointShard], placed: Placement
     ) -> Versioned:
-        here, name = target.here, str(target.name)
-        subset = here.subset(target.name.subset)
-        labels = tuple(sorted(subset.labels.items())) if subset else ()
-        policy = policy_for(here.rule, subset, target.port.number)
-        rank = _rank(policy, locality) if fails_over(policy, here.crosses) else _all_alike
-        return Versioned.of(name, self._parts.body(name, shards, Selection(target.port.name, labels), rank))
+        name = str(target.name)
+        return Versioned.of(name, self._parts.body(name, shards, target.selection, placed))
 
 
 class _Sheet:
@@ -132,8 +128,9 @@ class _Target(NamedTuple):
     """What the name of an assignment stands for in a view."""
 
     name: UpstreamName
-    here: Known
-    port: Port
+    known: Known
+    policy: Policy
+    selection: Selection
 
 
 def _target(view: View, name: str) -> _Target | None:
@@ -143,35 +140,10 @@ def _target(view: View, name: str) -> _Target | None:
     service = view.service(parts.hostname, "")
     if service is None or service.resolution is not Resolution.ENDPOINTS:
         return None
-    here, port = known(view, service), service.port(parts.port)
-    if port is None or (parts.subset and here.subset(parts.subset) is None):
+    found, port = known(view, service), service.port(parts.port)
+    subset = found.subset(parts.subset)
+    if port is None or (parts.subset and subset is None):
         return None
-    return _Target(parts, here, port)
-
-
-def fails_over(policy: Policy, crosses: bool) -> bool:
-    """Whether nearer localities come first. Envoy moves on only from endpoints that it puts aside."""
-    setting = policy.load_balancer.locality_lb_setting if policy.load_balancer else None
-    if setting is not None and setting.enabled is False:
-        return False
-    return detects_outliers(policy, crosses)
-
-
-def _rank(policy: Policy, here: Locality) -> Rank:
-    """How far each locality is from `here`; a region that is not the one to take over is farthest.
-
-    Source: DestinationRule reference, LocalityLoadBalancerSetting.
-    """
-    setting = policy.load_balancer.locality_lb_setting if policy.load_balancer else None
-    takes_over = {rule.from_: rule.to for rule in setting.failover} if setting else {}
-    wanted = takes_over.get(here.region)
-
-    def rank(there: Locality) -> int:
-        far = distance(here, there)
-        return 4 if far == 3 and wanted and there.region != wanted else far
-
-    return rank
-
-
-def _all_alike(_: Locality) -> int:
-    return 0
+    labels = tuple(sorted(subset.labels.items())) if subset else ()
+    policy = policy_for(found.rule, subset, port.number)
+    return _Target(parts, found, policy, Selection(port.name, labels, labels_asked(policy)))

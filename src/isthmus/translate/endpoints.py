@@ -6,7 +6,7 @@ and every assignment is joined from such bytes: one change costs its own shard, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from isthmus.envoy.types import (
@@ -21,27 +21,26 @@ from isthmus.kit.protobuf import field
 from isthmus.model.endpoint import Endpoint, EndpointShard, Health, Locality
 from isthmus.model.names import ClusterId
 from isthmus.translate import proto
+from isthmus.translate.placement import Placement, Spot, spot_of
 from isthmus.translate.transport import TLS_MODE
 
 # Field numbers of envoy.config.endpoint.v3.
 _ASSIGNMENT_NAME, _ASSIGNMENT_LOCALITIES = 1, 2
 _LOCALITY, _ENDPOINTS, _WEIGHT, _PRIORITY = 1, 2, 3, 5
 
-Rank = Callable[[Locality], int]
-"""How far a locality is from the proxy: 0 is nearest."""
-
 
 class Selection(NamedTuple):
-    """Which of a service's endpoints stand behind an upstream, and on which port."""
+    """Which of a service's endpoints stand behind an upstream, on which port, and how they are told apart."""
 
     port: str  # name of the service's port
     labels: tuple[tuple[str, str], ...] = ()  # of the subset
+    asked: tuple[str, ...] = ()  # names of the labels that decide over an endpoint's place
 
 
 class Place(NamedTuple):
-    """The selected endpoints of one shard in one locality, serialised."""
+    """The selected endpoints of one shard in one spot, serialised."""
 
-    locality: Locality
+    spot: Spot
     endpoints: bytes  # entries of LocalityLbEndpoints.lb_endpoints
     weight: int
 
@@ -54,51 +53,54 @@ class Assignments:
         self.places: Memo[tuple[Place, ...]] = Memo()
 
     def body(
-        self, name: str, shards: Mapping[ClusterId, EndpointShard], selection: Selection, rank: Rank
+        self,
+        name: str,
+        shards: Mapping[ClusterId, EndpointShard],
+        selection: Selection,
+        placement: Placement,
     ) -> bytes:
-        """The ClusterLoadAssignment `name`, serialised; `rank` gives the priority of each locality.
+        """The ClusterLoadAssignment `name`, serialised; `placement` says what is tried first, and its share.
 
         Priorities are compacted, so that the nearest locality that has endpoints is always 0: Envoy
         refuses gaps. Endpoints that are not healthy are left out.
         """
-        by_locality: dict[Locality, list[Place]] = {}
+        groups: dict[tuple[Locality, int], list[Place]] = {}
         for cluster in sorted(shards):
             for place in self._places(shards[cluster], selection):
-                by_locality.setdefault(place.locality, []).append(place)
-        ranks = {locality: rank(locality) for locality in by_locality}
-        priorities = {value: index for index, value in enumerate(sorted(set(ranks.values())))}
-        groups = (
-            _group(locality, by_locality[locality], priorities[ranks[locality]])
-            for locality in sorted(by_locality)
-        )
-        return field(_ASSIGNMENT_NAME, name.encode()) + proto.joined(_ASSIGNMENT_LOCALITIES, groups)
+                groups.setdefault((place.spot.locality, placement.rank(place.spot)), []).append(place)
+        priorities = {rank: index for index, rank in enumerate(sorted({rank for _, rank in groups}))}
+        weights = {key: sum(place.weight for place in places) for key, places in groups.items()}
+        first = {locality: weight for (locality, rank), weight in weights.items() if rank == 0}
+        weights |= {(locality, 0): weight for locality, weight in placement.weights(first).items()}
+        bodies = (_group(key[0], groups[key], weights[key], priorities[key[1]]) for key in sorted(groups))
+        return field(_ASSIGNMENT_NAME, name.encode()) + proto.joined(_ASSIGNMENT_LOCALITIES, bodies)
 
     def _places(self, shard: EndpointShard, selection: Selection) -> tuple[Place, ...]:
         return self.places.get((shard,), selection, lambda: tuple(self._split(shard.endpoints, selection)))
 
     def _split(self, endpoints: Iterable[Endpoint], selection: Selection) -> Iterable[Place]:
-        """The selected endpoints by locality, in the order in which localities sort."""
-        found: dict[Locality, list[Endpoint]] = {}
+        """The selected endpoints by spot, in the order in which spots sort."""
+        found: dict[Spot, list[Endpoint]] = {}
         for endpoint in endpoints:
             if endpoint.health is not Health.UNHEALTHY and endpoint.has_labels(selection.labels):
-                found.setdefault(endpoint.locality, []).append(endpoint)
-        for locality in sorted(found):
-            bodies = [(one, self._endpoint(one, selection.port)) for one in found[locality]]
+                found.setdefault(spot_of(endpoint, selection.asked), []).append(endpoint)
+        for spot in sorted(found):
+            bodies = [(one, self._endpoint(one, selection.port)) for one in found[spot]]
             served = [(one, body) for one, body in bodies if body]
             if served:
                 joined = proto.joined(_ENDPOINTS, (body for _, body in served))
-                yield Place(locality, joined, sum(one.weight for one, _ in served))
+                yield Place(spot, joined, sum(one.weight for one, _ in served))
 
     def _endpoint(self, endpoint: Endpoint, port: str) -> bytes:
         # By equality: a shard that is read anew has equal endpoints in new objects.
         return self.endpoints.get((), (endpoint, port), lambda: _serialised(endpoint, port))
 
 
-def _group(locality: Locality, places: list[Place], priority: int) -> bytes:
+def _group(locality: Locality, places: list[Place], share: int, priority: int) -> bytes:
     """One LocalityLbEndpoints, serialised."""
     region, zone, subzone = locality
     where = EnvoyLocality(region=region, zone=zone, sub_zone=subzone)
-    weight = UInt32Value(value=sum(place.weight for place in places))
+    weight = UInt32Value(value=share)
     return b"".join(
         (
             field(_LOCALITY, proto.body(where)),

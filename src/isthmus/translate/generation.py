@@ -17,6 +17,7 @@ from isthmus.translate.assignments import MANY, LoadAssignments
 from isthmus.translate.gateway_servers import opened
 from isthmus.translate.listeners import Listeners, conflicts
 from isthmus.translate.memory import Memory
+from isthmus.translate.placement import Standpoint
 from isthmus.translate.routes import Routes, http_services
 from isthmus.translate.routes_gateway import gateway_routes
 from isthmus.translate.touched import ConfigIndex, Touched
@@ -133,7 +134,8 @@ class Generation:
         view = self._view(proxy)
         names = self._make.upstreams.names(view) if wanted is None else wanted
         shards, existing = self.mesh.shards, lambda: self._make.upstreams.names(view)
-        return self._make.assignments.of(view, shards, names, proxy, existing)
+        here = Standpoint(proxy.locality, proxy.network, view.cluster, view.labels)
+        return self._make.assignments.of(view, shards, names, here, existing)
 
     def _listeners(self, proxy: Proxy, wanted: Wanted) -> Iterable[Versioned]:
         view = self._view(proxy)

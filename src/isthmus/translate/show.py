@@ -106,6 +106,11 @@ def _endpoint(group: Tree, one: Tree) -> Tree:
         made["priority"] = group["priority"]
     if locality:
         made["locality"] = locality
+    endpoints = cast(list[Tree], group["lb_endpoints"])
+    if group.get("load_balancing_weight") != sum(
+        cast(int, each["load_balancing_weight"]) for each in endpoints
+    ):
+        made["locality_weight"] = group.get("load_balancing_weight")
     if one.get("load_balancing_weight") != 1:
         made["weight"] = one.get("load_balancing_weight")
     if "envoy.transport_socket_match" in metadata:

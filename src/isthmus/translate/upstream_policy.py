@@ -19,7 +19,7 @@ from isthmus.envoy.types import (
 )
 from isthmus.kit import duration
 from isthmus.translate import proto
-from isthmus.translate.errors import Unsayable
+from isthmus.translate.errors import Unsayable, at
 
 P = TypeVar("P")
 UNLIMITED = 4_294_967_295
@@ -81,6 +81,7 @@ def apply_load_balancer(upstream: Cluster, policy: Policy) -> None:
     if hashing is None:
         simple = policy.load_balancer.simple if policy.load_balancer else ""
         upstream.lb_policy = _SIMPLE.get(simple, Cluster.LEAST_REQUEST)
+        _apply_warmup(upstream, policy)
     elif hashing.maglev:
         upstream.lb_policy = Cluster.MAGLEV
         upstream.maglev_lb_config.table_size.value = _prime(hashing.maglev.table_size or 65537)
@@ -88,6 +89,26 @@ def apply_load_balancer(upstream: Cluster, policy: Policy) -> None:
         upstream.lb_policy = Cluster.RING_HASH
         size = hashing.ring_hash.minimum_ring_size if hashing.ring_hash else hashing.minimum_ring_size
         upstream.ring_hash_lb_config.minimum_ring_size.value = size or 1024
+
+
+def _apply_warmup(upstream: Cluster, policy: Policy) -> None:
+    """New endpoints get their share slowly. Source: Envoy's "Slow start mode"; only two ways know it."""
+    asked = policy.load_balancer
+    if asked is None or not (asked.warmup or asked.warmup_duration_secs):
+        return
+    match upstream.lb_policy:
+        case Cluster.ROUND_ROBIN:
+            slow = upstream.round_robin_lb_config.slow_start_config
+        case Cluster.LEAST_REQUEST:
+            slow = upstream.least_request_lb_config.slow_start_config
+        case _:
+            return
+    warmup = asked.warmup or api.Warmup(duration=asked.warmup_duration_secs)
+    with at("trafficPolicy.loadBalancer.warmup.duration"):
+        slow.slow_start_window.CopyFrom(proto.seconds(duration.parse(warmup.duration)))
+    slow.min_weight_percent.value = 10.0 if warmup.minimum_percent is None else warmup.minimum_percent
+    slow.aggression.default_value = warmup.aggression or 1.0
+    slow.aggression.runtime_key = f"{upstream.name}.aggression"
 
 
 def _prime(size: int) -> int:

@@ -1,0 +1,173 @@
+"""How endpoints share the calls: which are tried first, and how much each locality gets.
+
+Source: DestinationRule reference, LocalityLoadBalancerSetting; Istio's "Locality Load Balancing".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from math import ceil
+from typing import NamedTuple
+
+from isthmus.api.istio.destination_rule import LocalityLbSetting
+from isthmus.model.endpoint import Endpoint, Locality
+from isthmus.model.locality import distance
+from isthmus.model.names import ClusterId, NetworkId
+from isthmus.translate.upstream_policy import Policy, detects_outliers
+
+Labels = tuple[tuple[str, str], ...]
+
+_TOPOLOGY = {
+    "topology.kubernetes.io/region": 0,
+    "topology.kubernetes.io/zone": 1,
+    "topology.istio.io/subzone": 2,
+}
+"""Labels that say a part of the locality."""
+_NETWORK, _CLUSTER = "topology.istio.io/network", "topology.istio.io/cluster"
+_RANKS = 5
+"""How many ranks localities have among those that match alike otherwise."""
+
+
+class Standpoint(NamedTuple):
+    """From where endpoints are seen: what of a proxy decides over their places."""
+
+    locality: Locality
+    network: NetworkId
+    cluster: ClusterId
+    labels: Labels = ()
+
+    def label(self, name: str) -> str:
+        """The proxy's value of a label; empty where it has none."""
+        return _value(name, self.locality, self.network, self.cluster, self.labels)
+
+
+class Spot(NamedTuple):
+    """What of an endpoint decides over its place: endpoints of one spot are placed together."""
+
+    locality: Locality
+    labels: tuple[str, ...] = ()  # values of the labels that are asked for, in that order
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """The places of a service's endpoints as seen from `here`.
+
+    `settings` None: all endpoints are alike.
+    """
+
+    settings: LocalityLbSetting | None
+    fails_over: bool
+    here: Locality
+    values: tuple[str, ...] = ()  # of the proxy, for the labels that are asked for
+
+    def rank(self, spot: Spot) -> int:
+        """Which are tried first: 0, then 1, …
+
+        Where the rule says shares, what gets none comes after what gets some: it takes over when all of
+        that is gone, so that `distribute` fails over too.
+        """
+        if not self._shares:
+            return self._distance(spot)
+        return (
+            0
+            if any(_covers(pattern, spot.locality) for pattern in self._shares)
+            else 1 + self._distance(spot)
+        )
+
+    def weights(self, found: Mapping[Locality, int]) -> Mapping[Locality, int]:
+        """The weight of each locality, by the number of endpoints (their own weights) that it has."""
+        weights, left = dict(found), set(found)
+        for pattern in sorted(self._shares, key=lambda each: (-len(each), each)):
+            covered = {locality for locality in left if _covers(pattern, locality)}
+            total = sum(found[locality] for locality in covered)
+            for locality in covered:
+                weights[locality] = ceil(found[locality] * self._shares[pattern] / total)
+            left -= covered
+        return weights
+
+    @property
+    def _shares(self) -> Mapping[str, int]:
+        """Percent by pattern, as the first rule says that covers where we are."""
+        for rule in self.settings.distribute if self.settings else ():
+            if _covers(rule.from_, self.here):
+                return {pattern: percent for pattern, percent in rule.to.items() if percent > 0}
+        return {}
+
+    def _distance(self, spot: Spot) -> int:
+        if not self.fails_over:
+            return 0
+        asked = self.settings.failover_priority if self.settings else ()
+        regions = {rule.from_: rule.to for rule in self.settings.failover} if self.settings else {}
+        far = 0 if asked and not regions else _far(self.here, spot.locality, regions.get(self.here.region))
+        matching = _leading_matches(self.values, spot.labels)
+        return (len(asked) - matching) * _RANKS + far
+
+
+def placement(policy: Policy, crosses: bool, here: Standpoint) -> Placement:
+    """How the endpoints of an upstream with this policy are placed. `crosses`: some are in other clusters."""
+    settings = policy.load_balancer.locality_lb_setting if policy.load_balancer else None
+    if settings is not None and settings.enabled is False:
+        return Placement(None, fails_over=False, here=here.locality)
+    asked = _asked(settings)
+    values = tuple(wanted if named else here.label(name) for name, named, wanted in asked)
+    return Placement(settings, detects_outliers(policy, crosses), here.locality, values)
+
+
+def labels_asked(policy: Policy) -> tuple[str, ...]:
+    """The labels by which the policy tells endpoints apart."""
+    settings = policy.load_balancer.locality_lb_setting if policy.load_balancer else None
+    return tuple(name for name, _, _ in _asked(settings))
+
+
+def spot_of(endpoint: Endpoint, asked: Iterable[str]) -> Spot:
+    """What decides over the endpoint's place, where these labels are asked for."""
+    values = tuple(
+        _value(name, endpoint.locality, endpoint.network, endpoint.cluster, endpoint.labels) for name in asked
+    )
+    return Spot(endpoint.locality, values)
+
+
+def weighs_localities(policy: Policy) -> bool:
+    """Whether the policy gives localities shares of their own."""
+    settings = policy.load_balancer.locality_lb_setting if policy.load_balancer else None
+    return settings is not None and settings.enabled is not False and bool(settings.distribute)
+
+
+def _asked(settings: LocalityLbSetting | None) -> Iterator[tuple[str, str, str]]:
+    """`label` or `label=value`, where the value stands for the proxy's own, in parts."""
+    for each in settings.failover_priority if settings else ():
+        yield each.partition("=")
+
+
+def _value(name: str, locality: Locality, network: str, cluster: str, labels: Labels) -> str:
+    if name in _TOPOLOGY:
+        return locality[_TOPOLOGY[name]]
+    if name in {_NETWORK, _CLUSTER}:
+        return network if name == _NETWORK else cluster
+    return dict(labels).get(name, "")
+
+
+def _leading_matches(mine: tuple[str, ...], theirs: tuple[str, ...]) -> int:
+    count = 0
+    for wanted, found in zip(mine, theirs, strict=True):
+        if wanted != found:
+            break
+        count += 1
+    return count
+
+
+def _far(here: Locality, there: Locality, takes_over: str | None) -> int:
+    """How far `there` is; a region that is not the one to take over is farthest."""
+    far = distance(here, there)
+    return 4 if far == 3 and takes_over and there.region != takes_over else far
+
+
+def _covers(pattern: str, locality: Locality) -> bool:
+    """Whether `region/zone/subzone`, which may be shorter or end in `*`, means the locality."""
+    for wanted, found in zip(pattern.split("/"), locality, strict=False):
+        if wanted == "*":
+            return True
+        if wanted != found:
+            return False
+    return True
