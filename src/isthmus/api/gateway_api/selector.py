@@ -1,0 +1,39 @@
+"""Label selectors, as Kubernetes means them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from isthmus.api.resource import Part
+
+
+class Requirement(Part, frozen=True, kw_only=True):
+    """A condition on one label."""
+
+    key: str
+    operator: str
+    values: tuple[str, ...] = ()
+
+    def holds(self, labels: Mapping[str, str]) -> bool:
+        """Whether `labels` meet it; an operator that Kubernetes does not know is never met."""
+        match self.operator:
+            case "In":
+                return labels.get(self.key) in self.values
+            case "NotIn":
+                return labels.get(self.key) not in self.values
+            case "Exists":
+                return self.key in labels
+            case "DoesNotExist":
+                return self.key not in labels
+        return False
+
+
+class LabelSelector(Part, frozen=True, kw_only=True):
+    """Conditions on labels that must all hold; none at all: everything is selected."""
+
+    match_labels: dict[str, str] = {}
+    match_expressions: tuple[Requirement, ...] = ()
+
+    def selects(self, labels: Mapping[str, str]) -> bool:
+        wanted = all(labels.get(key) == value for key, value in self.match_labels.items())
+        return wanted and all(each.holds(labels) for each in self.match_expressions)
