@@ -1,0 +1,224 @@
+"""BackendTLSPolicy → DestinationRules for the gateways that call the Service.
+
+Source: Gateway API reference, BackendTLSPolicy. It is for gateways, not for sidecars, so that each gateway gets
+a rule of its own, in its namespace and for its pods only.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from isthmus.api.gateway_api.backend_tls_policy import BackendTLSPolicy, BackendTLSValidation, PolicyTarget
+from isthmus.api.gateway_api.gateway import Gateway
+from isthmus.api.gateway_api.reference import ObjectReference
+from isthmus.api.istio.destination_rule import (
+    ClientTLSSettings,
+    DestinationRule,
+    DestinationRuleSpec,
+    PortTrafficPolicy,
+    TrafficPolicy,
+    WorkloadSelector,
+)
+from isthmus.api.istio.virtual_service import PortSelector
+from isthmus.api.resource import Meta
+from isthmus.model.from_gateway_api.gateway_status import client_certificate
+from isthmus.model.from_gateway_api.inputs import GATEWAY_NAME
+from isthmus.model.from_gateway_api.listeners import config_name
+from isthmus.model.from_gateway_api.references import Doubt, References, Referrer
+from isthmus.model.from_gateway_api.route_status import parent_of
+from isthmus.model.from_gateway_api.status import AncestorStatus, Condition, PolicyStatus, condition
+from isthmus.model.names import ServiceKey, kubernetes_hostname
+from isthmus.model.service import Service
+
+Users = Mapping[ServiceKey, Sequence[Gateway]]
+"""The gateways whose routes lead to each service."""
+
+
+@dataclass(slots=True)
+class BackendTls:
+    """What all policies come to."""
+
+    rules: list[DestinationRule] = field(default_factory=list)
+    statuses: list[tuple[BackendTLSPolicy, PolicyStatus]] = field(default_factory=list)
+    doubts: list[tuple[BackendTLSPolicy, Doubt]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Wanted:
+    """The TLS that one gateway speaks to one service: as a whole, and on some ports."""
+
+    whole: ClientTLSSettings | None = None
+    ports: dict[int, ClientTLSSettings] = field(default_factory=dict)
+
+
+def backend_tls(policies: Sequence[BackendTLSPolicy], users: Users, references: References) -> BackendTls:
+    """Rules and statuses of `policies`, which stand by age: of two for one target the older counts."""
+    found = BackendTls()
+    wanted: dict[tuple[str, str, ServiceKey], _Wanted] = defaultdict(_Wanted)
+    taken: set[tuple[ServiceKey, str]] = set()
+    for policy in policies:
+        ancestors: dict[tuple[str, str], AncestorStatus] = {}
+        for index, target in enumerate(policy.spec.target_refs):
+            key = _key(policy, target, references)
+            service = references.inputs.services.get(key)
+            wrong = _target(policy, index, service, (key, target.section_name) in taken)
+            taken.add((key, target.section_name))
+            if wrong is not None:
+                found.doubts.append((policy, wrong))
+            for gateway in users.get(key, ()):
+                made = _settings(policy, gateway, references)
+                name = (gateway.metadata.namespace, gateway.metadata.name)
+                conditions = tuple(_conditions(policy, wrong, made))
+                ancestors[name] = AncestorStatus(
+                    ancestor_ref=parent_of("Gateway", *name),
+                    controller_name=references.inputs.controller,
+                    conditions=conditions,
+                )
+                if wrong is None and service is not None:
+                    _take(wanted[(*name, key)], service, target, made.settings)
+                found.doubts += [(policy, doubt) for doubt in made.doubts]
+        found.statuses.append(
+            (policy, PolicyStatus(ancestors=tuple(ancestors[name] for name in sorted(ancestors))))
+        )
+    by_name = {
+        (each.metadata.namespace, each.metadata.name): each for all_ in users.values() for each in all_
+    }
+    found.rules = [
+        _rule(by_name[namespace, name], key, wanted[namespace, name, key])
+        for namespace, name, key in sorted(wanted)
+    ]
+    return found
+
+
+def _key(policy: BackendTLSPolicy, target: PolicyTarget, references: References) -> ServiceKey:
+    namespace = policy.metadata.namespace
+    return ServiceKey(namespace, kubernetes_hostname(target.name, namespace, references.inputs.domain))
+
+
+def _target(policy: BackendTLSPolicy, index: int, service: Service | None, taken: bool) -> Doubt | None:
+    target, at = policy.spec.target_refs[index], f"$.spec.targetRefs[{index}]"
+    if (target.group, target.kind) != ("", "Service"):
+        return Doubt("TargetNotFound", at, f"is a {target.kind} (hint: policies are for Services)")
+    if service is None:
+        return Doubt("TargetNotFound", at, f"no Service {target.name} in this namespace")
+    if target.section_name and all(port.name != target.section_name for port in service.ports):
+        has = ", ".join(port.name or "unnamed" for port in service.ports)
+        message = f"{target.name} has no port {target.section_name} (hint: it has {has})"
+        return Doubt("TargetNotFound", f"{at}.sectionName", message)
+    if taken:
+        return Doubt("Conflicted", at, f"an older policy is for {target.name} (hint: put both into one)")
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    settings: ClientTLSSettings
+    unresolved: tuple[Doubt, ...] = ()
+    refused: Doubt | None = None
+
+    @property
+    def doubts(self) -> list[Doubt]:
+        return [*self.unresolved, *([self.refused] if self.refused else [])]
+
+
+_UNTRUSTED = "invalid://no-valid-certificate"
+"""A credential that is never there, so that connections fail, as the specification asks. Source: Istio's name."""
+
+
+def _settings(policy: BackendTLSPolicy, gateway: Gateway, references: References) -> _Made:
+    """The TLS of `policy` as `gateway` speaks it; where it cannot be, one by which no connection succeeds."""
+    validation, at = policy.spec.validation, "$.spec.validation"
+    usual = ClientTLSSettings(mode="SIMPLE", sni=validation.hostname, subject_alt_names=_names(validation))
+    nothing = _with(usual, credential_name=_UNTRUSTED)
+    by = Referrer("BackendTLSPolicy", policy.metadata.namespace)
+    refs = [
+        ObjectReference(group=each.group, kind=each.kind, name=each.name)
+        for each in validation.ca_certificate_refs
+    ]
+    found = [
+        references.authority(by, ref, f"{at}.caCertificateRefs[{index}]") for index, ref in enumerate(refs)
+    ]
+    wrong = tuple(_renamed(each) for each in found if isinstance(each, Doubt))
+    names = [each for each in found if isinstance(each, str)]
+    if wrong and not names:
+        none = Doubt("NoValidCACertificate", f"{at}.caCertificateRefs", "none of them is right")
+        return _Made(nothing, wrong, none)
+    if len(names) > 1:
+        message = "are several, and one is known (hint: put all certificates into one)"
+        return _Made(nothing, wrong, Doubt("Invalid", f"{at}.caCertificateRefs", message))
+    if not names and validation.well_known_ca_certificates != "System":
+        path = f"{at}.wellKnownCACertificates"
+        message = f"is {validation.well_known_ca_certificates!r} (hint: System)"
+        return _Made(nothing, wrong, Doubt("Invalid", path, message))
+    own = client_certificate(gateway, references)
+    if isinstance(own, str) and names:
+        # One credential of Istio's names both: the CA's certificates are those of the client's Secret.
+        message = (
+            "has a CA of its own, which a Gateway with a client's certificate cannot have here (hint: System)"
+        )
+        return _Made(nothing, wrong, Doubt("Invalid", f"{at}.caCertificateRefs", message))
+    if isinstance(own, str):
+        return _Made(_with(usual, mode="MUTUAL", credential_name=own), wrong)
+    return _Made(_with(usual, credential_name=names[0]) if names else usual, wrong)
+
+
+def _with(settings: ClientTLSSettings, *, credential_name: str, mode: str = "SIMPLE") -> ClientTLSSettings:
+    return ClientTLSSettings(
+        mode=mode,
+        sni=settings.sni,
+        subject_alt_names=settings.subject_alt_names,
+        credential_name=credential_name,
+    )
+
+
+def _renamed(found: Doubt) -> Doubt:
+    """By the policy's own word for it."""
+    return found._replace(reason="InvalidKind") if found.reason == "InvalidCACertificateKind" else found
+
+
+def _names(validation: BackendTLSValidation) -> tuple[str, ...]:
+    given = tuple(each.uri if each.type == "URI" else each.hostname for each in validation.subject_alt_names)
+    return given or (validation.hostname,)
+
+
+def _conditions(policy: BackendTLSPolicy, wrong: Doubt | None, made: _Made) -> Iterator[Condition]:
+    generation, against = policy.metadata.generation, wrong or made.refused
+    if against is None:
+        yield condition("Accepted", "Accepted", holds=True, generation=generation)
+    else:
+        yield condition("Accepted", against.reason, against.message, holds=False, generation=generation)
+    if made.unresolved:
+        reason, _, message = made.unresolved[0]
+        yield condition("ResolvedRefs", reason, message, holds=False, generation=generation)
+    else:
+        yield condition("ResolvedRefs", "ResolvedRefs", holds=True, generation=generation)
+
+
+def _take(wanted: _Wanted, service: Service, target: PolicyTarget, settings: ClientTLSSettings) -> None:
+    if not target.section_name:
+        wanted.whole = settings
+    for port in service.ports:
+        if port.name == target.section_name and target.section_name:
+            wanted.ports[port.number] = settings
+
+
+def _rule(gateway: Gateway, key: ServiceKey, wanted: _Wanted) -> DestinationRule:
+    meta = gateway.metadata
+    ports = tuple(
+        PortTrafficPolicy(port=PortSelector(number=number), tls=wanted.ports[number])
+        for number in sorted(wanted.ports)
+    )
+    return DestinationRule(
+        metadata=Meta(
+            name=config_name(gateway, f"{key.name}.{key.namespace}"),
+            namespace=meta.namespace,
+            creation_timestamp=meta.creation_timestamp,
+        ),
+        spec=DestinationRuleSpec(
+            host=key.hostname,
+            workload_selector=WorkloadSelector(match_labels={GATEWAY_NAME: meta.name}),
+            traffic_policy=TrafficPolicy(tls=wanted.whole, port_level_settings=ports),
+        ),
+    )

@@ -1,0 +1,140 @@
+"""The status of a Gateway and its listeners. Source: Gateway API reference, GatewayStatus and ListenerStatus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from isthmus.api.gateway_api.gateway import Gateway, RouteGroupKind
+from isthmus.model.from_gateway_api.listeners import Door
+from isthmus.model.from_gateway_api.references import Doubt, References, Referrer
+from isthmus.model.from_gateway_api.status import (
+    Condition,
+    GatewayStatus,
+    GatewayStatusAddress,
+    ListenerStatus,
+    condition,
+)
+
+
+def gateway_status(
+    gateway: Gateway, doors: Sequence[Door], attached: Mapping[str, int], references: References
+) -> GatewayStatus:
+    """What became of `gateway`; `attached` counts the routes of each listener, by its name."""
+    reached = references.inputs.addresses.get((gateway.metadata.namespace, gateway.metadata.name), ())
+    return GatewayStatus(
+        addresses=tuple(GatewayStatusAddress(type=_type(each), value=each) for each in reached),
+        conditions=tuple(_conditions(gateway, doors, reached, references)),
+        listeners=tuple(_listener(door, attached.get(door.listener.name, 0)) for door in doors),
+    )
+
+
+def _type(address: str) -> str:
+    return "IPAddress" if address.replace(".", "").isdigit() or ":" in address else "Hostname"
+
+
+def _conditions(
+    gateway: Gateway, doors: Sequence[Door], reached: Sequence[str], references: References
+) -> Iterator[Condition]:
+    generation = gateway.metadata.generation
+    refused = gateway_doubt(gateway)
+    wrong = [door.listener.name for door in doors if door.conflict or door.refused]
+    if refused is not None:
+        yield condition("Accepted", refused.reason, refused.message, holds=False, generation=generation)
+    elif wrong:
+        message = f"wrong listeners: {', '.join(wrong)} (hint: their conditions say why)"
+        some = len(wrong) < len(doors)
+        yield condition("Accepted", "ListenersNotValid", message, holds=some, generation=generation)
+    else:
+        yield condition("Accepted", "Accepted", holds=True, generation=generation)
+    yield _programmed(gateway, doors, reached)
+    yield _resolved(gateway, doors, references)
+
+
+def gateway_doubt(gateway: Gateway) -> Doubt | None:
+    """What stands against the Gateway as a whole; then none of its listeners is run."""
+    infrastructure = gateway.spec.infrastructure
+    if infrastructure is not None and infrastructure.parameters_ref is not None:
+        kind = infrastructure.parameters_ref.kind
+        path = "$.spec.infrastructure.parametersRef"
+        return Doubt("InvalidParameters", path, f"{kind} says nothing to this mesh (hint: leave it out)")
+    for index, address in enumerate(gateway.spec.addresses):
+        if address.type not in {"IPAddress", "Hostname"}:
+            message = f"is {address.type} (hint: IPAddress or Hostname)"
+            return Doubt("UnsupportedAddress", f"$.spec.addresses[{index}].type", message)
+    return None
+
+
+def _programmed(gateway: Gateway, doors: Sequence[Door], reached: Sequence[str]) -> Condition:
+    generation = gateway.metadata.generation
+    missing = [each.value for each in gateway.spec.addresses if each.value and each.value not in reached]
+    if gateway_doubt(gateway) is not None or all(door.server is None for door in doors):
+        reason, message = "Invalid", "no listener is run"
+    elif not reached:
+        reason, message = "AddressNotAssigned", "it has no address yet"
+    elif missing:
+        reason, message = "AddressNotUsable", f"is not reached at {', '.join(missing)}"
+    else:
+        return condition("Programmed", "Programmed", holds=True, generation=generation)
+    return condition("Programmed", reason, message, holds=False, generation=generation)
+
+
+def _resolved(gateway: Gateway, doors: Sequence[Door], references: References) -> Condition:
+    generation = gateway.metadata.generation
+    wrong = client_certificate(gateway, references)
+    if isinstance(wrong, Doubt):
+        return condition("ResolvedRefs", wrong.reason, wrong.message, holds=False, generation=generation)
+    names = [door.listener.name for door in doors if door.unresolved]
+    if names:
+        message = f"listeners: {', '.join(names)}"
+        return condition("ResolvedRefs", "ListenersNotResolved", message, holds=False, generation=generation)
+    return condition("ResolvedRefs", "ResolvedRefs", holds=True, generation=generation)
+
+
+def client_certificate(gateway: Gateway, references: References) -> str | Doubt | None:
+    """The credential by which the Gateway proves itself to services; None where it has none."""
+    tls = gateway.spec.tls
+    if tls is None or tls.backend is None or tls.backend.client_certificate_ref is None:
+        return None
+    by = Referrer("Gateway", gateway.metadata.namespace)
+    path = "$.spec.tls.backend.clientCertificateRef"
+    found = references.certificate(by, tls.backend.client_certificate_ref, path)
+    if isinstance(found, Doubt) and found.reason == "InvalidCertificateRef":
+        return found._replace(reason="InvalidClientCertificateRef")
+    return found
+
+
+def _listener(door: Door, attached: int) -> ListenerStatus:
+    return ListenerStatus(
+        name=door.listener.name,
+        supported_kinds=tuple(RouteGroupKind(kind=kind) for kind in door.kinds),
+        attached_routes=attached,
+        conditions=tuple(_listener_conditions(door)),
+    )
+
+
+def _listener_conditions(door: Door) -> Iterator[Condition]:
+    generation = door.gateway.metadata.generation
+    against = door.conflict or door.refused
+    if against is None:
+        yield condition("Accepted", "Accepted", holds=True, generation=generation)
+    else:
+        yield condition("Accepted", against.reason, against.message, holds=False, generation=generation)
+    if door.conflict is None:
+        yield condition("Conflicted", "NoConflicts", holds=False, generation=generation)
+    else:
+        reason, _, message = door.conflict
+        yield condition("Conflicted", reason, message, holds=True, generation=generation)
+    if door.unresolved:
+        reason, _, message = door.unresolved[0]
+        yield condition("ResolvedRefs", reason, message, holds=False, generation=generation)
+    else:
+        yield condition("ResolvedRefs", "ResolvedRefs", holds=True, generation=generation)
+    if door.server is None or gateway_doubt(door.gateway) is not None:
+        yield condition("Programmed", "Invalid", "is not run", holds=False, generation=generation)
+    else:
+        yield condition("Programmed", "Programmed", holds=True, generation=generation)
+    if door.overlaps:
+        message = f"shares hosts and its port with {', '.join(door.overlaps)}: clients may reuse connections"
+        yield condition(
+            "OverlappingTLSConfig", "OverlappingHostnames", message, holds=True, generation=generation
+        )

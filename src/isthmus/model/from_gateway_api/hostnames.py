@@ -1,0 +1,44 @@
+"""Hosts that listeners and routes have in common. Source: Gateway API reference, Hostname; empty means all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+ALL = ""
+
+
+def covers(wide: str, narrow: str) -> bool:
+    """Whether every host that `narrow` means is meant by `wide`; `*.a.com` means `x.y.a.com`, not `a.com`."""
+    if wide in {ALL, narrow}:
+        return True
+    return wide.startswith("*.") and narrow.endswith(wide[1:]) and len(narrow) > len(wide) - 1
+
+
+def common(one: str, other: str) -> str | None:
+    """The hosts that both mean; None where there are none."""
+    if covers(one, other):
+        return other
+    return one if covers(other, one) else None
+
+
+def shared(listener: str, route: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """The hosts of a route that a listener lets in, each with the route's own word for it.
+
+    Where several of the route's hosts come to the same, the most specific word is kept.
+    """
+    found: dict[str, str] = {}
+    for host in sorted(route or (ALL,), key=specificity):
+        both = common(listener, host)
+        if both is not None:
+            found.setdefault(both, host)
+    return tuple(sorted(found.items()))
+
+
+def specificity(host: str) -> tuple[int, int, str]:
+    """Sorts the most specific host first: exact before wildcard, then the longer.
+
+    Source: HTTPRoute reference, hostnames: "characters in a matching non-wildcard hostname", then "in a
+    matching hostname".
+    """
+    exact = 0 if host.startswith("*") else len(host)
+    return -exact, -len(host), host

@@ -1,0 +1,124 @@
+"""Whom an object refers to, and whether it may. Source: Gateway API reference, ReferenceGrant and BackendRef."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from isthmus.api.gateway_api.reference import (
+    GROUP,
+    BackendObjectReference,
+    ObjectReference,
+    SecretObjectReference,
+)
+from isthmus.api.gateway_api.reference_grant import ReferenceGrant
+from isthmus.api.istio.virtual_service import Destination, PortSelector
+from isthmus.api.resource import Ref
+from isthmus.model.from_gateway_api.inputs import Inputs
+from isthmus.model.names import ServiceKey, kubernetes_hostname
+from isthmus.model.service import Protocol
+
+
+class Doubt(NamedTuple):
+    """What stands against a part of an object: the reason by the specification's word, and where."""
+
+    reason: str
+    path: str
+    message: str
+
+
+class Referrer(NamedTuple):
+    """Who refers: the kind and the namespace count for grants."""
+
+    kind: str
+    namespace: str
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """Resolves references among the inputs."""
+
+    inputs: Inputs
+    grants: Grants
+
+    def backend(self, by: Referrer, ref: BackendObjectReference, path: str) -> Destination | Doubt:
+        """Where `ref` leads, or what stands against it."""
+        namespace = ref.namespace or by.namespace
+        if (ref.group, ref.kind) != ("", "Service"):
+            kind = f"{ref.group or 'core'} {ref.kind}"
+            return Doubt("InvalidKind", path, f"{kind} takes no traffic here (hint: name a Service)")
+        if not self.grants.allow(by, Ref("Service", namespace, ref.name)):
+            return not_permitted(by, f"Service {namespace}/{ref.name}", path)
+        key = ServiceKey(namespace, kubernetes_hostname(ref.name, namespace, self.inputs.domain))
+        service = self.inputs.services.get(key)
+        if service is None:
+            return Doubt("BackendNotFound", path, f"no Service {namespace}/{ref.name} in any cluster")
+        if ref.port is None:
+            return Doubt(
+                "BackendNotFound", f"{path}.port", "is missing (hint: a Service needs its port said)"
+            )
+        port = service.port(ref.port)
+        if port is None:
+            has = ", ".join(str(each.number) for each in service.ports)
+            message = f"Service {namespace}/{ref.name} has no port {ref.port} (hint: it has {has})"
+            return Doubt("BackendNotFound", f"{path}.port", message)
+        if port.protocol is Protocol.UDP:
+            message = (
+                f"port {ref.port} of Service {namespace}/{ref.name} is UDP, which a {by.kind} cannot speak"
+            )
+            return Doubt("UnsupportedProtocol", f"{path}.port", message)
+        return Destination(host=key.hostname, port=PortSelector(number=ref.port))
+
+    def certificate(self, by: Referrer, ref: SecretObjectReference, path: str) -> str | Doubt:
+        """The credential name of a Secret with a certificate, or what stands against it."""
+        namespace = ref.namespace or by.namespace
+        if (ref.group, ref.kind) != ("", "Secret"):
+            return Doubt(
+                "InvalidCertificateRef", path, f"{ref.kind} holds no certificate (hint: name a Secret)"
+            )
+        if not self.grants.allow(by, Ref("Secret", namespace, ref.name)):
+            return not_permitted(by, f"Secret {namespace}/{ref.name}", path)
+        if (namespace, ref.name) not in self.inputs.certificates:
+            message = f"no Secret {namespace}/{ref.name} with tls.crt and tls.key"
+            return Doubt("InvalidCertificateRef", path, message)
+        return f"kubernetes-gateway://{namespace}/{ref.name}"
+
+    def authority(self, by: Referrer, ref: ObjectReference, path: str) -> str | Doubt:
+        """The credential name of a ConfigMap or Secret with a CA's certificates, or what stands against it."""
+        namespace = ref.namespace or by.namespace
+        if ref.group or ref.kind not in {"ConfigMap", "Secret"}:
+            message = f"{ref.kind} holds no certificates of a CA (hint: name a ConfigMap with ca.crt)"
+            return Doubt("InvalidCACertificateKind", path, message)
+        if not self.grants.allow(by, Ref(ref.kind, namespace, ref.name)):
+            return not_permitted(by, f"{ref.kind} {namespace}/{ref.name}", path)
+        if Ref(ref.kind, namespace, ref.name) not in self.inputs.authorities:
+            message = f"no {ref.kind} {namespace}/{ref.name} with ca.crt"
+            return Doubt("InvalidCACertificateRef", path, message)
+        scheme = "configmap" if ref.kind == "ConfigMap" else "kubernetes-gateway"
+        return f"{scheme}://{namespace}/{ref.name}"
+
+
+def not_permitted(by: Referrer, what: str, path: str) -> Doubt:
+    """That a reference into another namespace has no grant there."""
+    hint = f"hint: a ReferenceGrant there, from {by.kind} of {by.namespace}"
+    return Doubt("RefNotPermitted", path, f"{what} may not be referred to ({hint})")
+
+
+class Grants:
+    """Who may refer to what in other namespaces."""
+
+    def __init__(self, grants: Iterable[ReferenceGrant]) -> None:
+        self._granted = {
+            (from_.group, from_.kind, from_.namespace, to.group, to.kind, grant.metadata.namespace, to.name)
+            for grant in grants
+            for from_ in grant.spec.from_
+            for to in grant.spec.to
+        }
+
+    def allow(self, by: Referrer, to: Ref) -> bool:
+        """Whether `by` may refer to an object of the core group; in its own namespace it always may."""
+        if to.namespace == by.namespace:
+            return True
+        wanted = (GROUP, by.kind, by.namespace, "", to.kind, to.namespace)
+        return (*wanted, "") in self._granted or (*wanted, to.name) in self._granted
