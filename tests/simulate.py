@@ -6,7 +6,8 @@ from functools import lru_cache
 
 from isthmus.console.calls import Target
 from isthmus.console.drawn_mesh import Manifest, draw
-from isthmus.console.explain import FromFiles
+from isthmus.console.explain import Explainer
+from isthmus.console.explain_files import FromFiles
 from isthmus.translate.trace.steps import Forward
 
 
@@ -29,7 +30,7 @@ def assert_goes(files, caller, call, lands_on, tls=None, refused="", without="")
 
 def explained(files, caller, call, without=""):
     """The explanation of a call, as in `assert_goes`."""
-    return FromFiles(_drawn(files), without).explain(caller, target(call))
+    return Explainer(FromFiles(_drawn(files)), without).explain(caller, target(call))
 
 
 @lru_cache(maxsize=64)

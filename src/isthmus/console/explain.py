@@ -1,18 +1,16 @@
-"""`isthmus explain` on files: from a pod and a URL to where the call goes, by the functions that configure Envoy."""
+"""From a pod and a URL to where the call goes, and what the other side does with it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Protocol
 
 import msgspec
 
-from isthmus.api.istio.gateway import GatewayConfig
 from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.api.resource import Ref
 from isthmus.console import calls
-from isthmus.console.drawn_mesh import DrawnMesh
 from isthmus.console.explanations import Arrival, Caller, Explanation, Origin, Skipped
-from isthmus.console.yaml_places import line_of
 from isthmus.model.mesh import Mesh
 from isthmus.model.names import ClusterId
 from isthmus.model.proxy import Proxy, ProxyKind
@@ -21,7 +19,7 @@ from isthmus.model.workload import Workload
 from isthmus.translate.gateway_servers import opened
 from isthmus.translate.route_match import MESH, Asker
 from isthmus.translate.trace.call import Call, Hello, Request, Speech
-from isthmus.translate.trace.held import Held, made_for
+from isthmus.translate.trace.held import Held
 from isthmus.translate.trace.origin import Entry, entries, origins
 from isthmus.translate.trace.steps import Closed, EndpointShare, RouteStep, Trace, UpstreamShare
 from isthmus.translate.trace.transport import expected
@@ -29,38 +27,61 @@ from isthmus.translate.trace.walk import Side, trace
 
 _MOST_ARRIVALS = 20
 _SIDECAR = ("security.istio.io/tlsMode", "istio")
+"""The label of pods with a sidecar, as it is put there with it."""
 
 
-class FromFiles:
-    """Explains calls between the pods of a mesh that is drawn from files."""
+class Source(Protocol):
+    """What is known of a mesh: from files, or of one that runs."""
 
-    def __init__(self, drawn: DrawnMesh, without: str = "") -> None:
-        self._drawn = drawn
-        self._mesh: Mesh = drawn.generation.mesh
+    mesh: Mesh
+    notes: tuple[str, ...]
+
+    def proxy(self, workload: Workload) -> Proxy:
+        """The proxy beside (or in) a pod."""
+        ...
+
+    def held(self, workload: Workload) -> Held | None:
+        """What that proxy holds; None where it is not known."""
+        ...
+
+    def place(self, ref: Ref, path: str) -> str:
+        """Where a part of an object is written, `file:line`; empty where that is not known."""
+        ...
+
+
+class Explainer:
+    """Explains calls between the pods of a mesh."""
+
+    def __init__(self, source: Source, without: str = "") -> None:
+        self._source = source
+        self._mesh = source.mesh
         self._without = without
+        self._clusters = {cluster for cluster, _ in source.mesh.workloads}
 
     def explain(self, caller: str, target: calls.Target, cluster: str = "") -> Explanation:
         """Where a call of the pod `caller` goes. Raises `calls.WrongCall`."""
         workload = self._workload(caller, cluster)
-        proxy = self._proxy(workload)
+        proxy = self._source.proxy(workload)
         where = calls.Caller(workload.cluster, workload.namespace)
         _, host, _ = calls.parts_of(target.url)
         resolved = calls.resolve_name(self._mesh, where, host)
         call = calls.call_of(target, resolved)
-        notes = [*self._drawn.notes, *([resolved.note] if resolved.note else ())]
+        notes = [*self._source.notes, *([resolved.note] if resolved.note else ())]
         side = Side.OUTBOUND
         if proxy.kind is ProxyKind.ROUTER:
             side, call, notes = (
                 Side.GATEWAY,
                 self._at_gateway(workload, call),
-                notes[: len(self._drawn.notes)],
+                list(self._source.notes),
             )
         call = msgspec.structs.replace(call, source=workload.address if side is Side.OUTBOUND else "")
         if self._without:
             notes.append(f'no endpoint in cluster "{self._without}" answers')
         if side is Side.OUTBOUND and _SIDECAR not in workload.labels:
             notes.append(f"{workload.name} has no sidecar: this is what one would do")
-        held = self._held(proxy)
+        held = self._held(workload)
+        if held is None:
+            raise calls.WrongCall(f"what the proxy of {workload.name} holds is not known")
         found = trace(held, call, side)
         return Explanation(
             caller=_caller(workload, proxy),
@@ -87,25 +108,9 @@ class FromFiles:
         # A name that several namespaces have means the default one.
         return min(found, key=lambda each: (each.namespace != "default", each.name, each.cluster))
 
-    def _proxy(self, workload: Workload) -> Proxy:
-        labels = dict(workload.labels).items()
-        selectors = (each.spec.selector.items() for each in self._mesh.of(GatewayConfig))
-        is_gateway = any(selector and selector <= labels for selector in selectors)
-        return Proxy(
-            kind=ProxyKind.ROUTER if is_gateway else ProxyKind.SIDECAR,
-            address=workload.address,
-            name=workload.name,
-            namespace=workload.namespace,
-            cluster=workload.cluster,
-            network=workload.network,
-            labels=workload.labels,
-            locality=workload.locality,
-            service_account=workload.identity.service_account,
-        )
-
-    def _held(self, proxy: Proxy) -> Held:
-        held = made_for(self._drawn.generation, proxy)
-        return held.without_cluster(self._without) if self._without else held
+    def _held(self, workload: Workload) -> Held | None:
+        held = self._source.held(workload)
+        return held.without_cluster(self._without) if held and self._without else held
 
     def _at_gateway(self, workload: Workload, call: Call) -> Call:
         """The call as it arrives at the gateway: at the port that it listens on for the one that is called."""
@@ -160,14 +165,9 @@ class FromFiles:
 
     def _origin(self, config: str, entry: Entry | None) -> Origin:
         namespace, _, name = config.partition("/")
-        place = self._drawn.places.get(Ref("VirtualService", namespace, name))
-        text = self._drawn.texts.get(place.file, "") if place else ""
-        line = line_of(text, place.line, f"spec.{entry}") if place and entry else (place.line if place else 0)
-        return Origin(
-            object=f"VirtualService {config}",
-            entry=str(entry or ""),
-            place=f"{place.file}:{line}" if place else "",
-        )
+        ref = Ref("VirtualService", namespace, name)
+        place = self._source.place(ref, f"spec.{entry}" if entry else "")
+        return Origin(object=f"VirtualService {config}", entry=str(entry or ""), place=place)
 
     def _arrivals(self, found: Trace, workload: Workload) -> Iterator[Arrival]:
         seen: set[tuple[str, str]] = set()
@@ -184,14 +184,24 @@ class FromFiles:
         cluster = ClusterId(endpoint.cluster) or workload.cluster
         there = self._mesh.workloads.get((cluster, endpoint.address.rpartition(":")[0]))
         if there is None:
-            return Arrival(endpoint=endpoint.address, trace=None, note="nothing is known of it here")
+            note = (
+                f'cluster "{cluster}" was not asked'
+                if cluster not in self._clusters
+                else "is no pod of the mesh"
+            )
+            return Arrival(endpoint=endpoint.address, trace=None, note=note)
         who = f"{there.namespace}/{there.name}"
         if _SIDECAR not in there.labels:
             problem = "" if endpoint.tls.mode != "mutual" else "there is no sidecar to take mutual TLS"
             note = "has no sidecar"
             return Arrival(endpoint=endpoint.address, trace=None, workload=who, problem=problem, note=note)
         sent = onward(call, upstream, endpoint, str(workload.identity))
-        arrived = trace(self._held(self._proxy(there)), sent, Side.INBOUND)
+        held = self._held(there)
+        if held is None:
+            return Arrival(
+                endpoint=endpoint.address, trace=None, workload=who, note="its proxy was not asked"
+            )
+        arrived = trace(held, sent, Side.INBOUND)
         return Arrival(
             endpoint=endpoint.address,
             trace=arrived,

@@ -13,7 +13,8 @@ from isthmus.console.calls import Caller as From
 from isthmus.console.calls import Target, WrongCall, call_of, parts_of, resolve_name
 from isthmus.console.cli import main
 from isthmus.console.drawn_mesh import Manifest, draw, read_manifests
-from isthmus.console.explain import FromFiles
+from isthmus.console.explain import Explainer
+from isthmus.console.explain_files import FromFiles
 from isthmus.console.yaml_places import line_of
 from isthmus.translate.trace.call import Hello, Speech
 
@@ -304,7 +305,8 @@ def test_a_name_without_a_service_in_the_callers_cluster_is_noted():
 
 
 def test_a_caller_is_found_by_namespace_and_cluster():
-    one = FromFiles(drawn(east=DEPLOYMENT + "---" + SERVICE, west=DEPLOYMENT + "---" + SERVICE))
+    both = DEPLOYMENT + "---" + SERVICE
+    one = Explainer(FromFiles(drawn(east=both, west=both)))
     target = Target(url="http://web/")
     assert one.explain("web", target).caller.cluster == "east"
     assert one.explain("web", target, "west").caller.cluster == "west"

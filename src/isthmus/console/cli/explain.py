@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
 from typing import Any
 
 import click
 
 from isthmus.api.errors import InvalidConfig
-from isthmus.console.calls import Target
+from isthmus.console.calls import Target, WrongCall
 from isthmus.console.explanations import Explanation
 from isthmus.console.render import fail, show
+from isthmus.kube.errors import KubeError
 
 
 @click.command("explain")
@@ -26,6 +29,8 @@ from isthmus.console.render import fail, show
 )
 @click.option("--without-cluster", default="", help="as if no endpoint in this cluster answered")
 @click.option("--cluster", default="", help="FROM's cluster, where several have such a pod")
+@click.option("--context", help="of a running mesh: kubeconfig context of FROM's cluster")
+@click.option("--kubeconfig", type=click.Path(path_type=Path), help="of a running mesh: kubeconfig file")
 @click.option("--method", default="GET", show_default=True)
 @click.option("--path", default="", help="in place of TO's")
 @click.option("--host", default="", help="the Host header, in place of TO's")
@@ -33,6 +38,8 @@ from isthmus.console.render import fail, show
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")
 def command(caller: str, url: str, output: str, **flags: Any) -> None:
     """Show where a call of the pod FROM to the URL TO goes, and why.
+
+    With -f from manifests alone; else of the running mesh, by what the proxies on both sides hold.
 
     FROM is a pod or the beginning of its name, `namespace/name` where it is not in the default one. TO is
     what the application would call: http://reviews:9080/reviews/0, tcp://ratings-db:3306, grpc, https, mysql.
@@ -46,7 +53,7 @@ def command(caller: str, url: str, output: str, **flags: Any) -> None:
     )
     try:
         found = _explained(caller, target, flags)
-    except (InvalidConfig, ValueError) as error:
+    except (InvalidConfig, KubeError, ValueError) as error:
         fail(str(error))
     from isthmus.console.explanation_text import text_of
 
@@ -54,11 +61,23 @@ def command(caller: str, url: str, output: str, **flags: Any) -> None:
 
 
 def _explained(caller: str, target: Target, flags: dict[str, Any]) -> Explanation:
-    from isthmus.console.drawn_mesh import draw, read_manifests
-    from isthmus.console.explain import FromFiles
+    """From files where there are some, else of the running mesh."""
+    if flags["files"]:
+        from isthmus.console.drawn_mesh import draw, read_manifests
+        from isthmus.console.explain import Explainer
+        from isthmus.console.explain_files import FromFiles
 
-    drawn = draw(read_manifests([*flags["files"], *flags["changed"]]))
-    return FromFiles(drawn, flags["without_cluster"]).explain(caller, target, flags["cluster"])
+        drawn = draw(read_manifests([*flags["files"], *flags["changed"]]))
+        return Explainer(FromFiles(drawn), flags["without_cluster"]).explain(caller, target, flags["cluster"])
+    if flags["changed"]:
+        raise WrongCall(
+            "--what-if changes manifests, and there are none (hint: give those of the mesh by -f)"
+        )
+    from isthmus.console.control_plane import access_to
+    from isthmus.console.explain_live import explain_live
+
+    access = access_to(flags["kubeconfig"], flags["context"])
+    return asyncio.run(explain_live(access, caller, target, flags["without_cluster"]))
 
 
 def _header(text: str) -> tuple[str, str]:

@@ -1,0 +1,58 @@
+"""What `isthmus explain` knows from files alone: proxies hold what would be made for them."""
+
+from __future__ import annotations
+
+from isthmus.api.istio.gateway import GatewayConfig
+from isthmus.api.resource import Ref
+from isthmus.console.drawn_mesh import DrawnMesh
+from isthmus.console.yaml_places import line_of
+from isthmus.model.mesh import Mesh
+from isthmus.model.proxy import Proxy, ProxyKind
+from isthmus.model.workload import Workload
+from isthmus.translate.trace.held import Held, made_for
+
+
+class FromFiles:
+    """Satisfies `explain.Source`."""
+
+    def __init__(self, drawn: DrawnMesh) -> None:
+        self._drawn = drawn
+        self.mesh: Mesh = drawn.generation.mesh
+        self.notes = drawn.notes
+
+    def proxy(self, workload: Workload) -> Proxy:
+        """A gateway where a Gateway selects the pod, else a sidecar."""
+        return proxy_of(workload, _kind(self.mesh, workload))
+
+    def held(self, workload: Workload) -> Held | None:
+        """What its proxy would be sent."""
+        return made_for(self._drawn.generation, self.proxy(workload))
+
+    def place(self, ref: Ref, path: str) -> str:
+        """`file:line` of a part of an object."""
+        place = self._drawn.places.get(ref)
+        if place is None:
+            return ""
+        text = self._drawn.texts.get(place.file, "")
+        return f"{place.file}:{line_of(text, place.line, path) if path else place.line}"
+
+
+def proxy_of(workload: Workload, kind: ProxyKind) -> Proxy:
+    """The proxy of a pod, as it would say of itself."""
+    return Proxy(
+        kind=kind,
+        address=workload.address,
+        name=workload.name,
+        namespace=workload.namespace,
+        cluster=workload.cluster,
+        network=workload.network,
+        labels=workload.labels,
+        locality=workload.locality,
+        service_account=workload.identity.service_account,
+    )
+
+
+def _kind(mesh: Mesh, workload: Workload) -> ProxyKind:
+    labels = dict(workload.labels).items()
+    selectors = (each.spec.selector.items() for each in mesh.of(GatewayConfig))
+    return ProxyKind.ROUTER if any(each and each <= labels for each in selectors) else ProxyKind.SIDECAR
