@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakes.ports import free_ports
+from fakes.random_chains import ADDRESSES, NAMES, PROTOCOLS, SPOKEN, answer_of, listener_of
 from fakes.random_rules import HEADERS, HOSTS, METHODS, PATHS, QUERIES, mesh_of
 from fakes.running_envoy import Caller, echo, running_envoy
 from isthmus.envoy.binary import NoEnvoy, envoy_executable
@@ -21,13 +22,16 @@ from isthmus.model.names import ClusterId
 from isthmus.model.proxy import Proxy, ProxyKind
 from isthmus.translate import proto
 from isthmus.translate.offline import read_case
-from isthmus.translate.trace.call import Call, Request
+from isthmus.translate.trace.call import Call, Hello, Request, Speech
+from isthmus.translate.trace.chains import choose
 from isthmus.translate.trace.held import made_for
+from isthmus.translate.trace.listener_filters import seen
 from isthmus.translate.trace.steps import Answer, Closed, Forward, Redirect
 from isthmus.translate.trace.walk import Side, trace
 
 EXAMPLES = int(os.environ.get("ISTHMUS_EXAMPLES", "200"))
 SEED = int(os.environ.get("ISTHMUS_SEED", "1"))
+LISTENERS = 24
 SIDECAR = Proxy(
     kind=ProxyKind.SIDECAR, address="10.0.0.1", name="a", namespace="default", cluster=ClusterId("c")
 )
@@ -100,8 +104,9 @@ SIDES = {ProxyKind.SIDECAR: (Side.OUTBOUND, 80), ProxyKind.ROUTER: (Side.GATEWAY
 class Compared:
     """What two proxies hold, and a real Envoy that holds the same."""
 
-    def __init__(self, held, callers):
+    def __init__(self, held, callers, chained):
         self._held, self._callers = held, callers
+        self.chained = chained  # listeners with chains of all kinds
 
     def trace(self, kind, request):
         side, port = SIDES[kind]
@@ -128,9 +133,11 @@ def compared(tmp_path_factory):
             own = held[kind].routes[routes]
             listeners.append(on_loopback(held[kind].listeners[listener], marked(own), ports[kind]))
             upstreams |= {one.name: one for one in upstreams_of(own, application)}
-        with running_envoy(tmp_path_factory.mktemp("envoy"), listeners, upstreams.values()):
+        draw = random.Random(SEED)
+        chained = [listener_of(draw, port) for port in free_ports(LISTENERS)]
+        with running_envoy(tmp_path_factory.mktemp("envoy"), [*listeners, *chained], upstreams.values()):
             callers = {kind: Caller(port) for kind, port in ports.items()}
-            yield Compared(held, callers)
+            yield Compared(held, callers, chained)
             for each in callers.values():
                 each.close()
 
@@ -185,3 +192,26 @@ def without_host(said):
 def test_requests_go_where_the_trace_says(compared, request, kind):
     expected = list(said_by_trace(compared.trace(kind, request)))
     assert without_host(said_by_envoy(compared.send(kind, request))) in expected
+
+
+connections = st.tuples(
+    st.sampled_from(ADDRESSES),
+    st.sampled_from(SPOKEN),
+    st.tuples(
+        st.sampled_from(NAMES), st.lists(st.sampled_from(PROTOCOLS), max_size=3, unique=True).map(tuple)
+    ),
+)
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(connection=connections, number=st.integers(0, LISTENERS - 1))
+def test_connections_are_taken_by_the_chain_that_the_trace_says(compared, connection, number):
+    address, spoken, (name, alpn) = connection
+    hello = Hello(sni=name.lower(), alpn=alpn) if spoken == "tls" else None
+    speech = {"http/1.1": Speech.HTTP1, "h2c": Speech.HTTP2}.get(spoken, Speech.BYTES)
+    listener = compared.chained[number]
+    port = listener.address.socket_address.port_value
+    call = Call(address=address, port=port, speech=speech, hello=hello, source="127.0.0.1")
+    chosen = choose(listener, call, seen(listener, call))
+    answered = answer_of(address, port, spoken, (name, alpn))
+    assert answered == (chosen.name if chosen is not None else "")
