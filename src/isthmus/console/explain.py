@@ -18,7 +18,7 @@ from isthmus.model.scope import Views
 from isthmus.model.workload import Workload
 from isthmus.translate.gateway_servers import opened
 from isthmus.translate.route_match import MESH, Asker
-from isthmus.translate.trace.call import Call, Hello, Request, Speech
+from isthmus.translate.trace.call import Call, Hello, Request, Speech, Untraceable
 from isthmus.translate.trace.held import Held
 from isthmus.translate.trace.origin import Entry, entries, origins
 from isthmus.translate.trace.steps import Closed, EndpointShare, RouteStep, Trace, UpstreamShare
@@ -61,6 +61,7 @@ class Explainer:
     def explain(self, caller: str, target: calls.Target, cluster: str = "") -> Explanation:
         """Where a call of the pod `caller` goes. Raises `calls.WrongCall`."""
         workload = self._workload(caller, cluster)
+        self._check_without(workload)
         proxy = self._source.proxy(workload)
         where = calls.Caller(workload.cluster, workload.namespace)
         _, host, _ = calls.parts_of(target.url)
@@ -111,6 +112,14 @@ class Explainer:
     def _held(self, workload: Workload) -> Held | None:
         held = self._source.held(workload)
         return held.without_cluster(self._without) if held and self._without else held
+
+    def _check_without(self, workload: Workload) -> None:
+        """Raises `WrongCall` where the cluster to be left out is none that the caller knows."""
+        held = self._source.held(workload)
+        known = sorted(held.clusters | self._clusters) if held else []
+        if self._without and self._without not in known:
+            names = ", ".join(known)
+            raise calls.WrongCall(f'no endpoint is in a cluster "{self._without}" (hint: one of {names})')
 
     def _at_gateway(self, workload: Workload, call: Call) -> Call:
         """The call as it arrives at the gateway: at the port that it listens on for the one that is called."""
@@ -201,7 +210,10 @@ class Explainer:
             return Arrival(
                 endpoint=endpoint.address, trace=None, workload=who, note="its proxy was not asked"
             )
-        arrived = trace(held, sent, Side.INBOUND)
+        try:
+            arrived = trace(held, sent, Side.INBOUND)
+        except Untraceable as error:
+            return Arrival(endpoint=endpoint.address, trace=None, workload=who, note=str(error))
         return Arrival(
             endpoint=endpoint.address,
             trace=arrived,

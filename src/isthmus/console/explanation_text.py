@@ -41,6 +41,8 @@ def _lines(found: Explanation) -> Iterator[str]:
     for branch in found.trace.branches:
         yield from _branch(found, branch, many)
     yield from _not_taken(found)
+    for name in found.trace.unexamined:
+        yield _line("note", click.style(f"filter {name} may yet decide otherwise", fg="yellow"))
     for note in found.notes:
         yield _line("note", click.style(note, fg="yellow"))
 
@@ -106,6 +108,8 @@ def _upstream(found: Explanation, upstream: UpstreamShare) -> Iterator[str]:
         yield _line("", f"asked for {upstream.host}{upstream.path}")
     if not any(one.share for one in upstream.endpoints):
         yield _line("", click.style("no endpoint serves it: 503", fg="red"))
+    for tls in dict.fromkeys(one.tls for one in upstream.endpoints if one.share and one.tls.sni):
+        yield _line("", _dim(str(tls)))
     arrivals = {each.endpoint: each for each in found.arrivals}
     for one in upstream.endpoints[:_MOST_ENDPOINTS]:
         yield from _endpoint(one, found.name_of(one), arrivals.get(one.address))
@@ -123,7 +127,7 @@ def _endpoint(one: EndpointShare, name: str, arrival: Arrival | None) -> Iterato
         where.append(f"priority {one.priority}")
     if one.health != "healthy":
         where.append(one.health)
-    tls = str(one.tls).partition(", peer ")[0]
+    tls = str(one.tls).partition(",")[0]
     shown = click.style(name, bold=bool(one.share))
     yield _line("", f"{one.share:5.4g} %  {shown}  {_dim(', '.join(where))}  {tls}")
     if arrival is not None:

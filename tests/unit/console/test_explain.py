@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -116,6 +118,7 @@ def test_a_lost_cluster_leaves_the_others():
         (("productpage", "tcp://elsewhere"), "which port?"),
         (("productpage", "http://a:b/"), "Port could not be cast"),
         (("productpage", "http://reviews:9080/", "-f", "nosuch.yaml"), "there is no such file"),
+        (("productpage", "http://reviews:9080/", "--without-cluster", "west"), "one of gke, onprem"),
     ],
 )
 def test_what_cannot_be_explained_is_said_in_one_line(arguments, said):
@@ -313,3 +316,37 @@ def test_a_caller_is_found_by_namespace_and_cluster():
     assert one.explain("default/web-1", target).caller.name == "web-1"
     with pytest.raises(WrongCall, match=r"other/web.*hint"):
         one.explain("other/web", target)
+
+
+GUIDE = Path(__file__).parents[3] / "docs" / "guides" / "explain-a-call.md"
+
+
+def examples():
+    """The guide's commands on files, each with what it says that they show."""
+    for block in re.findall(
+        r"^```console\n\$ isthmus (explain .*?)^```", GUIDE.read_text(), re.DOTALL | re.MULTILINE
+    ):
+        command, _, shown = block.partition("\n") if "\\\n" not in block else partition_of(block)
+        if "-f " in command:
+            yield shlex.split(command), shown
+
+
+def partition_of(block):
+    """A command over several lines, and what follows it."""
+    end = re.search(r"(?<!\\)\n", block)
+    return block[: end.start()].replace("\\\n", " "), "\n", block[end.end() :]
+
+
+@pytest.mark.parametrize(("words", "shown"), list(examples()))
+def test_the_guide_shows_what_is_shown(words, shown, monkeypatch):
+    monkeypatch.chdir(GUIDE.parents[2])
+    assert way_of(CliRunner().invoke(main, words).stdout) == way_of(shown)
+
+
+def way_of(shown):
+    """The lines about the call's way: defaults that only go with it may change."""
+    return [line for line in shown.splitlines() if line.split()[0] not in {"with", "put"}]
+
+
+def test_the_guide_has_examples():
+    assert len(list(examples())) == 3

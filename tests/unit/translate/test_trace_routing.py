@@ -245,6 +245,54 @@ def test_a_route_may_answer_by_itself():
 
 
 @pytest.mark.parametrize(
+    ("origin", "method", "answered"),
+    [
+        ("https://a.com", "OPTIONS", True),
+        ("https://b.com", "OPTIONS", False),
+        ("https://a.com", "GET", False),
+    ],
+)
+def test_preflights_of_allowed_origins_are_answered_by_the_cors_filter(origin, method, answered):
+    asked = (("origin", origin), ("access-control-request-method", "PUT"))
+    policy = {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.cors.v3.CorsPolicy",
+        "allow_origin_string_match": [{"exact": "https://a.com"}],
+    }
+    own = {"route": {"cluster": "c"}, "typed_per_filter_config": {"envoy.filters.http.cors": policy}}
+    found = answer(own, Request(method=method, host="x", headers=asked), prefix="/")
+    assert isinstance(found, Answer) is answered
+
+
+def test_faults_on_purpose_are_told():
+    fault = {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault",
+        "delay": {"fixed_delay": "2s", "percentage": {"numerator": 10}},
+        "abort": {"http_status": 503, "percentage": {"numerator": 5, "denominator": "TEN_THOUSAND"}},
+    }
+    found = answer(
+        {"route": {"cluster": "c"}, "typed_per_filter_config": {"envoy.filters.http.fault": fault}}
+    )
+    assert found.faults == ("delay of 2 s for 10 %", "answer of http status 503 for 0.05 %")
+
+
+def test_timeouts_retries_and_mirrors_are_told():
+    action = {
+        "cluster": "c",
+        "timeout": "3s",
+        "retry_policy": {"retry_on": "5xx", "num_retries": 4},
+        "request_mirror_policies": [
+            {
+                "cluster": "m",
+                "runtime_fraction": {"default_value": {"numerator": 20, "denominator": "HUNDRED"}},
+            }
+        ],
+    }
+    found = answer({"route": action})
+    assert (found.timeout_s, found.retries, found.retry_on, found.mirrors) == (3, 4, "5xx", ("m 20 %",))
+    assert answer({"route": {"cluster": "c"}}).timeout_s == 15  # Envoy's default
+
+
+@pytest.mark.parametrize(
     ("path", "seen"),
     [
         ("/a/./b/../c?x=/../y", "/a/c?x=/../y"),

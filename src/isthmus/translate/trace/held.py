@@ -27,6 +27,12 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     upstreams: Mapping[str, Cluster]
     assignments: Mapping[str, ClusterLoadAssignment]
 
+    @property
+    def clusters(self) -> frozenset[str]:
+        """The Kubernetes clusters in which any endpoint is."""
+        groups = (group for each in self.assignments.values() for group in each.endpoints)
+        return frozenset(cluster_of(one) for group in groups for one in group.lb_endpoints) - {""}
+
     def without_cluster(self, cluster: str) -> Held:
         """The same, with all endpoints of a Kubernetes cluster put aside, as when none of them answers."""
         left = {name: _without(each, cluster) for name, each in self.assignments.items()}

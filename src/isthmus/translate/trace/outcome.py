@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from isthmus.envoy.types import (
+    CorsRoutePolicy,
     FractionalPercent,
     HTTPFault,
     RedirectAction,
@@ -16,9 +17,10 @@ from isthmus.translate.trace.call import Call, Request, Untraceable
 from isthmus.translate.trace.held import Held
 from isthmus.translate.trace.path import substituted
 from isthmus.translate.trace.steps import Action, Answer, Forward, Redirect, UpstreamShare
+from isthmus.translate.trace.text_match import text_matches
 from isthmus.translate.trace.upstream_view import Sent, upstream_share
 
-_FAULT = "envoy.filters.http.fault"
+_FAULT, _CORS = "envoy.filters.http.fault", "envoy.filters.http.cors"
 _CODES = (301, 302, 303, 307, 308)  # by RedirectAction.RedirectResponseCode
 
 
@@ -31,10 +33,22 @@ def outcome(held: Held, own: Route, call: Call, alpn: tuple[str, ...]) -> Action
             return Redirect(status=status, location=location(own, own.redirect, request))
         case "direct_response":
             return Answer(status=own.direct_response.status, why="the rule says so")
+        case "route" if is_answered_preflight(own, request):
+            return Answer(status=200, why="a CORS preflight from an origin that the rule allows")
         case "route":
             return _forward(held, own, call, alpn)
         case other:
             raise Untraceable(f"route {own.name!r} does {other}, which the trace does not know")
+
+
+def is_answered_preflight(own: Route, request: Request) -> bool:
+    """Whether the CORS filter answers in place of the upstream. Source: Envoy's CORS filter reference."""
+    origin = request.value("origin")
+    asks = request.method == "OPTIONS" and request.value("access-control-request-method")
+    if not origin or not asks or _CORS not in own.typed_per_filter_config:
+        return False
+    policy = CorsRoutePolicy.FromString(own.typed_per_filter_config[_CORS].value)
+    return any(text_matches(each, origin) for each in policy.allow_origin_string_match)
 
 
 def _forward(held: Held, own: Route, call: Call, alpn: tuple[str, ...]) -> Forward:

@@ -139,6 +139,7 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
     listener: ListenerStep | None
     branches: tuple[Branch, ...]
     near_misses: tuple[NearMiss, ...] = ()
+    unexamined: tuple[str, ...] = ()  # filters on the way that may yet decide otherwise
 
     @property
     def forwards(self) -> tuple[tuple[float, UpstreamShare], ...]:

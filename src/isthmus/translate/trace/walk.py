@@ -36,6 +36,9 @@ from isthmus.translate.trace.steps import (
 from isthmus.translate.trace.transport import ending_at, refusal
 from isthmus.translate.trace.upstream_view import Sent, upstream_share
 
+_NETWORK = frozenset({"tcp_proxy", "http_connection_manager", "set_filter_state"})
+_HTTP = frozenset({"fault", "cors", "router", "grpc_stats", "grpc_web"})
+"""Filters of which it is known what they do to a call, by the last part of their names."""
 _ALPN = "envoy.network.application_protocols"
 
 
@@ -66,7 +69,8 @@ def trace(held: Held, call: Call, side: Side) -> Trace:
     step = _listener_step(listener, chain, why, found)
     if refused := refusal(step.tls, call.hello):
         return _ended(call, step, Closed(why=f"the TLS handshake fails: {refused}"))
-    return _through(held, call, chain, step)
+    made = _through(held, call, chain, step)
+    return msgspec.structs.replace(made, unexamined=(*_unexamined(chain), *made.unexamined))
 
 
 def _ended(call: Call, step: ListenerStep | None, action: Action) -> Trace:
@@ -143,11 +147,13 @@ def _through(held: Held, call: Call, chain: FilterChain, step: ListenerStep) -> 
             return _http(held, inside, manager, (step, alpn))
         if each.name.endswith(".set_filter_state"):
             alpn = _offered(NetworkSetFilterState.FromString(each.typed_config.value)) or alpn
-        elif not each.name.endswith((".rbac", ".stats", ".metadata_exchange", ".sni_cluster")):
-            raise Untraceable(
-                f"listener {step.listener}: network filter {each.name} is not known to the trace"
-            )
-    return _ended(call, step, Closed(why="the filter chain leads nowhere"))
+    last = chain.filters[-1].name if chain.filters else "none"
+    raise Untraceable(f"listener {step.listener}: its last network filter, {last}, is not known to the trace")
+
+
+def _unexamined(chain: FilterChain) -> list[str]:
+    """Names of the network filters that the walk passes by."""
+    return [each.name for each in chain.filters if each.name.rpartition(".")[2] not in _NETWORK]
 
 
 def _offered(config: NetworkSetFilterState) -> tuple[str, ...]:
@@ -191,6 +197,9 @@ def _http(
         listener=step,
         branches=tuple(_branches(held, inside, found, alpn)),
         near_misses=found.missed,
+        unexamined=tuple(
+            each.name for each in manager.http_filters if each.name.rpartition(".")[2] not in _HTTP
+        ),
     )
 
 
