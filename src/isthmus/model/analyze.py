@@ -9,12 +9,14 @@ from isthmus.api.istio.destination_rule import DestinationRule
 from isthmus.api.istio.gateway import GatewayConfig
 from isthmus.api.istio.virtual_service import Destination, VirtualService
 from isthmus.api.resource import Object, Ref
+from isthmus.model.delegates import Wrong, with_delegates
 from isthmus.model.endpoint import Endpoint
 from isthmus.model.findings import Finding, Severity
 from isthmus.model.mesh import Mesh
 from isthmus.model.names import Hostname, ServiceKey, host_matches, kubernetes_hostname, resolve
 from isthmus.model.rules import MESH, age, workloads_of
 from isthmus.model.service import Service
+from isthmus.model.visibility import is_visible
 
 Check = Callable[[Mesh], Iterator[Finding]]
 
@@ -61,9 +63,10 @@ def subsets_have_endpoints(mesh: Mesh) -> Iterator[Finding]:
 def destination_rules_count(mesh: Mesh) -> Iterator[Finding]:
     """Each DestinationRule is for a service, and no older one of its namespace overrules its policy."""
     first: dict[object, DestinationRule] = {}
+    hosts = {key.hostname for key in mesh.services}
     for rule in sorted(mesh.of(DestinationRule), key=age):
         host = resolve(rule.spec.host, rule.metadata.namespace, mesh.settings.domain)
-        if not any(host_matches(host, key.hostname) for key in mesh.services):
+        if host not in hosts and not (host[0] == "*" and any(host_matches(host, each) for each in hosts)):
             message = f"no service is called {host}, so that this rule has no effect"
             yield _finding(rule, "$.spec.host", message, Severity.WARNING)
         elif rule.spec.traffic_policy is not None:
@@ -76,21 +79,11 @@ def destination_rules_count(mesh: Mesh) -> Iterator[Finding]:
                 yield _finding(rule, "$.spec.trafficPolicy", message, Severity.WARNING)
 
 
-def fields_have_effect(mesh: Mesh) -> Iterator[Finding]:
-    """No object says what this mesh does not do: delegate, or be visible in some namespaces only."""
-    routing: tuple[VirtualService | DestinationRule, ...] = (
-        *mesh.of(VirtualService),
-        *mesh.of(DestinationRule),
-    )
-    for found in routing:
-        if found.spec.export_to not in {(), ("*",)}:
-            message = "has no effect: what is configured is visible in all namespaces"
-            yield _finding(found, "$.spec.exportTo", message, Severity.WARNING)
-    for rule in mesh.of(VirtualService):
-        for index, route in enumerate(rule.spec.http):
-            if route.delegate is not None:
-                message = "is not followed (hint: write the delegate's routes here)"
-                yield _finding(rule, f"$.spec.http[{index}].delegate", message)
+def delegates_have_effect(mesh: Mesh) -> Iterator[Finding]:
+    """Each delegate is there, is one, and has routes that some request of its root meets."""
+    wrong: list[Wrong] = []
+    with_delegates(mesh.of(VirtualService), mesh.settings.domain, wrong.append)
+    yield from dict.fromkeys(_finding(each.found, each.path, each.message) for each in wrong)
 
 
 def hosts_are_claimed_once(mesh: Mesh) -> Iterator[Finding]:
@@ -102,9 +95,10 @@ def hosts_are_claimed_once(mesh: Mesh) -> Iterator[Finding]:
         for index, name in enumerate(found.spec.hosts):
             host = resolve(name, found.metadata.namespace, mesh.settings.domain)
             holder = first.setdefault(host, found)
-            if holder is not found:
+            namespace = holder.metadata.namespace
+            if holder is not found and is_visible(holder.spec.export_to, namespace, found.metadata.namespace):
                 message = (
-                    f"{host} has rules in VirtualService {holder.metadata.namespace}/{holder.metadata.name}, "
+                    f"{host} has rules in VirtualService {namespace}/{holder.metadata.name}, "
                     "which is older and counts (hint: put the rules into one object)"
                 )
                 yield _finding(found, f"$.spec.hosts[{index}]", message, Severity.WARNING)
@@ -133,7 +127,7 @@ CHECKS: tuple[Check, ...] = (
     destinations_exist,
     subsets_have_endpoints,
     destination_rules_count,
-    fields_have_effect,
+    delegates_have_effect,
     hosts_are_claimed_once,
     gateways_exist,
     gateways_have_proxies,

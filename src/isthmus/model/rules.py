@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -12,6 +12,7 @@ from isthmus.api.istio.destination_rule import DestinationRule
 from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.api.resource import Object
 from isthmus.model.names import Hostname, ServiceKey, host_matches, resolve
+from isthmus.model.visibility import is_visible
 
 H = TypeVar("H", bound=str)
 
@@ -21,29 +22,40 @@ MESH = "mesh"
 """The gateway that stands for all sidecars."""
 
 
+class _Group(NamedTuple):
+    """What DestinationRules have in common that count as one."""
+
+    namespace: str
+    host: Hostname
+    workloads: Labels
+    shown_to: tuple[str, ...]
+
+
 class DestinationRules:
     """All DestinationRules, by the host, namespace and workloads that they are written for.
 
-    Rules of one host in one namespace for the same workloads count as one: subsets united, the oldest
-    traffic policy kept.
+    Rules of one host in one namespace for the same workloads and clients count as one: subsets united, the
+    oldest traffic policy kept.
     """
 
     def __init__(self, rules: Iterable[DestinationRule], domain: str) -> None:
-        groups: dict[tuple[str, Hostname, Labels], list[DestinationRule]] = defaultdict(list)
+        groups: dict[_Group, list[DestinationRule]] = defaultdict(list)
         for rule in sorted(rules, key=age):
             host = resolve(rule.spec.host, rule.metadata.namespace, domain)
-            groups[rule.metadata.namespace, host, workloads_of(rule)].append(rule)
-        self._rules: dict[tuple[str, Hostname], dict[Labels, DestinationRule]] = defaultdict(dict)
-        # Rules for certain workloads come before those for all.
-        for namespace, host, workloads in sorted(groups, key=lambda each: (-len(each[2]), each)):
-            merged = _united(groups[namespace, host, workloads])
-            self._rules[namespace, host][workloads] = merged
+            shown_to = tuple(sorted(set(rule.spec.export_to)))
+            groups[_Group(rule.metadata.namespace, host, workloads_of(rule), shown_to)].append(rule)
+        self._rules: dict[tuple[str, Hostname], list[tuple[Labels, DestinationRule]]] = defaultdict(list)
+        # Rules for certain workloads come before those for all; of those for the same, the oldest.
+        for group in sorted(
+            groups, key=lambda each: (-len(each.workloads), each.workloads, age(groups[each][0]))
+        ):
+            self._rules[group.namespace, group.host].append((group.workloads, _united(groups[group])))
         wild: dict[str, set[Hostname]] = defaultdict(set)
         for namespace, host in self._rules:
             if host.startswith("*"):
                 wild[namespace].add(host)
         self._wild = {namespace: most_specific_first(hosts) for namespace, hosts in wild.items()}
-        of_workloads = {name for _, _, workloads in groups for name, _ in workloads}
+        of_workloads = {name for each in groups for name, _ in each.workloads}
         self.labels = of_workloads.union(
             *(labels_weighed_by(rule) for each in groups.values() for rule in each)
         )
@@ -53,15 +65,17 @@ class DestinationRules:
     ) -> DestinationRule | None:
         """The rule for a service as called from a namespace: the client's own, the service's, the root's.
 
-        A rule with a workload selector holds for clients of its own namespace that have these labels.
+        A rule with a workload selector holds for clients of its own namespace that have these labels, one
+        with `exportTo` for clients of these namespaces.
         Source: Istio's DestinationRule reference, `exportTo` (look-up order) and `workloadSelector`.
         """
         for namespace in dict.fromkeys((client_namespace, service.namespace, root)):
             labels = client_labels if namespace == client_namespace else ()
             for host in (service.hostname, *self._wild.get(namespace, ())):
                 if host_matches(host, service.hostname):
-                    for workloads, rule in self._rules.get((namespace, host), {}).items():
-                        if set(workloads) <= set(labels):
+                    for workloads, rule in self._rules.get((namespace, host), ()):
+                        shown = is_visible(rule.spec.export_to, namespace, client_namespace)
+                        if shown and set(workloads) <= set(labels):
                             return rule
         return None
 
@@ -96,14 +110,14 @@ def _united(group: Sequence[DestinationRule]) -> DestinationRule:
 
 def virtual_services_by_host(
     found: Iterable[VirtualService], domain: str
-) -> Mapping[Hostname, VirtualService]:
-    """The VirtualService that holds for each host in sidecars: where several claim one, the oldest."""
-    by_host: dict[Hostname, VirtualService] = {}
+) -> Mapping[Hostname, tuple[VirtualService, ...]]:
+    """The VirtualServices that claim each host in sidecars, the oldest first: the first that is shown counts."""
+    by_host: dict[Hostname, list[VirtualService]] = defaultdict(list)
     for each in sorted(found, key=age):
         if MESH in (each.spec.gateways or (MESH,)):
             for host in each.spec.hosts:
-                by_host.setdefault(resolve(host, each.metadata.namespace, domain), each)
-    return by_host
+                by_host[resolve(host, each.metadata.namespace, domain)].append(each)
+    return {host: tuple(claims) for host, claims in by_host.items()}
 
 
 def virtual_services_by_gateway(

@@ -13,6 +13,7 @@ from isthmus.api.istio.destination_rule import DestinationRule
 from isthmus.api.istio.gateway import GatewayConfig
 from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.kit.memo import Memo
+from isthmus.model.delegates import with_delegates
 from isthmus.model.endpoint import Backing
 from isthmus.model.mesh import Mesh, MeshSettings
 from isthmus.model.names import ClusterId, Hostname, ServiceKey, host_matches, resolve
@@ -26,6 +27,7 @@ from isthmus.model.rules import (
     virtual_services_by_host,
 )
 from isthmus.model.service import Protocol, Service
+from isthmus.model.visibility import is_visible
 
 
 class Rules:
@@ -33,7 +35,7 @@ class Rules:
 
     def __init__(self, mesh: Mesh) -> None:
         domain = mesh.settings.domain
-        found = mesh.of(VirtualService)
+        found = with_delegates(mesh.of(VirtualService), domain)
         self.destinations = DestinationRules(mesh.of(DestinationRule), domain)
         self.by_host = virtual_services_by_host(found, domain)
         self._wild_hosts = most_specific_first(host for host in self.by_host if host.startswith("*"))
@@ -42,13 +44,21 @@ class Rules:
         self._asked = {label for each in found for label in labels_asked_by(each)} | self.destinations.labels
         self._asked_of_routers = {label for each in self.gateways for label in each.spec.selector}
 
-    def virtual_service(self, host: Hostname) -> VirtualService | None:
-        """The rules for calls to `host` from sidecars: its own, else those of the most specific wildcard."""
-        found = self.by_host.get(host)
-        if found is None and self._wild_hosts:
-            pattern = next((each for each in self._wild_hosts if host_matches(each, host)), None)
-            found = self.by_host[pattern] if pattern is not None else None
-        return found
+    def virtual_service(self, host: Hostname, namespace: str) -> VirtualService | None:
+        """The rules for calls to `host` from sidecars of a namespace: its own, else of the nearest wildcard."""
+        for pattern in (host, *self._wild_hosts):
+            if pattern == host or host_matches(pattern, host):
+                found = self.shown(self.by_host.get(pattern, ()), namespace)
+                if found:
+                    return found[0]
+        return None
+
+    @staticmethod
+    def shown(found: tuple[VirtualService, ...], namespace: str) -> tuple[VirtualService, ...]:
+        """Those that are exported to a namespace."""
+        return tuple(
+            each for each in found if is_visible(each.spec.export_to, each.metadata.namespace, namespace)
+        )
 
     def labels_of(self, proxy: Proxy) -> Labels:
         """Those of the proxy's labels that something depends on: proxies that share them share a view."""
@@ -95,15 +105,16 @@ class View:
 
     def virtual_service(self, host: Hostname) -> VirtualService | None:
         """The rules for calls to `host` from sidecars."""
-        return self._rules.virtual_service(host)
+        return self._rules.virtual_service(host, self.namespace)
 
     @cached_property
     def hosts_without_service(self) -> tuple[tuple[Hostname, VirtualService], ...]:
         """Hosts for which there are rules and no service, sorted."""
-        found = self._rules.by_host.items()
-        return tuple(
-            sorted((each for each in found if each[0] not in self._by_host), key=lambda each: each[0])
-        )
+        found = []
+        for host in sorted(self._rules.by_host.keys() - self._by_host.keys()):
+            claims = self._rules.shown(self._rules.by_host[host], self.namespace)
+            found += [(host, claims[0])] if claims else []
+        return tuple(found)
 
     @cached_property
     def gateways(self) -> tuple[GatewayConfig, ...]:
@@ -113,7 +124,8 @@ class View:
 
     def virtual_services_of(self, gateway: GatewayConfig) -> tuple[VirtualService, ...]:
         """The VirtualServices bound to a Gateway, the oldest first."""
-        return self._rules.by_gateway.get((gateway.metadata.namespace, gateway.metadata.name), ())
+        bound = self._rules.by_gateway.get((gateway.metadata.namespace, gateway.metadata.name), ())
+        return self._rules.shown(bound, self.namespace)
 
     @cached_property
     def _by_host(self) -> Mapping[Hostname, Service]:

@@ -129,18 +129,19 @@ def test_the_younger_of_two_policies_is_told():
     assert " z of this namespace" in message
 
 
-def test_fields_without_effect_are_told():
-    there = [{"delegate": {"name": "other"}}]
-    assert [path for _, path, _, _ in findings(routes(http=there, exportTo=["."]))] == [
-        "$.spec.exportTo",
-        "$.spec.http[0].delegate",
-    ]
-    assert findings(routes(exportTo=["*"])) == []
+def test_delegates_that_are_not_there_are_told():
+    _, path, _, message = only(routes(http=[{"delegate": {"name": "other"}}]))
+    assert (path, message) == ("$.spec.http[0].delegate", "no VirtualService is called default/other")
 
 
 def test_the_younger_of_two_rules_for_a_host_is_told():
     ref, path, _, _ = only(routes("a", created="2021-01-01T00:00:00Z"), routes("z"))
     assert (ref, path) == ("VirtualService default/a", "$.spec.hosts[0]")
+
+
+def test_two_rules_for_a_host_that_nobody_sees_both_of_are_no_finding():
+    hidden = routes("a", created="2019-01-01T00:00:00Z", exportTo=["elsewhere"])
+    assert findings(hidden, routes("z")) == []
 
 
 def test_gateways_without_proxies_and_names_without_gateways_are_told():

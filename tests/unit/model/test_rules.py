@@ -34,9 +34,9 @@ def test_the_oldest_virtual_service_holds_for_a_host():
     ]
     for order in itertools.permutations(rules):
         by_host = virtual_services_by_host(order, DOMAIN)
-        assert {host: each.metadata.name for host, each in by_host.items()} == {
-            "reviews.default.svc.cluster.local": "old",
-            "ratings.default.svc.cluster.local": "b",
+        assert {host: [each.metadata.name for each in claims] for host, claims in by_host.items()} == {
+            "reviews.default.svc.cluster.local": ["old", "young"],
+            "ratings.default.svc.cluster.local": ["b", "old"],
         }
 
 

@@ -1,0 +1,193 @@
+"""Delegation: a VirtualService that leaves the routes of some of its paths to another.
+
+Source: Istio's VirtualService reference, `Delegate`; what both say is merged as Istio merges it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple, TypeVar
+
+from msgspec.structs import replace
+
+from isthmus.api.istio.virtual_service import (
+    Delegate,
+    Destination,
+    HTTPMatchRequest,
+    HTTPRoute,
+    StringMatch,
+    VirtualService,
+)
+from isthmus.model.names import resolve
+from isthmus.model.visibility import is_visible
+
+V = TypeVar("V")
+
+_INHERITED = ("rewrite", "timeout", "retries", "fault", "mirror", "mirrors", "cors_policy", "headers")
+"""Fields that a delegate's route takes over from its root where it says nothing itself."""
+
+
+class Wrong(NamedTuple):
+    """A route that has no effect, or a part of one: the object, the path in it, why."""
+
+    found: VirtualService
+    path: str
+    message: str
+
+
+Tell = Callable[[Wrong], None]
+
+
+class Conflict(Exception):
+    """Two conditions that cannot hold together, or of which the delegate's is the wider one."""
+
+
+def with_delegates(
+    found: Sequence[VirtualService], domain: str, tell: Tell = lambda _: None
+) -> tuple[VirtualService, ...]:
+    """The VirtualServices, with the routes of their delegates in place; delegates alone have no hosts.
+
+    One without delegates stays the same object. `tell` hears of what has no effect.
+    """
+    by_name = {(each.metadata.namespace, each.metadata.name): each for each in found}
+    return tuple(_resolved(each, by_name, domain, tell) for each in found)
+
+
+def _resolved(
+    root: VirtualService, by_name: Mapping[tuple[str, str], VirtualService], domain: str, tell: Tell
+) -> VirtualService:
+    if not any(route.delegate for route in root.spec.http):
+        return root
+    routes: list[HTTPRoute] = []
+    for index, route in enumerate(root.spec.http):
+        if route.delegate is None:
+            routes.append(route)
+            continue
+        at = f"$.spec.http[{index}].delegate"
+        found = _delegate(root, route.delegate, by_name)
+        if isinstance(found, str):
+            tell(Wrong(root, at, found))
+        else:
+            routes += (
+                _in_full(each, found.metadata.namespace, domain) for each in _merged(route, found, tell)
+            )
+    return replace(root, spec=replace(root.spec, http=tuple(routes)))
+
+
+def _delegate(
+    root: VirtualService, named: Delegate, by_name: Mapping[tuple[str, str], VirtualService]
+) -> VirtualService | str:
+    """The delegate, or why there is none."""
+    namespace = named.namespace or root.metadata.namespace
+    found = by_name.get((namespace, named.name))
+    if found is None:
+        return f"no VirtualService is called {namespace}/{named.name}"
+    if found.spec.hosts:
+        return f"{namespace}/{named.name} has hosts of its own (hint: a delegate has none)"
+    if not is_visible(found.spec.export_to, namespace, root.metadata.namespace):
+        return f"{namespace}/{named.name} is not exported to {root.metadata.namespace} (hint: spec.exportTo)"
+    return found
+
+
+def _in_full(route: HTTPRoute, namespace: str, domain: str) -> HTTPRoute:
+    """The route with full names of hosts: short ones are of the delegate's namespace."""
+
+    def full(destination: Destination) -> Destination:
+        return replace(destination, host=resolve(destination.host, namespace, domain))
+
+    return replace(
+        route,
+        route=tuple(replace(each, destination=full(each.destination)) for each in route.route),
+        mirror=full(route.mirror) if route.mirror else None,
+        mirrors=tuple(replace(each, destination=full(each.destination)) for each in route.mirrors),
+    )
+
+
+def _merged(root: HTTPRoute, delegate: VirtualService, tell: Tell) -> Iterator[HTTPRoute]:
+    for index, route in enumerate(delegate.spec.http):
+        at = f"$.spec.http[{index}]"
+        if route.delegate is not None:
+            tell(Wrong(delegate, f"{at}.delegate", "is not followed: a delegate may not delegate"))
+            continue
+        matches = tuple(_matches(root.match, route.match))
+        if not matches and (root.match or route.match):
+            tell(
+                Wrong(delegate, f"{at}.match", "has no effect: no request meets it and the root's conditions")
+            )
+            continue
+        inherited = {name: getattr(root, name) for name in _INHERITED if not getattr(route, name)}
+        name = "-".join(each for each in (root.name, route.name) if each)
+        yield replace(route, name=name, match=matches, **inherited)
+
+
+def _matches(
+    root: Sequence[HTTPMatchRequest], delegate: Sequence[HTTPMatchRequest]
+) -> Iterator[HTTPMatchRequest]:
+    """Each way in which both hold."""
+    if not root or not delegate:
+        yield from root or delegate
+        return
+    for outer in root:
+        for inner in delegate:
+            try:
+                yield _both(outer, inner)
+            except Conflict:
+                continue
+
+
+def _both(root: HTTPMatchRequest, delegate: HTTPMatchRequest) -> HTTPMatchRequest:
+    """The condition that holds where both do. Raises `Conflict`."""
+    return HTTPMatchRequest(
+        name="-".join(each for each in (root.name, delegate.name) if each),
+        uri=_text(root.uri, delegate.uri),
+        scheme=_text(root.scheme, delegate.scheme),
+        method=_text(root.method, delegate.method),
+        authority=_text(root.authority, delegate.authority),
+        headers=_texts(root.headers, delegate.headers),
+        port=_equal(root.port, delegate.port),
+        source_labels=_alike(root.source_labels, delegate.source_labels),
+        gateways=_gateways(root.gateways, delegate.gateways),
+        query_params=_texts(root.query_params, delegate.query_params),
+        ignore_uri_case=root.ignore_uri_case or delegate.ignore_uri_case,
+        without_headers=_alike(root.without_headers, delegate.without_headers),
+        source_namespace=_equal(root.source_namespace, delegate.source_namespace),
+        stat_prefix=delegate.stat_prefix or root.stat_prefix,
+    )
+
+
+def _text(root: StringMatch | None, delegate: StringMatch | None) -> StringMatch | None:
+    """The narrower one, which must be the delegate's."""
+    if root is None or delegate is None or root == delegate:
+        return delegate or root
+    narrower = delegate.exact if delegate.exact is not None else delegate.prefix
+    if root.prefix is not None and narrower is not None and narrower.startswith(root.prefix):
+        return delegate
+    raise Conflict
+
+
+def _texts(root: Mapping[str, StringMatch], delegate: Mapping[str, StringMatch]) -> dict[str, StringMatch]:
+    both = {**root, **delegate}
+    for name in root.keys() & delegate.keys():
+        found = _text(root[name], delegate[name])
+        if found is not None:
+            both[name] = found
+    return both
+
+
+def _alike(root: Mapping[str, V], delegate: Mapping[str, V]) -> dict[str, V]:
+    """All of both, which must say the same of what both speak of."""
+    if any(root[name] != delegate[name] for name in root.keys() & delegate.keys()):
+        raise Conflict
+    return {**root, **delegate}
+
+
+def _gateways(root: tuple[str, ...], delegate: tuple[str, ...]) -> tuple[str, ...]:
+    if root and not set(delegate) <= set(root):
+        raise Conflict
+    return delegate or root
+
+
+def _equal(root: V, delegate: V) -> V:
+    if root and delegate and root != delegate:
+        raise Conflict
+    return delegate or root
