@@ -3,50 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
 
 import msgspec
 
-from isthmus.api.istio.virtual_service import VirtualService
-from isthmus.api.resource import Ref
 from isthmus.console import calls
-from isthmus.console.explanations import Arrival, Caller, Explanation, Origin, Skipped
-from isthmus.model.mesh import Mesh
+from isthmus.console.explain_rules import RulesOf
+from isthmus.console.explain_source import Source
+from isthmus.console.explanations import Arrival, Caller, Explanation
 from isthmus.model.names import ClusterId
 from isthmus.model.proxy import Proxy, ProxyKind
-from isthmus.model.scope import Views
 from isthmus.model.workload import Workload
-from isthmus.translate.gateway_servers import opened
-from isthmus.translate.route_match import MESH, Asker
 from isthmus.translate.trace.call import Call, Hello, Request, Speech, Untraceable
 from isthmus.translate.trace.held import Held
-from isthmus.translate.trace.origin import Entry, entries, origins
-from isthmus.translate.trace.steps import Closed, EndpointShare, RouteStep, Trace, UpstreamShare
+from isthmus.translate.trace.steps import Closed, EndpointShare, Trace, UpstreamShare
 from isthmus.translate.trace.transport import expected
 from isthmus.translate.trace.walk import Side, trace
 
 _MOST_ARRIVALS = 20
 _SIDECAR = ("security.istio.io/tlsMode", "istio")
 """The label of pods with a sidecar, as it is put there with it."""
-
-
-class Source(Protocol):
-    """What is known of a mesh: from files, or of one that runs."""
-
-    mesh: Mesh
-    notes: tuple[str, ...]
-
-    def proxy(self, workload: Workload) -> Proxy:
-        """The proxy beside (or in) a pod."""
-        ...
-
-    def held(self, workload: Workload) -> Held | None:
-        """What that proxy holds; None where it is not known."""
-        ...
-
-    def place(self, ref: Ref, path: str) -> str:
-        """Where a part of an object is written, `file:line`; empty where that is not known."""
-        ...
 
 
 class Explainer:
@@ -84,12 +59,13 @@ class Explainer:
         if held is None:
             raise calls.WrongCall(f"what the proxy of {workload.name} holds is not known")
         found = trace(held, call, side)
+        rules = RulesOf(self._source, workload)
         return Explanation(
             caller=_caller(workload, proxy),
             to=target.url,
             trace=found,
-            origins=self._origins(held, found, workload, proxy),
-            skipped=tuple(self._skipped(found, workload, proxy)),
+            origins=rules.origins(held, found, resolved.service),
+            skipped=tuple(rules.skipped(found)),
             arrivals=tuple(self._arrivals(found, workload)),
             notes=tuple(notes),
         )
@@ -125,58 +101,6 @@ class Explainer:
         """The call as it arrives at the gateway: at the port that it listens on for the one that is called."""
         target = next((one.target_port for one in workload.serves if one.port.number == call.port), call.port)
         return msgspec.structs.replace(call, address=workload.address, port=target)
-
-    def _asker(self, workload: Workload, proxy: Proxy, routes: str) -> Asker:
-        """For whom the routes `routes` were made."""
-        labels = Views().view(self._mesh, proxy).labels
-        if proxy.kind is ProxyKind.SIDECAR:
-            return Asker(proxy.namespace, labels, _port_of(routes))
-        servers = opened(Views().view(self._mesh, proxy), workload)
-        of_port = [one for one in servers if one.port == _port_of(routes)]
-        if not of_port:
-            return Asker(proxy.namespace, labels, _port_of(routes), MESH)
-        return Asker(proxy.namespace, labels, of_port[0].server.port.number, of_port[0].gateway)
-
-    def _origins(self, held: Held, found: Trace, workload: Workload, proxy: Proxy) -> dict[str, Origin]:
-        step = route_of(found)
-        if step is None:
-            return {}
-        asker = self._asker(workload, proxy, step.routes)
-        host = next(each for each in held.routes[step.routes].virtual_hosts if each.name == step.virtual_host)
-
-        def known(config: str) -> tuple[VirtualService, Asker] | None:
-            rule = self._rule(config)
-            return (rule, asker) if rule else None
-
-        made = origins(host, known)
-        return {
-            str(index): self._origin(config, made.get(index))
-            for index, config in (
-                (step.index, step.config),
-                *((m.index, m.config) for m in found.near_misses),
-            )
-            if config
-        }
-
-    def _skipped(self, found: Trace, workload: Workload, proxy: Proxy) -> Iterator[Skipped]:
-        step = route_of(found)
-        rule = self._rule(step.config) if step else None
-        if step is None or rule is None:
-            return
-        for entry in entries(rule, self._asker(workload, proxy, step.routes)):
-            if entry.skipped:
-                yield Skipped(origin=self._origin(step.config, entry), why=entry.skipped)
-
-    def _rule(self, config: str) -> VirtualService | None:
-        namespace, _, name = config.partition("/")
-        found = self._mesh.config.get("VirtualService", {}).get(Ref("VirtualService", namespace, name))
-        return found if isinstance(found, VirtualService) else None
-
-    def _origin(self, config: str, entry: Entry | None) -> Origin:
-        namespace, _, name = config.partition("/")
-        ref = Ref("VirtualService", namespace, name)
-        place = self._source.place(ref, f"spec.{entry}" if entry else "")
-        return Origin(object=f"VirtualService {config}", entry=str(entry or ""), place=place)
 
     def _arrivals(self, found: Trace, workload: Workload) -> Iterator[Arrival]:
         seen: set[tuple[str, str]] = set()
@@ -253,17 +177,6 @@ def problem_of(arrived: Trace, endpoint: EndpointShare, identity: str) -> str:
     if ends_tls and not expected(endpoint.tls, identity):
         return f"the caller expects {' or '.join(endpoint.tls.expects)}, and this is {identity}"
     return ""
-
-
-def route_of(found: Trace) -> RouteStep | None:
-    """The route that takes most of such requests."""
-    return max(found.branches, key=lambda branch: branch.share).route
-
-
-def _port_of(routes: str) -> int:
-    """The port in a route configuration's name: `9080`, `host:9080`, `http.8080`."""
-    last = routes.replace(".", ":").rpartition(":")[2]
-    return int(last) if last.isdecimal() else 0
 
 
 def _caller(workload: Workload, proxy: Proxy) -> Caller:

@@ -13,7 +13,7 @@ from isthmus.translate.trace.held import Held, made_for
 
 
 class FromFiles:
-    """Satisfies `explain.Source`."""
+    """Satisfies `explain_source.Source`."""
 
     def __init__(self, drawn: DrawnMesh) -> None:
         self._drawn = drawn

@@ -36,7 +36,7 @@ Pod = tuple[str, str]
 
 
 class FromProxies:
-    """Satisfies `explain.Source`: the proxies that were asked, and the objects of their cluster."""
+    """Satisfies `explain_source.Source`: the proxies that were asked, and the objects of their cluster."""
 
     def __init__(self, mesh: Mesh, dumps: Mapping[Pod, Mapping[str, object]]) -> None:
         self.mesh = mesh

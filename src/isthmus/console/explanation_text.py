@@ -66,6 +66,8 @@ def _branch(found: Explanation, branch: Branch, many: bool) -> Iterator[str]:
             yield _line("", f"✓ {condition}")
         yield from _action(found, branch.action)
         return
+    if origin := found.origins.get("tcp"):
+        yield _line("rule", click.style(str(origin), fg="green"))
     yield from _action(found, branch.action, share)
 
 

@@ -350,3 +350,54 @@ def way_of(shown):
 
 def test_the_guide_has_examples():
     assert len(list(examples())) == 3
+
+
+DATABASES = """
+apiVersion: v1
+kind: Service
+metadata: {name: db}
+spec: {selector: {app: web}, ports: [{name: tcp, port: 3306}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: db}
+spec:
+  hosts: [db]
+  tcp:
+    - match: [{sourceLabels: {app: other}}]
+      route: [{destination: {host: web, port: {number: 80}}}]
+    - route: [{destination: {host: db}}]
+"""
+
+
+def test_the_rule_of_a_connection_is_named_too():
+    found = Explainer(FromFiles(drawn(DEPLOYMENT, SERVICE, DATABASES))).explain(
+        "web", Target(url="tcp://db:3306")
+    )
+    assert str(found.origins["tcp"]).startswith("VirtualService default/db tcp[1] (a.yaml:")
+    plain = Explainer(FromFiles(drawn(DEPLOYMENT, SERVICE))).explain("web", Target(url="tcp://192.0.2.1:1"))
+    assert plain.origins == {}
+
+
+def test_entries_that_are_not_for_the_caller_are_told_apart():
+    rule = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: web}
+spec:
+  hosts: [web]
+  http:
+    - match: [{sourceLabels: {app: other}}, {sourceNamespace: shop}, {port: 81}, {gateways: [gw]}]
+      directResponse: {status: 418}
+    - route: [{destination: {host: web}}]
+    - redirect: {uri: /}
+"""
+    found = Explainer(FromFiles(drawn(DEPLOYMENT, SERVICE, rule))).explain("web", Target(url="http://web/"))
+    assert found.origins["0"].entry == "http[1]"
+    assert [(each.origin.entry, each.why) for each in found.skipped] == [
+        ("http[0].match[0]", "is for callers with app=other, this one has web"),
+        ("http[0].match[1]", "is for callers in namespace shop, this one is in default"),
+        ("http[0].match[2]", "is for port 81, this one is 80"),
+        ("http[0].match[3]", "is for default/gw, this is mesh"),
+        ("http[2]", "an entry before it takes everything"),
+    ]

@@ -1,0 +1,110 @@
+"""The rules behind a trace: which VirtualService and entry a route was made from, and where it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from isthmus.api.istio.virtual_service import VirtualService
+from isthmus.api.resource import Ref
+from isthmus.console.explain_source import Source
+from isthmus.console.explanations import Origin, Skipped
+from isthmus.model.proxy import ProxyKind
+from isthmus.model.scope import Views
+from isthmus.model.service import Service
+from isthmus.model.workload import Workload
+from isthmus.translate.destinations import destinations_of
+from isthmus.translate.gateway_servers import opened
+from isthmus.translate.route_match import MESH, Asker
+from isthmus.translate.trace.held import Held
+from isthmus.translate.trace.origin import Entry, entries, origins
+from isthmus.translate.trace.steps import RouteStep, Trace
+
+
+class RulesOf:
+    """The rules as the proxy of one workload has them."""
+
+    def __init__(self, source: Source, workload: Workload) -> None:
+        self._source, self._workload = source, workload
+        self._proxy = source.proxy(workload)
+        self._view = Views().view(source.mesh, self._proxy)
+
+    def _asker(self, routes: str) -> Asker:
+        """For whom the routes `routes` were made."""
+        proxy, labels = self._proxy, self._view.labels
+        if proxy.kind is ProxyKind.SIDECAR:
+            return Asker(proxy.namespace, labels, _port_of(routes))
+        servers = opened(self._view, self._workload)
+        of_port = [one for one in servers if one.port == _port_of(routes)]
+        if not of_port:
+            return Asker(proxy.namespace, labels, _port_of(routes), MESH)
+        return Asker(proxy.namespace, labels, of_port[0].server.port.number, of_port[0].gateway)
+
+    def origins(self, held: Held, found: Trace, service: Service | None) -> dict[str, Origin]:
+        """The origin of the route that was taken and of those nearly, by index; `tcp` where no route was asked."""
+        step = route_of(found)
+        if step is None:
+            entry = self._tcp_entry(found, service)
+            return {"tcp": entry} if entry else {}
+        asker = self._asker(step.routes)
+        host = next(each for each in held.routes[step.routes].virtual_hosts if each.name == step.virtual_host)
+
+        def known(config: str) -> tuple[VirtualService, Asker] | None:
+            rule = self._rule(config)
+            return (rule, asker) if rule else None
+
+        made = origins(host, known)
+        return {
+            str(index): self._origin(config, made.get(index))
+            for index, config in (
+                (step.index, step.config),
+                *((m.index, m.config) for m in found.near_misses),
+            )
+            if config
+        }
+
+    def skipped(self, found: Trace) -> Iterator[Skipped]:
+        """Entries of the rule that was taken of which this proxy has no route."""
+        step = route_of(found)
+        rule = self._rule(step.config) if step else None
+        if step is None or rule is None:
+            return
+        for entry in entries(rule, self._asker(step.routes)):
+            if entry.skipped:
+                yield Skipped(origin=self._origin(step.config, entry), why=entry.skipped)
+
+    def _tcp_entry(self, found: Trace, service: Service | None) -> Origin | None:
+        """The first TCP rule of the service that leads where the connection goes."""
+        rule = self._view.virtual_service(service.key.hostname) if service else None
+        if rule is None:
+            return None
+        leads = destinations_of(self._view, rule)
+        gone = [(one.name, one.share) for _, one in found.forwards]
+        for number, tcp in enumerate(rule.spec.tcp):
+            shares = [each for each in leads.shares(tcp.route, found.call.port) if each[1]]
+            whole = sum(weight for _, weight in shares)
+            if gone and gone == [(name, 100 * weight / whole) for name, weight in shares]:
+                meta = rule.metadata
+                return self._origin(f"{meta.namespace}/{meta.name}", f"tcp[{number}]")
+        return None
+
+    def _rule(self, config: str) -> VirtualService | None:
+        namespace, _, name = config.partition("/")
+        found = self._source.mesh.config.get("VirtualService", {}).get(Ref("VirtualService", namespace, name))
+        return found if isinstance(found, VirtualService) else None
+
+    def _origin(self, config: str, entry: Entry | str | None) -> Origin:
+        namespace, _, name = config.partition("/")
+        ref = Ref("VirtualService", namespace, name)
+        place = self._source.place(ref, f"spec.{entry}" if entry else "")
+        return Origin(object=f"VirtualService {config}", entry=str(entry or ""), place=place)
+
+
+def route_of(found: Trace) -> RouteStep | None:
+    """The route that takes most of such requests."""
+    return max(found.branches, key=lambda branch: branch.share).route
+
+
+def _port_of(routes: str) -> int:
+    """The port in a route configuration's name: `9080`, `host:9080`, `http.8080`."""
+    last = routes.replace(".", ":").rpartition(":")[2]
+    return int(last) if last.isdecimal() else 0
