@@ -42,24 +42,14 @@ class Explainer:
         _, host, _ = calls.parts_of(target.url)
         resolved = calls.resolve_name(self._mesh, where, host)
         call = calls.call_of(target, resolved)
-        notes = [*self._source.notes, *([resolved.note] if resolved.note else ())]
-        side = Side.OUTBOUND
-        if proxy.kind is ProxyKind.ROUTER:
-            side, call, notes = (
-                Side.GATEWAY,
-                self._at_gateway(workload, call),
-                list(self._source.notes),
-            )
-        call = msgspec.structs.replace(call, source=workload.address if side is Side.OUTBOUND else "")
-        if self._without:
-            notes.append(f'no endpoint in cluster "{self._without}" answers')
-        if side is Side.OUTBOUND and _SIDECAR not in workload.labels:
-            notes.append(f"{workload.name} has no sidecar: this is what one would do")
+        side = Side.OUTBOUND if proxy.kind is ProxyKind.SIDECAR else Side.GATEWAY
+        call = self._captured(workload, call) if side is Side.OUTBOUND else self._at_gateway(workload, call)
         held = self._held(workload)
         if held is None:
             raise calls.WrongCall(f"what the proxy of {workload.name} holds is not known")
         found = trace(held, call, side)
         rules = RulesOf(self._source, workload)
+        notes = [*self._source.notes, *self._notes_on(workload, resolved, side)]
         return Explanation(
             caller=_caller(workload, proxy),
             to=target.url,
@@ -96,6 +86,17 @@ class Explainer:
         if self._without and self._without not in known:
             names = ", ".join(known)
             raise calls.WrongCall(f'no endpoint is in a cluster "{self._without}" (hint: one of {names})')
+
+    def _notes_on(self, workload: Workload, resolved: calls.Resolved, side: Side) -> Iterator[str]:
+        if self._without:
+            yield f'no endpoint in cluster "{self._without}" answers'
+        if side is Side.OUTBOUND and resolved.note:
+            yield resolved.note
+        if side is Side.OUTBOUND and _SIDECAR not in workload.labels:
+            yield f"{workload.name} has no sidecar: this is what one would do"
+
+    def _captured(self, workload: Workload, call: Call) -> Call:
+        return msgspec.structs.replace(call, source=workload.address)
 
     def _at_gateway(self, workload: Workload, call: Call) -> Call:
         """The call as it arrives at the gateway: at the port that it listens on for the one that is called."""

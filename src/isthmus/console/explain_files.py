@@ -18,7 +18,13 @@ class FromFiles:
     def __init__(self, drawn: DrawnMesh) -> None:
         self._drawn = drawn
         self.mesh: Mesh = drawn.generation.mesh
-        self.notes = drawn.notes
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was made up, and what is wrong in the files, as far as proxies were asked for."""
+        generation = self._drawn.generation
+        found = dict.fromkeys(str(each) for each in (*generation.mesh.findings, *generation.findings))
+        return (*self._drawn.notes, *found)
 
     def proxy(self, workload: Workload) -> Proxy:
         """A gateway where a Gateway selects the pod, else a sidecar."""

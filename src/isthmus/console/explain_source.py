@@ -15,7 +15,11 @@ class Source(Protocol):
     """What is known of a mesh: from files, or of one that runs."""
 
     mesh: Mesh
-    notes: tuple[str, ...]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader should know beside the trace."""
+        ...
 
     def proxy(self, workload: Workload) -> Proxy:
         """The proxy beside (or in) a pod."""

@@ -401,3 +401,26 @@ spec:
         ("http[0].match[3]", "is for default/gw, this is mesh"),
         ("http[2]", "an entry before it takes everything"),
     ]
+
+
+RULE_WITH = """spec:
+  hosts: [web]
+  http: [{{match: [{{uri: {{regex: {}}}}}], route: [{{destination: {{host: web}}}}]}}]
+"""
+
+
+def test_what_is_wrong_in_the_files_is_noted():
+    wrong = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: web}\nspec: {hosts: web}\n"
+    found = Explainer(FromFiles(drawn(DEPLOYMENT, SERVICE, wrong))).explain("web", Target(url="http://web/"))
+    assert any(note.startswith("error: VirtualService default/web") for note in found.notes)
+    unsayable = wrong.replace("spec: {hosts: web}\n", RULE_WITH.format("'['"))
+    found = Explainer(FromFiles(drawn(DEPLOYMENT, SERVICE, unsayable))).explain(
+        "web", Target(url="http://web/")
+    )
+    assert any("regex" in note for note in found.notes)
+
+
+def test_a_caller_without_a_sidecar_is_noted():
+    without = DEPLOYMENT.replace("{app: web}}", "{app: web, sidecar.istio.io/inject: 'false'}}")
+    found = Explainer(FromFiles(drawn(without, SERVICE))).explain("web", Target(url="http://web/"))
+    assert "web-0 has no sidecar: this is what one would do" in found.notes
