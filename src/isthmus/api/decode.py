@@ -48,8 +48,7 @@ def decode(kind: Kind, raw: bytes | msgspec.Raw | Mapping[str, object]) -> Objec
         raise InvalidConfig("$", f"is not JSON: {error}") from error
     wrong = tuple(problems(found))
     if wrong:
-        (path, message), others = wrong[0], wrong[1:]
-        raise InvalidConfig(path, "; ".join((message, *(": ".join(each) for each in others))))
+        raise InvalidConfig(*wrong[0], others=wrong[1:])
     return found
 
 

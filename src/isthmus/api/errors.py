@@ -8,11 +8,15 @@ from __future__ import annotations
 
 
 class InvalidConfig(ValueError):
-    """An object that does not decode: `path` says where (`$.spec.http[0].route[1].weight`)."""
+    """An object that does not decode: `path` says where (`$.spec.http[0].route[1].weight`).
 
-    def __init__(self, path: str, message: str) -> None:
-        super().__init__(f"{path}: {message}")
-        self.path, self.message = path, message
+    `problems` are all things that are wrong with it, by path; `message` says them in one line.
+    """
+
+    def __init__(self, path: str, message: str, others: tuple[tuple[str, str], ...] = ()) -> None:
+        self.path, self.problems = path, ((path, message), *others)
+        self.message = "; ".join((message, *(": ".join(each) for each in others)))
+        super().__init__(f"{path}: {self.message}")
 
 
 class UnknownKind(LookupError):

@@ -11,7 +11,7 @@ from isthmus.api.istio.virtual_service import Destination, VirtualService
 from isthmus.api.resource import Object, Ref
 from isthmus.model.delegates import Wrong, with_delegates
 from isthmus.model.endpoint import Endpoint
-from isthmus.model.findings import Finding, Severity
+from isthmus.model.findings import Code, Finding, Severity
 from isthmus.model.mesh import Mesh
 from isthmus.model.names import Hostname, ServiceKey, host_matches, kubernetes_hostname, resolve
 from isthmus.model.rules import MESH, age, workloads_of
@@ -57,7 +57,7 @@ def subsets_have_endpoints(mesh: Mesh) -> Iterator[Finding]:
             wanted = tuple(subset.labels.items())
             if not any(endpoint.has_labels(wanted) for endpoint in _endpoints(mesh, key)):
                 message = f"no endpoint of {key.hostname} has the labels of subset {subset.name!r}"
-                yield _finding(rule, f"$.spec.subsets[{index}]", message, Severity.WARNING)
+                yield _finding(rule, f"$.spec.subsets[{index}]", message, Severity.WARNING, Code.SUBSET_EMPTY)
 
 
 def destination_rules_count(mesh: Mesh) -> Iterator[Finding]:
@@ -66,7 +66,9 @@ def destination_rules_count(mesh: Mesh) -> Iterator[Finding]:
     hosts = {key.hostname for key in mesh.services}
     for rule in sorted(mesh.of(DestinationRule), key=age):
         host = resolve(rule.spec.host, rule.metadata.namespace, mesh.settings.domain)
-        if host not in hosts and not (host[0] == "*" and any(host_matches(host, each) for each in hosts)):
+        if host not in hosts and not (
+            host.startswith("*") and any(host_matches(host, each) for each in hosts)
+        ):
             message = f"no service is called {host}, so that this rule has no effect"
             yield _finding(rule, "$.spec.host", message, Severity.WARNING)
         elif rule.spec.traffic_policy is not None:
@@ -76,14 +78,16 @@ def destination_rules_count(mesh: Mesh) -> Iterator[Finding]:
                     f"has no effect: {holder.metadata.name} of this namespace has a policy for {host}, and is "
                     "older (hint: put them into one object)"
                 )
-                yield _finding(rule, "$.spec.trafficPolicy", message, Severity.WARNING)
+                yield _finding(rule, "$.spec.trafficPolicy", message, Severity.WARNING, Code.OVERRULED)
 
 
 def delegates_have_effect(mesh: Mesh) -> Iterator[Finding]:
     """Each delegate is there, is one, and has routes that some request of its root meets."""
     wrong: list[Wrong] = []
     with_delegates(mesh.of(VirtualService), mesh.settings.domain, wrong.append)
-    yield from dict.fromkeys(_finding(each.found, each.path, each.message) for each in wrong)
+    yield from dict.fromkeys(
+        _finding(each.found, each.path, each.message, code=Code.DELEGATE) for each in wrong
+    )
 
 
 def hosts_are_claimed_once(mesh: Mesh) -> Iterator[Finding]:
@@ -101,7 +105,7 @@ def hosts_are_claimed_once(mesh: Mesh) -> Iterator[Finding]:
                     f"{host} has rules in VirtualService {namespace}/{holder.metadata.name}, "
                     "which is older and counts (hint: put the rules into one object)"
                 )
-                yield _finding(found, f"$.spec.hosts[{index}]", message, Severity.WARNING)
+                yield _finding(found, f"$.spec.hosts[{index}]", message, Severity.WARNING, Code.SAME_HOSTS)
 
 
 def gateways_have_proxies(mesh: Mesh) -> Iterator[Finding]:
@@ -109,7 +113,7 @@ def gateways_have_proxies(mesh: Mesh) -> Iterator[Finding]:
     for found in mesh.of(GatewayConfig):
         wanted = found.spec.selector.items()
         if not any(wanted <= dict(workload.labels).items() for workload in mesh.workloads.values()):
-            yield _finding(found, "$.spec.selector", "selects no pod", Severity.WARNING)
+            yield _finding(found, "$.spec.selector", "selects no pod", Severity.WARNING, Code.NO_WORKLOADS)
 
 
 def gateways_exist(mesh: Mesh) -> Iterator[Finding]:
@@ -185,11 +189,13 @@ def _endpoints(mesh: Mesh, key: ServiceKey) -> Iterator[Endpoint]:
         yield from shard.endpoints
 
 
-def _finding(found: Object, path: str, message: str, severity: Severity = Severity.ERROR) -> Finding:
+def _finding(
+    found: Object, path: str, message: str, severity: Severity = Severity.ERROR, code: Code = Code.NOT_FOUND
+) -> Finding:
     kind = (
         type(found).__name__.removesuffix("Config")
         if isinstance(found, GatewayConfig)
         else type(found).__name__
     )
     ref = Ref(kind, found.metadata.namespace, found.metadata.name)
-    return Finding(ref=ref, path=path, message=message, severity=severity)
+    return Finding(ref=ref, path=path, message=message, severity=severity, code=code)

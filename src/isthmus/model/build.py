@@ -17,7 +17,7 @@ from isthmus.model.delta import Delta
 from isthmus.model.dirt import Dirt
 from isthmus.model.endpoint import Backing, EndpointShard
 from isthmus.model.facts import Facts, Name
-from isthmus.model.findings import Finding, Severity
+from isthmus.model.findings import Code, Finding, Severity
 from isthmus.model.mesh import Mesh, MeshSettings
 from isthmus.model.mesh_settings import read_settings, unread
 from isthmus.model.names import ClusterId, ServiceKey, kubernetes_hostname
@@ -276,4 +276,4 @@ def _without_effect(cluster: ClusterId, ref: Ref, config_cluster: ClusterId) -> 
     message = (
         f'has no effect here: configuration is read from cluster "{config_cluster}" (hint: apply it there)'
     )
-    return Finding(ref=ref, message=message, cluster=cluster, severity=Severity.INFO)
+    return Finding(ref=ref, message=message, cluster=cluster, severity=Severity.INFO, code=Code.NOT_READ_HERE)

@@ -18,6 +18,33 @@ class Severity(Enum):
     INFO = "info"
 
 
+class Code(Enum):
+    """What a finding is about; where Istio's analyzer has a message of that meaning, by its code and name.
+
+    Source: Istio's "Configuration analysis messages". Codes that begin with ISM are our own.
+    """
+
+    NOT_FOUND = ("IST0101", "ReferencedResourceNotFound")
+    SCHEMA = ("IST0106", "SchemaValidationError")
+    SAME_HOSTS = ("IST0109", "ConflictingMeshGatewayVirtualServiceHosts")
+    NO_WORKLOADS = ("IST0127", "NoMatchingWorkloadsFound")
+    CLUSTERS_DIFFER = ("IST0170", "MultiClusterInconsistentService")
+    SUBSET_EMPTY = ("ISM0001", "SubsetServedByNoCluster")
+    OVERRULED = ("ISM0002", "DestinationRuleOverruled")
+    DELEGATE = ("ISM0003", "DelegateWithoutEffect")
+    NOT_READ_HERE = ("ISM0004", "ConfigurationReadElsewhere")
+    NOT_SENT = ("ISM0005", "NotSentToProxies")
+    OTHER = ("ISM0000", "Finding")
+
+    @property
+    def number(self) -> str:
+        return self.value[0]
+
+    @property
+    def title(self) -> str:
+        return self.value[1]
+
+
 class Finding(msgspec.Struct, frozen=True, kw_only=True, order=False):
     """What is wrong, where, and how to mend it. Never raised; shown by CLI, status and debug pages."""
 
@@ -26,6 +53,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, order=False):
     path: str = "$"
     cluster: ClusterId = ClusterId("")
     severity: Severity = Severity.ERROR
+    code: Code = Code.OTHER
 
     def __str__(self) -> str:
         place = f' in cluster "{self.cluster}"' if self.cluster else ""

@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 from isthmus.api.resource import Ref
 from isthmus.envoy.rules import violations
 from isthmus.kit.metrics import XDS_WITHHELD
-from isthmus.model.findings import Finding
+from isthmus.model.findings import Code, Finding
 from isthmus.model.names import ServiceKey
 from isthmus.translate.errors import path_of, reason_of
 
@@ -60,11 +60,13 @@ class Checked(Generic[V]):
             broken = violations(message)
         except ValueError as error:
             why = f"not sent to proxies: {reason_of(error)}"
-            return self._withhold(slot, Finding(ref=about, path=path_of(error), message=why))
+            return self._withhold(
+                slot, Finding(ref=about, path=path_of(error), message=why, code=Code.NOT_SENT)
+            )
         if broken:
             path, rule = broken[0]
             why = f"not sent to proxies: in Envoy's {slot.name}, {path} {rule}"
-            return self._withhold(slot, Finding(ref=about, message=why))
+            return self._withhold(slot, Finding(ref=about, message=why, code=Code.NOT_SENT))
         self._wrong.pop(slot, None)
         if doubt is not None:
             return seal(message)
