@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from e2e.conftest import all_synced, complete
 from e2e.mesh_views import clusters_list, clusters_of_reviews, reviews_endpoints
-from isthmus.console.demo.page import Stars
+from isthmus.console.demo.page import Page, Stars
 from isthmus.console.demo.stage import PRIVATE, PUBLIC, Stage, only
+from isthmus.kit.tasks import supervise
 
 SYSTEM = ("-n", "istio-system")
 
@@ -47,6 +48,28 @@ async def test_traffic_goes_on_without_pilot_and_all_find_the_next_one(stage: St
     assert await stage.until(lambda: all_synced(stage), 60)
 
 
+async def test_new_pods_take_over_without_losing_a_page(stage: Stage) -> None:
+    public, pages = stage.kubectl(PUBLIC), []
+
+    async def visit() -> None:
+        while True:
+            pages.append(await stage.visitor.visit())
+
+    deployments = ("deployment/reviews-v1", "deployment/reviews-v2")
+    async with supervise(visit()):
+        await public.run("rollout", "restart", *deployments)
+        for each in deployments:
+            await public.run("rollout", "status", each, "--timeout=60s")
+        enough = len(pages) + 50
+        assert await stage.until(lambda: _reached(pages, enough), 30)
+    lost = [page for page in pages if not page.complete]
+    assert not lost, f"{len(lost)} of {len(pages)}: {lost[0]}"
+
+
+async def _reached(pages: list[Page], count: int) -> bool:
+    return len(pages) >= count
+
+
 async def test_an_envoy_that_dies_is_run_again(stage: Stage) -> None:
     private = stage.kubectl(PRIVATE)
     await private.run(
@@ -57,7 +80,7 @@ async def test_an_envoy_that_dies_is_run_again(stage: Stage) -> None:
         "--",
         "sh",
         "-c",
-        "pkill -9 -x envoy || killall -9 envoy",
+        'for each in /proc/[0-9]*; do [ "$(cat $each/comm)" != envoy ] || kill -9 ${each#/proc/}; done',
     )
     assert await stage.until(lambda: all_synced(stage), 60)
     assert await stage.visitor.until(Stars.RED, limit_s=30) is not None

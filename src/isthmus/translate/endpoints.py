@@ -29,6 +29,10 @@ _ASSIGNMENT_NAME, _ASSIGNMENT_LOCALITIES = 1, 2
 _LOCALITY, _ENDPOINTS, _WEIGHT, _PRIORITY = 1, 2, 3, 5
 
 
+# What is left to Envoy's own judgement has no status. Unhealthy endpoints are not told at all.
+_HEALTH = {Health.HEALTHY: "UNKNOWN", Health.DRAINING: "DRAINING", Health.UNHEALTHY: "UNHEALTHY"}
+
+
 class Selection(NamedTuple):
     """Which of a service's endpoints stand behind an upstream, on which port, and how they are told apart."""
 
@@ -128,9 +132,8 @@ def _serialised(endpoint: Endpoint, port: str) -> bytes:
         endpoint=EnvoyEndpoint(address=address),
         metadata=_metadata(endpoint),
         load_balancing_weight=proto.uint32(endpoint.weight),
+        health_status=_HEALTH[endpoint.health],
     )
-    if endpoint.health is Health.DRAINING:
-        message.health_status = message.health_status.DRAINING
     return proto.body(message)
 
 
