@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 _UNITS_S = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
-_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ms|us|µs|ns|h|m|s)")
+_LIMIT_S = (2**63 - 1) * 1e-9  # what Go holds, and Envoy's Duration by far
+_PART = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ms|us|µs|ns|h|m|s)")
 _WHOLE = re.compile(rf"[+-]?(?:{_PART.pattern})+")
 
 
@@ -16,6 +17,8 @@ def parse(text: str) -> float:
     if not _WHOLE.fullmatch(text):
         raise ValueError(f"not a duration: {text!r} (hint: write it like 10s, 250ms or 1h30m)")
     total_s = sum(float(number) * _UNITS_S[unit] for number, unit in _PART.findall(text))
+    if total_s > _LIMIT_S:
+        raise ValueError(f"too long a duration: {text!r} (hint: less than 292 years)")
     return -total_s if text.startswith("-") else total_s
 
 

@@ -39,4 +39,15 @@ def set_up_logs(level: str = "info", *, as_json: bool = True, to: TextIO | None 
 
 
 def _redact(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    return {key: "<redacted>" if isinstance(value, Redacted) else value for key, value in event.items()}
+    return {key: _shown(value) for key, value in event.items()}
+
+
+def _shown(value: Any) -> Any:
+    match value:
+        case Redacted():
+            return "<redacted>"
+        case dict():
+            return {_shown(key): _shown(each) for key, each in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_shown(each) for each in value]
+    return value

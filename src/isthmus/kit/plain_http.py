@@ -69,16 +69,16 @@ class HttpServer:
             async with asyncio.timeout(_REQUEST_LIMIT_S):
                 request = await _read_request(reader)
             if request is not None:
-                request = request._replace(asker=writer.get_extra_info("peername")[0])
+                request = request._replace(asker=(writer.get_extra_info("peername") or ("",))[0])
             response = await self._handler(request) if request else Response(400, b"bad request\n")
-            writer.write(_encode(response))
-            await writer.drain()
+            async with asyncio.timeout(_REQUEST_LIMIT_S):
+                writer.write(_encode(response))
+                writer.close()
+                await writer.wait_closed()  # all of it is sent
         except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass  # the asker went away, or never said what it wants
         finally:
-            writer.close()
-            with suppress(OSError):
-                await writer.wait_closed()
+            writer.transport.abort()  # who never reads must not keep the answer in memory
 
 
 async def fetch(
@@ -103,9 +103,13 @@ async def _read_request(reader: asyncio.StreamReader) -> Request | None:
     first, headers = await _read_head(reader)
     parts = first.split(" ")
     length = headers.get("content-length", "0")
-    if len(parts) != 3 or not length.isdigit() or int(length) > _BODY_LIMIT_BYTES:
+    if len(parts) != 3 or not _is_number(length) or int(length) > _BODY_LIMIT_BYTES:
         return None
     return Request(parts[0], parts[1], headers, await reader.readexactly(int(length)))
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()
 
 
 async def _read_response(reader: asyncio.StreamReader) -> Response:

@@ -12,6 +12,8 @@ from isthmus.kit.backoff import Backoff
 from isthmus.kit.clock import Clock, SystemClock
 from isthmus.kit.log import log
 
+_LASTED_S = 60.0
+
 
 @asynccontextmanager
 async def supervise(*jobs: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
@@ -38,23 +40,31 @@ class Crew:
             raise ValueError(f"job {name!r} is running already")
         task = asyncio.get_running_loop().create_task(self._guarded(name, job), name=name)
         self._tasks[name] = task
-        task.add_done_callback(lambda _: self._tasks.pop(name, None))
+
+        def ended(_: asyncio.Task[None]) -> None:
+            job.close()  # of a task that was cancelled before its first step nobody has awaited it
+            self._tasks.pop(name, None)
+
+        task.add_done_callback(ended)
 
     async def stop(self, name: str) -> None:
         """Cancel the job under `name` and wait for its end; nothing if there is none."""
-        task = self._tasks.get(name)
-        if task is not None:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        await self._end([task for task in (self._tasks.get(name),) if task is not None])
 
     async def stop_all(self) -> None:
         """Cancel all jobs and wait for their ends."""
-        for name in list(self._tasks):
-            await self.stop(name)
+        await self._end(list(self._tasks.values()))
 
     def __contains__(self, name: str) -> bool:
         return name in self._tasks
+
+    @staticmethod
+    async def _end(tasks: list[asyncio.Task[None]]) -> None:
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            # Not `await task`: its cancellation and our own would look the same.
+            await asyncio.wait(tasks)
 
     @staticmethod
     async def _guarded(name: str, job: Coroutine[Any, Any, None]) -> None:
@@ -70,14 +80,21 @@ async def keep_trying(
     backoff: Backoff | None = None,
     clock: Clock | None = None,
 ) -> None:
-    """Run `job` again and again until cancelled; after a failure wait as `backoff` says, and log it."""
+    """Run `job` again and again until cancelled; after a failure wait as `backoff` says, and log it.
+
+    A failure after `_LASTED_S` seconds is a new one: the wait is short again.
+    """
     backoff, clock = backoff or Backoff(), clock or SystemClock()
     while True:
+        began = clock.monotonic()
         try:
             await job()
             backoff.reset()
         except Exception as error:  # noqa: BLE001 - the one place where a job's failure is met
-            log.warning("job failed, trying again", job=name, error=str(error) or repr(error))
+            cause = _first_cause(error)
+            log.warning("job failed, trying again", job=name, error=str(cause) or repr(cause))
+            if clock.monotonic() - began >= _LASTED_S:
+                backoff.reset()
         await clock.sleep(backoff.next_s())
 
 
@@ -100,8 +117,8 @@ async def run_until_cancelled(*jobs: Coroutine[Any, Any, None]) -> None:
             raise _first_cause(failed) from failed
 
 
-def _first_cause(failed: ExceptionGroup[Exception]) -> Exception:
-    cause: Exception = failed
+def _first_cause(failed: Exception) -> Exception:
+    cause = failed
     while isinstance(cause, ExceptionGroup):
         cause = cause.exceptions[0]
     return cause

@@ -20,7 +20,8 @@ def client_context(
 ) -> ssl.SSLContext:
     """A context that trusts `roots` (None: the system's) and shows `certificate`, a PEM chain, if given.
 
-    `verify=False` accepts any server: only for users who say so. Raises `ssl.SSLError` for PEM that is none.
+    `verify=False` accepts any server: only for users who say so. Raises `ssl.SSLError` for PEM that is none,
+    does not fit or is encrypted.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -65,7 +66,8 @@ def _present(context: ssl.SSLContext, certificate: bytes | None, key: bytes | No
     if certificate is None or key is None:
         return
     with _as_file(certificate + b"\n" + key) as path:
-        context.load_cert_chain(path)
+        # Without a password OpenSSL would ask the terminal for one, and wait.
+        context.load_cert_chain(path, password="")
 
 
 @contextmanager

@@ -92,3 +92,8 @@ class neighbour:  # noqa: N801 - reads as a function
         await reader.readuntil(b"\r\n\r\n")
         writer.write(self._answer)
         writer.close()
+
+
+async def test_a_length_in_digits_of_another_script_is_none(port: int):
+    sent = b"GET / HTTP/1.1\r\nContent-Length: \xb2\r\n\r\n"
+    assert (await raw(port, sent)).startswith(b"HTTP/1.1 400 ")
