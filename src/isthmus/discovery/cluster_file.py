@@ -111,6 +111,13 @@ def _wrong_store(said: dict[str, str]) -> list[Wrong]:
     return [(_at("pilotCfgStore"), f'is {text!r} (hint: "true" or "false")')]
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name too long, a folder that we may not enter
+        return False
+
+
 def _access(said: dict[str, str], directory: Path) -> tuple[Access | None, list[Wrong]]:
     at = _at("accessConfigFile")
     name = said.get(_PREFIX + "accessConfigFile", "")
@@ -121,7 +128,7 @@ def _access(said: dict[str, str], directory: Path) -> tuple[Access | None, list[
         return None, [
             (at, f"{name!r} lies outside the directory (hint: put the kubeconfig beside this file)")
         ]
-    if not path.is_file():
+    if not _is_file(path):
         return None, [(at, f"{name!r} is not there (hint: put the kubeconfig beside this file)")]
     try:
         return from_file(path), []

@@ -13,6 +13,7 @@ from isthmus.api import KINDS
 from isthmus.api.errors import InvalidConfig
 from isthmus.api.resource import Kind, Object, Ref
 from isthmus.discovery.registry import ClusterSpec
+from isthmus.kit import duration
 from isthmus.kit.clock import Clock, SystemClock
 from isthmus.kit.metrics import INBOUND_CHANGES
 from isthmus.kube.client import Client, Scope
@@ -50,7 +51,9 @@ class ClusterState(Enum):
 
     SYNCED = "synced"  # everything is known and connections stand
     SYNCING = "syncing"  # not everything is known yet
-    STALE = "stale"  # everything was known once, but a connection is lost: the last known is kept
+    STALE = (
+        "stale"  # everything was known once, but a connection is lost: the last known stays till it is back
+    )
     REFUSED = "refused"  # the API server does not let us
     UNREACHABLE = "unreachable"  # nothing is known and there is no answer
 
@@ -79,7 +82,6 @@ class ClusterWatcher:
         self._clock = clock or SystemClock()
         self._speaks = False
         self._informers = [self._informer(kind) for kind in KINDS if self._wants(kind)]
-        self._lost_at: float | None = None
 
     async def run(self) -> None:
         """Follow the cluster until cancelled."""
@@ -113,7 +115,8 @@ class ClusterWatcher:
 
     def health(self) -> ClusterHealth:
         """How it stands with the cluster now."""
-        errors = [error for informer in self._informers if (error := _error(informer)) is not None]
+        failing = [informer.health.value for informer in self._informers if _fails(informer)]
+        errors = [found.error for found in failing]
         objects = sum(len(informer.store) for informer in self._informers)
         all_synced = all(_is_settled(informer) for informer in self._informers)
         if not errors:
@@ -123,7 +126,9 @@ class ClusterWatcher:
             state = ClusterState.REFUSED
         else:
             state = ClusterState.STALE if all_synced else ClusterState.UNREACHABLE
-        return ClusterHealth(state, str(refusal or errors[0]), objects)
+        lost_s = self._clock.now() - min(found.lost_at for found in failing)
+        message = f"{refusal or errors[0]}; so for {duration.show(max(1, round(lost_s)))}"
+        return ClusterHealth(state, message, objects)
 
     def _wants(self, kind: Kind) -> bool:
         return kind.name not in {"Cluster", "Secret", "Endpoints", "ServiceAccount"}
@@ -163,5 +168,5 @@ def _is_absent(informer: Informer) -> bool:
     return informer.kind.is_config and isinstance(informer.health.value.error, NotFound)
 
 
-def _error(informer: Informer) -> Exception | None:
-    return None if _is_absent(informer) else informer.health.value.error
+def _fails(informer: Informer) -> bool:
+    return informer.health.value.error is not None and not _is_absent(informer)

@@ -32,7 +32,8 @@ class FilesSource:
     """The directory, looked at twice a second: names, sizes and times first, contents when those differ.
 
     Contents are read when names, sizes and times have come to rest, since editors write in several steps.
-    A file that becomes wrong leaves its clusters as they were; one that goes takes them with it.
+    A file that becomes wrong leaves its clusters as they were; one that goes takes them with it. Where the
+    directory itself goes or cannot be read, all stay as they were: nobody said that they left.
     """
 
     def __init__(self, directory: Path, clock: Clock | None = None) -> None:
@@ -54,8 +55,12 @@ class FilesSource:
             await self._clock.sleep(_LOOK_EVERY_S)
 
     async def _read(self) -> None:
-        files, findings = await asyncio.to_thread(read_files, self._directory)
-        wrong = {finding.ref.name for finding in findings if finding.severity is Severity.ERROR}
+        try:
+            files, findings = await asyncio.to_thread(read_files, self._directory)
+            wrong = {finding.ref.name for finding in findings if finding.severity is Severity.ERROR}
+        except OSError as error:
+            files, findings = {}, [_unreadable(self._directory, error)]
+            wrong = set(self._files)
         kept = {file: _kept(self._files.get(file, ()), files.get(file, ())) for file in wrong}
         self._files = {file: found for file, found in sorted({**files, **kept}.items()) if found}
         self.claims.set(claims_of(self._files, findings))
@@ -75,17 +80,22 @@ def signature(directory: Path) -> Signature:
 
 def read_directory(directory: Path) -> Claims:
     """The clusters that the directory's `.yaml` and `.yml` files describe, and all that is wrong with them."""
-    return claims_of(*read_files(directory))
+    try:
+        return claims_of(*read_files(directory))
+    except OSError as error:
+        return Claims(findings=(_unreadable(directory, error),))
 
 
 def read_files(directory: Path) -> tuple[Files, list[Finding]]:
-    """The clusters that each file describes, and what is wrong within each."""
-    if not directory.is_dir():
-        return {}, [_about(directory.name, "$", f"{directory} is no directory (hint: create it)")]
+    """The clusters that each file describes, and what is wrong within each.
+
+    Raises `OSError` where the directory, or one below it, is not there or may not be read.
+    """
+    next(directory.iterdir(), None)
     files: dict[str, tuple[ClusterFile, ...]] = {}
     findings: list[Finding] = []
     for path in sorted(directory.rglob("*.y*ml")):
-        if path.suffix in {".yaml", ".yml"} and path.is_file() and not _is_hidden(path, directory):
+        if path.suffix in {".yaml", ".yml"} and not _is_hidden(path, directory) and _is_meant(path):
             found, wrong = _read_file(path, directory)
             files[str(path.relative_to(directory))] = tuple(found)
             findings += wrong
@@ -112,6 +122,17 @@ def _kept(before: tuple[ClusterFile, ...], now: tuple[ClusterFile, ...]) -> tupl
 def _is_hidden(path: Path, directory: Path) -> bool:
     # Mounted volumes hold each file twice: under `..data` and as a link to it.
     return any(part.startswith(".") for part in path.relative_to(directory).parts)
+
+
+def _is_meant(path: Path) -> bool:
+    # A link to nothing is a file that is wrong, not one that went.
+    return path.is_file() or (path.is_symlink() and not path.exists())
+
+
+def _unreadable(directory: Path, error: OSError) -> Finding:
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return _about(directory.name, "$", f"{directory} is no directory (hint: create it)")
+    return _about(directory.name, "$", f"{error.filename or directory} cannot be read: {error.strerror}")
 
 
 def _read_file(path: Path, directory: Path) -> tuple[list[ClusterFile], list[Finding]]:

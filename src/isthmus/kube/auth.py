@@ -20,6 +20,7 @@ from isthmus.kube.kubeconfig import (
     Token,
     TokenFile,
 )
+from isthmus.kube.program import run_program
 
 _REREAD_S = 60.0
 _RENEW_BEFORE_S = 30.0
@@ -71,8 +72,9 @@ class FileProver:
         if self._proof is None or now - self._read_at > _REREAD_S:
             try:
                 token = (await asyncio.to_thread(self._path.read_text)).strip()
-            except OSError as error:
-                raise KubeError(f"token file {self._path} cannot be read: {error.strerror}") from error
+            except (OSError, ValueError) as error:  # ValueError: no text, or no path
+                why = error.strerror if isinstance(error, OSError) else "is no text"
+                raise KubeError(f"token file {self._path} cannot be read: {why}") from error
             if self._proof is None or self._proof.token != token:
                 self._proof = Proof(token=Redacted(token))
             self._read_at = now
@@ -128,25 +130,20 @@ class ExecProver:
         # `env -S` style additions keep the parent's environment, as client-go does.
         extra = [f"{name}={value}" for name, value in plugin.env]
         info = f"KUBERNETES_EXEC_INFO={json.dumps(self._info())}"
-        process = await asyncio.create_subprocess_exec(
-            "/usr/bin/env", *extra, info, plugin.command, *plugin.args,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
         try:
-            out, err = await asyncio.wait_for(process.communicate(), _EXEC_LIMIT_S)
+            async with asyncio.timeout(_EXEC_LIMIT_S):
+                ended = await run_program("/usr/bin/env", *extra, info, plugin.command, *plugin.args)
         except TimeoutError as error:
-            raise KubeError(f"exec plugin {plugin.command} said nothing for {_EXEC_LIMIT_S:.0f} s") from error
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        if process.returncode:
+            raise KubeError(
+                f"exec plugin {plugin.command} did not end within {_EXEC_LIMIT_S:.0f} s"
+            ) from error
+        except (OSError, ValueError) as error:
+            raise KubeError(f"exec plugin {plugin.command} cannot be run: {error}") from error
+        if ended.code:
             hint = f" (hint: {plugin.install_hint.strip()})" if plugin.install_hint else ""
-            said = err.decode(errors="replace").strip()[-300:]
-            raise KubeError(f"exec plugin {plugin.command} failed with {process.returncode}: {said}{hint}")
-        return self._status_in(out)
+            said = ended.err.decode(errors="replace").strip()[-300:]
+            raise KubeError(f"exec plugin {plugin.command} failed with {ended.code}: {said}{hint}")
+        return self._status_in(ended.out)
 
     def _status_in(self, out: bytes) -> _ExecStatus:
         plugin = self._plugin

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from types import TracebackType
@@ -14,7 +15,7 @@ from isthmus.api.resource import Kind
 from isthmus.kit.clock import Clock
 from isthmus.kit.tls import client_context
 from isthmus.kube.auth import Proof, Prover, prover
-from isthmus.kube.errors import Gone, KubeError, Refused, Unauthorized, Unreachable, refused
+from isthmus.kube.errors import Gone, KubeError, Refused, Silent, Unauthorized, Unreachable, refused
 from isthmus.kube.kubeconfig import Access
 
 Json = dict[str, Any]
@@ -23,6 +24,8 @@ T = TypeVar("T")
 _REQUEST_LIMIT_S = 30.0
 _CONNECT_LIMIT_S = 5.0
 _PAGE = 500
+_FAILURES = (aiohttp.ClientError, TimeoutError, OSError, ValueError)
+"""ValueError: an address or a token that no request can carry."""
 MERGE_PATCH = "application/merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 
@@ -155,24 +158,28 @@ class Client:
     ) -> AsyncGenerator[bytes, None]:
         """The lines of an endless answer, an empty one as soon as it begins.
 
-        Raises `Unreachable` after `silence_s` seconds without a byte.
+        Raises `Unreachable`: `Silent` after `silence_s` seconds without a byte.
         """
         session, headers, proof = await self._ready()
         limits = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_LIMIT_S, sock_read=silence_s)
         try:
-            async with session.get(
-                self.access.server + path,
-                params=query,
-                headers=headers,
-                timeout=limits,
-                **self._connection(),
-            ) as answer:
+            async with asyncio.timeout(_REQUEST_LIMIT_S):
+                answer = await session.get(
+                    self.access.server + path,
+                    params=query,
+                    headers=headers,
+                    timeout=limits,
+                    **self._connection(),
+                )
+            async with answer:
                 if answer.status >= 400:
                     raise self._refused(proof, answer.status, await answer.read())
                 yield b""  # it is there, and that is news by itself
                 async for line in _lines(answer.content):
                     yield line
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except aiohttp.SocketTimeoutError as error:
+            raise Silent(f"{self.access.server} said nothing for {silence_s:.0f} s") from error
+        except _FAILURES as error:
             raise _unreachable(self.access.server, error) from error
 
     async def websocket(
@@ -190,7 +197,7 @@ class Client:
             )
         except aiohttp.WSServerHandshakeError as error:
             raise self._refused(proof, error.status, error.message.encode()) from error
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except _FAILURES as error:
             raise _unreachable(self.access.server, error) from error
 
     async def _list(self, kind: Kind, scope: Scope, limit: int) -> Listing:
@@ -226,7 +233,7 @@ class Client:
                 if answer.status >= 400:
                     raise self._refused(proof, answer.status, content)
                 return content
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except _FAILURES as error:
             raise _unreachable(self.access.server, error) from error
 
     def _refused(self, proof: Proof, status: int, body: bytes) -> Refused:

@@ -3,12 +3,13 @@
 KubeError
 ├── InvalidKubeconfig   the kubeconfig cannot be used: says where and how to mend it
 ├── Unreachable         no answer: network, TLS, time-out
+│   └── Silent          an answer that began, and then no byte for too long
 └── Refused             an answer that says no: `code`, `reason`
     ├── Unauthorized    401: who we are is not believed
     ├── Forbidden       403: we may not
     ├── NotFound        404
     ├── Conflict        409: somebody else was faster, or it exists already
-    └── Gone            410: the history we ask for has expired
+    └── Gone            410, or 504 where it is ahead: the history we ask for is not the server's
 """
 
 from __future__ import annotations
@@ -30,6 +31,10 @@ class InvalidKubeconfig(KubeError):
 
 class Unreachable(KubeError):
     """No answer from the API server."""
+
+
+class Silent(Unreachable):
+    """The answer began, and then came nothing."""
 
 
 class Refused(KubeError):
@@ -69,6 +74,10 @@ _BY_CODE: dict[int, type[Refused]] = {
 }
 
 
+_AHEAD = "Too large resource version"
+"""How an API server tells of a version that it has not reached, as after a backup was put back."""
+
+
 class _Status(msgspec.Struct):
     code: int = 0
     reason: str = ""
@@ -82,4 +91,6 @@ def refused(code: int, body: bytes) -> Refused:
     except msgspec.MsgspecError:
         status = _Status(message=body.decode(errors="replace")[:200])
     code = status.code or code
+    if code == 504 and status.message.startswith(_AHEAD):
+        return Gone(code, status.reason, status.message)
     return _BY_CODE.get(code, Refused)(code, status.reason, status.message)

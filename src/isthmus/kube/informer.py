@@ -35,6 +35,7 @@ class Health(msgspec.Struct, frozen=True):
 
     connected: bool = False
     error: KubeError | None = None
+    lost_at: float = 0.0  # when the failures began, since the epoch
     synced: bool = False  # whether the whole collection was known at least once
 
 
@@ -53,12 +54,12 @@ class Informer:
         async with aclosing(self._watch.events()) as events:
             async for event in events:
                 match event:
-                    case Lost(error):
+                    case Lost(error, since):
                         if self.kind.is_config and isinstance(error, NotFound):
                             # Without its definition there is nothing to know. What was known stays, since an
                             # API server that starts says so too.
                             self.synced.set()
-                        self.health.set(Health(error=error, synced=self.synced.is_set()))
+                        self.health.set(Health(error=error, lost_at=since, synced=self.synced.is_set()))
                         continue
                     case Listed(items):
                         await self._replace(items)

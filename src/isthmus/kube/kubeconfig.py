@@ -260,6 +260,7 @@ def _data(section: Section, key: str, folder: Path | None) -> bytes | None:
         path = _allowed(folder, f"$…{key}", f"put it in as {key}-data") / name
         try:
             return path.read_bytes()
-        except OSError as error:
-            raise InvalidKubeconfig(f"$…{key}", f"{path} cannot be read: {error.strerror}") from error
+        except (OSError, ValueError) as error:  # ValueError: no path
+            why = error.strerror if isinstance(error, OSError) else "is no path"
+            raise InvalidKubeconfig(f"$…{key}", f"{path} cannot be read: {why}") from error
     return None

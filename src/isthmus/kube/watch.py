@@ -16,9 +16,11 @@ from isthmus.kit.backoff import Backoff
 from isthmus.kit.clock import Clock, SystemClock
 from isthmus.kit.log import log
 from isthmus.kube.client import Client, Scope, path_of
-from isthmus.kube.errors import Gone, KubeError, Refused, refused
+from isthmus.kube.errors import Gone, KubeError, Refused, Silent, refused
 
 _INITIAL_END = "k8s.io/initial-events-end"
+_NOT_UNDERSTOOD = frozenset({400, 422})
+_AT_ONCE_S = 1.0
 
 
 class WatchSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,9 +52,10 @@ class Removed(msgspec.Struct, frozen=True):
 
 
 class Lost(msgspec.Struct, frozen=True):
-    """No connection; what was told before may be out of date until the next event."""
+    """No connection since `since` (epoch); what was told before may be out of date until the next event."""
 
     error: KubeError
+    since: float = 0.0
 
 
 class Connected(msgspec.Struct, frozen=True):
@@ -101,22 +104,41 @@ class Watch:
     async def events(self) -> AsyncGenerator[Event, None]:
         """What happens to the collection, starting with `Listed`. A failure is `Lost`, then tried again."""
         backoff = Backoff(self._settings.first_wait_s, self._settings.longest_wait_s)
+        lost_at: float | None = None
         while True:
+            began, heard = self._clock.monotonic(), False
             try:
                 async with aclosing(self._turn()) as turn:
                     async for event in turn:
-                        if not isinstance(event, Connected):  # it may fail again right after that
+                        lost_at = None
+                        if isinstance(event, Changed | Removed | Confirmed):
+                            # Not so after a list: history that expires at once must not be listed in a rush.
                             backoff.reset()
+                        heard = heard or not isinstance(event, Connected)
                         yield event
-                # A server that ends watches at once must not be asked in a tight loop.
-                await self._clock.sleep(0.05)
-            except Gone:
-                log.info("history expired, listing again", kind=self._kind.name)
+                # Nor may a server that ends watches at once be asked in a tight loop.
+                at_once = not heard and self._clock.monotonic() - began < _AT_ONCE_S
+                await self._clock.sleep(backoff.next_s() if at_once else 0.05)
+            except Gone as error:
+                log.info("history expired, listing again", kind=self._kind.name, reason=str(error))
                 self._version = ""
                 await self._clock.sleep(backoff.next_s())
             except KubeError as error:
-                yield Lost(error)
+                lost_at = self._clock.now() if lost_at is None else lost_at
+                yield Lost(error, lost_at)
+                if not self._holds(error, heard=heard):
+                    self._version = ""
                 await self._clock.sleep(backoff.next_s())
+
+    @staticmethod
+    def _holds(error: KubeError, *, heard: bool) -> bool:
+        """Whether a watch may go on from the last version after `error`.
+
+        An API server whose backup was put back is silent until it reaches a version that is ahead of it.
+        """
+        if isinstance(error, Silent):
+            return heard
+        return not (isinstance(error, Refused) and error.code in _NOT_UNDERSTOOD)
 
     async def _turn(self) -> AsyncGenerator[Event, None]:
         if not self._version and self._streams_lists:
@@ -125,7 +147,7 @@ class Watch:
                     async for event in events:
                         yield event
             except Refused as error:
-                if error.code not in {400, 422} or self._version:
+                if error.code not in _NOT_UNDERSTOOD or self._version:
                     raise
                 self._streams_lists = False  # an older API server: it does not know sendInitialEvents
             else:
@@ -166,7 +188,14 @@ class Watch:
                     item = msgspec.Raw(bytes(envelope.object))
                     yield Removed(item) if envelope.type == "DELETED" else Changed(item)
                 if pending is None:
-                    self._version = bookmark.resource_version or self._version
+                    self._advance(bookmark.resource_version, is_word=envelope.type == "BOOKMARK")
+
+    def _advance(self, version: str, *, is_word: bool) -> None:
+        """Remember `version`. Raises `Gone` where the API server's own word of it goes back."""
+        before = self._version
+        if is_word and before.isdecimal() and version.isdecimal() and int(version) < int(before):
+            raise Gone(410, "Expired", f"resource version went back from {before} to {version}")
+        self._version = version or before
 
     def _query(self, *, initial: bool) -> dict[str, str]:
         turn_s = self._settings.turn_s * random.uniform(1, 1.5)  # noqa: S311 - jitter, no secret

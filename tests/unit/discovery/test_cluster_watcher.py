@@ -5,11 +5,13 @@ from contextlib import asynccontextmanager
 import pytest
 
 from fakes.eventually import eventually
+from fakes.ports import free_ports
 from fakes.two_clusters import World, service, two_clusters
 from isthmus.api.crd import custom_resource_definitions
 from isthmus.api.errors import InvalidConfig
 from isthmus.api.resource import Ref
 from isthmus.discovery.cluster_watcher import FOLLOWS, ClusterState, ClusterWatcher, WatcherSettings
+from isthmus.kit.clock import SystemClock
 from isthmus.kit.tasks import supervise
 from isthmus.kube.watch import WatchSettings
 from isthmus.lab.apiserver.builtin import builtin
@@ -140,3 +142,24 @@ async def test_an_object_that_does_not_decode_keeps_the_last_good_one(east):
 
 def _wrong():
     return InvalidConfig("$.spec", "is wrong")
+
+
+class ShiftedClock(SystemClock):
+    later_s = 0
+
+    def now(self):
+        return super().now() + self.later_s
+
+
+async def test_a_cluster_out_of_reach_is_told_with_since_when(east):
+    (port,) = free_ports(1)
+    clock = ShiftedClock()
+    watcher = ClusterWatcher(east.spec(server=f"https://127.0.0.1:{port}"), lambda _: None, SETTINGS, clock)
+    async with supervise(watcher.run()):
+
+        async def lost():
+            return watcher.health().state is ClusterState.UNREACHABLE
+
+        await eventually(lost)
+        clock.later_s = 3600
+        assert "; so for 1h" in watcher.health().error

@@ -232,3 +232,62 @@ async def test_a_file_that_becomes_wrong_leaves_its_cluster_as_it_was(folder):
             assert source.claims.value.specs == before
         (folder / "west.yaml").unlink()
         await Followed(source).until(east="https://east:6443")
+
+
+async def test_a_directory_that_goes_takes_no_cluster_and_one_that_comes_back_counts(folder):
+    source = FilesSource(folder, HastyClock())
+    async with supervise(source.run()):
+        await source.looked.wait()
+        before = source.claims.value.specs
+        away = folder.with_name("away")
+        folder.rename(away)
+
+        async def told():
+            return wrong(source.claims.value) == [(folder.name, "$")]
+
+        await eventually(told)
+        assert source.claims.value.specs == before
+        (away / "west.yaml").unlink()
+        away.rename(folder)
+        await Followed(source).until(east="https://east:6443")
+        assert not source.claims.value.findings
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "a: !!bool maybe",
+        "[" * 100_000,
+        "metadata: &x {name: *x}",
+        {
+            **cluster("north"),
+            "metadata": {
+                **cluster("north")["metadata"],
+                "name": "north",
+                "annotations": {"config.istio.io/accessConfigFile": "n" * 4000},
+            },
+        },
+    ],
+)
+def test_a_file_made_to_take_pilot_down_is_only_wrong(folder, content):
+    write(folder, "north.yaml", content)
+    claims = read_directory(folder)
+    assert ids(claims) == ["east", "west"]
+    assert {file for file, _ in wrong(claims)} == {"north.yaml"}
+
+
+def test_a_kubeconfig_with_a_path_that_is_none_is_told(folder):
+    text = (folder / "west.kubeconfig").read_text()
+    config = yaml.safe_load(text)
+    config["clusters"][0]["cluster"]["certificate-authority"] = "a\0b"
+    write(folder, "west.kubeconfig", config)
+    claims = read_directory(folder)
+    assert ids(claims) == ["east"]
+    assert "is no path" in claims.findings[0].message
+
+
+def test_a_link_to_nothing_is_a_wrong_file(folder):
+    (folder / "north.yaml").symlink_to(folder / "nothing")
+    claims = read_directory(folder)
+    assert ids(claims) == ["east", "west"]
+    assert wrong(claims) == [("north.yaml", "$")]

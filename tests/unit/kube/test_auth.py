@@ -5,6 +5,7 @@ import json
 import os
 import stat
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -194,3 +195,46 @@ async def test_a_plugin_ends_with_whoever_asked(plugin, tmp_path):
         await task
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid.read_text()), 0)
+
+
+async def test_a_plugin_that_prints_without_end_is_ended(plugin):
+    with pytest.raises(KubeError, match="prints more than 1048576 bytes"):
+        await prover_of(plugin("yes")).proof()
+
+
+def state_of(pid):
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+async def test_what_a_plugin_started_ends_with_it(plugin, tmp_path):
+    asked = prover_of(plugin(f"sleep 600 & echo $! > {tmp_path}/pid; wait"))
+    task = asyncio.get_running_loop().create_task(asked.proof())
+    pid = tmp_path / "pid"
+
+    async def runs_now():
+        return pid.exists() and bool(pid.read_text().strip())
+
+    await eventually(runs_now)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    async def gone():
+        try:
+            os.kill(int(pid.read_text()), 0)
+        except ProcessLookupError:
+            return True
+        return state_of(pid.read_text().strip()) == "Z"  # whoever adopts orphans may be slow
+
+    await eventually(gone)
+
+
+async def test_a_plugin_that_cannot_be_a_command_is_told(plugin):
+    with pytest.raises(KubeError, match="cannot be run: embedded null byte"):
+        await prover_of(plugin("true", args=("a\0b",))).proof()
+
+
+async def test_a_token_file_that_is_no_text_is_told(tmp_path):
+    (tmp_path / "token").write_bytes(b"\xff")
+    with pytest.raises(KubeError, match="cannot be read: is no text"):
+        await prover_of(TokenFile(tmp_path / "token")).proof()

@@ -21,8 +21,8 @@ from fakes.scripted_api import (
 )
 from isthmus.api import kind_named
 from isthmus.kube.client import Client, Scope
-from isthmus.kube.errors import Forbidden, Gone, KubeError, Refused, Unreachable
-from isthmus.kube.kubeconfig import Access
+from isthmus.kube.errors import Forbidden, Gone, KubeError, Refused, Silent, Unreachable
+from isthmus.kube.kubeconfig import Access, Token
 from isthmus.kube.watch import Changed, Confirmed, Connected, Listed, Lost, Removed, Watch, WatchSettings
 
 SOON = WatchSettings(first_wait_s=0.01, longest_wait_s=0.02)
@@ -200,3 +200,56 @@ async def test_selectors_go_with_every_question():
 def test_errors_are_known_by_their_codes():
     assert issubclass(Gone, Refused)
     assert issubclass(Refused, KubeError)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        streams(bookmark(3)),
+        streams(error(504, "Timeout", "Too large resource version: 5, current: 3")),
+        streams(error(400, "BadRequest", "invalid resource version")),
+        refuses(504, "Timeout", "Too large resource version: 5, current: 3"),
+    ],
+)
+async def test_a_server_whose_backup_was_put_back_is_listed_again(answer):
+    whole = streams(added("b", 2), bookmark(3, ends_list=True))
+    api = ScriptedApi(streams(bookmark(5, ends_list=True)), answer, whole)
+    async with followed(api) as events:
+        found = [event async for event in _until(events, Listed, 2)]
+    assert names(found[-1]) == ["b"]
+
+
+async def test_a_watch_that_never_says_a_word_is_listed_again():
+    api = ScriptedApi()
+    api.script = [
+        streams(bookmark(5, ends_list=True)),
+        api.holds(),
+        streams(added("b", 2), bookmark(3, ends_list=True)),
+    ]
+    async with followed(api, msgspec.structs.replace(SOON, silence_s=0.05)) as events:
+        found = [event async for event in _until(events, Listed, 2)]
+    assert any(isinstance(event, Lost) and isinstance(event.error, Silent) for event in found)
+    assert names(found[-1]) == ["b"]
+
+
+async def test_losses_in_a_row_began_with_the_first():
+    api = ScriptedApi(refuses(500), refuses(500), streams(bookmark(1, ends_list=True)), refuses(500))
+    one, two, _, three = await first(4, api)
+    assert one.since == two.since
+    assert three.since >= one.since
+
+
+@pytest.mark.parametrize(
+    "access",
+    [
+        Access(server="http://[::1"),
+        Access(server="http://127.0.0.1:99999"),
+        Access(server="http://127.0.0.1:1", credentials=Token("a\nb")),
+    ],
+)
+async def test_an_address_or_token_that_no_request_can_carry_is_a_loss(access):
+    async with (
+        Client(access) as client,
+        aclosing(Watch(client, kind_named("Pod"), None, SOON).events()) as events,
+    ):
+        assert isinstance((await anext(events)).error, Unreachable)
