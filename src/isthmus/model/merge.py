@@ -69,7 +69,24 @@ def _ports(members: Sequence[Member]) -> tuple[tuple[Port, ...], list[Finding]]:
         extra = sorted(_numbers(member) - _numbers(members[0]))
         if missing or extra:
             findings.append(_finding(member, "$.spec.ports", _difference(members[0], missing, extra)))
-    return tuple(port for _, (port, _) in sorted(ports.items())), findings
+    named = _apart({key: port for key, (port, _) in ports.items()})
+    return tuple(port for _, port in sorted(named.items())), findings
+
+
+def _apart(ports: dict[tuple[int, bool], Port]) -> dict[tuple[int, bool], Port]:
+    """`ports` under names that differ: endpoints give their number by it. The first keeps its own.
+
+    Within a cluster names differ anyway, but one may call 80 `http` and another 81.
+    """
+    taken: set[str] = set()
+    named = {}
+    for key, port in ports.items():
+        name = port.name if port.name not in taken else f"{port.name or 'port'}-{port.number}"
+        while name in taken:
+            name += "-other"
+        taken.add(name)
+        named[key] = Port(port.number, name, port.protocol)
+    return named
 
 
 def _difference(first: Member, missing: list[int], extra: list[int]) -> str:

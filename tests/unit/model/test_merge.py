@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import itertools
 
-from fakes.manifests import EAST, WEST, build, key, put, service
+from fakes.manifests import EAST, WEST, build, endpoint, key, put, service, slice_of
 from isthmus.model.findings import Severity
 from isthmus.model.merge import Member, merge
 from isthmus.model.names import ClusterId
@@ -105,3 +105,28 @@ def test_the_order_in_which_clusters_are_known_makes_no_difference():
         "the configuration cluster counts"
     )
     assert all('cluster "east", which counts' in each.message for each in meshes[0].findings[:1])
+
+
+def test_a_name_for_two_numbers_is_told_apart_so_that_endpoints_keep_to_their_own():
+    found = merged(
+        (EAST, service("reviews", ("http", 80))), (WEST, service("reviews", ("http", 81), ("web", 80)))
+    )
+    assert [(port.number, port.name) for port in found.service.ports] == [(80, "http"), (81, "http-81")]
+    three = merged(
+        (EAST, service("reviews", ("http", 80))),
+        (WEST, service("reviews", ("http-81", 79))),
+        (THIRD, service("reviews", ("http", 81))),
+    )
+    assert len({port.name for port in three.service.ports}) == 3
+
+
+def test_endpoints_serve_no_port_that_their_cluster_has_under_another_number():
+    mesh = build(
+        put(EAST, service("reviews", ("http", 80))),
+        put(WEST, service("reviews", ("http", 81))),
+        *(put(where, slice_of("reviews", endpoint("10.0.0.1"))) for where in (EAST, WEST)),
+    )
+    found = {port.number: port.name for port in mesh.services[key("reviews")].ports}
+    (west,) = mesh.shard(key("reviews"), WEST).endpoints
+    assert west.port(found[80]) is None
+    assert west.port(found[81])
