@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import msgspec
 
@@ -23,6 +23,8 @@ from isthmus.xds.fanout import Fanout
 from isthmus.xds.session import Session
 from isthmus.xds.status import config_dump, status_of
 
+Withheld = Callable[[], tuple[Finding, ...]]
+"""What of the newest mesh did not reach proxies as it was meant."""
 Json = dict[str, Any]
 _JSON = "application/json"
 SHORT = {UPSTREAM: "CDS", ENDPOINTS: "EDS", LISTENER: "LDS", ROUTES: "RDS"}
@@ -31,8 +33,9 @@ SHORT = {UPSTREAM: "CDS", ENDPOINTS: "EDS", LISTENER: "LDS", ROUTES: "RDS"}
 class Admin:
     """Answers about the running control plane. Nothing here changes anything."""
 
-    def __init__(self, fleet: Fleet, builder: MeshBuilder, fanout: Fanout[Proxy]) -> None:
-        self._fleet, self._builder, self._fanout = fleet, builder, fanout
+    def __init__(self, fleet: Fleet, builder: MeshBuilder, fanout: Fanout[Proxy], withheld: Withheld) -> None:
+        self._fleet, self._builder, self._fanout, self._withheld = fleet, builder, fanout, withheld
+        self._analysed = (builder.mesh, analyze(builder.mesh))
         self._pages: dict[str, Callable[[dict[str, str]], object]] = {
             "/debug/syncz": self._syncz,
             "/debug/clusterz": self._clusterz,
@@ -47,17 +50,17 @@ class Admin:
         await HttpServer(settings.address, settings.monitoring_port, self._answer).run()
 
     async def _answer(self, request: Request) -> Response:
-        url = urlsplit(request.path)
-        query = {key: values[0] for key, values in parse_qs(url.query).items()}
-        if url.path == "/ready":
+        path, _, asked = request.path.partition("?")
+        query = {key: values[0] for key, values in parse_qs(asked).items()}
+        if path == "/ready":
             is_ready = self._fanout.shared.world is not None
             return Response(body=b"ready\n") if is_ready else Response(503, b"no mesh yet\n")
-        if url.path == "/metrics":
+        if path == "/metrics":
             self._count()
             return Response(body=exposition(), content_type="text/plain; version=0.0.4; charset=utf-8")
-        if url.path in {"/debug", "/debug/"}:
+        if path in {"/debug", "/debug/"}:
             return _json(sorted(self._pages))
-        page = self._pages.get(url.path)
+        page = self._pages.get(path)
         if page is None:
             return Response(404, b"there are /ready, /metrics and the pages that /debug lists\n")
         try:
@@ -137,9 +140,11 @@ class Admin:
         raise LookupError(f"no proxy is called {wanted!r} (hint: ?proxyID= one of {known or 'none'})")
 
     def _all_findings(self) -> list[Finding]:
-        world = self._fanout.shared.world
-        withheld = getattr(world.generation, "findings", ()) if world is not None else ()
-        return [*self._fleet.findings(), *analyze(self._mesh), *withheld]
+        mesh = self._mesh
+        # Asked for by every scrape, and the mesh may be the same since the last.
+        if self._analysed[0] is not mesh:
+            self._analysed = (mesh, analyze(mesh))
+        return [*self._fleet.findings(), *self._analysed[1], *self._withheld()]
 
     def _count(self) -> None:
         findings = self._all_findings()

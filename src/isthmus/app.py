@@ -22,13 +22,14 @@ from isthmus.kube.client import Client
 from isthmus.kube.kubeconfig import Access
 from isthmus.model.build import MeshBuilder
 from isthmus.model.change import Change, ChangeKey
+from isthmus.model.findings import Finding
 from isthmus.model.identity import SpiffeId
 from isthmus.model.mesh import MeshSettings
 from isthmus.model.names import ClusterId
 from isthmus.model.proxy import Proxy
 from isthmus.settings import PilotSettings
 from isthmus.sidecar.certs import Certificates, CertSettings
-from isthmus.translate.generation import Translator
+from isthmus.translate.generation import Generation, Translator
 from isthmus.translate.types import TYPES
 from isthmus.wire.listeners import Plaintext, Secure, ServerCertificate
 from isthmus.wire.serve import GrpcServer
@@ -52,10 +53,11 @@ class Pilot:
         self.builder = MeshBuilder(_mesh_settings(settings))
         # translate
         self.translator = Translator()
+        self._generation: Generation | None = None
         # serve
         self.fanout: Fanout[Proxy] = Fanout(TYPES)
         self._certificates = Certificates(_certificate_settings(settings))
-        self._admin = Admin(self.fleet, self.builder, self.fanout)
+        self._admin = Admin(self.fleet, self.builder, self.fanout, self._withheld)
 
     async def run(self) -> None:
         """Serve until cancelled, in the order in which data flows."""
@@ -74,8 +76,12 @@ class Pilot:
             # A pod that is known only now may be elsewhere than its proxy could say.
             self.fanout.identify_again(lambda proxy: (proxy.cluster, proxy.address) in delta.workloads)
         if delta:
-            self.fanout.publish(self.translator.generation(mesh, delta), self._inbox.began)
+            self._generation = self.translator.generation(mesh, delta)
+            self.fanout.publish(self._generation, self._inbox.began)
         self.plane.set(control_plane(mesh, self._settings.root_namespace))
+
+    def _withheld(self) -> tuple[Finding, ...]:
+        return self._generation.findings if self._generation is not None else ()
 
     def _put(self, change: Change) -> None:
         self._inbox.put(change.key, change)

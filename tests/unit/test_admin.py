@@ -40,7 +40,7 @@ async def _served(*specs):
     fleet = Fleet(Registry((FixedSource(*specs),)), lambda _: None, WatcherSettings())
     (port,) = free_ports(1)
     settings = PilotSettings(address="127.0.0.1", monitoring_port=port)
-    async with supervise(fleet.run(), fanout.run(), Admin(fleet, builder, fanout).run(settings)):
+    async with supervise(fleet.run(), fanout.run(), Admin(fleet, builder, fanout, tuple).run(settings)):
         pages = Pages(port, builder, fanout)
 
         async def answers():
