@@ -1,0 +1,105 @@
+"""`isthmus convert`: the kinds of 2018 in, today's out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import msgspec
+import yaml
+
+from isthmus.api.decode import decode
+from isthmus.api.errors import InvalidConfig
+from isthmus.api.istio_2018.kinds import KINDS
+from isthmus.api.istio_2018.validate import problems
+from isthmus.api.resource import Kind, Object
+from isthmus.api.yaml import documents
+from isthmus.model.convert_2018.convert import convert
+from isthmus.model.findings import Severity
+
+_BY_NAME = {kind.name: kind for kind in KINDS}
+_DEFAULTS = (
+    "note: in 2018 a request ended after 15s and was not tried again, unless a rule said otherwise; today it has no "
+    "limit and is tried again where it was not begun (hint: set timeout and retries where that matters)"
+)
+
+
+@click.command("convert")
+@click.option(
+    "-f", "--filename", "files", required=True, multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path, allow_dash=True),
+    help="manifests; several, or - for standard input",
+)  # fmt: skip
+@click.option(
+    "-n", "--namespace", default="", help="of objects that do not say theirs; empty: it is left open"
+)
+def command(files: tuple[Path, ...], namespace: str) -> None:
+    """Turn RouteRules, DestinationPolicies and EgressRules (config.istio.io/v1alpha2) into today's kinds, as YAML.
+
+    What means something else today is told on standard error, as is what has no equivalent; exit 1 if there is any.
+    """
+    found: list[Object] = []
+    failed = False
+    for each in files:
+        text = sys.stdin.read() if str(each) == "-" else each.read_text()
+        for place, value in _objects(text, str(each)):
+            read = _read(place, value, namespace)
+            failed |= read is None
+            found += [read] if isinstance(read, Object) else []
+    made = convert(found)
+    for finding in made.findings:
+        click.echo(str(finding), err=True)
+        failed |= finding.severity is Severity.ERROR
+    if any(each["kind"] == "VirtualService" for each in made.objects):
+        click.echo(_DEFAULTS, err=True)
+    text = yaml.safe_dump_all(made.objects, sort_keys=False, width=120, allow_unicode=True)
+    click.echo(text if made.objects else "", nl=False)
+    if failed:
+        sys.exit(1)
+
+
+def _objects(text: str, where: str) -> Iterator[tuple[str, dict[str, object] | InvalidConfig]]:
+    """The objects of a stream with their places; those of lists one by one."""
+    try:
+        found = list(documents(text))
+    except InvalidConfig as error:
+        yield where, error
+        return
+    for document in found:
+        if isinstance(document.value, dict):
+            items = document.value.get("items")
+            for each in items if isinstance(items, list) else [document.value]:
+                if isinstance(each, dict):
+                    yield f"{where}:{document.line}", each
+
+
+def _read(place: str, value: dict[str, object] | InvalidConfig, namespace: str) -> Object | bool | None:
+    """The object; False where it is of another kind, which is told; None where it is wrong, which is told."""
+    if isinstance(value, InvalidConfig):
+        click.echo(f"error: {place}: {value}", err=True)
+        return None
+    kind = _kind(value)
+    if kind is None:
+        named = f"{value.get('apiVersion')} {value.get('kind')}"
+        click.echo(f"warning: {place}: {named} is no kind of 2018, and is left out", err=True)
+        return False
+    try:
+        found = decode(kind, value)
+        meta = msgspec.structs.replace(found.metadata, namespace=found.metadata.namespace or namespace)
+        found = msgspec.structs.replace(found, metadata=meta)
+    except InvalidConfig as error:
+        click.echo(f"error: {place}: {kind.name}: {error}", err=True)
+        return None
+    wrong = [
+        f"error: {place}: {kind.name} {found.metadata.name}: {path}: {text}" for path, text in problems(found)
+    ]
+    for line in wrong:
+        click.echo(line, err=True)
+    return None if wrong else found
+
+
+def _kind(value: dict[str, object]) -> Kind | None:
+    kind = _BY_NAME.get(str(value.get("kind")))
+    return kind if kind is not None and value.get("apiVersion") == kind.api_version else None
