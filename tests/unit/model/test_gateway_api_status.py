@@ -122,7 +122,7 @@ def test_an_address_that_it_has_not_is_told(asked, reached, type_, reason):
         (
             secure("a", "x.com"),
             listener("b", 443, "TLS", hostname="x.com", tls={"mode": "Passthrough"}),
-            "HostnameConflict",
+            "ProtocolConflict",
         ),
     ],
 )
@@ -131,7 +131,7 @@ def test_listeners_that_cannot_be_told_apart_are_both_not_run(one, other, reason
     for name in ("a", "b"):
         said = conditions(of_listener(result, name))
         assert said["Conflicted"] == ("True", reason)
-        assert said["Accepted"] == ("False", reason)
+        assert said["Accepted"] == ("False", "Invalid")
         assert said["Programmed"] == ("False", "Invalid")
     assert conditions(of_listener(result, "c")) == GOOD
     assert of_gateway(result)["Accepted"] == ("True", "ListenersNotValid")

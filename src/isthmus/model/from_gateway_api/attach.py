@@ -148,7 +148,7 @@ class Claims:
         return found.refuse("Conflicted", message)
 
     def _claim(self, found: Attachment, door: Door, hosts: Hosts) -> Hosts:
-        claims = self._taken[door.gateway.metadata.namespace, door.config_name]
+        claims = self._taken[door.key]
         own = (found.kind, found.route.metadata.namespace, found.route.metadata.name)
         taken = [each for each in claims if each.owner != own]
         if isinstance(found.route, TCPRoute):
@@ -172,12 +172,15 @@ def _meet(one: str, other: str) -> bool:
     return hostnames.common(one, other) is not None
 
 
-def attached_routes(door: Door, found: Iterable[Attachment]) -> int:
-    """How many routes are attached to a listener."""
-    routes = {
-        (each.kind, each.route.metadata.namespace, each.route.metadata.name)
-        for each in found
-        for other, _ in each.doors
-        if other is door
-    }
-    return len(routes)
+ByDoor = Mapping[tuple[str, str], Sequence[tuple[Route, Hosts]]]
+"""The routes that are attached to each listener, by its key."""
+
+
+def by_door(found: Iterable[Attachment]) -> ByDoor:
+    """What is attached to each listener; a route that names one twice stands there once."""
+    made: dict[tuple[str, str], dict[tuple[str, str, str], tuple[Route, Hosts]]] = defaultdict(dict)
+    for each in found:
+        meta = each.route.metadata
+        for door, hosts in each.doors:
+            made[door.key].setdefault((each.kind, meta.namespace, meta.name), (each.route, hosts))
+    return {key: tuple(routes.values()) for key, routes in made.items()}

@@ -11,7 +11,7 @@ from isthmus.api.istio.gateway import GatewayConfig, GatewaySpec
 from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.api.resource import Meta, Object, Ref
 from isthmus.model.findings import Finding, Severity
-from isthmus.model.from_gateway_api.attach import Attachment, Claims, attached_routes, attachments
+from isthmus.model.from_gateway_api.attach import Attachment, ByDoor, Claims, attachments, by_door
 from isthmus.model.from_gateway_api.backend_tls import BackendTls, backend_tls
 from isthmus.model.from_gateway_api.compile import Compiler
 from isthmus.model.from_gateway_api.gateway_routes import virtual_services
@@ -45,23 +45,25 @@ def convert(inputs: Inputs) -> Converted:
     compiler = Compiler(references)
     attached = _attached(inputs, by_gateway, compiler)
     found = [each for all_ in attached.values() for each in all_]
+    inside = by_door(found)
     configs = [config for each in gateways for config in _configs(each, by_gateway[_name(each)])]
     rules = [
         made
         for each in gateways
         if gateway_doubt(each) is None
         for door in by_gateway[_name(each)]
-        for made in virtual_services(door, by_gateway[_name(each)], found, compiler)
+        for made in virtual_services(door, by_gateway[_name(each)], inside.get(door.key, ()), compiler)
     ]
     users = _users(gateways, by_gateway, rules, inputs)
     tls = backend_tls(by_age(inputs.policies), users, references)
     rules.extend(mesh_virtual_services(found, compiler))
+    world = _World(references, by_gateway, attached, inside, compiler, tls)
     return Converted(
         gateways=tuple(configs),
         virtual_services=tuple(rules),
         destination_rules=tuple(tls.rules),
-        statuses=dict(sorted(_statuses(_World(references, by_gateway, attached, compiler, tls)))),
-        findings=tuple(_findings(_World(references, by_gateway, attached, compiler, tls))),
+        statuses=dict(sorted(_statuses(world))),
+        findings=tuple(_findings(world)),
     )
 
 
@@ -72,6 +74,7 @@ class _World:
     references: References
     doors: Mapping[Name, tuple[Door, ...]]
     attached: Mapping[Ref, tuple[Attachment, ...]]
+    inside: ByDoor
     compiler: Compiler
     tls: BackendTls
 
@@ -134,15 +137,15 @@ def _users(
     for rule in rules:
         for bound in rule.spec.gateways:
             called[bound] |= set(_called(rule))
+    by_host = {str(key.hostname): key for key in inputs.services}
     users: dict[ServiceKey, list[Gateway]] = defaultdict(list)
     for gateway in gateways:
         namespace, _ = _name(gateway)
         hosts: set[str] = set()
         for door in by_gateway[_name(gateway)]:
             hosts |= called.get(f"{namespace}/{door.config_name}", set())
-        for key in sorted(inputs.services):
-            if key.hostname in hosts:
-                users[key].append(gateway)
+        for key in sorted(by_host[host] for host in hosts if host in by_host):
+            users[key].append(gateway)
     return users
 
 
@@ -158,7 +161,6 @@ def _called(rule: VirtualService) -> Iterator[str]:
 
 def _statuses(world: _World) -> Iterator[tuple[Ref, AnyStatus]]:
     inputs = world.references.inputs
-    found = [each for all_ in world.attached.values() for each in all_]
     for each in inputs.classes:
         if each.spec.controller_name == inputs.controller:
             generation = each.metadata.generation
@@ -170,7 +172,7 @@ def _statuses(world: _World) -> Iterator[tuple[Ref, AnyStatus]]:
             yield ref_of(each), ClassStatus(conditions=(told,))
     for gateway in world.gateways:
         own = world.doors[_name(gateway)]
-        counts = {door.listener.name: attached_routes(door, found) for door in own}
+        counts = {door.listener.name: len(world.inside.get(door.key, ())) for door in own}
         yield ref_of(gateway), gateway_status(gateway, own, counts, world.references)
     for route in inputs.routes:
         parents = world.attached[ref_of(route)]

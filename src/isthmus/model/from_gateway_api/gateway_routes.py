@@ -14,7 +14,7 @@ from isthmus.api.gateway_api.connection_route import TCPRoute, TLSRoute
 from isthmus.api.istio import virtual_service as istio
 from isthmus.api.resource import Meta
 from isthmus.model.from_gateway_api import hostnames
-from isthmus.model.from_gateway_api.attach import Attachment, Hosts
+from isthmus.model.from_gateway_api.attach import Hosts
 from isthmus.model.from_gateway_api.compile import Compiler, site_of
 from isthmus.model.from_gateway_api.inputs import Route
 from isthmus.model.from_gateway_api.listeners import Door
@@ -27,12 +27,11 @@ _Attached = tuple[Route, Hosts]
 
 
 def virtual_services(
-    door: Door, doors: Sequence[Door], found: Iterable[Attachment], compiler: Compiler
+    door: Door, doors: Sequence[Door], attached: Sequence[_Attached], compiler: Compiler
 ) -> Iterator[istio.VirtualService]:
     """The rules of a listener that is run; `doors` are all listeners of its Gateway."""
     if door.server is None:
         return
-    attached = [(each.route, hosts) for each in found for other, hosts in each.doors if other is door]
     first = [other for other in doors if other.outdoes(door)]
     inside = [(route, _left(hosts, first)) for route, hosts in attached]
     if door.protocol in {"HTTP", "HTTPS"}:

@@ -114,7 +114,7 @@ def _listener(door: Door, attached: int) -> ListenerStatus:
 
 def _listener_conditions(door: Door) -> Iterator[Condition]:
     generation = door.gateway.metadata.generation
-    against = door.conflict or door.refused
+    against = door.conflict._replace(reason="Invalid") if door.conflict is not None else door.refused
     if against is None:
         yield condition("Accepted", "Accepted", holds=True, generation=generation)
     else:

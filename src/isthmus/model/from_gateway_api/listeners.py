@@ -56,6 +56,11 @@ class Door:
         """The name of the Gateway of Istio's that stands for it. Source: Istio's names for such objects."""
         return config_name(self.gateway, self.listener.name)
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """The namespace and name of that Gateway: no two listeners share them."""
+        return self.gateway.metadata.namespace, self.config_name
+
     def outdoes(self, other: Door) -> bool:
         """Whether it shares a port with `other` and takes some of its hosts: they are for it alone."""
         mine, theirs = self.listener, other.listener
@@ -153,14 +158,17 @@ def _conflict(gateway: Gateway, listener: Listener, at: str) -> Doubt | None:
         if other is listener or other.port != listener.port:
             continue
         others = _FAMILIES.get(other.protocol.upper(), other.protocol)
+        same_hosts = family == "TCP" or other.hostname == listener.hostname
         if others != family and "UDP" not in {family, others}:
             message = f"port {listener.port} is for {other.protocol} in {other.name} (hint: another port)"
             return Doubt("ProtocolConflict", f"{at}.protocol", message)
-        if others == family and (family == "TCP" or other.hostname == listener.hostname):
+        if others == family and same_hosts:
             what = listener.hostname or "all hosts"
             message = (
                 f"{other.name} listens on port {listener.port} for {what}, too (hint: one of both suffices)"
             )
+            if other.protocol.upper() != listener.protocol.upper():
+                return Doubt("ProtocolConflict", f"{at}.protocol", message)
             return Doubt("HostnameConflict", f"{at}.hostname", message)
     return None
 
