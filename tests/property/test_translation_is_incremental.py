@@ -56,6 +56,38 @@ STICKY = DESTINATION_RULE.replace(
     "spec: {host: reviews,",
     "spec: {host: reviews, trafficPolicy: {loadBalancer: {consistentHash: {useSourceIp: true}}},",
 )
+SIDECAR = """
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: narrow, namespace: other}
+spec:
+  workloadSelector: {labels: {app: reviews}}
+  outboundTrafficPolicy: {mode: REGISTRY_ONLY}
+  egress:
+    - {hosts: ["./*"], port: {number: 9080, protocol: HTTP, name: http}}
+    - {hosts: ["*/ratings.default.svc.cluster.local"]}
+"""
+WHOLE = SIDECAR.replace("narrow", "whole").replace("  workloadSelector: {labels: {app: reviews}}\n", "")
+DELEGATING = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: reviews}
+spec:
+  hosts: [reviews]
+  exportTo: [other]
+  http: [{match: [{uri: {prefix: /a}}], delegate: {name: team}}, {route: [{destination: {host: ratings}}]}]
+"""
+DELEGATE = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: team}
+spec: {http: [{match: [{uri: {exact: /a/b}}], route: [{destination: {host: guess}}]}]}
+"""
+SHARES = DESTINATION_RULE.replace(
+    "spec: {host: reviews,",
+    "spec: {host: reviews, exportTo: [other], trafficPolicy: {outlierDetection: {}, loadBalancer: {localityLbSetting: "
+    "{failoverPriority: [version, topology.istio.io/cluster]}}},",
+)
 
 
 def all_changes():
@@ -79,7 +111,8 @@ def all_changes():
     config = [guessed, plain, DESTINATION_RULE, VIRTUAL_SERVICE, GATEWAY, HEADLESS, TCP_RULE, INGRESS]
     found = [
         *objects(gke=[*BOOKINFO["gke"], *config, *ingress], onprem=BOOKINFO["onprem"]),
-        *objects(gke=[*second, STICKY]),
+        *objects(gke=[*second, STICKY, SIDECAR, DELEGATING, DELEGATE]),
+        *objects(gke=[SHARES, WHOLE, SIDECAR.replace("other", "default")]),
     ]
     return [*found, *(Change(change.key, None) for change in found)]
 

@@ -15,6 +15,7 @@ from isthmus.api.core.service import Service
 from isthmus.api.errors import UnknownKind
 from isthmus.api.istio.destination_rule import DestinationRule
 from isthmus.api.istio.gateway import GatewayConfig
+from isthmus.api.istio.sidecar import Sidecar
 from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.api.resource import Kind
 
@@ -32,6 +33,7 @@ KINDS: tuple[Kind, ...] = (
     Kind(_NETWORKING, _VERSIONS, "VirtualService", "virtualservices", VirtualService, True, True, ("vs",)),
     Kind(_NETWORKING, _VERSIONS, "DestinationRule", "destinationrules", DestinationRule, True, True, ("dr",)),
     Kind(_NETWORKING, _VERSIONS, "Gateway", "gateways", GatewayConfig, True, True, ("gw",)),
+    Kind(_NETWORKING, _VERSIONS, "Sidecar", "sidecars", Sidecar, True, True),
 )
 
 _BY_NAME = {kind.name: kind for kind in KINDS}

@@ -9,6 +9,7 @@ import msgspec
 
 from isthmus.api.istio.destination_rule import DestinationRule, PortTrafficPolicy, TrafficPolicy
 from isthmus.api.istio.gateway import GatewayConfig
+from isthmus.api.istio.sidecar import Sidecar
 from isthmus.api.istio.virtual_service import (
     Destination,
     HTTPMatchRequest,
@@ -47,6 +48,35 @@ def problems(found: Object) -> Iterator[Problem]:
             yield from _durations("$.spec", found.spec)
         case GatewayConfig():
             yield from _gateway(found)
+        case Sidecar():
+            yield from _sidecar(found)
+            yield from _durations("$.spec", found.spec)
+
+
+def _sidecar(found: Sidecar) -> Iterator[Problem]:
+    selector = found.spec.workload_selector
+    if selector is not None and not selector.labels:
+        yield (
+            "$.spec.workloadSelector.labels",
+            "is empty (hint: leave the selector out for the whole namespace)",
+        )
+    for index, listener in enumerate(found.spec.egress):
+        at = f"$.spec.egress[{index}]"
+        if not listener.hosts:
+            yield f"{at}.hosts", 'is empty (hint: "./*" for this namespace, "*/*" for all, "~/*" for none)'
+        for number, host in enumerate(listener.hosts):
+            namespace, slash, name = host.partition("/")
+            if not slash or not namespace or not name or "/" in name:
+                yield (
+                    f"{at}.hosts[{number}]",
+                    f"{host!r} is not NAMESPACE/HOST (hint: ./{host.strip('/') or '*'})",
+                )
+    ports = [listener.port.number for listener in found.spec.ingress]
+    for index, port in enumerate(ports):
+        if not port:
+            yield f"$.spec.ingress[{index}].port.number", "is missing"
+        elif port in ports[:index]:
+            yield f"$.spec.ingress[{index}].port.number", f"{port} is there twice"
 
 
 def _virtual_service(found: VirtualService) -> Iterator[Problem]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from isthmus.api.istio.destination_rule import DestinationRule
 from isthmus.api.istio.gateway import GatewayConfig
+from isthmus.api.istio.sidecar import Sidecar
 from isthmus.api.istio.virtual_service import Destination, VirtualService
 from isthmus.api.resource import Object, Ref
 from isthmus.model.delegates import Wrong, with_delegates
@@ -16,6 +17,7 @@ from isthmus.model.mesh import Mesh
 from isthmus.model.names import Hostname, ServiceKey, host_matches, kubernetes_hostname, resolve
 from isthmus.model.rules import MESH, age, workloads_of
 from isthmus.model.service import Service
+from isthmus.model.sidecars import selected
 from isthmus.model.visibility import is_visible
 
 Check = Callable[[Mesh], Iterator[Finding]]
@@ -90,6 +92,33 @@ def delegates_have_effect(mesh: Mesh) -> Iterator[Finding]:
     )
 
 
+def sidecars_have_effect(mesh: Mesh) -> Iterator[Finding]:
+    """No Sidecar is overruled by an older one for the same workloads, or says what this mesh does not do."""
+    first: dict[object, Sidecar] = {}
+    for found in sorted(mesh.of(Sidecar), key=age):
+        chosen = tuple(sorted(selected(found).items()))
+        holder = first.setdefault((found.metadata.namespace, chosen), found)
+        if holder is not found:
+            code = Code.SAME_SELECTOR if chosen else Code.SEVERAL_SIDECARS
+            message = f"has no effect: {holder.metadata.name} is for the same workloads, and is older"
+            yield _finding(found, "$.spec.workloadSelector", message, Severity.WARNING, code)
+        for path in _unheeded(found):
+            yield _finding(found, path, "has no effect in this release", Severity.WARNING, Code.OTHER)
+
+
+def _unheeded(found: Sidecar) -> Iterator[str]:
+    spec = found.spec
+    if spec.ingress:
+        yield "$.spec.ingress"
+    if spec.inbound_connection_pool is not None:
+        yield "$.spec.inboundConnectionPool"
+    if spec.outbound_traffic_policy is not None and spec.outbound_traffic_policy.egress_proxy is not None:
+        yield "$.spec.outboundTrafficPolicy.egressProxy"
+    for index, listener in enumerate(spec.egress):
+        if listener.bind or listener.capture_mode == "NONE":
+            yield f"$.spec.egress[{index}].bind"
+
+
 def hosts_are_claimed_once(mesh: Mesh) -> Iterator[Finding]:
     """No two VirtualServices hold for one host in sidecars: the oldest counts."""
     first: dict[Hostname, VirtualService] = {}
@@ -133,6 +162,7 @@ CHECKS: tuple[Check, ...] = (
     destination_rules_count,
     delegates_have_effect,
     hosts_are_claimed_once,
+    sidecars_have_effect,
     gateways_exist,
     gateways_have_proxies,
 )

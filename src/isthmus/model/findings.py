@@ -27,6 +27,8 @@ class Code(Enum):
     NOT_FOUND = ("IST0101", "ReferencedResourceNotFound")
     SCHEMA = ("IST0106", "SchemaValidationError")
     SAME_HOSTS = ("IST0109", "ConflictingMeshGatewayVirtualServiceHosts")
+    SAME_SELECTOR = ("IST0110", "ConflictingSidecarWorkloadSelectors")
+    SEVERAL_SIDECARS = ("IST0111", "MultipleSidecarsWithoutWorkloadSelectors")
     NO_WORKLOADS = ("IST0127", "NoMatchingWorkloadsFound")
     CLUSTERS_DIFFER = ("IST0170", "MultiClusterInconsistentService")
     SUBSET_EMPTY = ("ISM0001", "SubsetServedByNoCluster")

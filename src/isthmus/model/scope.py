@@ -6,11 +6,12 @@ Equal proxies share one view, and a change of endpoints alone keeps it the same 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 
 from isthmus.api.istio.destination_rule import DestinationRule
 from isthmus.api.istio.gateway import GatewayConfig
+from isthmus.api.istio.sidecar import Sidecar
 from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.kit.memo import Memo
 from isthmus.model.delegates import with_delegates
@@ -21,12 +22,14 @@ from isthmus.model.proxy import Proxy, ProxyKind
 from isthmus.model.rules import (
     DestinationRules,
     Labels,
+    hosts_of,
     labels_asked_by,
     most_specific_first,
     virtual_services_by_gateway,
     virtual_services_by_host,
 )
 from isthmus.model.service import Protocol, Service
+from isthmus.model.sidecars import Horizon, Sidecars
 from isthmus.model.visibility import is_visible
 
 
@@ -34,24 +37,35 @@ class Rules:
     """The routing configuration of a mesh, indexed; shared by all its views."""
 
     def __init__(self, mesh: Mesh) -> None:
-        domain = mesh.settings.domain
+        domain = self._domain = mesh.settings.domain
         found = with_delegates(mesh.of(VirtualService), domain)
         self.destinations = DestinationRules(mesh.of(DestinationRule), domain)
         self.by_host = virtual_services_by_host(found, domain)
         self._wild_hosts = most_specific_first(host for host in self.by_host if host.startswith("*"))
         self.by_gateway = virtual_services_by_gateway(found)
         self.gateways = mesh.of(GatewayConfig)
+        self.sidecars = Sidecars(mesh.of(Sidecar), mesh.settings.root_namespace)
         self._asked = {label for each in found for label in labels_asked_by(each)} | self.destinations.labels
         self._asked_of_routers = {label for each in self.gateways for label in each.spec.selector}
 
-    def virtual_service(self, host: Hostname, namespace: str) -> VirtualService | None:
+    def virtual_service(self, host: Hostname, namespace: str, horizon: Horizon) -> VirtualService | None:
         """The rules for calls to `host` from sidecars of a namespace: its own, else of the nearest wildcard."""
         for pattern in (host, *self._wild_hosts):
             if pattern == host or host_matches(pattern, host):
-                found = self.shown(self.by_host.get(pattern, ()), namespace)
-                if found:
-                    return found[0]
+                found = self.claim(pattern, namespace, horizon)
+                if found is not None:
+                    return found
         return None
+
+    def claim(self, host: Hostname, namespace: str, horizon: Horizon) -> VirtualService | None:
+        """The oldest rules for just this host, name or wildcard, that are shown to a namespace and seen there."""
+        shown = self.shown(self.by_host.get(host, ()), namespace)
+        return next((each for each in shown if horizon.sees(each.metadata.namespace, host)), None)
+
+    def led_to(self, namespace: str, horizon: Horizon) -> frozenset[Hostname]:
+        """The hosts to which the rules lead that hold for sidecars of a namespace."""
+        rules = (self.claim(host, namespace, horizon) for host in self.by_host)
+        return frozenset(host for rule in rules if rule is not None for host in hosts_of(rule, self._domain))
 
     @staticmethod
     def shown(found: tuple[VirtualService, ...], namespace: str) -> tuple[VirtualService, ...]:
@@ -63,8 +77,7 @@ class Rules:
     def labels_of(self, proxy: Proxy) -> Labels:
         """Those of the proxy's labels that something depends on: proxies that share them share a view."""
         asked = self._asked
-        if proxy.kind is ProxyKind.ROUTER:
-            asked = asked | self._asked_of_routers
+        asked |= self._asked_of_routers if proxy.kind is ProxyKind.ROUTER else self.sidecars.labels
         return tuple(label for label in proxy.labels if label[0] in asked) if asked else ()
 
 
@@ -77,13 +90,31 @@ class View:
         self.cluster: ClusterId = proxy.cluster
         self.labels = labels  # only those that something in the view depends on
         self.settings: MeshSettings = mesh.settings
-        self.services: tuple[Service, ...] = tuple(mesh.services[key] for key in sorted(mesh.services))
         self._backings = mesh.backings
         self._rules = rules
+        own = rules.sidecars.holding(self.namespace, labels) if self.kind is ProxyKind.SIDECAR else None
+        self._horizon = Horizon(own, self.namespace)
+        self.services: tuple[Service, ...] = tuple(self._seen(mesh.services))
+
+    def _seen(self, services: Mapping[ServiceKey, Service]) -> Iterator[Service]:
+        """The services that are shown, and those to which rules that are shown may lead; in the order of keys."""
+        if self._horizon.is_everything:
+            yield from (services[key] for key in sorted(services))
+            return
+        led_to = self._rules.led_to(self.namespace, self._horizon)
+        for key in sorted(services):
+            if key.hostname in led_to or self._horizon.sees(key.namespace, key.hostname):
+                yield services[key]
 
     def services_on(self, port: int) -> tuple[Service, ...]:
         """The services with this port, but for UDP, in the order of their keys."""
         return self._by_port.get(port, ())
+
+    @property
+    def allows_unknown(self) -> bool:
+        """Whether calls to destinations that nobody knows pass."""
+        own = self._horizon.allows_unknown
+        return self.settings.allow_any_outbound if own is None else own
 
     @property
     def ports(self) -> tuple[int, ...]:
@@ -105,15 +136,15 @@ class View:
 
     def virtual_service(self, host: Hostname) -> VirtualService | None:
         """The rules for calls to `host` from sidecars."""
-        return self._rules.virtual_service(host, self.namespace)
+        return self._rules.virtual_service(host, self.namespace, self._horizon)
 
     @cached_property
     def hosts_without_service(self) -> tuple[tuple[Hostname, VirtualService], ...]:
         """Hosts for which there are rules and no service, sorted."""
         found = []
         for host in sorted(self._rules.by_host.keys() - self._by_host.keys()):
-            claims = self._rules.shown(self._rules.by_host[host], self.namespace)
-            found += [(host, claims[0])] if claims else []
+            rule = self._rules.claim(host, self.namespace, self._horizon)
+            found += [(host, rule)] if rule is not None else []
         return tuple(found)
 
     @cached_property
@@ -135,8 +166,9 @@ class View:
     def _by_port(self) -> Mapping[int, tuple[Service, ...]]:
         found: dict[int, list[Service]] = defaultdict(list)
         for service in self.services:
+            shown = self._horizon.ports(service.key)
             for port in service.ports:
-                if port.protocol is not Protocol.UDP:
+                if port.protocol is not Protocol.UDP and (shown is None or port.number in shown):
                     found[port.number].append(service)
         return {number: tuple(services) for number, services in found.items()}
 

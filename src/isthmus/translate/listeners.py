@@ -58,7 +58,10 @@ class Listeners:
             )
         headless = self.headless.get((view,), "", lambda: headless_services(view))
         inputs = (view, *(mesh.shards.get(key) for key in headless))
-        return {**self.ports.get(inputs, "all", lambda: self._all(mesh, view)), **self._virtual(mesh, proxy)}
+        return {
+            **self.ports.get(inputs, "all", lambda: self._all(mesh, view)),
+            **self._virtual(mesh, view, proxy),
+        }
 
     def _all(self, mesh: Mesh, view: View) -> Found:
         return {name: made for port in view.ports for name, made in self._on_port(mesh, view, port).items()}
@@ -75,14 +78,14 @@ class Listeners:
                 made = self._on_port(mesh, view, int(port)).get(name)
                 if made:
                     found[name] = made
-        virtual = self._virtual(mesh, proxy)
+        virtual = self._virtual(mesh, view, proxy)
         found.update((name, virtual[name]) for name in wanted if name in virtual)
         return found
 
-    def _virtual(self, mesh: Mesh, proxy: Proxy) -> Found:
+    def _virtual(self, mesh: Mesh, view: View, proxy: Proxy) -> Found:
         """The two listeners with sockets."""
         workload = mesh.workloads.get((proxy.cluster, proxy.address))
-        settings = mesh.settings
+        settings, passes = mesh.settings, view.allows_unknown
         about = Ref("Pod", proxy.namespace, proxy.name)
 
         def inbound() -> Versioned | None:
@@ -91,13 +94,14 @@ class Listeners:
             return self.checked.keep(slot, about, lambda: inbound_listener(workload, settings), _sealed)
 
         def outbound() -> Versioned | None:
-            slot = Slot(LISTENER, names.VIRTUAL_OUTBOUND, None)
-            return self.checked.keep(slot, about, lambda: virtual_outbound(settings), _sealed)
+            slot = Slot(LISTENER, names.VIRTUAL_OUTBOUND, None, (passes,))
+            made = partial(virtual_outbound, settings, allows_unknown=passes)
+            return self.checked.keep(slot, about, made, _sealed)
 
         serves = workload.serves if workload else ()
         both = (
             self.one.get((settings,), (names.VIRTUAL_INBOUND, serves), inbound),
-            self.one.get((settings,), names.VIRTUAL_OUTBOUND, outbound),
+            self.one.get((settings,), (names.VIRTUAL_OUTBOUND, passes), outbound),
         )
         return {made.name: made for made in both if made}
 

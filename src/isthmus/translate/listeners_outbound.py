@@ -200,9 +200,9 @@ def _holds(match: L4MatchAttributes, rule: VirtualService, port: int, view: View
     )
 
 
-def virtual_outbound(settings: MeshSettings) -> Listener:
+def virtual_outbound(settings: MeshSettings, *, allows_unknown: bool) -> Listener:
     """`virtualOutbound`: where all calls arrive, and who takes those that no other listener does."""
-    unknown = names.PASSTHROUGH if settings.allow_any_outbound else names.BLACK_HOLE
+    unknown = names.PASSTHROUGH if allows_unknown else names.BLACK_HOLE
     catch_all = chain(
         "virtualOutbound-catchall-tcp", None, tcp_proxy.to_upstream(unknown, settings.access_log_path)
     )

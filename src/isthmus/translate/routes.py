@@ -232,7 +232,7 @@ def _default_route(here: Known, port: Port) -> Route:
 
 def _everything_else(view: View) -> Host:
     """Hosts that nobody knows: passed on to where they were meant to go, or refused."""
-    if view.settings.allow_any_outbound:
+    if view.allows_unknown:
         action = RouteAction(cluster=names.PASSTHROUGH, timeout=proto.seconds(0))
         action.max_stream_duration.grpc_timeout_header_max.CopyFrom(proto.seconds(0))
         route = Route(name="allow_any", match=RouteMatch(prefix="/"), route=action)

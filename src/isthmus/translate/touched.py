@@ -134,5 +134,6 @@ _BY_KIND: dict[str, frozenset[str]] = {
     _RULES: frozenset({ROUTES}),
     "DestinationRule": frozenset(TYPES),
     "Gateway": frozenset({LISTENER, ROUTES}),
+    "Sidecar": frozenset(TYPES),
 }
 """Which types of resources a kind of configuration may change; VirtualServices about TCP listeners, too."""

@@ -198,3 +198,27 @@ def test_all_problems_are_found_and_decoding_raises_the_first():
     assert paths("VirtualService", spec) == ["$.spec.http[0]", "$.spec.http[1].timeout"]
     with pytest.raises(InvalidConfig, match=r"^\$\.spec\.http\[0\]: does nothing"):
         decode(kind_named("VirtualService"), {"metadata": {"name": "a"}, "spec": spec})
+
+
+def test_a_sidecar_that_is_right_has_no_problems():
+    spec = {
+        "egress": [{"hosts": ["./*", "*/*.example.com", "~/*"]}],
+        "workloadSelector": {"labels": {"a": "b"}},
+    }
+    assert wrong("Sidecar", spec) == []
+
+
+@pytest.mark.parametrize(
+    ("spec", "path"),
+    [
+        ({"egress": [{"hosts": []}]}, "$.spec.egress[0].hosts"),
+        ({"egress": [{"hosts": ["./*", "reviews"]}]}, "$.spec.egress[0].hosts[1]"),
+        ({"egress": [{"hosts": ["/x"]}]}, "$.spec.egress[0].hosts[0]"),
+        ({"egress": [{"hosts": ["a/b/c"]}]}, "$.spec.egress[0].hosts[0]"),
+        ({"workloadSelector": {}}, "$.spec.workloadSelector.labels"),
+        ({"ingress": [{"port": {"name": "a"}}]}, "$.spec.ingress[0].port.number"),
+        ({"ingress": [{"port": {"number": 1}}, {"port": {"number": 1}}]}, "$.spec.ingress[1].port.number"),
+    ],
+)
+def test_what_is_wrong_with_a_sidecar_is_told_by_path(spec, path):
+    assert paths("Sidecar", spec) == [path]
