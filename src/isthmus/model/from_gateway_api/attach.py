@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
 
 from isthmus.api.gateway_api.connection_route import TCPRoute, TLSRoute
 from isthmus.api.gateway_api.reference import GROUP, ParentReference
@@ -127,11 +126,17 @@ def _is_meant(port: Port, ref: ParentReference) -> bool:
     return named and port.protocol is not Protocol.UDP
 
 
+_Owner = Name
+"""The route that came first."""
+
+
 @dataclass(slots=True)
 class Claims:
     """Who came first to the hosts of each listener: call it for attachments by the age of their routes."""
 
-    _taken: dict[tuple[str, str], list[_Claim]] = field(default_factory=lambda: defaultdict(list))
+    _taken: dict[tuple[str, str], dict[str, dict[str, _Owner]]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(dict))
+    )  # by listener, kind of routes and host
 
     def settle(self, found: Attachment) -> Attachment:
         """`found` without what an older route has that it cannot share.
@@ -148,28 +153,20 @@ class Claims:
         return found.refuse("Conflicted", message)
 
     def _claim(self, found: Attachment, door: Door, hosts: Hosts) -> Hosts:
-        claims = self._taken[door.key]
-        own = (found.kind, found.route.metadata.namespace, found.route.metadata.name)
-        taken = [each for each in claims if each.owner != own]
+        taken = self._taken[door.key]
+        own = (found.route.metadata.namespace, found.route.metadata.name)
+        mine = taken[found.kind]
         if isinstance(found.route, TCPRoute):
-            kept = () if taken else hosts
+            kept = hosts if set(mine.values()) <= {own} else ()
         elif isinstance(found.route, TLSRoute):
-            names = {each.host for each in taken}
-            kept = tuple(each for each in hosts if each[0] not in names)
+            kept = tuple(each for each in hosts if mine.get(each[0], own) == own)
         else:
-            others = [each.host for each in taken if each.owner[0] != found.kind]
-            kept = () if any(_meet(host, other) for host, _ in hosts for other in others) else hosts
-        claims.extend(_Claim(own, host) for host, _ in kept)
+            others = [claimed for kind, claimed in taken.items() if kind != found.kind]
+            meet = any(hostnames.meets(host, claimed) for host, _ in hosts for claimed in others)
+            kept = () if meet else hosts
+        for host, _ in kept:
+            mine.setdefault(host, own)
         return kept
-
-
-class _Claim(NamedTuple):
-    owner: tuple[str, str, str]  # the route's kind, namespace and name
-    host: str
-
-
-def _meet(one: str, other: str) -> bool:
-    return hostnames.common(one, other) is not None
 
 
 ByDoor = Mapping[tuple[str, str], Sequence[tuple[Route, Hosts]]]

@@ -6,6 +6,7 @@ those of each narrower one, and a host that is another listener's alone is answe
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
@@ -55,19 +56,25 @@ def _left(hosts: Hosts, first: Sequence[Door]) -> Hosts:
 def _requests(
     door: Door, inside: Sequence[_Attached], attached: Sequence[_Attached], compiler: Compiler
 ) -> Iterator[istio.VirtualService]:
+    by_host: dict[str, list[tuple[str, Route]]] = defaultdict(list)  # with the routes' own words
+    for route, hosts in attached:
+        for host, word in hosts:
+            by_host[host].append((word, route))
     for host in sorted({host for _, hosts in inside for host, _ in hosts}):
-        kinds = {type(route) for route, hosts in inside if any(both == host for both, _ in hosts)}
-        ranked = []
-        routes = []
-        for route, hosts in attached:
-            words = [word for both, word in hosts if hostnames.covers(both, host)]
-            if type(route) in kinds and words:
-                word = min(words, key=hostnames.specificity)
-                entries = compiler.rules(route, site_of(door)).entries
-                ranked += [((hostnames.specificity(word), entry.rank), entry) for entry in entries]
-                routes.append(route)
+        kinds = {type(route) for _, route in by_host[host]}
+        found = [each for wide in hostnames.covering(host) for each in by_host.get(wide, ())]
+        words: dict[tuple[str, str], tuple[str, Route]] = {}  # a route counts by its most specific word
+        for word, route in sorted(found, key=lambda each: hostnames.specificity(each[0])):
+            if type(route) in kinds:
+                words.setdefault((route.metadata.namespace, route.metadata.name), (word, route))
+        ranked = [
+            ((hostnames.specificity(word), entry.rank), entry)
+            for word, route in words.values()
+            for entry in compiler.rules(route, site_of(door)).entries
+        ]
         ranked.sort(key=lambda each: each[0])
         rules = tuple(one for _, entry in ranked for one in entry.routes)
+        routes = [route for _, route in words.values()]
         yield _made(door, host, routes, istio.VirtualServiceSpec(http=rules))
 
 

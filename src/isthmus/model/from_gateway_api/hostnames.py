@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 ALL = ""
 
@@ -19,6 +19,24 @@ def common(one: str, other: str) -> str | None:
     if covers(one, other):
         return other
     return one if covers(other, one) else None
+
+
+def covering(host: str) -> Iterator[str]:
+    """All that covers `host`, itself first and everything last: what to look up in place of asking each."""
+    yield host
+    rest = host.removeprefix("*.")
+    while "." in rest:
+        rest = rest.partition(".")[2]
+        yield f"*.{rest}"
+    if host != ALL:
+        yield ALL
+
+
+def meets(host: str, others: Collection[str]) -> bool:
+    """Whether `host` has anything in common with any of `others`."""
+    if any(each in others for each in covering(host)):
+        return True
+    return (host == ALL or host.startswith("*.")) and any(covers(host, other) for other in others)
 
 
 def shared(listener: str, route: Sequence[str]) -> tuple[tuple[str, str], ...]:
