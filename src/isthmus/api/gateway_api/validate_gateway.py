@@ -16,9 +16,7 @@ def gateway(found: Gateway) -> Iterator[Problem]:
     """Its listeners are distinct, its addresses are addresses, its TLS is whole."""
     listeners = found.spec.listeners
     yield from repeated("$.spec.listeners", "name", [each.name for each in listeners])
-    keys = [
-        f"{each.protocol} on {each.port} for {each.hostname or 'all hosts'}" for each in listeners
-    ]
+    keys = [f"{each.protocol} on {each.port} for {each.hostname or 'all hosts'}" for each in listeners]
     for index, key in enumerate(keys):
         if key in keys[:index]:
             yield (
