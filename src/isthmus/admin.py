@@ -119,6 +119,8 @@ class Admin:
         return [
             {
                 "severity": each.severity.value,
+                "code": each.code.number,
+                "title": each.code.title,
                 "object": str(each.ref),
                 "cluster": each.cluster,
                 "path": each.path,

@@ -21,7 +21,7 @@ from isthmus.api.yaml import documents
 from isthmus.console.drawn_pods import Tree, addressed, meta_of, pods_of, slices_of, with_addresses
 from isthmus.model.build import MeshBuilder
 from isthmus.model.change import Change, ChangeKey
-from isthmus.model.findings import Finding
+from isthmus.model.findings import Code, Finding
 from isthmus.model.mesh import MeshSettings
 from isthmus.model.names import ClusterId
 from isthmus.translate.generation import Generation, Translator
@@ -173,4 +173,5 @@ def _change(cluster: ClusterId, document: _Document) -> Change | None:
         return Change(ChangeKey(cluster, ref), decode(kind, {**value, "metadata": meta}))
     except InvalidConfig as error:
         path = f"{document.place}: {error.path}"
-        return Change(ChangeKey(cluster, ref), Finding(ref=ref, path=path, message=error.message))
+        finding = Finding(ref=ref, path=path, message=error.message, code=Code.SCHEMA)
+        return Change(ChangeKey(cluster, ref), finding)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from isthmus.api.core.service import Service as ServiceObject
 from isthmus.api.resource import Ref
-from isthmus.model.findings import Finding, Severity
+from isthmus.model.findings import Code, Finding, Severity
 from isthmus.model.names import ClusterId, ServiceKey
 from isthmus.model.protocol import protocol_of
 from isthmus.model.service import Port, Protocol, Resolution, Service
@@ -137,4 +137,11 @@ def _vips(service: ServiceObject) -> tuple[str, ...]:
 def _finding(member: Member, path: str, message: str, severity: Severity = Severity.WARNING) -> Finding:
     meta = member.object.metadata
     ref = Ref("Service", meta.namespace, meta.name)
-    return Finding(ref=ref, path=path, message=message, cluster=member.cluster, severity=severity)
+    return Finding(
+        ref=ref,
+        path=path,
+        message=message,
+        cluster=member.cluster,
+        severity=severity,
+        code=Code.CLUSTERS_DIFFER,
+    )

@@ -143,8 +143,8 @@ def test_right_files_have_nothing_found(manifest):
 def test_files_that_do_not_decode_are_told_with_path(manifest):
     found = run("analyze", manifest(SERVICE + RULES.replace("WEIGHT", "all")))
     assert found.exit_code == 1
-    where = "VirtualService default/reviews: $.spec.http[0].route[0].weight"
-    assert found.stdout.startswith(f"error: {where}: expected `int`, got `str`")
+    where = "error [IST0106] VirtualService default/reviews: $.spec.http[0].route[0].weight"
+    assert f"{where}: expected `int`, got `str`" in found.stdout
 
 
 def test_files_that_fit_not_together_are_told_as_json_too(manifest):
@@ -167,14 +167,14 @@ spec: {host: reviews, subsets: [{name: v1}]}
     )
     found = run("analyze", manifest(text))
     assert found.exit_code == 0
-    assert found.stdout.startswith("warning: DestinationRule default/reviews: $.spec.subsets[0]: ")
+    assert "warning [ISM0001] DestinationRule default/reviews: $.spec.subsets[0]: " in found.stdout
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         ("a: [", "is not YAML"),
-        ("metadata: [a]\napiVersion: v1\nkind: Pod", "nothing found"),
+        ("metadata: [a]\napiVersion: v1\nkind: Pod", "Pod default/: $.metadata: expected `object`"),
         ("- 1", "nothing found"),
         ("apiVersion: v1\nkind: Pod\nmetadata: {name: 5}", "$.metadata.name"),
     ],
@@ -187,8 +187,8 @@ def test_files_of_odd_shapes_are_told_and_not_raised(manifest, text, words):
 
 def test_a_file_that_is_not_there_is_told(tmp_path):
     found = run("analyze", tmp_path / "none.yaml")
-    assert found.exit_code == 2
-    assert "does not exist" in found.stderr
+    assert found.exit_code == 1
+    assert "there is no such file" in found.stderr
 
 
 def test_manifests_are_printed_for_kubectl():

@@ -15,6 +15,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "kube-inject": ("inject", "Put sidecars into manifests"),
     "clusters": ("clusters", "The clusters of the mesh: list, check, add"),
     "proxy": ("proxy", "The Envoys of the mesh: status, config"),
+    "validate": ("validate", "What is wrong with objects, each by itself"),
     "analyze": ("analyze", "What is wrong or doubtful in the configuration"),
     "explain": ("explain", "Where a call goes, and why"),
     "translate": ("translate", "Manifests in, Envoy configuration out, without a cluster"),

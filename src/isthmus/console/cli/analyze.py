@@ -7,42 +7,38 @@ import sys
 from pathlib import Path
 
 import click
+import msgspec
 
+from isthmus.api.errors import InvalidConfig
 from isthmus.console.control_plane import ask_pilot
-from isthmus.console.offline import mesh_of_files
-from isthmus.console.render import fail, show
+from isthmus.console.drawn_mesh import read_manifests
+from isthmus.console.fault_output import OUTPUTS
+from isthmus.console.faults import Fault, faults_together
+from isthmus.console.render import fail
 from isthmus.kube.errors import KubeError
-from isthmus.model.analyze import analyze
 
 
 @click.command("analyze")
-@click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("files", nargs=-1)
 @click.option("--context", help="kubeconfig context of the cluster that Pilot runs in")
 @click.option("--kubeconfig", type=click.Path(path_type=Path), help="kubeconfig file")
 @click.option("-n", "--namespace", default="istio-system", show_default=True, help="Pilot's namespace")
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")
+@click.option("-o", "--output", type=click.Choice(list(OUTPUTS)), default="text", show_default=True)
 def command(
-    files: tuple[Path, ...], context: str | None, kubeconfig: Path | None, namespace: str, output: str
+    files: tuple[str, ...], context: str | None, kubeconfig: Path | None, namespace: str, output: str
 ) -> None:
-    """Show the findings of the running mesh, or of FILES by themselves; exit 1 if any is an error."""
+    """Show the findings of the running mesh, or of FILES by themselves; exit 1 if any is an error.
+
+    FILES are manifests or folders of them; CLUSTER=PATH says in which cluster they are.
+    """
     try:
         if files:
-            found = [
-                {"severity": each.severity.value, "object": str(each.ref), "cluster": each.cluster,
-                 "path": each.path, "message": each.message}
-                for each in analyze(mesh_of_files(files))
-            ]  # fmt: skip
+            found = tuple(faults_together(read_manifests(files)))
         else:
-            found = asyncio.run(ask_pilot(kubeconfig, context, namespace, "/debug/findings"))
-    except KubeError as error:
+            answer = asyncio.run(ask_pilot(kubeconfig, context, namespace, "/debug/findings"))
+            found = msgspec.convert(answer, tuple[Fault, ...])
+    except (KubeError, InvalidConfig) as error:
         fail(str(error))
-    if output == "json":
-        click.echo(show(found))
-    else:
-        for each in found:
-            place = f' in cluster "{each["cluster"]}"' if each["cluster"] else ""
-            click.echo(f"{each['severity']}: {each['object']}{place}: {each['path']}: {each['message']}")
-        if not found:
-            click.echo("nothing found")
-    if any(each["severity"] == "error" for each in found):
+    click.echo(OUTPUTS[output](found))
+    if any(each.severity == "error" for each in found):
         sys.exit(1)

@@ -1,0 +1,36 @@
+"""`isthmus validate`: what is wrong with objects, each by itself."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from isthmus.api.errors import InvalidConfig
+from isthmus.console.drawn_mesh import Manifest, read_manifests
+from isthmus.console.fault_output import OUTPUTS
+from isthmus.console.faults import faults_of_each
+from isthmus.console.render import fail
+
+
+@click.command("validate")
+@click.option(
+    "-f", "--filename", "files", multiple=True, required=True, help="a file, a folder, or - for stdin"
+)
+@click.option("-o", "--output", type=click.Choice(list(OUTPUTS)), default="text", show_default=True)
+def command(files: tuple[str, ...], output: str) -> None:
+    """Show everything that is wrong with each object in the files; exit 1 if anything is.
+
+    How objects fit together is what `isthmus analyze` looks at.
+    """
+    try:
+        manifests = [
+            *([Manifest("stdin", sys.stdin.read())] if "-" in files else []),
+            *read_manifests(each for each in files if each != "-"),
+        ]
+    except InvalidConfig as error:
+        fail(str(error))
+    found = tuple(faults_of_each(manifests))
+    click.echo(OUTPUTS[output](found))
+    if any(each.severity == "error" for each in found):
+        sys.exit(1)

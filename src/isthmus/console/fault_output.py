@@ -1,0 +1,68 @@
+"""Faults for people, for programs, and for reviews of code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+import yaml
+
+from isthmus.console.faults import Fault
+from isthmus.console.render import show
+
+_LEVELS = {"error": "error", "warning": "warning", "info": "note"}
+
+
+def text(faults: Sequence[Fault]) -> str:
+    """A line each."""
+    return "\n".join(map(str, faults)) if faults else "nothing found"
+
+
+def json(faults: Sequence[Fault]) -> str:
+    """A list of objects."""
+    return show(faults)
+
+
+def as_yaml(faults: Sequence[Fault]) -> str:
+    """The same list."""
+    return yaml.safe_dump(msgspec.to_builtins(faults), sort_keys=False, allow_unicode=True).rstrip()
+
+
+def sarif(faults: Sequence[Fault]) -> str:
+    """What code hosts show beside the lines. Source: OASIS SARIF 2.1.0."""
+    rules = {each.code: {"id": each.code, "name": each.title} for each in faults}
+    return show(
+        {
+            "version": "2.1.0",
+            "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+            "runs": [
+                {
+                    "tool": {"driver": {"name": "isthmus", "rules": [rules[code] for code in sorted(rules)]}},
+                    "results": [_result(each) for each in faults],
+                }
+            ],
+        }
+    )
+
+
+def _result(fault: Fault) -> dict[str, object]:
+    result: dict[str, object] = {
+        "ruleId": fault.code,
+        "level": _LEVELS[fault.severity],
+        "message": {"text": f"{fault.object}: {fault.path}: {fault.message}"},
+    }
+    if fault.file:
+        region = {"startLine": fault.line}
+        result["locations"] = [
+            {"physicalLocation": {"artifactLocation": {"uri": fault.file}, "region": region}}
+        ]
+    return result
+
+
+OUTPUTS: dict[str, Callable[[Sequence[Fault]], str]] = {
+    "text": text,
+    "json": json,
+    "yaml": as_yaml,
+    "sarif": sarif,
+}
+"""What `--output` may be."""

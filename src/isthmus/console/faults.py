@@ -1,0 +1,114 @@
+"""What is wrong in manifests or in a mesh, in a form that every output prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from isthmus.api import KINDS, kind_of
+from isthmus.api.decode import decode
+from isthmus.api.errors import InvalidConfig, UnknownKind
+from isthmus.api.resource import Ref
+from isthmus.api.yaml import Document, documents
+from isthmus.console.drawn_mesh import DrawnMesh, Manifest, draw
+from isthmus.console.yaml_places import line_of
+from isthmus.model.analyze import analyze
+from isthmus.model.findings import Code, Finding, Severity
+
+_GROUPS = {kind.group for kind in KINDS if kind.is_config}
+"""API groups of which an unknown kind is a mistake, or one that has no effect here."""
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that is wrong or doubtful, and where."""
+
+    severity: str  # error, warning or info
+    code: str
+    title: str
+    object: str
+    path: str
+    message: str
+    cluster: str = ""
+    file: str = ""
+    line: int = 0
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}: " if self.file else ""
+        place = f' in cluster "{self.cluster}"' if self.cluster else ""
+        return f"{where}{self.severity} [{self.code}] {self.object}{place}: {self.path}: {self.message}"
+
+
+def fault(finding: Finding, file: str = "", line: int = 0) -> Fault:
+    """A finding in this form."""
+    return Fault(
+        severity=finding.severity.value,
+        code=finding.code.number,
+        title=finding.code.title,
+        object=str(finding.ref),
+        path=finding.path,
+        message=finding.message,
+        cluster=finding.cluster,
+        file=file,
+        line=line,
+    )
+
+
+def faults_of_each(manifests: Iterable[Manifest]) -> Iterator[Fault]:
+    """Everything that is wrong with each object by itself."""
+    for manifest in manifests:
+        try:
+            found = list(documents(manifest.text))
+        except InvalidConfig as error:
+            ref = Ref("File", "", manifest.name)
+            yield fault(_schema(ref, error.path, error.message), manifest.name, 1)
+            continue
+        for document in found:
+            yield from _of_document(manifest, document)
+
+
+def faults_together(manifests: Iterable[Manifest]) -> Iterator[Fault]:
+    """What is wrong with the objects by themselves, and with the mesh that they make."""
+    texts = tuple(manifests)
+    alone = tuple(faults_of_each(texts))
+    yield from alone
+    if any(each.object.startswith("File ") for each in alone):
+        return
+    drawn = draw(texts)
+    for finding in analyze(drawn.generation.mesh):
+        if finding.code is not Code.SCHEMA:
+            yield fault(finding, *_place(drawn, finding))
+
+
+def _of_document(manifest: Manifest, document: Document) -> Iterator[Fault]:
+    value = document.value
+    if not isinstance(value, dict):
+        return
+    api_version, name = str(value.get("apiVersion", "")), str(value.get("kind", ""))
+    meta = value.get("metadata")
+    meta = meta if isinstance(meta, dict) else {}
+    ref = Ref(name, str(meta.get("namespace") or "default"), str(meta.get("name") or ""))
+    try:
+        decode(kind_of(api_version, name), value)
+    except UnknownKind as error:
+        if api_version.rpartition("/")[0] in _GROUPS:
+            finding = Finding(
+                ref=ref, path="$.kind", message=str(error), severity=Severity.WARNING, code=Code.SCHEMA
+            )
+            yield fault(finding, manifest.name, document.line)
+    except InvalidConfig as error:
+        for path, message in error.problems:
+            line = line_of(manifest.text, document.line, path.removeprefix("$").removeprefix("."))
+            yield fault(_schema(ref, path, message), manifest.name, line)
+
+
+def _schema(ref: Ref, path: str, message: str) -> Finding:
+    return Finding(ref=ref, path=path, message=message, code=Code.SCHEMA)
+
+
+def _place(drawn: DrawnMesh, finding: Finding) -> tuple[str, int]:
+    place = drawn.places.get(finding.ref)
+    if place is None:
+        return "", 0
+    path = finding.path.removeprefix("$").removeprefix(".")
+    return place.file, line_of(drawn.texts.get(place.file, ""), place.line, path)
