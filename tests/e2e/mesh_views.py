@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from isthmus.console.control_plane import access_to, ask_pilot
-from isthmus.console.demo.stage import PUBLIC, Stage
+from isthmus.console.control_plane import access_to, ask_pilot, running_pod
+from isthmus.console.demo.stage import PRIVATE, PUBLIC, Stage
 from isthmus.console.proxies import read_part
+from isthmus.kube.client import Client
+from isthmus.kube.pods import run
 
 
 async def reviews_endpoints(stage: Stage) -> list[Any]:
@@ -34,3 +36,20 @@ async def findings(stage: Stage) -> list[dict[str, str]]:
         stage.lab.kubeconfig(PUBLIC), None, "istio-system", "/debug/findings"
     )
     return found
+
+
+ENVOYS = 'for each in /proc/[0-9]*; do [ "$(cat $each/comm)" != envoy ] || echo ${each#/proc/}; done'
+"""A script that prints the process ids of Envoys."""
+KILL_AGENT = """
+for each in /proc/[0-9]*; do
+  case "$(tr '\\0' ' ' < $each/cmdline)" in *agent\\ sidecar*) kill -9 ${each#/proc/} ;; esac
+done
+"""
+
+
+async def in_sidecar(stage: Stage, script: str) -> str:
+    """What a shell script prints in the sidecar of reviews-v3: by our own exec, since old kubectls have none."""
+    async with Client(access_to(stage.lab.kubeconfig(PRIVATE), None)) as client:
+        pod = await running_pod(client, "default", "app=reviews")
+        output = await run(client, "default", pod, "istio-proxy", ["sh", "-c", script])
+    return output.stdout.decode()

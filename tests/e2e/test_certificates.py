@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from e2e.mesh_views import ENVOYS, KILL_AGENT, in_sidecar
 from isthmus.console.demo.stage import PRIVATE, PUBLIC, Stage
 
 SYSTEM = ("-n", "istio-system")
@@ -69,15 +70,14 @@ async def test_a_pod_that_starts_without_citadel_waits_says_why_and_comes_up_wit
 
 async def test_an_agent_that_is_killed_takes_its_envoy_along_and_the_pod_heals(stage: Stage) -> None:
     private = stage.kubectl(PRIVATE)
-    inside = ("exec", "deployment/reviews-v3", "-c", "istio-proxy", "--", "sh", "-c")
-    before = (await private.run(*inside, "pgrep -x envoy")).split()
-    await private.run(*inside, "pkill -9 -f '[a]gent sidecar' || true")
+    before = (await in_sidecar(stage, ENVOYS)).split()
+    await in_sidecar(stage, KILL_AGENT)
 
     async def healed() -> bool:
         pods = (await private.json("get", "pods", "-l", "app=reviews"))["items"]
         if not all(each["ready"] for pod in pods for each in pod["status"]["containerStatuses"]):
             return False
-        now = (await private.run(*inside, "pgrep -x envoy || true")).split()
+        now = (await in_sidecar(stage, ENVOYS)).split()
         return len(now) == 1 and now != before
 
     assert await stage.until(healed, 60)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from e2e.conftest import all_synced, complete
-from e2e.mesh_views import clusters_list, clusters_of_reviews, reviews_endpoints
+from e2e.mesh_views import ENVOYS, clusters_list, clusters_of_reviews, in_sidecar, reviews_endpoints
 from isthmus.console.demo.page import Page, Stars
 from isthmus.console.demo.stage import PRIVATE, PUBLIC, Stage, only
 from isthmus.kit.tasks import supervise
@@ -71,17 +71,7 @@ async def _reached(pages: list[Page], count: int) -> bool:
 
 
 async def test_an_envoy_that_dies_is_run_again(stage: Stage) -> None:
-    private = stage.kubectl(PRIVATE)
-    await private.run(
-        "exec",
-        "deployment/reviews-v3",
-        "-c",
-        "istio-proxy",
-        "--",
-        "sh",
-        "-c",
-        'for each in /proc/[0-9]*; do [ "$(cat $each/comm)" != envoy ] || kill -9 ${each#/proc/}; done',
-    )
+    await in_sidecar(stage, f"kill -9 $({ENVOYS})")
     assert await stage.until(lambda: all_synced(stage), 60)
     assert await stage.visitor.until(Stars.RED, limit_s=30) is not None
 
@@ -91,9 +81,7 @@ async def test_a_sidecar_container_that_dies_is_started_again(stage: Stage) -> N
     pods = await private.json("get", "pods", "-l", "app=reviews")
     status = pods["items"][0]["status"]["containerStatuses"]
     before = {each["name"]: each["restartCount"] for each in status}
-    await private.run(
-        "exec", "deployment/reviews-v3", "-c", "istio-proxy", "--", "sh", "-c", "kill -9 -1 || true"
-    )
+    await in_sidecar(stage, "kill -9 -1 || true")
 
     async def restarted() -> bool:
         pods = await private.json("get", "pods", "-l", "app=reviews")

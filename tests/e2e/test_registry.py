@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -91,14 +92,15 @@ async def test_a_wrong_file_is_named_with_its_mend_and_others_go_on(
 
 
 async def test_new_credentials_take_over_without_a_gap(stage: Stage, registry: Path) -> None:
-    token = await stage.kubectl(PRIVATE).run(
-        "create", "token", "istio-reader-service-account", "-n", "istio-system"
-    )
+    path = "/api/v1/namespaces/istio-system/serviceaccounts/istio-reader-service-account/token"
+    asked = '{"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}'
+    answer = await stage.kubectl(PRIVATE).run("create", "--raw", path, "-f", "-", stdin=asked)
+    token = json.loads(answer)["status"]["token"]
     config = registry / "onprem.kubeconfig"
     seen: list[int] = []
     async with visits(stage) as pages:
         lines = config.read_text().splitlines()
-        kept = [f"    token: {token.strip()}" if "token:" in line else line for line in lines]
+        kept = [f"    token: {token}" if "token:" in line else line for line in lines]
         config.write_text("\n".join(kept) + "\n")
 
         async def taken_over() -> bool:

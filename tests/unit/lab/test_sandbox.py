@@ -153,8 +153,11 @@ async def how_processes_end(folder: Path) -> Any:
         leader, read = await started(pod, shell("sleep 100 & echo $!; exit 0"))
         facts["leader"] = await leader.wait()
         os.close(read)
-        facts["its child"] = (await said(pod, shell("ps ax | grep -c '[s]leep 100'")))[1]
-        orphan = shell("setsid sh -c 'sleep 0.01 & exit 0' & wait; sleep 0.2; ps ax -o stat | grep -c Z")
+        facts["its child"] = (
+            await said(pod, shell("cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -c '[s]leep 100'"))
+        )[1]
+        dead = "grep -h '^State:' /proc/[0-9]*/status 2>/dev/null | grep -c zombie"
+        orphan = shell(f"setsid sh -c 'sleep 0.01 & exit 0' & wait; sleep 0.2; {dead}")
         facts["zombies"] = (await said(pod, orphan))[1]
         stubborn, read = await started(pod, shell("trap '' TERM; echo deaf; while true; do sleep 100; done"))
         with os.fdopen(read) as output:

@@ -116,6 +116,8 @@ def _web(version: str) -> dict[str, Any]:
         "ports": [{"name": "http", "containerPort": 8080}],
         "readinessProbe": {"httpGet": {"path": "/", "port": "http"}, "periodSeconds": 1},
         "volumeMounts": [{"name": "settings", "mountPath": "/settings"}],
+        # As people do it: nobody is sent here any more when it is told to end.
+        "lifecycle": {"preStop": {"exec": {"command": ["sleep", "0.5"]}}},
     }
     spec = {"containers": [container], "volumes": [{"name": "settings", "configMap": {"name": "settings"}}]}
     template = {"metadata": {"labels": {"app": "web"}}, "spec": spec | {"terminationGracePeriodSeconds": 5}}

@@ -172,6 +172,8 @@ assert call('10.99.0.1', 8080) and arrived(app)
 assert call('10.99.0.1', 8080, mark=1337) and arrived(inbound)
 print('as it should')
 """
+    if shutil.which("ip") is None:
+        pytest.skip("needs ip, of the package iproute2")
     body = program.format(path=sys.path)
     done = in_a_namespace(f"exec {sys.executable} -", body)
     assert done.stdout == "as it should\n", done.stderr
