@@ -31,7 +31,7 @@ class TranslatedWorld:
         self._builder = MeshBuilder(MeshSettings(config_cluster=CLUSTER_ID))
         self._translator = Translator()
         self._number = 0
-        self._now = self._step(change for n in range(services) for change in (_service(n), self._slice(n, 0)))
+        self._now = self.step(change for n in range(services) for change in (_service(n), self._slice(n, 0)))
 
     def first(self) -> Generation:
         """The mesh as proxies meet it."""
@@ -41,7 +41,7 @@ class TranslatedWorld:
         """One endpoint of one Service moves: from the object to a generation."""
         self._number += 1
         service = self._number % self._services
-        self._now = self._step([self._slice(service, self._number)])
+        self._now = self.step([self._slice(service, self._number)])
         name = frozenset({f"outbound|9080||{_name(service)}.{_namespace(service)}.svc.cluster.local"})
         [changed] = self._now.resources(_ANYONE, ENDPOINTS, name)
         return self._now, changed
@@ -54,7 +54,7 @@ class TranslatedWorld:
         """What every proxy must hold. None of them is a workload that serves something."""
         return {t: {each.name: each for each in self._now.resources(_ANYONE, t, None)} for t in TYPES}
 
-    def _step(self, changes: Iterator[Change] | list[Change]) -> Generation:
+    def step(self, changes: Iterator[Change] | list[Change]) -> Generation:
         mesh, delta = self._builder.apply(list(changes))
         return self._translator.generation(mesh, delta)
 

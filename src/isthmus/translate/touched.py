@@ -6,13 +6,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from isthmus.api.istio.destination_rule import DestinationRule
+from isthmus.api.istio.sidecar import Sidecar
 from isthmus.api.istio.virtual_service import VirtualService
+from isthmus.api.resource import Object, Ref
 from isthmus.model.delta import Delta
 from isthmus.model.mesh import Mesh
 from isthmus.model.names import ClusterId, Hostname, ServiceKey, host_matches, resolve
 from isthmus.model.proxy import Proxy, ProxyKind
 from isthmus.model.service import Protocol, Resolution, Service
 from isthmus.translate import names
+from isthmus.translate.concern import concerns
 from isthmus.translate.listeners_outbound import ANY
 from isthmus.translate.types import ENDPOINTS, LISTENER, ROUTES, TYPES, UPSTREAM
 from isthmus.translate.upstreams import outbound_names
@@ -24,18 +27,24 @@ _NOTHING: frozenset[str] = frozenset()
 
 
 class Touched:
-    """What a step touches, told for each type once and asked by every session."""
+    """What a step touches, told for each type and class of proxies once and asked by every session."""
 
     def __init__(self, meshes: tuple[Mesh, ...], indices: tuple[ConfigIndex, ...], delta: Delta) -> None:
         self._meshes = meshes  # as it was and as it is
         self._indices = indices
         self._delta = delta
         self._workloads = delta.workloads
-        self._found: dict[str, Names] = {type_url: self._names(type_url) for type_url in TYPES}
+        self._roots = {mesh.settings.root_namespace for mesh in meshes}
+        self._versions = {ref: tuple(self._versions_of(ref)) for ref in delta.config}
+        self._of_services = {type_url: self._names_by_services(type_url) for type_url in TYPES}
+        self._found: dict[tuple[ProxyKind, str, str], Names] = {}
 
     def by(self, proxy: Proxy, type_url: str) -> Names:
         """Names of the type that may differ for `proxy`. It may name too much, never too little."""
-        found = self._found.get(type_url, _NOTHING)
+        of = (proxy.kind, proxy.namespace, type_url)
+        if of not in self._found:
+            self._found[of] = self._names(*of)
+        found = self._found[of]
         where = (proxy.cluster, proxy.address)
         if where not in self._workloads or found is None:
             return found
@@ -43,6 +52,55 @@ class Touched:
             # The ports that a gateway opens follow from what its workload serves.
             return None if type_url in {LISTENER, ROUTES} else found
         return found | self._own(where, type_url)
+
+    def _versions_of(self, ref: Ref) -> Iterator[Object]:
+        """The object as it was and as it is, under whichever type it is kept."""
+        for mesh in self._meshes:
+            for objects in mesh.config.values():
+                if ref in objects:
+                    yield objects[ref]
+
+    def _names(self, kind: ProxyKind, namespace: str, type_url: str) -> Names:
+        found = self._of_services.get(type_url, _NOTHING)
+        if found is None or type_url not in TYPES:
+            return found
+        rules: list[DestinationRule] = []
+        for ref, versions in self._versions.items():
+            if versions and not any(concerns(one, kind, namespace, self._roots) for one in versions):
+                continue
+            destinations = [one for one in versions if isinstance(one, DestinationRule)]
+            if destinations and type_url in _BY_HOST:
+                rules += destinations
+            elif type_url in self._types_of(ref):
+                return None
+        by_rules = self._names_by_rules(rules, type_url) if rules else _NOTHING
+        return None if by_rules is None else found | by_rules
+
+    def _types_of(self, ref: Ref) -> frozenset[str]:
+        if ref.kind != _RULES:
+            return _BY_KIND.get(ref.kind, _NOTHING)
+        # A Sidecar lets in what the rules lead to, and rules may be about connections, too.
+        if any(index.narrows for index in self._indices):
+            return frozenset(TYPES)
+        about_connections = any(index.routes_connections for index in self._indices)
+        return frozenset({ROUTES, LISTENER}) if about_connections else _BY_KIND[_RULES]
+
+    def _names_by_rules(self, rules: list[DestinationRule], type_url: str) -> Names:
+        """What DestinationRules may change: all that is named after the services that they are written for."""
+        if type_url == LISTENER and any(index.routes_connections for index in self._indices):
+            return None
+        domain = self._meshes[-1].settings.domain
+        hosts = {resolve(rule.spec.host, rule.metadata.namespace, domain) for rule in rules}
+        wild = [host for host in hosts if host.startswith("*")]
+        keys = frozenset(
+            key
+            for mesh in self._meshes
+            for key in mesh.services
+            if key.hostname in hosts or any(host_matches(host, key.hostname) for host in wild)
+        )
+        if type_url == LISTENER:
+            return frozenset(name for one in self._services(keys) for name in self._listener_names(one))
+        return frozenset(self._upstreams(keys))
 
     def _own(self, where: tuple[ClusterId, str], type_url: str) -> frozenset[str]:
         if type_url == LISTENER:
@@ -52,9 +110,9 @@ class Touched:
         workloads = (mesh.workloads.get(where) for mesh in self._meshes)
         return frozenset(names.inbound(one.target_port) for each in workloads if each for one in each.serves)
 
-    def _names(self, type_url: str) -> Names:
+    def _names_by_services(self, type_url: str) -> Names:
         delta = self._delta
-        if delta.everything or any(type_url in _BY_KIND.get(ref.kind, _NOTHING) for ref in delta.config):
+        if delta.everything:
             return None
         match type_url:
             case _ if type_url == ENDPOINTS:
@@ -68,9 +126,7 @@ class Touched:
 
     def _listeners(self) -> Names:
         delta = self._delta
-        if any(index.routes_connections for index in self._indices) and (
-            delta.services or any(ref.kind == _RULES for ref in delta.config)
-        ):
+        if delta.services and any(index.routes_connections for index in self._indices):
             return None
         found = {name for service in self._services(delta.services) for name in self._listener_names(service)}
         for service in self._services(self._headless()):
@@ -109,6 +165,7 @@ class ConfigIndex:
     """What must be known of all configuration to say what a step touches."""
 
     def __init__(self, mesh: Mesh) -> None:
+        self.narrows = bool(mesh.of(Sidecar))
         self.routes_connections = any(rule.spec.tcp or rule.spec.tls for rule in mesh.of(VirtualService))
         self._exact: dict[str, set[str]] = defaultdict(set)
         self._wild: list[tuple[str, set[str]]] = []
@@ -136,4 +193,6 @@ _BY_KIND: dict[str, frozenset[str]] = {
     "Gateway": frozenset({LISTENER, ROUTES}),
     "Sidecar": frozenset(TYPES),
 }
-"""Which types of resources a kind of configuration may change; VirtualServices about TCP listeners, too."""
+"""Which types of resources a kind of configuration may change."""
+_BY_HOST = frozenset({UPSTREAM, ENDPOINTS, LISTENER})
+"""The types whose names tell the service that a DestinationRule is written for."""
