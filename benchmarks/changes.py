@@ -39,15 +39,15 @@ def _object(kind: str, spec: Json, name: str = "one", version: str = "networking
 
 
 def _virtual_service(number: int) -> Json:
-    route = [{"destination": {"host": "svc-0"}}]
+    route = [{"destination": {"host": "svc-50"}}]
     return _object(
-        "VirtualService", {"hosts": ["svc-0"], "http": [{"route": route, "timeout": f"{number + 1}s"}]}
+        "VirtualService", {"hosts": ["svc-50"], "http": [{"route": route, "timeout": f"{number + 1}s"}]}
     )
 
 
 def _destination_rule(number: int) -> Json:
     pool = {"tcp": {"maxConnections": number + 1}}
-    return _object("DestinationRule", {"host": "svc-0", "trafficPolicy": {"connectionPool": pool}})
+    return _object("DestinationRule", {"host": "svc-50", "trafficPolicy": {"connectionPool": pool}})
 
 
 def _gateway(number: int) -> Json:

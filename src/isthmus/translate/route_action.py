@@ -82,8 +82,9 @@ def _forward(rule: Rule) -> RouteAction:
     limit_s = duration.parse(http.timeout) if http.timeout else 0.0
     with at("timeout"):
         action = RouteAction(timeout=proto.seconds(limit_s))
-    # A caller's own grpc-timeout must not be shorter or longer than the route's.
-    action.max_stream_duration.grpc_timeout_header_max.CopyFrom(proto.seconds(limit_s))
+    # What gRPC callers ask for by themselves counts up to the route's own. Not by `max_stream_duration`, the
+    # newer way to say it: where that is there, Envoy's router does not look at `timeout` at all.
+    action.max_grpc_timeout.CopyFrom(proto.seconds(limit_s))
     shares = [share for share in http.route if share.weight > 0 or len(http.route) == 1]
     if not shares:
         raise Unsayable("route", "no destination has a weight (hint: give weights that add up to 100)")
