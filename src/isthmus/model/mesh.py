@@ -7,6 +7,7 @@ from typing import TypeVar, cast
 
 import msgspec
 
+from isthmus.api.istio.destination_rule import LocalityLbSetting
 from isthmus.api.resource import Object, Ref
 from isthmus.model.endpoint import Backing, EndpointShard
 from isthmus.model.findings import Finding
@@ -27,6 +28,7 @@ class MeshSettings(msgspec.Struct, frozen=True, kw_only=True):
     allow_any_outbound: bool = True  # unknown destinations pass; otherwise they are refused
     connect_timeout_s: float = 10.0
     access_log_path: str = ""  # empty: no access log
+    locality_lb_setting: LocalityLbSetting | None = None  # for services of which no DestinationRule says it
 
 
 class Mesh(msgspec.Struct, frozen=True, eq=False, kw_only=True):

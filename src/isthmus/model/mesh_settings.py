@@ -27,6 +27,7 @@ def read_settings(found: Object | None, base: MeshSettings) -> MeshSettings | Fi
         "trust_domain": config.trust_domain,
         "root_namespace": config.root_namespace,
         "access_log_path": config.access_log_file,
+        "locality_lb_setting": config.locality_lb_setting,
     }
     if config.connect_timeout is not None:
         said["connect_timeout_s"] = duration.parse(config.connect_timeout)

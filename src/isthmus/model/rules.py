@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from isthmus.api.istio.destination_rule import DestinationRule
+from isthmus.api.istio.destination_rule import DestinationRule, LocalityLbSetting
 from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.api.resource import Object
 from isthmus.model.names import Hostname, ServiceKey, host_matches, resolve
@@ -92,8 +92,13 @@ def labels_weighed_by(rule: DestinationRule) -> Iterator[str]:
     for policy in filter(None, policies):
         parts = [policy.load_balancer, *(port.load_balancer for port in policy.port_level_settings)]
         for settings in (part.locality_lb_setting for part in parts if part):
-            for each in settings.failover_priority if settings else ():
-                yield each.partition("=")[0]
+            yield from labels_that_fail_over(settings)
+
+
+def labels_that_fail_over(settings: LocalityLbSetting | None) -> Iterator[str]:
+    """The labels of clients and endpoints that `failoverPriority` compares."""
+    for each in settings.failover_priority if settings else ():
+        yield each.partition("=")[0]
 
 
 def _united(group: Sequence[DestinationRule]) -> DestinationRule:

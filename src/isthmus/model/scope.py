@@ -24,6 +24,7 @@ from isthmus.model.rules import (
     Labels,
     hosts_of,
     labels_asked_by,
+    labels_that_fail_over,
     most_specific_first,
     virtual_services_by_gateway,
     virtual_services_by_host,
@@ -46,6 +47,7 @@ class Rules:
         self.gateways = mesh.of(GatewayConfig)
         self.sidecars = Sidecars(mesh.of(Sidecar), mesh.settings.root_namespace)
         self._asked = {label for each in found for label in labels_asked_by(each)} | self.destinations.labels
+        self._asked |= set(labels_that_fail_over(mesh.settings.locality_lb_setting))
         self._asked_of_routers = {label for each in self.gateways for label in each.spec.selector}
 
     def virtual_service(self, host: Hostname, namespace: str, horizon: Horizon) -> VirtualService | None:

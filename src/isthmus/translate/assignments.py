@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from isthmus.api.istio.destination_rule import LocalityLbSetting
 from isthmus.kit.memo import Memo
 from isthmus.kit.versioned import Versioned
 from isthmus.model.endpoint import EndpointShard
@@ -15,7 +16,7 @@ from isthmus.model.service import Resolution
 from isthmus.translate.destinations import Known, known
 from isthmus.translate.endpoints import Assignments, Selection
 from isthmus.translate.names import Direction, UpstreamName
-from isthmus.translate.placement import Placement, Standpoint, labels_asked, placement
+from isthmus.translate.placement import Placement, Standpoint, labels_asked, placement, setting_of
 from isthmus.translate.upstream_policy import Policy, policy_for
 
 Shards = Mapping[ServiceKey, Mapping[ClusterId, EndpointShard]]
@@ -94,8 +95,8 @@ class LoadAssignments:
 
     def _of_target(self, target: _Target, shards: Shards, here: Standpoint) -> Versioned:
         of_service = shards.get(target.known.service.key, _NONE)
-        placed = placement(target.policy, target.known.crosses, here)
-        inputs = (of_service, target.known.service, target.known.rule)
+        placed = placement(target.policy, target.setting, target.known.crosses, here)
+        inputs = (of_service, target.known.service, target.known.rule, target.setting)
         scope = (target.name, target.known.crosses, placed.here, placed.values)
         return self._whole.get(inputs, scope, lambda: self._make(target, of_service, placed))
 
@@ -130,6 +131,7 @@ class _Target(NamedTuple):
     name: UpstreamName
     known: Known
     policy: Policy
+    setting: LocalityLbSetting | None
     selection: Selection
 
 
@@ -146,4 +148,5 @@ def _target(view: View, name: str) -> _Target | None:
         return None
     labels = tuple(sorted(subset.labels.items())) if subset else ()
     policy = policy_for(found.rule, subset, port.number)
-    return _Target(parts, found, policy, Selection(port.name, labels, labels_asked(policy)))
+    setting = setting_of(policy, view.settings)
+    return _Target(parts, found, policy, setting, Selection(port.name, labels, labels_asked(setting)))

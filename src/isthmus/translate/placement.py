@@ -13,6 +13,7 @@ from typing import NamedTuple
 from isthmus.api.istio.destination_rule import LocalityLbSetting
 from isthmus.model.endpoint import Endpoint, Locality
 from isthmus.model.locality import distance
+from isthmus.model.mesh import MeshSettings
 from isthmus.model.names import ClusterId, NetworkId
 from isthmus.translate.upstream_policy import Policy, detects_outliers
 
@@ -104,9 +105,16 @@ class Placement:
         return (len(asked) - matching) * _RANKS + far
 
 
-def placement(policy: Policy, crosses: bool, here: Standpoint) -> Placement:
+def setting_of(policy: Policy, mesh: MeshSettings) -> LocalityLbSetting | None:
+    """What holds: the policy's own setting, else the mesh's."""
+    own = policy.load_balancer.locality_lb_setting if policy.load_balancer else None
+    return mesh.locality_lb_setting if own is None else own
+
+
+def placement(
+    policy: Policy, settings: LocalityLbSetting | None, crosses: bool, here: Standpoint
+) -> Placement:
     """How the endpoints of an upstream with this policy are placed. `crosses`: some are in other clusters."""
-    settings = policy.load_balancer.locality_lb_setting if policy.load_balancer else None
     if settings is not None and settings.enabled is False:
         return Placement(None, fails_over=False, here=here.locality)
     asked = _asked(settings)
@@ -114,9 +122,8 @@ def placement(policy: Policy, crosses: bool, here: Standpoint) -> Placement:
     return Placement(settings, detects_outliers(policy, crosses), here.locality, values)
 
 
-def labels_asked(policy: Policy) -> tuple[str, ...]:
-    """The labels by which the policy tells endpoints apart."""
-    settings = policy.load_balancer.locality_lb_setting if policy.load_balancer else None
+def labels_asked(settings: LocalityLbSetting | None) -> tuple[str, ...]:
+    """The labels by which endpoints are told apart."""
     return tuple(name for name, _, _ in _asked(settings))
 
 
@@ -128,9 +135,8 @@ def spot_of(endpoint: Endpoint, asked: Iterable[str]) -> Spot:
     return Spot(endpoint.locality, values)
 
 
-def weighs_localities(policy: Policy) -> bool:
-    """Whether the policy gives localities shares of their own."""
-    settings = policy.load_balancer.locality_lb_setting if policy.load_balancer else None
+def weighs_localities(settings: LocalityLbSetting | None) -> bool:
+    """Whether localities get shares of their own."""
     return settings is not None and settings.enabled is not False and bool(settings.distribute)
 
 

@@ -16,7 +16,7 @@ from isthmus.model.service import Port, Protocol, Resolution, Service
 from isthmus.translate import names, proto, upstream_policy
 from isthmus.translate.destinations import Known
 from isthmus.translate.names import Direction, UpstreamName
-from isthmus.translate.placement import weighs_localities
+from isthmus.translate.placement import setting_of, weighs_localities
 from isthmus.translate.upstream_policy import Policy, mark, policy_for
 from isthmus.translate.upstream_tls import apply_tls
 
@@ -39,7 +39,7 @@ def outbound_upstream(known: Known, name: UpstreamName, settings: MeshSettings) 
     upstream_policy.apply_connection_options(upstream, policy, known.crosses)
     if upstream.type == Cluster.EDS:
         upstream_policy.apply_outlier_detection(upstream, policy, known.crosses)
-        if weighs_localities(policy):
+        if weighs_localities(setting_of(policy, settings)):
             upstream.common_lb_config.locality_weighted_lb_config.SetInParent()
     _apply_protocol(upstream, port.protocol, policy)
     apply_tls(upstream, name, port, policy.tls, known)

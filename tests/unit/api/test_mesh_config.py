@@ -30,6 +30,7 @@ def test_known_fields_are_read_and_others_let_pass():
         ("connectTimeout: 0s", "$.connectTimeout"),
         ("connectTimeout: -1s", "$.connectTimeout"),
         ("trustDomain: ''", "$.trustDomain"),
+        ("localityLbSetting: {failover: [{from: eu, too: us}]}", "$.localityLbSetting.failover[0]"),
         ("just text", "$"),
         ("a: [", "$"),
     ],

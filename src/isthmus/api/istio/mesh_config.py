@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from isthmus.api.errors import InvalidConfig
+from isthmus.api.istio.destination_rule import LocalityLbSetting
 from isthmus.api.yaml import documents
 from isthmus.kit import duration
 
@@ -27,6 +28,7 @@ class MeshConfig(msgspec.Struct, frozen=True, rename="camel"):
     access_log_file: str | None = None
     connect_timeout: str | None = None
     outbound_traffic_policy: OutboundTrafficPolicy | None = None
+    locality_lb_setting: LocalityLbSetting | None = None  # where a DestinationRule says nothing of it
     default_config: dict[str, object] | None = None  # of proxies: what the injector has for them counts
 
 
