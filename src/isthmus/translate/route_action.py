@@ -82,9 +82,7 @@ def _forward(rule: Rule) -> RouteAction:
     limit_s = duration.parse(http.timeout) if http.timeout else 0.0
     with at("timeout"):
         action = RouteAction(timeout=proto.seconds(limit_s))
-    # What gRPC callers ask for by themselves counts up to the route's own. Not by `max_stream_duration`, the
-    # newer way to say it: where that is there, Envoy's router does not look at `timeout` at all.
-    action.max_grpc_timeout.CopyFrom(proto.seconds(limit_s))
+    # No `max_stream_duration` beside it: where that is there, Envoy's router does not look at `timeout` at all.
     shares = [share for share in http.route if share.weight > 0 or len(http.route) == 1]
     if not shares:
         raise Unsayable("route", "no destination has a weight (hint: give weights that add up to 100)")

@@ -219,7 +219,6 @@ def _default_route(here: Known, port: Port) -> Route:
     """Everything to the service."""
     hostname = here.service.key.hostname
     action = RouteAction(cluster=names.outbound(port.number, "", hostname), timeout=proto.seconds(0))
-    action.max_grpc_timeout.CopyFrom(proto.seconds(0))
     hashing = policy_for(here.rule, None, port.number).consistent_hash
     if hashing:
         action.hash_policy.append(hash_policy(hashing))
@@ -234,7 +233,6 @@ def _everything_else(view: View) -> Host:
     """Hosts that nobody knows: passed on to where they were meant to go, or refused."""
     if view.allows_unknown:
         action = RouteAction(cluster=names.PASSTHROUGH, timeout=proto.seconds(0))
-        action.max_grpc_timeout.CopyFrom(proto.seconds(0))
         route = Route(name="allow_any", match=RouteMatch(prefix="/"), route=action)
         host = VirtualHost(name="allow_any", domains=["*"], routes=[route])
     else:

@@ -159,7 +159,10 @@ class Conversation(Generic[S]):
         if push.fresh:
             return True
         waiting = self._pending.get(subscription.type_url, NOTHING)
-        return waiting is EVERYTHING or any(subscription.is_new(name) for name in waiting)
+        # What is being removed just now is held until the proxy says that it is gone.
+        return waiting is EVERYTHING or any(
+            subscription.is_new(name) or name in push.diff.removed for name in waiting
+        )
 
     def _say(self, subscription: Subscription, world: World[S], *, removals: bool) -> Answer | None:
         type_url = subscription.type_url
