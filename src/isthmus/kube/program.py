@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 _OUTPUT_LIMIT_BYTES = 1 << 20
+_DRAIN_SECONDS = 1.0
 
 
 class Ended(NamedTuple):
@@ -45,6 +46,7 @@ async def run_program(*command: str) -> Ended:
         if not has_ended:
             _end(process.pid)
             await process.wait()
+        await _drain(process.stdout, process.stderr)
     if max(len(out.result()), len(err.result())) > _OUTPUT_LIMIT_BYTES:
         raise OSError(f"it prints more than {_OUTPUT_LIMIT_BYTES} bytes")
     return Ended(out.result(), err.result(), code)
@@ -59,6 +61,18 @@ async def _read(stream: asyncio.StreamReader, leader: int) -> bytes:
             _end(leader)
             break
     return bytes(read)
+
+
+async def _drain(*streams: asyncio.StreamReader) -> None:
+    """Reads what is left: a pipe that is not at its end would outlive the event loop.
+
+    Who still holds a pipe open after the program has ended is not waited for.
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            for stream in streams:
+                while await stream.read(1 << 16):
+                    pass
 
 
 def _end(leader: int) -> None:
