@@ -25,6 +25,21 @@ metadata: {name: bookinfo}
 spec: {selector: {istio: ingress}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}]}
 """
 
+EXTENSION = """
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: {name: extension}
+spec:
+  configPatches:
+    - applyTo: EXTENSION_CONFIG
+      patch:
+        operation: ADD
+        value:
+          name: marks
+          typed_config:
+            "@type": type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors
+"""
+
 
 def service(name, vip, port="{port: 9080, name: http}"):
     return f"""

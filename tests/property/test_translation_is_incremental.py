@@ -6,10 +6,20 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fakes.bookinfo import BOOKINFO, DESTINATION_RULE, GATEWAY, VIRTUAL_SERVICE, objects, pod, service
+from fakes.bookinfo import (
+    BOOKINFO,
+    DESTINATION_RULE,
+    EXTENSION,
+    GATEWAY,
+    VIRTUAL_SERVICE,
+    objects,
+    pod,
+    service,
+)
 from isthmus.model.build import MeshBuilder
 from isthmus.model.change import Change
 from isthmus.model.endpoint import Locality
+from isthmus.model.findings import Code
 from isthmus.model.mesh import MeshSettings
 from isthmus.model.names import ClusterId
 from isthmus.model.proxy import Proxy, ProxyKind
@@ -89,6 +99,41 @@ SHARES = DESTINATION_RULE.replace(
     "{failoverPriority: [version, topology.istio.io/cluster]}}},",
 )
 
+PATCHES = """
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: {name: patches, namespace: istio-system}
+spec:
+  priority: -10
+  configPatches:
+    - {applyTo: CLUSTER, match: {cluster: {service: reviews.default.svc.cluster.local}}, patch: {operation: REMOVE}}
+    - applyTo: CLUSTER
+      match: {context: SIDECAR_INBOUND, cluster: {portNumber: 9090}}
+      patch: {operation: MERGE, value: {connect_timeout: 3s}}
+    - applyTo: LISTENER
+      patch:
+        operation: ADD
+        value: {name: own, address: {socket_address: {address: 0.0.0.0, port_value: 7000}}, api_listener: {}}
+    - applyTo: VIRTUAL_HOST
+      match: {routeConfiguration: {vhost: {name: "ratings.default.svc.cluster.local:9080"}}}
+      patch: {operation: MERGE, value: {request_headers_to_remove: [x-a]}}
+"""
+LOCAL_PATCHES = """
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: {name: patches}
+spec:
+  workloadSelector: {labels: {app: reviews}}
+  configPatches:
+    - applyTo: CLUSTER
+      patch: {operation: ADD, value: {name: "outbound|7000||guess.default.svc.cluster.local", connect_timeout: 1s}}
+    - applyTo: HTTP_ROUTE
+      patch: {operation: MERGE, value: {stat_prefix: all}}
+    - applyTo: HTTP_FILTER
+      match: {listener: {filterChain: {filter: {subFilter: {name: envoy.filters.http.cors}}}}}
+      patch: {operation: REMOVE}
+"""
+
 
 def all_changes():
     """What may come or go, one at a time: slices and pods by themselves, too."""
@@ -113,6 +158,7 @@ def all_changes():
         *objects(gke=[*BOOKINFO["gke"], *config, *ingress], onprem=BOOKINFO["onprem"]),
         *objects(gke=[*second, STICKY, SIDECAR, DELEGATING, DELEGATE]),
         *objects(gke=[SHARES, WHOLE, SIDECAR.replace("other", "default")]),
+        *objects(gke=[PATCHES, LOCAL_PATCHES, EXTENSION]),
     ]
     return [*found, *(Change(change.key, None) for change in found)]
 
@@ -135,7 +181,8 @@ def differing(before, after):
 def as_if_new(asked, last):
     """What all proxies are told; without routes while some are withheld, since the last good ones stay then."""
     told = everything(asked)
-    return {key: found for key, found in told.items() if key[1] != ROUTES or not last.findings}
+    withheld = any(found.code is Code.NOT_SENT for found in last.findings)
+    return {key: found for key, found in told.items() if key[1] != ROUTES or not withheld}
 
 
 @settings(max_examples=60, deadline=None)

@@ -14,6 +14,7 @@ from isthmus.api.core.secret import Secret
 from isthmus.api.core.service import Service
 from isthmus.api.errors import UnknownKind
 from isthmus.api.istio.destination_rule import DestinationRule
+from isthmus.api.istio.envoy_filter import EnvoyFilter
 from isthmus.api.istio.gateway import GatewayConfig
 from isthmus.api.istio.sidecar import Sidecar
 from isthmus.api.istio.virtual_service import VirtualService
@@ -34,6 +35,7 @@ KINDS: tuple[Kind, ...] = (
     Kind(_NETWORKING, _VERSIONS, "DestinationRule", "destinationrules", DestinationRule, True, True, ("dr",)),
     Kind(_NETWORKING, _VERSIONS, "Gateway", "gateways", GatewayConfig, True, True, ("gw",)),
     Kind(_NETWORKING, _VERSIONS, "Sidecar", "sidecars", Sidecar, True, True),
+    Kind(_NETWORKING, ("v1alpha3",), "EnvoyFilter", "envoyfilters", EnvoyFilter, True, True),
 )
 
 _BY_NAME = {kind.name: kind for kind in KINDS}

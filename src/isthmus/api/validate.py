@@ -7,7 +7,9 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from isthmus.api.istio import envoy_filter_problems
 from isthmus.api.istio.destination_rule import DestinationRule, PortTrafficPolicy, TrafficPolicy
+from isthmus.api.istio.envoy_filter import EnvoyFilter
 from isthmus.api.istio.gateway import GatewayConfig
 from isthmus.api.istio.sidecar import Sidecar
 from isthmus.api.istio.virtual_service import (
@@ -51,6 +53,8 @@ def problems(found: Object) -> Iterator[Problem]:
         case Sidecar():
             yield from _sidecar(found)
             yield from _durations("$.spec", found.spec)
+        case EnvoyFilter():
+            yield from envoy_filter_problems.problems(found)
 
 
 def _sidecar(found: Sidecar) -> Iterator[Problem]:

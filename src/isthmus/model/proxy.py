@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import Enum
 
 import msgspec
@@ -30,6 +31,8 @@ class Proxy(msgspec.Struct, frozen=True, kw_only=True):
     locality: Locality = Locality()
     service_account: str = ""
     domain: str = "cluster.local"
+    version: str = ""  # of the mesh that its agent belongs to; empty where it says none
+    metadata: tuple[tuple[str, str], ...] = ()  # what else it says of itself in plain values, sorted
 
     def has_labels(self, wanted: dict[str, str]) -> bool:
         return wanted.items() <= dict(self.labels).items()
@@ -74,4 +77,18 @@ def proxy_from_node(node_id: str, metadata: dict[str, object], locality: Localit
         locality=locality,
         service_account=str(metadata.get("SERVICE_ACCOUNT", "")),
         domain=dns_domain.partition(".svc.")[2] or "cluster.local",
+        version=str(metadata.get("ISTIO_VERSION") or ""),
+        metadata=tuple(sorted(_plain(metadata))),
     )
+
+
+def _plain(metadata: dict[str, object]) -> Iterator[tuple[str, str]]:
+    """The values that have no parts, as text."""
+    for key, value in metadata.items():
+        match value:
+            case bool():
+                yield key, str(value).lower()
+            case float() if value.is_integer():
+                yield key, str(int(value))
+            case str() | int() | float():
+                yield key, str(value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from isthmus.api.istio.destination_rule import DestinationRule
+from isthmus.api.istio.envoy_filter import EnvoyFilter
 from isthmus.api.istio.gateway import GatewayConfig
 from isthmus.api.istio.sidecar import Sidecar
 from isthmus.api.istio.virtual_service import VirtualService
@@ -24,6 +25,8 @@ def concerns(found: Object, kind: ProxyKind, namespace: str, roots: Collection[s
         return _virtual_service_concerns(found, kind, namespace)
     if isinstance(found, DestinationRule):
         return is_visible(found.spec.export_to, found.metadata.namespace, namespace)
+    if isinstance(found, EnvoyFilter):
+        return found.metadata.namespace in (namespace, *roots)
     return True
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 
 from isthmus.api.resource import Ref
 from isthmus.kit.memo import Memo
@@ -17,6 +18,7 @@ from isthmus.translate.assignments import MANY, LoadAssignments
 from isthmus.translate.gateway_servers import opened
 from isthmus.translate.listeners import Listeners, conflicts
 from isthmus.translate.memory import Memory
+from isthmus.translate.patch.patches import Patches
 from isthmus.translate.placement import Standpoint
 from isthmus.translate.routes import Routes, http_services
 from isthmus.translate.routes_gateway import gateway_routes
@@ -37,6 +39,7 @@ class Translator:
         self.assignments = LoadAssignments()
         self.listeners = Listeners()
         self.routes = Routes()
+        self.patches = Patches()
         self.configurations: Memo[Versioned | None] = Memo()
         self.route_names: Memo[frozenset[str]] = Memo()
         self._indices: Memo[ConfigIndex] = Memo()
@@ -47,6 +50,7 @@ class Translator:
                 *self.upstreams.memos,
                 *self.assignments.memos,
                 *self.listeners.memos,
+                *self.patches.memos,
                 self.routes.hosts,
                 self.configurations,
                 self.route_names,
@@ -93,10 +97,22 @@ class Generation:
 
     def touched(self, subject: Proxy, type_url: str) -> frozenset[str] | None:
         """Names of the type that may differ for the proxy from the generation before; None: any may."""
-        return self._touched.by(subject, type_url)
+        found = self._touched.by(subject, type_url)
+        # What a patch adds may stand in the way of what has come, or be free now.
+        return found | self._make.patches.additions(self.mesh, subject, type_url) if found else found
 
     def resources(self, subject: Proxy, type_url: str, names: Wanted) -> Iterable[Versioned]:
         """The resources of a type for a proxy: all (None), or those of `names` that exist."""
+        patches = self._make.patches
+        made = patches.patched(self.mesh, subject, type_url, self._unpatched(subject, type_url, names))
+        wanted = patches.additions(self.mesh, subject, type_url)
+        if not wanted or (names is not None and not wanted & names):
+            return made
+        every = partial(self._unpatched, subject, type_url, None)
+        added = patches.added(self.mesh, subject, type_url, every)
+        return (*made, *(one for one in added if names is None or one.name in names))
+
+    def _unpatched(self, subject: Proxy, type_url: str, names: Wanted) -> Iterable[Versioned]:
         maker = self._makers.get(type_url)
         return maker(subject, names) if maker else ()
 
@@ -106,7 +122,7 @@ class Generation:
         make = self._make
         parts = (make.upstreams.checked, make.listeners.checked, make.routes.checked)
         withheld = [found for checked in parts for found in checked.findings(self._exists)]
-        return tuple(dict.fromkeys(withheld))
+        return tuple(dict.fromkeys((*withheld, *make.patches.findings(self.mesh))))
 
     def conflicts(self, subject: Proxy) -> tuple[Finding, ...]:
         """Services that get no connections of the proxy, since older ones have their address and port."""

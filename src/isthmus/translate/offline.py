@@ -35,13 +35,19 @@ from isthmus.model.mesh import MeshSettings
 from isthmus.model.names import ClusterId, NetworkId
 from isthmus.model.proxy import Proxy, ProxyKind
 from isthmus.translate.generation import Generation, Translator
-from isthmus.translate.types import ENDPOINTS, LISTENER, ROUTES, UPSTREAM
+from isthmus.translate.types import ENDPOINTS, EXTENSION, LISTENER, ROUTES, UPSTREAM
 
 Show = dict[str, dict[str, list[str]]]
 """What to show: by part (`upstreams`, `endpoints`, …) and pattern of names, the paths of fields; none: all."""
 
 
-PARTS = {"upstreams": UPSTREAM, "endpoints": ENDPOINTS, "listeners": LISTENER, "routes": ROUTES}
+PARTS = {
+    "upstreams": UPSTREAM,
+    "endpoints": ENDPOINTS,
+    "listeners": LISTENER,
+    "routes": ROUTES,
+    "extensions": EXTENSION,
+}
 """The types of resources, as a case speaks of them."""
 
 
@@ -56,6 +62,8 @@ class ProxySpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     labels: dict[str, str] = {}
     locality: str = ""  # region/zone/subzone
     network: str = ""
+    version: str = ""
+    metadata: dict[str, str] = {}
 
 
 class CaseSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -64,7 +72,7 @@ class CaseSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     kind: str = "Case"
     about: str = ""
     proxy: ProxySpec = ProxySpec()
-    show: Show = msgspec.field(default_factory=lambda: {part: {} for part in PARTS})
+    show: Show = msgspec.field(default_factory=lambda: {part: {} for part in PARTS if part != "extensions"})
     settings: dict[str, object] = {}  # of the mesh, by field
 
 
@@ -191,4 +199,6 @@ def _proxy(spec: ProxySpec, config: ClusterId) -> Proxy:
         network=NetworkId(spec.network),
         labels=tuple(sorted(spec.labels.items())),
         locality=Locality(region, zone, subzone),
+        version=spec.version,
+        metadata=tuple(sorted(spec.metadata.items())),
     )

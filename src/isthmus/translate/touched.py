@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from isthmus.api.istio.destination_rule import DestinationRule
+from isthmus.api.istio.envoy_filter import EnvoyFilter
 from isthmus.api.istio.sidecar import Sidecar
 from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.api.resource import Object, Ref
@@ -17,6 +18,7 @@ from isthmus.model.service import Protocol, Resolution, Service
 from isthmus.translate import names
 from isthmus.translate.concern import concerns
 from isthmus.translate.listeners_outbound import ANY
+from isthmus.translate.patch.compiled import types_of
 from isthmus.translate.types import ENDPOINTS, LISTENER, ROUTES, TYPES, UPSTREAM
 from isthmus.translate.upstreams import outbound_names
 
@@ -77,6 +79,14 @@ class Touched:
         return None if by_rules is None else found | by_rules
 
     def _types_of(self, ref: Ref) -> frozenset[str]:
+        if ref.kind == "EnvoyFilter":
+            filters = (one for one in self._versions[ref] if isinstance(one, EnvoyFilter))
+            return frozenset(
+                type_url
+                for one in filters
+                for each in one.spec.config_patches
+                for type_url in types_of(each.apply_to)
+            )
         if ref.kind != _RULES:
             return _BY_KIND.get(ref.kind, _NOTHING)
         # A Sidecar lets in what the rules lead to, and rules may be about connections, too.

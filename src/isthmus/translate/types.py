@@ -6,6 +6,10 @@ UPSTREAM = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
 ENDPOINTS = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
 LISTENER = "type.googleapis.com/envoy.config.listener.v3.Listener"
 ROUTES = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
+EXTENSION = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig"
 
-TYPES = (UPSTREAM, ENDPOINTS, LISTENER, ROUTES)
-"""Envoy warms an upstream until its endpoints arrive, and a listener until its routes do."""
+TYPES = (UPSTREAM, ENDPOINTS, LISTENER, ROUTES, EXTENSION)
+"""Envoy warms an upstream until its endpoints arrive, and a listener until its routes and filters do."""
+
+PATCHED = (UPSTREAM, LISTENER, ROUTES, EXTENSION)
+"""The types that EnvoyFilters patch."""

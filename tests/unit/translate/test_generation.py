@@ -5,7 +5,16 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from fakes.bookinfo import BOOKINFO, DESTINATION_RULE, GATEWAY, VIRTUAL_SERVICE, objects, pod, service
+from fakes.bookinfo import (
+    BOOKINFO,
+    DESTINATION_RULE,
+    EXTENSION,
+    GATEWAY,
+    VIRTUAL_SERVICE,
+    objects,
+    pod,
+    service,
+)
 from isthmus.envoy.types import Cluster, ClusterLoadAssignment, RouteConfiguration
 from isthmus.model.build import MeshBuilder
 from isthmus.model.change import Change
@@ -74,7 +83,8 @@ def addresses(resource):
 @pytest.mark.parametrize("type_url", TYPES, ids=lambda url: url.rpartition(".")[2])
 def test_asked_by_name_everything_is_what_it_is_asked_for_as_a_whole(proxy, type_url):
     pilot = Pilot(
-        gke=[*BOOKINFO["gke"], DESTINATION_RULE, VIRTUAL_SERVICE, GATEWAY], onprem=BOOKINFO["onprem"]
+        gke=[*BOOKINFO["gke"], DESTINATION_RULE, VIRTUAL_SERVICE, GATEWAY, EXTENSION],
+        onprem=BOOKINFO["onprem"],
     )
     whole = pilot.all(proxy, type_url)
     assert whole
@@ -83,7 +93,7 @@ def test_asked_by_name_everything_is_what_it_is_asked_for_as_a_whole(proxy, type
 
 
 def test_the_first_generation_touches_everything(pilot):
-    assert [pilot.now.touched(GKE, type_url) for type_url in TYPES] == [None] * 4
+    assert [pilot.now.touched(GKE, type_url) for type_url in TYPES] == [None] * len(TYPES)
 
 
 def test_generations_are_numbered(pilot):

@@ -1,0 +1,100 @@
+"""Which patches of EnvoyFilters hold for a proxy, in the order in which they are applied.
+
+Source: Istio's EnvoyFilter reference: by priority, then those of the root namespace before the proxy's own,
+then by age, then by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import NamedTuple
+
+import re2
+
+from isthmus.api.istio.envoy_filter import EnvoyFilter, PolicyTargetReference, ProxyMatch
+from isthmus.model.proxy import Proxy, ProxyKind
+
+GATEWAY_NAME = "gateway.networking.k8s.io/gateway-name"
+GATEWAY_CLASS = "gateway.networking.k8s.io/gateway-class-name"
+_LABELS = {
+    ("gateway.networking.k8s.io", "Gateway"): GATEWAY_NAME,
+    ("gateway.networking.k8s.io", "GatewayClass"): GATEWAY_CLASS,
+}
+"""By which label the proxies of an object are known."""
+_OF_SIDECARS = frozenset({"ANY", "SIDECAR_INBOUND", "SIDECAR_OUTBOUND"})
+_OF_GATEWAYS = frozenset({"ANY", "GATEWAY"})
+
+
+class HeldPatch(NamedTuple):
+    """A patch of an EnvoyFilter, by its place."""
+
+    found: EnvoyFilter
+    number: int
+
+
+class EnvoyFilters:
+    """All EnvoyFilters of a mesh, by namespace."""
+
+    def __init__(self, found: Iterable[EnvoyFilter], root: str) -> None:
+        self._root = root
+        self._by_namespace: dict[str, list[EnvoyFilter]] = {}
+        for each in found:
+            self._by_namespace.setdefault(each.metadata.namespace, []).append(each)
+
+    def __bool__(self) -> bool:
+        return bool(self._by_namespace)
+
+    def holding(self, proxy: Proxy) -> tuple[HeldPatch, ...]:
+        """The patches that may concern `proxy`, in the order in which they are applied."""
+        namespaces = dict.fromkeys((self._root, proxy.namespace))
+        filters = [
+            each
+            for namespace in namespaces
+            for each in self._by_namespace.get(namespace, ())
+            if selects(each, proxy)
+        ]
+        contexts = _OF_GATEWAYS if proxy.kind is ProxyKind.ROUTER else _OF_SIDECARS
+        return tuple(
+            HeldPatch(each, number)
+            for each in sorted(filters, key=self._order)
+            for number, patch in enumerate(each.spec.config_patches)
+            if patch.match.context in contexts and _says(proxy, patch.match.proxy)
+        )
+
+    def _order(self, found: EnvoyFilter) -> tuple[int, bool, str, str, str]:
+        meta = found.metadata
+        age = meta.creation_timestamp or ""
+        return found.spec.priority, meta.namespace != self._root, age, meta.name, meta.namespace
+
+
+def selects(found: EnvoyFilter, proxy: Proxy) -> bool:
+    """Whether the EnvoyFilter is for a proxy with these labels; of its namespace or the root's it must be."""
+    if found.spec.target_refs:
+        return any(_refers(each, found, proxy) for each in found.spec.target_refs)
+    selector = found.spec.workload_selector
+    return selector is None or proxy.has_labels(selector.labels)
+
+
+def _refers(reference: PolicyTargetReference, found: EnvoyFilter, proxy: Proxy) -> bool:
+    label = _LABELS.get((reference.group, reference.kind))
+    if label is None:
+        return False
+    if label == GATEWAY_NAME and proxy.namespace != (reference.namespace or found.metadata.namespace):
+        return False
+    return proxy.has_labels({label: reference.name})
+
+
+def _says(proxy: Proxy, match: ProxyMatch | None) -> bool:
+    if match is None:
+        return True
+    if match.metadata and not set(match.metadata.items()) <= set(proxy.metadata):
+        return False
+    if not match.proxy_version:
+        return True
+    return bool(proxy.version) and _is_found(match.proxy_version, proxy.version)
+
+
+@lru_cache(maxsize=4096)
+def _is_found(pattern: str, text: str) -> bool:
+    return re2.search(pattern, text) is not None

@@ -1,0 +1,181 @@
+"""An EnvoyFilter's patches with their values decoded into Envoy's messages, or what is wrong with them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from google.protobuf import json_format
+from google.protobuf.message import Message
+
+from isthmus.api.istio.envoy_filter import EnvoyConfigObjectMatch, EnvoyFilter
+from isthmus.api.istio.envoy_filter_problems import LISTENER_KINDS, MERGES, ROUTE_KINDS
+from isthmus.api.resource import Ref
+from isthmus.envoy.descriptors import pool
+from isthmus.envoy.rules import violations
+from isthmus.envoy.types import (
+    Cluster,
+    EnvoyHttpFilter,
+    Filter,
+    FilterChain,
+    Listener,
+    ListenerFilter,
+    Route,
+    RouteConfiguration,
+    TypedExtensionConfig,
+    VirtualHost,
+)
+from isthmus.model.findings import Code, Finding, Severity
+from isthmus.translate.types import EXTENSION, LISTENER, ROUTES, UPSTREAM
+
+_MESSAGES: dict[str, type[Message]] = {
+    "LISTENER": Listener,
+    "FILTER_CHAIN": FilterChain,
+    "NETWORK_FILTER": Filter,
+    "HTTP_FILTER": EnvoyHttpFilter,
+    "LISTENER_FILTER": ListenerFilter,
+    "ROUTE_CONFIGURATION": RouteConfiguration,
+    "VIRTUAL_HOST": VirtualHost,
+    "HTTP_ROUTE": Route,
+    "CLUSTER": Cluster,
+    "EXTENSION_CONFIG": TypedExtensionConfig,
+}
+_AT = re.compile(r' at "[A-Za-z]+\.(?P<path>[^"]+)"')
+_DEEPEST = 60
+"""How deep a value may be: protobuf's own reader gives up at 100."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Patch:
+    """One patch of an EnvoyFilter, ready to be applied. Compared by identity."""
+
+    ref: Ref
+    index: int
+    apply_to: str
+    match: EnvoyConfigObjectMatch
+    operation: str
+    value: Message | None
+    filter_class: str = "UNSPECIFIED"
+
+    @property
+    def path(self) -> str:
+        return f"$.spec.configPatches[{self.index}]"
+
+    @property
+    def replaces_lists(self) -> bool:
+        return self.operation == "MERGE_AND_REPLACE_LIST"
+
+    def is_in(self, context: str) -> bool:
+        """Whether it is for this side of a proxy."""
+        return self.match.context in {"ANY", context}
+
+    def finding(self, message: str, severity: Severity = Severity.ERROR, below: str = "") -> Finding:
+        """What is wrong with it."""
+        path = f"{self.path}{below}"
+        return Finding(ref=self.ref, path=path, message=message, severity=severity, code=Code.PATCH)
+
+
+def types_of(apply_to: str) -> frozenset[str]:
+    """The types of resources in which such objects are."""
+    if apply_to in LISTENER_KINDS:
+        return frozenset({LISTENER})
+    if apply_to in ROUTE_KINDS:
+        return frozenset({ROUTES, LISTENER})  # the inbound ones stand in listeners
+    return frozenset({UPSTREAM}) if apply_to == "CLUSTER" else frozenset({EXTENSION})
+
+
+def compiled(found: EnvoyFilter) -> tuple[tuple[Patch | None, ...], tuple[Finding, ...]]:
+    """The patches by their index, None for those that cannot be applied; and the findings."""
+    patches: list[Patch | None] = []
+    wrong: list[Finding] = [*_references(found)]
+    for index in range(len(found.spec.config_patches)):
+        made = _patch(found, index)
+        patches.append(None if isinstance(made, Finding) else made)
+        wrong += [made] if isinstance(made, Finding) else _unheeded(made)
+    return tuple(patches), tuple(wrong)
+
+
+def _patch(found: EnvoyFilter, index: int) -> Patch | Finding:
+    given, meta = found.spec.config_patches[index], found.metadata
+    patch = given.patch
+    made = Patch(
+        ref=Ref("EnvoyFilter", meta.namespace, meta.name),
+        index=index,
+        apply_to=given.apply_to,
+        match=given.match,
+        operation=patch.operation if patch else "",
+        value=None,
+        filter_class=patch.filter_class if patch else "UNSPECIFIED",
+    )
+    if given.apply_to == "BOOTSTRAP":
+        hint = "a CLUSTER, LISTENER or EXTENSION_CONFIG patch, which needs no restart"
+        return made.finding(f"has no effect: the agent makes the bootstrap (hint: {hint})", below=".applyTo")
+    if given.match.context == "WAYPOINT" or given.match.waypoint is not None:
+        return made.finding("has no effect: this mesh has no waypoints (hint: GATEWAY or SIDECAR_INBOUND)")
+    if patch is None or patch.value is None or made.operation == "REMOVE":
+        return made
+    try:
+        value = decoded(given.apply_to, patch.value)
+    except ValueError as error:
+        return _undecodable(made, str(error))
+    broken = () if made.operation in MERGES else violations(value)
+    if broken:
+        path, rule = broken[0]
+        return made.finding(f"is left out: {path} {rule}", below=".patch.value")
+    return Patch(
+        made.ref, index, made.apply_to, made.match, made.operation, value, filter_class=made.filter_class
+    )
+
+
+def decoded(apply_to: str, value: dict[str, object]) -> Message:
+    """The value as Envoy's message, fields named as there or in lowerCamelCase. Raises `ValueError`."""
+    if _depth(value) > _DEEPEST:
+        raise ValueError(f"is deeper than {_DEEPEST} levels")
+    try:
+        return json_format.ParseDict(value, _MESSAGES[apply_to](), descriptor_pool=pool())
+    except (json_format.ParseError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(" ".join(str(error).split())) from error
+
+
+def _undecodable(made: Patch, said: str) -> Finding:
+    at = _AT.search(said)
+    below = f".patch.value.{at['path']}" if at else ".patch.value"
+    what = said.replace(at[0], "") if at else said
+    hint = "(hint: write it as Envoy's API reference of version 3 has it)"
+    return made.finding(f"is left out: {what[:1].lower()}{what[1:300].rstrip('.')} {hint}", below=below)
+
+
+def _depth(value: object) -> int:
+    """How many maps and lists stand in each other."""
+    deepest, below = 0, [value]
+    while below and deepest <= _DEEPEST:
+        deepest += 1
+        nested: list[object] = []
+        for each in below:
+            if isinstance(each, dict):
+                nested += each.values()
+            elif isinstance(each, list | tuple):
+                nested += each
+        below = nested
+    return deepest
+
+
+def _references(found: EnvoyFilter) -> Iterator[Finding]:
+    ref = Ref("EnvoyFilter", found.metadata.namespace, found.metadata.name)
+    for index, each in enumerate(found.spec.target_refs):
+        if (each.group, each.kind) not in _TARGETS:
+            what = f"{each.group}/{each.kind}" if each.group else each.kind
+            message = f"{what} has no proxies of its own here (hint: Gateway of gateway.networking.k8s.io)"
+            yield Finding(ref=ref, path=f"$.spec.targetRefs[{index}]", message=message, code=Code.PATCH)
+
+
+_TARGETS = {("gateway.networking.k8s.io", "Gateway"), ("gateway.networking.k8s.io", "GatewayClass")}
+
+
+def _unheeded(made: Patch) -> Iterator[Finding]:
+    """Fields that select nothing here, as they do in Istio."""
+    listener = made.match.listener
+    if listener is not None and listener.port_name:
+        message = "selects nothing (hint: portNumber)"
+        yield made.finding(message, Severity.WARNING, ".match.listener.portName")

@@ -1,0 +1,131 @@
+"""What Envoy refuses and its rules do not say: found here, since one such patch would cost a whole answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from google.protobuf.message import DecodeError, Message
+
+from isthmus.envoy.rules import violations
+from isthmus.envoy.types import (
+    Cluster,
+    EnvoyHttpFilter,
+    Filter,
+    FilterChain,
+    HttpConnectionManager,
+    Listener,
+    RouteConfiguration,
+)
+
+_NETWORK, _HTTP = "envoy.extensions.filters.network.", "envoy.extensions.filters.http."
+_ENDS = frozenset(
+    f"{_NETWORK}{name}"
+    for name in (
+        "http_connection_manager.v3.HttpConnectionManager",
+        "tcp_proxy.v3.TcpProxy",
+        "redis_proxy.v3.RedisProxy",
+        "thrift_proxy.v3.ThriftProxy",
+        "dubbo_proxy.v3.DubboProxy",
+        "generic_proxy.v3.GenericProxy",
+        "direct_response.v3.Config",
+        "echo.v3.Echo",
+    )
+)
+"""Network filters that end their chain. Source: Envoy's reference of each."""
+_UNSURE = ("dynamic_modules", "golang", "sip_proxy", "rocketmq", "meta_protocol", "reverse_tunnel")
+"""Filters of which their settings say whether they end a chain."""
+
+
+def fault(message: Message) -> str:
+    """Why Envoy would refuse `message`; empty where nothing is known against it."""
+    for path, rule in violations(message):
+        return f"{path} {rule}"
+    match message:
+        case Listener():
+            return next(_listener(message), "")
+        case RouteConfiguration():
+            return next(_routes(message), "")
+        case Cluster():
+            return next(_upstream(message), "")
+    return ""
+
+
+def ends_chain(one: Filter) -> bool:
+    """Whether nothing may come after a network filter."""
+    return _type(one.typed_config.type_url) in _ENDS
+
+
+def _listener(listener: Listener) -> Iterator[str]:
+    seen: set[bytes] = set()
+    for index, chain in enumerate(listener.filter_chains):
+        match = chain.filter_chain_match.SerializeToString(deterministic=True)
+        if match in seen and not listener.HasField("filter_chain_matcher"):
+            yield f"filter_chains[{index}] matches what one before it matches"
+        seen.add(match)
+    for index, chain in enumerate((*listener.filter_chains, listener.default_filter_chain)):
+        for wrong in _chain(chain):
+            yield f"filter_chains[{index}]: {wrong}"
+
+
+def _chain(chain: FilterChain) -> Iterator[str]:
+    yield from _order([_type(each.typed_config.type_url) for each in chain.filters], _ENDS, _NETWORK)
+    for each in chain.filters:
+        if each.typed_config.type_url.endswith(".HttpConnectionManager"):
+            yield from _manager(each)
+
+
+def _manager(one: Filter) -> Iterator[str]:
+    try:
+        manager = HttpConnectionManager.FromString(one.typed_config.value)
+    except DecodeError:
+        yield f"{one.name} cannot be read"
+        return
+    ends = frozenset({f"{_HTTP}router.v3.Router"})
+    if not manager.http_filters:
+        yield "no HTTP filter is left (hint: the last one must be envoy.filters.http.router)"
+    yield from _order([_type_of(each) for each in manager.http_filters], ends, _HTTP)
+    if manager.HasField("route_config"):
+        yield from _routes(manager.route_config)
+
+
+def _type_of(one: EnvoyHttpFilter) -> str:
+    return _type(one.typed_config.type_url)
+
+
+def _order(types: list[str], ends: Iterable[str], prefix: str) -> Iterator[str]:
+    """A filter that ends a chain must be its last one, and its last one must be such."""
+    for each in types[:-1]:
+        if each in ends:
+            yield f"nothing may come after {each} (hint: INSERT_BEFORE it)"
+    last = types[-1] if types else ""
+    sure = last.startswith(prefix) and not any(word in last for word in _UNSURE)
+    if sure and last not in ends:
+        yield f"{last} cannot be the last filter (hint: INSERT_BEFORE the last one)"
+
+
+def _routes(config: RouteConfiguration) -> Iterator[str]:
+    claimed: set[str] = set()
+    hosts: set[str] = set()
+    for host in config.virtual_hosts:
+        if host.name in hosts:
+            yield f"two virtual hosts are called {host.name!r} (hint: give it a name of its own)"
+        hosts.add(host.name)
+        for domain in host.domains:
+            if domain.lower() in claimed:
+                yield f"domain {domain!r} is in two virtual hosts (hint: MERGE into the one that has it)"
+            claimed.add(domain.lower())
+
+
+def _upstream(upstream: Cluster) -> Iterator[str]:
+    original = (
+        upstream.WhichOneof("cluster_discovery_type") == "type" and upstream.type == Cluster.ORIGINAL_DST
+    )
+    provided = upstream.lb_policy == Cluster.CLUSTER_PROVIDED
+    if original and not provided:
+        yield "an upstream of type ORIGINAL_DST must have lb_policy CLUSTER_PROVIDED"
+    if provided and not original and not upstream.HasField("cluster_type"):
+        yield "lb_policy CLUSTER_PROVIDED is for upstreams of type ORIGINAL_DST"
+
+
+def _type(url: str) -> str:
+    return url.rpartition("/")[2]
