@@ -2,48 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from google.protobuf import json_format
 from google.protobuf.message import Message
 
 from isthmus.api.istio.envoy_filter import EnvoyConfigObjectMatch, EnvoyFilter
 from isthmus.api.istio.envoy_filter_problems import LISTENER_KINDS, MERGES, ROUTE_KINDS
 from isthmus.api.resource import Ref
-from isthmus.envoy.descriptors import pool
 from isthmus.envoy.rules import violations
-from isthmus.envoy.types import (
-    Cluster,
-    EnvoyHttpFilter,
-    Filter,
-    FilterChain,
-    Listener,
-    ListenerFilter,
-    Route,
-    RouteConfiguration,
-    TypedExtensionConfig,
-    VirtualHost,
-)
 from isthmus.model.findings import Code, Finding, Severity
+from isthmus.translate.patch.decoded import Undecodable, decoded
 from isthmus.translate.types import EXTENSION, LISTENER, ROUTES, UPSTREAM
-
-_MESSAGES: dict[str, type[Message]] = {
-    "LISTENER": Listener,
-    "FILTER_CHAIN": FilterChain,
-    "NETWORK_FILTER": Filter,
-    "HTTP_FILTER": EnvoyHttpFilter,
-    "LISTENER_FILTER": ListenerFilter,
-    "ROUTE_CONFIGURATION": RouteConfiguration,
-    "VIRTUAL_HOST": VirtualHost,
-    "HTTP_ROUTE": Route,
-    "CLUSTER": Cluster,
-    "EXTENSION_CONFIG": TypedExtensionConfig,
-}
-_AT = re.compile(r' at "[A-Za-z]+\.(?P<path>[^"]+)"')
-_DEEPEST = 60
-"""How deep a value may be: protobuf's own reader gives up at 100."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,8 +87,9 @@ def _patch(found: EnvoyFilter, index: int) -> Patch | Finding:
         return made
     try:
         value = decoded(given.apply_to, patch.value)
-    except ValueError as error:
-        return _undecodable(made, str(error))
+    except Undecodable as error:
+        below = f".patch.value.{error.path}" if error.path else ".patch.value"
+        return made.finding(f"is left out: {error.reason}", below=below)
     broken = () if made.operation in MERGES else violations(value)
     if broken:
         path, rule = broken[0]
@@ -126,39 +97,6 @@ def _patch(found: EnvoyFilter, index: int) -> Patch | Finding:
     return Patch(
         made.ref, index, made.apply_to, made.match, made.operation, value, filter_class=made.filter_class
     )
-
-
-def decoded(apply_to: str, value: dict[str, object]) -> Message:
-    """The value as Envoy's message, fields named as there or in lowerCamelCase. Raises `ValueError`."""
-    if _depth(value) > _DEEPEST:
-        raise ValueError(f"is deeper than {_DEEPEST} levels")
-    try:
-        return json_format.ParseDict(value, _MESSAGES[apply_to](), descriptor_pool=pool())
-    except (json_format.ParseError, TypeError, KeyError, AttributeError) as error:
-        raise ValueError(" ".join(str(error).split())) from error
-
-
-def _undecodable(made: Patch, said: str) -> Finding:
-    at = _AT.search(said)
-    below = f".patch.value.{at['path']}" if at else ".patch.value"
-    what = said.replace(at[0], "") if at else said
-    hint = "(hint: write it as Envoy's API reference of version 3 has it)"
-    return made.finding(f"is left out: {what[:1].lower()}{what[1:300].rstrip('.')} {hint}", below=below)
-
-
-def _depth(value: object) -> int:
-    """How many maps and lists stand in each other."""
-    deepest, below = 0, [value]
-    while below and deepest <= _DEEPEST:
-        deepest += 1
-        nested: list[object] = []
-        for each in below:
-            if isinstance(each, dict):
-                nested += each.values()
-            elif isinstance(each, list | tuple):
-                nested += each
-        below = nested
-    return deepest
 
 
 def _references(found: EnvoyFilter) -> Iterator[Finding]:

@@ -1,0 +1,102 @@
+"""The value of a patch as Envoy's message, or what is wrong with it in words of our own."""
+
+from __future__ import annotations
+
+import difflib
+import re
+
+from google.protobuf import json_format
+from google.protobuf.message import Message
+
+from isthmus.envoy.descriptors import pool
+from isthmus.envoy.types import (
+    Cluster,
+    EnvoyHttpFilter,
+    Filter,
+    FilterChain,
+    Listener,
+    ListenerFilter,
+    Route,
+    RouteConfiguration,
+    TypedExtensionConfig,
+    VirtualHost,
+)
+
+_MESSAGES: dict[str, type[Message]] = {
+    "LISTENER": Listener,
+    "FILTER_CHAIN": FilterChain,
+    "NETWORK_FILTER": Filter,
+    "HTTP_FILTER": EnvoyHttpFilter,
+    "LISTENER_FILTER": ListenerFilter,
+    "ROUTE_CONFIGURATION": RouteConfiguration,
+    "VIRTUAL_HOST": VirtualHost,
+    "HTTP_ROUTE": Route,
+    "CLUSTER": Cluster,
+    "EXTENSION_CONFIG": TypedExtensionConfig,
+}
+_DEEPEST = 60
+"""How deep a value may be: protobuf's own reader gives up at 100."""
+_AT = re.compile(r' at "?[A-Za-z]+(?:\.(?P<path>[^" ]+?))?"?\.?(?= |$)')
+_NO_FIELD = re.compile(
+    r'^Message type "(?P<type>[^"]+)" has no field named "(?P<field>[^"]+)".*?fields\(except extensions\): '
+    r'"\[(?P<known>.*)\]"', re.IGNORECASE
+)  # fmt: skip
+_NO_TYPE = re.compile(r"Can not find message descriptor by type_url: (?P<url>\S+?)\.?(?= |$)")
+_LONGEST = 300
+
+
+class Undecodable(ValueError):
+    """A value that is none of Envoy's: `path` from the value on, `reason` says what is wrong and the mend."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(reason)
+        self.path, self.reason = path, reason
+
+
+def decoded(apply_to: str, value: dict[str, object]) -> Message:
+    """The value as Envoy's message, fields named as there or in lowerCamelCase. Raises `Undecodable`."""
+    if _depth(value) > _DEEPEST:
+        raise Undecodable("", f"it is deeper than {_DEEPEST} levels")
+    try:
+        return json_format.ParseDict(value, _MESSAGES[apply_to](), descriptor_pool=pool())
+    except (json_format.ParseError, TypeError, KeyError, AttributeError) as error:
+        raise _explained(" ".join(str(error).split())) from error
+
+
+def _explained(said: str) -> Undecodable:
+    at = _AT.search(said)
+    path = (at["path"] or "") if at else ""
+    if unknown := _NO_FIELD.search(said):
+        known = re.findall(r"\w+", unknown["known"])
+        near = difflib.get_close_matches(_camel(unknown["field"]), known, 1, 0.6)
+        hint = f"did you mean {near[0]}?" if near else "see Envoy's API reference of version 3"
+        name = unknown["type"].rpartition(".")[2]
+        return Undecodable(path, f"Envoy's {name} has no field {unknown['field']!r} (hint: {hint})")
+    if unknown := _NO_TYPE.search(said):
+        hint = "types of version 3 begin with envoy.extensions or envoy.config"
+        return Undecodable(path, f"Envoy knows no type {unknown['url'].rpartition('/')[2]} (hint: {hint})")
+    what = (said[: at.start()] + said[at.end() :] if at else said).rstrip(". ")
+    what = what.rpartition(" field: ")[2]
+    return Undecodable(
+        path, f"{what[:1].lower()}{what[1:_LONGEST]} (hint: see Envoy's API reference of version 3)"
+    )
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def _depth(value: object) -> int:
+    """How many maps and lists stand in each other."""
+    deepest, below = 0, [value]
+    while below and deepest <= _DEEPEST:
+        deepest += 1
+        nested: list[object] = []
+        for each in below:
+            if isinstance(each, dict):
+                nested += each.values()
+            elif isinstance(each, list | tuple):
+                nested += each
+        below = nested
+    return deepest
