@@ -13,6 +13,7 @@ from isthmus.api.resource import Ref
 from isthmus.envoy.rules import violations
 from isthmus.model.findings import Code, Finding, Severity
 from isthmus.translate.patch.decoded import Undecodable, decoded
+from isthmus.translate.patch.texts import text_fault
 from isthmus.translate.types import EXTENSION, LISTENER, ROUTES, UPSTREAM
 
 
@@ -90,6 +91,8 @@ def _patch(found: EnvoyFilter, index: int) -> Patch | Finding:
     except Undecodable as error:
         below = f".patch.value.{error.path}" if error.path else ".patch.value"
         return made.finding(f"is left out: {error.reason}", below=below)
+    if why := text_fault(value):
+        return made.finding(f"is left out: {why}", below=".patch.value")
     broken = () if made.operation in MERGES else violations(value)
     if broken:
         path, rule = broken[0]

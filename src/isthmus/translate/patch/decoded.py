@@ -58,9 +58,24 @@ def decoded(apply_to: str, value: dict[str, object]) -> Message:
     if _depth(value) > _DEEPEST:
         raise Undecodable("", f"it is deeper than {_DEEPEST} levels")
     try:
-        return json_format.ParseDict(value, _MESSAGES[apply_to](), descriptor_pool=pool())
+        return json_format.ParseDict(_untangled(value), _MESSAGES[apply_to](), descriptor_pool=pool())
     except (json_format.ParseError, TypeError, KeyError, AttributeError) as error:
         raise _explained(" ".join(str(error).split())) from error
+
+
+def _untangled(tree: dict[str, object]) -> dict[str, object]:
+    """Typed structs as the messages that they stand for: what Envoy itself does with them."""
+    if str(tree.get("@type", "")).endswith(".TypedStruct"):
+        url, value = tree.get("type_url", tree.get("typeUrl")), tree.get("value", {})
+        if isinstance(url, str) and isinstance(value, dict):
+            tree = {**value, "@type": url}
+    return {key: _untangled_value(each) for key, each in tree.items()}
+
+
+def _untangled_value(value: object) -> object:
+    if isinstance(value, list):
+        return [_untangled_value(each) for each in value]
+    return _untangled(value) if isinstance(value, dict) else value
 
 
 def _explained(said: str) -> Undecodable:

@@ -14,10 +14,12 @@ from isthmus.envoy.types import (
     FilterChain,
     HttpConnectionManager,
     Listener,
+    ListenerFilter,
     RouteConfiguration,
 )
 
-_NETWORK, _HTTP = "envoy.extensions.filters.network.", "envoy.extensions.filters.http."
+_FILTERS = "envoy.extensions.filters."
+_LISTENER, _NETWORK, _HTTP = (f"{_FILTERS}{kind}." for kind in ("listener", "network", "http"))
 _ENDS = frozenset(
     f"{_NETWORK}{name}"
     for name in (
@@ -56,6 +58,10 @@ def ends_chain(one: Filter) -> bool:
 
 
 def _listener(listener: Listener) -> Iterator[str]:
+    if not (listener.filter_chains or listener.HasField("default_filter_chain") or _has_no_chains(listener)):
+        yield "no filter chain is left (hint: REMOVE the listener)"
+    for each in listener.listener_filters:
+        yield from _config(each, _LISTENER)
     seen: set[bytes] = set()
     for index, chain in enumerate(listener.filter_chains):
         match = chain.filter_chain_match.SerializeToString(deterministic=True)
@@ -67,7 +73,25 @@ def _listener(listener: Listener) -> Iterator[str]:
             yield f"filter_chains[{index}]: {wrong}"
 
 
+def _has_no_chains(listener: Listener) -> bool:
+    return listener.HasField("api_listener") or listener.HasField("udp_listener_config")
+
+
+def _config(one: Filter | EnvoyHttpFilter | ListenerFilter, prefix: str) -> Iterator[str]:
+    """A filter must have its settings, of a type for such filters, or say from where they come."""
+    if one.WhichOneof("config_type") == "config_discovery":
+        return
+    type_ = _type(one.typed_config.type_url)
+    if not type_:
+        yield f"filter {one.name!r} has no typed_config (hint: one with @type)"
+    elif type_.startswith(_FILTERS) and not type_.startswith((prefix, f"{_FILTERS}common.")):
+        kind = prefix.removeprefix(_FILTERS).rstrip(".")
+        yield f"filter {one.name!r}: {type_} is no {kind} filter"
+
+
 def _chain(chain: FilterChain) -> Iterator[str]:
+    for each in chain.filters:
+        yield from _config(each, _NETWORK)
     yield from _order([_type(each.typed_config.type_url) for each in chain.filters], _ENDS, _NETWORK)
     for each in chain.filters:
         if each.typed_config.type_url.endswith(".HttpConnectionManager"):
@@ -81,6 +105,8 @@ def _manager(one: Filter) -> Iterator[str]:
         yield f"{one.name} cannot be read"
         return
     ends = frozenset({f"{_HTTP}router.v3.Router"})
+    for each in manager.http_filters:
+        yield from _config(each, _HTTP)
     if not manager.http_filters:
         yield "no HTTP filter is left (hint: the last one must be envoy.filters.http.router)"
     yield from _order([_type_of(each) for each in manager.http_filters], ends, _HTTP)
@@ -117,14 +143,23 @@ def _routes(config: RouteConfiguration) -> Iterator[str]:
 
 
 def _upstream(upstream: Cluster) -> Iterator[str]:
-    original = (
-        upstream.WhichOneof("cluster_discovery_type") == "type" and upstream.type == Cluster.ORIGINAL_DST
-    )
+    by_type = upstream.WhichOneof("cluster_discovery_type") != "cluster_type"
+    original = by_type and upstream.type == Cluster.ORIGINAL_DST
+    if by_type and upstream.type == Cluster.EDS and not upstream.eds_cluster_config.HasField("eds_config"):
+        yield "an upstream of type EDS must have eds_cluster_config.eds_config"
+    if original and upstream.HasField("load_assignment"):
+        yield "an upstream of type ORIGINAL_DST must have no load_assignment"
+    if by_type and upstream.type == Cluster.LOGICAL_DNS and _endpoints(upstream) != 1:
+        yield "an upstream of type LOGICAL_DNS must have one endpoint"
     provided = upstream.lb_policy == Cluster.CLUSTER_PROVIDED
     if original and not provided:
         yield "an upstream of type ORIGINAL_DST must have lb_policy CLUSTER_PROVIDED"
     if provided and not original and not upstream.HasField("cluster_type"):
         yield "lb_policy CLUSTER_PROVIDED is for upstreams of type ORIGINAL_DST"
+
+
+def _endpoints(upstream: Cluster) -> int:
+    return sum(len(group.lb_endpoints) for group in upstream.load_assignment.endpoints)
 
 
 def _type(url: str) -> str:
