@@ -12,6 +12,7 @@ from isthmus.api.errors import InvalidConfig, UnknownKind
 from isthmus.api.resource import Ref
 from isthmus.api.yaml import Document, documents
 from isthmus.console.drawn_mesh import DrawnMesh, Manifest, draw
+from isthmus.console.patch_findings import patch_findings
 from isthmus.console.yaml_places import line_of
 from isthmus.model.analyze import analyze
 from isthmus.model.findings import Code, Finding, Severity
@@ -75,7 +76,7 @@ def faults_together(manifests: Iterable[Manifest]) -> Iterator[Fault]:
     if any(each.object.startswith("File ") for each in alone):
         return
     drawn = draw(texts)
-    for finding in analyze(drawn.generation.mesh):
+    for finding in (*analyze(drawn.generation.mesh), *patch_findings(drawn)):
         if finding.code is not Code.SCHEMA:
             yield fault(finding, *_place(drawn, finding))
 

@@ -12,6 +12,7 @@ from isthmus.api.istio.virtual_service import Destination, VirtualService
 from isthmus.api.resource import Object, Ref
 from isthmus.model.delegates import Wrong, with_delegates
 from isthmus.model.endpoint import Endpoint
+from isthmus.model.envoy_filters import envoy_filters_have_proxies
 from isthmus.model.findings import Code, Finding, Severity
 from isthmus.model.mesh import Mesh
 from isthmus.model.names import Hostname, ServiceKey, host_matches, kubernetes_hostname, resolve
@@ -165,6 +166,7 @@ CHECKS: tuple[Check, ...] = (
     sidecars_have_effect,
     gateways_exist,
     gateways_have_proxies,
+    envoy_filters_have_proxies,
 )
 
 

@@ -147,12 +147,15 @@ def test_an_unknown_method_is_refused_over_http1_only():
 
 
 def test_filters_that_are_not_known_are_named():
-    manager = http(
-        "r", http_filters=[{"name": "envoy.filters.http.lua"}, {"name": "envoy.filters.http.router"}]
-    )
-    at = held(listener("l", "0.0.0.0", 80, "rbac", manager), r=HOST)
+    types = "type.googleapis.com/envoy.extensions.filters.http"
+    filters = [
+        {"name": "my.cors", "typed_config": {"@type": f"{types}.lua.v3.Lua"}},
+        {"name": "over-ecds"},
+        {"name": "the-last", "typed_config": {"@type": f"{types}.router.v3.Router"}},
+    ]
+    at = held(listener("l", "0.0.0.0", 80, "rbac", http("r", http_filters=filters)), r=HOST)
     found = trace(at, call(), Side.OUTBOUND)
-    assert found.unexamined == ("envoy.filters.network.rbac", "envoy.filters.http.lua")
+    assert found.unexamined == ("envoy.filters.network.rbac", "my.cors", "over-ecds")
 
 
 def test_a_last_filter_that_is_not_known_ends_the_trace():

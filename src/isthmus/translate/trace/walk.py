@@ -38,7 +38,7 @@ from isthmus.translate.trace.upstream_view import Sent, upstream_share
 
 _NETWORK = frozenset({"tcp_proxy", "http_connection_manager", "set_filter_state"})
 _HTTP = frozenset({"fault", "cors", "router", "grpc_stats", "grpc_web"})
-"""Filters of which it is known what they do to a call, by the last part of their names."""
+"""Filters of which it is known what they do to a call, by their types: people name filters as they like."""
 _ALPN = "envoy.network.application_protocols"
 
 
@@ -153,7 +153,13 @@ def _through(held: Held, call: Call, chain: FilterChain, step: ListenerStep) -> 
 
 def _unexamined(chain: FilterChain) -> list[str]:
     """Names of the network filters that the walk passes by."""
-    return [each.name for each in chain.filters if each.name.rpartition(".")[2] not in _NETWORK]
+    return [each.name for each in chain.filters if _kind(each.typed_config.type_url) not in _NETWORK]
+
+
+def _kind(type_url: str) -> str:
+    """`cors` of `…/envoy.extensions.filters.http.cors.v3.Cors`; empty where the type is of another form."""
+    parts = type_url.split(".")
+    return parts[-3] if len(parts) > 3 else ""
 
 
 def _offered(config: NetworkSetFilterState) -> tuple[str, ...]:
@@ -198,7 +204,7 @@ def _http(
         branches=tuple(_branches(held, inside, found, alpn)),
         near_misses=found.missed,
         unexamined=tuple(
-            each.name for each in manager.http_filters if each.name.rpartition(".")[2] not in _HTTP
+            each.name for each in manager.http_filters if _kind(each.typed_config.type_url) not in _HTTP
         ),
     )
 
