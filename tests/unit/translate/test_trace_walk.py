@@ -149,9 +149,9 @@ def test_an_unknown_method_is_refused_over_http1_only():
 def test_filters_that_are_not_known_are_named():
     types = "type.googleapis.com/envoy.extensions.filters.http"
     filters = [
-        {"name": "my.cors", "typed_config": {"@type": f"{types}.lua.v3.Lua"}},
+        {"name": "my.cors", "typed_config": {"type_url": f"{types}.lua.v3.Lua"}},
         {"name": "over-ecds"},
-        {"name": "the-last", "typed_config": {"@type": f"{types}.router.v3.Router"}},
+        {"name": "the-last", "typed_config": {"type_url": f"{types}.router.v3.Router"}},
     ]
     at = held(listener("l", "0.0.0.0", 80, "rbac", http("r", http_filters=filters)), r=HOST)
     found = trace(at, call(), Side.OUTBOUND)
