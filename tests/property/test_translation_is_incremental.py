@@ -134,6 +134,19 @@ spec:
       patch: {operation: REMOVE}
 """
 
+PLUGIN = """
+apiVersion: extensions.istio.io/v1alpha1
+kind: WasmPlugin
+metadata: {name: plugin}
+spec: {url: "https://modules.example/a.wasm", sha256: "%s", match: [{mode: CLIENT, ports: [{number: 9080}]}]}
+""" % ("a" * 64)
+ROOT_PLUGIN = """
+apiVersion: extensions.istio.io/v1alpha1
+kind: WasmPlugin
+metadata: {name: plugin, namespace: istio-system}
+spec: {url: "file:///a.wasm", phase: AUTHN}
+"""
+
 
 def all_changes():
     """What may come or go, one at a time: slices and pods by themselves, too."""
@@ -158,7 +171,7 @@ def all_changes():
         *objects(gke=[*BOOKINFO["gke"], *config, *ingress], onprem=BOOKINFO["onprem"]),
         *objects(gke=[*second, STICKY, SIDECAR, DELEGATING, DELEGATE]),
         *objects(gke=[SHARES, WHOLE, SIDECAR.replace("other", "default")]),
-        *objects(gke=[PATCHES, LOCAL_PATCHES, EXTENSION]),
+        *objects(gke=[PATCHES, LOCAL_PATCHES, EXTENSION, PLUGIN, ROOT_PLUGIN]),
     ]
     return [*found, *(Change(change.key, None) for change in found)]
 

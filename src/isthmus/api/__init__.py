@@ -18,6 +18,7 @@ from isthmus.api.istio.envoy_filter import EnvoyFilter
 from isthmus.api.istio.gateway import GatewayConfig
 from isthmus.api.istio.sidecar import Sidecar
 from isthmus.api.istio.virtual_service import VirtualService
+from isthmus.api.istio.wasm_plugin import WasmPlugin
 from isthmus.api.resource import Kind
 
 _NETWORKING = "networking.istio.io"
@@ -36,6 +37,7 @@ KINDS: tuple[Kind, ...] = (
     Kind(_NETWORKING, _VERSIONS, "Gateway", "gateways", GatewayConfig, True, True, ("gw",)),
     Kind(_NETWORKING, _VERSIONS, "Sidecar", "sidecars", Sidecar, True, True),
     Kind(_NETWORKING, ("v1alpha3",), "EnvoyFilter", "envoyfilters", EnvoyFilter, True, True),
+    Kind("extensions.istio.io", ("v1alpha1",), "WasmPlugin", "wasmplugins", WasmPlugin, True, True),
 )
 
 _BY_NAME = {kind.name: kind for kind in KINDS}

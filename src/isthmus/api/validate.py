@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from isthmus.api.istio import envoy_filter_problems
+from isthmus.api.istio import envoy_filter_problems, wasm_plugin_problems
 from isthmus.api.istio.destination_rule import DestinationRule, PortTrafficPolicy, TrafficPolicy
 from isthmus.api.istio.envoy_filter import EnvoyFilter
 from isthmus.api.istio.gateway import GatewayConfig
@@ -21,6 +21,7 @@ from isthmus.api.istio.virtual_service import (
     StringMatch,
     VirtualService,
 )
+from isthmus.api.istio.wasm_plugin import WasmPlugin
 from isthmus.api.resource import Object, Part
 from isthmus.kit import duration
 
@@ -55,6 +56,8 @@ def problems(found: Object) -> Iterator[Problem]:
             yield from _durations("$.spec", found.spec)
         case EnvoyFilter():
             yield from envoy_filter_problems.problems(found)
+        case WasmPlugin():
+            yield from wasm_plugin_problems.problems(found)
 
 
 def _sidecar(found: Sidecar) -> Iterator[Problem]:

@@ -20,13 +20,18 @@ from isthmus.model.proxy import Proxy, ProxyKind
 
 GATEWAY_NAME = "gateway.networking.k8s.io/gateway-name"
 GATEWAY_CLASS = "gateway.networking.k8s.io/gateway-class-name"
-_LABELS = {
+PROXIES_BY_LABEL = {
     ("gateway.networking.k8s.io", "Gateway"): GATEWAY_NAME,
     ("gateway.networking.k8s.io", "GatewayClass"): GATEWAY_CLASS,
 }
 """By which label the proxies of an object are known."""
 _OF_SIDECARS = frozenset({"ANY", "SIDECAR_INBOUND", "SIDECAR_OUTBOUND"})
 _OF_GATEWAYS = frozenset({"ANY", "GATEWAY"})
+
+
+def contexts_of(kind: ProxyKind) -> frozenset[str]:
+    """The contexts of matches that mean proxies of a kind."""
+    return _OF_GATEWAYS if kind is ProxyKind.ROUTER else _OF_SIDECARS
 
 
 class HeldPatch(NamedTuple):
@@ -57,7 +62,7 @@ class EnvoyFilters:
             for each in self._by_namespace.get(namespace, ())
             if selects(each, proxy)
         ]
-        contexts = _OF_GATEWAYS if proxy.kind is ProxyKind.ROUTER else _OF_SIDECARS
+        contexts = contexts_of(proxy.kind)
         return tuple(
             HeldPatch(each, number)
             for each in sorted(filters, key=self._order)
@@ -74,7 +79,7 @@ class EnvoyFilters:
 def selects(found: EnvoyFilter, proxy: Proxy) -> bool:
     """Whether the EnvoyFilter is for a proxy with these labels; of its namespace or the root's it must be."""
     if found.spec.target_refs:
-        return any(_refers(each, found, proxy) for each in found.spec.target_refs)
+        return any(refers(each, found.metadata.namespace, proxy) for each in found.spec.target_refs)
     selector = found.spec.workload_selector
     return selector is None or proxy.has_labels(selector.labels)
 
@@ -96,11 +101,12 @@ def envoy_filters_have_proxies(mesh: Mesh) -> Iterator[Finding]:
             yield Finding(ref=ref, path=path, message=message, severity=Severity.WARNING, code=code)
 
 
-def _refers(reference: PolicyTargetReference, found: EnvoyFilter, proxy: Proxy) -> bool:
-    label = _LABELS.get((reference.group, reference.kind))
+def refers(reference: PolicyTargetReference, namespace: str, proxy: Proxy) -> bool:
+    """Whether a reference in an object of `namespace` means the proxy: that of a Gateway, or of a class of them."""
+    label = PROXIES_BY_LABEL.get((reference.group, reference.kind))
     if label is None:
         return False
-    if label == GATEWAY_NAME and proxy.namespace != (reference.namespace or found.metadata.namespace):
+    if label == GATEWAY_NAME and proxy.namespace != (reference.namespace or namespace):
         return False
     return proxy.has_labels({label: reference.name})
 

@@ -36,7 +36,7 @@ class Code(Enum):
     DELEGATE = ("ISM0003", "DelegateWithoutEffect")
     NOT_READ_HERE = ("ISM0004", "ConfigurationReadElsewhere")
     NOT_SENT = ("ISM0005", "NotSentToProxies")
-    PATCH = ("ISM0006", "EnvoyFilterWithoutEffect")
+    PATCH = ("ISM0006", "PatchWithoutEffect")
     OTHER = ("ISM0000", "Finding")
 
     @property

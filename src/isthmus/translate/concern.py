@@ -9,6 +9,7 @@ from isthmus.api.istio.envoy_filter import EnvoyFilter
 from isthmus.api.istio.gateway import GatewayConfig
 from isthmus.api.istio.sidecar import Sidecar
 from isthmus.api.istio.virtual_service import VirtualService
+from isthmus.api.istio.wasm_plugin import WasmPlugin
 from isthmus.api.resource import Object
 from isthmus.model.proxy import ProxyKind
 from isthmus.model.rules import MESH
@@ -25,7 +26,7 @@ def concerns(found: Object, kind: ProxyKind, namespace: str, roots: Collection[s
         return _virtual_service_concerns(found, kind, namespace)
     if isinstance(found, DestinationRule):
         return is_visible(found.spec.export_to, found.metadata.namespace, namespace)
-    if isinstance(found, EnvoyFilter):
+    if isinstance(found, EnvoyFilter | WasmPlugin):
         return found.metadata.namespace in (namespace, *roots)
     return True
 

@@ -19,7 +19,7 @@ from isthmus.translate import names
 from isthmus.translate.concern import concerns
 from isthmus.translate.listeners_outbound import ANY
 from isthmus.translate.patch.compiled import types_of
-from isthmus.translate.types import ENDPOINTS, LISTENER, ROUTES, TYPES, UPSTREAM
+from isthmus.translate.types import ENDPOINTS, EXTENSION, LISTENER, ROUTES, TYPES, UPSTREAM
 from isthmus.translate.upstreams import outbound_names
 
 Names = frozenset[str] | None
@@ -202,6 +202,7 @@ _BY_KIND: dict[str, frozenset[str]] = {
     "DestinationRule": frozenset(TYPES),
     "Gateway": frozenset({LISTENER, ROUTES}),
     "Sidecar": frozenset(TYPES),
+    "WasmPlugin": frozenset({UPSTREAM, LISTENER, EXTENSION}),
 }
 """Which types of resources a kind of configuration may change."""
 _BY_HOST = frozenset({UPSTREAM, ENDPOINTS, LISTENER})

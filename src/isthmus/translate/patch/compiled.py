@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from google.protobuf.message import Message
 
-from isthmus.api.istio.envoy_filter import EnvoyConfigObjectMatch, EnvoyFilter
+from isthmus.api.istio.envoy_filter import EnvoyConfigObjectMatch, EnvoyFilter, PolicyTargetReference
 from isthmus.api.istio.envoy_filter_problems import LISTENER_KINDS, MERGES, ROUTE_KINDS
 from isthmus.api.resource import Ref
 from isthmus.envoy.rules import violations
+from isthmus.model.envoy_filters import PROXIES_BY_LABEL
 from isthmus.model.findings import Code, Finding, Severity
 from isthmus.translate.patch.decoded import Undecodable, decoded
 from isthmus.translate.patch.texts import text_fault
@@ -22,16 +23,13 @@ class Patch:
     """One patch of an EnvoyFilter, ready to be applied. Compared by identity."""
 
     ref: Ref
-    index: int
+    path: str
     apply_to: str
     match: EnvoyConfigObjectMatch
     operation: str
     value: Message | None
     filter_class: str = "UNSPECIFIED"
-
-    @property
-    def path(self) -> str:
-        return f"$.spec.configPatches[{self.index}]"
+    phase: str = ""  # of a plugin: which filters it comes before
 
     @property
     def replaces_lists(self) -> bool:
@@ -59,7 +57,9 @@ def types_of(apply_to: str) -> frozenset[str]:
 def compiled(found: EnvoyFilter) -> tuple[tuple[Patch | None, ...], tuple[Finding, ...]]:
     """The patches by their index, None for those that cannot be applied; and the findings."""
     patches: list[Patch | None] = []
-    wrong: list[Finding] = [*_references(found)]
+    ref = Ref("EnvoyFilter", found.metadata.namespace, found.metadata.name)
+    references = {f"$.spec.targetRefs[{index}]": one for index, one in enumerate(found.spec.target_refs)}
+    wrong: list[Finding] = [*references_without_proxies(ref, references)]
     for index in range(len(found.spec.config_patches)):
         made = _patch(found, index)
         patches.append(None if isinstance(made, Finding) else made)
@@ -72,7 +72,7 @@ def _patch(found: EnvoyFilter, index: int) -> Patch | Finding:
     patch = given.patch
     made = Patch(
         ref=Ref("EnvoyFilter", meta.namespace, meta.name),
-        index=index,
+        path=f"$.spec.configPatches[{index}]",
         apply_to=given.apply_to,
         match=given.match,
         operation=patch.operation if patch else "",
@@ -97,21 +97,18 @@ def _patch(found: EnvoyFilter, index: int) -> Patch | Finding:
     if broken:
         path, rule = broken[0]
         return made.finding(f"is left out: {path} {rule}", below=".patch.value")
-    return Patch(
-        made.ref, index, made.apply_to, made.match, made.operation, value, filter_class=made.filter_class
-    )
+    return replace(made, value=value)
 
 
-def _references(found: EnvoyFilter) -> Iterator[Finding]:
-    ref = Ref("EnvoyFilter", found.metadata.namespace, found.metadata.name)
-    for index, each in enumerate(found.spec.target_refs):
-        if (each.group, each.kind) not in _TARGETS:
+def references_without_proxies(
+    ref: Ref, references: Mapping[str, PolicyTargetReference]
+) -> Iterator[Finding]:
+    """A finding for each reference, by its path, to what has no proxies of its own."""
+    for path, each in references.items():
+        if (each.group, each.kind) not in PROXIES_BY_LABEL:
             what = f"{each.group}/{each.kind}" if each.group else each.kind
             message = f"{what} has no proxies of its own here (hint: Gateway of gateway.networking.k8s.io)"
-            yield Finding(ref=ref, path=f"$.spec.targetRefs[{index}]", message=message, code=Code.PATCH)
-
-
-_TARGETS = {("gateway.networking.k8s.io", "Gateway"), ("gateway.networking.k8s.io", "GatewayClass")}
+            yield Finding(ref=ref, path=path, message=message, code=Code.PATCH)
 
 
 def _unheeded(made: Patch) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from isthmus.envoy.types import EnvoyHttpFilter, HttpConnectionManager
 from isthmus.translate.patch.compiled import Patch
 from isthmus.translate.patch.names import means
+from isthmus.translate.patch.phases import insert_plugin
 from isthmus.translate.patch.splice import splice
 
 _ROUTER = ".Router"
@@ -15,6 +16,8 @@ _STATISTICS = ("stats", "grpc_stats", "telemetry")
 
 def patch_http_filters(manager: HttpConnectionManager, patch: Patch) -> bool:
     """Apply `patch` to the manager's filters; whether it found something to do."""
+    if patch.phase:
+        return insert_plugin(manager.http_filters, patch)
     wanted = _wanted(patch)
     filters = manager.http_filters
     if wanted is None:

@@ -25,7 +25,7 @@ def patch_listener(listener: Listener, patch: Patch, about: About) -> Done:
         return Done.NOTHING
     if patch.apply_to in ROUTE_KINDS:
         return done(_inline_routes(listener, patch, about))
-    if not _is_selected(listener, patch):
+    if not _is_selected(listener, patch, about):
         return Done.NOTHING
     match patch.apply_to:
         case "LISTENER":
@@ -37,7 +37,7 @@ def patch_listener(listener: Listener, patch: Patch, about: About) -> Done:
     return done(_within_chains(listener, patch, about))
 
 
-def _is_selected(listener: Listener, patch: Patch) -> bool:
+def _is_selected(listener: Listener, patch: Patch, about: About) -> bool:
     match = patch.match.listener
     if match is None:
         return True
@@ -45,7 +45,8 @@ def _is_selected(listener: Listener, patch: Patch) -> bool:
         return False
     if patch.apply_to not in {"LISTENER", "LISTENER_FILTER"} and listener.name in VIRTUAL:
         return True  # the port is that of a chain
-    return match.port_number in {0, listener.address.socket_address.port_value}
+    port = listener.address.socket_address.port_value
+    return match.port_number == 0 or about.means(match.port_number, port)
 
 
 def _whole(listener: Listener, patch: Patch) -> Done:

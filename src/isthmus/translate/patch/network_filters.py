@@ -8,6 +8,7 @@ from isthmus.envoy.types import Filter, FilterChain, HttpConnectionManager
 from isthmus.translate import proto
 from isthmus.translate.patch.compiled import Patch
 from isthmus.translate.patch.names import means
+from isthmus.translate.patch.phases import insert_plugin
 from isthmus.translate.patch.soundness import ends_chain
 from isthmus.translate.patch.splice import splice
 
@@ -16,6 +17,8 @@ _MANAGER = ".HttpConnectionManager"
 
 def patch_network_filters(chain: FilterChain, patch: Patch) -> bool:
     """Apply `patch` to the chain's filters; whether it found something to do."""
+    if patch.phase:
+        return insert_plugin(chain.filters, patch)
     wanted = wanted_filter(patch)
     filters = chain.filters
 

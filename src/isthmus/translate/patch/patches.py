@@ -1,4 +1,4 @@
-"""All patches of all EnvoyFilters: which hold for a proxy, what comes of them, and what is wrong with them.
+"""All patches: of EnvoyFilters, and those by which WasmPlugins come. Which hold for whom, and what comes of them.
 
 A patch that cannot be applied is left out, and all else goes on. What was made for one proxy is remembered
 for all that hold the same patches; where none holds, nothing is done.
@@ -7,20 +7,26 @@ for all that hold the same patches; where none holds, nothing is done.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from isthmus.api.istio.envoy_filter import EnvoyFilter
-from isthmus.api.resource import Ref
+from isthmus.api.istio.wasm_plugin import WasmPlugin
+from isthmus.api.resource import Object, Ref
 from isthmus.kit.memo import Memo
 from isthmus.kit.versioned import Versioned
-from isthmus.model.envoy_filters import EnvoyFilters
+from isthmus.model.envoy_filters import EnvoyFilters, contexts_of
 from isthmus.model.findings import Finding, Severity
 from isthmus.model.mesh import Mesh
 from isthmus.model.proxy import Proxy, ProxyKind
+from isthmus.model.wasm_plugins import WasmPlugins
 from isthmus.translate import names
 from isthmus.translate.patch.about import About
 from isthmus.translate.patch.apply import Held
 from isthmus.translate.patch.compiled import Patch, compiled
+from isthmus.translate.patch.plugins import compiled_plugin
 
+Objects = Mapping[Ref, Object]
+_NO_OBJECTS: Objects = {}
 _NONE: frozenset[str] = frozenset()
 Known = Callable[[], Iterable[Versioned]]
 """All resources of a type that a proxy has without patches."""
@@ -31,11 +37,12 @@ class Patches:
 
     def __init__(self) -> None:
         self._filters: Memo[EnvoyFilters] = Memo()
+        self._plugins: Memo[WasmPlugins] = Memo()
         self._held: Memo[Held | None] = Memo()
         self._made: Memo[Versioned | None] = Memo()
-        self.memos = (self._filters, self._held, self._made)
-        self._seen: Mapping[Ref, object] = {}
-        self._compiled: dict[Ref, tuple[EnvoyFilter, tuple[Patch | None, ...], tuple[Finding, ...]]] = {}
+        self.memos = (self._filters, self._plugins, self._held, self._made)
+        self._seen: tuple[Objects, Objects] = (_NO_OBJECTS, _NO_OBJECTS)
+        self._compiled: dict[Ref, _Compiled] = {}
         self._interned: dict[tuple[Patch, ...], Held] = {}
 
     def patched(
@@ -63,19 +70,24 @@ class Patches:
     def findings(self, mesh: Mesh) -> Iterator[Finding]:
         """What is wrong with patches, and which of them have found nothing that they are for."""
         self._compile(mesh)
-        for _, patches, wrong in self._compiled.values():
-            yield from wrong
-            for patch in patches:
+        for _, each in sorted(self._compiled.items(), key=lambda item: item[0]):
+            yield from each.findings
+            by_path: dict[str, list[Patch]] = {}
+            for patch in each.patches:
                 if patch is not None:
-                    yield from self._came_of(patch)
+                    by_path.setdefault(patch.path, []).append(patch)
+            for patches in by_path.values():
+                yield from self._came_of(patches)
 
-    def _came_of(self, patch: Patch) -> Iterator[Finding]:
-        outcomes = [held.outcomes[patch] for held in self._interned.values() if patch in held.outcomes]
+    def _came_of(self, patches: list[Patch]) -> Iterator[Finding]:
+        """What came of the patches that one field of an object asks for."""
+        every = self._interned.values()
+        outcomes = [held.outcomes[patch] for held in every for patch in patches if patch in held.outcomes]
         wrong = dict.fromkeys(each for one in outcomes for each in one.wrong.values())
         yield from wrong
         if outcomes and not wrong and not any(one.is_found for one in outcomes):
             hint = "(hint: isthmus proxy config shows what proxies have)"
-            yield patch.finding(f"has found nothing to patch {hint}", Severity.INFO)
+            yield patches[0].finding(f"has found nothing to patch {hint}", Severity.INFO)
 
     def _each(
         self, held: Held, type_url: str, about: About, made: Iterable[Versioned]
@@ -98,41 +110,72 @@ class Patches:
 
     def _holding(self, mesh: Mesh, proxy: Proxy) -> Held | None:
         """The patches that hold for a proxy; the same object for all proxies that have the same; None: none."""
-        found = mesh.config.get(EnvoyFilter.__name__)
-        if not found:
+        found = _objects(mesh)
+        if not any(found):
             return None
-        filters = self._filters.get(
-            (found, mesh.settings),
-            "",
-            lambda: EnvoyFilters(mesh.of(EnvoyFilter), mesh.settings.root_namespace),
-        )
         asked = (proxy.kind, proxy.namespace, proxy.labels, proxy.version, proxy.metadata)
-        return self._held.get((filters,), asked, lambda: self._intern(mesh, filters, proxy))
+        return self._held.get((*found, mesh.settings), asked, lambda: self._intern(mesh, proxy))
 
-    def _intern(self, mesh: Mesh, filters: EnvoyFilters, proxy: Proxy) -> Held | None:
+    def _intern(self, mesh: Mesh, proxy: Proxy) -> Held | None:
         self._compile(mesh)
-        patches = []
+        root, inputs = mesh.settings.root_namespace, (*_objects(mesh), mesh.settings)
+        filters = self._filters.get(inputs, "", lambda: EnvoyFilters(mesh.of(EnvoyFilter), root))
+        plugins = self._plugins.get(inputs, "", lambda: WasmPlugins(mesh.of(WasmPlugin), root))
+        patches = [*self._of_plugins(plugins.holding(proxy), proxy)]
         for each in filters.holding(proxy):
-            meta = each.found.metadata
-            _, ready, _ = self._compiled[Ref("EnvoyFilter", meta.namespace, meta.name)]
+            ready = self._compiled[_ref(each.found)].patches
             patches += [patch] if (patch := ready[each.number]) else []
         if not patches:
             return None
         return self._interned.setdefault(tuple(patches), Held(patches))
 
+    def _of_plugins(self, plugins: Iterable[WasmPlugin], proxy: Proxy) -> Iterator[Patch]:
+        """Their patches for proxies of this kind; from one host several modules may come."""
+        hosts: set[str] = set()
+        contexts = contexts_of(proxy.kind)
+        for each in plugins:
+            for patch in self._compiled[_ref(each)].patches:
+                if patch is None or patch.match.context not in contexts:
+                    continue
+                host = str(getattr(patch.value, "name", "")) if patch.apply_to == "CLUSTER" else ""
+                if host not in hosts:
+                    yield patch
+                hosts |= {host} if host else set()
+
     def _compile(self, mesh: Mesh) -> None:
         """Decode what has changed, and forget what has gone."""
-        found = mesh.config.get(EnvoyFilter.__name__, {})
-        if found is self._seen:
+        found = _objects(mesh)
+        if all(now is then for now, then in zip(found, self._seen, strict=True)):
             return
         before, self._seen = self._compiled, found
         self._compiled = {}
-        for ref, one in found.items():
-            if isinstance(one, EnvoyFilter):
-                old = before.get(ref)
-                self._compiled[ref] = old if old and old[0] is one else (one, *compiled(one))
-        alive = {patch for _, patches, _ in self._compiled.values() for patch in patches}
+        for ref, one in (item for of_kind in found for item in of_kind.items()):
+            old = before.get(ref)
+            if old is not None and old.found is one:
+                self._compiled[ref] = old
+            elif isinstance(one, EnvoyFilter):
+                self._compiled[ref] = _Compiled(one, *compiled(one))
+            elif isinstance(one, WasmPlugin):
+                self._compiled[ref] = _Compiled(one, *compiled_plugin(one))
+        alive = {patch for each in self._compiled.values() for patch in each.patches}
         self._interned = {key: held for key, held in self._interned.items() if alive.issuperset(key)}
+
+
+class _Compiled(NamedTuple):
+    """An object, its patches by their place, and what is wrong with them."""
+
+    found: Object
+    patches: tuple[Patch | None, ...]
+    findings: tuple[Finding, ...]
+
+
+def _objects(mesh: Mesh) -> tuple[Objects, Objects]:
+    config = mesh.config
+    return config.get(EnvoyFilter.__name__, _NO_OBJECTS), config.get(WasmPlugin.__name__, _NO_OBJECTS)
+
+
+def _ref(found: EnvoyFilter | WasmPlugin) -> Ref:
+    return Ref(type(found).__name__, found.metadata.namespace, found.metadata.name)
 
 
 def _is_own(name: str) -> bool:
