@@ -1,4 +1,4 @@
-"""WasmPlugins as patches: the module over ECDS, a filter that asks for it, and from where it is fetched."""
+"""WasmPlugins as patches: the filter, its settings over ECDS or in it, and from where the module is fetched."""
 
 from __future__ import annotations
 
@@ -85,13 +85,15 @@ def _patches(found: WasmPlugin, ref: Ref) -> Iterator[Patch]:
     name = f"{PREFIX}{found.metadata.namespace}.{found.metadata.name}"
     everywhere = EnvoyConfigObjectMatch()
     where = urlsplit(found.spec.url)
-    if where.scheme != "file":
-        upstream = decoded("CLUSTER", _upstream(where))
-        yield Patch(ref, "$.spec.url", "CLUSTER", everywhere, "ADD", upstream)
-    extension = decoded("EXTENSION_CONFIG", {"name": name, "typed_config": _wasm(found, name)})
-    yield Patch(ref, "$.spec", "EXTENSION_CONFIG", everywhere, "ADD", extension)
     to = "NETWORK_FILTER" if found.spec.type == "NETWORK" else "HTTP_FILTER"
-    value = decoded(to, {"name": name, "config_discovery": _discovery(_type_of(found))})
+    if where.scheme == "file":
+        extension = decoded("EXTENSION_CONFIG", {"name": name, "typed_config": _wasm(found, name)})
+        yield Patch(ref, "$.spec", "EXTENSION_CONFIG", everywhere, "ADD", extension)
+        value = decoded(to, {"name": name, "config_discovery": _discovery(_type_of(found))})
+    else:
+        # Seen with Envoy 1.40: settings that come over ECDS to a listener that is warm fetch nothing.
+        yield Patch(ref, "$.spec.url", "CLUSTER", everywhere, "ADD", decoded("CLUSTER", _upstream(where)))
+        value = decoded(to, {"name": name, "typed_config": _wasm(found, name)})
     for path, match in _matches(found):
         yield Patch(ref, path, to, match, "ADD", value, phase=found.spec.phase)
 
