@@ -226,7 +226,7 @@ def test_translation_goes_on_and_no_rule_of_envoy_is_broken(drawn):
 
 
 @pytest.mark.parametrize("proxy", PROXIES, ids=lambda proxy: proxy.kind.value)
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8, deadline=None, derandomize=True)
 @given(drawn=st.lists(patches(), min_size=1, max_size=3))
 def test_envoy_takes_what_is_left(proxy, drawn):
     generation = generation_with(read(drawn))

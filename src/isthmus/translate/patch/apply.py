@@ -19,7 +19,7 @@ from isthmus.translate.patch.compiled import Patch, types_of
 from isthmus.translate.patch.done import Done
 from isthmus.translate.patch.listeners import patch_listener
 from isthmus.translate.patch.routes import patch_routes
-from isthmus.translate.patch.soundness import fault
+from isthmus.translate.patch.soundness import fault, moved
 from isthmus.translate.patch.upstreams import patch_upstream
 from isthmus.translate.types import EXTENSION, LISTENER, PATCHED, ROUTES, UPSTREAM
 
@@ -89,8 +89,8 @@ class Held:
         if apply is None:
             return one
         start = class_of_url(type_url).FromString(one.body)
-        walk = _Walk(one.name, apply, about)
-        made = walk.together(start, patches) or walk.one_by_one(start, patches)
+        walk = _Walk(one.name, start, apply, about)
+        made = walk.together(patches) or walk.one_by_one(patches)
         for patch in patches:
             outcome = self._outcome(patch)
             outcome.is_found |= patch in made.found
@@ -123,12 +123,13 @@ class _Walk:
     """Patches over one resource."""
 
     name: str
+    start: Message
     apply: Callable[[Message, Patch, About], Done]
     about: About
 
-    def together(self, start: Message, patches: Sequence[Patch]) -> _Made | None:
+    def together(self, patches: Sequence[Patch]) -> _Made | None:
         """All of them; None where the outcome is not sound."""
-        made = _Made(_copy(start))
+        made = _Made(_copy(self.start))
         for patch in patches:
             why = self._step(made, patch)
             if why:
@@ -137,9 +138,9 @@ class _Walk:
                 return made
         return None if made.found and self._fault(made.message) else made
 
-    def one_by_one(self, start: Message, patches: Sequence[Patch]) -> _Made:
+    def one_by_one(self, patches: Sequence[Patch]) -> _Made:
         """Those of which each by itself leaves the resource sound; why not, for the others."""
-        made = _Made(start)
+        made = _Made(_copy(self.start))
         for patch in patches:
             before = made.message
             if before is None:
@@ -174,7 +175,7 @@ class _Walk:
         name = str(getattr(message, "name", ""))
         if name != self.name:
             return f"it would be renamed to {name!r} (hint: leave the name out of the value)"
-        return fault(message)
+        return moved(self.start, message) or fault(message)
 
 
 def _name(patch: Patch) -> str:

@@ -52,6 +52,14 @@ def fault(message: Message) -> str:
     return ""
 
 
+def moved(before: Message, after: Message) -> str:
+    """Why a listener's new place would not do, another port; empty where it has none."""
+    if not isinstance(before, Listener) or not isinstance(after, Listener):
+        return ""
+    was, now = (one.address.socket_address.port_value for one in (before, after))
+    return f"its port would be {now} (hint: ADD a listener of its own)" if was != now else ""
+
+
 def ends_chain(one: Filter) -> bool:
     """Whether nothing may come after a network filter."""
     return _type(one.typed_config.type_url) in _ENDS
@@ -147,6 +155,8 @@ def _upstream(upstream: Cluster) -> Iterator[str]:
     original = by_type and upstream.type == Cluster.ORIGINAL_DST
     if by_type and upstream.type == Cluster.EDS and not upstream.eds_cluster_config.HasField("eds_config"):
         yield "an upstream of type EDS must have eds_cluster_config.eds_config"
+    if upstream.HasField("eds_cluster_config") and not (by_type and upstream.type == Cluster.EDS):
+        yield "eds_cluster_config is for upstreams of type EDS (hint: REMOVE this one, and ADD another)"
     if original and upstream.HasField("load_assignment"):
         yield "an upstream of type ORIGINAL_DST must have no load_assignment"
     if by_type and upstream.type == Cluster.LOGICAL_DNS and _endpoints(upstream) != 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from ipaddress import ip_address
 from typing import cast
 
@@ -10,11 +10,25 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 
 from isthmus.envoy.descriptors import class_of_url
-from isthmus.envoy.types import CidrRange, HeaderValueOption, Listener, RegexMatcher, SubstitutionFormatString
+from isthmus.envoy.types import (
+    CidrRange,
+    FileAccessLog,
+    HeaderValueOption,
+    Listener,
+    RegexMatcher,
+    SubstitutionFormatString,
+)
 from isthmus.translate.format_string import format_string
 from isthmus.translate.regex import regex
 
 _ANY = "google.protobuf.Any"
+_ROUTE_FILTER, _HTTP = "envoy.config.route.v3.FilterConfig", "envoy.extensions.filters.http."
+_FOR_CHAINS_ALONE = frozenset({
+    "a2a", "alternate_protocols_cache", "body_size_limit", "cache", "cache_v2", "connect_grpc_bridge", "gcp_authn",
+    "grpc_http1_bridge", "grpc_stats", "grpc_web", "ip_tagging", "mcp_router", "original_src",
+    "proto_api_scrubber", "proto_message_extraction", "rate_limit_quota", "router", "thrift_to_metadata", "wasm",
+})  # fmt: skip
+"""HTTP filters of which routes may say nothing: Envoy 1.40 was asked of each."""
 
 
 def text_fault(message: Message) -> str:
@@ -35,6 +49,10 @@ def _faults(message: Message) -> Iterator[str]:
     for field, value in message.ListFields():
         if field.name.endswith("headers_to_remove"):
             yield from (_forbidden(name) for name in value if _is_forbidden(name))
+        if field.name == "typed_per_filter_config":
+            yield from _of_routes(value)
+        if field.name == "typed_extension_protocol_options":
+            yield from (_no_protocol(name) for name in value if not name.startswith("envoy."))
         if field.message_type is None:
             continue
         for each in _messages(field, value):
@@ -64,6 +82,19 @@ def _packed(message: Message) -> Iterator[str]:
         yield f"it is no {url.rpartition('/')[2]}"
 
 
+def _of_routes(configs: Mapping[str, Message]) -> Iterator[str]:
+    """Of the settings that routes have for filters: those that Envoy knows for whole chains alone."""
+    for name, config in configs.items():
+        type_ = str(getattr(config, "type_url", "")).rpartition("/")[2]
+        known = type_ == _ROUTE_FILTER or type_.startswith(_HTTP)
+        if type_ and (not known or type_.removeprefix(_HTTP).partition(".")[0] in _FOR_CHAINS_ALONE):
+            yield f"filter {name!r}: {type_} is nothing that routes may say of filters"
+
+
+def _no_protocol(name: str) -> str:
+    return f"Envoy knows no protocol {name!r} (hint: envoy.extensions.upstreams.http.v3.HttpProtocolOptions)"
+
+
 def _is_forbidden(name: str) -> bool:
     return name.startswith(":") or name.lower() == "host"
 
@@ -82,7 +113,11 @@ def _header(message: Message) -> None:
 def _format(message: Message) -> None:
     given = cast(SubstitutionFormatString, message)
     if not given.formatters:
-        format_string(given.text_format_source.inline_string)
+        format_string(given.text_format or given.text_format_source.inline_string)
+
+
+def _file_log(message: Message) -> None:
+    format_string(cast(FileAccessLog, message).format)
 
 
 def _listener(message: Message) -> None:
@@ -107,5 +142,6 @@ _CHECKS: dict[str, Callable[[Message], object]] = {
     "envoy.config.core.v3.HeaderValueOption": _header,
     "envoy.config.core.v3.SubstitutionFormatString": _format,
     "envoy.config.core.v3.CidrRange": _range,
+    "envoy.extensions.access_loggers.file.v3.FileAccessLog": _file_log,
     "envoy.config.listener.v3.Listener": _listener,
 }
