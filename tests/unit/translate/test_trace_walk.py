@@ -151,11 +151,13 @@ def test_filters_that_are_not_known_are_named():
     filters = [
         {"name": "my.cors", "typed_config": {"type_url": f"{types}.lua.v3.Lua"}},
         {"name": "over-ecds"},
+        {"name": "no-fault", "typed_config": {"type_url": f"{types}.fault.v3.HTTPFault"}},
+        {"name": "fault", "typed_config": {"type_url": f"{types}.fault.v3.HTTPFault", "value": b"x"}},
         {"name": "the-last", "typed_config": {"type_url": f"{types}.router.v3.Router"}},
     ]
     at = held(listener("l", "0.0.0.0", 80, "rbac", http("r", http_filters=filters)), r=HOST)
     found = trace(at, call(), Side.OUTBOUND)
-    assert found.unexamined == ("envoy.filters.network.rbac", "my.cors", "over-ecds")
+    assert found.unexamined == ("envoy.filters.network.rbac", "my.cors", "over-ecds", "fault")
 
 
 def test_a_last_filter_that_is_not_known_ends_the_trace():

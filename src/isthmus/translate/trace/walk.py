@@ -7,6 +7,7 @@ from enum import Enum
 import msgspec
 
 from isthmus.envoy.types import (
+    EnvoyHttpFilter,
     FilterChain,
     HttpConnectionManager,
     Listener,
@@ -156,6 +157,12 @@ def _unexamined(chain: FilterChain) -> list[str]:
     return [each.name for each in chain.filters if _kind(each.typed_config.type_url) not in _NETWORK]
 
 
+def _is_known(one: EnvoyHttpFilter) -> bool:
+    """Whether it does nothing that the walk does not look at: faults are looked for in routes alone."""
+    kind = _kind(one.typed_config.type_url)
+    return kind in _HTTP and not (kind == "fault" and one.typed_config.value)
+
+
 def _kind(type_url: str) -> str:
     """`cors` of `…/envoy.extensions.filters.http.cors.v3.Cors`; empty where the type is of another form."""
     parts = type_url.split(".")
@@ -203,9 +210,7 @@ def _http(
         listener=step,
         branches=tuple(_branches(held, inside, found, alpn)),
         near_misses=found.missed,
-        unexamined=tuple(
-            each.name for each in manager.http_filters if _kind(each.typed_config.type_url) not in _HTTP
-        ),
+        unexamined=tuple(each.name for each in manager.http_filters if not _is_known(each)),
     )
 
 
