@@ -39,7 +39,7 @@ services = st.builds(
         "Service",
         {
             "metadata": meta(name, creationTimestamp=created),
-            "spec": {"ports": ports, "clusterIP": ip},
+            "spec": {"ports": ports, "clusterIP": ip, "selector": {"app": name}},
         },
     ),
     st.sampled_from(NAMES),
@@ -128,6 +128,50 @@ configs = st.builds(
     st.sampled_from(["v1", "v2"]),
     st.sampled_from(NAMES),
 )
+workload_entries = st.builds(
+    lambda name, ip, version, port: (
+        "WorkloadEntry",
+        {
+            "metadata": meta(name),
+            "spec": {
+                "address": ip,
+                "labels": {"version": version, "app": "a"},
+                "serviceAccount": version,
+                **({"ports": {"http": port}} if port else {}),
+            },
+        },
+    ),
+    st.sampled_from(["w1", "w2"]),
+    st.sampled_from(ADDRESSES),
+    st.sampled_from(["v1", "v2"]),
+    st.sampled_from([0, 8000]),
+)
+service_entries = st.builds(
+    lambda name, created, hosts, rest, ports: (
+        "ServiceEntry",
+        {
+            "metadata": meta(name, creationTimestamp=created),
+            "spec": {"hosts": hosts, "ports": ports, **rest},
+        },
+    ),
+    st.sampled_from(["e1", "e2"]),
+    st.sampled_from(["2020-01-01T00:00:00Z", "2021-01-01T00:00:00Z"]),
+    st.sampled_from([["x.example"], ["x.example", "y.example"], ["a.default.svc.cluster.local"]]),
+    st.sampled_from(
+        [
+            {"resolution": "STATIC", "workloadSelector": {"labels": {"version": "v1"}}},
+            {"resolution": "DNS", "workloadSelector": {"labels": {"version": "v2"}}},
+            {"resolution": "STATIC", "location": "MESH_INTERNAL", "endpoints": [{"address": ADDRESSES[0]}]},
+            {"addresses": ["10.9.0.0/16", "10.1.0.1"], "exportTo": ["."]},
+        ]
+    ),
+    st.sampled_from(
+        [
+            [{"number": 80, "name": "http", "protocol": "HTTP"}],
+            [{"number": 80, "name": "tcp", "protocol": "TCP", "targetPort": 8080}],
+        ]
+    ),
+)
 mesh_configs = st.builds(
     lambda text: (
         "ConfigMap",
@@ -148,7 +192,18 @@ def change_of(cluster, what, action):
 changes = st.builds(
     change_of,
     st.sampled_from(CLUSTERS),
-    st.one_of(services, pods, slices, slices, nodes, namespaces, configs, mesh_configs),
+    st.one_of(
+        services,
+        pods,
+        slices,
+        slices,
+        nodes,
+        namespaces,
+        configs,
+        service_entries,
+        workload_entries,
+        mesh_configs,
+    ),
     st.sampled_from(["put", "put", "put", "put", "remove", "spoil"]),
 )
 leaving = st.sampled_from(CLUSTERS).map(lambda name: Change(ChangeKey(name, cluster_ref(name)), None))

@@ -147,6 +147,40 @@ metadata: {name: plugin, namespace: istio-system}
 spec: {url: "file:///a.wasm", phase: AUTHN}
 """
 
+ENTRY = """
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: outside}
+spec:
+  hosts: [api.example.com]
+  addresses: [240.0.0.7, 10.9.0.0/16]
+  ports:
+    - {number: 9080, name: http, protocol: HTTP}
+    - {number: 443, name: tls, protocol: TLS}
+    - {number: 7000, name: tcp, protocol: TCP}
+  resolution: STATIC
+  workloadSelector: {labels: {app: reviews}}
+"""
+SHOWN_HERE = (
+    ENTRY.replace("resolution: STATIC", "resolution: NONE, exportTo: [.]")
+    .replace(
+        "  resolution: NONE, exportTo: [.]\n  workloadSelector: {labels: {app: reviews}}\n",
+        "  exportTo: [.]\n",
+    )
+    .replace("  addresses: [240.0.0.7, 10.9.0.0/16]\n", "")
+)
+BY_NAME = (
+    ENTRY.replace("outside", "by-name")
+    .replace("api.example.com", "reviews.default.svc.cluster.local")
+    .replace("STATIC", "DNS")
+)
+WORKLOAD = """
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: vm}
+spec: {address: 10.10.0.44, labels: {app: reviews, version: v2}, serviceAccount: vm}
+"""
+
 
 def all_changes():
     """What may come or go, one at a time: slices and pods by themselves, too."""
@@ -171,6 +205,8 @@ def all_changes():
         *objects(gke=[*BOOKINFO["gke"], *config, *ingress], onprem=BOOKINFO["onprem"]),
         *objects(gke=[*second, STICKY, SIDECAR, DELEGATING, DELEGATE]),
         *objects(gke=[SHARES, WHOLE, SIDECAR.replace("other", "default")]),
+        *objects(gke=[ENTRY, BY_NAME, WORKLOAD]),
+        *objects(gke=[SHOWN_HERE]),
         *objects(gke=[PATCHES, LOCAL_PATCHES, EXTENSION, PLUGIN, ROOT_PLUGIN]),
     ]
     return [*found, *(Change(change.key, None) for change in found)]

@@ -16,9 +16,12 @@ from isthmus.api.errors import UnknownKind
 from isthmus.api.istio.destination_rule import DestinationRule
 from isthmus.api.istio.envoy_filter import EnvoyFilter
 from isthmus.api.istio.gateway import GatewayConfig
+from isthmus.api.istio.service_entry import ServiceEntry
 from isthmus.api.istio.sidecar import Sidecar
 from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.api.istio.wasm_plugin import WasmPlugin
+from isthmus.api.istio.workload_entry import WorkloadEntry
+from isthmus.api.istio.workload_group import WorkloadGroup
 from isthmus.api.resource import Kind
 
 _NETWORKING = "networking.istio.io"
@@ -36,6 +39,9 @@ KINDS: tuple[Kind, ...] = (
     Kind(_NETWORKING, _VERSIONS, "DestinationRule", "destinationrules", DestinationRule, True, True, ("dr",)),
     Kind(_NETWORKING, _VERSIONS, "Gateway", "gateways", GatewayConfig, True, True, ("gw",)),
     Kind(_NETWORKING, _VERSIONS, "Sidecar", "sidecars", Sidecar, True, True),
+    Kind(_NETWORKING, _VERSIONS, "ServiceEntry", "serviceentries", ServiceEntry, True, True, ("se",)),
+    Kind(_NETWORKING, _VERSIONS, "WorkloadEntry", "workloadentries", WorkloadEntry, True, True, ("we",)),
+    Kind(_NETWORKING, _VERSIONS, "WorkloadGroup", "workloadgroups", WorkloadGroup, True, True, ("wg",)),
     Kind(_NETWORKING, ("v1alpha3",), "EnvoyFilter", "envoyfilters", EnvoyFilter, True, True),
     Kind("extensions.istio.io", ("v1alpha1",), "WasmPlugin", "wasmplugins", WasmPlugin, True, True),
 )

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from isthmus.api.istio import envoy_filter_problems, wasm_plugin_problems
+from isthmus.api.istio import envoy_filter_problems, service_entry_problems, wasm_plugin_problems
 from isthmus.api.istio.destination_rule import DestinationRule, PortTrafficPolicy, TrafficPolicy
 from isthmus.api.istio.envoy_filter import EnvoyFilter
 from isthmus.api.istio.gateway import GatewayConfig
+from isthmus.api.istio.service_entry import ServiceEntry
 from isthmus.api.istio.sidecar import Sidecar
 from isthmus.api.istio.virtual_service import (
     Destination,
@@ -22,6 +23,8 @@ from isthmus.api.istio.virtual_service import (
     VirtualService,
 )
 from isthmus.api.istio.wasm_plugin import WasmPlugin
+from isthmus.api.istio.workload_entry import WorkloadEntry
+from isthmus.api.istio.workload_group import WorkloadGroup
 from isthmus.api.resource import Object, Part
 from isthmus.kit import duration
 
@@ -54,6 +57,8 @@ def problems(found: Object) -> Iterator[Problem]:
         case Sidecar():
             yield from _sidecar(found)
             yield from _durations("$.spec", found.spec)
+        case ServiceEntry() | WorkloadEntry() | WorkloadGroup():
+            yield from service_entry_problems.problems(found)
         case EnvoyFilter():
             yield from envoy_filter_problems.problems(found)
         case WasmPlugin():

@@ -114,6 +114,9 @@ def resolve_name(mesh: Mesh, caller: Caller, host: str) -> Resolved:
     return Resolved("", None, f"{host} is no Service of the mesh: its address is for DNS outside to say")
 
 
+_FOR_DNS = "its ServiceEntry names no address: which one is called is for DNS outside to say"
+
+
 def _address_of(mesh: Mesh, caller: Caller, service: Service) -> Resolved:
     missing = ""
     if caller.cluster not in service.clusters:
@@ -122,7 +125,10 @@ def _address_of(mesh: Mesh, caller: Caller, service: Service) -> Resolved:
             f'the DNS of cluster "{caller.cluster}" has no {service.key.name}: its Service is in {where} only'
         )
     match service.resolution:
-        case Resolution.DNS:
+        case _ if service.entry:
+            called = [each for each in service.addresses(caller.cluster) if "/" not in each]
+            return Resolved(called[0] if called else "", service, "" if called else _FOR_DNS)
+        case Resolution.DNS | Resolution.DNS_ROUND_ROBIN | Resolution.NONE:
             return Resolved("", service, f"{service.key.name} stands for {service.external_name}")
         case Resolution.PASSTHROUGH:
             shards = mesh.shards.get(service.key, {})

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from isthmus.model.endpoint import Backing, EndpointShard
+from isthmus.model.entries import Entries, joined
 from isthmus.model.facts import Facts, Name
 from isthmus.model.merge import Member, Merged, merge
-from isthmus.model.names import ClusterId, ServiceKey
+from isthmus.model.names import NO_CLUSTER, ClusterId, ServiceKey
 from isthmus.model.service import Service
 from isthmus.model.shards import Place, identity_of, locality_of, network_of, shard
 from isthmus.model.workload import ServedPort, Workload
@@ -22,14 +23,16 @@ def service_of(key: ServiceKey, name: Name, clusters: Sequence[tuple[ClusterId, 
 
 
 def shard_of(
-    service: Service, name: Name, cluster: ClusterId, facts: Facts, trust_domain: str
+    service: Service, name: Name, where: tuple[ClusterId, Facts], entries: Entries, trust_domain: str
 ) -> EndpointShard | None:
     """The service's endpoints in one cluster; None where it has none there."""
+    cluster, facts = where
     found = facts.service(name)
-    if found is None:
-        return None
     place = Place(cluster, trust_domain, facts.pod, facts.node, facts.network())
-    made = shard(service, found, facts.slices(name), place)
+    of_entries = entries.pods(service, facts, place)
+    made = shard(service, found, facts.slices(name), place) if found is not None else EndpointShard(())
+    if of_entries:
+        return joined((*made.endpoints, *of_entries))
     return made if made.endpoints else None
 
 
@@ -46,7 +49,7 @@ def backing(
     stayed = {cluster for cluster in before.clusters if cluster in service.clusters}
     return Backing(
         identities=tuple(sorted(identities)),
-        clusters=tuple(sorted(stayed | shards.keys())),
+        clusters=tuple(sorted((stayed | shards.keys()) - {NO_CLUSTER})),
     )
 
 

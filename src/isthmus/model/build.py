@@ -8,19 +8,20 @@ from typing import NamedTuple
 from isthmus.api import kind_named
 from isthmus.api.core.config_map import ConfigMap
 from isthmus.api.decode import equal_for_mesh
-from isthmus.api.errors import UnknownKind
 from isthmus.api.resource import Object, Ref
 from isthmus.model import maps
 from isthmus.model.assemble import backing, service_of, shard_of, workload_of
 from isthmus.model.change import Change, ChangeKey
+from isthmus.model.config_cluster import is_config, without_effect
 from isthmus.model.delta import Delta
 from isthmus.model.dirt import Dirt
 from isthmus.model.endpoint import Backing, EndpointShard
+from isthmus.model.entries import Entries, joined
 from isthmus.model.facts import Facts, Name
-from isthmus.model.findings import Code, Finding, Severity
+from isthmus.model.findings import Finding
 from isthmus.model.mesh import Mesh, MeshSettings
 from isthmus.model.mesh_settings import read_settings, unread
-from isthmus.model.names import ClusterId, ServiceKey, kubernetes_hostname
+from isthmus.model.names import NO_CLUSTER, ClusterId, ServiceKey, kubernetes_hostname
 from isthmus.model.service import Service
 from isthmus.model.shards import with_the_same
 from isthmus.model.workload import Workload
@@ -49,6 +50,7 @@ class MeshBuilder:
         self._unread: tuple[Finding, ...] = ()  # of the mesh's settings
         self._disagreements: dict[ServiceKey, tuple[Finding, ...]] = {}
         self._serving: dict[tuple[ClusterId, str], set[ServiceKey]] = {}  # by cluster and address
+        self._entries = Entries()
         self._mesh = Mesh(settings=settings)
         self._is_first = True
 
@@ -59,7 +61,7 @@ class MeshBuilder:
 
     def apply(self, batch: Mapping[ChangeKey, Change] | Iterable[Change]) -> Step:
         """The mesh after `batch`."""
-        dirt = Dirt()
+        dirt = Dirt(self._entries)
         for change in batch.values() if isinstance(batch, Mapping) else batch:
             self._take(change, dirt)
         step = self._next(dirt)
@@ -84,10 +86,10 @@ class MeshBuilder:
         self._wrong = {key: finding for key, finding in self._wrong.items() if key[0] != cluster}
 
     def _put(self, cluster: ClusterId, ref: Ref, value: Object | None, dirt: Dirt) -> None:
-        is_config = _is_config(ref)
+        configures = is_config(ref)
         is_read = cluster == self._base.config_cluster
-        if is_config and not is_read and value is not None:
-            self._wrong[cluster, ref] = _without_effect(cluster, ref, self._base.config_cluster)
+        if configures and not is_read and value is not None:
+            self._wrong[cluster, ref] = without_effect(cluster, ref, self._base.config_cluster)
         facts = self._facts.get(cluster)
         if facts is None:
             facts = self._facts[cluster] = Facts(self._base.root_namespace)
@@ -98,15 +100,24 @@ class MeshBuilder:
             return
         facts.put(ref, value)
         dirt.mark(cluster, facts, before, value)
-        if is_config and is_read:
+        if configures and is_read:
             dirt.config.add(ref)
+            dirt.entries |= self._entries.put(before, value)
 
     def _next(self, dirt: Dirt) -> Step:
         old = self._mesh
         settings = self._settings(dirt)
-        services = self._services(dirt)
-        shards = self._shards(dirt, services, settings)
-        touched = {self._key(name) for name in dirt.services} | {self._key(name) for name, _ in dirt.shards}
+        touched = {self._key(name) for name in dirt.services} | dirt.entries
+        services = self._services(touched, settings)
+        where = {(self._key(name), cluster) for name, cluster in dirt.shards}
+        # A service that changed may call its ports by other names, for the endpoints of every cluster.
+        where |= {
+            (key, cluster)
+            for key in touched
+            for cluster in {NO_CLUSTER, *self._facts, *old.shards.get(key, {})}
+        }
+        shards = self._shards(where, dirt, services, settings)
+        touched |= {key for key, _ in where}
         backings = self._backings(touched, services, shards, settings)
         workloads = self._workloads(dirt, services, shards, settings)
         mesh = Mesh(
@@ -132,6 +143,10 @@ class MeshBuilder:
         namespace, service = name
         return ServiceKey(namespace, kubernetes_hostname(service, namespace, self._base.domain))
 
+    def _name(self, key: ServiceKey) -> Name:
+        """By which a cluster would have the service; a host of another form is no Service's name."""
+        return key.namespace, key.hostname.removesuffix(f".{key.namespace}.svc.{self._base.domain}")
+
     def _settings(self, dirt: Dirt) -> MeshSettings:
         old = self._mesh.settings
         if not dirt.settings:
@@ -147,33 +162,32 @@ class MeshBuilder:
             dirt.mark_all(self._facts)
         return maps.same(old, settings)
 
-    def _services(self, dirt: Dirt) -> Services:
+    def _services(self, keys: set[ServiceKey], settings: MeshSettings) -> Services:
         old = self._mesh.services
         made: dict[ServiceKey, Service | None] = {}
         # The order in which clusters' words count: configuration first, then by name.
         ordered = sorted(self._facts, key=lambda cluster: (cluster != self._base.config_cluster, cluster))
-        for name in dirt.services:
-            key = self._key(name)
-            merged = service_of(key, name, [(cluster, self._facts[cluster]) for cluster in ordered])
+        for key in keys:
+            merged = service_of(key, self._name(key), [(each, self._facts[each]) for each in ordered])
+            entered = self._entries.service(key, settings.trust_domain)
             self._disagreements.pop(key, None)
-            if merged is not None and merged.findings:
-                self._disagreements[key] = merged.findings
-            made[key] = maps.same(old.get(key), merged.service) if merged is not None else None
-            if made[key] is not old.get(key):
-                # Names of ports may differ now, for the endpoints of every cluster.
-                dirt.shards |= {(name, cluster) for cluster in ordered}
+            findings = merged.findings if merged is not None else ()
+            if merged is not None and entered is not None:
+                findings += tuple(self._entries.overruled(key))
+            if findings:
+                self._disagreements[key] = findings
+            found = merged.service if merged is not None else entered
+            made[key] = maps.same(old.get(key), found) if found is not None else None
         return maps.updated(old, made)
 
-    def _shards(self, dirt: Dirt, services: Services, settings: MeshSettings) -> Shards:
+    def _shards(
+        self, where: set[tuple[ServiceKey, ClusterId]], dirt: Dirt, services: Services, settings: MeshSettings
+    ) -> Shards:
         old = self._mesh.shards
         made: dict[ServiceKey, dict[ClusterId, EndpointShard]] = {}
-        for name, cluster in dirt.shards:
-            key = self._key(name)
-            before = old.get(key, {}).get(cluster)
-            facts, service = self._facts.get(cluster), services.get(key)
-            after = None
-            if facts is not None and service is not None:
-                after = shard_of(service, name, cluster, facts, settings.trust_domain)
+        for key, cluster in where:
+            before, service = old.get(key, {}).get(cluster), services.get(key)
+            after = None if service is None else self._shard(service, cluster, settings.trust_domain)
             if before == after:
                 continue
             if before is not None and after is not None:
@@ -184,6 +198,17 @@ class MeshBuilder:
                 by_cluster[cluster] = after
             self._reindex((key, cluster), before, after, dirt)
         return maps.updated(old, {key: by_cluster or None for key, by_cluster in made.items()})
+
+    def _shard(self, service: Service, cluster: ClusterId, trust_domain: str) -> EndpointShard | None:
+        """The service's endpoints in one cluster, or those that are in none."""
+        name = self._name(service.key)
+        if cluster == NO_CLUSTER:
+            facts = self._facts.get(self._base.config_cluster)
+            beside = facts.service(name) if facts is not None else None
+            return joined(self._entries.shard(service, beside, trust_domain))
+        if cluster not in self._facts:
+            return None
+        return shard_of(service, name, (cluster, self._facts[cluster]), self._entries, trust_domain)
 
     def _reindex(
         self,
@@ -222,7 +247,7 @@ class MeshBuilder:
     def _workloads(self, dirt: Dirt, services: Services, shards: Shards, settings: MeshSettings) -> Workloads:
         old = self._mesh.workloads
         # A port that got another name or protocol is another inbound side.
-        for key in (self._key(name) for name in dirt.services):
+        for key in {self._key(name) for name in dirt.services} | dirt.entries:
             for cluster, shard in shards.get(key, {}).items():
                 dirt.workloads |= {(cluster, endpoint.address) for endpoint in shard.endpoints}
         made: dict[tuple[ClusterId, str], Workload | None] = {}
@@ -263,17 +288,3 @@ class MeshBuilder:
         ]
         ordered = tuple(sorted(found, key=lambda finding: (finding.ref, finding.cluster, finding.path)))
         return maps.same(self._mesh.findings, ordered)
-
-
-def _is_config(ref: Ref) -> bool:
-    try:
-        return kind_named(ref.kind).is_config
-    except UnknownKind:
-        return False
-
-
-def _without_effect(cluster: ClusterId, ref: Ref, config_cluster: ClusterId) -> Finding:
-    message = (
-        f'has no effect here: configuration is read from cluster "{config_cluster}" (hint: apply it there)'
-    )
-    return Finding(ref=ref, message=message, cluster=cluster, severity=Severity.INFO, code=Code.NOT_READ_HERE)

@@ -10,16 +10,21 @@ from isthmus.api.core.namespace import Namespace
 from isthmus.api.core.node import Node
 from isthmus.api.core.pod import Pod
 from isthmus.api.core.service import Service
+from isthmus.api.istio.workload_entry import WorkloadEntry
 from isthmus.api.resource import Object, Ref
+from isthmus.model.entries import Entries
 from isthmus.model.facts import Facts, Name
-from isthmus.model.names import FLAT, ClusterId, NetworkId
+from isthmus.model.from_service_entry import labels_of
+from isthmus.model.names import FLAT, ClusterId, NetworkId, ServiceKey
 from isthmus.model.shards import network_of
 
 
 class Dirt:
     """The parts of the mesh that a batch of changes may touch."""
 
-    def __init__(self) -> None:
+    def __init__(self, entries: Entries) -> None:
+        self._entries = entries
+        self.entries: set[ServiceKey] = set()  # services that ServiceEntries make up, or WorkloadEntries back
         self.services: set[Name] = set()
         self.shards: set[tuple[Name, ClusterId]] = set()
         self.workloads: set[tuple[ClusterId, str]] = set()  # by cluster and address
@@ -49,21 +54,31 @@ class Dirt:
                     self._mark_network(cluster, facts)
                 case ConfigMap():
                     self.settings = True
+                case WorkloadEntry():
+                    self._mark_workload(facts, value)
 
     def mark_all(self, clusters: Mapping[ClusterId, Facts]) -> None:
         """Note that everything about endpoints and workloads may differ."""
         for cluster, facts in clusters.items():
             for value in facts.objects.values():
                 self.mark(cluster, facts, None, value)
+        self.entries |= self._entries.keys()
 
     def _mark_network(self, cluster: ClusterId, facts: Facts) -> None:
         for value in facts.objects.values():
             if isinstance(value, Pod | EndpointSlice):
                 self.mark(cluster, facts, None, value)
 
+    def _mark_workload(self, facts: Facts, value: WorkloadEntry) -> None:
+        """Kubernetes Services select it as they select pods."""
+        for service in facts.services_in(value.metadata.namespace):
+            if service.spec.selector and service.spec.selector.items() <= labels_of(value).items():
+                self.services.add(_name(service))
+
     def _mark_pod(self, cluster: ClusterId, facts: Facts, pod: Pod) -> None:
         for service in facts.services_of_pod(_name(pod)):
             self.shards.add((service, cluster))
+        self.entries |= self._entries.selecting(pod.metadata, pod.metadata.labels)
         if pod.status.pod_ip:
             self.workloads.add((cluster, pod.status.pod_ip))
 

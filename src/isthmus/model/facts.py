@@ -35,6 +35,8 @@ class Facts:
         self._pods_on_node: dict[str, set[Name]] = defaultdict(set)
         self._slices_on_node: dict[str, set[Ref]] = defaultdict(set)
         self._pods_at: dict[str, set[Name]] = defaultdict(set)  # by address; an old pod may linger on one
+        self._pods_in: dict[str, set[Name]] = defaultdict(set)  # by namespace; none that has finished
+        self._services_in: dict[str, set[Name]] = defaultdict(set)  # by namespace
 
     def put(self, ref: Ref, value: Object | None) -> Object | None:
         """Take `value` for `ref` (None: gone); returns what was there before."""
@@ -84,6 +86,16 @@ class Facts:
         """The services that have the pod among their endpoints."""
         return frozenset(self._services_of_pod.get(pod, ()))
 
+    def pods_in(self, namespace: str) -> Iterator[Pod]:
+        """The pods of a namespace that have not finished, by name."""
+        found = (self.pod(*name) for name in sorted(self._pods_in.get(namespace, ())))
+        return (pod for pod in found if pod is not None)
+
+    def services_in(self, namespace: str) -> Iterator[Service]:
+        """The Services of a namespace, by name."""
+        found = (self.service(name) for name in sorted(self._services_in.get(namespace, ())))
+        return (service for service in found if service is not None)
+
     def pods_on_node(self, node: str) -> frozenset[Name]:
         return frozenset(self._pods_on_node.get(node, ()))
 
@@ -107,8 +119,12 @@ class Facts:
                 self._pods_on_node[value.spec.node_name].add((ref.namespace, ref.name))
                 # The address of a pod that has finished may be another's by now.
                 lives = value.status.phase not in _FINISHED
+                if lives:
+                    self._pods_in[ref.namespace].add((ref.namespace, ref.name))
                 if lives and value.status.pod_ip and not value.spec.host_network:
                     self._pods_at[value.status.pod_ip].add((ref.namespace, ref.name))
+            case Service():
+                self._services_in[ref.namespace].add((ref.namespace, ref.name))
 
     def _forget(self, value: Object | None) -> None:
         match value:
@@ -126,6 +142,10 @@ class Facts:
                 name = (value.metadata.namespace, value.metadata.name)
                 _discard(self._pods_on_node, value.spec.node_name, name)
                 _discard(self._pods_at, value.status.pod_ip, name)
+                _discard(self._pods_in, value.metadata.namespace, name)
+            case Service():
+                meta = value.metadata
+                _discard(self._services_in, meta.namespace, (meta.namespace, meta.name))
 
 
 def _discard(index: dict[K, set[V]], key: K, value: V) -> None:

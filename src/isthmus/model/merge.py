@@ -40,8 +40,18 @@ def merge(key: ServiceKey, members: Sequence[Member]) -> Merged:
         clusters=tuple(sorted(member.cluster for member in members)),
         external_name=next((m.object.spec.external_name for m in members if m.object.spec.external_name), ""),
         created=created,
+        export_to=_export_to(members[0].object),
     )
     return Merged(service, tuple(findings + wrong))
+
+
+_EXPORT_TO = "networking.istio.io/exportTo"
+
+
+def _export_to(service: ServiceObject) -> tuple[str, ...]:
+    """The namespaces to which the annotation shows the service. Source: Istio's annotations reference."""
+    said = service.metadata.annotations.get(_EXPORT_TO, "")
+    return tuple(sorted({name.strip() for name in said.split(",")} - {""}))
 
 
 def _ports(members: Sequence[Member]) -> tuple[tuple[Port, ...], list[Finding]]:

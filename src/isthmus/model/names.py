@@ -7,6 +7,9 @@ from typing import NamedTuple, NewType
 ClusterId = NewType("ClusterId", str)
 """A Kubernetes cluster, as the registry names it."""
 
+NO_CLUSTER = ClusterId("-")
+"""Where endpoints are that a ServiceEntry or WorkloadEntry tells of, and no cluster has."""
+
 NetworkId = NewType("NetworkId", str)
 """A set of endpoints that reach each other without a gateway; empty for the one flat network."""
 

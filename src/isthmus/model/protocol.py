@@ -28,6 +28,12 @@ _BY_APP_PROTOCOL = _BY_NAME | {
 _WELL_KNOWN_TCP = frozenset({25, 53, 3306, 27017})
 
 
+def protocol_named(protocol: str, port: int) -> Protocol:
+    """What the `protocol` of a ServiceEntry's port stands for; without one, what is known of the number."""
+    unsaid = Protocol.TCP if port in _WELL_KNOWN_TCP else Protocol.UNSPECIFIED
+    return _BY_NAME.get(protocol.lower(), unsaid)
+
+
 def protocol_of(port: ServicePort) -> Protocol:
     """What is spoken on `port`: appProtocol, else the name up to its first dash, else to be found out."""
     if port.protocol == "UDP":

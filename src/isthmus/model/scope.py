@@ -29,6 +29,7 @@ from isthmus.model.rules import (
     virtual_services_by_gateway,
     virtual_services_by_host,
 )
+from isthmus.model.same_host import one_of_each_host
 from isthmus.model.service import Protocol, Service
 from isthmus.model.sidecars import Horizon, Sidecars
 from isthmus.model.visibility import is_visible
@@ -96,17 +97,17 @@ class View:
         self._rules = rules
         own = rules.sidecars.holding(self.namespace, labels) if self.kind is ProxyKind.SIDECAR else None
         self._horizon = Horizon(own, self.namespace)
-        self.services: tuple[Service, ...] = tuple(self._seen(mesh.services))
+        self.services: tuple[Service, ...] = one_of_each_host(self._seen(mesh.services), self.namespace)
 
     def _seen(self, services: Mapping[ServiceKey, Service]) -> Iterator[Service]:
         """The services that are shown, and those to which rules that are shown may lead; in the order of keys."""
-        if self._horizon.is_everything:
-            yield from (services[key] for key in sorted(services))
-            return
-        led_to = self._rules.led_to(self.namespace, self._horizon)
+        everything = self._horizon.is_everything
+        led_to = frozenset() if everything else self._rules.led_to(self.namespace, self._horizon)
         for key in sorted(services):
-            if key.hostname in led_to or self._horizon.sees(key.namespace, key.hostname):
-                yield services[key]
+            if everything or key.hostname in led_to or self._horizon.sees(key.namespace, key.hostname):
+                service = services[key]
+                if not service.export_to or is_visible(service.export_to, key.namespace, self.namespace):
+                    yield service
 
     def services_on(self, port: int) -> tuple[Service, ...]:
         """The services with this port, but for UDP, in the order of their keys."""

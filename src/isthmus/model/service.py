@@ -6,6 +6,7 @@ from enum import Enum
 
 import msgspec
 
+from isthmus.model.endpoint import Endpoint
 from isthmus.model.names import ClusterId, ServiceKey
 
 
@@ -43,7 +44,9 @@ class Resolution(Enum):
 
     ENDPOINTS = "endpoints"  # told by us
     PASSTHROUGH = "passthrough"  # the address the caller asked for: headless services
-    DNS = "dns"  # resolved by the proxy: ExternalName
+    DNS = "dns"  # resolved by the proxy, which takes all answers: ExternalName, ServiceEntry
+    DNS_ROUND_ROBIN = "dns round robin"  # as DNS, but each new connection takes the first answer
+    NONE = "none"  # the address the caller asked for, whichever it is: ServiceEntry
 
 
 class Port(msgspec.Struct, frozen=True, gc=False):
@@ -64,6 +67,16 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     clusters: tuple[ClusterId, ...] = ()  # where a Service object exists, sorted
     external_name: str = ""
     created: str = ""  # the oldest of its objects; decides between services that claim the same listener
+    entry: str = ""  # the ServiceEntry that it is from; empty: Kubernetes
+    export_to: tuple[str, ...] = ()  # the namespaces that see it; empty: all
+    is_external: bool = False  # outside the mesh: no mutual TLS of ours
+    named: tuple[Endpoint, ...] = ()  # endpoints that the proxy resolves itself
+    subject_alt_names: tuple[str, ...] = ()  # what certificates of its endpoints may be for
+
+    @property
+    def is_resolved_by_proxy(self) -> bool:
+        """Whether the proxy asks a DNS server for its endpoints."""
+        return self.resolution in {Resolution.DNS, Resolution.DNS_ROUND_ROBIN}
 
     def port(self, number: int) -> Port | None:
         return next((port for port in self.ports if port.number == number), None)

@@ -16,7 +16,7 @@ from isthmus.model.names import FLAT, ClusterId, NetworkId
 from isthmus.model.protocol import protocol_of
 from isthmus.model.service import Protocol, Service
 
-_TLS_LABEL = "security.istio.io/tlsMode"
+TLS_LABEL = "security.istio.io/tlsMode"
 _STATUS_ANNOTATION = "sidecar.istio.io/status"
 _NETWORK_LABEL = "topology.istio.io/network"
 _LOCALITY_LABELS = ("topology.istio.io/locality", "istio-locality")
@@ -112,8 +112,19 @@ def _endpoint(
             health=health,
             namespace=object_.metadata.namespace,
         )
+    return pod_endpoint(endpoint.addresses[0], ports, pod, place, health)
+
+
+def pod_endpoint(
+    address: str,
+    ports: tuple[tuple[str, int], ...],
+    pod: Pod,
+    place: Place,
+    health: Health = Health.HEALTHY,
+) -> Endpoint:
+    """The endpoint that a pod is at one of its addresses."""
     return Endpoint(
-        address=endpoint.addresses[0],
+        address=address,
         ports=ports,
         cluster=place.cluster,
         labels=tuple(sorted(pod.metadata.labels.items())),
@@ -147,7 +158,7 @@ def network_of(found: Object, default: NetworkId = FLAT) -> NetworkId:
 
 def has_sidecar(pod: Pod) -> bool:
     """Whether the pod takes mutual TLS, by the label that injection sets (or, older, the annotation)."""
-    mode = pod.metadata.labels.get(_TLS_LABEL)
+    mode = pod.metadata.labels.get(TLS_LABEL)
     return mode == "istio" if mode is not None else _STATUS_ANNOTATION in pod.metadata.annotations
 
 

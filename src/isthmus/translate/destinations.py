@@ -36,12 +36,18 @@ class Known:
         """By which findings name what shapes it."""
         if self.rule is not None:
             return Ref("DestinationRule", self.rule.metadata.namespace, self.rule.metadata.name)
-        return Ref("Service", self.service.key.namespace, self.service.key.name)
+        return ref_of(self.service)
 
     def subset(self, name: str) -> Subset | None:
         """The subset of that name; None for the service as a whole, or where it has no such subset."""
         subsets = self.rule.spec.subsets if self.rule else ()
         return next((subset for subset in subsets if subset.name == name), None)
+
+
+def ref_of(service: Service) -> Ref:
+    """By which findings name a service."""
+    namespace, name = service.key.namespace, service.key.name
+    return Ref("ServiceEntry", namespace, service.entry) if service.entry else Ref("Service", namespace, name)
 
 
 def known(view: View, service: Service) -> Known:

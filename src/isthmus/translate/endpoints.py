@@ -125,19 +125,20 @@ def _serialised(endpoint: Endpoint, port: str) -> bytes:
     if not number:
         return b""
     try:
-        address = proto.address(endpoint.address, number)
+        is_socket = endpoint.address.startswith("unix:///")
+        address = (proto.place if is_socket else proto.address)(endpoint.address, number)
     except ValueError:
         return b""
     message = LbEndpoint(
         endpoint=EnvoyEndpoint(address=address),
-        metadata=_metadata(endpoint),
+        metadata=endpoint_metadata(endpoint),
         load_balancing_weight=proto.uint32(endpoint.weight),
         health_status=_HEALTH[endpoint.health],
     )
     return proto.body(message)
 
 
-def _metadata(endpoint: Endpoint) -> Metadata:
+def endpoint_metadata(endpoint: Endpoint) -> Metadata:
     """By which the transport socket is chosen, and who the endpoint is, for access logs and tools."""
     labels = dict(endpoint.labels)
     name = labels.get("service.istio.io/canonical-name") or labels.get("app.kubernetes.io/name")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from itertools import groupby
 from typing import NamedTuple
 
+from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.api.resource import Ref
 from isthmus.envoy.types import Listener
 from isthmus.kit.memo import Memo
@@ -19,7 +20,7 @@ from isthmus.model.scope import View
 from isthmus.model.service import Protocol, Resolution, Service
 from isthmus.translate import names, proto
 from isthmus.translate.checked import Checked, Slot
-from isthmus.translate.destinations import destinations_of
+from isthmus.translate.destinations import destinations_of, ref_of
 from isthmus.translate.gateway_servers import Opened, opened
 from isthmus.translate.listeners_gateway import gateway_listener
 from isthmus.translate.listeners_inbound import inbound_listener
@@ -123,20 +124,19 @@ class Listeners:
         return {one.name: one for one in made if one}
 
     def _taken(self, view: View, taker: Takers) -> Versioned | None:
-        owner = taker.claim.service if taker.claim else None
-        rule = view.virtual_service(owner.key.hostname) if owner else None
-        slot = Slot(LISTENER, taker.name, owner.key if owner else None, (view.cluster, view.namespace))
+        owners = [claim.service for claim in (taker.claim, *taker.parts) if claim is not None]
+        key = owners[0].key if len(owners) == 1 else None
+        slot = Slot(LISTENER, taker.name, key, (view.cluster, view.namespace))
+        rules = dict(_tcp_rules(view, owners))
 
         def make() -> Listener:
-            if rule is None or not rule.spec.tcp:
-                return port_listener(taker, TcpRules(None, None), view)
-            return port_listener(taker, TcpRules(rule, destinations_of(view, rule)), view)
+            leads = {key: TcpRules(rule, destinations_of(view, rule)) for key, rule in rules.items()}
+            return port_listener(taker, leads, view)
 
-        if rule is not None and rule.spec.tcp:
-            about = about_rule(rule)
+        if rules:
+            about = about_rule(next(iter(rules.values())))
         else:
-            first = owner or next(http_services(view, taker.port))
-            about = Ref("Service", first.key.namespace, first.key.name)
+            about = ref_of(owners[0] if owners else next(http_services(view, taker.port)))
 
         return self.checked.keep(slot, about, make, _sealed)
 
@@ -153,6 +153,14 @@ class Listeners:
             made = self.checked.keep(slot, about, partial(gateway_listener, several, view), _sealed)
             if made:
                 yield made
+
+
+def _tcp_rules(view: View, owners: Iterable[Service]) -> Iterator[tuple[ServiceKey, VirtualService]]:
+    """The rules for connections to these services."""
+    for owner in owners:
+        rule = view.virtual_service(owner.key.hostname)
+        if rule is not None and rule.spec.tcp:
+            yield owner.key, rule
 
 
 class _PortParts(NamedTuple):
@@ -176,7 +184,12 @@ def _port_parts(view: View, port: int) -> _PortParts:
     policies = tuple(view.destination_rule(service) for service in services if _is_guessed(service, port))
     return _PortParts(
         inputs=(*services, *rules, *leads, *policies, view.settings),
-        scope=(port, view.cluster, *((view.namespace, view.labels) if about_tcp else ())),
+        scope=(
+            port,
+            view.cluster,
+            view.allows_unknown,
+            *((view.namespace, view.labels) if about_tcp else ()),
+        ),
         headless=tuple(service.key for service in services if _is_headless(service)),
     )
 
@@ -198,7 +211,7 @@ def conflicts(view: View, shards: Mapping[ServiceKey, Shards]) -> Iterator[Findi
 def _loses(service: Service, taker: Takers, why: str) -> Finding:
     winner = taker.claim.service.key if taker.claim else ""
     return Finding(
-        ref=Ref("Service", service.key.namespace, service.key.name),
+        ref=ref_of(service),
         message=f"port {taker.port}: connections to {taker.name} go to {winner}, {why}",
         severity=Severity.WARNING,
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_network
 
 from isthmus.api.istio.virtual_service import L4MatchAttributes, TCPRoute, VirtualService
 from isthmus.envoy.types import FilterChain, Listener
@@ -20,7 +21,14 @@ from isthmus.translate import names, proto
 from isthmus.translate.connection_manager import Face, Manager, connection_manager
 from isthmus.translate.destinations import Destinations
 from isthmus.translate.errors import Unsayable, at
-from isthmus.translate.listener_parts import ALWAYS_OPEN, PLAIN_HTTP, chain, http_inspector, loop_guard
+from isthmus.translate.listener_parts import (
+    ALWAYS_OPEN,
+    PLAIN_HTTP,
+    chain,
+    http_inspector,
+    loop_guard,
+    tls_inspector,
+)
 from isthmus.translate.network_filters import set_alpn, tcp_proxy
 from isthmus.translate.route_match import MESH, gateway_name
 from isthmus.translate.transport import upstream_alpn
@@ -32,6 +40,7 @@ ANY = "0.0.0.0"
 _OWN_PORTS = ALWAYS_OPEN | {PORT, 15006}
 """Where a sidecar has listeners at every address: also captured calls, out and in."""
 
+_BY_SERVER_NAME = frozenset({Protocol.TLS, Protocol.HTTPS})
 # An application speaks at once over loopback, or it waits for the server to speak first.
 _SILENCE_S = 0.1
 
@@ -45,20 +54,31 @@ class Claim:
     bind: str
     service: Service
     port: Port
+    ranges: tuple[str, ...] = ()  # the destinations meant, where there are several
+    server_names: tuple[str, ...] = ()  # by which TLS to the service is told from other TLS
 
     @property
     def sniffs(self) -> bool:
         """Whether HTTP on it is routed by request and the rest is passed on."""
         return self.port.protocol is Protocol.UNSPECIFIED
 
+    @property
+    def part(self) -> tuple[object, ...]:
+        """Which of the connections to the address it wants; empty: all that nobody else does."""
+        return (self.ranges, self.server_names) if self.ranges or self.server_names else ()
+
 
 @dataclass(frozen=True, slots=True)
 class Takers:
-    """Who takes connections to one address and port: at the most one service, and HTTP of all hosts."""
+    """Who takes connections to one address and port.
+
+    Services that want some of them, at the most one that wants the rest, and HTTP of all hosts.
+    """
 
     bind: str
     port: int
     claim: Claim | None
+    parts: tuple[Claim, ...] = ()  # claims to some of the connections
     losers: tuple[Claim, ...] = ()  # claims that came too late
     any_http: bool = False
 
@@ -71,14 +91,14 @@ class Takers:
 class TcpRules:
     """The TCP routes that hold for a service, and where they lead."""
 
-    rule: VirtualService | None
-    leads: Destinations | None
+    rule: VirtualService
+    leads: Destinations
 
 
 def takers(view: View, port: int, shards: Mapping[ServiceKey, Shards]) -> list[Takers]:
     """Who takes connections to `port`, by address; headless services have those of `shards`.
 
-    Two services that claim one address: the older one has it. HTTP for all hosts and a service without
+    Two services that claim the same: the older one has it. HTTP for all hosts and a service without
     an address of its own share the port, told apart by the first bytes.
     """
     claims: dict[str, list[Claim]] = {}
@@ -90,30 +110,45 @@ def takers(view: View, port: int, shards: Mapping[ServiceKey, Shards]) -> list[T
         if own.protocol.is_http:
             any_http = True
             continue
-        for bind in _binds(service, view.cluster, shards.get(service.key, {})):
-            claims.setdefault(bind, []).append(Claim(bind, service, own))
+        for claim in _claims(service, own, view.cluster, shards.get(service.key, {})):
+            claims.setdefault(claim.bind, []).append(claim)
     if any_http:
         claims.setdefault(ANY, [])
-    found = []
-    for bind, wanted in claims.items():
-        wanted.sort(key=lambda claim: (claim.service.created, claim.service.key))
-        http_too = any_http and bind == ANY
-        found.append(Takers(bind, port, wanted[0] if wanted else None, tuple(wanted[1:]), http_too))
+    found = [_takers(bind, port, wanted, any_http=any_http) for bind, wanted in claims.items()]
     return sorted(found, key=lambda taker: taker.bind)
 
 
-def _binds(service: Service, cluster: ClusterId, shards: Shards) -> Iterable[str]:
-    """The addresses by which a service is called."""
-    match service.resolution:
-        case Resolution.PASSTHROUGH:
-            return sorted({endpoint.address for shard in shards.values() for endpoint in shard.endpoints})
-        case Resolution.DNS:
-            return (ANY,)
-        case Resolution.ENDPOINTS:
-            return service.addresses(cluster)
+def _takers(bind: str, port: int, wanted: list[Claim], *, any_http: bool) -> Takers:
+    wanted.sort(key=lambda claim: (claim.service.created, claim.service.key))
+    first: dict[tuple[object, ...], Claim] = {}
+    losers = tuple(claim for claim in wanted if first.setdefault(claim.part, claim) is not claim)
+    parts = tuple(claim for part, claim in first.items() if part)
+    return Takers(bind, port, first.get(()), parts, losers, any_http and bind == ANY)
 
 
-def port_listener(taker: Takers, tcp_rules: TcpRules, view: View) -> Listener:
+def _claims(service: Service, port: Port, cluster: ClusterId, shards: Shards) -> Iterable[Claim]:
+    """What a service wants, by the addresses by which it is called.
+
+    TLS to no certain address is told apart by its server name, so that many hosts may share a port.
+    """
+    if service.resolution is Resolution.PASSTHROUGH:
+        called = {endpoint.address for shard in shards.values() for endpoint in shard.endpoints}
+    else:
+        called = set(service.addresses(cluster))
+    if not called and (service.entry or service.is_resolved_by_proxy):
+        called = {ANY}
+    ranges = tuple(sorted(each for each in called if "/" in each))
+    names = (
+        () if port.protocol not in _BY_SERVER_NAME or service.key.hostname == "*" else (service.key.hostname,)
+    )
+    if ranges:
+        yield Claim(ANY, service, port, ranges, names)
+    for address in sorted(called - set(ranges)):
+        told_apart = bool(service.entry) and address == ANY
+        yield Claim(address, service, port, (), names if told_apart else ())
+
+
+def port_listener(taker: Takers, tcp_rules: Mapping[ServiceKey, TcpRules], view: View) -> Listener:
     """The listener for one address and port. It has no socket: calls are handed to it.
 
     Raises `ValueError` where the proxy itself listens there: Envoy refuses a second listener, socket or not.
@@ -127,22 +162,51 @@ def port_listener(taker: Takers, tcp_rules: TcpRules, view: View) -> Listener:
     )
     listener.bind_to_port.value = False
     claim = taker.claim
-    if claim is None:
+    if claim is None and not taker.parts:
         listener.filter_chains.append(_http(taker, str(taker.port), view.settings))
         return listener
-    if taker.any_http or claim.sniffs:
-        routes = str(taker.port) if taker.any_http else f"{claim.service.key.hostname}:{taker.port}"
-        http = _http(taker, routes, view.settings)
-        http.filter_chain_match.application_protocols.extend(PLAIN_HTTP)
-        if not taker.any_http and _mesh_only(claim, view):
-            # The upstream offers what fits bytes of any kind; here it is known that they are HTTP.
-            http.filters.insert(0, set_alpn.offer(upstream_alpn(http=True, http2=False)))
-        listener.filter_chains.append(http)
+    for part in taker.parts:
+        listener.filter_chains.append(_part(part, tcp_rules, view))
+    if any(part.server_names for part in taker.parts):
+        listener.listener_filters.append(tls_inspector())
+    if taker.any_http or (claim is not None and claim.sniffs):
+        listener.filter_chains.append(_http_beside(taker, claim, view))
         listener.listener_filters.append(http_inspector())
+    if listener.listener_filters:
         listener.listener_filters_timeout.CopyFrom(proto.seconds(_SILENCE_S))
         listener.continue_on_listener_filters_timeout = True
-    listener.default_filter_chain.CopyFrom(_tcp(claim, tcp_rules, view))
+    rest = (
+        _unknown(view.settings, allows=view.allows_unknown) if claim is None else _tcp(claim, tcp_rules, view)
+    )
+    listener.default_filter_chain.CopyFrom(rest)
     return listener
+
+
+def _part(claim: Claim, tcp_rules: Mapping[ServiceKey, TcpRules], view: View) -> FilterChain:
+    """The chain of a service that wants some of the connections."""
+    made = _tcp(claim, tcp_rules, view)
+    for each in claim.ranges:
+        network = ip_network(each)
+        cidr = made.filter_chain_match.prefix_ranges.add(address_prefix=str(network.network_address))
+        cidr.prefix_len.value = network.prefixlen
+    if claim.server_names:
+        made.filter_chain_match.server_names.extend(claim.server_names)
+        made.filter_chain_match.transport_protocol = "tls"
+    return made
+
+
+def _http_beside(taker: Takers, claim: Claim | None, view: View) -> FilterChain:
+    """HTTP at an address where there are other connections, too."""
+    by_host = claim is not None and not taker.any_http
+    routes = (
+        f"{claim.service.key.hostname}:{taker.port}" if claim is not None and by_host else str(taker.port)
+    )
+    made = _http(taker, routes, view.settings)
+    made.filter_chain_match.application_protocols.extend(PLAIN_HTTP)
+    if claim is not None and by_host and _mesh_only(claim, view):
+        # The upstream offers what fits bytes of any kind; here it is known that they are HTTP.
+        made.filters.insert(0, set_alpn.offer(upstream_alpn(http=True, http2=False)))
+    return made
 
 
 def _mesh_only(claim: Claim, view: View) -> bool:
@@ -150,6 +214,8 @@ def _mesh_only(claim: Claim, view: View) -> bool:
     rule = view.destination_rule(claim.service)
     tls = policy_for(rule, None, claim.port.number).tls
     elsewhere = view.virtual_service(claim.service.key.hostname)
+    if claim.service.is_external:
+        return False
     return elsewhere is None and (tls is None or tls.mode in {"ISTIO_MUTUAL", "DISABLE"})
 
 
@@ -163,16 +229,17 @@ def _http(taker: Takers, routes: str, settings: MeshSettings) -> FilterChain:
     return chain("", None, connection_manager(manager))
 
 
-def _tcp(claim: Claim, tcp_rules: TcpRules, view: View) -> FilterChain:
+def _tcp(claim: Claim, tcp_rules: Mapping[ServiceKey, TcpRules], view: View) -> FilterChain:
     """Bytes go to the service, or where its VirtualService's TCP routes say."""
     whole = names.outbound(claim.port.number, "", claim.service.key.hostname)
     weighted = [(whole, 1)]
-    if tcp_rules.rule is not None and tcp_rules.leads is not None:
-        found = _first_that_holds(tcp_rules.rule, claim.port.number, view)
+    rules = tcp_rules.get(claim.service.key)
+    if rules is not None:
+        found = _first_that_holds(rules.rule, claim.port.number, view)
         if found is not None:
             number, route = found
             with at(f"tcp[{number}]"):
-                weighted = tcp_rules.leads.shares(route.route, claim.port.number)
+                weighted = rules.leads.shares(route.route, claim.port.number)
                 if not any(weight for _, weight in weighted):
                     raise Unsayable("route", "leads nowhere (hint: name a destination)")
     log = view.settings.access_log_path
@@ -200,12 +267,16 @@ def _holds(match: L4MatchAttributes, rule: VirtualService, port: int, view: View
     )
 
 
+def _unknown(settings: MeshSettings, *, allows: bool) -> FilterChain:
+    """For calls to whom nobody knows."""
+    to = names.PASSTHROUGH if allows else names.BLACK_HOLE
+    return chain("", None, tcp_proxy.to_upstream(to, settings.access_log_path))
+
+
 def virtual_outbound(settings: MeshSettings, *, allows_unknown: bool) -> Listener:
     """`virtualOutbound`: where all calls arrive, and who takes those that no other listener does."""
-    unknown = names.PASSTHROUGH if allows_unknown else names.BLACK_HOLE
-    catch_all = chain(
-        "virtualOutbound-catchall-tcp", None, tcp_proxy.to_upstream(unknown, settings.access_log_path)
-    )
+    catch_all = _unknown(settings, allows=allows_unknown)
+    catch_all.name = "virtualOutbound-catchall-tcp"
     listener = Listener(
         name=names.VIRTUAL_OUTBOUND,
         address=proto.address(ANY, PORT),

@@ -12,6 +12,7 @@ from isthmus.envoy.types import (
     Any,
     Duration,
     FractionalPercent,
+    Pipe,
     SocketAddress,
     TransportSocket,
     UInt32Value,
@@ -63,6 +64,16 @@ def host(name: str, port: int) -> Address:
     if not 0 <= port <= 65535:
         raise ValueError(f"{port} is no port")
     return Address(socket_address=SocketAddress(address=name, port_value=port))
+
+
+_UNIX = "unix://"
+
+
+def place(where: str, port: int) -> Address:
+    """A name, an IP address, or `unix:///path`, which has no port."""
+    if where.startswith(_UNIX):
+        return Address(pipe=Pipe(path=where.removeprefix(_UNIX)))
+    return host(where, port)
 
 
 def joined(number: int, bodies: Iterable[bytes]) -> bytes:

@@ -164,11 +164,12 @@ def service_domains(view: View, service: Service) -> Iterator[str]:
         if view.namespace == key.namespace:
             spoken.append(key.name)
         spoken += [f"{key.name}.{key.namespace}.svc", f"{key.name}.{key.namespace}"]
-    spoken.insert(1, f"{key.hostname}.")
+    if key.hostname != "*":
+        spoken.insert(1, f"{key.hostname}.")
     yield from spoken
     if service.resolution is Resolution.PASSTHROUGH:
         yield from (f"*.{name}" for name in spoken)
-    yield from service.addresses(view.cluster)
+    yield from (address for address in service.addresses(view.cluster) if "/" not in address)
 
 
 def rule_routes(rule: VirtualService, leads: Destinations, asker: Asker) -> Iterator[Route]:

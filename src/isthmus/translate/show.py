@@ -97,11 +97,18 @@ def _endpoints(tree: Tree) -> object:
     ]
 
 
+def _place(address: Tree) -> str:
+    if "pipe" in address:
+        return f"unix://{address['pipe']['path']}"  # type: ignore[index]
+    where = cast(Tree, address["socket_address"])
+    return f"{where['address']}:{where['port_value']}"
+
+
 def _endpoint(group: Tree, one: Tree) -> Tree:
-    where = one["endpoint"]["address"]["socket_address"]  # type: ignore[index]
+    address = one["endpoint"]["address"]  # type: ignore[index]
     metadata = one["metadata"]["filter_metadata"]  # type: ignore[index]
     locality = "/".join(cast(dict[str, str], group.get("locality", {})).values())
-    made: Tree = {"address": f"{where['address']}:{where['port_value']}"}
+    made: Tree = {"address": _place(address)}
     if group.get("priority"):
         made["priority"] = group["priority"]
     if locality:

@@ -34,6 +34,8 @@ def apply_tls(
     match asked.mode if asked else "AUTO":
         case "DISABLE":
             return
+        case "AUTO" if here.service.is_external:
+            return
         case "AUTO":
             if upstream.type == Cluster.EDS:
                 mutual = transport.mutual_upstream(identities, name.sni, alpn)
@@ -44,10 +46,10 @@ def apply_tls(
             mutual = transport.mutual_upstream(identities, (asked and asked.sni) or name.sni, alpn)
             upstream.transport_socket.CopyFrom(mutual)
         case _ if asked:
-            upstream.transport_socket.CopyFrom(proto.transport_socket("tls", _originated(asked, port)))
+            upstream.transport_socket.CopyFrom(proto.transport_socket("tls", _originated(asked, port, here)))
 
 
-def _originated(asked: ClientTLSSettings, port: Port) -> UpstreamTlsContext:
+def _originated(asked: ClientTLSSettings, port: Port, here: Known) -> UpstreamTlsContext:
     """TLS of the SIMPLE and MUTUAL modes, with certificates from files beside Envoy."""
     common = CommonTlsContext(
         tls_params=TlsParameters(tls_minimum_protocol_version="TLSv1_2"),
@@ -63,7 +65,7 @@ def _originated(asked: ClientTLSSettings, port: Port) -> UpstreamTlsContext:
     if asked.ca_certificates and not asked.insecure_skip_verify:
         names = [
             SubjectAltNameMatcher(san_type=kind, matcher=StringMatcher(exact=name))
-            for name in asked.subject_alt_names
+            for name in asked.subject_alt_names or here.service.subject_alt_names
             for kind in (("URI",) if "://" in name else ("DNS",))
         ]
         common.validation_context.CopyFrom(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from isthmus.api.istio.destination_rule import Subset
 from isthmus.envoy.types import (
     BindConfig,
     Cluster,
@@ -17,6 +18,7 @@ from isthmus.translate import names, proto, upstream_policy
 from isthmus.translate.destinations import Known
 from isthmus.translate.names import Direction, UpstreamName
 from isthmus.translate.placement import setting_of, weighs_localities
+from isthmus.translate.upstream_names import resolve_by_name
 from isthmus.translate.upstream_policy import Policy, mark, policy_for
 from isthmus.translate.upstream_tls import apply_tls
 
@@ -34,7 +36,7 @@ def outbound_upstream(known: Known, name: UpstreamName, settings: MeshSettings) 
     limit_s = upstream_policy.connect_timeout_s(policy, settings.connect_timeout_s, known.crosses)
     upstream = Cluster(name=str(name), alt_stat_name=f"{name};", connect_timeout=proto.seconds(limit_s))
     upstream_policy.apply_load_balancer(upstream, policy)
-    _resolve(upstream, known.service, port, policy)
+    _resolve(upstream, known, port, subset, policy)
     upstream_policy.apply_limits(upstream, policy)
     upstream_policy.apply_connection_options(upstream, policy, known.crosses)
     if upstream.type == Cluster.EDS:
@@ -55,19 +57,14 @@ def outbound_names(service: Service, subsets: Iterable[str]) -> Iterator[Upstrea
                 yield UpstreamName(Direction.OUTBOUND, port.number, subset, service.key.hostname)
 
 
-def _resolve(upstream: Cluster, service: Service, port: Port, policy: Policy) -> None:
+def _resolve(upstream: Cluster, known: Known, port: Port, subset: Subset | None, policy: Policy) -> None:
     """How Envoy learns of the endpoints."""
-    match service.resolution:
-        case Resolution.PASSTHROUGH:
+    labels = tuple(sorted(subset.labels.items())) if subset else ()
+    match known.service.resolution:
+        case Resolution.PASSTHROUGH | Resolution.NONE:
             _original_destination(upstream)
-        case Resolution.DNS:
-            upstream.type = Cluster.STRICT_DNS
-            upstream.dns_lookup_family = Cluster.V4_ONLY
-            upstream.dns_refresh_rate.CopyFrom(proto.seconds(5))
-            upstream.respect_dns_ttl = True
-            upstream.load_assignment.cluster_name = upstream.name
-            where = upstream.load_assignment.endpoints.add().lb_endpoints.add().endpoint.address
-            where.CopyFrom(proto.host(service.external_name, port.number))
+        case Resolution.DNS | Resolution.DNS_ROUND_ROBIN:
+            resolve_by_name(upstream, known.service, port, labels)
         case Resolution.ENDPOINTS:
             if policy.load_balancer and policy.load_balancer.simple == "PASSTHROUGH":
                 _original_destination(upstream)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from isthmus.envoy.types import Cluster, ClusterLoadAssignment, LbEndpoint
+from isthmus.envoy.types import Address, Cluster, ClusterLoadAssignment, LbEndpoint
 from isthmus.translate.trace.enums import enum_name
 from isthmus.translate.trace.held import cluster_of, workload_of
 from isthmus.translate.trace.steps import EndpointShare
@@ -72,12 +72,18 @@ def _level(
             yield _endpoint(upstream, group, one, share * 100, alpn)
 
 
+def _place(address: Address) -> str:
+    if address.HasField("pipe"):
+        return f"unix://{address.pipe.path}"
+    where = address.socket_address
+    return f"{where.address}:{where.port_value}"
+
+
 def _endpoint(
     upstream: Cluster, group: _Group, one: LbEndpoint, share: float, alpn: tuple[str, ...]
 ) -> EndpointShare:
-    where = one.endpoint.address.socket_address
     return EndpointShare(
-        address=f"{where.address}:{where.port_value}",
+        address=_place(one.endpoint.address),
         share=share,
         priority=group.priority,
         weight=_weight(one),

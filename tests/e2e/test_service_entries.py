@@ -1,0 +1,73 @@
+"""Hosts that no cluster has: pods of all clusters by a name of one's own, and names for Envoy to resolve."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import yaml
+
+from e2e.calls import Request, call
+from isthmus.console.demo.stage import PUBLIC, Stage
+
+NAMES = ("stars", "again", "unknown")
+
+
+def entry(name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    meta = {"name": name, "namespace": "default"}
+    return {"apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry", "metadata": meta, "spec": spec}
+
+
+@pytest.fixture
+async def entries(stage: Stage) -> AsyncIterator[Stage]:
+    yield stage
+    await stage.kubectl(PUBLIC).run("delete", "serviceentry", *NAMES, "--ignore-not-found")
+
+
+def to(host: str, address: str = "240.0.0.7") -> Request:
+    return Request(host=address, port=8000, path="/reviews/0", headers=(("host", host),))
+
+
+async def apply(stage: Stage, *objects: dict[str, Any]) -> None:
+    await stage.kubectl(PUBLIC).apply(yaml.safe_dump_all(objects))
+
+
+async def test_a_name_of_ones_own_is_served_by_pods_of_all_clusters(entries: Stage) -> None:
+    spec = {
+        "hosts": ["stars.example"],
+        "addresses": ["240.0.0.7"],
+        "location": "MESH_INTERNAL",
+        "resolution": "STATIC",
+        "workloadSelector": {"labels": {"app": "reviews"}},
+        "ports": [{"number": 8000, "name": "http", "protocol": "HTTP", "targetPort": 9080}],
+    }
+    await apply(entries, entry("stars", spec))
+
+    async def from_all() -> bool:
+        answers = await call(entries, to("stars.example"), 30)
+        return {each.status for each in answers} == {200} and {each.version for each in answers} == {
+            "v1",
+            "v2",
+            "v3",
+        }
+
+    assert await entries.until(from_all, 30), "v3 runs in the other cluster"
+
+
+async def test_bytes_for_a_range_of_addresses_go_where_their_entry_says(entries: Stage) -> None:
+    spec = {
+        "hosts": ["range.example"],
+        "addresses": ["240.1.0.0/16"],
+        "resolution": "DNS",
+        "location": "MESH_INTERNAL",
+        "endpoints": [{"address": "reviews.default.svc.cluster.local", "ports": {"tcp": 9080}}],
+        "ports": [{"number": 8000, "name": "tcp", "protocol": "TCP"}],
+    }
+    await apply(entries, entry("again", spec))
+
+    async def answered() -> bool:
+        answers = await call(entries, to("any", "240.1.2.3"), 5)
+        return all(each.status == 200 for each in answers)
+
+    assert await entries.until(answered, 30)
