@@ -39,6 +39,7 @@ class HeldPatch(NamedTuple):
 
     found: EnvoyFilter
     number: int
+    is_meant: bool = True  # whether the proxy says of itself what the patch wants
 
 
 class EnvoyFilters:
@@ -55,6 +56,10 @@ class EnvoyFilters:
 
     def holding(self, proxy: Proxy) -> tuple[HeldPatch, ...]:
         """The patches that may concern `proxy`, in the order in which they are applied."""
+        return tuple(each for each in self.selecting(proxy) if each.is_meant)
+
+    def selecting(self, proxy: Proxy) -> tuple[HeldPatch, ...]:
+        """The same, with those that want something else of what the proxy says of itself."""
         namespaces = dict.fromkeys((self._root, proxy.namespace))
         filters = [
             each
@@ -64,10 +69,10 @@ class EnvoyFilters:
         ]
         contexts = contexts_of(proxy.kind)
         return tuple(
-            HeldPatch(each, number)
+            HeldPatch(each, number, _says(proxy, patch.match.proxy))
             for each in sorted(filters, key=self._order)
             for number, patch in enumerate(each.spec.config_patches)
-            if patch.match.context in contexts and _says(proxy, patch.match.proxy)
+            if patch.match.context in contexts
         )
 
     def _order(self, found: EnvoyFilter) -> tuple[int, bool, str, str, str]:

@@ -208,3 +208,13 @@ def test_references_to_what_has_no_proxies_here_are_told():
             "(hint: Gateway of gateway.networking.k8s.io)"
         )
     ]
+
+
+def test_a_patch_for_proxies_that_say_something_else_of_themselves_is_told():
+    pilot = Pilot(envoy_filter(timeout("3s", "{proxy: {proxyVersion: '^1[.]24'}}")))
+    assert pilot.told() == []
+    assert pilot.timeout(REVIEWS) == USUAL
+    (found,) = pilot.now.findings
+    assert (found.severity, found.path) == (Severity.INFO, "$.spec.configPatches[0].match.proxy")
+    assert pilot.timeout(msgspec.structs.replace(REVIEWS, version="1.24.1")) == 3
+    assert pilot.told() == []

@@ -39,6 +39,7 @@ class Held:
     """Patches in the order in which they are applied. Compared by identity."""
 
     def __init__(self, patches: Sequence[Patch]) -> None:
+        self.patches = frozenset(patches)
         self._of = {
             type_url: tuple(one for one in patches if type_url in types_of(one.apply_to))
             for type_url in PATCHED

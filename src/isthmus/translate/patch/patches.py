@@ -28,6 +28,10 @@ from isthmus.translate.patch.plugins import compiled_plugin
 Objects = Mapping[Ref, Object]
 _NO_OBJECTS: Objects = {}
 _NONE: frozenset[str] = frozenset()
+_PASSED_OVER = (
+    "no proxy says such a version or metadata of itself "
+    "(hint: the agent's ISTIO_META_ISTIO_VERSION is the version, each ISTIO_META_NAME an entry)"
+)
 Known = Callable[[], Iterable[Versioned]]
 """All resources of a type that a proxy has without patches."""
 
@@ -43,6 +47,7 @@ class Patches:
         self.memos = (self._filters, self._plugins, self._held, self._made)
         self._seen: tuple[Objects, Objects] = (_NO_OBJECTS, _NO_OBJECTS)
         self._compiled: dict[Ref, _Compiled] = {}
+        self._passed_over: set[Patch] = set()  # by proxies that say something else of themselves
         self._interned: dict[tuple[Patch, ...], Held] = {}
 
     def patched(
@@ -85,7 +90,10 @@ class Patches:
         outcomes = [held.outcomes[patch] for held in every for patch in patches if patch in held.outcomes]
         wrong = dict.fromkeys(each for one in outcomes for each in one.wrong.values())
         yield from wrong
-        if outcomes and not wrong and not any(one.is_found for one in outcomes):
+        if not any(patch in held.patches for held in every for patch in patches):
+            if self._passed_over.issuperset(patches):
+                yield patches[0].finding(_PASSED_OVER, Severity.INFO, ".match.proxy")
+        elif outcomes and not wrong and not any(one.is_found for one in outcomes):
             hint = "(hint: isthmus proxy config shows what proxies have)"
             yield patches[0].finding(f"has found nothing to patch {hint}", Severity.INFO)
 
@@ -122,9 +130,12 @@ class Patches:
         filters = self._filters.get(inputs, "", lambda: EnvoyFilters(mesh.of(EnvoyFilter), root))
         plugins = self._plugins.get(inputs, "", lambda: WasmPlugins(mesh.of(WasmPlugin), root))
         patches = [*self._of_plugins(plugins.holding(proxy), proxy)]
-        for each in filters.holding(proxy):
-            ready = self._compiled[_ref(each.found)].patches
-            patches += [patch] if (patch := ready[each.number]) else []
+        for each in filters.selecting(proxy):
+            patch = self._compiled[_ref(each.found)].patches[each.number]
+            if patch is not None and each.is_meant:
+                patches.append(patch)
+            elif patch is not None:
+                self._passed_over.add(patch)
         if not patches:
             return None
         return self._interned.setdefault(tuple(patches), Held(patches))
@@ -158,6 +169,7 @@ class Patches:
             elif isinstance(one, WasmPlugin):
                 self._compiled[ref] = _Compiled(one, *compiled_plugin(one))
         alive = {patch for each in self._compiled.values() for patch in each.patches}
+        self._passed_over &= alive
         self._interned = {key: held for key, held in self._interned.items() if alive.issuperset(key)}
 
 
