@@ -22,6 +22,8 @@ from isthmus.translate.format_string import format_string
 from isthmus.translate.regex import regex
 
 _ANY = "google.protobuf.Any"
+_V8 = "envoy.wasm.runtime.v8"
+"""What runs WebAssembly in the Envoy that we ship; nothing is compiled into it that could run without."""
 _ROUTE_FILTER, _HTTP = "envoy.config.route.v3.FilterConfig", "envoy.extensions.filters.http."
 _FOR_CHAINS_ALONE = frozenset({
     "a2a", "alternate_protocols_cache", "body_size_limit", "cache", "cache_v2", "connect_grpc_bridge", "gcp_authn",
@@ -120,6 +122,12 @@ def _file_log(message: Message) -> None:
     format_string(cast(FileAccessLog, message).format)
 
 
+def _machine(message: Message) -> None:
+    runtime = str(getattr(message, "runtime", ""))
+    if runtime not in {"", _V8}:
+        raise ValueError(f"this Envoy has no {runtime!r} (hint: {_V8})")
+
+
 def _listener(message: Message) -> None:
     where = cast(Listener, message).address
     if where.HasField("socket_address") and where.socket_address.address:
@@ -142,6 +150,7 @@ _CHECKS: dict[str, Callable[[Message], object]] = {
     "envoy.config.core.v3.HeaderValueOption": _header,
     "envoy.config.core.v3.SubstitutionFormatString": _format,
     "envoy.config.core.v3.CidrRange": _range,
+    "envoy.extensions.wasm.v3.VmConfig": _machine,
     "envoy.extensions.access_loggers.file.v3.FileAccessLog": _file_log,
     "envoy.config.listener.v3.Listener": _listener,
 }
