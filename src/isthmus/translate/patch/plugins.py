@@ -24,6 +24,22 @@ from isthmus.translate.patch.phases import PREFIX
 Tree = dict[str, object]
 
 _TYPES = "type.googleapis.com/envoy.extensions"
+_REFUSAL: dict[str, Tree] = {
+    "HTTP_FILTER": {
+        "@type": f"{_TYPES}.filters.http.fault.v3.HTTPFault",
+        "abort": {"http_status": 503, "percentage": {"numerator": 100}},
+    },
+    # Rules that allow nobody.
+    "NETWORK_FILTER": {
+        "@type": f"{_TYPES}.filters.network.rbac.v3.RBAC",
+        "rules": {},
+        "stat_prefix": "wasm_plugin_",
+    },
+}
+"""In the place of a plugin that must not be passed by and cannot be had.
+
+Source: Istio's reference, FAIL_CLOSE: an error in fetching makes all requests fail with 5xx.
+"""
 _FAILURE = {"FAIL_CLOSE": "FAIL_CLOSED", "FAIL_OPEN": "FAIL_OPEN", "FAIL_RELOAD": "FAIL_RELOAD"}
 _FETCH_S, _CONNECT_S = 30, 5
 
@@ -38,7 +54,12 @@ def compiled_plugin(found: WasmPlugin) -> tuple[tuple[Patch | None, ...], tuple[
         references["$.spec.targetRef"] = spec.target_ref
     wrong = [*references_without_proxies(ref, references), *_unheeded(found, ref)]
     if unfetched := _unfetched(found, ref):
-        return (), (unfetched, *wrong)
+        closed = (
+            tuple(_filters(found, ref, {"typed_config": _REFUSAL[_kind(found)]}))
+            if found.spec.fail_strategy != "FAIL_OPEN"
+            else ()
+        )
+        return closed, (unfetched, *wrong)
     return tuple(_patches(found, ref)), tuple(wrong)
 
 
@@ -47,18 +68,23 @@ def _scheme(url: str) -> str:
 
 
 def _unfetched(found: WasmPlugin, ref: Ref) -> Finding | None:
-    """Why proxies cannot have the module."""
+    """Why proxies cannot have the module, and what becomes of calls."""
     spec = found.spec
     if _scheme(spec.url) == "oci":
-        message = (
-            "is an image of a registry, which nobody here unpacks: calls pass without the plugin "
-            "(hint: the module itself by https:// with sha256, or by file://)"
-        )
-        return Finding(ref=ref, path="$.spec.url", message=message, code=Code.PATCH)
-    if _scheme(spec.url) in {"http", "https"} and not spec.sha256:
-        message = "is missing: Envoy fetches by checksum alone, calls pass without the plugin (hint: sha256sum MODULE)"
-        return Finding(ref=ref, path="$.spec.sha256", message=message, code=Code.PATCH)
-    return None
+        path, why = "url", "is an image of a registry, which nobody here unpacks"
+        hint = "the module itself by https:// with sha256, or by file://"
+    elif _scheme(spec.url) in {"http", "https"} and not spec.sha256:
+        path, why = "sha256", "is missing: Envoy fetches by checksum alone"
+        hint = "sha256sum MODULE"
+    else:
+        return None
+    is_open = spec.fail_strategy == "FAIL_OPEN"
+    then = (
+        "calls pass without the plugin"
+        if is_open
+        else f"{spec.fail_strategy} refuses calls that would pass it"
+    )
+    return Finding(ref=ref, path=f"$.spec.{path}", message=f"{why}: {then} (hint: {hint})", code=Code.PATCH)
 
 
 def _unheeded(found: WasmPlugin, ref: Ref) -> Iterator[Finding]:
@@ -82,24 +108,35 @@ def _unheeded(found: WasmPlugin, ref: Ref) -> Iterator[Finding]:
 
 
 def _patches(found: WasmPlugin, ref: Ref) -> Iterator[Patch]:
-    name = f"{PREFIX}{found.metadata.namespace}.{found.metadata.name}"
-    everywhere = EnvoyConfigObjectMatch()
+    name, everywhere = _name_of(found), EnvoyConfigObjectMatch()
     where = urlsplit(found.spec.url)
-    to = "NETWORK_FILTER" if found.spec.type == "NETWORK" else "HTTP_FILTER"
     if where.scheme == "file":
         extension = decoded("EXTENSION_CONFIG", {"name": name, "typed_config": _wasm(found, name)})
         yield Patch(ref, "$.spec", "EXTENSION_CONFIG", everywhere, "ADD", extension)
-        value = decoded(to, {"name": name, "config_discovery": _discovery(_type_of(found))})
+        yield from _filters(found, ref, {"config_discovery": _discovery(_type_of(found))})
     else:
         # Seen with Envoy 1.40: settings that come over ECDS to a listener that is warm fetch nothing.
         yield Patch(ref, "$.spec.url", "CLUSTER", everywhere, "ADD", decoded("CLUSTER", _upstream(where)))
-        value = decoded(to, {"name": name, "typed_config": _wasm(found, name)})
+        yield from _filters(found, ref, {"typed_config": _wasm(found, name)})
+
+
+def _filters(found: WasmPlugin, ref: Ref, config: Tree) -> Iterator[Patch]:
+    """The plugin's filter wherever it is wanted."""
+    value = decoded(_kind(found), {"name": _name_of(found), **config})
     for path, match in _matches(found):
-        yield Patch(ref, path, to, match, "ADD", value, phase=found.spec.phase)
+        yield Patch(ref, path, _kind(found), match, "ADD", value, phase=found.spec.phase)
+
+
+def _kind(found: WasmPlugin) -> str:
+    return "NETWORK_FILTER" if found.spec.type == "NETWORK" else "HTTP_FILTER"
+
+
+def _name_of(found: WasmPlugin) -> str:
+    return f"{PREFIX}{found.metadata.namespace}.{found.metadata.name}"
 
 
 def _type_of(found: WasmPlugin) -> str:
-    side = "network" if found.spec.type == "NETWORK" else "http"
+    side = _kind(found).partition("_")[0].lower()
     return f"{_TYPES}.filters.{side}.wasm.v3.Wasm"
 
 
