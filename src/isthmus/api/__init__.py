@@ -46,20 +46,21 @@ KINDS: tuple[Kind, ...] = (
     Kind("extensions.istio.io", ("v1alpha1",), "WasmPlugin", "wasmplugins", WasmPlugin, True, True),
 )
 
-_BY_NAME = {kind.name: kind for kind in KINDS}
+_BY_REF = {kind.ref_kind: kind for kind in KINDS}
+_BY_GROUP = {(kind.group, kind.name): kind for kind in KINDS}
 
 
-def kind_named(name: str) -> Kind:
+def kind_named(ref_kind: str) -> Kind:
     """The kind that a ref names. Raises `UnknownKind`."""
-    if name not in _BY_NAME:
-        raise UnknownKind(f"no kind is called {name!r}")
-    return _BY_NAME[name]
+    if ref_kind not in _BY_REF:
+        raise UnknownKind(f"no kind is called {ref_kind!r}")
+    return _BY_REF[ref_kind]
 
 
 def kind_of(api_version: str, name: str) -> Kind:
     """The kind of an object that says `apiVersion` and `kind`. Raises `UnknownKind`."""
     group, _, version = api_version.rpartition("/")
-    kind = _BY_NAME.get(name)
-    if kind is None or kind.group != group or version not in kind.versions:
+    kind = _BY_GROUP.get((group, name))
+    if kind is None or version not in kind.versions:
         raise UnknownKind(f"the mesh does not read {api_version} {name}")
     return kind

@@ -9,7 +9,10 @@ import msgspec
 
 
 class Ref(NamedTuple):
-    """Which object: its kind, namespace (empty for what belongs to the whole cluster) and name."""
+    """Which object: its kind, namespace (empty for what belongs to the whole cluster) and name.
+
+    The kind is `Kind.ref_kind`: `Gateway` is Istio's, `Gateway.gateway.networking.k8s.io` that of the Gateway API.
+    """
 
     kind: str
     namespace: str
@@ -59,6 +62,12 @@ class Kind:
     namespaced: bool = True
     is_config: bool = False  # configuration of the mesh, read from the configuration cluster only
     short_names: tuple[str, ...] = ()
+    shares_name: bool = False  # with a kind of another group that had it first
+
+    @property
+    def ref_kind(self) -> str:
+        """By which refs name the kind: kubectl's `Kind.group` where `Kind` alone is another's."""
+        return f"{self.name}.{self.group}" if self.shares_name else self.name
 
     @property
     def api_version(self) -> str:
@@ -66,4 +75,4 @@ class Kind:
         return f"{self.group}/{self.versions[0]}" if self.group else self.versions[0]
 
     def ref(self, meta: Meta) -> Ref:
-        return Ref(self.name, meta.namespace, meta.name)
+        return Ref(self.ref_kind, meta.namespace, meta.name)

@@ -168,7 +168,7 @@ def _change(cluster: ClusterId, document: _Document) -> Change | None:
         return None
     meta = dict(meta_of(value))
     meta["namespace"] = (meta.get("namespace") or "default") if kind.namespaced else ""
-    ref = Ref(kind.name, str(meta["namespace"]), str(meta.get("name") or ""))
+    ref = Ref(kind.ref_kind, str(meta["namespace"]), str(meta.get("name") or ""))
     try:
         return Change(ChangeKey(cluster, ref), decode(kind, {**value, "metadata": meta}))
     except InvalidConfig as error:

@@ -88,9 +88,12 @@ def _of_document(manifest: Manifest, document: Document) -> Iterator[Fault]:
     api_version, name = str(value.get("apiVersion", "")), str(value.get("kind", ""))
     meta = value.get("metadata")
     meta = meta if isinstance(meta, dict) else {}
-    ref = Ref(name, str(meta.get("namespace") or "default"), str(meta.get("name") or ""))
+    place = (str(meta.get("namespace") or "default"), str(meta.get("name") or ""))
+    ref = Ref(name, *place)
     try:
-        decode(kind_of(api_version, name), value)
+        kind = kind_of(api_version, name)
+        ref = Ref(kind.ref_kind, *place) if kind.namespaced else Ref(kind.ref_kind, "", place[1])
+        decode(kind, value)
     except UnknownKind as error:
         if api_version.rpartition("/")[0] in _GROUPS:
             finding = Finding(

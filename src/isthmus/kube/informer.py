@@ -103,4 +103,4 @@ class Informer:
             meta = msgspec.json.decode(item, type=_Identified).metadata
         except msgspec.MsgspecError:
             meta = _Named()  # no API server says so: one finding for all of these
-        return Ref(self.kind.name, meta.namespace, meta.name)
+        return Ref(self.kind.ref_kind, meta.namespace, meta.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 
+from isthmus.api import kind_named
 from isthmus.api.resource import Ref
 from isthmus.kit.memo import Memo
 from isthmus.kit.versioned import Versioned
@@ -130,7 +131,7 @@ class Generation:
 
     def _exists(self, ref: Ref) -> bool:
         if ref.kind in {"VirtualService", "DestinationRule", "Gateway"}:
-            return ref in self.mesh.config.get(_TYPE_NAMES[ref.kind], {})
+            return ref in self.mesh.config.get(kind_named(ref.kind).type.__name__, {})
         if ref.kind == "Service":
             return any((key.namespace, key.name) == ref[1:] for key in self.mesh.services)
         return True
@@ -209,10 +210,3 @@ def _route_names(view: View) -> Iterator[str]:
             own = service.port(port)
             if own is not None and own.protocol.value == "Unspecified":
                 yield names.virtual_host(service.key.hostname, port)
-
-
-_TYPE_NAMES = {
-    "VirtualService": "VirtualService",
-    "DestinationRule": "DestinationRule",
-    "Gateway": "GatewayConfig",
-}

@@ -135,7 +135,7 @@ def _object(line: int, document: Mapping[str, object]) -> tuple[Ref, Object | Fi
     meta = dict(cast(Mapping[str, object], document.get("metadata") or {}))
     if kind.namespaced:
         meta.setdefault("namespace", "default")
-    ref = Ref(kind.name, str(meta.get("namespace", "")), str(meta.get("name", "")))
+    ref = Ref(kind.ref_kind, str(meta.get("namespace", "")), str(meta.get("name", "")))
     try:
         return ref, decode(kind, {**document, "metadata": meta})
     except InvalidConfig as error:

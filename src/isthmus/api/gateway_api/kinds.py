@@ -11,23 +11,17 @@ from isthmus.api.gateway_api.reference import GROUP
 from isthmus.api.gateway_api.reference_grant import ReferenceGrant
 from isthmus.api.resource import Kind
 
+_STABLE = ("v1", "v1beta1")
+_BEFORE = ("v1alpha3", "v1alpha2")
+
 KINDS: tuple[Kind, ...] = (
-    Kind(GROUP, ("v1", "v1beta1"), "GatewayClass", "gatewayclasses", GatewayClass, False, True, ("gc",)),
-    Kind(GROUP, ("v1", "v1beta1"), "Gateway", "gateways", Gateway, True, True, ("gtw",)),
-    Kind(GROUP, ("v1", "v1beta1"), "HTTPRoute", "httproutes", HTTPRoute, True, True),
+    Kind(GROUP, _STABLE, "GatewayClass", "gatewayclasses", GatewayClass, False, True, ("gc",)),
+    Kind(GROUP, _STABLE, "Gateway", "gateways", Gateway, True, True, ("gtw",), shares_name=True),
+    Kind(GROUP, _STABLE, "HTTPRoute", "httproutes", HTTPRoute, True, True),
     Kind(GROUP, ("v1", "v1alpha2"), "GRPCRoute", "grpcroutes", GRPCRoute, True, True),
-    Kind(GROUP, ("v1", "v1alpha3", "v1alpha2"), "TLSRoute", "tlsroutes", TLSRoute, True, True),
-    Kind(GROUP, ("v1alpha2", "v1"), "TCPRoute", "tcproutes", TCPRoute, True, True),
-    Kind(
-        GROUP,
-        ("v1beta1", "v1"),
-        "ReferenceGrant",
-        "referencegrants",
-        ReferenceGrant,
-        True,
-        True,
-        ("refgrant",),
-    ),
+    Kind(GROUP, ("v1", *_BEFORE), "TLSRoute", "tlsroutes", TLSRoute, True, True),
+    Kind(GROUP, ("v1", "v1alpha2"), "TCPRoute", "tcproutes", TCPRoute, True, True),
+    Kind(GROUP, _STABLE, "ReferenceGrant", "referencegrants", ReferenceGrant, True, True, ("refgrant",)),
     Kind(
         GROUP,
         ("v1", "v1alpha3"),

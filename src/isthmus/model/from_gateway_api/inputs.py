@@ -11,7 +11,7 @@ from isthmus.api.gateway_api.connection_route import TCPRoute, TLSRoute
 from isthmus.api.gateway_api.gateway import Gateway, GatewayClass
 from isthmus.api.gateway_api.grpc_route import GRPCRoute
 from isthmus.api.gateway_api.http_route import HTTPRoute
-from isthmus.api.gateway_api.reference import GROUP
+from isthmus.api.gateway_api.kinds import KINDS
 from isthmus.api.gateway_api.reference_grant import ReferenceGrant
 from isthmus.api.istio.destination_rule import DestinationRule
 from isthmus.api.istio.gateway import GatewayConfig
@@ -35,6 +35,9 @@ CONTROLLER = "istio.io/gateway-controller"
 GATEWAY_NAME = "gateway.networking.k8s.io/gateway-name"
 GATEWAY_NAMESPACE = "isthmus.io/gateway-namespace"
 """Labels of the pods that run a Gateway. Both are needed: Istio's selectors find pods of all namespaces."""
+
+
+_KINDS = {kind.type: kind for kind in KINDS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,10 +69,8 @@ class Converted(NamedTuple):
 
 
 def ref_of(found: Object) -> Ref:
-    """The ref of a Gateway API object. `Gateway` alone is Istio's kind, so that this one says its group."""
-    kind = type(found).__name__
-    meta = found.metadata
-    return Ref(f"{kind}.{GROUP}" if kind == "Gateway" else kind, meta.namespace, meta.name)
+    """The ref of a Gateway API object."""
+    return _KINDS[type(found)].ref(found.metadata)
 
 
 def by_age(found: Iterable[O]) -> tuple[O, ...]:
