@@ -21,6 +21,8 @@ lab: setup       ## bring up the two clusters and leave them running
 	@.venv/bin/isthmus lab up
 bench: setup     ## measure; results go to benchmarks/BASELINE.md
 	@$(PY) benchmarks/run.py
+docs: setup      ## write docs/reference anew, from the types that decode each kind
+	@$(PY) tools/reference.py
 adr:             ## list the decisions
 	@head -qn 1 docs/adr/*.md
 clean:           ## remove what setup made

@@ -1,4 +1,4 @@
-"""CustomResourceDefinitions made from our own kinds, so that clusters check what we decode.
+"""CustomResourceDefinitions made from our own kinds, so that clusters check what we decode, and explain it.
 
 Source: Kubernetes' "structural schemas": no `$ref`, a type on each level.
 """
@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from isthmus.api import KINDS
+from isthmus.api.described import Struct, docstrings, parts
 from isthmus.api.resource import Kind
 
 Json = dict[str, Any]
@@ -57,14 +58,25 @@ def definition(kind: Kind) -> Json:
 
 def structural(kind: Kind) -> Json:
     """The structural schema of a kind: `spec` as we decode it, `status` open."""
-    (root,), components = msgspec.json.schema_components([kind.type], ref_template="{name}")
-    properties = _resolve(root, components).get("properties", {})
+    root, components = _described(parts(kind.type))
+    properties = root.get("properties", {})
     spec = _inline(properties.get("spec", {"type": "object"}), components, ())
     return {
         "type": "object",
-        "description": components[kind.type.__name__].get("description", ""),
+        "description": root.get("description", ""),
         "properties": {"spec": spec, "status": _OPEN},
     }
+
+
+def _described(structs: list[Struct]) -> tuple[Json, Json]:
+    """The schema of the first struct, and those of all by name; fields with what their docstrings say."""
+    references, components = msgspec.json.schema_components(structs, ref_template="{name}")
+    for struct, reference in zip(structs, references, strict=True):
+        properties = components[reference["$ref"]].get("properties", {})
+        for field in msgspec.structs.fields(struct):
+            if said := docstrings(struct).get(field.name):
+                properties[field.encode_name]["description"] = " ".join(said.split())
+    return components[references[0]["$ref"]], components
 
 
 def _inline(schema: Json, components: Json, above: tuple[str, ...]) -> Json:
@@ -72,7 +84,7 @@ def _inline(schema: Json, components: Json, above: tuple[str, ...]) -> Json:
     if reference in above:
         return dict(_OPEN)  # a type within itself: structural schemas cannot say that
     if reference is not None:
-        return _inline(_resolve(schema, components), components, (*above, reference))
+        return _inline({**components[reference], **_about(schema)}, components, (*above, reference))
     choices = [each for each in schema.get("anyOf", []) if each.get("type") != "null"]
     if len(choices) == 1:
         return _inline({**choices[0], **_about(schema)}, components, above)
@@ -101,8 +113,3 @@ def _inline(schema: Json, components: Json, above: tuple[str, ...]) -> Json:
 
 def _about(schema: Json) -> Json:
     return {"description": schema["description"]} if "description" in schema else {}
-
-
-def _resolve(schema: Json, components: Json) -> Json:
-    found: Json = components[schema["$ref"]] if "$ref" in schema else schema
-    return found

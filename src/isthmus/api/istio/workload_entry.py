@@ -9,13 +9,24 @@ from isthmus.api.resource import Object, Part
 class WorkloadEntrySpec(Part, frozen=True, kw_only=True):
     """Where a workload is, what it serves, and who it is."""
 
-    address: str = ""  # an IP address, a name (with DNS resolution only), or unix:///path
-    ports: dict[str, PortNumber] = {}  # number by name of the service's port
+    address: str = ""
+    """Where the workload is: an IP address, a name, or `unix:///path`. A name only where the ServiceEntry says DNS.
+    Envoy: an endpoint's `address`."""
+    ports: dict[str, PortNumber] = {}
+    """Where it serves, by the name of the service's port; without, at the port's own target.
+    Envoy: the endpoint's `port_value`."""
     labels: dict[str, str] = {}
+    """By which selectors and subsets find it."""
     network: str = ""
-    locality: str = ""  # region/zone/subzone
-    weight: int = 0  # 0: as much as any other
+    """The network that it is reached in; callers of other networks go by that network's gateways."""
+    locality: str = ""
+    """Where it stands, as `region/zone/subzone`. Envoy: the `locality` of the endpoint's group."""
+    weight: int = 0
+    """Its share beside other endpoints; 0 is as much as any other.
+    Envoy: the endpoint's `load_balancing_weight`."""
     service_account: str = ""
+    """The account of its namespace that it runs as.
+    Envoy: the identity that callers ask of its certificate, `match_typed_subject_alt_names`."""
 
 
 class WorkloadEntry(Object, frozen=True, kw_only=True):
