@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from socket import gethostname
+from uuid import uuid4
 
 from isthmus.admin import Admin
 from isthmus.discovery.cluster_watcher import WatcherSettings
@@ -12,6 +14,7 @@ from isthmus.discovery.follower import ControlPlane, Follower, control_plane
 from isthmus.discovery.registry import ClusterSpec, FixedSource, Registry, Source
 from isthmus.discovery.source_files import FilesSource
 from isthmus.discovery.source_secrets import SecretsSource
+from isthmus.discovery.status_writer import Statuses, StatusWriter
 from isthmus.identity import Gatekeeper, Identifier
 from isthmus.kit.inbox import Inbox
 from isthmus.kit.log import log
@@ -20,6 +23,7 @@ from isthmus.kit.tasks import supervise
 from isthmus.kit.watchable import Watchable
 from isthmus.kube.client import Client
 from isthmus.kube.kubeconfig import Access
+from isthmus.kube.lease import Lease
 from isthmus.model.build import MeshBuilder
 from isthmus.model.change import Change, ChangeKey
 from isthmus.model.findings import Finding
@@ -37,6 +41,7 @@ from isthmus.xds.fanout import Fanout
 from isthmus.xds.server import AdsServer
 
 PILOT_ACCOUNT = "istio-pilot-service-account"
+LEASE = "istio-pilot-leader"
 
 
 class Pilot:
@@ -47,13 +52,16 @@ class Pilot:
         self.plane: Watchable[ControlPlane] = Watchable({})
         # watch
         self._inbox: Inbox[ChangeKey, Change] = Inbox(settings.quiet_s, settings.max_delay_s)
-        watching = WatcherSettings(root_namespace=settings.root_namespace, companions=(self._follow_plane,))
+        companions = (self._follow_plane, self._lead)
+        watching = WatcherSettings(root_namespace=settings.root_namespace, companions=companions)
         self.fleet = Fleet(Registry(_sources(settings, own)), self._put, watching)
         # model
         self.builder = MeshBuilder(_mesh_settings(settings))
         # translate
         self.translator = Translator()
         self._generation: Generation | None = None
+        # tell
+        self.statuses = Statuses()
         # serve
         self.fanout: Fanout[Proxy] = Fanout(TYPES)
         self._certificates = Certificates(_certificate_settings(settings))
@@ -89,6 +97,16 @@ class Pilot:
     async def _follow_plane(self, spec: ClusterSpec, client: Client) -> None:
         if not spec.is_config:
             await Follower(client, self._settings.root_namespace, self.plane).run()
+
+    async def _lead(self, spec: ClusterSpec, client: Client) -> None:
+        """What of all Pilots only one does: write into the cluster that holds the configuration."""
+        if not spec.is_config:
+            return
+        lease = Lease(client, (self._settings.root_namespace, LEASE), f"{gethostname()}-{uuid4()}")
+        writer = StatusWriter(spec.id, client, self.statuses)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(lease.run())
+            group.create_task(writer.run(lease.held))
 
     async def _serve(self) -> None:
         """xDS in plain text at once, and with mutual TLS as soon as Citadel has given Pilot a certificate."""

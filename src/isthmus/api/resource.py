@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import msgspec
@@ -73,6 +73,10 @@ class Kind:
     def api_version(self) -> str:
         """`v1`, or `networking.istio.io/v1`."""
         return f"{self.group}/{self.versions[0]}" if self.group else self.versions[0]
+
+    def in_version(self, version: str) -> Kind:
+        """The same kind, asked for in `version` first."""
+        return replace(self, versions=(version, *(each for each in self.versions if each != version)))
 
     def ref(self, meta: Meta) -> Ref:
         return Ref(self.ref_kind, meta.namespace, meta.name)

@@ -36,6 +36,7 @@ ROOT_EXPIRY = Gauge(
     "End of the root, in seconds of the epoch.",
     registry=REGISTRY,
 )
+STATUS_WRITES = Counter("isthmus_status_writes", "Statuses of objects written.", ["kind"], registry=REGISTRY)
 
 
 def exposition() -> bytes:

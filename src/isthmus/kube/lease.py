@@ -1,0 +1,124 @@
+"""One of several is to do a thing: who holds a Lease does it. Source: Kubernetes API, coordination.k8s.io/v1."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from isthmus.api.resource import Kind, Object
+from isthmus.kit.clock import Clock, SystemClock
+from isthmus.kit.log import log
+from isthmus.kit.watchable import Watchable
+from isthmus.kube.client import Client, path_of
+from isthmus.kube.errors import Conflict, KubeError, NotFound
+
+LEASES = Kind("coordination.k8s.io", ("v1",), "Lease", "leases", Object)
+
+
+class LeaseSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How long a holder that says nothing is believed, and how often it speaks."""
+
+    duration_s: float = 15.0
+    renewal_s: float = 5.0
+
+
+class Lease:
+    """A claim to a Lease. Times of other machines are not compared with ours: only that a holder speaks counts."""
+
+    def __init__(
+        self,
+        client: Client,
+        where: tuple[str, str],
+        holder: str,
+        settings: LeaseSettings | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.held = Watchable(False)
+        self._client, self._where, self._holder = client, where, holder
+        self._settings = settings or LeaseSettings()
+        self._clock = clock or SystemClock()
+        self._heard: tuple[object, float] = (None, 0.0)  # the holder's last word, and when we saw it first
+        self._renewed = float("-inf")
+
+    async def run(self) -> None:
+        """Claim the Lease, and hold it once it is ours, until cancelled; then let it go."""
+        try:
+            while True:
+                try:
+                    self._hold(holds=await self._claim())
+                except Conflict:
+                    self._hold(holds=False)
+                except KubeError as error:
+                    log.warning("lease not renewed", lease=self._name, error=str(error))
+                    # Others may take it once it is this old; by then we must have stopped.
+                    age_s = self._clock.monotonic() - self._renewed
+                    self._hold(
+                        holds=self.held.value and age_s + self._settings.renewal_s < self._settings.duration_s
+                    )
+                await self._clock.sleep(self._settings.renewal_s)
+        finally:
+            await self._let_go()
+
+    @property
+    def _name(self) -> str:
+        return "/".join(self._where)
+
+    def _hold(self, *, holds: bool) -> None:
+        if holds:
+            self._renewed = self._clock.monotonic()
+        if holds != self.held.value:
+            log.info("lease taken" if holds else "lease lost", lease=self._name, holder=self._holder)
+        self.held.set(holds)
+
+    async def _claim(self) -> bool:
+        """Whether the Lease is ours after this try."""
+        try:
+            lease = await self._client.get(LEASES, *self._where)
+        except NotFound:
+            namespace, name = self._where
+            meta = {"name": name, "namespace": namespace}
+            spec = self._spec({})
+            await self._client.create(
+                LEASES,
+                {"apiVersion": LEASES.api_version, "kind": LEASES.name, "metadata": meta, "spec": spec},
+            )
+            return True
+        found: dict[str, Any] = lease.get("spec") or {}
+        if found.get("holderIdentity") != self._holder and not self._is_over(found):
+            return False
+        await self._put({**lease, "spec": self._spec(found)})
+        return True
+
+    def _is_over(self, found: dict[str, Any]) -> bool:
+        if not found.get("holderIdentity"):
+            return True
+        word, now_s = (found.get("holderIdentity"), found.get("renewTime")), self._clock.monotonic()
+        if word != self._heard[0]:
+            self._heard = (word, now_s)
+        return now_s - self._heard[1] >= float(found.get("leaseDurationSeconds") or self._settings.duration_s)
+
+    def _spec(self, before: dict[str, Any]) -> dict[str, Any]:
+        now = datetime.fromtimestamp(self._clock.now(), UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        ours = before.get("holderIdentity") == self._holder
+        return {
+            "holderIdentity": self._holder,
+            "leaseDurationSeconds": max(1, round(self._settings.duration_s)),
+            "acquireTime": before.get("acquireTime") if ours else now,
+            "renewTime": now,
+            "leaseTransitions": int(before.get("leaseTransitions") or 0) + (0 if ours or not before else 1),
+        }
+
+    async def _put(self, lease: dict[str, Any]) -> None:
+        await self._client.request("PUT", path_of(LEASES, *self._where), body=lease)
+
+    async def _let_go(self) -> None:
+        """Spare the next holder the wait; where that fails, it waits."""
+        if self.held.value:
+            self.held.set(False)
+            with suppress(KubeError):
+                lease = await self._client.get(LEASES, *self._where)
+                if lease["spec"].get("holderIdentity") == self._holder:
+                    await self._put({**lease, "spec": {**lease["spec"], "holderIdentity": ""}})

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from fakes.eventually import eventually
+from fakes.two_clusters import two_clusters
+from isthmus.kit.tasks import supervise
+from isthmus.kube.client import Client
+from isthmus.kube.lease import LEASES, Lease, LeaseSettings
+
+WHERE = ("istio-system", "leader")
+QUICK = LeaseSettings(duration_s=1.0, renewal_s=0.05)
+
+
+@pytest.fixture
+async def client(tmp_path):
+    async with two_clusters(tmp_path) as (east, _), Client(east.access) as made:
+        yield made
+
+
+async def until(lease, *, holds):
+    async def so():
+        return lease.held.value is holds
+
+    await eventually(so)
+
+
+async def test_of_two_claimants_one_holds_and_the_other_follows_when_it_lets_go(client):
+    one, two = Lease(client, WHERE, "one", QUICK), Lease(client, WHERE, "two", QUICK)
+    async with supervise(two.run()):
+        async with supervise(one.run()):
+            await asyncio.sleep(0.3)
+            assert one.held.value is not two.held.value
+        await until(two, holds=True)
+        assert not one.held.value
+        assert (await client.get(LEASES, *WHERE))["spec"]["holderIdentity"] == "two"
+
+
+async def test_a_holder_that_says_nothing_is_followed_after_its_time(client):
+    dead = {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {"name": "leader", "namespace": "istio-system"},
+        "spec": {
+            "holderIdentity": "dead",
+            "leaseDurationSeconds": 1,
+            "renewTime": "2999-01-01T00:00:00.000000Z",
+        },
+    }
+    await client.create(LEASES, dead)
+    lease = Lease(client, WHERE, "one", QUICK)
+    async with supervise(lease.run()):
+        await asyncio.sleep(0.3)
+        assert not lease.held.value
+        await until(lease, holds=True)
+    assert (await client.get(LEASES, *WHERE))["spec"]["leaseTransitions"] == 1
