@@ -18,7 +18,7 @@ from isthmus.model.findings import Finding, Severity
 from isthmus.model.mesh import Mesh
 from isthmus.model.proxy import Proxy
 from isthmus.settings import PilotSettings
-from isthmus.translate.types import ENDPOINTS, LISTENER, ROUTES, UPSTREAM
+from isthmus.translate.types import ENDPOINTS, LISTENER, NAMES, ROUTES, UPSTREAM
 from isthmus.xds.fanout import Fanout
 from isthmus.xds.session import Session
 from isthmus.xds.status import config_dump, status_of
@@ -27,7 +27,7 @@ Withheld = Callable[[], tuple[Finding, ...]]
 """What of the newest mesh did not reach proxies as it was meant."""
 Json = dict[str, Any]
 _JSON = "application/json"
-SHORT = {UPSTREAM: "CDS", ENDPOINTS: "EDS", LISTENER: "LDS", ROUTES: "RDS"}
+SHORT = {UPSTREAM: "CDS", ENDPOINTS: "EDS", LISTENER: "LDS", ROUTES: "RDS", NAMES: "NDS"}
 
 
 class Admin:
@@ -91,6 +91,7 @@ class Admin:
                 "resolution": service.resolution.value,
                 "vips": {cluster: list(vips) for cluster, vips in service.vips},
                 "clusters": list(service.clusters),
+                "given": list(service.given),
             }
             for _, service in sorted(self._mesh.services.items())
         ]

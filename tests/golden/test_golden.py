@@ -15,7 +15,7 @@ from isthmus.envoy.descriptors import class_of_url, pool
 from isthmus.envoy.rules import violations
 from isthmus.translate.offline import read_case
 from isthmus.translate.show import shown
-from isthmus.translate.types import TYPES
+from isthmus.translate.types import ENVOY_TYPES
 
 HERE = Path(__file__).parent
 CASES = sorted(HERE.rglob("*.yaml"))
@@ -48,7 +48,7 @@ def test_what_is_shown_is_what_is_expected(path, pytestconfig):
 def test_envoy_takes_all_of_it(path):
     case = read_case(path.read_text())
     generation = case.generation()
-    resources = {url: list(generation.resources(case.proxy, url, None)) for url in TYPES}
+    resources = {url: list(generation.resources(case.proxy, url, None)) for url in ENVOY_TYPES}
     for url, found in resources.items():
         for one in found:
             assert violations(class_of_url(url).FromString(one.body)) == [], one.name

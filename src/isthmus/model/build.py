@@ -19,6 +19,7 @@ from isthmus.model.endpoint import Backing, EndpointShard
 from isthmus.model.entries import Entries, joined
 from isthmus.model.facts import Facts, Name
 from isthmus.model.findings import Finding
+from isthmus.model.given import Given
 from isthmus.model.mesh import Mesh, MeshSettings
 from isthmus.model.mesh_settings import read_settings, unread
 from isthmus.model.names import NO_CLUSTER, ClusterId, ServiceKey, kubernetes_hostname
@@ -51,6 +52,8 @@ class MeshBuilder:
         self._disagreements: dict[ServiceKey, tuple[Finding, ...]] = {}
         self._serving: dict[tuple[ClusterId, str], set[ServiceKey]] = {}  # by cluster and address
         self._entries = Entries()
+        self._given = Given()
+        self._clusters: frozenset[ClusterId] = frozenset()  # to which services have been given addresses
         self._mesh = Mesh(settings=settings)
         self._is_first = True
 
@@ -108,7 +111,7 @@ class MeshBuilder:
         old = self._mesh
         settings = self._settings(dirt)
         touched = {self._key(name) for name in dirt.services} | dirt.entries
-        services = self._services(touched, settings)
+        services, moved = self._services(touched, settings)
         where = {(self._key(name), cluster) for name, cluster in dirt.shards}
         # A service that changed may call its ports by other names, for the endpoints of every cluster.
         where |= {
@@ -117,7 +120,7 @@ class MeshBuilder:
             for cluster in {NO_CLUSTER, *self._facts, *old.shards.get(key, {})}
         }
         shards = self._shards(where, dirt, services, settings)
-        touched |= {key for key, _ in where}
+        touched |= moved | {key for key, _ in where}
         backings = self._backings(touched, services, shards, settings)
         workloads = self._workloads(dirt, services, shards, settings)
         mesh = Mesh(
@@ -162,7 +165,10 @@ class MeshBuilder:
             dirt.mark_all(self._facts)
         return maps.same(old, settings)
 
-    def _services(self, keys: set[ServiceKey], settings: MeshSettings) -> Services:
+    def _services(
+        self, keys: set[ServiceKey], settings: MeshSettings
+    ) -> tuple[Services, frozenset[ServiceKey]]:
+        """The services, of which `keys` are made anew; and those that are given something else now."""
         old = self._mesh.services
         made: dict[ServiceKey, Service | None] = {}
         # The order in which clusters' words count: configuration first, then by name.
@@ -176,9 +182,26 @@ class MeshBuilder:
                 findings += tuple(self._entries.overruled(key))
             if findings:
                 self._disagreements[key] = findings
-            found = merged.service if merged is not None else entered
-            made[key] = maps.same(old.get(key), found) if found is not None else None
-        return maps.updated(old, made)
+            made[key] = merged.service if merged is not None else entered
+        moved = self._give(made)
+        given = {
+            key: maps.same(old.get(key), self._given.to(found)) if found is not None else None
+            for key, found in made.items()
+        }
+        return maps.updated(old, given), moved
+
+    def _give(self, made: dict[ServiceKey, Service | None]) -> frozenset[ServiceKey]:
+        """Give addresses to those `made`, to which others are added who get theirs by it: they are returned."""
+        old, clusters = (
+            self._mesh.services,
+            frozenset(each for each in self._facts if self._facts[each].has_services),
+        )
+        if clusters != self._clusters:  # every service may lack an address in a new cluster
+            self._clusters = clusters
+            made |= {key: old[key] for key in old.keys() - made.keys()}
+        moved = self._given.settle(made, clusters)
+        made |= {key: old[key] for key in moved - made.keys()}
+        return moved
 
     def _shards(
         self, where: set[tuple[ServiceKey, ClusterId]], dirt: Dirt, services: Services, settings: MeshSettings

@@ -45,6 +45,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     tls: bool = False  # whether a sidecar with mutual TLS stands before it
     workload: str = ""  # its pod's name
     namespace: str = ""
+    hostname: str = ""  # its own name under that of a headless service
     weight: int = 1
 
     def port(self, name: str) -> int | None:

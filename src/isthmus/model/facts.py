@@ -47,6 +47,11 @@ class Facts:
             self._remember(ref, value)
         return before
 
+    @property
+    def has_services(self) -> bool:
+        """Whether there is any Service, as there is in every cluster in which pods can call each other."""
+        return bool(self._services_in)
+
     def service(self, name: Name) -> Service | None:
         found = self.objects.get(Ref("Service", *name))
         return found if isinstance(found, Service) else None

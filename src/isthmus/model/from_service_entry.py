@@ -9,10 +9,11 @@ from isthmus.api.core.service import Service as ServiceObject
 from isthmus.api.istio.service_entry import ServiceEntry
 from isthmus.api.istio.workload_entry import WorkloadEntry, WorkloadEntrySpec
 from isthmus.model.endpoint import Endpoint, Locality
+from isthmus.model.given import takes_address
 from isthmus.model.identity import SpiffeId
 from isthmus.model.names import NO_CLUSTER, NetworkId, ServiceKey
 from isthmus.model.protocol import protocol_named
-from isthmus.model.service import Port, Resolution, Service
+from isthmus.model.service import Port, Protocol, Resolution, Service
 from isthmus.model.shards import TLS_LABEL, Place, pod_endpoint
 
 _RESOLUTIONS = {
@@ -34,11 +35,12 @@ def service_from(
 
     Ports and addresses are those of all; of what else they say the oldest counts.
     """
-    first, ports = entries[0], dict[int, Port]()
+    first, ports = entries[0], dict[tuple[int, bool], Port]()
     for entry in entries:
         for port in entry.spec.ports:
             protocol = protocol_named(port.protocol, port.number)
-            ports.setdefault(port.number, Port(port.number, port.name, protocol))
+            # UDP and TCP may share a number: they are two ports.
+            ports.setdefault((port.number, protocol is Protocol.UDP), Port(port.number, port.name, protocol))
     addresses = tuple(dict.fromkeys(each for entry in entries for each in entry.spec.addresses))
     resolution = _RESOLUTIONS[first.spec.resolution]
     named: tuple[Endpoint, ...] = ()
@@ -47,6 +49,7 @@ def service_from(
     return Service(
         key=key,
         ports=tuple(ports[number] for number in sorted(ports)),
+        takes_address=takes_address(first),
         resolution=resolution,
         vips=((NO_CLUSTER, addresses),) if addresses else (),
         created=first.metadata.creation_timestamp or "",

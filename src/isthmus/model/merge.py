@@ -8,6 +8,7 @@ from typing import NamedTuple
 from isthmus.api.core.service import Service as ServiceObject
 from isthmus.api.resource import Ref
 from isthmus.model.findings import Code, Finding, Severity
+from isthmus.model.given import takes_address
 from isthmus.model.names import ClusterId, ServiceKey
 from isthmus.model.protocol import protocol_of
 from isthmus.model.service import Port, Protocol, Resolution, Service
@@ -41,6 +42,7 @@ def merge(key: ServiceKey, members: Sequence[Member]) -> Merged:
         external_name=next((m.object.spec.external_name for m in members if m.object.spec.external_name), ""),
         created=created,
         export_to=_export_to(members[0].object),
+        takes_address=takes_address(members[0].object),
     )
     return Merged(service, tuple(findings + wrong))
 

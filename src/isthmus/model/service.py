@@ -72,6 +72,9 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     is_external: bool = False  # outside the mesh: no mutual TLS of ours
     named: tuple[Endpoint, ...] = ()  # endpoints that the proxy resolves itself
     subject_alt_names: tuple[str, ...] = ()  # what certificates of its endpoints may be for
+    takes_address: bool = True  # whether it may be given an address where it has none
+    given: tuple[str, ...] = ()  # its addresses in clusters where it has none of its own
+    doors: tuple[tuple[int, int], ...] = ()  # where proxies take its datagrams on loopback, by port
 
     @property
     def is_resolved_by_proxy(self) -> bool:
@@ -79,11 +82,25 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
         return self.resolution in {Resolution.DNS, Resolution.DNS_ROUND_ROBIN}
 
     def port(self, number: int) -> Port | None:
-        return next((port for port in self.ports if port.number == number), None)
+        """The port of this number for connections, else for datagrams: TCP and UDP may share a number."""
+        found = [port for port in self.ports if port.number == number]
+        return min(found, key=lambda port: port.protocol is Protocol.UDP, default=None)
+
+    def udp_port(self, number: int) -> Port | None:
+        """The port of this number for datagrams."""
+        return next((port for port in self.udp_ports if port.number == number), None)
+
+    @property
+    def udp_ports(self) -> tuple[Port, ...]:
+        """The ports for datagrams."""
+        return tuple(port for port in self.ports if port.protocol is Protocol.UDP)
 
     def addresses(self, cluster: ClusterId) -> tuple[str, ...]:
-        """Its virtual addresses as seen from `cluster`; those of all clusters, if that one has none."""
+        """Its virtual addresses as seen from `cluster`: where that one has none, those given to it.
+
+        Without these, those of all clusters: another cluster's address may be anyone's here.
+        """
         by_cluster = dict(self.vips)
         if cluster in by_cluster:
             return by_cluster[cluster]
-        return tuple(address for _, addresses in self.vips for address in addresses)
+        return self.given or tuple(address for _, addresses in self.vips for address in addresses)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
+import msgspec
+
 from isthmus.api.core.endpoint_slice import EndpointConditions, EndpointSlice, SliceEndpoint
 from isthmus.api.core.node import Node
 from isthmus.api.core.pod import Pod
@@ -111,8 +113,10 @@ def _endpoint(
             network=place.network,
             health=health,
             namespace=object_.metadata.namespace,
+            hostname=endpoint.hostname or "",
         )
-    return pod_endpoint(endpoint.addresses[0], ports, pod, place, health)
+    built = pod_endpoint(endpoint.addresses[0], ports, pod, place, health)
+    return msgspec.structs.replace(built, hostname=endpoint.hostname) if endpoint.hostname else built
 
 
 def pod_endpoint(

@@ -19,12 +19,13 @@ from isthmus.translate.assignments import MANY, LoadAssignments
 from isthmus.translate.gateway_servers import opened
 from isthmus.translate.listeners import Listeners, conflicts
 from isthmus.translate.memory import Memory
+from isthmus.translate.name_table import NAME, NameTables
 from isthmus.translate.patch.patches import Patches
 from isthmus.translate.placement import Standpoint
 from isthmus.translate.routes import Routes, http_services
 from isthmus.translate.routes_gateway import gateway_routes
 from isthmus.translate.touched import ConfigIndex, Touched
-from isthmus.translate.types import ENDPOINTS, LISTENER, ROUTES, UPSTREAM
+from isthmus.translate.types import ENDPOINTS, LISTENER, NAMES, ROUTES, UPSTREAM
 from isthmus.translate.upstream_set import Upstreams
 
 Wanted = frozenset[str] | None
@@ -40,6 +41,7 @@ class Translator:
         self.assignments = LoadAssignments()
         self.listeners = Listeners()
         self.routes = Routes()
+        self.name_tables = NameTables()
         self.patches = Patches()
         self.configurations: Memo[Versioned | None] = Memo()
         self.route_names: Memo[frozenset[str]] = Memo()
@@ -52,6 +54,7 @@ class Translator:
                 *self.assignments.memos,
                 *self.listeners.memos,
                 *self.patches.memos,
+                *self.name_tables.memos,
                 self.routes.hosts,
                 self.configurations,
                 self.route_names,
@@ -89,6 +92,7 @@ class Generation:
             ENDPOINTS: self._endpoints,
             LISTENER: self._listeners,
             ROUTES: self._routes,
+            NAMES: self._names,
         }
 
     @property
@@ -172,6 +176,10 @@ class Generation:
             found = self._gateway_route(proxy, name) if gateway else self._sidecar_route(view, name)
             if found:
                 yield found
+
+    def _names(self, proxy: Proxy, wanted: Wanted) -> Iterator[Versioned]:
+        if wanted is None or NAME in wanted:
+            yield self._make.name_tables.of(self._view(proxy), self.mesh.shards, proxy.network)
 
     def _sidecar_route(self, view: View, name: str) -> Versioned | None:
         def make() -> Versioned | None:

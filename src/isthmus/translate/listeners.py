@@ -25,6 +25,7 @@ from isthmus.translate.gateway_servers import Opened, opened
 from isthmus.translate.listeners_gateway import gateway_listener
 from isthmus.translate.listeners_inbound import inbound_listener
 from isthmus.translate.listeners_outbound import (
+    ANY,
     Shards,
     Takers,
     TcpRules,
@@ -202,6 +203,8 @@ def conflicts(view: View, shards: Mapping[ServiceKey, Shards]) -> Iterator[Findi
     for port in view.ports:
         for taker in takers(view, port, shards):
             for late in taker.losers:
+                if taker.bind == ANY and late.service.given:
+                    continue  # it has an address of its own for those who ask our DNS
                 yield _loses(late.service, taker, "which is older")
             for service in http_services(view, port) if taker.claim else ():
                 if taker.bind in service.addresses(view.cluster):

@@ -135,8 +135,8 @@ def _claims(service: Service, port: Port, cluster: ClusterId, shards: Shards) ->
         called = {endpoint.address for shard in shards.values() for endpoint in shard.endpoints}
     else:
         called = set(service.addresses(cluster))
-    if not called and (service.entry or service.is_resolved_by_proxy):
-        called = {ANY}
+    if (not called or service.given) and (service.entry or service.is_resolved_by_proxy):
+        called.add(ANY)  # callers may have its address from a DNS that knows nothing of ours
     ranges = tuple(sorted(each for each in called if "/" in each))
     names = (
         () if port.protocol not in _BY_SERVER_NAME or service.key.hostname == "*" else (service.key.hostname,)

@@ -35,7 +35,7 @@ from isthmus.model.mesh import MeshSettings
 from isthmus.model.names import ClusterId, NetworkId
 from isthmus.model.proxy import Proxy, ProxyKind
 from isthmus.translate.generation import Generation, Translator
-from isthmus.translate.types import ENDPOINTS, EXTENSION, LISTENER, ROUTES, UPSTREAM
+from isthmus.translate.types import ENDPOINTS, EXTENSION, LISTENER, NAMES, ROUTES, UPSTREAM
 
 Show = dict[str, dict[str, list[str]]]
 """What to show: by part (`upstreams`, `endpoints`, …) and pattern of names, the paths of fields; none: all."""
@@ -47,6 +47,7 @@ PARTS = {
     "listeners": LISTENER,
     "routes": ROUTES,
     "extensions": EXTENSION,
+    "names": NAMES,
 }
 """The types of resources, as a case speaks of them."""
 
@@ -72,7 +73,9 @@ class CaseSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     kind: str = "Case"
     about: str = ""
     proxy: ProxySpec = ProxySpec()
-    show: Show = msgspec.field(default_factory=lambda: {part: {} for part in PARTS if part != "extensions"})
+    show: Show = msgspec.field(
+        default_factory=lambda: {part: {} for part in PARTS if part not in {"extensions", "names"}}
+    )
     settings: dict[str, object] = {}  # of the mesh, by field
 
 

@@ -11,6 +11,7 @@ from google.protobuf import json_format
 
 from isthmus.envoy.descriptors import class_of_url, pool
 from isthmus.kit.versioned import Versioned
+from isthmus.model.name_table import decode
 from isthmus.translate.offline import PARTS, Case
 
 Tree = dict[str, object]
@@ -22,6 +23,9 @@ def shown(case: Case) -> Tree:
     made: Tree = {}
     for part, patterns in case.spec.show.items():
         resources = generation.resources(case.proxy, PARTS[part], None)
+        if part == "names":
+            made[part] = _names(resources, patterns)
+            continue
         made[part] = _part(part, sorted(resources, key=lambda one: one.name), patterns)
     known = (*generation.mesh.findings, *generation.findings, *generation.conflicts(case.proxy))
     findings = [str(found) for found in known]
@@ -39,6 +43,17 @@ def _part(part: str, resources: Iterable[Versioned], patterns: dict[str, list[st
                 whole = _endpoints(tree) if part == "endpoints" else tree
                 found[one.name] = pruned(whole, paths) if paths else whole
     return found
+
+
+def _names(resources: Iterable[Versioned], patterns: dict[str, list[str]]) -> Tree:
+    """What each name that a pattern fits stands for: addresses, or `→` another name."""
+    found: dict[str, str] = {}
+    for one in resources:
+        table = decode(one.body)
+        found |= {host: " ".join(named.addresses) for host, named in table.names.items()}
+        found |= {host: f"→ {target}" for host, target in table.aliases.items()}
+    wanted = patterns or {"*": []}
+    return {host: found[host] for host in sorted(found) if any(fnmatchcase(host, each) for each in wanted)}
 
 
 def as_tree(resource: Versioned, type_url: str) -> Tree:

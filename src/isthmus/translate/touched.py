@@ -18,8 +18,18 @@ from isthmus.model.service import Protocol, Resolution, Service
 from isthmus.translate import names
 from isthmus.translate.concern import concerns
 from isthmus.translate.listeners_outbound import ANY
+from isthmus.translate.name_table import NAME
 from isthmus.translate.patch.compiled import types_of
-from isthmus.translate.types import ENDPOINTS, EXTENSION, LISTENER, ROUTES, TYPES, UPSTREAM
+from isthmus.translate.types import (
+    ENDPOINTS,
+    ENVOY_TYPES,
+    EXTENSION,
+    LISTENER,
+    NAMES,
+    ROUTES,
+    TYPES,
+    UPSTREAM,
+)
 from isthmus.translate.upstreams import outbound_names
 
 Names = frozenset[str] | None
@@ -132,6 +142,8 @@ class Touched:
             case _ if type_url == ROUTES:
                 # A host's routes may lead to any service, so which hosts follow from it is not told here.
                 return None if delta.services else _NOTHING
+            case _ if type_url == NAMES:
+                return frozenset({NAME}) if delta.services or self._headless() else _NOTHING
         return self._listeners()
 
     def _listeners(self) -> Names:
@@ -156,7 +168,7 @@ class Touched:
                     yield service
 
     def _listener_names(self, service: Service) -> Iterator[str]:
-        binds = {ANY, *(address for _, addresses in service.vips for address in addresses)}
+        binds = {ANY, *service.given, *(address for _, addresses in service.vips for address in addresses)}
         if service.resolution is Resolution.PASSTHROUGH:
             for mesh in self._meshes:
                 for shard in mesh.shards.get(service.key, {}).values():
@@ -199,7 +211,7 @@ class ConfigIndex:
 _RULES = "VirtualService"
 _BY_KIND: dict[str, frozenset[str]] = {
     _RULES: frozenset({ROUTES}),
-    "DestinationRule": frozenset(TYPES),
+    "DestinationRule": frozenset(ENVOY_TYPES),
     "Gateway": frozenset({LISTENER, ROUTES}),
     "Sidecar": frozenset(TYPES),
     "WasmPlugin": frozenset({UPSTREAM, LISTENER, EXTENSION}),

@@ -7,9 +7,13 @@ ENDPOINTS = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
 LISTENER = "type.googleapis.com/envoy.config.listener.v3.Listener"
 ROUTES = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
 EXTENSION = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig"
+NAMES = "type.googleapis.com/istio.networking.nds.v1.NameTable"
 
-TYPES = (UPSTREAM, ENDPOINTS, LISTENER, ROUTES, EXTENSION)
+ENVOY_TYPES = (UPSTREAM, ENDPOINTS, LISTENER, ROUTES, EXTENSION)
 """Envoy warms an upstream until its endpoints arrive, and a listener until its routes and filters do."""
 
 PATCHED = (UPSTREAM, LISTENER, ROUTES, EXTENSION)
 """The types that EnvoyFilters patch."""
+
+TYPES = (*ENVOY_TYPES, NAMES)
+"""All that proxies ask for: what their agents are told comes last, so that Envoy can take the calls it leads to."""

@@ -1,0 +1,95 @@
+"""What the names of services mean to a proxy: told to its agent, which answers the application's DNS.
+
+Cost follows what changed: each service's entry is made once for all proxies of a cluster, and joined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from isthmus.kit.memo import Memo
+from isthmus.kit.versioned import Versioned
+from isthmus.model.endpoint import Endpoint, EndpointShard, Health
+from isthmus.model.name_table import Named, alias, entry
+from isthmus.model.names import FLAT, ClusterId, NetworkId, ServiceKey
+from isthmus.model.scope import View
+from isthmus.model.service import Resolution, Service
+from isthmus.translate.upstream_set import headless_services
+
+NAME = "names"
+"""The name of the one table that a proxy gets."""
+
+Shards = Mapping[ClusterId, EndpointShard]
+
+
+class NameTables:
+    """Makes name tables; proxies of one view and network share theirs."""
+
+    def __init__(self) -> None:
+        self._tables: Memo[Versioned] = Memo()
+        self._entries: Memo[bytes] = Memo()
+        self._headless: Memo[tuple[ServiceKey, ...]] = Memo()
+        self.memos = (self._tables, self._entries, self._headless)
+
+    def of(self, view: View, shards: Mapping[ServiceKey, Shards], network: NetworkId) -> Versioned:
+        """The table of the proxies of `view` in a network."""
+        headless = self._headless.get((view,), "", lambda: headless_services(view))
+        inputs = (view, *(shards.get(key) for key in headless))
+        return self._tables.get(inputs, network, lambda: self._table(view, shards, network))
+
+    def _table(self, view: View, shards: Mapping[ServiceKey, Shards], network: NetworkId) -> Versioned:
+        entries = (self._entry(view, service, shards, network) for service in view.services)
+        return Versioned.of(NAME, b"".join(entries))
+
+    def _entry(
+        self, view: View, service: Service, shards: Mapping[ServiceKey, Shards], network: NetworkId
+    ) -> bytes:
+        cluster = view.cluster
+        if service.resolution is not Resolution.PASSTHROUGH:
+            return self._entries.get((service,), cluster, lambda: b"".join(_of_service(service, cluster)))
+        found = shards.get(service.key, _NONE)
+        return self._entries.get(
+            (service, found),
+            (cluster, network),
+            lambda: b"".join(_of_headless(service, found, (cluster, network))),
+        )
+
+
+_NONE: Shards = {}
+
+
+def _of_service(service: Service, cluster: ClusterId) -> Iterator[bytes]:
+    """A service with addresses; one that stands for another name only where its cluster's DNS does not say so."""
+    addresses = tuple(each for each in service.addresses(cluster) if "/" not in each)
+    if addresses:
+        yield _written(service, addresses)
+    elif service.external_name and cluster not in service.clusters:
+        yield alias(service.key.hostname, service.external_name.rstrip(".").lower())
+
+
+def _of_headless(service: Service, shards: Shards, where: tuple[ClusterId, NetworkId]) -> Iterator[bytes]:
+    """All pods that can be called from there, together and each by its own name: a near one before a far one."""
+    near = _reached(shards, where)
+    yield _written(service, tuple(sorted({each.address for each in near})))
+    pods: dict[str, Endpoint] = {}
+    for each in near:
+        if each.hostname:
+            pods.setdefault(each.hostname, each)
+    for name in sorted(pods):
+        host = f"{name}.{service.key.hostname}"
+        yield entry(host, Named((pods[name].address,), f"{name}.{service.key.name}", service.key.namespace))
+
+
+def _reached(shards: Shards, where: tuple[ClusterId, NetworkId]) -> list[Endpoint]:
+    cluster, network = where
+    return [
+        each
+        for name in sorted(shards, key=lambda name: (name != cluster, name))
+        for each in shards[name].endpoints
+        if each.health is Health.HEALTHY and (each.network in {FLAT, network} or network == FLAT)
+    ]
+
+
+def _written(service: Service, addresses: Iterable[str]) -> bytes:
+    name = "" if service.entry else service.key.name
+    return entry(service.key.hostname.lower(), Named(tuple(addresses), name, service.key.namespace))
