@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from rich.console import Console
 
+from e2e.workloads import remove
 from isthmus.console.control_plane import ask_pilot
 from isthmus.console.demo import chapters_build
 from isthmus.console.demo.page import Page
@@ -19,6 +22,7 @@ from isthmus.lab.launch import start
 from isthmus.lab.probe import check_machine, lacks
 from isthmus.lab.spec import TALK
 
+Rules = Callable[..., Awaitable[None]]
 BUILD = (
     chapters_build.clusters,
     chapters_build.one_root,
@@ -66,6 +70,19 @@ async def stage(built: Stage) -> AsyncIterator[Stage]:
     assert await built.steady(complete, times=3, limit_s=60), "the page is not complete before the story"
     assert await built.until(lambda: all_synced(built), 60), "not all proxies are in sync before the story"
     yield built
+
+
+@pytest.fixture
+async def rules(stage: Stage) -> AsyncIterator[Rules]:
+    """Applies objects to the cluster of the configuration; after the story they are gone."""
+    applied: list[dict[str, Any]] = []
+
+    async def apply(*objects: dict[str, Any]) -> None:
+        applied.extend(objects)
+        await stage.kubectl(PUBLIC).apply(yaml.safe_dump_all(objects))
+
+    yield apply
+    await remove(stage, PUBLIC, applied)
 
 
 def complete(page: Page) -> bool:

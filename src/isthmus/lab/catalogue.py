@@ -11,6 +11,9 @@ from pathlib import Path
 import msgspec
 import yaml
 
+_PATH = f"{Path(sys.executable).parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Where containers find programs: those of this Python's environment first."""
+
 
 class UnknownImage(LookupError):
     """No program stands for the image; says which images are known."""
@@ -84,7 +87,7 @@ def as_module(argv: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
     """`isthmus …` as the module it is, so that it starts fast; any other command with its program's path."""
     if argv[0] == "isthmus":
         return "isthmus", argv[1:]
-    program = shutil.which(argv[0]) or argv[0]
+    program = shutil.which(argv[0], path=_PATH) or shutil.which(argv[0]) or argv[0]
     if argv[0] in {"python", "python3"}:
         program = sys.executable
     return "", (program, *argv[1:])
@@ -92,6 +95,5 @@ def as_module(argv: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
 
 def environment_of(program: Program, given: Mapping[str, str], hostname: str) -> dict[str, str]:
     """All of a container's environment: the machine's path, the image's own, what the pod gives."""
-    path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-    basic = {"PATH": f"{Path(sys.executable).parent}:{path}", "HOSTNAME": hostname, "HOME": "/root"}
+    basic = {"PATH": _PATH, "HOSTNAME": hostname, "HOME": "/root"}
     return {**basic, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1", **program.env, **given}

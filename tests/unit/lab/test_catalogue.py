@@ -31,7 +31,7 @@ def argv(image, command=(), args=()):
     ],
 )
 def test_command_and_args_stand_for_entrypoint_and_cmd(monkeypatch, command, args, said):
-    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr("shutil.which", lambda name, path=None: f"/usr/bin/{name}")
     assert argv("example.com/tool:1", command, args) == ("", said)
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fakes.objects_of import CONFIG_MAPS, SECRETS, SERVICES, bare_api, config_map, pod, service
 from fakes.quiet_node import quiet_node
-from isthmus.lab.kubelet.environment import Missing, environment, expand, field_of
+from isthmus.lab.kubelet.environment import Missing, environment, expand, field_of, hosts_file
 
 
 @pytest.fixture
@@ -133,3 +133,10 @@ async def test_services_of_the_namespace_are_in_the_environment(node):
 async def test_a_pods_own_variables_win(node):
     found = seen(node, with_env(variable("KUBERNETES_SERVICE_HOST", "elsewhere")))
     assert found["KUBERNETES_SERVICE_HOST"] == "elsewhere"
+
+
+def test_a_pods_hosts_are_itself_and_its_aliases():
+    aliases = [{"ip": "240.0.0.1", "hostnames": ["db.example", "db"]}, {"ip": "240.0.0.2"}]
+    assert hosts_file({"hostAliases": aliases}, "10.124.0.9", "web") == (
+        "127.0.0.1 localhost\n10.124.0.9 web\n240.0.0.1 db.example db\n240.0.0.2\n"
+    )

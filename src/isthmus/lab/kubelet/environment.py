@@ -40,6 +40,13 @@ def environment(node: Node, pod: Json, container: Json) -> dict[str, str]:
     return found
 
 
+def hosts_file(spec: Json, address: str, hostname: str) -> str:
+    """The file `/etc/hosts` of a pod: itself, and its `hostAliases`."""
+    aliases = ((each["ip"], *each.get("hostnames", ())) for each in spec.get("hostAliases") or [])
+    lines = (("127.0.0.1", "localhost"), (address, hostname), *aliases)
+    return "".join(f"{' '.join(line)}\n" for line in lines)
+
+
 def expand(text: str, variables: dict[str, str]) -> str:
     """`text` with `$(NAME)` replaced; unknown names stay, `$$` is one `$`."""
 

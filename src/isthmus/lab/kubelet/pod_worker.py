@@ -10,7 +10,7 @@ from isthmus.lab.apiserver.api import Deletion, Target
 from isthmus.lab.apiserver.builtin import builtin
 from isthmus.lab.apiserver.errors import ApiError
 from isthmus.lab.kubelet.containers import Container, PodContext
-from isthmus.lab.kubelet.environment import Missing
+from isthmus.lab.kubelet.environment import Missing, hosts_file
 from isthmus.lab.kubelet.events import Events
 from isthmus.lab.kubelet.logs import LogFile
 from isthmus.lab.kubelet.node import Node
@@ -92,7 +92,7 @@ class PodWorker:
             namespace=network.namespace,
             hostname=hostname[:63],
             resolv_conf=self._resolv_conf(),
-            hosts=f"127.0.0.1 localhost\n{network.address} {hostname}\n",
+            hosts=hosts_file(self._pod["spec"], network.address, hostname),
         )
         self.sandbox = await self._node.sandboxes.create(spec)
         self._pod = await self._set_address(network.address)
