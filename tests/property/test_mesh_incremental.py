@@ -18,6 +18,7 @@ CLUSTERS = [ClusterId("gke"), ClusterId("onprem"), ClusterId("third")]
 SETTINGS = MeshSettings(config_cluster=CLUSTERS[0])
 NAMES = ("a", "b")
 ADDRESSES = ("10.0.0.1", "10.0.0.2", "10.0.0.3")
+NETWORK = "topology.istio.io/network"
 NODES = ("n1", "n2")
 
 ports = st.sampled_from(
@@ -96,6 +97,21 @@ slices = st.builds(
     st.lists(endpoints, max_size=3),
     st.sampled_from([["http"], ["web", "grpc"], ["dns-tcp", "dns"]]),
 )
+gateway_services = st.builds(
+    lambda name, labels, annotations, more, ingress: (
+        "Service",
+        {
+            "metadata": meta(name, labels=labels, annotations=annotations),
+            "spec": {"ports": [{"name": "tls", "port": 15443, "nodePort": 30443}], **more},
+            "status": {"loadBalancer": {"ingress": ingress}},
+        },
+    ),
+    st.sampled_from([*NAMES, "gateway"]),
+    st.sampled_from([{}, {NETWORK: "east"}, {NETWORK: "west", "networking.istio.io/gatewayPort": "443"}]),
+    st.sampled_from([{}, {}, {"traffic.istio.io/nodeSelector": "{}"}]),
+    st.sampled_from([{}, {"externalIPs": ["203.0.113.5"]}]),
+    st.sampled_from([[], [{"ip": "203.0.113.6"}], [{"hostname": "lb.example.com"}]]),
+)
 nodes = st.builds(
     lambda name, zone: (
         "Node",
@@ -103,7 +119,8 @@ nodes = st.builds(
             "metadata": {
                 "name": name,
                 "labels": {"topology.kubernetes.io/region": "eu", "topology.kubernetes.io/zone": zone},
-            }
+            },
+            "status": {"addresses": [{"type": "ExternalIP", "address": f"203.0.113.{ord(zone)}"}]},
         },
     ),
     st.sampled_from(NODES),
@@ -173,11 +190,24 @@ service_entries = st.builds(
     ),
 )
 mesh_configs = st.builds(
-    lambda text: (
+    lambda text, networks: (
         "ConfigMap",
-        {"metadata": {"name": "istio", "namespace": "istio-system"}, "data": {"mesh": text}},
+        {
+            "metadata": {"name": "istio", "namespace": "istio-system"},
+            "data": {"mesh": text, "meshNetworks": networks},
+        },
     ),
     st.sampled_from(["", "accessLogFile: /dev/stdout", "trustDomain: other.example", "acessLogFile: x"]),
+    st.sampled_from(
+        [
+            "",
+            "networks: {east: {endpoints: [{fromRegistry: gke}], gateways: [{address: 203.0.113.9, port: 1}]}}",
+            (
+                "networks: {south: {endpoints: [{fromCidr: 10.0.0.2/32}], "
+                "gateways: [{registryServiceName: gateway.default.svc, port: 15443}, {address: a.example, port: 1}]}}"
+            ),
+        ]
+    ),
 )
 
 
@@ -194,6 +224,7 @@ changes = st.builds(
     st.sampled_from(CLUSTERS),
     st.one_of(
         services,
+        gateway_services,
         pods,
         slices,
         slices,
@@ -270,6 +301,7 @@ def by_value(mesh):
         "services": dict(mesh.services),
         "shards": {key: dict(found) for key, found in mesh.shards.items()},
         "workloads": dict(mesh.workloads),
+        "networks": mesh.networks,
         "config": {kind: dict(found) for kind, found in mesh.config.items()},
         "findings": mesh.findings,
     }
@@ -285,6 +317,7 @@ def check_step(before, step):
     assert moved(before.shards, mesh.shards) <= delta.endpoints
     assert moved(before.workloads, mesh.workloads) <= delta.workloads
     assert delta.everything or before.settings is mesh.settings
+    assert delta.networks or before.networks is mesh.networks
     refs = {kind: moved(before.config.get(kind, {}), found) for kind, found in mesh.config.items()}
     assert {ref for found in refs.values() for ref in found} <= delta.config
     for part in ("settings", "services", "shards", "backings", "workloads", "config", "findings"):

@@ -21,7 +21,7 @@ from isthmus.model.change import Change
 from isthmus.model.endpoint import Locality
 from isthmus.model.findings import Code
 from isthmus.model.mesh import MeshSettings
-from isthmus.model.names import ClusterId
+from isthmus.model.names import ClusterId, NetworkId
 from isthmus.model.proxy import Proxy, ProxyKind
 from isthmus.translate.generation import Translator
 from isthmus.translate.types import ROUTES, TYPES
@@ -37,7 +37,12 @@ PROXIES = (
         locality=Locality("eu"),
     ),
     Proxy(
-        kind=ProxyKind.SIDECAR, address="10.20.0.13", name="b", namespace="other", cluster=ClusterId("onprem")
+        kind=ProxyKind.SIDECAR,
+        address="10.20.0.13",
+        name="b",
+        namespace="other",
+        cluster=ClusterId("onprem"),
+        network=NetworkId("far-net"),
     ),
     Proxy(
         kind=ProxyKind.ROUTER,
@@ -181,6 +186,37 @@ metadata: {name: vm}
 spec: {address: 10.10.0.44, labels: {app: reviews, version: v2}, serviceAccount: vm}
 """
 
+EAST_WEST = """
+apiVersion: v1
+kind: Service
+metadata: {name: eastwest, namespace: istio-system, labels: {topology.istio.io/network: far-net}}
+spec: {clusterIP: 10.120.0.99, externalIPs: [203.0.113.7], ports: [{port: 15443, name: tls}]}
+"""
+NODE_GATEWAY = EAST_WEST.replace(
+    "labels: {", 'annotations: {traffic.istio.io/nodeSelector: "{}"}, labels: {'
+).replace("name: tls}", "name: tls, nodePort: 30443}")
+NODE = """
+apiVersion: v1
+kind: Node
+metadata: {name: node}
+status: {addresses: [{type: ExternalIP, address: 203.0.113.9}]}
+"""
+NETWORK = """
+apiVersion: v1
+kind: Namespace
+metadata: {name: istio-system, labels: {topology.istio.io/network: far-net}}
+"""
+MESH_NETWORKS = """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio, namespace: istio-system}
+data:
+  meshNetworks: |
+    networks:
+      range: {endpoints: [{fromCidr: 10.20.0.0/16}], gateways: [{address: 203.0.113.20, port: 15443}]}
+      near: {endpoints: [{fromRegistry: gke}], gateways: [{registryServiceName: ratings.default.svc, port: 9080}]}
+"""
+
 
 def all_changes():
     """What may come or go, one at a time: slices and pods by themselves, too."""
@@ -207,6 +243,8 @@ def all_changes():
         *objects(gke=[SHARES, WHOLE, SIDECAR.replace("other", "default")]),
         *objects(gke=[ENTRY, BY_NAME, WORKLOAD]),
         *objects(gke=[SHOWN_HERE]),
+        *objects(gke=[MESH_NETWORKS], onprem=[EAST_WEST, NETWORK, NODE]),
+        *objects(gke=[], onprem=[NODE_GATEWAY]),
         *objects(gke=[PATCHES, LOCAL_PATCHES, EXTENSION, PLUGIN, ROOT_PLUGIN]),
     ]
     return [*found, *(Change(change.key, None) for change in found)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from isthmus.model.endpoint import Backing, EndpointShard
 from isthmus.model.entries import Entries, joined
@@ -28,7 +29,8 @@ def shard_of(
     """The service's endpoints in one cluster; None where it has none there."""
     cluster, facts = where
     found = facts.service(name)
-    place = Place(cluster, trust_domain, facts.pod, facts.node, facts.network())
+    network = partial(facts.network_at, cluster)
+    place = Place(cluster, trust_domain, facts.pod, facts.node, network)
     of_entries = entries.pods(service, facts, place)
     made = shard(service, found, facts.slices(name), place) if found is not None else EndpointShard(())
     if of_entries:
@@ -72,7 +74,7 @@ def workload_of(
         labels=tuple(sorted(pod.metadata.labels.items())),
         identity=identity_of(pod, trust_domain),
         locality=locality_of(pod, facts.node(pod.spec.node_name)),
-        network=network_of(pod, facts.network()),
+        network=network_of(pod) or facts.network_at(cluster, address),
         serves=_serves(address, served),
     )
 

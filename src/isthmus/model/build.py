@@ -23,6 +23,7 @@ from isthmus.model.given import Given
 from isthmus.model.mesh import Mesh, MeshSettings
 from isthmus.model.mesh_settings import read_settings, unread
 from isthmus.model.names import NO_CLUSTER, ClusterId, ServiceKey, kubernetes_hostname
+from isthmus.model.network_state import NetworkState
 from isthmus.model.service import Service
 from isthmus.model.shards import with_the_same
 from isthmus.model.workload import Workload
@@ -54,6 +55,7 @@ class MeshBuilder:
         self._entries = Entries()
         self._given = Given()
         self._clusters: frozenset[ClusterId] = frozenset()  # to which services have been given addresses
+        self._networks = NetworkState(settings)
         self._mesh = Mesh(settings=settings)
         self._is_first = True
 
@@ -110,6 +112,8 @@ class MeshBuilder:
     def _next(self, dirt: Dirt) -> Step:
         old = self._mesh
         settings = self._settings(dirt)
+        self._networks.read(dirt, self._facts)
+        networks = self._networks.networks(dirt, self._facts, old.networks)
         touched = {self._key(name) for name in dirt.services} | dirt.entries
         services, moved = self._services(touched, settings)
         where = {(self._key(name), cluster) for name, cluster in dirt.shards}
@@ -129,6 +133,7 @@ class MeshBuilder:
             shards=shards,
             backings=backings,
             workloads=workloads,
+            networks=networks,
             config=self._config(dirt),
             findings=self._findings(),
         )
@@ -138,6 +143,7 @@ class MeshBuilder:
             endpoints=maps.differing(old.shards, shards, touched),
             config=frozenset(dirt.config),
             workloads=maps.differing(old.workloads, workloads, dirt.workloads),
+            networks=networks is not old.networks,
             everything=self._is_first or settings is not old.settings,
         )
         return Step(mesh, delta)
@@ -228,7 +234,7 @@ class MeshBuilder:
         if cluster == NO_CLUSTER:
             facts = self._facts.get(self._base.config_cluster)
             beside = facts.service(name) if facts is not None else None
-            return joined(self._entries.shard(service, beside, trust_domain))
+            return joined(self._networks.ranges.placed(self._entries.shard(service, beside, trust_domain)))
         if cluster not in self._facts:
             return None
         return shard_of(service, name, (cluster, self._facts[cluster]), self._entries, trust_domain)
@@ -307,6 +313,7 @@ class MeshBuilder:
         found = [
             *self._wrong.values(),
             *self._unread,
+            *self._networks.findings,
             *(f for each in self._disagreements.values() for f in each),
         ]
         ordered = tuple(sorted(found, key=lambda finding: (finding.ref, finding.cluster, finding.path)))

@@ -15,7 +15,12 @@ class Delta(msgspec.Struct, frozen=True, kw_only=True):
     endpoints: frozenset[ServiceKey] = frozenset()  # endpoints only
     config: frozenset[Ref] = frozenset()  # configuration objects
     workloads: frozenset[tuple[ClusterId, str]] = frozenset()  # by cluster and address: inbound sides
+    networks: bool = False  # how networks are reached
     everything: bool = False  # mesh-wide settings, or the first mesh
 
     def __bool__(self) -> bool:
-        return self.everything or bool(self.services or self.endpoints or self.config or self.workloads)
+        return (
+            self.everything
+            or self.networks
+            or bool(self.services or self.endpoints or self.config or self.workloads)
+        )

@@ -16,6 +16,7 @@ from isthmus.model.entries import Entries
 from isthmus.model.facts import Facts, Name
 from isthmus.model.from_service_entry import labels_of
 from isthmus.model.names import FLAT, ClusterId, NetworkId, ServiceKey
+from isthmus.model.resolved_host import ResolvedHost
 from isthmus.model.shards import network_of
 
 
@@ -30,6 +31,8 @@ class Dirt:
         self.workloads: set[tuple[ClusterId, str]] = set()  # by cluster and address
         self.config: set[Ref] = set()
         self.settings = False
+        self.nodes = False
+        self.networks = False  # what is said of networks and their gateways
 
     def mark(self, cluster: ClusterId, facts: Facts, before: Object | None, after: Object | None) -> None:
         """Note what the step from `before` to `after` touches; `facts` hold `after` already."""
@@ -43,7 +46,10 @@ class Dirt:
                     self.shards.add(((value.metadata.namespace, value.service_name), cluster))
                 case Pod():
                     self._mark_pod(cluster, facts, value)
+                case ResolvedHost():
+                    self.networks = True
                 case Node():
+                    self.nodes = True
                     for service in facts.services_on_node(value.metadata.name):
                         self.shards.add((service, cluster))
                     for pod_name in facts.pods_on_node(value.metadata.name):

@@ -12,7 +12,9 @@ from isthmus.api.core.node import Node
 from isthmus.api.core.pod import Pod
 from isthmus.api.core.service import Service
 from isthmus.api.resource import Object, Ref
-from isthmus.model.names import FLAT, NetworkId
+from isthmus.model.names import FLAT, ClusterId, NetworkId
+from isthmus.model.network_gateways import network_of_gateway
+from isthmus.model.network_ranges import NetworkRanges
 from isthmus.model.shards import network_of
 
 K = TypeVar("K")
@@ -37,6 +39,9 @@ class Facts:
         self._pods_at: dict[str, set[Name]] = defaultdict(set)  # by address; an old pod may linger on one
         self._pods_in: dict[str, set[Name]] = defaultdict(set)  # by namespace; none that has finished
         self._services_in: dict[str, set[Name]] = defaultdict(set)  # by namespace
+        self._nodes: set[Ref] = set()
+        self.gateways: set[Name] = set()  # Services that let into a network
+        self.ranges = NetworkRanges()  # of the whole mesh
 
     def put(self, ref: Ref, value: Object | None) -> Object | None:
         """Take `value` for `ref` (None: gone); returns what was there before."""
@@ -79,6 +84,15 @@ class Facts:
         """The network of the cluster, by that label; empty: the flat one."""
         found = self.objects.get(Ref("Namespace", "", self._root_namespace))
         return network_of(found) if found is not None else FLAT
+
+    def network_at(self, cluster: ClusterId, address: str) -> NetworkId:
+        """The network of an endpoint that does not say its own: its cluster's, else what MeshNetworks says."""
+        return self.network() or self.ranges.network(cluster, address)
+
+    def nodes(self) -> Iterator[Node]:
+        """All nodes, by name."""
+        found = (self.objects[ref] for ref in sorted(self._nodes))
+        return (node for node in found if isinstance(node, Node))
 
     def slices(self, service: Name) -> Iterator[EndpointSlice]:
         """The service's slices, by name."""
@@ -130,6 +144,10 @@ class Facts:
                     self._pods_at[value.status.pod_ip].add((ref.namespace, ref.name))
             case Service():
                 self._services_in[ref.namespace].add((ref.namespace, ref.name))
+                if network_of_gateway(value):
+                    self.gateways.add((ref.namespace, ref.name))
+            case Node():
+                self._nodes.add(ref)
 
     def _forget(self, value: Object | None) -> None:
         match value:
@@ -151,6 +169,9 @@ class Facts:
             case Service():
                 meta = value.metadata
                 _discard(self._services_in, meta.namespace, (meta.namespace, meta.name))
+                self.gateways.discard((meta.namespace, meta.name))
+            case Node():
+                self._nodes.discard(Ref("Node", "", value.metadata.name))
 
 
 def _discard(index: dict[K, set[V]], key: K, value: V) -> None:

@@ -37,6 +37,10 @@ class Code(Enum):
     NOT_READ_HERE = ("ISM0004", "ConfigurationReadElsewhere")
     NOT_SENT = ("ISM0005", "NotSentToProxies")
     PATCH = ("ISM0006", "PatchWithoutEffect")
+    NETWORKS_OVERLAP = ("ISM0011", "NetworksOverlap")
+    NETWORK_WITHOUT_GATEWAY = ("ISM0012", "NetworkWithoutGateway")
+    GATEWAY_OUT_OF_REACH = ("ISM0013", "NetworkGatewayOutOfReach")
+    NETWORK_CLOSED = ("ISM0014", "EndpointsBehindNoGateway")
     OTHER = ("ISM0000", "Finding")
 
     @property

@@ -12,6 +12,7 @@ from isthmus.model.endpoint import Endpoint, Locality
 from isthmus.model.given import takes_address
 from isthmus.model.identity import SpiffeId
 from isthmus.model.names import NO_CLUSTER, NetworkId, ServiceKey
+from isthmus.model.network_gateways import NETWORK_LABEL
 from isthmus.model.protocol import protocol_named
 from isthmus.model.service import Port, Protocol, Resolution, Service
 from isthmus.model.shards import TLS_LABEL, Place, pod_endpoint
@@ -130,7 +131,7 @@ def workload_endpoint(
         labels=tuple(sorted(spec.labels.items())),
         identity=SpiffeId(trust_domain, namespace, account) if account else None,
         locality=Locality(*spec.locality.split("/")[:3]) if spec.locality else Locality(),
-        network=NetworkId(spec.network),
+        network=NetworkId(spec.network or spec.labels.get(NETWORK_LABEL, "")),
         tls=spec.labels.get(TLS_LABEL) == "istio",
         workload=name,
         namespace=namespace,

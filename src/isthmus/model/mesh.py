@@ -12,6 +12,7 @@ from isthmus.api.resource import Object, Ref
 from isthmus.model.endpoint import Backing, EndpointShard
 from isthmus.model.findings import Finding
 from isthmus.model.names import ClusterId, ServiceKey
+from isthmus.model.network import Networks
 from isthmus.model.service import Service
 from isthmus.model.workload import Workload
 
@@ -42,6 +43,7 @@ class Mesh(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     shards: Mapping[ServiceKey, Mapping[ClusterId, EndpointShard]] = {}
     backings: Mapping[ServiceKey, Backing] = {}
     workloads: Mapping[tuple[ClusterId, str], Workload] = {}  # by cluster and address
+    networks: Networks = Networks()
     config: Mapping[str, Mapping[Ref, Object]] = {}  # by kind, then ref
     findings: tuple[Finding, ...] = ()
 

@@ -1,12 +1,13 @@
-"""How an endpoint is reached from where a proxy is. Today's mesh is one flat network: it has no network gateways."""
+"""How an endpoint is reached from where a proxy is: directly, or through the gateways of its network."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from isthmus.model.endpoint import Endpoint
-from isthmus.model.names import FLAT, NetworkId
+from isthmus.model.endpoint import Endpoint, Locality
+from isthmus.model.locality import distance
+from isthmus.model.names import FLAT, ClusterId, NetworkId
 
 
 class NetworkGateway(NamedTuple):
@@ -14,6 +15,8 @@ class NetworkGateway(NamedTuple):
 
     address: str
     port: int
+    cluster: ClusterId = ClusterId("")  # whose endpoints it is for before others; empty: the whole network's
+    locality: Locality = Locality()
 
 
 class Direct(NamedTuple):
@@ -25,6 +28,11 @@ class Via(NamedTuple):
 
     gateways: tuple[NetworkGateway, ...]
 
+    def nearest_to(self, locality: Locality) -> tuple[NetworkGateway, ...]:
+        """Those that stand nearest to an endpoint; a gateway that does not say where it is counts as near."""
+        far = {gateway: distance(gateway.locality, locality) for gateway in self.gateways}
+        return tuple(gateway for gateway in self.gateways if far[gateway] == min(far.values()))
+
 
 class Unreachable(NamedTuple):
     """Not at all: it must not be told of."""
@@ -34,22 +42,67 @@ class Unreachable(NamedTuple):
 
 Way = Direct | Via | Unreachable
 
+_DIRECT = Direct()
+Gateways = Mapping[NetworkId, frozenset[NetworkGateway]]
+
 
 class Networks:
-    """The gateways of each network; a network without any is reached directly.
+    """The gateways of each network; a network without any is reached directly. Equal where all of it is.
 
+    `awaited`: networks with gateways of which no address is known (yet). These are not reached directly:
+    their addresses may be somebody else's here. `hosts`: names of gateways whose addresses must be asked for.
     Source of the rules: Istio's split-horizon endpoints.
     """
 
-    def __init__(self, gateways: Mapping[NetworkId, frozenset[NetworkGateway]] | None = None) -> None:
-        self._gateways = {network: tuple(sorted(each)) for network, each in (gateways or {}).items() if each}
+    def __init__(
+        self,
+        gateways: Gateways | None = None,
+        awaited: frozenset[NetworkId] = frozenset(),
+        hosts: frozenset[str] = frozenset(),
+    ) -> None:
+        found = {network: tuple(sorted(each)) for network, each in (gateways or {}).items() if each}
+        self.gateways: Mapping[NetworkId, tuple[NetworkGateway, ...]] = found
+        self.awaited = awaited - found.keys()
+        self.hosts = hosts
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether everything is reached directly."""
+        return not self.gateways and not self.awaited
 
     def reach(self, from_: NetworkId, endpoint: Endpoint) -> Way:
         """The way to `endpoint` for a proxy in network `from_`; a proxy of no known network is outside all."""
-        gateways = self._gateways.get(endpoint.network)
-        if endpoint.network in {FLAT, from_} or gateways is None:
-            return Direct()
-        if not endpoint.tls:
+        way = self.way(from_, endpoint.network, endpoint.cluster)
+        if isinstance(way, Via) and not endpoint.tls:
             # A gateway between networks finds the service by SNI alone, so that plain text has no way.
             return Unreachable(f"network {endpoint.network} is entered with mutual TLS only")
-        return Via(gateways)
+        return way
+
+    def way(self, from_: NetworkId, to: NetworkId, cluster: ClusterId) -> Way:
+        """The way from one network to endpoints of a cluster in another, with mutual TLS.
+
+        Gateways of the endpoints' own cluster come first; those of the network are taken where it has none.
+        """
+        if to in {FLAT, from_}:
+            return _DIRECT
+        gateways = self.gateways.get(to, ())
+        own = tuple(each for each in gateways if each.cluster == cluster)
+        if own or gateways:
+            return Via(own or gateways)
+        if to in self.awaited:
+            return Unreachable(f"no gateway of network {to} has an address yet")
+        return _DIRECT
+
+    def entered_from(self, from_: NetworkId) -> frozenset[NetworkId]:
+        """The networks that a proxy in `from_` reaches through gateways."""
+        return frozenset(self.gateways.keys() - {FLAT, from_})
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Networks) and self._parts == other._parts
+
+    def __hash__(self) -> int:
+        return hash((frozenset(self.gateways.items()), self.awaited, self.hosts))
+
+    @property
+    def _parts(self) -> tuple[object, ...]:
+        return (self.gateways, self.awaited, self.hosts)

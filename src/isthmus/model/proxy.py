@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import Enum
+from ipaddress import ip_address
 
 import msgspec
 
@@ -36,6 +37,13 @@ class Proxy(msgspec.Struct, frozen=True, kw_only=True):
 
     def has_labels(self, wanted: dict[str, str]) -> bool:
         return wanted.items() <= dict(self.labels).items()
+
+    @property
+    def families(self) -> tuple[int, ...]:
+        """The versions of IP that it has addresses of, sorted; both where it says none that can be read."""
+        said = dict(self.metadata).get("INSTANCE_IPS", "").split(",")
+        found = {version for each in (self.address, *said) if (version := _version(each))}
+        return tuple(sorted(found)) or (4, 6)
 
     @property
     def neighbourhood(self) -> Neighbourhood:
@@ -80,6 +88,13 @@ def proxy_from_node(node_id: str, metadata: dict[str, object], locality: Localit
         version=str(metadata.get("ISTIO_VERSION") or ""),
         metadata=tuple(sorted(_plain(metadata))),
     )
+
+
+def _version(address: str) -> int:
+    try:
+        return ip_address(address.strip()).version
+    except ValueError:
+        return 0
 
 
 def _plain(metadata: dict[str, object]) -> Iterator[tuple[str, str]]:

@@ -15,12 +15,12 @@ from isthmus.api.resource import Object
 from isthmus.model.endpoint import Endpoint, EndpointShard, Health, Locality
 from isthmus.model.identity import SpiffeId
 from isthmus.model.names import FLAT, ClusterId, NetworkId
+from isthmus.model.network_gateways import NETWORK_LABEL
 from isthmus.model.protocol import protocol_of
 from isthmus.model.service import Protocol, Service
 
 TLS_LABEL = "security.istio.io/tlsMode"
 _STATUS_ANNOTATION = "sidecar.istio.io/status"
-_NETWORK_LABEL = "topology.istio.io/network"
 _LOCALITY_LABELS = ("topology.istio.io/locality", "istio-locality")
 _REGION_LABELS = ("topology.kubernetes.io/region", "failure-domain.beta.kubernetes.io/region")
 _ZONE_LABELS = ("topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone")
@@ -34,7 +34,7 @@ class Place(NamedTuple):
     trust_domain: str
     pod: Callable[[str, str], Pod | None]  # by namespace and name
     node: Callable[[str], Node | None]  # by name
-    network: NetworkId = FLAT  # of endpoints that do not say theirs
+    network: Callable[[str], NetworkId]  # of an address whose endpoint does not say its own
 
 
 def shard(
@@ -110,7 +110,7 @@ def _endpoint(
             ports=ports,
             cluster=place.cluster,
             locality=locality_of(None, node),
-            network=place.network,
+            network=place.network(endpoint.addresses[0]),
             health=health,
             namespace=object_.metadata.namespace,
             hostname=endpoint.hostname or "",
@@ -134,7 +134,7 @@ def pod_endpoint(
         labels=tuple(sorted(pod.metadata.labels.items())),
         identity=identity_of(pod, place.trust_domain),
         locality=locality_of(pod, place.node(pod.spec.node_name)),
-        network=network_of(pod, place.network),
+        network=network_of(pod) or place.network(address),
         health=health,
         tls=has_sidecar(pod),
         workload=pod.metadata.name,
@@ -157,7 +157,7 @@ def identity_of(pod: Pod, trust_domain: str) -> SpiffeId:
 
 def network_of(found: Object, default: NetworkId = FLAT) -> NetworkId:
     """The network that the label of a pod, or of a cluster's root namespace, names."""
-    return NetworkId(found.metadata.labels.get(_NETWORK_LABEL, "")) or default
+    return NetworkId(found.metadata.labels.get(NETWORK_LABEL, "")) or default
 
 
 def has_sidecar(pod: Pod) -> bool:

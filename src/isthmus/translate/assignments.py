@@ -10,18 +10,22 @@ from isthmus.api.istio.destination_rule import LocalityLbSetting
 from isthmus.kit.memo import Memo
 from isthmus.kit.versioned import Versioned
 from isthmus.model.endpoint import EndpointShard
-from isthmus.model.names import ClusterId, ServiceKey
+from isthmus.model.mesh import Mesh
+from isthmus.model.names import ClusterId, NetworkId, ServiceKey
+from isthmus.model.network import Networks
 from isthmus.model.scope import View
 from isthmus.model.service import Resolution
 from isthmus.translate.destinations import Known, known
 from isthmus.translate.endpoints import Assignments, Selection
 from isthmus.translate.names import Direction, UpstreamName
 from isthmus.translate.placement import Placement, Standpoint, labels_asked, placement, setting_of
+from isthmus.translate.split_horizon import Ways, closed, ways
 from isthmus.translate.upstream_policy import Policy, policy_for
 
-Shards = Mapping[ServiceKey, Mapping[ClusterId, EndpointShard]]
+ShardsOfService = Mapping[ClusterId, EndpointShard]
+Shards = Mapping[ServiceKey, ShardsOfService]
 
-_NONE: Mapping[ClusterId, EndpointShard] = {}
+_NONE: ShardsOfService = {}
 MANY = 64
 """From so many names on it is a proxy's first question, not one of a change."""
 _SHEETS = 512
@@ -37,12 +41,16 @@ class LoadAssignments:
         self._targets: Memo[_Target | None] = Memo()
         self._sheets: OrderedDict[tuple[object, ...], _Sheet] = OrderedDict()
         self._differing: Memo[frozenset[ServiceKey]] = Memo()
-        self.memos = (self._parts.endpoints, self._parts.places, self._whole, self._targets, self._differing)
+        self._networks: Memo[frozenset[NetworkId]] = Memo()
+        self.memos = (
+            *(self._parts.endpoints, self._parts.places, self._whole),
+            *(self._targets, self._differing, self._networks),
+        )
 
     def of(
         self,
         view: View,
-        shards: Shards,
+        mesh: Mesh,
         names: frozenset[str],
         here: Standpoint,
         existing: Callable[[], frozenset[str]],
@@ -53,7 +61,7 @@ class LoadAssignments:
         is known again by its identity. Of many that stand for nothing, nothing is remembered.
         """
         if len(names) < MANY:
-            found = (self.named(view, shards, name, here) for name in names)
+            found = (self.named(view, mesh, name, here) for name in names)
             return [each for each in found if each]
         key = (id(view), id(names), here)
         sheet = self._sheets.get(key)
@@ -62,60 +70,71 @@ class LoadAssignments:
             sheet = self._sheets[key] = _Sheet((view, names), tuple(each for each in targets if each))
             if len(self._sheets) > _SHEETS:
                 self._sheets.popitem(last=False)
-        if sheet.shards is not shards:
-            self._bring_up_to_date(sheet, shards, here)
+        if sheet.shards is not mesh.shards or sheet.networks is not mesh.networks:
+            self._bring_up_to_date(sheet, mesh, here)
         self._sheets.move_to_end(key)
         return sheet.made
 
-    def _bring_up_to_date(self, sheet: _Sheet, shards: Shards, here: Standpoint) -> None:
-        before = sheet.shards
-        if before is None:
-            sheet.made = tuple(self._of_target(each, shards, here) for each in sheet.targets)
+    def _bring_up_to_date(self, sheet: _Sheet, mesh: Mesh, here: Standpoint) -> None:
+        before, shards = sheet.shards, mesh.shards
+        if before is None or sheet.networks is not mesh.networks:
+            sheet.made = tuple(self._of_target(each, mesh, here) for each in sheet.targets)
         else:
             differing = self._differing.get((before, shards), "", lambda: _differing(before, shards))
             sheet.made = tuple(
-                self._of_target(target, shards, here) if target.known.service.key in differing else made
+                self._of_target(target, mesh, here) if target.known.service.key in differing else made
                 for target, made in zip(sheet.targets, sheet.made, strict=True)
             )
-        sheet.shards = shards
+        sheet.shards, sheet.networks = shards, mesh.networks
 
     def named(
         self,
         view: View,
-        shards: Shards,
+        mesh: Mesh,
         name: str,
         here: Standpoint,
     ) -> Versioned | None:
         """The load assignment `name`; None where it names no port of a service that we tell endpoints of."""
         target = self._target(view, name)
-        return None if target is None else self._of_target(target, shards, here)
+        return None if target is None else self._of_target(target, mesh, here)
 
     def _target(self, view: View, name: str) -> _Target | None:
         return self._targets.get((view,), name, lambda: _target(view, name))
 
-    def _of_target(self, target: _Target, shards: Shards, here: Standpoint) -> Versioned:
-        of_service = shards.get(target.known.service.key, _NONE)
+    def _of_target(self, target: _Target, mesh: Mesh, here: Standpoint) -> Versioned:
+        of_service = mesh.shards.get(target.known.service.key, _NONE)
         placed = placement(target.policy, target.setting, target.known.crosses, here)
         inputs = (of_service, target.known.service, target.known.rule, target.setting)
-        scope = (target.name, target.known.crosses, placed.here, placed.values)
-        return self._whole.get(inputs, scope, lambda: self._make(target, of_service, placed))
+        by = self._ways(target, of_service, mesh.networks, here)
+        scope = (target.name, target.known.crosses, placed.here, placed.values, by)
+        return self._whole.get(inputs, scope, lambda: self._make(target, of_service, placed, by))
 
-    def _make(
-        self, target: _Target, shards: Mapping[ClusterId, EndpointShard], placed: Placement
-    ) -> Versioned:
+    def _ways(self, target: _Target, shards: ShardsOfService, networks: Networks, here: Standpoint) -> Ways:
+        """How the service's endpoints are reached that are in other networks."""
+        if networks.is_flat:
+            return ()
+        there = ((network, cluster) for cluster in shards for network in self._networks_in(shards[cluster]))
+        found = ways(networks, here, there)
+        return found if target.is_mutual else closed(found)
+
+    def _networks_in(self, shard: EndpointShard) -> frozenset[NetworkId]:
+        return self._networks.get((shard,), "", lambda: frozenset(each.network for each in shard.endpoints))
+
+    def _make(self, target: _Target, shards: ShardsOfService, placed: Placement, by: Ways) -> Versioned:
         name = str(target.name)
-        return Versioned.of(name, self._parts.body(name, shards, target.selection, placed))
+        return Versioned.of(name, self._parts.body(name, shards, target.selection, placed, by))
 
 
 class _Sheet:
     """The assignments of many names, and the shards that they were made from."""
 
-    __slots__ = ("alive", "made", "shards", "targets")
+    __slots__ = ("alive", "made", "networks", "shards", "targets")
 
     def __init__(self, alive: tuple[object, ...], targets: tuple[_Target, ...]) -> None:
         self.alive = alive  # what the sheet is found by
         self.targets = targets
         self.shards: Shards | None = None
+        self.networks: Networks | None = None
         self.made: tuple[Versioned, ...] = ()
 
 
@@ -133,6 +152,12 @@ class _Target(NamedTuple):
     policy: Policy
     setting: LocalityLbSetting | None
     selection: Selection
+
+    @property
+    def is_mutual(self) -> bool:
+        """Whether endpoints that take mutual TLS of the mesh are called with it."""
+        tls = self.policy.tls
+        return not self.known.service.is_external if tls is None else tls.mode == "ISTIO_MUTUAL"
 
 
 def _target(view: View, name: str) -> _Target | None:

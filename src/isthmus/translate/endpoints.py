@@ -13,15 +13,18 @@ from isthmus.envoy.types import (
     EnvoyEndpoint,
     EnvoyLocality,
     LbEndpoint,
+    LocalityLbEndpoints,
     Metadata,
     UInt32Value,
 )
 from isthmus.kit.memo import Memo
 from isthmus.kit.protobuf import field
 from isthmus.model.endpoint import Endpoint, EndpointShard, Health, Locality
-from isthmus.model.names import ClusterId
+from isthmus.model.names import ClusterId, NetworkId
+from isthmus.model.network import Via, Way
 from isthmus.translate import proto
 from isthmus.translate.placement import Placement, Spot, spot_of
+from isthmus.translate.split_horizon import Group, Passage, Told, Ways, factor, passage, shown
 from isthmus.translate.transport import TLS_MODE
 
 # Field numbers of envoy.config.endpoint.v3.
@@ -42,11 +45,13 @@ class Selection(NamedTuple):
 
 
 class Place(NamedTuple):
-    """The selected endpoints of one shard in one spot, serialised."""
+    """The selected endpoints of one shard in one spot and network, serialised."""
 
     spot: Spot
+    network: NetworkId
     endpoints: bytes  # entries of LocalityLbEndpoints.lb_endpoints
     weight: int
+    mutual: int  # the part of the weight that takes mutual TLS, and takes calls
 
 
 class Assignments:
@@ -62,45 +67,109 @@ class Assignments:
         shards: Mapping[ClusterId, EndpointShard],
         selection: Selection,
         placement: Placement,
+        ways: Ways = (),
     ) -> bytes:
         """The ClusterLoadAssignment `name`, serialised; `placement` says what is tried first, and its share.
 
         Priorities are compacted, so that the nearest locality that has endpoints is always 0: Envoy
-        refuses gaps. Endpoints that are not healthy are left out.
+        refuses gaps. Endpoints that are not healthy are left out, and so are those that `ways` says are
+        out of reach; those behind gateways are these.
         """
-        groups: dict[tuple[Locality, int], list[Place]] = {}
+        groups, passages = self._seen(shards, selection, placement, dict(ways))
+        if passages:
+            return self._with_gateways(name, groups, passages, placement)
+        weights = {key: sum(place.weight for place in places) for key, places in groups.items()}
+        weights |= _shares(weights, placement)
+        found = {key: [place.endpoints for place in places] for key, places in groups.items()}
+        return _assignment(name, found, weights)
+
+    def _seen(
+        self,
+        shards: Mapping[ClusterId, EndpointShard],
+        selection: Selection,
+        placement: Placement,
+        ways: Mapping[tuple[NetworkId, ClusterId], Way],
+    ) -> tuple[dict[Group, list[Place]], list[Passage]]:
+        """What is reached directly, and what through gateways."""
+        groups: dict[Group, list[Place]] = {}
+        passages = []
         for cluster in sorted(shards):
             for place in self._places(shards[cluster], selection):
-                groups.setdefault((place.spot.locality, placement.rank(place.spot)), []).append(place)
-        priorities = {rank: index for index, rank in enumerate(sorted({rank for _, rank in groups}))}
-        weights = {key: sum(place.weight for place in places) for key, places in groups.items()}
-        first = {locality: weight for (locality, rank), weight in weights.items() if rank == 0}
-        weights |= {(locality, 0): weight for locality, weight in placement.weights(first).items()}
-        bodies = (_group(key[0], groups[key], weights[key], priorities[key[1]]) for key in sorted(groups))
-        return field(_ASSIGNMENT_NAME, name.encode()) + proto.joined(_ASSIGNMENT_LOCALITIES, bodies)
+                group = (place.spot.locality, placement.rank(place.spot))
+                match ways.get((place.network, cluster)):
+                    case None:
+                        groups.setdefault(group, []).append(place)
+                    case Via() as way if place.mutual:
+                        passages.append(passage(group, way, place.mutual, cluster))
+        return groups, passages
+
+    def _with_gateways(
+        self, name: str, groups: Mapping[Group, list[Place]], passages: list[Passage], placement: Placement
+    ) -> bytes:
+        """The same, where endpoints are behind gateways."""
+        weight = sum(place.weight for places in groups.values() for place in places)
+        times = factor(passages, weight, by_share=bool(placement.shares))
+        direct = {key: times * sum(place.weight for place in places) for key, places in groups.items()}
+        through = [each._replace(weight=times * each.weight) for each in passages]
+        whole = dict(direct)
+        for each in through:
+            whole[each.group] = whole.get(each.group, 0) + each.weight
+        seen = shown(direct, through, _shares(whole, placement))
+        found: dict[Group, list[bytes]] = {
+            key: [self._times(place, times) for place in places] for key, places in groups.items()
+        }
+        for key, gateways in seen.gateways.items():
+            found.setdefault(key, []).append(proto.joined(_ENDPOINTS, map(self._gateway, gateways)))
+        return _assignment(name, found, seen.weights)
+
+    def _times(self, place: Place, times: int) -> bytes:
+        """The place's endpoints, each with so many times its weight."""
+        if times == 1:
+            return place.endpoints
+        return self.endpoints.get((), (place.endpoints, times), lambda: _heavier(place.endpoints, times))
+
+    def _gateway(self, told: Told) -> bytes:
+        return self.endpoints.get((), told, lambda: _serialised_gateway(told))
 
     def _places(self, shard: EndpointShard, selection: Selection) -> tuple[Place, ...]:
         return self.places.get((shard,), selection, lambda: tuple(self._split(shard.endpoints, selection)))
 
     def _split(self, endpoints: Iterable[Endpoint], selection: Selection) -> Iterable[Place]:
-        """The selected endpoints by spot, in the order in which spots sort."""
-        found: dict[Spot, list[Endpoint]] = {}
+        """The selected endpoints by spot and network, in the order in which spots sort."""
+        found: dict[tuple[Spot, NetworkId], list[Endpoint]] = {}
         for endpoint in endpoints:
             if endpoint.health is not Health.UNHEALTHY and endpoint.has_labels(selection.labels):
-                found.setdefault(spot_of(endpoint, selection.asked), []).append(endpoint)
-        for spot in sorted(found):
-            bodies = [(one, self._endpoint(one, selection.port)) for one in found[spot]]
+                where = spot_of(endpoint, selection.asked), endpoint.network
+                found.setdefault(where, []).append(endpoint)
+        for spot, network in sorted(found):
+            bodies = [(one, self._endpoint(one, selection.port)) for one in found[spot, network]]
             served = [(one, body) for one, body in bodies if body]
             if served:
                 joined = proto.joined(_ENDPOINTS, (body for _, body in served))
-                yield Place(spot, joined, sum(one.weight for one, _ in served))
+                weight = sum(one.weight for one, _ in served)
+                behind = (one for one, _ in served if one.tls and one.health is Health.HEALTHY)
+                yield Place(spot, network, joined, weight, sum(one.weight for one in behind))
 
     def _endpoint(self, endpoint: Endpoint, port: str) -> bytes:
         # By equality: a shard that is read anew has equal endpoints in new objects.
         return self.endpoints.get((), (endpoint, port), lambda: _serialised(endpoint, port))
 
 
-def _group(locality: Locality, places: list[Place], share: int, priority: int) -> bytes:
+def _shares(weights: Mapping[Group, int], placement: Placement) -> dict[Group, int]:
+    """What localities of the first rank get."""
+    if not placement.shares:
+        return {}
+    first = {locality: weight for (locality, rank), weight in weights.items() if rank == 0}
+    return {(locality, 0): weight for locality, weight in placement.weights(first).items()}
+
+
+def _assignment(name: str, groups: Mapping[Group, list[bytes]], weights: Mapping[Group, int]) -> bytes:
+    priorities = {rank: index for index, rank in enumerate(sorted({rank for _, rank in groups}))}
+    bodies = (_group(key[0], groups[key], weights[key], priorities[key[1]]) for key in sorted(groups))
+    return field(_ASSIGNMENT_NAME, name.encode()) + proto.joined(_ASSIGNMENT_LOCALITIES, bodies)
+
+
+def _group(locality: Locality, endpoints: list[bytes], share: int, priority: int) -> bytes:
     """One LocalityLbEndpoints, serialised."""
     region, zone, subzone = locality
     where = EnvoyLocality(region=region, zone=zone, sub_zone=subzone)
@@ -108,11 +177,32 @@ def _group(locality: Locality, places: list[Place], share: int, priority: int) -
     return b"".join(
         (
             field(_LOCALITY, proto.body(where)),
-            *(place.endpoints for place in places),
+            *endpoints,
             field(_WEIGHT, proto.body(weight)),
             field(_PRIORITY, priority) if priority else b"",
         )
     )
+
+
+def _heavier(endpoints: bytes, times: int) -> bytes:
+    several = LocalityLbEndpoints.FromString(endpoints)
+    for one in several.lb_endpoints:
+        one.load_balancing_weight.value *= times
+    return proto.joined(_ENDPOINTS, map(proto.body, several.lb_endpoints))
+
+
+def _serialised_gateway(told: Told) -> bytes:
+    """A gateway as LbEndpoint. It is called with mutual TLS: it knows the service by the server name alone."""
+    metadata = Metadata()
+    cluster = told.clusters[0] if len(told.clusters) == 1 else ""
+    metadata.filter_metadata["istio"].update({"workload": f";;;;{cluster}", "networkGateway": True})
+    metadata.filter_metadata["envoy.transport_socket_match"].update({TLS_MODE: "istio"})
+    message = LbEndpoint(
+        endpoint=EnvoyEndpoint(address=proto.address(told.address, told.port)),
+        metadata=metadata,
+        load_balancing_weight=proto.uint32(told.weight),
+    )
+    return proto.body(message)
 
 
 def _serialised(endpoint: Endpoint, port: str) -> bytes:

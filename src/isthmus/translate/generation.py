@@ -154,9 +154,10 @@ class Generation:
     def _endpoints(self, proxy: Proxy, wanted: Wanted) -> Iterable[Versioned]:
         view = self._view(proxy)
         names = self._make.upstreams.names(view) if wanted is None else wanted
-        shards, existing = self.mesh.shards, lambda: self._make.upstreams.names(view)
-        here = Standpoint(proxy.locality, proxy.network, view.cluster, view.labels)
-        return self._make.assignments.of(view, shards, names, here, existing)
+        here = Standpoint(proxy.locality, proxy.network, view.cluster, view.labels, proxy.families)
+        return self._make.assignments.of(
+            view, self.mesh, names, here, lambda: self._make.upstreams.names(view)
+        )
 
     def _listeners(self, proxy: Proxy, wanted: Wanted) -> Iterable[Versioned]:
         view = self._view(proxy)

@@ -37,6 +37,7 @@ class Standpoint(NamedTuple):
     network: NetworkId
     cluster: ClusterId
     labels: Labels = ()
+    families: tuple[int, ...] = (4, 6)  # versions of IP that the proxy has addresses of
 
     def label(self, name: str) -> str:
         """The proxy's value of a label; empty where it has none."""
@@ -68,27 +69,25 @@ class Placement:
         Where the rule says shares, what gets none comes after what gets some: it takes over when all of
         that is gone, so that `distribute` fails over too.
         """
-        if not self._shares:
+        if not self.shares:
             return self._distance(spot)
         return (
-            0
-            if any(_covers(pattern, spot.locality) for pattern in self._shares)
-            else 1 + self._distance(spot)
+            0 if any(_covers(pattern, spot.locality) for pattern in self.shares) else 1 + self._distance(spot)
         )
 
     def weights(self, found: Mapping[Locality, int]) -> Mapping[Locality, int]:
         """The weight of each locality, by the number of endpoints (their own weights) that it has."""
         weights, left = dict(found), set(found)
-        for pattern in sorted(self._shares, key=lambda each: (-len(each), each)):
+        for pattern in sorted(self.shares, key=lambda each: (-len(each), each)):
             covered = {locality for locality in left if _covers(pattern, locality)}
             total = sum(found[locality] for locality in covered)
             for locality in covered:
-                weights[locality] = ceil(found[locality] * self._shares[pattern] / total)
+                weights[locality] = ceil(found[locality] * self.shares[pattern] / total)
             left -= covered
         return weights
 
     @property
-    def _shares(self) -> Mapping[str, int]:
+    def shares(self) -> Mapping[str, int]:
         """Percent by pattern, as the first rule says that covers where we are."""
         for rule in self.settings.distribute if self.settings else ():
             if _covers(rule.from_, self.here):

@@ -135,6 +135,8 @@ class Touched:
         if delta.everything:
             return None
         match type_url:
+            case _ if delta.networks and type_url in {ENDPOINTS, UPSTREAM}:
+                return None
             case _ if type_url == ENDPOINTS:
                 return frozenset(self._upstreams(delta.services | delta.endpoints))
             case _ if type_url == UPSTREAM:

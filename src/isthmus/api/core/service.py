@@ -28,13 +28,38 @@ class ServiceSpec(msgspec.Struct, frozen=True, rename="camel"):
     type: str = "ClusterIP"
     external_name: str = ""
     publish_not_ready_addresses: bool = False
+    external_ips: tuple[str, ...] = msgspec.field(default=(), name="externalIPs")
+    ip_family_policy: str = ""
+    session_affinity: str = ""
+    internal_traffic_policy: str = ""
+    traffic_distribution: str = ""
 
     @property
     def is_headless(self) -> bool:
         return self.cluster_ip == "None"
 
 
+class Ingress(msgspec.Struct, frozen=True, gc=False):
+    """An address by which a load balancer lets calls in, or its name."""
+
+    ip: str = ""
+    hostname: str = ""
+
+
+class LoadBalancerStatus(msgspec.Struct, frozen=True):
+    """What a load balancer gave the Service; nothing while it works on it."""
+
+    ingress: tuple[Ingress, ...] = ()
+
+
+class ServiceStatus(msgspec.Struct, frozen=True, rename="camel"):
+    """What others made of the Service."""
+
+    load_balancer: LoadBalancerStatus = LoadBalancerStatus()
+
+
 class Service(Object, frozen=True, kw_only=True):
     """A name with ports in one cluster."""
 
     spec: ServiceSpec = ServiceSpec()
+    status: ServiceStatus = ServiceStatus()
