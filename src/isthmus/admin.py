@@ -35,7 +35,7 @@ class Admin:
 
     def __init__(self, fleet: Fleet, builder: MeshBuilder, fanout: Fanout[Proxy], withheld: Withheld) -> None:
         self._fleet, self._builder, self._fanout, self._withheld = fleet, builder, fanout, withheld
-        self._analysed = (builder.mesh, analyze(builder.mesh))
+        self._analysed = (builder.mesh, analyze(builder.mesh, builder.objects))
         self._pages: dict[str, Callable[[dict[str, str]], object]] = {
             "/debug/syncz": self._syncz,
             "/debug/clusterz": self._clusterz,
@@ -146,7 +146,7 @@ class Admin:
         mesh = self._mesh
         # Asked for by every scrape, and the mesh may be the same since the last.
         if self._analysed[0] is not mesh:
-            self._analysed = (mesh, analyze(mesh))
+            self._analysed = (mesh, analyze(mesh, self._builder.objects))
         return [*self._fleet.findings(), *self._analysed[1], *self._withheld()]
 
     def _count(self) -> None:

@@ -1,11 +1,13 @@
 """Configuration and Kubernetes objects as frozen, decoded, checked values; one file a kind.
 
-`KINDS` is the one list of what the mesh reads, and the place to add to.
+`KINDS` is the one list of what the mesh reads, and the place to add to. `LOOKED_AT` is what only
+`isthmus analyze` looks at.
 """
 
 from __future__ import annotations
 
 from isthmus.api.core.config_map import ConfigMap
+from isthmus.api.core.deployment import DaemonSet, Deployment, StatefulSet
 from isthmus.api.core.endpoint_slice import EndpointSlice
 from isthmus.api.core.namespace import Namespace
 from isthmus.api.core.node import Node
@@ -22,7 +24,7 @@ from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.api.istio.wasm_plugin import WasmPlugin
 from isthmus.api.istio.workload_entry import WorkloadEntry
 from isthmus.api.istio.workload_group import WorkloadGroup
-from isthmus.api.resource import Kind
+from isthmus.api.resource import Kind, Object
 
 _NETWORKING = "networking.istio.io"
 _VERSIONS = ("v1", "v1beta1", "v1alpha3")
@@ -46,8 +48,16 @@ KINDS: tuple[Kind, ...] = (
     Kind("extensions.istio.io", ("v1alpha1",), "WasmPlugin", "wasmplugins", WasmPlugin, True, True),
 )
 
-_BY_REF = {kind.ref_kind: kind for kind in KINDS}
-_BY_GROUP = {(kind.group, kind.name): kind for kind in KINDS}
+LOOKED_AT: tuple[Kind, ...] = (
+    Kind("apps", ("v1",), "Deployment", "deployments", Deployment),
+    Kind("apps", ("v1",), "StatefulSet", "statefulsets", StatefulSet),
+    Kind("apps", ("v1",), "DaemonSet", "daemonsets", DaemonSet),
+)
+"""Kinds of which the mesh follows nothing, and which say more of what people meant."""
+
+_BY_REF = {kind.ref_kind: kind for kind in (*KINDS, *LOOKED_AT)}
+_BY_GROUP = {(kind.group, kind.name): kind for kind in (*KINDS, *LOOKED_AT)}
+_BY_TYPE = {kind.type: kind for kind in (*KINDS, *LOOKED_AT)}
 
 
 def kind_named(ref_kind: str) -> Kind:
@@ -64,3 +74,10 @@ def kind_of(api_version: str, name: str) -> Kind:
     if kind is None or version not in kind.versions:
         raise UnknownKind(f"the mesh does not read {api_version} {name}")
     return kind
+
+
+def kind_of_type(found: type[Object]) -> Kind:
+    """The kind that decodes to a type. Raises `UnknownKind`."""
+    if found not in _BY_TYPE:
+        raise UnknownKind(f"no kind decodes to {found.__name__}")
+    return _BY_TYPE[found]

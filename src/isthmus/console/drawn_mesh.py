@@ -16,9 +16,17 @@ import msgspec
 from isthmus.api import kind_of
 from isthmus.api.decode import decode
 from isthmus.api.errors import InvalidConfig, UnknownKind
-from isthmus.api.resource import Ref
+from isthmus.api.resource import Object, Ref
 from isthmus.api.yaml import documents
-from isthmus.console.drawn_pods import Tree, addressed, meta_of, pods_of, slices_of, with_addresses
+from isthmus.console.drawn_pods import (
+    Behind,
+    Tree,
+    addressed,
+    meta_of,
+    pods_of,
+    refusing_sidecars,
+    with_addresses,
+)
 from isthmus.model.build import MeshBuilder
 from isthmus.model.change import Change, ChangeKey
 from isthmus.model.findings import Code, Finding
@@ -52,6 +60,7 @@ class _Document(NamedTuple):
     place: Place
     cluster: str
     value: Tree
+    is_made_up: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +72,7 @@ class DrawnMesh:
     texts: Mapping[str, str]  # of files
     notes: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = field(default=())
+    objects: Mapping[ClusterId, Mapping[Ref, Object]] = field(default_factory=dict)  # as written, by cluster
 
 
 def read_manifests(names: Iterable[str]) -> list[Manifest]:
@@ -102,6 +112,7 @@ def draw(manifests: Iterable[Manifest]) -> DrawnMesh:
             objects[one.cluster or clusters[0]][_key(one.value)] = one
     changes: list[Change] = []
     places: dict[Ref, Place] = {}
+    written: dict[ClusterId, dict[Ref, Object]] = {ClusterId(name): {} for name in clusters}
     made_up: list[str] = []
     for number, (name, by_key) in enumerate(objects.items()):
         drawn, pods = _drawn(number, list(by_key.values()))
@@ -111,12 +122,14 @@ def draw(manifests: Iterable[Manifest]) -> DrawnMesh:
             if change is not None:
                 changes.append(change)
                 places.setdefault(change.key.ref, one.place)
+                if isinstance(change.value, Object) and not one.is_made_up:
+                    written[change.key.cluster][change.key.ref] = change.value
     base = msgspec.convert({"config_cluster": clusters[0], **settings}, MeshSettings)
     step = MeshBuilder(base).apply(changes)
     generation = Translator().generation(step.mesh, step.delta)
-    written = {manifest.name: manifest.text for manifest in texts}
+    of_files = {manifest.name: manifest.text for manifest in texts}
     notes = (f"pods are made up for Deployments: {', '.join(made_up)}",) if made_up else ()
-    return DrawnMesh(generation, places, written, notes, step.mesh.findings)
+    return DrawnMesh(generation, places, of_files, notes, step.mesh.findings, written)
 
 
 def _documents(manifest: Manifest) -> Iterator[_Document]:
@@ -142,21 +155,20 @@ def _key(value: Tree) -> tuple[str, str, str, str]:
 
 def _drawn(number: int, found: list[_Document]) -> tuple[list[_Document], int]:
     """The documents of one cluster with pods, addresses and slices where there are none; how many pods are made up."""
-    place_of = {id(one.value): one.place for one in found}
     values = [one.value for one in found]
-    pods = [(each, place_of[id(each)]) for each in values if each.get("kind") == "Pod"]
-    made = [(pod, place_of[id(each)]) for each in values for pod in pods_of(each, values)]
-    addresses = addressed(number, values)
-    whole = [(with_addresses(pod, addresses), place) for pod, place in (*pods, *made)]
+    pods = [one for one in found if one.value.get("kind") == "Pod"]
+    refusing = refusing_sidecars(values)
+    made = [one._replace(value=pod, is_made_up=True) for one in found for pod in pods_of(one.value, refusing)]
+    give = addressed(number, values)
+    whole = [one._replace(value=with_addresses(one.value, give)) for one in (*pods, *made)]
     rest = [
-        (with_addresses(each, addresses), place_of[id(each)]) for each in values if each.get("kind") != "Pod"
+        one._replace(value=with_addresses(one.value, give)) for one in found if one.value.get("kind") != "Pod"
     ]
-    raw_pods = [pod for pod, _ in whole]
+    behind = Behind((one.value for one in whole), values)
     sliced = [
-        (slice_, place) for each, place in rest for slice_ in slices_of(each, raw_pods, [v for v, _ in rest])
+        one._replace(value=slice_, is_made_up=True) for one in rest for slice_ in behind.slices_of(one.value)
     ]
-    everything = (*whole, *rest, *sliced)
-    return [_Document(place, "", value) for value, place in everything], len(made)
+    return [*whole, *rest, *sliced], len(made)
 
 
 def _change(cluster: ClusterId, document: _Document) -> Change | None:

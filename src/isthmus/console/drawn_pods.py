@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from typing import Any
+
+from isthmus.model.analyze.selection import Selection
 
 Tree = dict[str, Any]
 
@@ -13,42 +15,65 @@ _INJECT = "sidecar.istio.io/inject"
 _MOST_REPLICAS = 50
 
 
-def meta_of(value: Mapping[str, Any]) -> Mapping[str, Any]:
+def meta_of(value: Mapping[str, Any]) -> Tree:
     """The metadata of a document; empty where it has none."""
-    found = value.get("metadata")
+    return part(value, "metadata")
+
+
+def part(value: Mapping[str, Any], name: str) -> Tree:
+    """A part of a document, which may have any shape while nobody has checked it; empty where there is no such."""
+    found = value.get(name)
     return found if isinstance(found, dict) else {}
+
+
+def labels_of(meta: Mapping[str, Any], name: str = "labels") -> dict[str, str]:
+    """Labels, or what else is a map of texts."""
+    return {str(key): str(value) for key, value in part(meta, name).items()}
+
+
+def _parts(value: Mapping[str, Any], name: str) -> list[Tree]:
+    found = value.get(name)
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
 
 
 def namespace_of(value: Mapping[str, Any]) -> str:
     return str(meta_of(value).get("namespace") or "default")
 
 
-def pods_of(owner: Tree, values: Iterable[Tree]) -> Iterator[Tree]:
-    """The pods of a Deployment, StatefulSet, ReplicaSet or DaemonSet (one), named `owner-0` and so on."""
+def pods_of(owner: Tree, refusing: Container[str]) -> Iterator[Tree]:
+    """The pods of a Deployment, StatefulSet, ReplicaSet or DaemonSet (one), named `owner-0` and so on.
+
+    They have sidecars unless they, or their namespace (one of `refusing`), say no.
+    """
     if owner.get("kind") not in {"Deployment", "StatefulSet", "ReplicaSet", "DaemonSet"}:
         return
-    spec = owner.get("spec") or {}
-    template = spec.get("template") or {}
+    spec = part(owner, "spec")
+    template = part(spec, "template")
     name, namespace = meta_of(owner).get("name", ""), namespace_of(owner)
-    labels = dict(meta_of(template).get("labels") or {})
-    if _is_injected(template, namespace, values):
+    labels = labels_of(meta_of(template))
+    if _is_injected(template, namespace, refusing):
         labels.setdefault(_SIDECAR, "istio")
-    count = 1 if owner["kind"] == "DaemonSet" else spec.get("replicas", 1)
-    for number in range(min(int(count), _MOST_REPLICAS)):
+    wanted = 1 if owner["kind"] == "DaemonSet" else spec.get("replicas", 1)
+    count = wanted if isinstance(wanted, int) else 1
+    for number in range(min(count, _MOST_REPLICAS)):
         meta = {**meta_of(template), "name": f"{name}-{number}", "namespace": namespace, "labels": labels}
-        yield {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": template.get("spec") or {}}
+        yield {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": part(template, "spec")}
 
 
-def _is_injected(template: Tree, namespace: str, values: Iterable[Tree]) -> bool:
-    """Whether a sidecar would be put in: yes, unless the pod or its namespace says no."""
+def refusing_sidecars(values: Iterable[Tree]) -> set[str]:
+    """The namespaces that say that their pods get no sidecars."""
+    return {
+        str(meta_of(each).get("name"))
+        for each in values
+        if each.get("kind") == "Namespace" and labels_of(meta_of(each)).get("istio-injection") == "disabled"
+    }
+
+
+def _is_injected(template: Tree, namespace: str, refusing: Container[str]) -> bool:
+    """Whether a sidecar would be put in."""
     meta = meta_of(template)
-    said = (meta.get("labels") or {}).get(_INJECT) or (meta.get("annotations") or {}).get(_INJECT)
-    if said is not None:
-        return str(said).lower() == "true"
-    for each in values:
-        if each.get("kind") == "Namespace" and meta_of(each).get("name") == namespace:
-            return bool((meta_of(each).get("labels") or {}).get("istio-injection") != "disabled")
-    return True
+    said = labels_of(meta).get(_INJECT) or labels_of(meta, "annotations").get(_INJECT)
+    return namespace not in refusing if said is None else said.lower() == "true"
 
 
 def addressed(cluster: int, values: Iterable[Tree]) -> Callable[[str], str]:
@@ -70,16 +95,16 @@ def addressed(cluster: int, values: Iterable[Tree]) -> Callable[[str], str]:
 
 def _written_addresses(values: Iterable[Tree]) -> Iterator[str]:
     for each in values:
-        yield str((each.get("spec") or {}).get("clusterIP", ""))
-        yield str((each.get("status") or {}).get("podIP", ""))
+        yield str(part(each, "spec").get("clusterIP", ""))
+        yield str(part(each, "status").get("podIP", ""))
 
 
 def with_addresses(value: Tree, give: Callable[[str], str]) -> Tree:
     """A Pod with an address, a Service with one of its own; other documents as they are."""
-    spec = value.get("spec") or {}
-    if value.get("kind") == "Pod" and not (value.get("status") or {}).get("podIP"):
+    spec = part(value, "spec")
+    if value.get("kind") == "Pod" and not part(value, "status").get("podIP"):
         made = copy.deepcopy(value)
-        made["status"] = {**(value.get("status") or {}), "phase": "Running", "podIP": give("Pod")}
+        made["status"] = {**part(value, "status"), "phase": "Running", "podIP": give("Pod")}
         return made
     is_plain = value.get("kind") == "Service" and spec.get("type") != "ExternalName"
     if is_plain and not spec.get("clusterIP"):
@@ -87,43 +112,51 @@ def with_addresses(value: Tree, give: Callable[[str], str]) -> Tree:
     return value
 
 
-def slices_of(service: Tree, pods: Iterable[Tree], values: Iterable[Tree]) -> Iterator[Tree]:
-    """The EndpointSlices that its cluster would make for a Service, where none is written.
+class Behind:
+    """The pods of a cluster and what is written of its endpoints: what Services lead to."""
 
-    Pods on which its ports have other numbers are in slices of their own.
-    """
-    spec = service.get("spec") or {}
-    selector, name = spec.get("selector"), meta_of(service).get("name", "")
-    if service.get("kind") != "Service" or not selector or _is_sliced(service, values):
-        return
-    by_ports: dict[tuple[tuple[str, int, str], ...], list[Tree]] = {}
-    for pod in pods:
-        labels = meta_of(pod).get("labels") or {}
-        if namespace_of(pod) == namespace_of(service) and selector.items() <= labels.items():
-            by_ports.setdefault(tuple(_target_ports(spec, pod)), []).append(pod)
-    for number, (ports, behind) in enumerate(by_ports.items()):
-        yield {
-            "apiVersion": "discovery.k8s.io/v1",
-            "kind": "EndpointSlice",
-            "metadata": {
-                "name": f"{name}-{number}",
-                "namespace": namespace_of(service),
-                "labels": {"kubernetes.io/service-name": name},
-            },
-            "addressType": "IPv4",
-            "endpoints": [_endpoint(pod) for pod in behind],
-            "ports": [{"name": n, "port": p, "protocol": protocol} for n, p, protocol in ports],
+    def __init__(self, pods: Iterable[Tree], values: Iterable[Tree]) -> None:
+        self._pods: dict[str, Selection[Tree]] = {}
+        by_namespace: dict[str, list[tuple[dict[str, str], Tree]]] = {}
+        for pod in pods:
+            by_namespace.setdefault(namespace_of(pod), []).append((labels_of(meta_of(pod)), pod))
+        self._pods = {namespace: Selection(found) for namespace, found in by_namespace.items()}
+        self._sliced = {
+            (namespace_of(each), labels_of(meta_of(each)).get("kubernetes.io/service-name"))
+            for each in values
+            if each.get("kind") == "EndpointSlice"
         }
 
+    def slices_of(self, service: Tree) -> Iterator[Tree]:
+        """The EndpointSlices that its cluster would make for a Service, where none is written.
 
-def _is_sliced(service: Tree, values: Iterable[Tree]) -> bool:
-    name, namespace = meta_of(service).get("name"), namespace_of(service)
-    return any(
-        each.get("kind") == "EndpointSlice"
-        and namespace_of(each) == namespace
-        and (meta_of(each).get("labels") or {}).get("kubernetes.io/service-name") == name
-        for each in values
-    )
+        Pods on which its ports have other numbers are in slices of their own.
+        """
+        spec = part(service, "spec")
+        selector, name, namespace = (
+            labels_of(spec, "selector"),
+            meta_of(service).get("name", ""),
+            namespace_of(service),
+        )
+        if service.get("kind") != "Service" or not selector or (namespace, name) in self._sliced:
+            return
+        pods = self._pods.get(namespace)
+        by_ports: dict[tuple[tuple[str, int, str], ...], list[Tree]] = {}
+        for pod in pods.having(selector) if pods is not None else ():
+            by_ports.setdefault(tuple(_target_ports(spec, pod)), []).append(pod)
+        for number, (ports, behind) in enumerate(by_ports.items()):
+            yield {
+                "apiVersion": "discovery.k8s.io/v1",
+                "kind": "EndpointSlice",
+                "metadata": {
+                    "name": f"{name}-{number}",
+                    "namespace": namespace,
+                    "labels": {"kubernetes.io/service-name": name},
+                },
+                "addressType": "IPv4",
+                "endpoints": [_endpoint(pod) for pod in behind],
+                "ports": [{"name": n, "port": p, "protocol": protocol} for n, p, protocol in ports],
+            }
 
 
 def _endpoint(pod: Tree) -> Tree:
@@ -132,7 +165,7 @@ def _endpoint(pod: Tree) -> Tree:
         "conditions": {"ready": True},
         "targetRef": {"kind": "Pod", "name": meta_of(pod).get("name", ""), "namespace": namespace_of(pod)},
     }
-    node = (pod.get("spec") or {}).get("nodeName")
+    node = part(pod, "spec").get("nodeName")
     return {**found, "nodeName": node} if node else found
 
 
@@ -140,11 +173,11 @@ def _target_ports(spec: Tree, pod: Tree) -> Iterator[tuple[str, int, str]]:
     """Name, number on the pod and protocol of each port; those whose name the pod does not have are left out."""
     named = {
         port.get("name"): port.get("containerPort")
-        for container in (pod.get("spec") or {}).get("containers") or ()
-        for port in container.get("ports") or ()
+        for container in _parts(part(pod, "spec"), "containers")
+        for port in _parts(container, "ports")
     }
-    for port in spec.get("ports") or ():
+    for port in _parts(spec, "ports"):
         target = port.get("targetPort") or port.get("port")
         number = named.get(target) if isinstance(target, str) else target
-        if number:
-            yield str(port.get("name", "")), int(number), str(port.get("protocol", "TCP"))
+        if isinstance(number, int) and number:
+            yield str(port.get("name", "")), number, str(port.get("protocol", "TCP"))

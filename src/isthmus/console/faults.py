@@ -76,7 +76,7 @@ def faults_together(manifests: Iterable[Manifest]) -> Iterator[Fault]:
     if any(each.object.startswith("File ") for each in alone):
         return
     drawn = draw(texts)
-    for finding in (*analyze(drawn.generation.mesh), *patch_findings(drawn)):
+    for finding in (*analyze(drawn.generation.mesh, drawn.objects), *patch_findings(drawn)):
         if finding.code is not Code.SCHEMA:
             yield fault(finding, *_place(drawn, finding))
 

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from functools import lru_cache
 
 import yaml
 
 
 def line_of(text: str, start: int, path: str) -> int:
     """The line, counted from 1, of what `path` leads to in the document at line `start`; of what it reaches of it."""
-    for node in yaml.compose_all(text, Loader=yaml.CSafeLoader):
-        if node is not None and node.start_mark.line + 1 == start:
-            return _walk(node, path).start_mark.line + 1
-    return start
+    node = _documents(text).get(start)
+    return start if node is None else _walk(node, path).start_mark.line + 1
+
+
+@lru_cache(maxsize=256)
+def _documents(text: str) -> Mapping[int, yaml.Node]:
+    """The documents of a text by the line at which each starts."""
+    found = (node for node in yaml.compose_all(text, Loader=yaml.CSafeLoader) if node is not None)
+    return {node.start_mark.line + 1: node for node in found}
 
 
 def _walk(node: yaml.Node, path: str) -> yaml.Node:

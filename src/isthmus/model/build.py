@@ -64,6 +64,11 @@ class MeshBuilder:
         """The newest mesh."""
         return self._mesh
 
+    @property
+    def objects(self) -> Mapping[ClusterId, Mapping[Ref, Object]]:
+        """All that is known of each cluster now."""
+        return {cluster: facts.objects for cluster, facts in self._facts.items()}
+
     def apply(self, batch: Mapping[ChangeKey, Change] | Iterable[Change]) -> Step:
         """The mesh after `batch`."""
         dirt = Dirt(self._entries)

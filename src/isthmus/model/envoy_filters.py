@@ -6,16 +6,13 @@ then by age, then by name.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
 import re2
 
 from isthmus.api.istio.envoy_filter import EnvoyFilter, PolicyTargetReference, ProxyMatch
-from isthmus.api.resource import Ref
-from isthmus.model.findings import Code, Finding, Severity
-from isthmus.model.mesh import Mesh
 from isthmus.model.proxy import Proxy, ProxyKind
 
 GATEWAY_NAME = "gateway.networking.k8s.io/gateway-name"
@@ -87,23 +84,6 @@ def selects(found: EnvoyFilter, proxy: Proxy) -> bool:
         return any(refers(each, found.metadata.namespace, proxy) for each in found.spec.target_refs)
     selector = found.spec.workload_selector
     return selector is None or proxy.has_labels(selector.labels)
-
-
-def envoy_filters_have_proxies(mesh: Mesh) -> Iterator[Finding]:
-    """Each EnvoyFilter selects some workload."""
-    root = mesh.settings.root_namespace
-    for found in mesh.of(EnvoyFilter):
-        meta, selector = found.metadata, found.spec.workload_selector
-        if selector is None:
-            continue
-        wanted = selector.labels.items()
-        if not any(
-            wanted <= dict(each.labels).items() and meta.namespace in {root, each.namespace}
-            for each in mesh.workloads.values()
-        ):
-            ref, path = Ref("EnvoyFilter", meta.namespace, meta.name), "$.spec.workloadSelector"
-            message, code = "selects no pod", Code.NO_WORKLOADS
-            yield Finding(ref=ref, path=path, message=message, severity=Severity.WARNING, code=code)
 
 
 def refers(reference: PolicyTargetReference, namespace: str, proxy: Proxy) -> bool:

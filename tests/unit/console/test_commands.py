@@ -167,7 +167,7 @@ spec: {host: reviews, subsets: [{name: v1}]}
     )
     found = run("analyze", manifest(text))
     assert found.exit_code == 0
-    assert "warning [ISM0001] DestinationRule default/reviews: $.spec.subsets[0]: " in found.stdout
+    assert "warning [IST0173] DestinationRule default/reviews: $.spec.subsets[0]: " in found.stdout
 
 
 @pytest.mark.parametrize(

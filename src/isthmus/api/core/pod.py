@@ -7,12 +7,29 @@ import msgspec
 from isthmus.api.resource import Object
 
 
+class SecurityContext(msgspec.Struct, frozen=True, rename="camel", gc=False):
+    """As which user something runs."""
+
+    run_as_user: int | None = None
+
+
+class Container(msgspec.Struct, frozen=True, rename="camel", gc=False):
+    """A container of a pod."""
+
+    name: str = ""
+    image: str = ""
+    security_context: SecurityContext | None = None
+
+
 class PodSpec(msgspec.Struct, frozen=True, rename="camel", gc=False):
-    """Who a pod is and where it runs."""
+    """Who a pod is, where it runs, and what of."""
 
     service_account_name: str = "default"
     node_name: str = ""
     host_network: bool = False
+    containers: tuple[Container, ...] = ()
+    init_containers: tuple[Container, ...] = ()
+    security_context: SecurityContext | None = None
 
 
 class PodStatus(msgspec.Struct, frozen=True, rename="camel", gc=False):

@@ -1,0 +1,87 @@
+"""Configuration that is well-formed and still wrong or doubtful: a module a subject, `CHECKS` lists the checks.
+
+A check is a function of a `Subject`. To add one: the function, where its subject is; a line in `CHECKS`; a code
+in `model/codes.py`, and a case of it in tests/findings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from isthmus.api.resource import Object, Ref
+from isthmus.model.analyze import (
+    clusters,
+    deployments,
+    deprecated,
+    destination_rules,
+    destinations,
+    envoy_filters,
+    gateways,
+    istio_annotations,
+    namespaces,
+    pods,
+    route_order,
+    service_entries,
+    services,
+    sidecars,
+    virtual_services,
+)
+from isthmus.model.analyze.subject import Subject
+from isthmus.model.findings import Code, Finding
+from isthmus.model.mesh import Mesh
+from isthmus.model.names import ClusterId
+
+Check = Callable[[Subject], Iterator[Finding]]
+
+CHECKS: tuple[Check, ...] = (
+    destinations.exist,
+    destinations.say_their_port,
+    route_order.rules_are_reached,
+    virtual_services.hosts_are_claimed_once,
+    virtual_services.gateways_exist,
+    virtual_services.gateways_let_hosts_in,
+    virtual_services.subsets_hold_at_gateways,
+    virtual_services.delegates_have_effect,
+    destination_rules.have_services,
+    destination_rules.are_not_overruled,
+    destination_rules.subsets_have_endpoints,
+    destination_rules.servers_are_verified,
+    sidecars.have_effect,
+    sidecars.have_workloads,
+    gateways.have_proxies,
+    gateways.are_reached,
+    gateways.do_not_collide,
+    gateways.certificates_are_theirs,
+    service_entries.have_addresses,
+    service_entries.ranges_are_free,
+    services.hosts_are_theirs,
+    services.addresses_are_theirs,
+    services.ports_say_protocols,
+    services.external_names_take_requests,
+    envoy_filters.have_proxies,
+    envoy_filters.are_placed,
+    deployments.ports_have_one_protocol,
+    deployments.images_are_named,
+    pods.have_sidecars,
+    pods.are_captured,
+    namespaces.say_injection,
+    clusters.copies_are_equal,
+    clusters.sidecars_are_everywhere,
+    clusters.localities_are_known,
+    istio_annotations.are_known,
+    deprecated.fields_are_replaced,
+)
+
+
+def analyze(
+    mesh: Mesh, objects: Mapping[ClusterId, Mapping[Ref, Object]] | None = None
+) -> tuple[Finding, ...]:
+    """All findings: those made on the way into the mesh, then those of each check.
+
+    `objects` are all that is known of each cluster; without them only what is in the mesh is looked at.
+    """
+    subject = Subject(mesh, objects or {})
+    # Which copies of configuration in other clusters matter is told by a check, where they are known.
+    made = (each for each in mesh.findings if not objects or each.code is not Code.NOT_READ_HERE)
+    found = (*made, *(each for check in CHECKS for each in check(subject)))
+    return tuple(each for each in found if not subject.suppresses(each))

@@ -1,0 +1,93 @@
+"""DestinationRules: that they are for a service, count, and ask for TLS that is worth something."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from isthmus.api.istio.destination_rule import ClientTLSSettings, DestinationRule, Subset
+from isthmus.model.analyze.subject import Subject, finding
+from isthmus.model.codes import Code
+from isthmus.model.findings import Finding
+from isthmus.model.names import Hostname, ServiceKey, resolve
+from isthmus.model.rules import age, workloads_of
+
+_TLS = frozenset({"SIMPLE", "MUTUAL"})
+
+
+def have_services(subject: Subject) -> Iterator[Finding]:
+    """Each DestinationRule is for a service."""
+    for rule in subject.of(DestinationRule):
+        host = resolve(rule.spec.host, rule.metadata.namespace, subject.domain)
+        if subject.service_of(host) is None and not (host.startswith("*") and subject.any_under(host)):
+            message = f"no service is called {host}, so that this rule has no effect"
+            yield finding(rule, "$.spec.host", message, Code.RULE_FOR_NOBODY)
+
+
+def are_not_overruled(subject: Subject) -> Iterator[Finding]:
+    """No older DestinationRule of its namespace has another policy for the same host and workloads."""
+    first: dict[tuple[str, Hostname, object], DestinationRule] = {}
+    for rule in sorted(subject.of(DestinationRule), key=age):
+        if rule.spec.traffic_policy is None:
+            continue
+        namespace = rule.metadata.namespace
+        host = resolve(rule.spec.host, namespace, subject.domain)
+        shown = (workloads_of(rule), frozenset(rule.spec.export_to))
+        holder = first.setdefault((namespace, host, shown), rule)
+        if holder is not rule:
+            message = (
+                f"has no effect: {holder.metadata.name} of this namespace has a policy for {host}, and is "
+                "older (hint: put them into one object)"
+            )
+            yield finding(rule, "$.spec.trafficPolicy", message, Code.OVERRULED)
+
+
+def subsets_have_endpoints(subject: Subject) -> Iterator[Finding]:
+    """Each subset of a DestinationRule has endpoints in some cluster."""
+    for rule in subject.of(DestinationRule):
+        service = subject.services_by_host.get(
+            resolve(rule.spec.host, rule.metadata.namespace, subject.domain)
+        )
+        if service is None or service.is_resolved_by_proxy:
+            continue
+        for index, subset in enumerate(rule.spec.subsets):
+            if not _is_served(subject, service.key, subset):
+                message = f"no endpoint of {service.key.hostname} has the labels of subset {subset.name!r}"
+                yield finding(rule, f"$.spec.subsets[{index}]", message, Code.SUBSET_EMPTY)
+
+
+def servers_are_verified(subject: Subject) -> Iterator[Finding]:
+    """Each DestinationRule that asks for TLS says which authorities are trusted."""
+    for rule in subject.of(DestinationRule):
+        for at, tls, of_port in _asked(rule):
+            if tls.mode in _TLS and not (
+                tls.ca_certificates or tls.credential_name or tls.insecure_skip_verify
+            ):
+                code = Code.NOT_VERIFIED_ON_PORT if of_port else Code.NOT_VERIFIED
+                message = (
+                    f"{tls.mode} without caCertificates: whoever answers for {rule.spec.host} is believed "
+                    "(hint: caCertificates or credentialName; insecureSkipVerify where that is meant)"
+                )
+                yield finding(rule, at, message, code)
+
+
+def _asked(rule: DestinationRule) -> Iterator[tuple[str, ClientTLSSettings, bool]]:
+    """What a rule says of TLS: where, what, and whether it is for a port alone."""
+    policies = [("$.spec.trafficPolicy", rule.spec.traffic_policy)]
+    policies += [
+        (f"$.spec.subsets[{index}].trafficPolicy", subset.traffic_policy)
+        for index, subset in enumerate(rule.spec.subsets)
+    ]
+    for at, policy in policies:
+        if policy is None:
+            continue
+        if policy.tls is not None:
+            yield f"{at}.tls", policy.tls, False
+        for index, port in enumerate(policy.port_level_settings):
+            if port.tls is not None:
+                yield f"{at}.portLevelSettings[{index}].tls", port.tls, True
+
+
+def _is_served(subject: Subject, key: ServiceKey, subset: Subset) -> bool:
+    wanted = tuple(subset.labels.items())
+    shards = subject.mesh.shards.get(key, {}).values()
+    return any(endpoint.has_labels(wanted) for shard in shards for endpoint in shard.endpoints)

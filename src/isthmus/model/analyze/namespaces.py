@@ -1,0 +1,63 @@
+"""Namespaces: what they say of sidecars, in each cluster."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from isthmus.api.core.namespace import Namespace
+from isthmus.api.core.pod import Pod
+from isthmus.model.analyze.pods import ENABLED, REVISION, asks_for_sidecars, has_proxy, is_of_users
+from isthmus.model.analyze.subject import Subject, finding_in
+from isthmus.model.codes import Code
+from isthmus.model.findings import Finding
+from isthmus.model.names import ClusterId
+from isthmus.model.shards import has_sidecar
+
+_AMBIENT = "istio.io/dataplane-mode"
+
+
+def say_injection(subject: Subject) -> Iterator[Finding]:
+    """Each namespace says once whether its pods get sidecars, and the same in all clusters."""
+    lacking = _without_sidecars(subject)
+    by_name: dict[str, list[tuple[ClusterId, Namespace]]] = defaultdict(list)
+    for cluster, namespace in subject.everywhere(Namespace):
+        meta = namespace.metadata
+        if not is_of_users(meta.name, subject.root):
+            continue
+        by_name[meta.name].append((cluster, namespace))
+        if ENABLED in meta.labels and REVISION in meta.labels:
+            message = (
+                f"{ENABLED} and {REVISION} stand side by side, and the first counts (hint: leave one out)"
+            )
+            yield finding_in(cluster, namespace, "$.metadata.labels", message, Code.INJECTION_LABELS)
+        elif not meta.labels.keys() & {ENABLED, REVISION, _AMBIENT} and (cluster, meta.name) in lacking:
+            message = (
+                f"does not say whether its pods get sidecars, and none has one (hint: kubectl label namespace "
+                f"{meta.name} {ENABLED}=enabled, or =disabled)"
+            )
+            yield finding_in(cluster, namespace, "$.metadata.labels", message, Code.NOT_INJECTED)
+    for each in by_name.values():
+        yield from _differing(each)
+
+
+def _differing(found: list[tuple[ClusterId, Namespace]]) -> Iterator[Finding]:
+    asking = [cluster for cluster, namespace in found if asks_for_sidecars(namespace)]
+    if not asking:
+        return
+    for cluster, namespace in found:
+        if cluster not in asking:
+            message = (
+                f'does not ask for sidecars here, and does so in cluster "{asking[0]}" (hint: the same label in all '
+                "clusters)"
+            )
+            yield finding_in(cluster, namespace, "$.metadata.labels", message, Code.INJECTION_DIFFERS)
+
+
+def _without_sidecars(subject: Subject) -> set[tuple[ClusterId, str]]:
+    """The namespaces with pods of which none has a sidecar."""
+    seen: dict[tuple[ClusterId, str], bool] = {}
+    for cluster, pod in subject.everywhere(Pod):
+        where = (cluster, pod.metadata.namespace)
+        seen[where] = seen.get(where, False) or has_sidecar(pod) or has_proxy(pod.spec)
+    return {where for where, has in seen.items() if not has}

@@ -1,0 +1,111 @@
+"""Services of the mesh: that hosts and addresses mean one of them, and ports say what is spoken."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from isthmus.api.core.service import Service as ServiceObject
+from isthmus.api.resource import Ref
+from isthmus.model.analyze.subject import SYSTEM_NAMESPACES, Subject, finding_in
+from isthmus.model.codes import Code
+from isthmus.model.findings import Finding
+from isthmus.model.names import NO_CLUSTER, ClusterId, Hostname
+from isthmus.model.protocol import protocol_of
+from isthmus.model.service import Protocol, Service
+from isthmus.model.visibility import EVERYWHERE
+
+
+def hosts_are_theirs(subject: Subject) -> Iterator[Finding]:
+    """No two services that everybody sees have one host."""
+    by_host: dict[Hostname, list[Service]] = defaultdict(list)
+    for key in sorted(subject.mesh.services):
+        service = subject.mesh.services[key]
+        if not service.export_to or EVERYWHERE in service.export_to:
+            by_host[key.hostname].append(service)
+    for host, claims in by_host.items():
+        first, *others = sorted(claims, key=lambda each: (bool(each.entry), each.created, each.key.namespace))
+        for each in others:
+            message = (
+                f"{host} is a service of namespace {first.key.namespace} as well, which other namespaces are told "
+                "of (hint: exportTo, or one ServiceEntry for both)"
+            )
+            yield _finding(each, "$.spec.hosts", message, Code.HOST_TAKEN)
+
+
+def addresses_are_theirs(subject: Subject) -> Iterator[Finding]:
+    """No two services for plain connections have one address and port, as seen from some cluster."""
+    clusters = sorted({cluster for each in subject.mesh.services.values() for cluster in each.clusters})
+    told: set[tuple[str, str]] = set()
+    for cluster in clusters or [NO_CLUSTER]:
+        first: dict[tuple[str, int], Service] = {}
+        for service in sorted(subject.mesh.services.values(), key=lambda each: _nearness(each, cluster)):
+            for address, port in _plain(service, cluster):
+                holder = first.setdefault((address, port), service)
+                pair = (holder.key.hostname, service.key.hostname)
+                if holder is not service and pair not in told:
+                    told.add(pair)
+                    message = (
+                        f"{address}:{port} is {holder.key.hostname} to pods of cluster "
+                        f'"{cluster}", so that they cannot connect to this one (hint: another address, or a protocol '
+                        "that says the host)"
+                    )
+                    yield _finding(service, "$.spec", message, Code.ADDRESS_TAKEN)
+
+
+def ports_say_protocols(subject: Subject) -> Iterator[Finding]:
+    """Each port of a Service says what is spoken there."""
+    for cluster, service in _of_users(subject):
+        if service.spec.type == "ExternalName":
+            continue
+        for index, port in enumerate(service.spec.ports):
+            if protocol_of(port) is Protocol.UNSPECIFIED:
+                called = f"{port.name!r}" if port.name else "without a name"
+                message = (
+                    f"port {port.port} is {called}: what is spoken there is found out for each connection "
+                    "(hint: appProtocol, or a name such as http-web or tcp-db)"
+                )
+                at = f"$.spec.ports[{index}]"
+                yield finding_in(cluster, service, at, message, Code.PORT_NAME)
+
+
+def external_names_take_requests(subject: Subject) -> Iterator[Finding]:
+    """No port of an ExternalName Service is for plain connections: it has no address to tell them by."""
+    for cluster, service in _of_users(subject):
+        if service.spec.type != "ExternalName":
+            continue
+        for index, port in enumerate(service.spec.ports):
+            protocol = protocol_of(port)
+            if not protocol.is_http and protocol not in {Protocol.TLS, Protocol.HTTPS, Protocol.UDP}:
+                message = (
+                    f"port {port.port} is for plain connections, and the service has no address: all connections "
+                    "to that port go there (hint: name the port http… or tls…)"
+                )
+                at = f"$.spec.ports[{index}]"
+                yield finding_in(cluster, service, at, message, Code.EXTERNAL_NAME_PORT)
+
+
+def _of_users(subject: Subject) -> Iterator[tuple[ClusterId, ServiceObject]]:
+    for cluster, service in subject.everywhere(ServiceObject):
+        if service.metadata.namespace not in {*SYSTEM_NAMESPACES, subject.root}:
+            yield cluster, service
+
+
+def _nearness(service: Service, cluster: ClusterId) -> tuple[bool, str, str]:
+    return cluster not in service.clusters, service.created, service.key.hostname
+
+
+def _plain(service: Service, cluster: ClusterId) -> Iterator[tuple[str, int]]:
+    for address in service.addresses(cluster):
+        for port in service.ports:
+            if not port.protocol.is_http and port.protocol is not Protocol.UDP:
+                yield address, port.number
+
+
+def _finding(service: Service, path: str, message: str, code: Code) -> Finding:
+    namespace = service.key.namespace
+    if service.entry:
+        ref = Ref("ServiceEntry", namespace, service.entry)
+    else:
+        ref, path = Ref("Service", namespace, service.key.name), "$.spec"
+    return Finding(ref=ref, path=path, message=message, severity=code.severity, code=code)
