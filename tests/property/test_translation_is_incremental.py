@@ -192,6 +192,14 @@ kind: Service
 metadata: {name: eastwest, namespace: istio-system, labels: {topology.istio.io/network: far-net}}
 spec: {clusterIP: 10.120.0.99, externalIPs: [203.0.113.7], ports: [{port: 15443, name: tls}]}
 """
+BETWEEN = """
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: between}
+spec:
+  selector: {istio: ingress}
+  servers: [{port: {number: 15443, name: tls, protocol: TLS}, hosts: ["*.local"], tls: {mode: AUTO_PASSTHROUGH}}]
+"""
 NODE_GATEWAY = EAST_WEST.replace(
     "labels: {", 'annotations: {traffic.istio.io/nodeSelector: "{}"}, labels: {'
 ).replace("name: tls}", "name: tls, nodePort: 30443}")
@@ -244,7 +252,7 @@ def all_changes():
         *objects(gke=[ENTRY, BY_NAME, WORKLOAD]),
         *objects(gke=[SHOWN_HERE]),
         *objects(gke=[MESH_NETWORKS], onprem=[EAST_WEST, NETWORK, NODE]),
-        *objects(gke=[], onprem=[NODE_GATEWAY]),
+        *objects(gke=[BETWEEN], onprem=[NODE_GATEWAY]),
         *objects(gke=[PATCHES, LOCAL_PATCHES, EXTENSION, PLUGIN, ROOT_PLUGIN]),
     ]
     return [*found, *(Change(change.key, None) for change in found)]

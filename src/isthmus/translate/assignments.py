@@ -14,12 +14,13 @@ from isthmus.model.mesh import Mesh
 from isthmus.model.names import ClusterId, NetworkId, ServiceKey
 from isthmus.model.network import Networks
 from isthmus.model.scope import View
-from isthmus.model.service import Resolution
+from isthmus.model.service import Resolution, Service
 from isthmus.translate.destinations import Known, known
 from isthmus.translate.endpoints import Assignments, Selection
 from isthmus.translate.names import Direction, UpstreamName
+from isthmus.translate.passthrough import passes
 from isthmus.translate.placement import Placement, Standpoint, labels_asked, placement, setting_of
-from isthmus.translate.split_horizon import Ways, closed, ways
+from isthmus.translate.split_horizon import Ways, closed, own_only, ways
 from isthmus.translate.upstream_policy import Policy, policy_for
 
 ShardsOfService = Mapping[ClusterId, EndpointShard]
@@ -106,14 +107,23 @@ class LoadAssignments:
         placed = placement(target.policy, target.setting, target.known.crosses, here)
         inputs = (of_service, target.known.service, target.known.rule, target.setting)
         by = self._ways(target, of_service, mesh.networks, here)
-        scope = (target.name, target.known.crosses, placed.here, placed.values, by)
+        scope = (
+            target.name,
+            target.selection.mutual_only,
+            target.known.crosses,
+            placed.here,
+            placed.values,
+            by,
+        )
         return self._whole.get(inputs, scope, lambda: self._make(target, of_service, placed, by))
 
     def _ways(self, target: _Target, shards: ShardsOfService, networks: Networks, here: Standpoint) -> Ways:
         """How the service's endpoints are reached that are in other networks."""
-        if networks.is_flat:
+        if networks.is_flat and not target.selection.mutual_only:
             return ()
         there = ((network, cluster) for cluster in shards for network in self._networks_in(shards[cluster]))
+        if target.selection.mutual_only:
+            return own_only(here, there)
         found = ways(networks, here, there)
         return found if target.is_mutual else closed(found)
 
@@ -121,7 +131,7 @@ class LoadAssignments:
         return self._networks.get((shard,), "", lambda: frozenset(each.network for each in shard.endpoints))
 
     def _make(self, target: _Target, shards: ShardsOfService, placed: Placement, by: Ways) -> Versioned:
-        name = str(target.name)
+        name = target.name.sni if target.selection.mutual_only else str(target.name)
         return Versioned.of(name, self._parts.body(name, shards, target.selection, placed, by))
 
 
@@ -162,10 +172,10 @@ class _Target(NamedTuple):
 
 def _target(view: View, name: str) -> _Target | None:
     parts = UpstreamName.parse(name)
-    if parts is None or parts.direction is not Direction.OUTBOUND or "|" not in name:
+    if parts is None or parts.direction is not Direction.OUTBOUND:
         return None
-    service = view.service(parts.hostname, "")
-    if service is None or service.resolution is not Resolution.ENDPOINTS:
+    service, by_sni = view.service(parts.hostname, ""), "|" not in name
+    if service is None or (not passes(view, service) if by_sni else _is_untold(service)):
         return None
     found, port = known(view, service), service.port(parts.port)
     subset = found.subset(parts.subset)
@@ -174,4 +184,10 @@ def _target(view: View, name: str) -> _Target | None:
     labels = tuple(sorted(subset.labels.items())) if subset else ()
     policy = policy_for(found.rule, subset, port.number)
     setting = setting_of(policy, view.settings)
-    return _Target(parts, found, policy, setting, Selection(port.name, labels, labels_asked(setting)))
+    selection = Selection(port.name, labels, labels_asked(setting), mutual_only=by_sni)
+    return _Target(parts, found, policy, setting, selection)
+
+
+def _is_untold(service: Service) -> bool:
+    """Whether we tell no endpoints of it to those who call it."""
+    return service.resolution is not Resolution.ENDPOINTS

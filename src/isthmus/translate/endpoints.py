@@ -42,6 +42,7 @@ class Selection(NamedTuple):
     port: str  # name of the service's port
     labels: tuple[tuple[str, str], ...] = ()  # of the subset
     asked: tuple[str, ...] = ()  # names of the labels that decide over an endpoint's place
+    mutual_only: bool = False  # at a gateway between networks: plain text must not be reached
 
 
 class Place(NamedTuple):
@@ -138,7 +139,9 @@ class Assignments:
         """The selected endpoints by spot and network, in the order in which spots sort."""
         found: dict[tuple[Spot, NetworkId], list[Endpoint]] = {}
         for endpoint in endpoints:
-            if endpoint.health is not Health.UNHEALTHY and endpoint.has_labels(selection.labels):
+            if endpoint.health is Health.UNHEALTHY or (selection.mutual_only and not endpoint.tls):
+                continue
+            if endpoint.has_labels(selection.labels):
                 where = spot_of(endpoint, selection.asked), endpoint.network
                 found.setdefault(where, []).append(endpoint)
         for spot, network in sorted(found):

@@ -38,8 +38,18 @@ class Opened:
         return protocol in {"TLS", "HTTPS"} and (tls is None or tls.mode == "PASSTHROUGH")
 
     @property
+    def passes_automatically(self) -> bool:
+        """Whether mutual TLS of the mesh passes to the service that its server name says."""
+        return passes_automatically(self.server)
+
+    @property
     def is_tcp(self) -> bool:
         return self.server.port.protocol.upper() in {"TCP", "MONGO"}
+
+
+def passes_automatically(server: Server) -> bool:
+    """Whether it is a server between networks: mutual TLS of the mesh passes by server name."""
+    return server.tls is not None and server.tls.mode == "AUTO_PASSTHROUGH"
 
 
 def opened(view: View, workload: Workload | None) -> list[Opened]:

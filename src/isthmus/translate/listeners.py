@@ -33,6 +33,7 @@ from isthmus.translate.listeners_outbound import (
     takers,
     virtual_outbound,
 )
+from isthmus.translate.listeners_passthrough import Passthrough
 from isthmus.translate.routes import about_rule, http_services
 from isthmus.translate.types import LISTENER
 from isthmus.translate.upstream_set import headless_services
@@ -49,7 +50,8 @@ class Listeners:
         self.ports: Memo[Found] = Memo()
         self.headless: Memo[tuple[ServiceKey, ...]] = Memo()
         self._parts: Memo[_PortParts] = Memo()
-        self.memos = (self.one, self.ports, self.headless, self._parts)
+        self._passthrough = Passthrough()
+        self.memos = (self.one, self.ports, self.headless, self._parts, self._passthrough.chains)
 
     def of(self, mesh: Mesh, view: View, proxy: Proxy) -> Found:
         """All listeners of `proxy`."""
@@ -151,7 +153,14 @@ class Listeners:
             name = names.listener("0.0.0.0", port)
             slot = Slot(LISTENER, name, None, ("gateway", view.namespace, view.labels))
             about = Ref("Gateway", config.namespace, config.name)
-            made = self.checked.keep(slot, about, partial(gateway_listener, several, view), _sealed)
+            passed = self._passthrough.of(several, view)
+            if not passed and all(one.passes_automatically for one in several):
+                continue  # Envoy takes no listener without chains: the port opens with the first service
+
+            def seal(made: Listener, more: bytes = passed) -> Versioned:
+                return Versioned.of(made.name, proto.body(made) + more)
+
+            made = self.checked.keep(slot, about, partial(gateway_listener, several, view), seal)
             if made:
                 yield made
 

@@ -36,8 +36,11 @@ def gateway_listener(servers: Iterable[Opened], view: View) -> Listener:
         listener.filter_chains.append(_http(port, view))
         return listener
     listener.filter_chains.extend(made for one in several for made in _connections(one, view))
-    if any(one.passes_tls for one in several):
+    if any(one.passes_tls or one.passes_automatically for one in several):
         listener.listener_filters.append(tls_inspector())
+    if any(one.passes_automatically for one in several):
+        # An empty chain would take what no server name is for: all others are closed at once.
+        return listener
     if not listener.filter_chains:
         kind = several[0].server.port.protocol
         raise ValueError(

@@ -14,7 +14,7 @@ from math import lcm
 from typing import NamedTuple
 
 from isthmus.model.endpoint import Locality
-from isthmus.model.names import ClusterId, NetworkId
+from isthmus.model.names import FLAT, ClusterId, NetworkId
 from isthmus.model.network import Direct, NetworkGateway, Networks, Unreachable, Via, Way
 from isthmus.translate.placement import Standpoint
 
@@ -31,7 +31,7 @@ def ways(networks: Networks, here: Standpoint, there: Iterable[tuple[NetworkId, 
     A gateway counts only where the proxy speaks the family of its address.
     """
     found = []
-    for key in sorted(there):
+    for key in sorted(set(there)):
         way = networks.way(here.network, *key)
         if isinstance(way, Via):
             spoken = tuple(each for each in way.gateways if ip_address(each.address).version in here.families)
@@ -49,6 +49,12 @@ def closed(found: Ways) -> Ways:
     """The same where no mutual TLS is spoken: gateways let nothing else in."""
     why = Unreachable("gateways are entered with mutual TLS only")
     return tuple((key, why if isinstance(way, Via) else way) for key, way in found)
+
+
+def own_only(here: Standpoint, there: Iterable[tuple[NetworkId, ClusterId]]) -> Ways:
+    """For a gateway between networks: nothing but its own network, so that none passes calls on to another."""
+    why = Unreachable("a gateway lets into its own network only")
+    return tuple((key, why) for key in sorted(set(there)) if key[0] not in {FLAT, here.network})
 
 
 LARGEST = 4_294_967_295

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from isthmus.api.istio.destination_rule import DestinationRule
 from isthmus.api.istio.envoy_filter import EnvoyFilter
+from isthmus.api.istio.gateway import GatewayConfig
 from isthmus.api.istio.sidecar import Sidecar
 from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.api.resource import Object, Ref
@@ -17,6 +18,7 @@ from isthmus.model.proxy import Proxy, ProxyKind
 from isthmus.model.service import Protocol, Resolution, Service
 from isthmus.translate import names
 from isthmus.translate.concern import concerns
+from isthmus.translate.gateway_servers import passes_automatically
 from isthmus.translate.listeners_outbound import ANY
 from isthmus.translate.name_table import NAME
 from isthmus.translate.patch.compiled import types_of
@@ -85,6 +87,8 @@ class Touched:
                 rules += destinations
             elif type_url in self._types_of(ref):
                 return None
+        if type_url == LISTENER and kind is ProxyKind.ROUTER and self._lets_in_by_name():
+            return None if rules or self._delta.services else found
         by_rules = self._names_by_rules(rules, type_url) if rules else _NOTHING
         return None if by_rules is None else found | by_rules
 
@@ -104,6 +108,10 @@ class Touched:
             return frozenset(TYPES)
         about_connections = any(index.routes_connections for index in self._indices)
         return frozenset({ROUTES, LISTENER}) if about_connections else _BY_KIND[_RULES]
+
+    def _lets_in_by_name(self) -> bool:
+        """Whether some gateway has a chain for each service that it lets in."""
+        return any(index.lets_in_by_name for index in self._indices)
 
     def _names_by_rules(self, rules: list[DestinationRule], type_url: str) -> Names:
         """What DestinationRules may change: all that is named after the services that they are written for."""
@@ -182,7 +190,10 @@ class Touched:
     def _upstreams(self, keys: Iterable[ServiceKey]) -> Iterator[str]:
         for service in self._services(keys):
             subsets = {name for index in self._indices for name in index.subsets(service.key.hostname)}
-            yield from map(str, outbound_names(service, sorted(subsets)))
+            for name in outbound_names(service, sorted(subsets)):
+                yield str(name)
+                if self._lets_in_by_name():
+                    yield name.sni
 
 
 class ConfigIndex:
@@ -190,6 +201,8 @@ class ConfigIndex:
 
     def __init__(self, mesh: Mesh) -> None:
         self.narrows = bool(mesh.of(Sidecar))
+        servers = (server for gateway in mesh.of(GatewayConfig) for server in gateway.spec.servers)
+        self.lets_in_by_name = any(map(passes_automatically, servers))
         self.routes_connections = any(rule.spec.tcp or rule.spec.tls for rule in mesh.of(VirtualService))
         self._exact: dict[str, set[str]] = defaultdict(set)
         self._wild: list[tuple[str, set[str]]] = []
@@ -214,7 +227,7 @@ _RULES = "VirtualService"
 _BY_KIND: dict[str, frozenset[str]] = {
     _RULES: frozenset({ROUTES}),
     "DestinationRule": frozenset(ENVOY_TYPES),
-    "Gateway": frozenset({LISTENER, ROUTES}),
+    "Gateway": frozenset({LISTENER, ROUTES, UPSTREAM, ENDPOINTS}),
     "Sidecar": frozenset(TYPES),
     "WasmPlugin": frozenset({UPSTREAM, LISTENER, EXTENSION}),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 
 from isthmus.envoy.types import Cluster
 from isthmus.kit.memo import Memo
@@ -20,14 +21,15 @@ from isthmus.translate.checked import Checked, Slot
 from isthmus.translate.destinations import Known, known
 from isthmus.translate.listeners_inbound import served_by_target
 from isthmus.translate.names import Direction, UpstreamName
+from isthmus.translate.passthrough import names_of, passes, passing_names
 from isthmus.translate.types import UPSTREAM
 from isthmus.translate.upstreams import (
     black_hole,
     inbound_passthrough,
     inbound_upstream,
-    outbound_names,
     outbound_passthrough,
     outbound_upstream,
+    passing_upstream,
 )
 
 Serves = Iterable[ServedPort]
@@ -58,8 +60,9 @@ class Upstreams:
         inputs = (view, *(shards.get(key) for key in headless))
         outbound = self._views.get(inputs, "outbound", lambda: tuple(self._of_services(view, shards)))
         inbound = self._inbound(view.settings, serves)
-        every = (*outbound, *self._always(view), *inbound)
-        return self._whole.get((outbound, view.settings, *inbound), view.kind, lambda: every)
+        passing = self._views.get((view,), "passing", lambda: tuple(self._passing(view)))
+        every = (*outbound, *passing, *self._always(view), *inbound)
+        return self._whole.get((outbound, passing, view.settings, *inbound), view.kind, lambda: every)
 
     def named(
         self, view: View, shards: Shards, serves: Serves, wanted: frozenset[str]
@@ -73,6 +76,8 @@ class Upstreams:
                 service = view.service(parts.hostname, "")
             if parts is not None and service is not None:
                 found = self._outbound(_seen(view, service, shards), parts, view.settings)
+            elif parts is not None and "|" not in name:
+                found = self._passing_named(view, parts)
             else:
                 found = others.get(name)
             if found:
@@ -89,10 +94,32 @@ class Upstreams:
     def _of_service(self, view: View, here: Known) -> tuple[Versioned, ...]:
 
         def make() -> tuple[Versioned, ...]:
-            made = (self._outbound(here, name, view.settings) for name in _names(here))
+            made = (self._outbound(here, name, view.settings) for name in names_of(here))
             return tuple(one for one in made if one)
 
         return self._services.get((*here.parts, view.settings), (here.crosses, here.all_tls), make)
+
+    def _passing(self, view: View) -> Iterator[Versioned]:
+        """What stands behind server names, at a gateway between networks."""
+        for here, name in passing_names(view):
+            if made := self._passing_one(here, name, view.settings):
+                yield made
+
+    def _passing_named(self, view: View, name: UpstreamName) -> Versioned | None:
+        service = view.service(name.hostname, "")
+        if service is None or not passes(view, service):
+            return None
+        here = known(view, service)
+        return self._passing_one(here, name, view.settings) if name in names_of(here) else None
+
+    def _passing_one(self, here: Known, name: UpstreamName, settings: MeshSettings) -> Versioned | None:
+        slot = Slot(UPSTREAM, name.sni, here.service.key, (here.crosses,))
+
+        def make() -> Versioned | None:
+            made = partial(passing_upstream, here, name, settings)
+            return self.checked.keep(slot, here.about, made, _sealed)
+
+        return self._one.get((*here.parts, settings), (name.sni, here.crosses), make)
 
     def _outbound(self, here: Known, name: UpstreamName, settings: MeshSettings) -> Versioned | None:
         port, subset = here.service.port(name.port), here.subset(name.subset)
@@ -142,12 +169,8 @@ def _fixed(view: View) -> tuple[Versioned, ...]:
 def _told(view: View) -> Iterator[str]:
     for service in view.services:
         if service.resolution is Resolution.ENDPOINTS:
-            yield from map(str, _names(known(view, service)))
-
-
-def _names(here: Known) -> Iterator[UpstreamName]:
-    subsets = here.rule.spec.subsets if here.rule else ()
-    return outbound_names(here.service, (subset.name for subset in subsets))
+            yield from map(str, names_of(known(view, service)))
+    yield from (name.sni for _, name in passing_names(view))
 
 
 def _sealed(message: Cluster) -> Versioned:

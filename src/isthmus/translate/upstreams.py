@@ -49,6 +49,30 @@ def outbound_upstream(known: Known, name: UpstreamName, settings: MeshSettings) 
     return upstream
 
 
+def passing_upstream(known: Known, name: UpstreamName, settings: MeshSettings) -> Cluster:
+    """What stands behind a server name at a gateway between networks: the bytes are not ours to look into.
+
+    An endpoint that cannot be connected to is put aside at once, since another takes the call.
+    """
+    port, subset = known.service.port(name.port), known.subset(name.subset)
+    if port is None or (name.subset and subset is None):
+        raise ValueError(f"{known.service.key} has no {name}")
+    policy = policy_for(known.rule, subset, port.number)
+    limit_s = upstream_policy.connect_timeout_s(policy, settings.connect_timeout_s, known.crosses)
+    upstream = Cluster(name=name.sni, alt_stat_name=f"{name.sni};", connect_timeout=proto.seconds(limit_s))
+    upstream_policy.apply_load_balancer(upstream, policy)
+    upstream.type = Cluster.EDS
+    upstream.eds_cluster_config.service_name = name.sni
+    upstream.eds_cluster_config.eds_config.CopyFrom(_over_ads())
+    upstream_policy.apply_limits(upstream, policy)
+    upstream_policy.apply_connection_options(upstream, policy, known.crosses)
+    upstream_policy.apply_outlier_detection(upstream, policy, crosses=True)
+    if weighs_localities(setting_of(policy, settings)):
+        upstream.common_lb_config.locality_weighted_lb_config.SetInParent()
+    _describe(upstream, known, name)
+    return upstream
+
+
 def outbound_names(service: Service, subsets: Iterable[str]) -> Iterator[UpstreamName]:
     """The names of all upstreams of a service with these subsets."""
     for port in service.ports:
