@@ -18,7 +18,7 @@ from isthmus.model.findings import Finding, Severity
 from isthmus.model.mesh import Mesh
 from isthmus.model.proxy import Proxy
 from isthmus.settings import PilotSettings
-from isthmus.translate.types import ENDPOINTS, LISTENER, NAMES, ROUTES, SECRET, UPSTREAM
+from isthmus.translate.types import ENDPOINTS, LISTENER, NAMES, ROUTES, UPSTREAM
 from isthmus.xds.fanout import Fanout
 from isthmus.xds.session import Session
 from isthmus.xds.status import config_dump, status_of
@@ -27,14 +27,7 @@ Withheld = Callable[[], tuple[Finding, ...]]
 """What of the newest mesh did not reach proxies as it was meant."""
 Json = dict[str, Any]
 _JSON = "application/json"
-SHORT = {
-    UPSTREAM: "CDS",
-    ENDPOINTS: "EDS",
-    LISTENER: "LDS",
-    ROUTES: "RDS",
-    SECRET: "SDS",
-    NAMES: "NDS",
-}
+SHORT = {UPSTREAM: "CDS", ENDPOINTS: "EDS", LISTENER: "LDS", ROUTES: "RDS", NAMES: "NDS"}
 
 
 class Admin:
@@ -80,7 +73,14 @@ class Admin:
         return self._builder.mesh
 
     def _syncz(self, _: dict[str, str]) -> list[Json]:
-        return [_describe(session) for session in self._fanout.sessions]
+        return [_describe(sessions) for sessions in self._by_proxy().values()]
+
+    def _by_proxy(self) -> dict[str, list[Session[Proxy]]]:
+        """The streams of each proxy, the oldest first: its Envoy's and its agent's, or one that came back."""
+        found: dict[str, list[Session[Proxy]]] = {}
+        for session in self._fanout.sessions:
+            found.setdefault(session.node.id, []).append(session)
+        return found
 
     def _clusterz(self, _: dict[str, str]) -> Json:
         clusters = [_cluster(status) for status in self._fleet.status()]
@@ -139,15 +139,19 @@ class Admin:
 
     def _config_dump(self, query: dict[str, str]) -> Json:
         wanted = query.get("proxyID", "")
-        for session in reversed(self._fanout.sessions):  # a proxy that came back has two for a moment
-            if wanted and wanted in {session.node.id, _name(session.node.id)}:
-                dump: dict[str, list[Json]] = {}
-                for type_url, resource in config_dump(self._fanout, session):
-                    entry = {"name": resource.name, "version": resource.version, "bytes": len(resource.body)}
-                    dump.setdefault(SHORT.get(type_url, type_url), []).append(entry)
-                return dump
-        known = ", ".join(sorted(_name(session.node.id) for session in self._fanout.sessions))
+        everyone = self._by_proxy()
+        for id_, sessions in everyone.items():
+            if wanted and wanted in {id_, _name(id_)}:
+                return {key: value for session in sessions for key, value in self._dump(session).items()}
+        known = ", ".join(sorted(map(_name, everyone)))
         raise LookupError(f"no proxy is called {wanted!r} (hint: ?proxyID= one of {known or 'none'})")
+
+    def _dump(self, session: Session[Proxy]) -> Json:
+        dump: dict[str, list[Json]] = {}
+        for type_url, resource in config_dump(self._fanout, session):
+            entry = {"name": resource.name, "version": resource.version, "bytes": len(resource.body)}
+            dump.setdefault(SHORT.get(type_url, type_url), []).append(entry)
+        return dump
 
     def _all_findings(self) -> list[Finding]:
         mesh = self._mesh
@@ -166,8 +170,11 @@ class Admin:
             CLUSTERS.labels(state.value).set(states.count(state))
 
 
-def _describe(session: Session[Proxy]) -> Json:
-    status = status_of(session)
+def _describe(sessions: list[Session[Proxy]]) -> Json:
+    """A proxy by its streams: where it has several for a type, the newest counts."""
+    session, statuses = sessions[0], [status_of(each) for each in sessions]
+    status = statuses[0]
+    types = {SHORT.get(one.type_url, one.name): one for each in statuses for one in each.types}
     return {
         "name": _name(status.proxy),
         "id": status.proxy,
@@ -176,13 +183,13 @@ def _describe(session: Session[Proxy]) -> Json:
         "identity": list(status.identities),
         "connected": status.connected_at,
         "types": {
-            SHORT.get(each.type_url, each.name): {
+            name: {
                 "state": each.state.name.replace("_", " "),
                 "resources": each.resources,
                 "rejected": list(each.rejected),
                 "error": each.reason,
             }
-            for each in status.types
+            for name, each in types.items()
         },
     }
 

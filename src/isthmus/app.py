@@ -15,7 +15,6 @@ from isthmus.discovery.registry import ClusterSpec, FixedSource, Registry, Sourc
 from isthmus.discovery.source_files import FilesSource
 from isthmus.discovery.source_secrets import SecretsSource
 from isthmus.discovery.status_writer import Statuses, StatusWriter
-from isthmus.discovery.wanted_credentials import WantedCredentials
 from isthmus.identity import Gatekeeper, Identifier
 from isthmus.kit.inbox import Inbox
 from isthmus.kit.log import log
@@ -27,8 +26,6 @@ from isthmus.kube.kubeconfig import Access
 from isthmus.kube.lease import Lease
 from isthmus.model.build import MeshBuilder
 from isthmus.model.change import Change, ChangeKey
-from isthmus.model.credential_names import names_of
-from isthmus.model.credential_uses import used_names
 from isthmus.model.findings import Finding
 from isthmus.model.identity import SpiffeId
 from isthmus.model.mesh import MeshSettings
@@ -43,7 +40,6 @@ from isthmus.wire.serve import GrpcServer
 from isthmus.xds.fanout import Fanout
 from isthmus.xds.server import AdsServer
 
-_SWEEP_S = 60.0
 PILOT_ACCOUNT = "istio-pilot-service-account"
 LEASE = "istio-pilot-leader"
 
@@ -57,17 +53,12 @@ class Pilot:
         # watch
         self._inbox: Inbox[ChangeKey, Change] = Inbox(settings.quiet_s, settings.max_delay_s)
         companions = (self._follow_plane, self._lead)
-        self.wanted = WantedCredentials()
-        watching = WatcherSettings(
-            root_namespace=settings.root_namespace,
-            companions=companions,
-            credentials=self.wanted.current,
-        )
+        watching = WatcherSettings(root_namespace=settings.root_namespace, companions=companions)
         self.fleet = Fleet(Registry(_sources(settings, own)), self._put, watching)
         # model
         self.builder = MeshBuilder(_mesh_settings(settings))
         # translate
-        self.translator = Translator(self.wanted.ask)
+        self.translator = Translator()
         self._generation: Generation | None = None
         # tell
         self.statuses = Statuses()
@@ -79,8 +70,7 @@ class Pilot:
     async def run(self) -> None:
         """Serve until cancelled, in the order in which data flows."""
         settings = self._settings
-        serving = (self._serve(), self._admin.run(settings), self._let_go_of_credentials())
-        async with supervise(self.fleet.run(), self.fanout.run(), *serving):
+        async with supervise(self.fleet.run(), self.fanout.run(), self._serve(), self._admin.run(settings)):
             whole = await self.fleet.synced(settings.startup_limit_s)
             log.info("clusters known", all=whole, clusters=[status.id for status in self.fleet.status()])
             async for batch in self._inbox.batches():
@@ -97,13 +87,6 @@ class Pilot:
             self._generation = self.translator.generation(mesh, delta)
             self.fanout.publish(self._generation, self._inbox.began)
         self.plane.set(control_plane(mesh, self._settings.root_namespace))
-
-    async def _let_go_of_credentials(self) -> None:
-        """Stop following, now and then, what configuration does not refer to any more."""
-        while True:
-            await asyncio.sleep(_SWEEP_S)
-            names = used_names(self.builder.mesh)
-            self.wanted.keep(lambda key: not names.isdisjoint(names_of(key.ref)))  # noqa: B023 - called at once
 
     def _withheld(self) -> tuple[Finding, ...]:
         return self._generation.findings if self._generation is not None else ()
@@ -131,7 +114,7 @@ class Pilot:
         identify = Identifier(self.builder)
         gatekeeper = Gatekeeper(settings.trust_domain)
         plain = AdsServer(self.fanout, identify.proxy)
-        secure = AdsServer(self.fanout, identify.proven, gatekeeper.admit)
+        secure = AdsServer(self.fanout, identify.proxy, gatekeeper.admit)
         async with asyncio.TaskGroup() as group:
             if settings.grpc_port:
                 listener = Plaintext(settings.address, settings.grpc_port)

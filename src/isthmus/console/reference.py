@@ -75,16 +75,13 @@ def page_text(page: Page, shown: Goldens, at: Path) -> str:
     return "\n\n".join([f"# {page.name}", f"{page.about} {made_from}", *sections]) + "\n"
 
 
-def index_text(found: Iterable[Page], directory: Path) -> str:
+def index_text(found: Iterable[Page]) -> str:
     """The page that leads to all others."""
     head = (
         "# Reference\n\nEvery field of every kind that the mesh reads: what it does, and where it is found in Envoy. "
         "Made by `make docs`; do not edit.\n\n"
     )
-    rows = [f"- [{page.name}]({page.name}.md): {_summary(page.head)}" for page in found]
-    for other in sorted(path for path in directory.glob("*.md") if path.name[0].islower()):
-        title = other.read_text().partition("\n")[0].lstrip("# ")
-        rows.append(f"- [{title}]({other.name})")
+    rows = (f"- [{page.name}]({page.name}.md): {_summary(page.head)}" for page in found)
     return head + "\n".join(rows) + "\n"
 
 
@@ -92,23 +89,18 @@ def write(directory: Path, golden_directory: Path) -> None:
     """Writes all pages, and removes what is no page any more."""
     made = texts(directory, golden_directory)
     directory.mkdir(exist_ok=True)
-    for old in pages_in(directory):
+    for old in directory.glob("*.md"):
         if old.name not in made:
             old.unlink()
     for name, text in made.items():
         (directory / name).write_text(text)
 
 
-def pages_in(directory: Path) -> list[Path]:
-    """The pages of kinds that are there, and the index; other pages are others' matter."""
-    return [path for path in directory.glob("*.md") if path.name[0].isupper()]
-
-
 def texts(directory: Path, golden_directory: Path) -> dict[str, str]:
     """The pages as they are in `directory`, by the names of their files."""
     shown, found = goldens(golden_directory), pages()
     made = {f"{page.name}.md": page_text(page, shown, directory) for page in found}
-    return {"README.md": index_text(found, directory), **made}
+    return {"README.md": index_text(found), **made}
 
 
 def _section(part: Struct, page: Page, shown: Goldens, at: Path) -> str:

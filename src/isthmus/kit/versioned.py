@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import blake2b
 
 
@@ -11,7 +11,7 @@ class Versioned:
     """A resource serialised once: `body` is sent as it is to everyone who may have it."""
 
     name: str
-    body: bytes = field(repr=False)  # it may be a key
+    body: bytes
     version: str
 
     @classmethod

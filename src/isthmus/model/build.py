@@ -11,9 +11,8 @@ from isthmus.api.decode import equal_for_mesh
 from isthmus.api.resource import Object, Ref
 from isthmus.model import maps
 from isthmus.model.assemble import backing, service_of, shard_of, workload_of
-from isthmus.model.change import Change, ChangeKey, Unknown
+from isthmus.model.change import Change, ChangeKey
 from isthmus.model.config_cluster import is_config, without_effect
-from isthmus.model.credentials import Credentials
 from isthmus.model.delta import Delta
 from isthmus.model.dirt import Dirt
 from isthmus.model.endpoint import Backing, EndpointShard
@@ -57,7 +56,6 @@ class MeshBuilder:
         self._given = Given()
         self._clusters: frozenset[ClusterId] = frozenset()  # to which services have been given addresses
         self._networks = NetworkState(settings)
-        self._credentials = Credentials(Ref("ConfigMap", settings.root_namespace, "istio"))
         self._mesh = Mesh(settings=settings)
         self._is_first = True
 
@@ -86,19 +84,15 @@ class MeshBuilder:
             self._drop_cluster(cluster, dirt)
             return
         self._wrong.pop((cluster, ref), None)
-        if self._credentials.are_meant(ref):
-            if (wrong := self._credentials.take(change)) is not None:
-                self._wrong[cluster, ref] = wrong
-        elif isinstance(change.value, Finding):
+        if isinstance(change.value, Finding):
             self._wrong[cluster, ref] = change.value  # the last good one stays
-        elif not isinstance(change.value, Unknown):
+        else:
             self._put(cluster, ref, change.value, dirt)
 
     def _drop_cluster(self, cluster: ClusterId, dirt: Dirt) -> None:
         for ref in list(self._facts[cluster].objects) if cluster in self._facts else []:
             self._put(cluster, ref, None, dirt)
         self._facts.pop(cluster, None)
-        self._credentials.drop(cluster)
         self._wrong = {key: finding for key, finding in self._wrong.items() if key[0] != cluster}
 
     def _put(self, cluster: ClusterId, ref: Ref, value: Object | None, dirt: Dirt) -> None:
@@ -146,7 +140,6 @@ class MeshBuilder:
             workloads=workloads,
             networks=networks,
             config=self._config(dirt),
-            credentials=self._credentials.found,
             findings=self._findings(),
         )
         delta = Delta(
@@ -156,7 +149,6 @@ class MeshBuilder:
             config=frozenset(dirt.config),
             workloads=maps.differing(old.workloads, workloads, dirt.workloads),
             networks=networks is not old.networks,
-            credentials=maps.all_differing(old.credentials, mesh.credentials),
             everything=self._is_first or settings is not old.settings,
         )
         return Step(mesh, delta)

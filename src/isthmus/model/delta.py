@@ -5,7 +5,6 @@ from __future__ import annotations
 import msgspec
 
 from isthmus.api.resource import Ref
-from isthmus.model.credential import CredentialKey
 from isthmus.model.names import ClusterId, ServiceKey
 
 
@@ -17,9 +16,11 @@ class Delta(msgspec.Struct, frozen=True, kw_only=True):
     config: frozenset[Ref] = frozenset()  # configuration objects
     workloads: frozenset[tuple[ClusterId, str]] = frozenset()  # by cluster and address: inbound sides
     networks: bool = False  # how networks are reached
-    credentials: frozenset[CredentialKey] = frozenset()  # Secrets, and ConfigMaps of CAs
     everything: bool = False  # mesh-wide settings, or the first mesh
 
     def __bool__(self) -> bool:
-        parts = (self.services, self.endpoints, self.config, self.workloads, self.credentials)
-        return self.everything or self.networks or any(parts)
+        return (
+            self.everything
+            or self.networks
+            or bool(self.services or self.endpoints or self.config or self.workloads)
+        )

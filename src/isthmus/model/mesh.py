@@ -9,7 +9,6 @@ import msgspec
 
 from isthmus.api.istio.destination_rule import LocalityLbSetting
 from isthmus.api.resource import Object, Ref
-from isthmus.model.credential import Credential, CredentialKey
 from isthmus.model.endpoint import Backing, EndpointShard
 from isthmus.model.findings import Finding
 from isthmus.model.names import ClusterId, ServiceKey
@@ -46,8 +45,6 @@ class Mesh(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     workloads: Mapping[tuple[ClusterId, str], Workload] = {}  # by cluster and address
     networks: Networks = Networks()
     config: Mapping[str, Mapping[Ref, Object]] = {}  # by kind, then ref
-    credentials: Mapping[CredentialKey, Credential] = {}  # those that are followed, be they there or not
-    credential_grants: frozenset[tuple[str, Ref]] = frozenset()  # who, by namespace, may use another's Secret
     findings: tuple[Finding, ...] = ()
 
     def of(self, kind: type[O]) -> tuple[O, ...]:

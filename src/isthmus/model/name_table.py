@@ -11,6 +11,10 @@ import msgspec
 
 from isthmus.kit.protobuf import field, fields
 
+TYPE_URL = "type.googleapis.com/istio.networking.nds.v1.NameTable"
+NAME = "names"
+"""The name of the one table that a proxy gets."""
+
 KUBERNETES, EXTERNAL = "Kubernetes", "External"
 
 # Field numbers: of the table, of an entry of a map, of what is told of a name.

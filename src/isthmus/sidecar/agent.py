@@ -16,9 +16,11 @@ from isthmus.model.endpoint import Locality
 from isthmus.model.identity import SpiffeId
 from isthmus.model.proxy import ProxyKind
 from isthmus.sidecar import sds
+from isthmus.sidecar.ads_messages import node
 from isthmus.sidecar.bootstrap import BootstrapSettings, bootstrap_json
 from isthmus.sidecar.certs import Certificates, CertSettings
 from isthmus.sidecar.marked_relay import MarkedRelay
+from isthmus.sidecar.pod_names import PILOT_SOCKET, NameSettings, PodNames
 from isthmus.sidecar.proxy_process import ProxyProcess, ProxySettings
 from isthmus.sidecar.status import Status, StatusSettings
 from isthmus.wire.listeners import Unix
@@ -54,6 +56,8 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     ready_port: int = 15021
     stats_port: int = 15090
     mark: int | None = 1337
+    dns_port: int = 0  # where the pod's questions are led; 0: it asks its resolvers itself
+    envoy_dns_port: int = 15054  # where Envoy's are answered, then
 
     @property
     def identity(self) -> SpiffeId:
@@ -76,10 +80,11 @@ class Agent:
         self._relay, certificates = _way_to_citadel(settings)
         self.certificates = Certificates(certificates, clock=clock)
         self.proxy = ProxyProcess(settings.proxy, self._config, clock)
-        status = Status(settings.status, self.certificates, self.proxy, self._quit.set)
+        status = Status(settings.status, self.certificates, self.proxy, self._quit.set, self._more_metrics)
         self._status = HttpServer("0.0.0.0", settings.status_port, status.answer)
         services = sds.services(self.certificates.held, clock)
         self._sds = GrpcServer(services, [Unix(str(self._socket))])
+        self._names = PodNames(name_settings(settings)) if settings.dns_port else None
 
     async def run(self) -> None:
         """Run until cancelled or `/quitquitquit`. Raises `OSError` for a taken port, `NoEnvoy`."""
@@ -88,11 +93,16 @@ class Agent:
         jobs = [self.certificates.run(), self._serve_secrets(), self._status.run(), self._run_proxy()]
         if self._relay is not None:
             jobs.append(self._relay.run())
+        if self._names is not None:
+            jobs.insert(0, self._names.run())  # even the agent's own questions are led to it
         async with supervise(*jobs):
             try:
                 await self._quit.wait()
             finally:
                 await self.proxy.drain()
+
+    def _more_metrics(self) -> dict[str, float]:
+        return self._names.metrics() if self._names is not None else {}
 
     async def _serve_secrets(self) -> None:
         while True:
@@ -160,10 +170,25 @@ def bootstrap_settings(settings: AgentSettings, socket: Path) -> BootstrapSettin
         pilot_port=int(port),
         pilot_identity=settings.pilot_identity,
         sds_socket=str(socket),
+        pilot_socket=str(settings.directory / PILOT_SOCKET) if settings.dns_port else "",
+        dns_port=settings.envoy_dns_port if settings.dns_port else 0,
         admin_port=settings.proxy.admin_port,
         agent_port=settings.status_port,
         ready_port=settings.ready_port,
         stats_port=settings.stats_port,
+        mark=settings.mark,
+    )
+
+
+def name_settings(settings: AgentSettings) -> NameSettings:
+    """What the pod's DNS is made of."""
+    return NameSettings(
+        node=node(node_id(settings), node_metadata(settings), settings.locality),
+        directory=settings.directory,
+        namespace=settings.namespace,
+        domain=settings.domain,
+        port=settings.dns_port,
+        envoy_port=settings.envoy_dns_port,
         mark=settings.mark,
     )
 

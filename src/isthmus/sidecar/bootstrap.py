@@ -36,6 +36,8 @@ class BootstrapSettings(msgspec.Struct, frozen=True, kw_only=True):
     # Who Pilot must be by its certificate; empty: plaintext without proof, for tests on loopback.
     pilot_identity: str = "spiffe://cluster.local/ns/istio-system/sa/istio-pilot-service-account"
     sds_socket: str = "/var/run/isthmus/sds.sock"
+    pilot_socket: str = ""  # where the agent itself finds Pilot, by Envoy; empty: it does not ask
+    dns_port: int = 0  # of loopback, where names are resolved for Envoy; 0: as resolv.conf says
     admin_port: int = 15000
     agent_port: int = 15020
     ready_port: int = 15021
@@ -65,6 +67,7 @@ def _tree(settings: BootstrapSettings) -> Tree:
             "listeners": [
                 _listener("stats", settings.stats_port, "/stats/prometheus", STATS),
                 _listener("ready", settings.ready_port, "/healthz/ready", AGENT),
+                *([_way_to_pilot(settings.pilot_socket)] if settings.pilot_socket else []),
             ],
         },
         "stats_config": {"use_all_default_tags": False, "stats_tags": stats_tags(settings.domain)},
@@ -76,6 +79,8 @@ def _tree(settings: BootstrapSettings) -> Tree:
             "layers": [{"name": "limits", "static_layer": RUNTIME}, {"name": "admin", "admin_layer": {}}]
         },
     }
+    if settings.dns_port:
+        tree["typed_dns_resolver_config"] = _resolver(settings.dns_port)
     if settings.mark is not None:
         options = [{**_MARK_OPTION, "int_value": settings.mark}]
         tree["cluster_manager"] = {"upstream_bind_config": {"socket_options": options}}
@@ -219,6 +224,25 @@ def _listener(name: str, port: int, path: str, upstream: str) -> Tree:
         "bypass_overload_manager": True,
         "filter_chains": [{"filters": filters}],
     }
+
+
+def _way_to_pilot(path: str) -> Tree:
+    """For the agent: Envoy knows how Pilot is found, believed, and reached past the pod's capture."""
+    kind = "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"
+    proxy = {"@type": _TYPE_PREFIX + kind, "stat_prefix": "pilot", "cluster": XDS, "idle_timeout": "0s"}
+    return {
+        "name": "pilot",
+        "address": {"pipe": {"path": path}},
+        "bypass_overload_manager": True,
+        "filter_chains": [{"filters": [{"name": "envoy.filters.network.tcp_proxy", "typed_config": proxy}]}],
+    }
+
+
+def _resolver(port: int) -> Tree:
+    """The agent in place of the servers in resolv.conf: its own questions bear the mark, Envoy's could not."""
+    kind = "envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig"
+    config = {"@type": _TYPE_PREFIX + kind, "resolvers": [_address("127.0.0.1", port)]}
+    return {"name": "envoy.network.dns_resolver.cares", "typed_config": config}
 
 
 def _http2(options: Tree) -> Tree:

@@ -1,6 +1,7 @@
 """Traffic of a pod into its Envoy: nftables rules as a value, and how they are put in place.
 
-TCP over IPv4. Envoy's own connections pass by their mark, or by their user where marks cannot be set.
+TCP over IPv4, and questions to the pod's DNS servers. What Envoy and the agent send passes by its mark, or by
+their user where marks cannot be set.
 Source: nft(8), Istio's rules for annotations `traffic.sidecar.istio.io/*`.
 """
 
@@ -14,6 +15,8 @@ import msgspec
 
 TABLE = "isthmus"
 ANY = "*"
+DNS_PORT = 15053
+"""Where the agent answers the pod's questions."""
 _PREFIX = "traffic.sidecar.istio.io/"
 INCLUDE_OUTBOUND_RANGES = _PREFIX + "includeOutboundIPRanges"
 EXCLUDE_OUTBOUND_RANGES = _PREFIX + "excludeOutboundIPRanges"
@@ -49,6 +52,8 @@ class CaptureSettings(msgspec.Struct, frozen=True, kw_only=True):
     exclude_inbound_ports: tuple[int, ...] = ()
     mark: int = 1337
     user: int | None = None  # uid mode: connections of this user pass instead of marked ones
+    dns_port: int = 0  # of the agent, which answers what `dns_servers` are asked; 0: nobody is led to it
+    dns_servers: tuple[str, ...] = ()
 
     def with_annotations(self, annotations: Mapping[str, str]) -> CaptureSettings:
         """These settings as changed by a pod's annotations. Raises `InvalidCapture` naming the annotation."""
@@ -129,6 +134,7 @@ def _outbound(settings: CaptureSettings) -> list[str]:
     own, other = f"meta {who} {value}", f"meta {who} != {value}"
     to_envoy = f"redirect to :{settings.outbound_port}"
     lines = [
+        *_dns(settings, own),
         "meta l4proto != tcp return",
         f'oifname "lo" ip saddr {_INBOUND_SOURCE} return',
         # Envoy was asked for a service whose endpoint is this very pod: inbound policy holds there as well.
@@ -148,6 +154,17 @@ def _outbound(settings: CaptureSettings) -> list[str]:
     elif settings.include_outbound_ranges:
         lines.append(f"meta l4proto tcp ip daddr {_set(settings.include_outbound_ranges)} {to_envoy}")
     return lines
+
+
+def _dns(settings: CaptureSettings, own: str) -> list[str]:
+    """Questions to the servers of resolv.conf go to the agent; those to others are meant for just these."""
+    servers = tuple(each for each in settings.dns_servers if ":" not in each)
+    if not settings.dns_port or not servers:
+        return []
+    asked, to_agent = f"ip daddr {_set(servers)}", f"redirect to :{settings.dns_port}"
+    return [f"meta l4proto {{ tcp, udp }} th dport 53 {own} return"] + [
+        f"{asked} {protocol} dport 53 {to_agent}" for protocol in ("udp", "tcp")
+    ]
 
 
 def _inbound(settings: CaptureSettings) -> list[str]:

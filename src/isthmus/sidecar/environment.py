@@ -13,6 +13,7 @@ from isthmus.model.endpoint import Locality
 from isthmus.model.identity import SpiffeId
 from isthmus.model.proxy import ProxyKind
 from isthmus.sidecar.agent import AgentSettings
+from isthmus.sidecar.capture import DNS_PORT
 from isthmus.sidecar.certs import ROOTS_FILE, TOKEN_FILE, CertSettings
 from isthmus.sidecar.proxy_process import ProxySettings
 from isthmus.sidecar.status import StatusSettings
@@ -83,6 +84,7 @@ def agent_settings(environment: Mapping[str, str], flags: AgentFlags) -> AgentSe
         proxy=proxy,
         status=read.status(),
         mark=read.mark(),
+        dns_port=DNS_PORT if read.text(_META + "DNS_CAPTURE", "") == "true" else 0,
     )
 
 

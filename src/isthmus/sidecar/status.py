@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 
 import msgspec
@@ -33,8 +33,10 @@ class Status:
         certificates: Certificates,
         proxy: ProxyProcess,
         quit_: Callable[[], None],
+        more: Callable[[], Mapping[str, float]] = dict,
     ) -> None:
-        self._settings, self._certificates = settings, certificates
+        """`more`: further metrics of the agent, by their names."""
+        self._settings, self._certificates, self._more = settings, certificates, more
         self._proxy, self._quit = proxy, quit_
 
     async def answer(self, request: Request) -> Response:
@@ -90,4 +92,6 @@ class Status:
             "istio_agent_num_failed_certificate_requests": float(self._certificates.failed),
             "istio_agent_num_envoy_starts": float(self._proxy.starts),
         }
-        return "".join(f"# TYPE {name} gauge\n{name} {value}\n" for name, value in values.items()).encode()
+        gauges = [f"# TYPE {name} gauge\n{name} {value}\n" for name, value in values.items()]
+        counters = [f"# TYPE {name} counter\n{name} {value}\n" for name, value in self._more().items()]
+        return "".join(gauges + counters).encode()

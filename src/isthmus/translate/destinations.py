@@ -14,7 +14,6 @@ from isthmus.model.scope import View
 from isthmus.model.service import Service
 from isthmus.translate import names
 from isthmus.translate.errors import Unsayable
-from isthmus.translate.upstream_policy import Policy, policy_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +85,6 @@ class Destinations:
         port = self.port(destination, listener_port)
         return names.outbound(port, destination.subset, self.hostname(destination))
 
-    def policy(self, destination: Destination, listener_port: int) -> Policy:
-        """How it is called, as far as a DestinationRule says it."""
-        found = self.find(destination)
-        if found is None:
-            return Policy()
-        subset = found.subset(destination.subset)
-        return policy_for(found.rule, subset, self.port(destination, listener_port))
-
     def shares(self, route: Sequence[RouteDestination], listener_port: int) -> list[tuple[str, int]]:
         """Upstreams and their weights, of a route for connections; a single destination needs no weight."""
         check_weights(share.weight for share in route)
@@ -101,11 +92,6 @@ class Destinations:
             (self.upstream(share.destination, listener_port), share.weight if len(route) > 1 else 1)
             for share in route
         ]
-
-    def policies(self, route: Sequence[RouteDestination], listener_port: int) -> list[Policy]:
-        """How those of its destinations are called that get connections."""
-        used = [share for share in route if share.weight or len(route) == 1]
-        return [self.policy(share.destination, listener_port) for share in used]
 
     def unknown_subset(self, rule: VirtualService) -> Unsayable | None:
         """The first destination for requests that names a subset which its service has not: it would answer 503."""

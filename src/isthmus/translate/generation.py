@@ -12,6 +12,7 @@ from isthmus.kit.versioned import Versioned
 from isthmus.model.delta import Delta
 from isthmus.model.findings import Finding
 from isthmus.model.mesh import Mesh
+from isthmus.model.name_table import NAME
 from isthmus.model.proxy import Proxy, ProxyKind
 from isthmus.model.scope import View, Views
 from isthmus.translate import names
@@ -19,14 +20,13 @@ from isthmus.translate.assignments import MANY, LoadAssignments
 from isthmus.translate.gateway_servers import opened
 from isthmus.translate.listeners import Listeners, conflicts
 from isthmus.translate.memory import Memory
-from isthmus.translate.name_table import NAME, NameTables
+from isthmus.translate.name_table import NameTables
 from isthmus.translate.patch.patches import Patches
 from isthmus.translate.placement import Standpoint
 from isthmus.translate.routes import Routes, http_services
 from isthmus.translate.routes_gateway import gateway_routes
-from isthmus.translate.secrets import Follow, Secrets
 from isthmus.translate.touched import ConfigIndex, Touched
-from isthmus.translate.types import ENDPOINTS, LISTENER, NAMES, ROUTES, SECRET, UPSTREAM
+from isthmus.translate.types import ENDPOINTS, LISTENER, NAMES, ROUTES, UPSTREAM
 from isthmus.translate.upstream_set import Upstreams
 
 Wanted = frozenset[str] | None
@@ -34,19 +34,15 @@ Wanted = frozenset[str] | None
 
 
 class Translator:
-    """Makes generations, and remembers between them what has been made from what.
+    """Makes generations, and remembers between them what has been made from what."""
 
-    `follow` is told which credentials proxies wait for; without it there are only those that the mesh has.
-    """
-
-    def __init__(self, follow: Follow = lambda _: None) -> None:
+    def __init__(self) -> None:
         self.views = Views()
         self.upstreams = Upstreams()
         self.assignments = LoadAssignments()
         self.listeners = Listeners()
         self.routes = Routes()
         self.name_tables = NameTables()
-        self.secrets = Secrets(follow)
         self.patches = Patches()
         self.configurations: Memo[Versioned | None] = Memo()
         self.route_names: Memo[frozenset[str]] = Memo()
@@ -60,7 +56,6 @@ class Translator:
                 *self.listeners.memos,
                 *self.patches.memos,
                 *self.name_tables.memos,
-                *self.secrets.memos,
                 self.routes.hosts,
                 self.configurations,
                 self.route_names,
@@ -99,7 +94,6 @@ class Generation:
             LISTENER: self._listeners,
             ROUTES: self._routes,
             NAMES: self._names,
-            SECRET: self._secrets,
         }
 
     @property
@@ -124,12 +118,6 @@ class Generation:
         added = patches.added(self.mesh, subject, type_url, every)
         return (*made, *(one for one in added if names is None or one.name in names))
 
-    def unsettled(self, subject: Proxy, type_url: str, names: frozenset[str]) -> frozenset[str]:
-        """Those of `names` of which it is not known yet whether they exist."""
-        if type_url != SECRET:
-            return frozenset()
-        return self._make.secrets.unsettled(self.mesh, self._view(subject), subject, names)
-
     def _unpatched(self, subject: Proxy, type_url: str, names: Wanted) -> Iterable[Versioned]:
         maker = self._makers.get(type_url)
         return maker(subject, names) if maker else ()
@@ -140,8 +128,7 @@ class Generation:
         make = self._make
         parts = (make.upstreams.checked, make.listeners.checked, make.routes.checked)
         withheld = [found for checked in parts for found in checked.findings(self._exists)]
-        more = (*make.secrets.findings(self.mesh), *make.patches.findings(self.mesh))
-        return tuple(dict.fromkeys((*withheld, *more)))
+        return tuple(dict.fromkeys((*withheld, *make.patches.findings(self.mesh))))
 
     def conflicts(self, subject: Proxy) -> tuple[Finding, ...]:
         """Services that get no connections of the proxy, since older ones have their address and port."""
@@ -194,7 +181,7 @@ class Generation:
 
     def _names(self, proxy: Proxy, wanted: Wanted) -> Iterator[Versioned]:
         if wanted is None or NAME in wanted:
-            yield self._make.name_tables.of(self._view(proxy), self.mesh.shards, proxy.network)
+            yield self._make.name_tables.of(self.mesh, self._view(proxy), proxy.network)
 
     def _sidecar_route(self, view: View, name: str) -> Versioned | None:
         def make() -> Versioned | None:
@@ -216,9 +203,6 @@ class Generation:
             return Versioned.of(name, body)
 
         return self._make.configurations.get((view, workload), name, make)
-
-    def _secrets(self, proxy: Proxy, wanted: Wanted) -> Iterable[Versioned]:
-        return self._make.secrets.of(self.mesh, self._view(proxy), proxy, wanted)
 
     def _gateway_route_names(self, proxy: Proxy) -> Iterator[str]:
         workload = self.mesh.workloads.get((proxy.cluster, proxy.address))

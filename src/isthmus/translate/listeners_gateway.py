@@ -13,7 +13,6 @@ from isthmus.envoy.types import Filter, FilterChain, FilterChainMatch, Listener
 from isthmus.model.scope import View
 from isthmus.translate import names, proto
 from isthmus.translate.connection_manager import Face, Manager, connection_manager
-from isthmus.translate.connections import manner
 from isthmus.translate.destinations import Destinations, destinations_of
 from isthmus.translate.errors import Unsayable
 from isthmus.translate.gateway_servers import Opened, admitted
@@ -78,8 +77,7 @@ def _connections(one: Opened, view: View) -> Iterator[FilterChain]:
 
 def _proxy(shares: Sequence[RouteDestination], leads: Destinations, port: int, log: str) -> Filter:
     weighted = leads.shares(shares, port)
-    how = manner(leads.policies(shares, port))
-    return tcp_proxy.to_upstreams(weighted, log, weighted[0][0] if weighted else "", how)
+    return tcp_proxy.to_upstreams(weighted, log, weighted[0][0] if weighted else "")
 
 
 def _meets(match: L4MatchAttributes, namespace: str, one: Opened) -> bool:

@@ -6,18 +6,18 @@ Cost follows what changed: each service's entry is made once for all proxies of 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from isthmus.kit.memo import Memo
 from isthmus.kit.versioned import Versioned
 from isthmus.model.endpoint import Endpoint, EndpointShard, Health
-from isthmus.model.name_table import Named, alias, entry
-from isthmus.model.names import FLAT, ClusterId, NetworkId, ServiceKey
+from isthmus.model.mesh import Mesh
+from isthmus.model.name_table import NAME, Named, alias, entry
+from isthmus.model.names import ClusterId, NetworkId, ServiceKey
+from isthmus.model.network import Direct, Networks
 from isthmus.model.scope import View
 from isthmus.model.service import Resolution, Service
 from isthmus.translate.upstream_set import headless_services
-
-NAME = "names"
-"""The name of the one table that a proxy gets."""
 
 Shards = Mapping[ClusterId, EndpointShard]
 
@@ -31,28 +31,33 @@ class NameTables:
         self._headless: Memo[tuple[ServiceKey, ...]] = Memo()
         self.memos = (self._tables, self._entries, self._headless)
 
-    def of(self, view: View, shards: Mapping[ServiceKey, Shards], network: NetworkId) -> Versioned:
+    def of(self, mesh: Mesh, view: View, network: NetworkId) -> Versioned:
         """The table of the proxies of `view` in a network."""
         headless = self._headless.get((view,), "", lambda: headless_services(view))
-        inputs = (view, *(shards.get(key) for key in headless))
-        return self._tables.get(inputs, network, lambda: self._table(view, shards, network))
+        inputs = (view, mesh.networks, *(mesh.shards.get(key) for key in headless))
+        return self._tables.get(inputs, network, lambda: self._table(mesh, view, network))
 
-    def _table(self, view: View, shards: Mapping[ServiceKey, Shards], network: NetworkId) -> Versioned:
-        entries = (self._entry(view, service, shards, network) for service in view.services)
+    def _table(self, mesh: Mesh, view: View, network: NetworkId) -> Versioned:
+        here = _Here(mesh.networks, network, view.cluster)
+        entries = (
+            self._entry(service, mesh.shards.get(service.key, _NONE), here) for service in view.services
+        )
         return Versioned.of(NAME, b"".join(entries))
 
-    def _entry(
-        self, view: View, service: Service, shards: Mapping[ServiceKey, Shards], network: NetworkId
-    ) -> bytes:
-        cluster = view.cluster
+    def _entry(self, service: Service, shards: Shards, here: _Here) -> bytes:
+        cluster = here.cluster
         if service.resolution is not Resolution.PASSTHROUGH:
             return self._entries.get((service,), cluster, lambda: b"".join(_of_service(service, cluster)))
-        found = shards.get(service.key, _NONE)
-        return self._entries.get(
-            (service, found),
-            (cluster, network),
-            lambda: b"".join(_of_headless(service, found, (cluster, network))),
-        )
+        inputs, scope = (service, shards, here.networks), (cluster, here.network)
+        return self._entries.get(inputs, scope, lambda: b"".join(_of_headless(service, shards, here)))
+
+
+class _Here(NamedTuple):
+    """From where pods are called."""
+
+    networks: Networks
+    network: NetworkId
+    cluster: ClusterId
 
 
 _NONE: Shards = {}
@@ -67,9 +72,9 @@ def _of_service(service: Service, cluster: ClusterId) -> Iterator[bytes]:
         yield alias(service.key.hostname, service.external_name.rstrip(".").lower())
 
 
-def _of_headless(service: Service, shards: Shards, where: tuple[ClusterId, NetworkId]) -> Iterator[bytes]:
+def _of_headless(service: Service, shards: Shards, here: _Here) -> Iterator[bytes]:
     """All pods that can be called from there, together and each by its own name: a near one before a far one."""
-    near = _reached(shards, where)
+    near = _reached(shards, here)
     yield _written(service, tuple(sorted({each.address for each in near})))
     pods: dict[str, Endpoint] = {}
     for each in near:
@@ -80,13 +85,13 @@ def _of_headless(service: Service, shards: Shards, where: tuple[ClusterId, Netwo
         yield entry(host, Named((pods[name].address,), f"{name}.{service.key.name}", service.key.namespace))
 
 
-def _reached(shards: Shards, where: tuple[ClusterId, NetworkId]) -> list[Endpoint]:
-    cluster, network = where
+def _reached(shards: Shards, here: _Here) -> list[Endpoint]:
+    """The pods that take calls to their own addresses, those of the caller's cluster first."""
     return [
         each
-        for name in sorted(shards, key=lambda name: (name != cluster, name))
+        for name in sorted(shards, key=lambda name: (name != here.cluster, name))
         for each in shards[name].endpoints
-        if each.health is Health.HEALTHY and (each.network in {FLAT, network} or network == FLAT)
+        if each.health is Health.HEALTHY and isinstance(here.networks.reach(here.network, each), Direct)
     ]
 
 

@@ -11,10 +11,9 @@ from isthmus.api.istio.gateway import GatewayConfig
 from isthmus.api.istio.sidecar import Sidecar
 from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.api.resource import Object, Ref
-from isthmus.model.credential_names import names_of
-from isthmus.model.credential_uses import uses_of
 from isthmus.model.delta import Delta
 from isthmus.model.mesh import Mesh
+from isthmus.model.name_table import NAME
 from isthmus.model.names import ClusterId, Hostname, ServiceKey, host_matches, resolve
 from isthmus.model.proxy import Proxy, ProxyKind
 from isthmus.model.service import Protocol, Resolution, Service
@@ -22,7 +21,6 @@ from isthmus.translate import names
 from isthmus.translate.concern import concerns
 from isthmus.translate.gateway_servers import passes_automatically
 from isthmus.translate.listeners_outbound import ANY
-from isthmus.translate.name_table import NAME
 from isthmus.translate.patch.compiled import types_of
 from isthmus.translate.types import (
     ENDPOINTS,
@@ -31,7 +29,6 @@ from isthmus.translate.types import (
     LISTENER,
     NAMES,
     ROUTES,
-    SECRET,
     TYPES,
     UPSTREAM,
 )
@@ -88,8 +85,6 @@ class Touched:
             destinations = [one for one in versions if isinstance(one, DestinationRule)]
             if destinations and type_url in _BY_HOST:
                 rules += destinations
-            elif type_url == SECRET and not any(uses for one in versions for uses in uses_of(one)):
-                continue
             elif type_url in self._types_of(ref):
                 return None
         if type_url == LISTENER and kind is ProxyKind.ROUTER and self._lets_in_by_name():
@@ -148,7 +143,7 @@ class Touched:
         if delta.everything:
             return None
         match type_url:
-            case _ if delta.networks and type_url in {ENDPOINTS, UPSTREAM}:
+            case _ if delta.networks and type_url in {ENDPOINTS, UPSTREAM, NAMES}:
                 return None
             case _ if type_url == ENDPOINTS:
                 return frozenset(self._upstreams(delta.services | delta.endpoints))
@@ -159,8 +154,6 @@ class Touched:
                 return None if delta.services else _NOTHING
             case _ if type_url == NAMES:
                 return frozenset({NAME}) if delta.services or self._headless() else _NOTHING
-            case _ if type_url == SECRET:
-                return frozenset(name for key in delta.credentials for name in names_of(key.ref))
         return self._listeners()
 
     def _listeners(self) -> Names:
@@ -234,7 +227,7 @@ _RULES = "VirtualService"
 _BY_KIND: dict[str, frozenset[str]] = {
     _RULES: frozenset({ROUTES}),
     "DestinationRule": frozenset(ENVOY_TYPES),
-    "Gateway": frozenset({LISTENER, ROUTES, UPSTREAM, ENDPOINTS, SECRET}),
+    "Gateway": frozenset({LISTENER, ROUTES, UPSTREAM, ENDPOINTS}),
     "Sidecar": frozenset(TYPES),
     "WasmPlugin": frozenset({UPSTREAM, LISTENER, EXTENSION}),
 }

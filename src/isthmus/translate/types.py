@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from isthmus.model import name_table
+
 UPSTREAM = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
 ENDPOINTS = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
 LISTENER = "type.googleapis.com/envoy.config.listener.v3.Listener"
 ROUTES = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
 EXTENSION = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig"
-SECRET = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"  # noqa: S105 - its type
-NAMES = "type.googleapis.com/istio.networking.nds.v1.NameTable"
+NAMES = name_table.TYPE_URL
 
-ENVOY_TYPES = (UPSTREAM, ENDPOINTS, LISTENER, ROUTES, EXTENSION, SECRET)
-"""Envoy warms an upstream until its endpoints arrive, and a listener until its routes, filters and secrets do."""
+ENVOY_TYPES = (UPSTREAM, ENDPOINTS, LISTENER, ROUTES, EXTENSION)
+"""Envoy warms an upstream until its endpoints arrive, and a listener until its routes and filters do."""
 
 PATCHED = (UPSTREAM, LISTENER, ROUTES, EXTENSION)
 """The types that EnvoyFilters patch."""

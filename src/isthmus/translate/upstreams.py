@@ -10,20 +10,19 @@ from isthmus.envoy.types import (
     Cluster,
     ConfigSource,
     SocketAddress,
+    UpstreamHttpProtocolOptions,
 )
 from isthmus.model.mesh import MeshSettings
 from isthmus.model.service import Port, Protocol, Resolution, Service
 from isthmus.translate import names, proto, upstream_policy
 from isthmus.translate.destinations import Known
 from isthmus.translate.names import Direction, UpstreamName
-from isthmus.translate.outlier_detection import apply_outlier_detection
 from isthmus.translate.placement import setting_of, weighs_localities
 from isthmus.translate.upstream_names import resolve_by_name
 from isthmus.translate.upstream_policy import Policy, mark, policy_for
-from isthmus.translate.upstream_protocol import apply_protocol, as_the_caller_speaks
-from isthmus.translate.upstream_proxy_protocol import apply_proxy_protocol
 from isthmus.translate.upstream_tls import apply_tls
 
+_HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _LOOPBACK_SOURCE = "127.0.0.6"
 """From where Envoy calls the application beside it: capture lets packets from there pass."""
 
@@ -36,17 +35,16 @@ def outbound_upstream(known: Known, name: UpstreamName, settings: MeshSettings) 
     policy = policy_for(known.rule, subset, port.number)
     limit_s = upstream_policy.connect_timeout_s(policy, settings.connect_timeout_s, known.crosses)
     upstream = Cluster(name=str(name), alt_stat_name=f"{name};", connect_timeout=proto.seconds(limit_s))
+    upstream_policy.apply_load_balancer(upstream, policy)
     _resolve(upstream, known, port, subset, policy)
-    if upstream.type != Cluster.ORIGINAL_DST:
-        upstream_policy.apply_load_balancer(upstream, policy)
     upstream_policy.apply_limits(upstream, policy)
     upstream_policy.apply_connection_options(upstream, policy, known.crosses)
-    apply_outlier_detection(upstream, policy, known.crosses and upstream.type == Cluster.EDS)
-    if upstream.type == Cluster.EDS and weighs_localities(setting_of(policy, settings)):
-        upstream.common_lb_config.locality_weighted_lb_config.SetInParent()
-    apply_protocol(upstream, port.protocol, policy)
+    if upstream.type == Cluster.EDS:
+        upstream_policy.apply_outlier_detection(upstream, policy, known.crosses)
+        if weighs_localities(setting_of(policy, settings)):
+            upstream.common_lb_config.locality_weighted_lb_config.SetInParent()
+    _apply_protocol(upstream, port.protocol, policy)
     apply_tls(upstream, name, port, policy.tls, known)
-    apply_proxy_protocol(upstream, policy.proxy_protocol)
     _describe(upstream, known, name)
     return upstream
 
@@ -68,7 +66,7 @@ def passing_upstream(known: Known, name: UpstreamName, settings: MeshSettings) -
     upstream.eds_cluster_config.eds_config.CopyFrom(_over_ads())
     upstream_policy.apply_limits(upstream, policy)
     upstream_policy.apply_connection_options(upstream, policy, known.crosses)
-    apply_outlier_detection(upstream, policy, crosses=True)
+    upstream_policy.apply_outlier_detection(upstream, policy, crosses=True)
     if weighs_localities(setting_of(policy, settings)):
         upstream.common_lb_config.locality_weighted_lb_config.SetInParent()
     _describe(upstream, known, name)
@@ -86,15 +84,15 @@ def outbound_names(service: Service, subsets: Iterable[str]) -> Iterator[Upstrea
 def _resolve(upstream: Cluster, known: Known, port: Port, subset: Subset | None, policy: Policy) -> None:
     """How Envoy learns of the endpoints."""
     labels = tuple(sorted(subset.labels.items())) if subset else ()
-    if policy.load_balancer and policy.load_balancer.simple == "PASSTHROUGH":
-        _original_destination(upstream)
-        return
     match known.service.resolution:
         case Resolution.PASSTHROUGH | Resolution.NONE:
             _original_destination(upstream)
         case Resolution.DNS | Resolution.DNS_ROUND_ROBIN:
             resolve_by_name(upstream, known.service, port, labels)
         case Resolution.ENDPOINTS:
+            if policy.load_balancer and policy.load_balancer.simple == "PASSTHROUGH":
+                _original_destination(upstream)
+                return
             upstream.type = Cluster.EDS
             upstream.eds_cluster_config.service_name = upstream.name
             upstream.eds_cluster_config.eds_config.CopyFrom(_over_ads())
@@ -110,6 +108,24 @@ def _over_ads() -> ConfigSource:
     source = ConfigSource(resource_api_version="V3", initial_fetch_timeout=proto.seconds(0))
     source.ads.SetInParent()
     return source
+
+
+def _apply_protocol(upstream: Cluster, protocol: Protocol, policy: Policy) -> None:
+    """Which HTTP is spoken: HTTP/2 where the port says so, what the caller spoke where nobody knows."""
+    limits = upstream_policy.http_limits(policy)
+    options = UpstreamHttpProtocolOptions(common_http_protocol_options=limits)
+    upgraded = policy.http.h2_upgrade_policy == "UPGRADE" and protocol.is_http
+    if policy.http.use_client_protocol or protocol is Protocol.UNSPECIFIED:
+        options.use_downstream_protocol_config.http_protocol_options.SetInParent()
+        options.use_downstream_protocol_config.http2_protocol_options.SetInParent()
+    elif protocol.is_http2 or upgraded:
+        http2 = options.explicit_http_config.http2_protocol_options
+        http2.max_concurrent_streams.value = policy.http.max_concurrent_streams or 1_073_741_823
+    elif limits is not None:
+        options.explicit_http_config.http_protocol_options.SetInParent()
+    else:
+        return
+    upstream.typed_extension_protocol_options[_HTTP_OPTIONS].CopyFrom(proto.any_of(options))
 
 
 def _describe(upstream: Cluster, known: Known, name: UpstreamName) -> None:
@@ -142,7 +158,10 @@ def _to_application(name: str, settings: MeshSettings) -> Cluster:
     upstream_policy.apply_limits(upstream, Policy())
     source = SocketAddress(address=_LOOPBACK_SOURCE, port_value=0)
     upstream.upstream_bind_config.CopyFrom(BindConfig(source_address=source, socket_options=[mark()]))
-    as_the_caller_speaks(upstream, Policy())
+    options = UpstreamHttpProtocolOptions()
+    options.use_downstream_protocol_config.http_protocol_options.SetInParent()
+    options.use_downstream_protocol_config.http2_protocol_options.SetInParent()
+    upstream.typed_extension_protocol_options[_HTTP_OPTIONS].CopyFrom(proto.any_of(options))
     return upstream
 
 
@@ -152,7 +171,10 @@ def outbound_passthrough(settings: MeshSettings) -> Cluster:
     upstream = Cluster(name=names.PASSTHROUGH, connect_timeout=limit)
     _original_destination(upstream)
     upstream_policy.apply_limits(upstream, Policy())
-    as_the_caller_speaks(upstream, Policy())
+    options = UpstreamHttpProtocolOptions()
+    options.use_downstream_protocol_config.http_protocol_options.SetInParent()
+    options.use_downstream_protocol_config.http2_protocol_options.SetInParent()
+    upstream.typed_extension_protocol_options[_HTTP_OPTIONS].CopyFrom(proto.any_of(options))
     return upstream
 
 

@@ -23,6 +23,7 @@ from isthmus.kit.clock import SystemClock
 from isthmus.kit.plain_http import Request, fetch
 from isthmus.kit.tasks import supervise
 from isthmus.model.identity import SpiffeId
+from isthmus.model.name_table import TYPE_URL
 from isthmus.sidecar.agent import Agent, AgentSettings, node_id, node_metadata, read_podinfo
 from isthmus.sidecar.certs import Certificates, CertSettings
 from isthmus.sidecar.proxy_process import ProxyProcess, ProxySettings
@@ -149,6 +150,7 @@ class SilentPilot:
     def __init__(self, certificates: Certificates) -> None:
         self.nodes: list[str] = []
         self.uris: list[tuple[str, ...]] = []
+        self.types: set[str] = set()
         self._certificates = certificates
         self.server = GrpcServer({DELTA_ADS: Bidi(self.talk)}, [Secure("127.0.0.1", 0, self.shown)])
 
@@ -164,6 +166,7 @@ class SilentPilot:
             asked = DeltaDiscoveryRequest.FromString(message)
             if asked.HasField("node"):
                 self.nodes.append(asked.node.id)
+            self.types.add(asked.type_url)
             if not asked.response_nonce:
                 count += 1
                 answer = DeltaDiscoveryResponse(type_url=asked.type_url, nonce=str(count))
@@ -240,6 +243,23 @@ async def test_an_agent_brings_its_envoy_to_pilot_and_says_when_it_is_ready():
         assert bootstrap["node"]["metadata"]["CLUSTER_ID"] == "gke"
         with pytest.raises(RequestFailed, match="status 404"):
             await request("GET", "/nothing", running.settings.proxy.admin_port)
+
+
+@pytest.mark.lab
+async def test_an_agent_asks_pilot_for_names_through_its_envoy():
+    async with running_agent() as running:
+        dns, envoys = free_ports(2)
+        settings = replace(running.settings, dns_port=dns, envoy_dns_port=envoys)
+        async with supervise(Agent(settings, SystemClock()).run()):
+
+            async def asked() -> bool:
+                return TYPE_URL in running.pilot.types
+
+            await eventually(asked)
+            assert set(running.pilot.nodes) == {node_id(settings)}
+            # Envoy found Pilot, by name, at the agent.
+            _, metrics = await running.status("/stats/prometheus")
+            assert b"isthmus_dns_names 0.0" in metrics
 
 
 @pytest.mark.lab

@@ -43,6 +43,15 @@ def test_probes_reach_the_agent_and_envoy_without_capture():
     assert passed == "tcp dport { 15008, 15020, 15021, 15090 } return"
 
 
+def test_questions_to_the_pods_resolvers_go_to_the_agent_and_its_own_do_not():
+    settings = CaptureSettings(dns_port=15053, dns_servers=("10.96.0.10", "fd00::10", "169.254.20.10"))
+    own, udp, tcp = chain(rules(settings), "output")[1:4]
+    assert own == "meta l4proto { tcp, udp } th dport 53 meta mark 0x539 return"
+    assert udp == "ip daddr { 10.96.0.10, 169.254.20.10 } udp dport 53 redirect to :15053"
+    assert tcp == udp.replace("udp", "tcp")
+    assert rules(CaptureSettings(dns_port=15053)) == rules(CaptureSettings())
+
+
 def test_by_user_envoy_is_known_by_its_user():
     out = chain(rules(CaptureSettings(user=1337)), "output")
     assert "meta skuid 1337 return" in out
@@ -116,6 +125,8 @@ def in_a_namespace(script: str, stdin: str = "") -> subprocess.CompletedProcess[
             exclude_inbound_ports=(9090,),
         ),
         CaptureSettings(include_outbound_ranges=(), include_inbound_ports=()),
+        CaptureSettings(dns_port=15053, dns_servers=("10.96.0.10", "127.0.0.53")),
+        CaptureSettings(dns_port=15053, dns_servers=("10.96.0.10",), user=0),
     ],
 )
 def test_nft_takes_the_rules_twice_and_takes_them_away(settings: CaptureSettings):

@@ -10,7 +10,7 @@ from isthmus.sidecar.inject.patch import json_patch, without_sidecar
 from isthmus.sidecar.inject.pod import Pod
 from isthmus.sidecar.inject.rules import INJECT, Policy, decide
 from isthmus.sidecar.inject.settings import InjectSettings
-from isthmus.sidecar.inject.template import STATUS
+from isthmus.sidecar.inject.template import STATUS, InvalidAnnotation
 
 SETTINGS = InjectSettings(cluster="gke", network="gke-net")
 BOOKINFO = Path(__file__).parents[3] / "samples" / "bookinfo" / "kube"
@@ -68,7 +68,11 @@ def test_a_deployment_gets_capture_and_a_proxy():
     assert [each["name"] for each in template["spec"]["containers"]] == ["reviews", "istio-proxy"]
     assert [each["name"] for each in template["spec"]["initContainers"]] == ["istio-init"]
     assert container(template)["args"][:2] == ["agent", "sidecar"]
-    assert container(template, "istio-init", "initContainers")["args"] == ["agent", "capture"]
+    assert container(template, "istio-init", "initContainers")["args"] == [
+        "agent",
+        "capture",
+        "--dns-port=15053",
+    ]
     assert container(template)["readinessProbe"]["httpGet"] == {"path": "/healthz/ready", "port": 15021}
 
 
@@ -221,7 +225,28 @@ def test_annotations_change_what_is_captured():
         "capture",
         "--include-outbound-ranges=10.0.0.0/8",
         "--exclude-inbound-ports=9090,40000",
+        "--dns-port=15053",
     ]
+
+
+def environment(template: dict) -> dict[str, str]:
+    return {each["name"]: each.get("value", "") for each in container(template)["env"]}
+
+
+DNS_OFF = "proxyMetadata: {ISTIO_META_DNS_CAPTURE: 'false'}"
+
+
+def test_a_pod_may_keep_its_dns_for_itself():
+    template = injected(annotated(proxy_istio_io__config=DNS_OFF))
+    assert container(template, "istio-init", "initContainers")["args"] == ["agent", "capture"]
+    assert environment(template)["ISTIO_META_DNS_CAPTURE"] == ""
+    assert environment(injected(REVIEWS))["ISTIO_META_DNS_CAPTURE"] == "true"
+
+
+@pytest.mark.parametrize("text", ["a: [", "text", "proxyMetadata: text"])
+def test_a_configuration_of_the_proxy_that_cannot_be_read_is_refused(text: str):
+    with pytest.raises((InvalidAnnotation, InvalidManifest), match=r"proxy\.istio\.io/config"):
+        injected(annotated(proxy_istio_io__config=text))
 
 
 def test_annotations_change_image_and_resources():

@@ -72,6 +72,8 @@ def router(**flags: Any) -> None:
 @click.option("--user", type=int, help="user of Envoy's own connections, instead of the mark")
 @click.option("--outbound-port", default=15001, show_default=True)
 @click.option("--inbound-port", default=15006, show_default=True)
+@click.option("--dns-port", default=0, help="of the agent, which answers the pod's DNS; 0: it does not")
+@click.option("--dns-servers", default="", help="whose questions it answers; without, those of resolv.conf")
 def capture(*, clean: bool, **flags: Any) -> None:
     """Lead the pod's connections into Envoy, by nftables."""
     from isthmus.sidecar import capture as rules
@@ -84,6 +86,11 @@ def capture(*, clean: bool, **flags: Any) -> None:
 
 def _capture_settings(flags: dict[str, Any]) -> Any:
     from isthmus.sidecar import capture as rules
+    from isthmus.sidecar.dns_upstream import read_resolvers
+
+    servers = tuple(filter(None, flags["dns_servers"].split(",")))
+    if flags["dns_port"] and not servers:
+        servers = read_resolvers().servers
 
     return rules.CaptureSettings(
         outbound_port=flags["outbound_port"],
@@ -96,6 +103,8 @@ def _capture_settings(flags: dict[str, Any]) -> Any:
         exclude_inbound_ports=rules.ports(flags["exclude_inbound_ports"]),
         mark=flags["mark"],
         user=flags["user"],
+        dns_port=flags["dns_port"],
+        dns_servers=servers,
     )
 
 

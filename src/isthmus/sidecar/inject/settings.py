@@ -32,6 +32,7 @@ class InjectSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     # How capture tells Envoy's connections from the application's: by their mark, which takes
     # CAP_NET_ADMIN in the sidecar, or by user 1337, which takes a second user in the pod.
     by_user: bool = False
+    dns_capture: bool = True  # whether the agent answers the pod's DNS
     capture: CaptureSettings = CaptureSettings()
 
     @property

@@ -7,10 +7,11 @@ import json
 from typing import NamedTuple
 
 import msgspec
+import yaml
 
 from isthmus.model.proxy import ProxyKind
 from isthmus.model.signing import AUDIENCE
-from isthmus.sidecar.capture import CaptureSettings
+from isthmus.sidecar.capture import DNS_PORT, CaptureSettings
 from isthmus.sidecar.inject.pod import Json, Pod
 from isthmus.sidecar.inject.settings import PROXY_USER, InjectSettings
 
@@ -22,6 +23,8 @@ CANONICAL_REVISION = "service.istio.io/canonical-revision"
 
 _SIDECAR = "sidecar.istio.io/"
 _PROMETHEUS = "prometheus.io/"
+_PROXY_CONFIG = "proxy.istio.io/config"
+_DNS_CAPTURE = "ISTIO_META_DNS_CAPTURE"
 _TOKEN_LIFE_S = 43_200
 
 
@@ -129,6 +132,19 @@ def proxy_volumes() -> list[Json]:
     ]
 
 
+def captures_dns(pod: Pod, settings: InjectSettings) -> bool:
+    """Whether the agent is to answer the pod's DNS: as the pod says in Istio's way, else as the operator does.
+
+    Raises `InvalidAnnotation`.
+    """
+    try:
+        config = yaml.safe_load(pod.annotations.get(_PROXY_CONFIG, "")) or {}
+        said = (config.get("proxyMetadata") or {}).get(_DNS_CAPTURE)
+    except (yaml.YAMLError, AttributeError) as error:
+        raise InvalidAnnotation(f"{_PROXY_CONFIG}: no YAML of a ProxyConfig") from error
+    return settings.dns_capture if said is None else str(said).lower() == "true"
+
+
 def capture_arguments(settings: CaptureSettings) -> list[str]:
     """Arguments of `isthmus agent capture` that lead to `settings`: those that are not its defaults."""
     usual = CaptureSettings()
@@ -143,6 +159,8 @@ def capture_arguments(settings: CaptureSettings) -> list[str]:
 
 def _init_container(pod: Pod, settings: InjectSettings) -> Json:
     capture = settings.capture.with_annotations(pod.annotations)
+    if captures_dns(pod, settings):
+        capture = msgspec.structs.replace(capture, dns_port=DNS_PORT)
     if settings.by_user:
         capture = msgspec.structs.replace(capture, user=PROXY_USER)
     container: Json = {
@@ -179,6 +197,7 @@ def _environment(pod: Pod, settings: InjectSettings, kind: str) -> list[Json]:
         "ISTIO_META_NETWORK": settings.network,
         "ISTIO_META_MESH_ID": settings.mesh_id,
         "ISTIO_META_INTERCEPTION_MODE": "REDIRECT",
+        _DNS_CAPTURE: "true" if kind == ProxyKind.SIDECAR.value and captures_dns(pod, settings) else "",
         "ISTIO_META_WORKLOAD_NAME": pod.workload,
         "ISTIO_META_OWNER": owner,
         "ISTIO_META_POD_PORTS": json.dumps(pod.ports, separators=(",", ":")),

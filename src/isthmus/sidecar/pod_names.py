@@ -1,0 +1,73 @@
+"""All that a pod's DNS takes: the table as Pilot tells it, the resolvers behind it, and where both are asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from isthmus.kit.log import log
+from isthmus.kit.tasks import supervise
+from isthmus.model.name_table import NAME, TYPE_URL, decode
+from isthmus.sidecar.dns import Answerer, DnsServer
+from isthmus.sidecar.dns_names import Names
+from isthmus.sidecar.dns_upstream import Upstream
+from isthmus.sidecar.told import Told
+
+PILOT_SOCKET = "pilot.sock"
+
+
+class NameSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What decides over a pod's DNS."""
+
+    node: bytes  # as whom Pilot is asked
+    directory: Path
+    namespace: str
+    domain: str
+    port: int
+    envoy_port: int
+    mark: int | None
+
+
+class PodNames:
+    """The DNS of a pod."""
+
+    def __init__(self, settings: NameSettings) -> None:
+        self._settings = settings
+        self._upstream = Upstream(mark=settings.mark)
+        self._answerer = Answerer(self._upstream)
+        self._beside = Answerer(self._upstream)
+        wanted = {TYPE_URL: (NAME, self._take)}
+        self._told = Told(settings.directory / PILOT_SOCKET, settings.node, wanted, settings.directory)
+        self._known = 0
+
+    async def run(self) -> None:
+        """Answer until cancelled. Raises `OSError` where a port is taken."""
+        self._told.remember()
+        servers = (
+            DnsServer(self._answerer, self._settings.port),
+            DnsServer(self._beside, self._settings.envoy_port),
+        )
+        try:
+            async with supervise(*(each.run() for each in servers)):
+                await self._told.run()
+        finally:
+            self._upstream.close()
+
+    def _take(self, body: bytes) -> None:
+        table = decode(body)
+        settings, resolvers = self._settings, self._upstream.resolvers
+        self._answerer.know(Names(table, settings.namespace, settings.domain, resolvers.search))
+        self._known = len(table.names) + len(table.aliases)
+        log.debug("names known", names=self._known)
+
+    def metrics(self) -> dict[str, float]:
+        """Counts by the names of Istio's agent."""
+        counts = self._answerer.counts
+        return {
+            "dns_requests_total": float(counts.requests),
+            "dns_upstream_requests_total": float(self._upstream.asked),
+            "dns_upstream_failures_total": float(self._upstream.unanswered),
+            "isthmus_dns_answered_total": float(counts.answered),
+            "isthmus_dns_names": float(self._known),
+        }

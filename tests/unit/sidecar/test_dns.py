@@ -1,0 +1,280 @@
+"""The DNS of a pod on loopback, asked by dnspython, with a resolver behind it that knows little."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import dns.asyncquery
+import dns.flags
+import dns.message
+import dns.rcode
+import dns.rdatatype
+import dns.rrset
+import pytest
+
+from fakes.ports import free_ports
+from isthmus.kit.tasks import supervise
+from isthmus.model.name_table import Named, NameTable
+from isthmus.sidecar.dns import Answerer, DnsServer
+from isthmus.sidecar.dns_names import Names
+from isthmus.sidecar.dns_upstream import Resolvers, Upstream
+
+SEARCH = ("shop.svc.cluster.local", "svc.cluster.local", "cluster.local")
+MANY = tuple(f"10.9.{each // 250}.{each % 250}" for each in range(300))
+TABLE = NameTable(
+    {
+        "web.shop.svc.cluster.local": Named(("10.0.0.1",), "web", "shop"),
+        "web.other.svc.cluster.local": Named(("10.0.0.2", "fd00::2"), "web", "other"),
+        "many.shop.svc.cluster.local": Named(MANY, "many", "shop"),
+        "empty.shop.svc.cluster.local": Named((), "empty", "shop"),
+        "db-0.db.shop.svc.cluster.local": Named(("10.0.0.9",), "db-0.db", "shop"),
+        "db.example.com": Named(("240.240.0.1",), "", "shop"),
+        "*.example.com": Named(("240.240.0.2",), "", "shop"),
+    },
+    {
+        "search.shop.svc.cluster.local": "www.outside.test",
+        "inside.shop.svc.cluster.local": "web.other.svc.cluster.local",
+    },
+)
+NAMES = Names(TABLE, "shop", "cluster.local", SEARCH)
+
+
+class Resolver:
+    """Knows www.outside.test, says of all else that there is no such name; may be told to be silent."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.silent = 0
+        self.big = False
+
+    def answer(self, wire: bytes, *, stream: bool) -> bytes | None:
+        query = dns.message.from_wire(wire)
+        name = query.question[0].name.to_text().lower()
+        self.asked.append(name)
+        if self.silent:
+            self.silent -= 1
+            return None
+        response = dns.message.make_response(query)
+        if name == "www.outside.test." and query.question[0].rdtype == dns.rdatatype.A:
+            response.answer.append(dns.rrset.from_text(query.question[0].name, 60, "IN", "A", "192.0.2.7"))
+            if self.big and not stream:
+                response.answer.clear()
+                response.flags |= dns.flags.TC
+        elif name != "www.outside.test.":
+            response.set_rcode(dns.rcode.NXDOMAIN)
+        return response.to_wire()
+
+    async def run(self, port: int) -> None:
+        resolver = self
+
+        class Datagrams(asyncio.DatagramProtocol):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                self.transport = transport
+
+            def datagram_received(self, data: bytes, addr: object) -> None:
+                answer = resolver.answer(data, stream=False)
+                if answer is not None:
+                    self.transport.sendto(answer, addr)  # type: ignore[attr-defined]
+
+        async def stream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            wire = await reader.readexactly(int.from_bytes(await reader.readexactly(2)))
+            answer = resolver.answer(wire, stream=True) or b""
+            writer.write(len(answer).to_bytes(2) + answer)
+            writer.close()
+
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_datagram_endpoint(Datagrams, ("127.0.0.1", port))
+        server = await asyncio.start_server(stream, "127.0.0.1", port)
+        try:
+            async with server:
+                await server.serve_forever()
+        finally:
+            transport.close()
+
+
+class Pod:
+    """Who asks."""
+
+    def __init__(self, port: int, answerer: Answerer, resolver: Resolver, upstream: Upstream) -> None:
+        self.port, self.answerer, self.resolver, self.upstream = port, answerer, resolver, upstream
+
+    async def ask(
+        self, name: str, kind: str = "A", *, tcp: bool = False, **more: object
+    ) -> dns.message.Message:
+        query = dns.message.make_query(name, kind, **more)  # type: ignore[arg-type]
+        how = dns.asyncquery.tcp if tcp else dns.asyncquery.udp
+        return await how(query, "127.0.0.1", port=self.port, timeout=9)
+
+    async def addresses(self, name: str, kind: str = "A", *, tcp: bool = False) -> list[str]:
+        answer = await self.ask(name, kind, tcp=tcp)
+        assert answer.rcode() == dns.rcode.NOERROR
+        wanted = dns.rdatatype.from_text(kind)
+        return [each.to_text() for rrset in answer.answer if rrset.rdtype == wanted for each in rrset]
+
+
+@asynccontextmanager
+async def pod(servers: tuple[str, ...] = ("127.0.0.1",), names: Names | None = NAMES) -> AsyncIterator[Pod]:
+    port, near = free_ports(2)
+    resolver = Resolver()
+    upstream = Upstream(lambda: Resolvers(servers, SEARCH), port=port)
+    answerer = Answerer(upstream, names)
+    server = DnsServer(answerer, near)
+    async with supervise(server.run(), resolver.run(port)):
+        await server.ready.wait()
+        await asyncio.sleep(0.05)
+        yield Pod(near, answerer, resolver, upstream)
+    upstream.close()
+
+
+async def test_a_service_is_known_by_all_its_names_and_in_any_case() -> None:
+    async with pod() as found:
+        for name in (
+            "web.shop.svc.cluster.local",
+            "web.shop.svc",
+            "web.shop",
+            "web",
+            "wEb.ShOp.SVC.cluster.LOCAL",
+        ):
+            for _ in range(2):
+                assert await found.addresses(name) == ["10.0.0.1"], name
+        assert found.resolver.asked == []
+
+
+async def test_the_question_is_repeated_letter_for_letter() -> None:
+    async with pod() as found:
+        answer = await found.ask("wEb.ShOp.svc.cluster.LOCAL")
+        assert answer.question[0].name.to_text() == "wEb.ShOp.svc.cluster.LOCAL."
+        assert answer.flags & dns.flags.AA
+        assert answer.answer[0].ttl == 30
+
+
+async def test_a_family_without_addresses_is_an_empty_answer_and_no_error() -> None:
+    async with pod() as found:
+        assert await found.addresses("web.shop", "AAAA") == []
+        assert await found.addresses("web.other", "AAAA") == ["fd00::2"]
+        assert await found.addresses("empty.shop") == []
+
+
+async def test_a_host_is_found_at_once_though_the_search_list_comes_first() -> None:
+    async with pod() as found:
+        answer = await found.ask("db.example.com.shop.svc.cluster.local")
+        assert [each.to_text() for rrset in answer.answer for each in rrset] == [
+            "db.example.com.",
+            "240.240.0.1",
+        ]
+        assert await found.addresses("web.other.svc.cluster.local.svc.cluster.local") == ["10.0.0.2"]
+        assert found.resolver.asked == []
+        # Here `web` could be a pod of a headless service `other`, of which the cluster knows.
+        assert (await found.ask("web.other.shop.svc.cluster.local")).rcode() == dns.rcode.NXDOMAIN
+
+
+async def test_wildcards_hold_for_what_has_no_name_of_its_own() -> None:
+    async with pod() as found:
+        assert await found.addresses("a.b.example.com") == ["240.240.0.2"]
+        assert await found.addresses("db.example.com") == ["240.240.0.1"]
+        assert (await found.ask("example.com")).rcode() == dns.rcode.NXDOMAIN
+
+
+async def test_pods_of_headless_services_have_names() -> None:
+    async with pod() as found:
+        assert await found.addresses("db-0.db.shop.svc.cluster.local") == ["10.0.0.9"]
+
+
+async def test_what_is_not_known_is_asked_of_others() -> None:
+    async with pod() as found:
+        assert await found.addresses("www.outside.test") == ["192.0.2.7"]
+        assert await found.addresses("www.outside.test", tcp=True) == ["192.0.2.7"]
+        assert (await found.ask("nowhere.test")).rcode() == dns.rcode.NXDOMAIN
+
+
+async def test_a_name_that_stands_for_another_is_followed() -> None:
+    async with pod() as found:
+        for tcp in (False, True):
+            answer = await found.ask("search.shop.svc.cluster.local", tcp=tcp)
+            assert [each.to_text() for rrset in answer.answer for each in rrset] == [
+                "www.outside.test.",
+                "192.0.2.7",
+            ]
+            assert await found.addresses("inside.shop.svc.cluster.local", tcp=tcp) == ["10.0.0.2"]
+
+
+async def test_other_kinds_of_records_do_not_make_a_known_name_unknown() -> None:
+    async with pod() as found:
+        assert (await found.ask("web.shop.svc.cluster.local", "HTTPS")).rcode() == dns.rcode.NOERROR
+        assert (await found.ask("web.shop.svc.cluster.local", "TXT", tcp=True)).rcode() == dns.rcode.NOERROR
+
+
+async def test_many_addresses_are_cut_by_datagram_whole_by_tcp_and_in_another_order_each_time() -> None:
+    async with pod() as found:
+        short = await found.ask("many.shop.svc.cluster.local")
+        assert short.flags & dns.flags.TC
+        assert len(short.to_wire()) <= 512
+        longer = await found.ask("many.shop.svc.cluster.local", use_edns=0, payload=4096)
+        assert longer.edns == 0
+        assert len(short.answer[0]) < len(longer.answer[0]) < 300
+        whole = await found.addresses("many.shop.svc.cluster.local", tcp=True)
+        assert sorted(whole) == sorted(MANY)
+        firsts = {(await found.ask("many.shop.svc.cluster.local")).answer[0][0].to_text() for _ in range(20)}
+        assert len(firsts) > 1
+
+
+async def test_an_answer_that_others_cut_is_had_by_tcp() -> None:
+    async with pod() as found:
+        found.resolver.big = True
+        assert (await found.ask("www.outside.test")).flags & dns.flags.TC
+        assert await found.addresses("www.outside.test", tcp=True) == ["192.0.2.7"]
+
+
+async def test_a_lost_datagram_is_sent_again() -> None:
+    async with pod() as found:
+        found.resolver.silent = 1
+        assert await found.addresses("www.outside.test") == ["192.0.2.7"]
+
+
+async def test_the_next_resolver_is_asked_where_one_is_not_there() -> None:
+    async with pod(("127.0.0.9", "127.0.0.1")) as found:
+        assert await found.addresses("www.outside.test") == ["192.0.2.7"]
+        assert await found.addresses("www.outside.test", tcp=True) == ["192.0.2.7"]
+
+
+async def test_nobody_to_ask_is_a_failure_and_known_names_are_answered_still() -> None:
+    async with pod(("127.0.0.9",)) as found:
+        assert (await found.ask("www.outside.test")).rcode() == dns.rcode.SERVFAIL
+        assert (await found.ask("www.outside.test", tcp=True)).rcode() == dns.rcode.SERVFAIL
+        assert await found.addresses("web.shop") == ["10.0.0.1"]
+        assert found.upstream.unanswered == 2
+
+
+async def test_a_new_table_holds_at_once() -> None:
+    async with pod() as found:
+        assert await found.addresses("web.shop") == ["10.0.0.1"]
+        found.answerer.know(
+            Names(NameTable({"web.shop.svc.cluster.local": Named(("10.0.0.5",), "web", "shop")}))
+        )
+        assert await found.addresses("web.shop.svc.cluster.local") == ["10.0.0.5"]
+
+
+async def test_envoys_own_questions_never_meet_the_table() -> None:
+    async with pod(names=None) as found:
+        assert (await found.ask("db.example.com")).rcode() == dns.rcode.NXDOMAIN
+
+
+@pytest.mark.parametrize(
+    "packet", [b"", b"\0" * 12, b"x" * 40, bytes(range(200)), b"\0\1\1\0\0\1" + b"\0" * 6 + b"\x3fa"]
+)
+async def test_no_datagram_disturbs_it(packet: bytes) -> None:
+    async with pod() as found:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as near:
+            near.sendto(packet, ("127.0.0.1", found.port))
+        assert await found.addresses("web.shop") == ["10.0.0.1"]
+
+
+async def test_many_questions_at_once_each_get_their_answer() -> None:
+    async with pod() as found:
+        asked = [found.ask("www.outside.test" if each % 2 else "web.shop") for each in range(200)]
+        answers = await asyncio.gather(*asked)
+        texts = {each.answer[-1][0].to_text() for each in answers}
+        assert texts == {"192.0.2.7", "10.0.0.1"}

@@ -1,0 +1,97 @@
+"""What Pilot tells an agent: messages as Envoy's classes read them, and a whole conversation."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fakes.eventually import eventually
+from fakes.pilot import FakePilot
+from isthmus.envoy.types import DeltaDiscoveryRequest, DeltaDiscoveryResponse, Node
+from isthmus.kit.tasks import supervise
+from isthmus.model.name_table import TYPE_URL
+from isthmus.sidecar.ads_messages import Answer, node, read_answer, reply, subscription
+from isthmus.sidecar.told import Told
+from isthmus.wire.listeners import Unix
+from isthmus.xds.fanout import Fanout
+
+METADATA = {"CLUSTER_ID": "gke", "LABELS": {"app": "a"}, "N": 2.5, "B": True, "L": ["x", 1], "NONE": None}
+
+
+def test_a_request_says_what_envoys_own_classes_read() -> None:
+    who = node("sidecar~1.2.3.4~a.b~b.svc.cluster.local", METADATA, ("eu", "", "rack"))
+    read = DeltaDiscoveryRequest.FromString(subscription(TYPE_URL, ["names"], {"names": "v1"}, who))
+    expected = Node(id="sidecar~1.2.3.4~a.b~b.svc.cluster.local")
+    expected.metadata.update(METADATA)  # type: ignore[arg-type]
+    expected.locality.region, expected.locality.sub_zone = "eu", "rack"
+    assert read == DeltaDiscoveryRequest(
+        node=expected,
+        type_url=TYPE_URL,
+        resource_names_subscribe=["names"],
+        initial_resource_versions={"names": "v1"},
+    )
+
+
+def test_an_answer_is_read_and_replied_to() -> None:
+    said = DeltaDiscoveryResponse(type_url="t", nonce="7", removed_resources=["gone"])
+    said.resources.add(name="names", version="v2").resource.value = b"body"
+    answer = read_answer(said.SerializeToString())
+    assert answer == Answer("t", "7", (("names", "v2", b"body"),))
+    assert DeltaDiscoveryRequest.FromString(reply(answer, None)) == DeltaDiscoveryRequest(
+        type_url="t", response_nonce="7"
+    )
+    refused = DeltaDiscoveryRequest.FromString(reply(answer, "no"))
+    assert (refused.error_detail.code, refused.error_detail.message) == (3, "no")
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="isthmus-"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+async def test_every_new_word_arrives_a_bad_one_is_refused_and_the_last_good_one_is_kept(place: Path) -> None:
+    pilot = FakePilot()
+    pilot.fanout = Fanout((TYPE_URL,))
+    pilot.world.put(TYPE_URL, "names", "1")
+    heard: list[bytes] = []
+
+    def take(body: bytes) -> None:
+        if body.endswith(b"@bad"):
+            raise ValueError("bad")
+        heard.append(body)
+
+    async def until(word: bytes) -> None:
+        async def arrived() -> bool:
+            return bool(heard) and heard[-1] == word
+
+        await eventually(arrived)
+
+    def told() -> Told:
+        return Told(place / "pilot.sock", node("n", {}, ("", "", "")), {TYPE_URL: ("names", take)}, place)
+
+    async with pilot.serving([Unix(str(place / "pilot.sock"))]):
+        pilot.publish()
+        async with supervise(told().run()):
+            await until(b"names@1")
+            for version in ("2", "bad", "3"):
+                pilot.world.put(TYPE_URL, "names", version)
+                pilot.publish()
+                if version != "bad":
+                    await until(f"names@{version}".encode())
+    told().remember()
+    assert heard == [b"names@1", b"names@2", b"names@3", b"names@3"]
+
+
+def test_what_was_never_told_is_not_remembered(place: Path) -> None:
+    (place / "NameTable.binpb").write_bytes(b"\xff")
+
+    def take(body: bytes) -> None:
+        raise ValueError(body)
+
+    Told(place / "no.sock", b"", {TYPE_URL: ("names", take), "a.b": ("c", take)}, place).remember()
