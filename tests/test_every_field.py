@@ -13,7 +13,8 @@ ROOT = Path(__file__).parent.parent
 GOLDENS, PAGES = ROOT / "tests" / "golden", ROOT / "docs" / "reference"
 
 BEHIND = {
-    "DestinationRule", "EnvoyFilter", "Gateway", "MeshConfig", "ServiceEntry", "Sidecar", "VirtualService",
+    "DestinationRule", "EnvoyFilter", "Gateway", "MeshConfig", "ProxyConfig", "ServiceEntry", "Sidecar", "Telemetry",
+    "VirtualService",
     "WasmPlugin", "WorkloadEntry", "WorkloadGroup",
 }  # fmt: skip
 """Pages whose fields are not all described and shown yet; take yours out when they are."""

@@ -316,7 +316,7 @@ def check_step(before, step):
     assert moved(before.services, mesh.services) | moved(before.backings, mesh.backings) <= delta.services
     assert moved(before.shards, mesh.shards) <= delta.endpoints
     assert moved(before.workloads, mesh.workloads) <= delta.workloads
-    assert delta.everything or before.settings is mesh.settings
+    assert delta.everything or delta.settings or before.settings is mesh.settings
     assert delta.networks or before.networks is mesh.networks
     refs = {kind: moved(before.config.get(kind, {}), found) for kind, found in mesh.config.items()}
     assert {ref for found in refs.values() for ref in found} <= delta.config

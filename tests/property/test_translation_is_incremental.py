@@ -225,6 +225,43 @@ data:
       near: {endpoints: [{fromRegistry: gke}], gateways: [{registryServiceName: ratings.default.svc, port: 9080}]}
 """
 
+TELEMETRY = """
+apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: {name: whole, namespace: istio-system}
+spec:
+  tracing: [{randomSamplingPercentage: 5}]
+  accessLogging: [{match: {mode: CLIENT}, providers: [{name: envoy}], filter: {expression: response.code >= 500}}]
+"""
+OWN_TELEMETRY = """
+apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: {name: own}
+spec:
+  selector: {matchLabels: {app: reviews}}
+  tracing: [{providers: [{name: spans}]}]
+  accessLogging: [{disabled: true}]
+"""
+MESH = """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio, namespace: istio-system}
+data:
+  mesh: |
+    accessLogFile: /dev/stdout
+    extensionProviders: [{name: spans, zipkin: {service: default/ratings, port: 9080}}]
+    defaultProviders: {tracing: [spans]}
+"""
+OTHER_MESH = MESH.replace("accessLogFile: /dev/stdout", "connectTimeout: 3s").replace(
+    "defaultProviders: {tracing: [spans]}",
+    "defaultHttpRetryPolicy: {attempts: 5}\n    outboundTrafficPolicy: {mode: ALLOW_ANY_DYNAMIC_DNS}",
+)
+FURTHER_MESH = MESH.replace(
+    "accessLogFile: /dev/stdout",
+    "defaultConfig: {tracing: {zipkin: {address: 'zipkin.example.com:9411'}}, proxyHeaders: {server: {value: us}}}\n"
+    "    trustDomainAliases: [old]\n    inboundTrafficPolicy: {mode: LOCALHOST}",
+).replace("defaultProviders: {tracing: [spans]}", "defaultTrafficPolicy: {outlierDetection: {interval: 1s}}")
+
 
 def all_changes():
     """What may come or go, one at a time: slices and pods by themselves, too."""
@@ -253,6 +290,9 @@ def all_changes():
         *objects(gke=[SHOWN_HERE]),
         *objects(gke=[MESH_NETWORKS], onprem=[EAST_WEST, NETWORK, NODE]),
         *objects(gke=[BETWEEN], onprem=[NODE_GATEWAY]),
+        *objects(gke=[TELEMETRY, OWN_TELEMETRY, MESH]),
+        *objects(gke=[OTHER_MESH]),
+        *objects(gke=[FURTHER_MESH]),
         *objects(gke=[PATCHES, LOCAL_PATCHES, EXTENSION, PLUGIN, ROOT_PLUGIN]),
     ]
     return [*found, *(Change(change.key, None) for change in found)]

@@ -18,8 +18,10 @@ from isthmus.api.errors import UnknownKind
 from isthmus.api.istio.destination_rule import DestinationRule
 from isthmus.api.istio.envoy_filter import EnvoyFilter
 from isthmus.api.istio.gateway import GatewayConfig
+from isthmus.api.istio.proxy_config import ProxyConfigObject
 from isthmus.api.istio.service_entry import ServiceEntry
 from isthmus.api.istio.sidecar import Sidecar
+from isthmus.api.istio.telemetry import Telemetry
 from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.api.istio.wasm_plugin import WasmPlugin
 from isthmus.api.istio.workload_entry import WorkloadEntry
@@ -46,6 +48,17 @@ KINDS: tuple[Kind, ...] = (
     Kind(_NETWORKING, _VERSIONS, "WorkloadGroup", "workloadgroups", WorkloadGroup, True, True, ("wg",)),
     Kind(_NETWORKING, ("v1alpha3",), "EnvoyFilter", "envoyfilters", EnvoyFilter, True, True),
     Kind("extensions.istio.io", ("v1alpha1",), "WasmPlugin", "wasmplugins", WasmPlugin, True, True),
+    Kind(_NETWORKING, ("v1beta1",), "ProxyConfig", "proxyconfigs", ProxyConfigObject, True, True),
+    Kind(
+        "telemetry.istio.io",
+        ("v1", "v1alpha1"),
+        "Telemetry",
+        "telemetries",
+        Telemetry,
+        True,
+        True,
+        ("telemetry",),
+    ),
 )
 
 LOOKED_AT: tuple[Kind, ...] = (

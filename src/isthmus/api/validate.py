@@ -7,12 +7,19 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from isthmus.api.istio import envoy_filter_problems, service_entry_problems, wasm_plugin_problems
+from isthmus.api.istio import (
+    envoy_filter_problems,
+    service_entry_problems,
+    telemetry_problems,
+    wasm_plugin_problems,
+)
 from isthmus.api.istio.destination_rule import DestinationRule, PortTrafficPolicy, TrafficPolicy
 from isthmus.api.istio.envoy_filter import EnvoyFilter
 from isthmus.api.istio.gateway import GatewayConfig
+from isthmus.api.istio.proxy_config import ProxyConfigObject
 from isthmus.api.istio.service_entry import ServiceEntry
 from isthmus.api.istio.sidecar import Sidecar
+from isthmus.api.istio.telemetry import Telemetry
 from isthmus.api.istio.virtual_service import (
     Destination,
     HTTPMatchRequest,
@@ -48,21 +55,25 @@ def problems(found: Object) -> Iterator[Problem]:
     match found:
         case VirtualService():
             yield from _virtual_service(found)
-            yield from _durations("$.spec", found.spec)
+            yield from durations("$.spec", found.spec)
         case DestinationRule():
             yield from _destination_rule(found)
-            yield from _durations("$.spec", found.spec)
+            yield from durations("$.spec", found.spec)
         case GatewayConfig():
             yield from _gateway(found)
         case Sidecar():
             yield from _sidecar(found)
-            yield from _durations("$.spec", found.spec)
+            yield from durations("$.spec", found.spec)
         case ServiceEntry() | WorkloadEntry() | WorkloadGroup():
             yield from service_entry_problems.problems(found)
         case EnvoyFilter():
             yield from envoy_filter_problems.problems(found)
         case WasmPlugin():
             yield from wasm_plugin_problems.problems(found)
+        case Telemetry():
+            yield from telemetry_problems.problems(found)
+        case ProxyConfigObject():
+            yield from telemetry_problems.proxy_config_problems(found)
 
 
 def _sidecar(found: Sidecar) -> Iterator[Problem]:
@@ -211,7 +222,7 @@ def _gateway(found: GatewayConfig) -> Iterator[Problem]:
                 yield f"{at}.hosts[{number}]", f"{host!r} has a star that is not its first letter"
 
 
-def _durations(at: str, part: object) -> Iterator[Problem]:
+def durations(at: str, part: object) -> Iterator[Problem]:
     """What is wrong with the durations anywhere in a part."""
     if isinstance(part, Part):
         for field in msgspec.structs.fields(part):
@@ -219,10 +230,10 @@ def _durations(at: str, part: object) -> Iterator[Problem]:
             if field.encode_name in _DURATIONS and isinstance(value, str):
                 yield from _duration(here, value)
             else:
-                yield from _durations(here, value)
+                yield from durations(here, value)
     elif isinstance(part, tuple):
         for index, each in enumerate(part):
-            yield from _durations(f"{at}[{index}]", each)
+            yield from durations(f"{at}[{index}]", each)
 
 
 def _duration(at: str, text: str) -> Iterator[Problem]:

@@ -21,7 +21,7 @@ from isthmus.model.facts import Facts, Name
 from isthmus.model.findings import Finding
 from isthmus.model.given import Given
 from isthmus.model.mesh import Mesh, MeshSettings
-from isthmus.model.mesh_settings import read_settings, unread
+from isthmus.model.mesh_settings import read_settings, with_same_parts
 from isthmus.model.names import NO_CLUSTER, ClusterId, ServiceKey, kubernetes_hostname
 from isthmus.model.network_state import NetworkState
 from isthmus.model.service import Service
@@ -49,7 +49,7 @@ class MeshBuilder:
         self._base = settings
         self._facts: dict[ClusterId, Facts] = {}
         self._wrong: dict[tuple[ClusterId, Ref], Finding] = {}
-        self._unread: tuple[Finding, ...] = ()  # of the mesh's settings
+        self._of_settings: tuple[Finding, ...] = ()
         self._disagreements: dict[ServiceKey, tuple[Finding, ...]] = {}
         self._serving: dict[tuple[ClusterId, str], set[ServiceKey]] = {}  # by cluster and address
         self._entries = Entries()
@@ -149,7 +149,8 @@ class MeshBuilder:
             config=frozenset(dirt.config),
             workloads=maps.differing(old.workloads, workloads, dirt.workloads),
             networks=networks is not old.networks,
-            everything=self._is_first or settings is not old.settings,
+            settings=settings is not old.settings,
+            everything=self._is_first,
         )
         return Step(mesh, delta)
 
@@ -168,13 +169,12 @@ class MeshBuilder:
         ref = Ref("ConfigMap", self._base.root_namespace, "istio")
         facts = self._facts.get(self._base.config_cluster)
         found = facts.objects.get(ref) if facts is not None else None
-        settings, self._unread = read_settings(found, self._base), unread(found, self._base)
-        if isinstance(settings, Finding):
-            self._wrong[self._base.config_cluster, ref] = settings
-            return old
+        settings, self._of_settings = read_settings(found, self._base)
+        if settings is None:
+            return old  # the last good ones stay
         if settings.trust_domain != old.trust_domain:
             dirt.mark_all(self._facts)
-        return maps.same(old, settings)
+        return with_same_parts(old, settings)
 
     def _services(
         self, keys: set[ServiceKey], settings: MeshSettings
@@ -317,7 +317,7 @@ class MeshBuilder:
     def _findings(self) -> tuple[Finding, ...]:
         found = [
             *self._wrong.values(),
-            *self._unread,
+            *self._of_settings,
             *self._networks.findings,
             *(f for each in self._disagreements.values() for f in each),
         ]

@@ -153,6 +153,18 @@ class Code(Enum):
         "IST0155", "EnvoyFilterUsesRelativeOperationWithProxyVersion", _WARNING,
         "A relative patch is for certain versions of proxies, so that it may end with an upgrade.",
     )  # fmt: skip
+    TELEMETRY_PROVIDER = (
+        "IST0157", "InvalidTelemetryProvider", _WARNING,
+        "A Telemetry names a provider that MeshConfig has not, or one of another sort.",
+    )  # fmt: skip
+    SAME_TELEMETRY_SELECTOR = (
+        "IST0159", "ConflictingTelemetryWorkloadSelectors", _ERROR,
+        "Two Telemetries select the same workloads, of which one alone counts.",
+    )  # fmt: skip
+    SEVERAL_TELEMETRIES = (
+        "IST0160", "MultipleTelemetriesWithoutWorkloadSelectors", _ERROR,
+        "Two Telemetries are for a whole namespace, of which one alone counts.",
+    )  # fmt: skip
     PORT_NOT_SERVED = (
         "IST0162", "GatewayPortNotDefinedOnService", _WARNING,
         "A Gateway opens a port that no Service of its pods leads to.",

@@ -16,11 +16,9 @@ class Delta(msgspec.Struct, frozen=True, kw_only=True):
     config: frozenset[Ref] = frozenset()  # configuration objects
     workloads: frozenset[tuple[ClusterId, str]] = frozenset()  # by cluster and address: inbound sides
     networks: bool = False  # how networks are reached
-    everything: bool = False  # mesh-wide settings, or the first mesh
+    settings: bool = False  # of the mesh: which parts differ is to be seen in the meshes
+    everything: bool = False  # the first mesh
 
     def __bool__(self) -> bool:
-        return (
-            self.everything
-            or self.networks
-            or bool(self.services or self.endpoints or self.config or self.workloads)
-        )
+        names = (self.services, self.endpoints, self.config, self.workloads)
+        return self.everything or self.networks or self.settings or any(names)

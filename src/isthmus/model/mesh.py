@@ -8,12 +8,20 @@ from typing import TypeVar, cast
 import msgspec
 
 from isthmus.api.istio.destination_rule import LocalityLbSetting
+from isthmus.api.istio.mesh_config import MeshConfig
 from isthmus.api.resource import Object, Ref
 from isthmus.model.endpoint import Backing, EndpointShard
 from isthmus.model.findings import Finding
 from isthmus.model.names import ClusterId, ServiceKey
 from isthmus.model.network import Networks
 from isthmus.model.service import Service
+from isthmus.model.setting_parts import (
+    Exports,
+    ListenerSettings,
+    RouteSettings,
+    Unknown,
+    UpstreamSettings,
+)
 from isthmus.model.workload import Workload
 
 O = TypeVar("O", bound=Object)  # noqa: E741 - an object of any kind
@@ -24,12 +32,26 @@ class MeshSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     domain: str = "cluster.local"
     trust_domain: str = "cluster.local"
+    trust_domain_aliases: tuple[str, ...] = ()  # callers of these are of the mesh, too
     root_namespace: str = "istio-system"
     config_cluster: ClusterId = ClusterId("")  # whose configuration objects are read
-    allow_any_outbound: bool = True  # unknown destinations pass; otherwise they are refused
-    connect_timeout_s: float = 10.0
-    access_log_path: str = ""  # empty: no access log
+    unknown: Unknown = Unknown.ALLOW
+    exports: Exports = Exports()
     locality_lb_setting: LocalityLbSetting | None = None  # for services of which no DestinationRule says it
+    upstream: UpstreamSettings = UpstreamSettings()
+    listener: ListenerSettings = ListenerSettings()
+    route: RouteSettings = RouteSettings()
+    written: MeshConfig = MeshConfig()  # what the parts come from, with all that is read elsewhere
+
+    @property
+    def of_upstreams(self) -> tuple[object, ...]:
+        """The parts on which upstreams to services depend."""
+        return self.upstream, self.locality_lb_setting
+
+    @property
+    def allow_any_outbound(self) -> bool:
+        """Whether calls to destinations that nobody knows pass."""
+        return self.unknown is not Unknown.REFUSE
 
 
 class Mesh(msgspec.Struct, frozen=True, eq=False, kw_only=True):

@@ -2,52 +2,155 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import NamedTuple, TypeVar
+
 import msgspec
 
 from isthmus.api.core.config_map import ConfigMap
 from isthmus.api.errors import InvalidConfig
-from isthmus.api.istio.mesh_config import read_mesh_config, unread_fields
+from isthmus.api.istio.mesh_config import (
+    DefaultProviders,
+    DefaultTrafficPolicy,
+    InboundTrafficPolicy,
+    MeshConfig,
+    OutboundTrafficPolicy,
+    read_mesh_config,
+)
+from isthmus.api.istio.proxy_config import ProxyConfig
 from isthmus.api.resource import Object, Ref
+from isthmus.api.shape import Problem
+from isthmus.api.without_effect import without_effect
 from isthmus.kit import duration
 from isthmus.model.findings import Finding, Severity
 from isthmus.model.mesh import MeshSettings
+from isthmus.model.mesh_config_problems import problems
+from isthmus.model.setting_parts import (
+    Exports,
+    ListenerSettings,
+    LogSettings,
+    RouteSettings,
+    Unknown,
+    UpstreamSettings,
+)
+
+T = TypeVar("T")
 
 
-def read_settings(found: Object | None, base: MeshSettings) -> MeshSettings | Finding:
-    """`base` with what the ConfigMap says; `base` itself where there is none; what is wrong where it cannot be read."""
+class Read(NamedTuple):
+    """What came of reading: settings, or None where they cannot be used, and what is to be said of it."""
+
+    settings: MeshSettings | None
+    findings: tuple[Finding, ...] = ()
+
+
+def read_settings(found: Object | None, base: MeshSettings) -> Read:
+    """`base` with what the ConfigMap says; `base` itself where there is none."""
     if not isinstance(found, ConfigMap):
-        return base
+        return Read(base)
     try:
-        config = read_mesh_config(found.data.get("mesh", ""))
+        read = read_mesh_config(found.data.get("mesh", ""))
     except InvalidConfig as error:
-        ref = Ref("ConfigMap", found.metadata.namespace, found.metadata.name)
-        path = f"$.data.mesh:{error.path}"
-        return Finding(ref=ref, path=path, message=error.message, cluster=base.config_cluster)
-    said: dict[str, object] = {
-        "trust_domain": config.trust_domain,
-        "root_namespace": config.root_namespace,
-        "access_log_path": config.access_log_file,
-        "locality_lb_setting": config.locality_lb_setting,
-    }
-    if config.connect_timeout is not None:
-        said["connect_timeout_s"] = duration.parse(config.connect_timeout)
-    if config.outbound_traffic_policy is not None:
-        said["allow_any_outbound"] = config.outbound_traffic_policy.mode != "REGISTRY_ONLY"
-    return msgspec.structs.replace(base, **{name: value for name, value in said.items() if value is not None})
+        return Read(None, tuple(_told(found, base, error.problems, Severity.ERROR)))
+    wrong = dict.fromkeys(problems(read.config))
+    if wrong:
+        return Read(None, tuple(_told(found, base, wrong, Severity.ERROR)))
+    silent = (*read.unknown, *without_effect(read.config))
+    return Read(settings_of(read.config, base), tuple(_told(found, base, silent, Severity.WARNING)))
 
 
-def unread(found: Object | None, base: MeshSettings) -> tuple[Finding, ...]:
-    """What the ConfigMap says and nobody reads."""
-    if not isinstance(found, ConfigMap):
-        return ()
+def _told(
+    found: ConfigMap, base: MeshSettings, said: Iterable[Problem], severity: Severity
+) -> Iterable[Finding]:
     ref = Ref("ConfigMap", found.metadata.namespace, found.metadata.name)
-    return tuple(
-        Finding(
-            ref=ref,
-            path=f"$.data.mesh:{path}",
-            message=message,
-            cluster=base.config_cluster,
-            severity=Severity.WARNING,
-        )
-        for path, message in unread_fields(found.data.get("mesh", ""))
+    for path, message in said:
+        where, cluster = f"$.data.mesh:{path}", base.config_cluster
+        yield Finding(ref=ref, path=where, message=message, cluster=cluster, severity=severity)
+
+
+def settings_of(config: MeshConfig, base: MeshSettings) -> MeshSettings:
+    """`base` with what `config` says."""
+    outbound = config.outbound_traffic_policy
+    return msgspec.structs.replace(
+        base,
+        trust_domain=_or(config.trust_domain, base.trust_domain),
+        trust_domain_aliases=config.trust_domain_aliases,
+        root_namespace=_or(config.root_namespace, base.root_namespace),
+        unknown=Unknown(outbound.mode) if outbound is not None else base.unknown,
+        exports=Exports(
+            services=config.default_service_export_to,
+            virtual_services=config.default_virtual_service_export_to,
+            destination_rules=config.default_destination_rule_export_to,
+        ),
+        locality_lb_setting=_or(config.locality_lb_setting, base.locality_lb_setting),
+        upstream=_upstream(config, base.upstream),
+        listener=_listener(config, base.listener),
+        route=RouteSettings(retry=config.default_http_retry_policy),
+        written=config,
     )
+
+
+def _upstream(config: MeshConfig, base: UpstreamSettings) -> UpstreamSettings:
+    usual = config.default_traffic_policy or DefaultTrafficPolicy()
+    outbound = config.outbound_traffic_policy or OutboundTrafficPolicy()
+    inbound = config.inbound_traffic_policy or InboundTrafficPolicy()
+    return UpstreamSettings(
+        connect_timeout_s=_seconds(config.connect_timeout, base.connect_timeout_s),
+        tcp_keepalive=config.tcp_keepalive,
+        dns_refresh_s=_seconds(config.dns_refresh_rate, base.dns_refresh_s),
+        h2_upgrade=config.h2_upgrade_policy == "UPGRADE",
+        auto_mtls=config.enable_auto_mtls is not False,
+        connection_pool=usual.connection_pool,
+        outlier_detection=usual.outlier_detection,
+        inbound_stat_name=config.inbound_cluster_stat_name,
+        outbound_stat_name=config.outbound_cluster_stat_name,
+        inbound_localhost=inbound.mode == "LOCALHOST",
+        tls=config.tls_defaults,
+        dynamic_dns=outbound.mode == "ALLOW_ANY_DYNAMIC_DNS",
+        dynamic_tls=outbound.tls,
+    )
+
+
+def _listener(config: MeshConfig, base: ListenerSettings) -> ListenerSettings:
+    paths = config.path_normalization
+    return ListenerSettings(
+        outbound_port=config.proxy_listen_port or base.outbound_port,
+        inbound_port=config.proxy_inbound_listen_port or base.inbound_port,
+        http_proxy_port=config.proxy_http_port,
+        detection_s=_seconds(config.protocol_detection_timeout, None),
+        paths=paths.normalization if paths is not None else base.paths,
+        inbound_retry=config.default_inbound_http_retry_policy,
+        mutual_tls=config.mesh_mtls,
+        inbound_stat_name=config.inbound_cluster_stat_name,
+        outbound_stat_name=config.outbound_cluster_stat_name,
+        logs=LogSettings(
+            path=_or(config.access_log_file, base.logs.path),
+            format=config.access_log_format,
+            as_json=config.access_log_encoding == "JSON",
+            service=config.enable_envoy_access_log_service,
+            of_listeners=not config.disable_envoy_listener_log,
+        ),
+        traces=config.enable_tracing is not False,
+        providers=config.extension_providers,
+        default_providers=config.default_providers or DefaultProviders(),
+        proxy=config.default_config or ProxyConfig(),
+    )
+
+
+def _seconds(text: str, usual: T) -> float | T:
+    return duration.parse(text) if text else usual
+
+
+def _or(found: T | None, usual: T) -> T:
+    return found if found is not None else usual
+
+
+PARTS = ("exports", "locality_lb_setting", "upstream", "listener", "route", "written")
+
+
+def with_same_parts(before: MeshSettings, after: MeshSettings) -> MeshSettings:
+    """`after` with those parts of `before` that are equal; `before` itself where all is."""
+    if before == after:
+        return before
+    kept = {name: old for name in PARTS if (old := getattr(before, name)) == getattr(after, name)}
+    return msgspec.structs.replace(after, **kept)

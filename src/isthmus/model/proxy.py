@@ -34,6 +34,7 @@ class Proxy(msgspec.Struct, frozen=True, kw_only=True):
     domain: str = "cluster.local"
     version: str = ""  # of the mesh that its agent belongs to; empty where it says none
     metadata: tuple[tuple[str, str], ...] = ()  # what else it says of itself in plain values, sorted
+    config: str = ""  # what its pod's `proxy.istio.io/config` says, as JSON
 
     def has_labels(self, wanted: dict[str, str]) -> bool:
         return wanted.items() <= dict(self.labels).items()
@@ -87,6 +88,7 @@ def proxy_from_node(node_id: str, metadata: dict[str, object], locality: Localit
         domain=dns_domain.partition(".svc.")[2] or "cluster.local",
         version=str(metadata.get("ISTIO_VERSION") or ""),
         metadata=tuple(sorted(_plain(metadata))),
+        config=_config(metadata.get("PROXY_CONFIG")),
     )
 
 
@@ -95,6 +97,10 @@ def _version(address: str) -> int:
         return ip_address(address.strip()).version
     except ValueError:
         return 0
+
+
+def _config(found: object) -> str:
+    return msgspec.json.encode(found, order="sorted").decode() if isinstance(found, dict) and found else ""
 
 
 def _plain(metadata: dict[str, object]) -> Iterator[tuple[str, str]]:

@@ -14,6 +14,7 @@ from isthmus.api.istio.gateway import GatewayConfig
 from isthmus.api.istio.sidecar import Sidecar
 from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.kit.memo import Memo
+from isthmus.model.collectors import collector_hosts
 from isthmus.model.delegates import with_delegates
 from isthmus.model.endpoint import Backing
 from isthmus.model.mesh import Mesh, MeshSettings
@@ -31,6 +32,7 @@ from isthmus.model.rules import (
 )
 from isthmus.model.same_host import one_of_each_host
 from isthmus.model.service import Protocol, Service
+from isthmus.model.setting_parts import Unknown
 from isthmus.model.sidecars import Horizon, Sidecars
 from isthmus.model.visibility import is_visible
 
@@ -47,6 +49,7 @@ class Rules:
         self.by_gateway = virtual_services_by_gateway(found)
         self.gateways = mesh.of(GatewayConfig)
         self.sidecars = Sidecars(mesh.of(Sidecar), mesh.settings.root_namespace)
+        self.collectors = frozenset(collector_hosts(mesh.settings))
         self._asked = {label for each in found for label in labels_asked_by(each)} | self.destinations.labels
         self._asked |= set(labels_that_fail_over(mesh.settings.locality_lb_setting))
         self._asked_of_routers = {label for each in self.gateways for label in each.spec.selector}
@@ -103,6 +106,7 @@ class View:
         """The services that are shown, and those to which rules that are shown may lead; in the order of keys."""
         everything = self._horizon.is_everything
         led_to = frozenset() if everything else self._rules.led_to(self.namespace, self._horizon)
+        led_to |= self._rules.collectors
         for key in sorted(services):
             if everything or key.hostname in led_to or self._horizon.sees(key.namespace, key.hostname):
                 service = services[key]
@@ -118,6 +122,11 @@ class View:
         """Whether calls to destinations that nobody knows pass."""
         own = self._horizon.allows_unknown
         return self.settings.allow_any_outbound if own is None else own
+
+    @property
+    def resolves_unknown(self) -> bool:
+        """Whether requests to hosts that nobody knows go where the host's name leads."""
+        return self.settings.unknown is Unknown.RESOLVE and self._horizon.allows_unknown is None
 
     @property
     def ports(self) -> tuple[int, ...]:

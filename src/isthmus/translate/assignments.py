@@ -17,6 +17,7 @@ from isthmus.model.scope import View
 from isthmus.model.service import Resolution, Service
 from isthmus.translate.destinations import Known, known
 from isthmus.translate.endpoints import Assignments, Selection
+from isthmus.translate.mesh_policy import settled
 from isthmus.translate.names import Direction, UpstreamName
 from isthmus.translate.passthrough import passes
 from isthmus.translate.placement import Placement, Standpoint, labels_asked, placement, setting_of
@@ -182,7 +183,7 @@ def _target(view: View, name: str) -> _Target | None:
     if port is None or (parts.subset and subset is None):
         return None
     labels = tuple(sorted(subset.labels.items())) if subset else ()
-    policy = policy_for(found.rule, subset, port.number)
+    policy = settled(policy_for(found.rule, subset, port.number), view.settings.upstream)
     setting = setting_of(policy, view.settings)
     selection = Selection(port.name, labels, labels_asked(setting), mutual_only=by_sni)
     return _Target(parts, found, policy, setting, selection)

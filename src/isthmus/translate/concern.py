@@ -8,6 +8,7 @@ from isthmus.api.istio.destination_rule import DestinationRule
 from isthmus.api.istio.envoy_filter import EnvoyFilter
 from isthmus.api.istio.gateway import GatewayConfig
 from isthmus.api.istio.sidecar import Sidecar
+from isthmus.api.istio.telemetry import Telemetry
 from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.api.istio.wasm_plugin import WasmPlugin
 from isthmus.api.resource import Object
@@ -26,7 +27,7 @@ def concerns(found: Object, kind: ProxyKind, namespace: str, roots: Collection[s
         return _virtual_service_concerns(found, kind, namespace)
     if isinstance(found, DestinationRule):
         return is_visible(found.spec.export_to, found.metadata.namespace, namespace)
-    if isinstance(found, EnvoyFilter | WasmPlugin):
+    if isinstance(found, EnvoyFilter | WasmPlugin | Telemetry):
         return found.metadata.namespace in (namespace, *roots)
     return True
 

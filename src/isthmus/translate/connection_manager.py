@@ -8,7 +8,11 @@ from enum import Enum
 from isthmus.envoy.types import ConfigSource, Filter, HttpConnectionManager, Rds, RouteConfiguration
 from isthmus.translate import proto
 from isthmus.translate.access_log import access_logs
+from isthmus.translate.conduct import Conduct
+from isthmus.translate.dynamic_hosts import dynamic_filter
 from isthmus.translate.http_filters import FILTERS
+from isthmus.translate.proxy_headers import apply_headers, apply_topology
+from isthmus.translate.tracing import apply_tracing
 
 NAME = "envoy.filters.network.http_connection_manager"
 
@@ -28,7 +32,7 @@ class Manager:
     face: Face
     stat_prefix: str
     routes: RouteConfiguration | str  # as they are, or the name under which they are asked for
-    access_log_path: str = ""
+    conduct: Conduct
 
 
 def connection_manager(manager: Manager) -> Filter:
@@ -36,18 +40,24 @@ def connection_manager(manager: Manager) -> Filter:
     config = HttpConnectionManager(
         stat_prefix=manager.stat_prefix,
         http_filters=[http_filter.in_chain() for http_filter in FILTERS],
-        access_log=access_logs(manager.access_log_path),
+        access_log=access_logs(manager.conduct, inbound=manager.face is Face.INBOUND),
         # A request is as long as it is: limits belong to routes.
         stream_idle_timeout=proto.seconds(0),
         upgrade_configs=[HttpConnectionManager.UpgradeConfig(upgrade_type="websocket")],
     )
-    config.normalize_path.value = True
-    config.path_with_escaped_slashes_action = config.KEEP_UNCHANGED
+    _PATHS[manager.conduct.paths](config)
     if isinstance(manager.routes, str):
         config.rds.CopyFrom(_asked_for(manager.routes))
     else:
         config.route_config.CopyFrom(manager.routes)
     _FACES[manager.face](config)
+    if manager.face is Face.OUTBOUND and manager.conduct.resolves_s:
+        config.http_filters.insert(-1, dynamic_filter(manager.conduct.resolves_s))
+    apply_headers(config, manager.conduct.headers)
+    if manager.face is Face.GATEWAY:
+        apply_topology(config, manager.conduct.topology)
+    side = manager.conduct.called if manager.face is Face.INBOUND else manager.conduct.caller
+    apply_tracing(config, side.trace)
     return Filter(name=NAME, typed_config=proto.any_of(config))
 
 
@@ -85,3 +95,32 @@ def _say_who_called(config: HttpConnectionManager) -> None:
 
 
 _FACES = {Face.OUTBOUND: _outbound, Face.INBOUND: _inbound, Face.GATEWAY: _gateway}
+
+
+def _untouched(config: HttpConnectionManager) -> None:
+    config.normalize_path.value = False
+
+
+def _normalized(config: HttpConnectionManager) -> None:
+    config.normalize_path.value = True
+    config.path_with_escaped_slashes_action = config.KEEP_UNCHANGED
+
+
+def _merged(config: HttpConnectionManager) -> None:
+    _normalized(config)
+    config.merge_slashes = True
+
+
+def _decoded(config: HttpConnectionManager) -> None:
+    _merged(config)
+    config.path_with_escaped_slashes_action = config.UNESCAPE_AND_FORWARD
+
+
+_PATHS = {
+    "NONE": _untouched,
+    "DEFAULT": _normalized,
+    "BASE": _normalized,
+    "MERGE_SLASHES": _merged,
+    "DECODE_AND_MERGE_SLASHES": _decoded,
+}
+"""Source: Istio's MeshConfig reference, `pathNormalization`."""

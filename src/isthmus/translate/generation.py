@@ -14,6 +14,7 @@ from isthmus.model.findings import Finding
 from isthmus.model.mesh import Mesh
 from isthmus.model.name_table import NAME
 from isthmus.model.proxy import Proxy, ProxyKind
+from isthmus.model.reporting_findings import reporting_findings
 from isthmus.model.scope import View, Views
 from isthmus.translate import names
 from isthmus.translate.assignments import MANY, LoadAssignments
@@ -65,7 +66,7 @@ class Translator:
 
     def generation(self, mesh: Mesh, delta: Delta) -> Generation:
         """The next generation: `mesh`, which differs from the one before it by `delta` at the most."""
-        if delta.everything or delta.services or delta.config:
+        if delta.everything or delta.settings or delta.services or delta.config:
             self.views.turn()
         self._memory.settle()
         for checked in (self.upstreams.checked, self.listeners.checked, self.routes.checked):
@@ -128,7 +129,8 @@ class Generation:
         make = self._make
         parts = (make.upstreams.checked, make.listeners.checked, make.routes.checked)
         withheld = [found for checked in parts for found in checked.findings(self._exists)]
-        return tuple(dict.fromkeys((*withheld, *make.patches.findings(self.mesh))))
+        reports = (*reporting_findings(self.mesh), *make.listeners.conducts.findings)
+        return tuple(dict.fromkeys((*withheld, *reports, *make.patches.findings(self.mesh))))
 
     def conflicts(self, subject: Proxy) -> tuple[Finding, ...]:
         """Services that get no connections of the proxy, since older ones have their address and port."""
@@ -148,9 +150,10 @@ class Generation:
         view = self._view(proxy)
         workload = self.mesh.workloads.get((proxy.cluster, proxy.address))
         serves = workload.serves if workload and proxy.kind is ProxyKind.SIDECAR else ()
+        conduct = self._make.listeners.conducts.of(self.mesh, view, proxy)
         if wanted is None:
-            return self._make.upstreams.all(view, self.mesh.shards, serves)
-        return self._make.upstreams.named(view, self.mesh.shards, serves, wanted)
+            return self._make.upstreams.all(view, self.mesh.shards, serves, conduct)
+        return self._make.upstreams.named(view, self.mesh.shards, serves, conduct, wanted)
 
     def _endpoints(self, proxy: Proxy, wanted: Wanted) -> Iterable[Versioned]:
         view = self._view(proxy)

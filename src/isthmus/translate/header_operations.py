@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Mapping
 
 from isthmus.api.istio.virtual_service import HeaderOperations, Headers
+from isthmus.envoy.format_string import format_string
 from isthmus.envoy.types import HeaderValue, HeaderValueOption, Route, WeightedCluster
 from isthmus.translate.errors import at
-from isthmus.translate.format_string import format_string
 
 _HOST = frozenset({"host", ":authority"})
 """Set by rewriting the host: Envoy forbids them among other headers."""

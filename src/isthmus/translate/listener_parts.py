@@ -12,6 +12,7 @@ from isthmus.envoy.types import (
     ListenerFilter,
     ListenerFilterChainMatchPredicate,
     OriginalDst,
+    ProxyProtocolListenerFilter,
     TlsInspector,
 )
 from isthmus.translate import proto
@@ -33,6 +34,14 @@ def original_dst() -> ListenerFilter:
 def tls_inspector() -> ListenerFilter:
     return ListenerFilter(
         name="envoy.filters.listener.tls_inspector", typed_config=proto.any_of(TlsInspector())
+    )
+
+
+def proxy_protocol() -> ListenerFilter:
+    """Takes the caller's address from the PROXY protocol, which each connection must speak first."""
+    return ListenerFilter(
+        name="envoy.filters.listener.proxy_protocol",
+        typed_config=proto.any_of(ProxyProtocolListenerFilter()),
     )
 
 
@@ -68,4 +77,4 @@ def chain(name: str, match: FilterChainMatch | None, *filters: Filter) -> Filter
 def loop_guard(name: str, port: int) -> FilterChain:
     """A chain for callers of the capturing port itself: they would be sent in circles."""
     match = FilterChainMatch(destination_port=proto.uint32(port))
-    return chain(name, match, tcp_proxy.to_upstream(BLACK_HOLE, ""))
+    return chain(name, match, tcp_proxy.to_upstream(BLACK_HOLE))

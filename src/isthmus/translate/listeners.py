@@ -20,12 +20,14 @@ from isthmus.model.scope import View
 from isthmus.model.service import Protocol, Resolution, Service
 from isthmus.translate import names, proto
 from isthmus.translate.checked import Checked, Slot
+from isthmus.translate.conduct import Conducts
 from isthmus.translate.destinations import destinations_of, ref_of
 from isthmus.translate.gateway_servers import Opened, opened
 from isthmus.translate.listeners_gateway import gateway_listener
 from isthmus.translate.listeners_inbound import inbound_listener
 from isthmus.translate.listeners_outbound import (
     ANY,
+    Seen,
     Shards,
     Takers,
     TcpRules,
@@ -51,24 +53,30 @@ class Listeners:
         self.headless: Memo[tuple[ServiceKey, ...]] = Memo()
         self._parts: Memo[_PortParts] = Memo()
         self._passthrough = Passthrough()
-        self.memos = (self.one, self.ports, self.headless, self._parts, self._passthrough.chains)
+        self.conducts = Conducts()
+        passed = self._passthrough.chains
+        self.memos = (self.one, self.ports, self.headless, self._parts, passed, *self.conducts.memos)
 
     def of(self, mesh: Mesh, view: View, proxy: Proxy) -> Found:
         """All listeners of `proxy`."""
         workload = mesh.workloads.get((proxy.cluster, proxy.address))
+        conduct = self.conducts.of(mesh, view, proxy)
         if view.kind is ProxyKind.ROUTER:
             return self.ports.get(
-                (view, workload), "gateway", lambda: self._gateway(view, opened(view, workload))
+                (view, conduct, workload),
+                "gateway",
+                lambda: self._gateway((view, conduct), opened(view, workload)),
             )
         headless = self.headless.get((view,), "", lambda: headless_services(view))
-        inputs = (view, *(mesh.shards.get(key) for key in headless))
+        inputs = (view, conduct, *(mesh.shards.get(key) for key in headless))
         return {
-            **self.ports.get(inputs, "all", lambda: self._all(mesh, view)),
-            **self._virtual(mesh, view, proxy),
+            **self.ports.get(inputs, "all", lambda: self._all(mesh, (view, conduct))),
+            **self._virtual(mesh, (view, conduct), proxy),
         }
 
-    def _all(self, mesh: Mesh, view: View) -> Found:
-        return {name: made for port in view.ports for name, made in self._on_port(mesh, view, port).items()}
+    def _all(self, mesh: Mesh, seen: Seen) -> Found:
+        ports = seen[0].ports
+        return {name: made for port in ports for name, made in self._on_port(mesh, seen, port).items()}
 
     def named(self, mesh: Mesh, view: View, proxy: Proxy, wanted: frozenset[str]) -> Found:
         """Those of `wanted` that exist."""
@@ -76,65 +84,68 @@ class Listeners:
             every = self.of(mesh, view, proxy)
             return {name: every[name] for name in wanted if name in every}
         found: dict[str, Versioned] = {}
+        seen = (view, self.conducts.of(mesh, view, proxy))
         for name in wanted:
             port = name.rpartition("_")[2]
             if port.isdecimal() and view.services_on(int(port)):
-                made = self._on_port(mesh, view, int(port)).get(name)
+                made = self._on_port(mesh, seen, int(port)).get(name)
                 if made:
                     found[name] = made
-        virtual = self._virtual(mesh, view, proxy)
+        virtual = self._virtual(mesh, seen, proxy)
         found.update((name, virtual[name]) for name in wanted if name in virtual)
         return found
 
-    def _virtual(self, mesh: Mesh, view: View, proxy: Proxy) -> Found:
+    def _virtual(self, mesh: Mesh, seen: Seen, proxy: Proxy) -> Found:
         """The two listeners with sockets."""
         workload = mesh.workloads.get((proxy.cluster, proxy.address))
-        settings, passes = mesh.settings, view.allows_unknown
+        conduct, passes = seen[1], seen[0].allows_unknown
         about = Ref("Pod", proxy.namespace, proxy.name)
 
         def inbound() -> Versioned | None:
             scope = (proxy.cluster, proxy.address)
             slot = Slot(LISTENER, names.VIRTUAL_INBOUND, None, scope)
-            return self.checked.keep(slot, about, lambda: inbound_listener(workload, settings), _sealed)
+            return self.checked.keep(slot, about, lambda: inbound_listener(workload, conduct), _sealed)
 
         def outbound() -> Versioned | None:
             slot = Slot(LISTENER, names.VIRTUAL_OUTBOUND, None, (passes,))
-            made = partial(virtual_outbound, settings, allows_unknown=passes)
+            made = partial(virtual_outbound, conduct, allows_unknown=passes)
             return self.checked.keep(slot, about, made, _sealed)
 
         serves = workload.serves if workload else ()
         both = (
-            self.one.get((settings,), (names.VIRTUAL_INBOUND, serves), inbound),
-            self.one.get((settings,), (names.VIRTUAL_OUTBOUND, passes), outbound),
+            self.one.get((conduct,), (names.VIRTUAL_INBOUND, serves), inbound),
+            self.one.get((conduct,), (names.VIRTUAL_OUTBOUND, passes), outbound),
         )
         return {made.name: made for made in both if made}
 
-    def _on_port(self, mesh: Mesh, view: View, port: int) -> Found:
+    def _on_port(self, mesh: Mesh, seen: Seen, port: int) -> Found:
         """The listeners of a port; made anew only when who claims it, or their rules, changed."""
+        view, conduct = seen
         parts = self._parts.get((view,), port, lambda: _port_parts(view, port))
         shards = tuple(mesh.shards.get(key) for key in parts.headless)
         # The first memo spares the second one's long key: views are many, what they see is often the same.
         return self.ports.get(
-            (view, *shards),
+            (view, conduct, *shards),
             port,
             lambda: self.ports.get(
-                (*parts.inputs, *shards), parts.scope, lambda: self._make_port(mesh, view, port)
+                (*parts.inputs, conduct, *shards), parts.scope, lambda: self._make_port(mesh, seen, port)
             ),
         )
 
-    def _make_port(self, mesh: Mesh, view: View, port: int) -> Found:
-        made = (self._taken(view, taker) for taker in takers(view, port, mesh.shards))
+    def _make_port(self, mesh: Mesh, seen: Seen, port: int) -> Found:
+        made = (self._taken(seen, taker) for taker in takers(seen[0], port, mesh.shards))
         return {one.name: one for one in made if one}
 
-    def _taken(self, view: View, taker: Takers) -> Versioned | None:
+    def _taken(self, seen: Seen, taker: Takers) -> Versioned | None:
+        view, conduct = seen
         owners = [claim.service for claim in (taker.claim, *taker.parts) if claim is not None]
         key = owners[0].key if len(owners) == 1 else None
-        slot = Slot(LISTENER, taker.name, key, (view.cluster, view.namespace))
+        slot = Slot(LISTENER, taker.name, key, (view.cluster, view.namespace, conduct))
         rules = dict(_tcp_rules(view, owners))
 
         def make() -> Listener:
             leads = {key: TcpRules(rule, destinations_of(view, rule)) for key, rule in rules.items()}
-            return port_listener(taker, leads, view)
+            return port_listener(taker, leads, view, conduct)
 
         if rules:
             about = about_rule(next(iter(rules.values())))
@@ -143,24 +154,25 @@ class Listeners:
 
         return self.checked.keep(slot, about, make, _sealed)
 
-    def _gateway(self, view: View, servers: list[Opened]) -> Found:
-        return {one.name: one for one in self._gateway_ports(view, servers)}
+    def _gateway(self, seen: Seen, servers: list[Opened]) -> Found:
+        return {one.name: one for one in self._gateway_ports(seen, servers)}
 
-    def _gateway_ports(self, view: View, servers: list[Opened]) -> Iterator[Versioned]:
+    def _gateway_ports(self, seen: Seen, servers: list[Opened]) -> Iterator[Versioned]:
+        view, conduct = seen
         for port, group in groupby(servers, key=lambda one: one.port):
             several = tuple(group)
             config = several[0].config.metadata
             name = names.listener("0.0.0.0", port)
             slot = Slot(LISTENER, name, None, ("gateway", view.namespace, view.labels))
             about = Ref("Gateway", config.namespace, config.name)
-            passed = self._passthrough.of(several, view)
+            passed = self._passthrough.of(several, view, conduct)
             if not passed and all(one.passes_automatically for one in several):
                 continue  # Envoy takes no listener without chains: the port opens with the first service
 
             def seal(made: Listener, more: bytes = passed) -> Versioned:
                 return Versioned.of(made.name, proto.body(made) + more)
 
-            made = self.checked.keep(slot, about, partial(gateway_listener, several, view), seal)
+            made = self.checked.keep(slot, about, partial(gateway_listener, several, view, conduct), seal)
             if made:
                 yield made
 
@@ -193,7 +205,7 @@ def _port_parts(view: View, port: int) -> _PortParts:
     )
     policies = tuple(view.destination_rule(service) for service in services if _is_guessed(service, port))
     return _PortParts(
-        inputs=(*services, *rules, *leads, *policies, view.settings),
+        inputs=(*services, *rules, *leads, *policies),
         scope=(
             port,
             view.cluster,

@@ -20,10 +20,11 @@ from isthmus.envoy.types import (
     RouteMatch,
     VirtualHost,
 )
-from isthmus.model.mesh import MeshSettings
 from isthmus.model.service import Port, Protocol
 from isthmus.model.workload import ServedPort, Workload
 from isthmus.translate import names, proto
+from isthmus.translate.access_log import access_logs, listener_logs
+from isthmus.translate.conduct import Conduct
 from isthmus.translate.connection_manager import Face, Manager, connection_manager
 from isthmus.translate.listener_parts import (
     PLAIN_HTTP,
@@ -34,29 +35,31 @@ from isthmus.translate.listener_parts import (
     tls_inspector,
 )
 from isthmus.translate.network_filters import tcp_proxy
+from isthmus.translate.retries import inbound_retries
 from isthmus.translate.transport import ALL_MESH_ALPN, MESH_ALPN, MESH_HTTP_ALPN, mutual_downstream
-
-PORT = 15006
 
 # Who is told apart by first bytes may also be silent: a server that speaks first. Then it is plain text.
 _SILENCE_S = 5.0
 
 
-def inbound_listener(workload: Workload | None, settings: MeshSettings) -> Listener:
+def inbound_listener(workload: Workload | None, conduct: Conduct) -> Listener:
     """`virtualInbound`: chains for what `workload` serves, and for all else it is sent."""
     served = served_by_target(workload.serves if workload else ())
     guessed = [port for port, one in served.items() if one.port.protocol is Protocol.UNSPECIFIED]
     listener = Listener(
         name=names.VIRTUAL_INBOUND,
-        address=proto.address("0.0.0.0", PORT),
+        address=proto.address("0.0.0.0", conduct.inbound_port),
         traffic_direction="INBOUND",
+        access_log=listener_logs(conduct, inbound=True),
         listener_filters=[original_dst(), tls_inspector(), *([http_inspector(guessed)] if guessed else [])],
-        listener_filters_timeout=proto.seconds(_SILENCE_S),
+        listener_filters_timeout=proto.seconds(
+            _SILENCE_S if conduct.detection_s is None else conduct.detection_s
+        ),
         continue_on_listener_filters_timeout=True,
-        filter_chains=[loop_guard("virtualInbound-blackhole", PORT), *_passthrough(settings)],
+        filter_chains=[loop_guard("virtualInbound-blackhole", conduct.inbound_port), *_passthrough(conduct)],
     )
     for one in served.values():
-        listener.filter_chains.extend(_port_chains(one, settings))
+        listener.filter_chains.extend(_port_chains(one, conduct))
     return listener
 
 
@@ -69,26 +72,26 @@ def served_by_target(serves: Iterable[ServedPort]) -> dict[int, ServedPort]:
     return by_target
 
 
-def _passthrough(settings: MeshSettings) -> Iterator[FilterChain]:
+def _passthrough(conduct: Conduct) -> Iterator[FilterChain]:
     """Ports that no service names: bytes go where they were meant to go."""
-    forward = tcp_proxy.to_upstream(names.INBOUND_PASSTHROUGH, settings.access_log_path)
+    forward = tcp_proxy.to_upstream(names.INBOUND_PASSTHROUGH, access_logs(conduct, inbound=True, http=False))
     mutual = chain("virtualInbound", _match(None, tls=True, alpn=ALL_MESH_ALPN), forward)
-    mutual.transport_socket.CopyFrom(mutual_downstream(settings.trust_domain))
+    mutual.transport_socket.CopyFrom(mutual_downstream(conduct.trust_domains, conduct.mutual_tls))
     yield mutual
     yield chain("virtualInbound", _match(None, tls=True), forward)
     yield chain("virtualInbound", _match(None, tls=False), forward)
 
 
-def _port_chains(served: ServedPort, settings: MeshSettings) -> Iterator[FilterChain]:
+def _port_chains(served: ServedPort, conduct: Conduct) -> Iterator[FilterChain]:
     """The chains of one port: what can be told of a caller decides which takes it."""
     target, protocol = served.target_port, served.port.protocol
     name = names.listener("0.0.0.0", target)
-    http = connection_manager(_manager(served, settings))
-    tcp = tcp_proxy.to_upstream(names.inbound(target), settings.access_log_path)
+    http = connection_manager(_manager(served, conduct))
+    tcp = tcp_proxy.to_upstream(names.inbound(target), access_logs(conduct, inbound=True, http=False))
 
     def mutual(alpn: tuple[str, ...], proxy: Filter) -> FilterChain:
         made = chain(name, _match(target, tls=True, alpn=alpn), proxy)
-        made.transport_socket.CopyFrom(mutual_downstream(settings.trust_domain))
+        made.transport_socket.CopyFrom(mutual_downstream(conduct.trust_domains, conduct.mutual_tls))
         return made
 
     if protocol.is_http:
@@ -113,24 +116,25 @@ def _match(target: int | None, *, tls: bool, alpn: tuple[str, ...] = ()) -> Filt
     )
 
 
-def _manager(served: ServedPort, settings: MeshSettings) -> Manager:
+def _manager(served: ServedPort, conduct: Conduct) -> Manager:
     return Manager(
         face=Face.INBOUND,
         stat_prefix=f"inbound_0.0.0.0_{served.target_port};",
-        routes=_routes(served),
-        access_log_path=settings.access_log_path,
+        routes=_routes(served, conduct),
+        conduct=conduct,
     )
 
 
-def _routes(served: ServedPort) -> RouteConfiguration:
+def _routes(served: ServedPort, conduct: Conduct) -> RouteConfiguration:
     """Everything goes to the application, without a limit of time: the caller's side has that."""
     upstream = names.inbound(served.target_port)
     action = RouteAction(cluster=upstream, timeout=proto.seconds(0))
     action.max_stream_duration.max_stream_duration.CopyFrom(proto.seconds(0))
     if served.port.protocol is not Protocol.GRPC:
         # The application may close an idle connection just as it is used; nothing was sent then.
-        action.retry_policy.retry_on = "reset-before-request"
-        action.retry_policy.num_retries.value = 2
+        policy = inbound_retries(conduct.inbound_retry)
+        if policy is not None:
+            action.retry_policy.CopyFrom(policy)
     operation = f"{served.service.hostname}:{served.port.number}/*"
     route = Route(
         name="default",

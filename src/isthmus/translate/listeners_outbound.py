@@ -13,11 +13,12 @@ from ipaddress import ip_network
 from isthmus.api.istio.virtual_service import L4MatchAttributes, TCPRoute, VirtualService
 from isthmus.envoy.types import FilterChain, Listener
 from isthmus.model.endpoint import EndpointShard
-from isthmus.model.mesh import MeshSettings
 from isthmus.model.names import ClusterId, ServiceKey
 from isthmus.model.scope import View
 from isthmus.model.service import Port, Protocol, Resolution, Service
 from isthmus.translate import names, proto
+from isthmus.translate.access_log import access_logs, listener_logs
+from isthmus.translate.conduct import Conduct
 from isthmus.translate.connection_manager import Face, Manager, connection_manager
 from isthmus.translate.destinations import Destinations
 from isthmus.translate.errors import Unsayable, at
@@ -34,17 +35,15 @@ from isthmus.translate.route_match import MESH, gateway_name
 from isthmus.translate.transport import upstream_alpn
 from isthmus.translate.upstream_policy import policy_for
 
-PORT = 15001
 ANY = "0.0.0.0"
-
-_OWN_PORTS = ALWAYS_OPEN | {PORT, 15006}
-"""Where a sidecar has listeners at every address: also captured calls, out and in."""
 
 _BY_SERVER_NAME = frozenset({Protocol.TLS, Protocol.HTTPS})
 # An application speaks at once over loopback, or it waits for the server to speak first.
 _SILENCE_S = 0.1
 
 Shards = Mapping[ClusterId, EndpointShard]
+Seen = tuple[View, Conduct]
+"""What proxies see of the mesh, and how they conduct themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,12 +147,14 @@ def _claims(service: Service, port: Port, cluster: ClusterId, shards: Shards) ->
         yield Claim(address, service, port, (), names if told_apart else ())
 
 
-def port_listener(taker: Takers, tcp_rules: Mapping[ServiceKey, TcpRules], view: View) -> Listener:
+def port_listener(
+    taker: Takers, tcp_rules: Mapping[ServiceKey, TcpRules], view: View, conduct: Conduct
+) -> Listener:
     """The listener for one address and port. It has no socket: calls are handed to it.
 
     Raises `ValueError` where the proxy itself listens there: Envoy refuses a second listener, socket or not.
     """
-    if taker.bind == ANY and taker.port in _OWN_PORTS:
+    if taker.bind == ANY and taker.port in {*ALWAYS_OPEN, conduct.outbound_port, conduct.inbound_port}:
         raise ValueError(f"port {taker.port} is the proxy's own (hint: give the Service another port)")
     listener = Listener(
         name=taker.name,
@@ -163,28 +164,31 @@ def port_listener(taker: Takers, tcp_rules: Mapping[ServiceKey, TcpRules], view:
     listener.bind_to_port.value = False
     claim = taker.claim
     if claim is None and not taker.parts:
-        listener.filter_chains.append(_http(taker, str(taker.port), view.settings))
+        listener.filter_chains.append(_http(taker, str(taker.port), conduct))
         return listener
     for part in taker.parts:
-        listener.filter_chains.append(_part(part, tcp_rules, view))
+        listener.filter_chains.append(_part(part, tcp_rules, (view, conduct)))
     if any(part.server_names for part in taker.parts):
         listener.listener_filters.append(tls_inspector())
     if taker.any_http or (claim is not None and claim.sniffs):
-        listener.filter_chains.append(_http_beside(taker, claim, view))
+        listener.filter_chains.append(_http_beside(taker, claim, (view, conduct)))
         listener.listener_filters.append(http_inspector())
     if listener.listener_filters:
-        listener.listener_filters_timeout.CopyFrom(proto.seconds(_SILENCE_S))
+        silence_s = _SILENCE_S if conduct.detection_s is None else conduct.detection_s
+        listener.listener_filters_timeout.CopyFrom(proto.seconds(silence_s))
         listener.continue_on_listener_filters_timeout = True
     rest = (
-        _unknown(view.settings, allows=view.allows_unknown) if claim is None else _tcp(claim, tcp_rules, view)
+        _unknown(conduct, allows=view.allows_unknown)
+        if claim is None
+        else _tcp(claim, tcp_rules, (view, conduct))
     )
     listener.default_filter_chain.CopyFrom(rest)
     return listener
 
 
-def _part(claim: Claim, tcp_rules: Mapping[ServiceKey, TcpRules], view: View) -> FilterChain:
+def _part(claim: Claim, tcp_rules: Mapping[ServiceKey, TcpRules], about: Seen) -> FilterChain:
     """The chain of a service that wants some of the connections."""
-    made = _tcp(claim, tcp_rules, view)
+    made = _tcp(claim, tcp_rules, about)
     for each in claim.ranges:
         network = ip_network(each)
         cidr = made.filter_chain_match.prefix_ranges.add(address_prefix=str(network.network_address))
@@ -195,13 +199,14 @@ def _part(claim: Claim, tcp_rules: Mapping[ServiceKey, TcpRules], view: View) ->
     return made
 
 
-def _http_beside(taker: Takers, claim: Claim | None, view: View) -> FilterChain:
+def _http_beside(taker: Takers, claim: Claim | None, about: Seen) -> FilterChain:
     """HTTP at an address where there are other connections, too."""
+    view, conduct = about
     by_host = claim is not None and not taker.any_http
     routes = (
         f"{claim.service.key.hostname}:{taker.port}" if claim is not None and by_host else str(taker.port)
     )
-    made = _http(taker, routes, view.settings)
+    made = _http(taker, routes, conduct)
     made.filter_chain_match.application_protocols.extend(PLAIN_HTTP)
     if claim is not None and by_host and _mesh_only(claim, view):
         # The upstream offers what fits bytes of any kind; here it is known that they are HTTP.
@@ -219,18 +224,19 @@ def _mesh_only(claim: Claim, view: View) -> bool:
     return elsewhere is None and (tls is None or tls.mode in {"ISTIO_MUTUAL", "DISABLE"})
 
 
-def _http(taker: Takers, routes: str, settings: MeshSettings) -> FilterChain:
+def _http(taker: Takers, routes: str, conduct: Conduct) -> FilterChain:
     manager = Manager(
         face=Face.OUTBOUND,
         stat_prefix=f"outbound_{taker.name};",
         routes=routes,
-        access_log_path=settings.access_log_path,
+        conduct=conduct,
     )
     return chain("", None, connection_manager(manager))
 
 
-def _tcp(claim: Claim, tcp_rules: Mapping[ServiceKey, TcpRules], view: View) -> FilterChain:
+def _tcp(claim: Claim, tcp_rules: Mapping[ServiceKey, TcpRules], about: Seen) -> FilterChain:
     """Bytes go to the service, or where its VirtualService's TCP routes say."""
+    view, conduct = about
     whole = names.outbound(claim.port.number, "", claim.service.key.hostname)
     weighted = [(whole, 1)]
     rules = tcp_rules.get(claim.service.key)
@@ -242,8 +248,8 @@ def _tcp(claim: Claim, tcp_rules: Mapping[ServiceKey, TcpRules], view: View) -> 
                 weighted = rules.leads.shares(route.route, claim.port.number)
                 if not any(weight for _, weight in weighted):
                     raise Unsayable("route", "leads nowhere (hint: name a destination)")
-    log = view.settings.access_log_path
-    return chain("", None, tcp_proxy.to_upstreams(weighted, log, stat_prefix=whole))
+    logs = access_logs(conduct, inbound=False, http=False)
+    return chain("", None, tcp_proxy.to_upstreams(weighted, logs, stat_prefix=whole))
 
 
 def _first_that_holds(rule: VirtualService, port: int, view: View) -> tuple[int, TCPRoute] | None:
@@ -267,21 +273,22 @@ def _holds(match: L4MatchAttributes, rule: VirtualService, port: int, view: View
     )
 
 
-def _unknown(settings: MeshSettings, *, allows: bool) -> FilterChain:
+def _unknown(conduct: Conduct, *, allows: bool) -> FilterChain:
     """For calls to whom nobody knows."""
     to = names.PASSTHROUGH if allows else names.BLACK_HOLE
-    return chain("", None, tcp_proxy.to_upstream(to, settings.access_log_path))
+    return chain("", None, tcp_proxy.to_upstream(to, access_logs(conduct, inbound=False, http=False)))
 
 
-def virtual_outbound(settings: MeshSettings, *, allows_unknown: bool) -> Listener:
+def virtual_outbound(conduct: Conduct, *, allows_unknown: bool) -> Listener:
     """`virtualOutbound`: where all calls arrive, and who takes those that no other listener does."""
-    catch_all = _unknown(settings, allows=allows_unknown)
+    catch_all = _unknown(conduct, allows=allows_unknown)
     catch_all.name = "virtualOutbound-catchall-tcp"
     listener = Listener(
         name=names.VIRTUAL_OUTBOUND,
-        address=proto.address(ANY, PORT),
+        address=proto.address(ANY, conduct.outbound_port),
         traffic_direction="OUTBOUND",
-        filter_chains=[loop_guard("virtualOutbound-blackhole", PORT)],
+        access_log=listener_logs(conduct, inbound=False),
+        filter_chains=[loop_guard("virtualOutbound-blackhole", conduct.outbound_port)],
         default_filter_chain=catch_all,
     )
     listener.use_original_dst.value = True

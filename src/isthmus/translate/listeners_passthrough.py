@@ -13,6 +13,7 @@ from isthmus.kit.memo import Memo
 from isthmus.model.scope import View
 from isthmus.translate import proto
 from isthmus.translate.access_log import access_logs
+from isthmus.translate.conduct import Conduct
 from isthmus.translate.destinations import Known, known
 from isthmus.translate.gateway_servers import Opened
 from isthmus.translate.listener_parts import chain
@@ -31,27 +32,27 @@ class Passthrough:
     def __init__(self) -> None:
         self.chains: Memo[bytes] = Memo()
 
-    def of(self, servers: Iterable[Opened], view: View) -> bytes:
+    def of(self, servers: Iterable[Opened], view: View, conduct: Conduct) -> bytes:
         """The chains of one port, serialised as parts of a Listener; no server name stands there twice."""
         automatic = [one for one in servers if one.passes_automatically]
         if not automatic:
             return b""
         let_in = (each for each in view.services if any(lets_in(one, each) for one in automatic))
-        return b"".join(self._of_service(known(view, each), view) for each in let_in)
+        return b"".join(self._of_service(known(view, each), conduct) for each in let_in)
 
-    def _of_service(self, here: Known, view: View) -> bytes:
-        log = view.settings.access_log_path
+    def _of_service(self, here: Known, conduct: Conduct) -> bytes:
 
         def make() -> bytes:
-            return proto.joined(_FILTER_CHAINS, map(proto.body, chains(here, log)))
+            return proto.joined(_FILTER_CHAINS, map(proto.body, chains(here, conduct)))
 
-        return self.chains.get((here.service, here.rule), log, make)
+        return self.chains.get((here.service, here.rule, conduct), "", make)
 
 
-def chains(here: Known, access_log_path: str) -> Iterator[FilterChain]:
+def chains(here: Known, conduct: Conduct) -> Iterator[FilterChain]:
     """The chains of a service: bytes go to the upstream that the server name stands for, untouched."""
+    logs = access_logs(conduct, inbound=False, http=False)
     for name in names_of(here):
         match = FilterChainMatch(server_names=[name.sni], application_protocols=ALL_MESH_ALPN)
-        proxy = TcpProxy(stat_prefix=name.sni, cluster=name.sni, access_log=access_logs(access_log_path))
+        proxy = TcpProxy(stat_prefix=name.sni, cluster=name.sni, access_log=logs)
         proxy.max_connect_attempts.value = _ATTEMPTS
         yield chain("", match, Filter(name=NAME, typed_config=proto.any_of(proxy)))

@@ -9,6 +9,7 @@ from isthmus.model.names import Hostname
 
 PASSTHROUGH = "PassthroughCluster"
 BLACK_HOLE = "BlackHoleCluster"
+DYNAMIC_DNS = "AllowAnyDynamicDNSCluster"
 INBOUND_PASSTHROUGH = "InboundPassthroughCluster"
 VIRTUAL_OUTBOUND = "virtualOutbound"
 VIRTUAL_INBOUND = "virtualInbound"

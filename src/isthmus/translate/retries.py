@@ -40,6 +40,21 @@ def retry_policy(asked: HTTPRetry | None, *, crosses: bool, hashed: bool) -> Ret
     return policy
 
 
+def inbound_retries(asked: HTTPRetry | None) -> RetryPolicy | None:
+    """The policy towards the application beside a proxy; None where nothing is tried again.
+
+    The application may close an idle connection just as it is used; nothing was sent then.
+    """
+    if asked is not None and asked.attempts == 0:
+        return None
+    policy = RetryPolicy(retry_on="reset-before-request")
+    policy.num_retries.value = 2
+    if asked is not None:
+        policy.num_retries.value = asked.attempts
+        _apply(policy, asked)
+    return policy
+
+
 def _apply(policy: RetryPolicy, asked: HTTPRetry) -> None:
     if asked.retry_on:
         words = [word.strip() for word in asked.retry_on.split(",")]

@@ -11,6 +11,7 @@ from isthmus.api.istio.virtual_service import (
     HTTPDirectResponse,
     HTTPMatchRequest,
     HTTPRedirect,
+    HTTPRetry,
     HTTPRoute,
     HTTPRouteDestination,
     Percent,
@@ -54,6 +55,7 @@ class Rule:
     match: HTTPMatchRequest | None
     destinations: Destinations
     listener_port: int
+    retry: HTTPRetry | None = None  # where the rule says nothing of it
 
     @property
     def prefix(self) -> str:
@@ -95,7 +97,7 @@ def _forward(rule: Rule) -> RouteAction:
     found = [rule.destinations.find(share.destination) for share in shares]
     crosses = any(known is not None and known.crosses for known in found)
     with at("retries"):
-        policy = retry_policy(http.retries, crosses=crosses, hashed=bool(action.hash_policy))
+        policy = retry_policy(http.retries or rule.retry, crosses=crosses, hashed=bool(action.hash_policy))
     if policy is not None:
         action.retry_policy.CopyFrom(policy)
     _apply_rewrite(action, rule)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from isthmus.api.istio.virtual_service import HTTPMatchRequest, StringMatch
+from isthmus.api.istio.virtual_service import HTTPMatchRequest, HTTPRetry, StringMatch
 from isthmus.envoy.types import (
     HeaderMatcher,
     QueryParameterMatcher,
@@ -25,6 +25,7 @@ class Asker:
     labels: tuple[tuple[str, str], ...]
     port: int  # of the listener
     gateway: str = MESH  # or `namespace/name`
+    retry: HTTPRetry | None = None  # where a rule says nothing of it
 
 
 def concerns(match: HTTPMatchRequest, asker: Asker, gateways: tuple[str, ...], rule_namespace: str) -> bool:

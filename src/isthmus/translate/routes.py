@@ -80,7 +80,7 @@ class Routes:
         here = known(view, service)
         leads = destinations_of(view, rule) if rule else None
         others = tuple(part for one in leads.known.values() for part in one.parts) if leads else ()
-        asker = Asker(view.namespace, view.labels, port)
+        asker = Asker(view.namespace, view.labels, port, retry=view.settings.route.retry)
         local = view.namespace == service.key.namespace
         scope = (port, any_domain, local, view.cluster, *_asked_of(asker, rule))
 
@@ -92,7 +92,7 @@ class Routes:
 
             def usual() -> VirtualHost:
                 own = service.port(port) or service.ports[0]
-                return VirtualHost(name=name, domains=domains, routes=[_default_route(here, own)])
+                return VirtualHost(name=name, domains=domains, routes=[_default_route(here, own, asker)])
 
             def host() -> VirtualHost:
                 routes = list(rule_routes(rule, leads, asker)) if rule and leads else []
@@ -110,7 +110,7 @@ class Routes:
                 )
             return found
 
-        return self.hosts.get((*here.parts, rule, *others, view.settings), scope, make)
+        return self.hosts.get((*here.parts, rule, *others, view.settings.route), scope, make)
 
     def _bare_host(self, view: View, hostname: Hostname, rule: VirtualService, port: int) -> Host | None:
         """A host that only a VirtualService speaks of: on port 80, or on the ports its conditions name."""
@@ -118,7 +118,7 @@ class Routes:
         if port not in ports or not rule.spec.http:
             return None
         leads = destinations_of(view, rule)
-        asker = Asker(view.namespace, view.labels, port)
+        asker = Asker(view.namespace, view.labels, port, retry=view.settings.route.retry)
         scope = (port, hostname, view.cluster, *_asked_of(asker, rule))
         others = (part for one in leads.known.values() for part in one.parts)
 
@@ -133,7 +133,7 @@ class Routes:
                 slot, about_rule(rule), host, lambda made: Host((hostname,), proto.body(made))
             )
 
-        return self.hosts.get((rule, *others, view.settings), scope, make)
+        return self.hosts.get((rule, *others, view.settings.route), scope, make)
 
 
 def http_services(view: View, port: int) -> Iterator[Service]:
@@ -181,7 +181,7 @@ def rule_routes(rule: VirtualService, leads: Destinations, asker: Asker) -> Iter
             if not concerns(condition, asker, rule.spec.gateways, namespace):
                 continue
             with at(f"http[{number}]"):
-                yield _checked_route(rule, Rule(http, match, leads, asker.port), index)
+                yield _checked_route(rule, Rule(http, match, leads, asker.port, asker.retry), index)
             if takes_everything(match):
                 return
 
@@ -216,14 +216,14 @@ def _route_name(part: Rule) -> str:
     return ".".join(name for name in (part.http.name, named) if name)
 
 
-def _default_route(here: Known, port: Port) -> Route:
+def _default_route(here: Known, port: Port, asker: Asker) -> Route:
     """Everything to the service."""
     hostname = here.service.key.hostname
     action = RouteAction(cluster=names.outbound(port.number, "", hostname), timeout=proto.seconds(0))
     hashing = policy_for(here.rule, None, port.number).consistent_hash
     if hashing:
         action.hash_policy.append(hash_policy(hashing))
-    if policy := retry_policy(None, crosses=here.crosses, hashed=hashing is not None):
+    if policy := retry_policy(asker.retry, crosses=here.crosses, hashed=hashing is not None):
         action.retry_policy.CopyFrom(policy)
     route = Route(name="default", match=RouteMatch(prefix="/"), route=action)
     route.decorator.operation = f"{hostname}:{port.number}/*"
@@ -232,7 +232,11 @@ def _default_route(here: Known, port: Port) -> Route:
 
 def _everything_else(view: View) -> Host:
     """Hosts that nobody knows: passed on to where they were meant to go, or refused."""
-    if view.allows_unknown:
+    if view.resolves_unknown:
+        action = RouteAction(cluster=names.DYNAMIC_DNS, timeout=proto.seconds(0))
+        route = Route(name="allow_any_dynamic_dns", match=RouteMatch(prefix="/"), route=action)
+        host = VirtualHost(name="allow_any_dynamic_dns", domains=["*"], routes=[route])
+    elif view.allows_unknown:
         action = RouteAction(cluster=names.PASSTHROUGH, timeout=proto.seconds(0))
         route = Route(name="allow_any", match=RouteMatch(prefix="/"), route=action)
         host = VirtualHost(name="allow_any", domains=["*"], routes=[route])

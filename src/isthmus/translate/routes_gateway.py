@@ -48,7 +48,8 @@ def _host(view: View, hostname: Hostname, wanted: _Wanted, port: int, checked: C
     def make() -> VirtualHost:
         host = VirtualHost(name=name, domains=[hostname])
         for rule, one in wanted.rules:
-            asker = Asker(view.namespace, view.labels, one.server.port.number, one.gateway)
+            retry = view.settings.route.retry
+            asker = Asker(view.namespace, view.labels, one.server.port.number, one.gateway, retry)
             host.routes.extend(rule_routes(rule, destinations_of(view, rule), asker))
         if wanted.tls_only:
             host.require_tls = VirtualHost.ALL

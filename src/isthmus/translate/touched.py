@@ -11,6 +11,7 @@ from isthmus.api.istio.gateway import GatewayConfig
 from isthmus.api.istio.sidecar import Sidecar
 from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.api.resource import Object, Ref
+from isthmus.model.collectors import collector_hosts
 from isthmus.model.delta import Delta
 from isthmus.model.mesh import Mesh
 from isthmus.model.name_table import NAME
@@ -140,7 +141,7 @@ class Touched:
 
     def _names_by_services(self, type_url: str) -> Names:
         delta = self._delta
-        if delta.everything:
+        if delta.everything or type_url in self._of_settings() or self._moves_collectors(type_url):
             return None
         match type_url:
             case _ if delta.networks and type_url in {ENDPOINTS, UPSTREAM, NAMES}:
@@ -155,6 +156,22 @@ class Touched:
             case _ if type_url == NAMES:
                 return frozenset({NAME}) if delta.services or self._headless() else _NOTHING
         return self._listeners()
+
+    def _of_settings(self) -> frozenset[str]:
+        """The types of resources that a change of the mesh's settings touches."""
+        before, after = (mesh.settings for mesh in self._meshes)
+        found: set[str] = set()
+        for field in before.__struct_fields__ if self._delta.settings else ():
+            if getattr(before, field) is not getattr(after, field):
+                found |= _BY_SETTING.get(field, frozenset(TYPES))
+        return frozenset(found)
+
+    def _moves_collectors(self, type_url: str) -> bool:
+        """Whether a collector of logs or traces may be reached in another way than before."""
+        if type_url not in {LISTENER, UPSTREAM}:
+            return False
+        hosts = {key.hostname for key in self._delta.services}
+        return any(not hosts.isdisjoint(index.collectors) for index in self._indices)
 
     def _listeners(self) -> Names:
         delta = self._delta
@@ -201,6 +218,7 @@ class ConfigIndex:
 
     def __init__(self, mesh: Mesh) -> None:
         self.narrows = bool(mesh.of(Sidecar))
+        self.collectors = frozenset(collector_hosts(mesh.settings))
         servers = (server for gateway in mesh.of(GatewayConfig) for server in gateway.spec.servers)
         self.lets_in_by_name = any(map(passes_automatically, servers))
         self.routes_connections = any(rule.spec.tcp or rule.spec.tls for rule in mesh.of(VirtualService))
@@ -230,7 +248,17 @@ _BY_KIND: dict[str, frozenset[str]] = {
     "Gateway": frozenset({LISTENER, ROUTES, UPSTREAM, ENDPOINTS}),
     "Sidecar": frozenset(TYPES),
     "WasmPlugin": frozenset({UPSTREAM, LISTENER, EXTENSION}),
+    "Telemetry": frozenset({UPSTREAM, LISTENER}),
+    "ProxyConfig": _NOTHING,  # pods are injected by it
 }
 """Which types of resources a kind of configuration may change."""
+_BY_SETTING: dict[str, frozenset[str]] = {
+    "upstream": frozenset({UPSTREAM, ENDPOINTS}),
+    "listener": frozenset({LISTENER, UPSTREAM}),
+    "route": frozenset({ROUTES}),
+    "unknown": frozenset({UPSTREAM, LISTENER, ROUTES}),
+    "written": _NOTHING,  # the parts say what follows from it
+}
+"""Which types of resources a part of the mesh's settings may change; all where it is not named."""
 _BY_HOST = frozenset({UPSTREAM, ENDPOINTS, LISTENER})
 """The types whose names tell the service that a DestinationRule is written for."""

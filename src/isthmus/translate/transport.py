@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from isthmus.api.istio.mesh_config import TlsConfig
 from isthmus.envoy.types import (
     ApiConfigSource,
     CertificateValidationContext,
@@ -57,12 +58,26 @@ def server_name(name: str) -> str:
     return name
 
 
-def mutual_downstream(trust_domain: str) -> TransportSocket:
-    """TLS that asks the caller for a certificate of `trust_domain` and shows the workload's own."""
-    caller = _uri(StringMatcher(prefix=f"spiffe://{trust_domain}/"))
-    context = DownstreamTlsContext(common_tls_context=_common([caller], ("h2", "http/1.1")))
+def mutual_downstream(trust_domains: Iterable[str], strength: TlsConfig | None = None) -> TransportSocket:
+    """TLS that asks the caller for a certificate of one of `trust_domains` and shows the workload's own."""
+    callers = [_uri(StringMatcher(prefix=f"spiffe://{each}/")) for each in trust_domains]
+    context = DownstreamTlsContext(common_tls_context=_common(callers, ("h2", "http/1.1")))
+    apply_strength(context.common_tls_context.tls_params, strength)
     context.require_client_certificate.value = True
     return proto.transport_socket("tls", context)
+
+
+_VERSIONS = {"TLSV1_2": TlsParameters.TLSv1_2, "TLSV1_3": TlsParameters.TLSv1_3}
+
+
+def apply_strength(params: TlsParameters, found: TlsConfig | None) -> None:
+    """Sets how strong TLS must be, where anybody says it."""
+    if found is None:
+        return
+    if found.min_protocol_version != "TLS_AUTO":
+        params.tls_minimum_protocol_version = _VERSIONS[found.min_protocol_version]
+    params.ecdh_curves.extend(found.ecdh_curves)
+    params.cipher_suites.extend(found.cipher_suites)
 
 
 def plain() -> TransportSocket:

@@ -15,16 +15,20 @@ from isthmus.model.names import ClusterId, ServiceKey
 from isthmus.model.proxy import ProxyKind
 from isthmus.model.scope import View
 from isthmus.model.service import Resolution, Service
+from isthmus.model.setting_parts import UpstreamSettings
 from isthmus.model.workload import ServedPort
 from isthmus.translate import proto
 from isthmus.translate.checked import Checked, Slot
+from isthmus.translate.conduct import Conduct
 from isthmus.translate.destinations import Known, known
+from isthmus.translate.dynamic_hosts import dynamic_upstream
 from isthmus.translate.listeners_inbound import served_by_target
 from isthmus.translate.names import Direction, UpstreamName
 from isthmus.translate.passthrough import names_of, passes, passing_names
 from isthmus.translate.types import UPSTREAM
 from isthmus.translate.upstreams import (
     black_hole,
+    collector_upstream,
     inbound_passthrough,
     inbound_upstream,
     outbound_passthrough,
@@ -54,21 +58,23 @@ class Upstreams:
             *(self._always_of, self._names, self._headless, self._whole),
         )
 
-    def all(self, view: View, shards: Shards, serves: Serves) -> tuple[Versioned, ...]:
+    def all(self, view: View, shards: Shards, serves: Serves, conduct: Conduct) -> tuple[Versioned, ...]:
         """Every upstream of a proxy with this view that serves these ports: the same tuple for equal proxies."""
         headless = self._headless.get((view,), "", lambda: headless_services(view))
         inputs = (view, *(shards.get(key) for key in headless))
         outbound = self._views.get(inputs, "outbound", lambda: tuple(self._of_services(view, shards)))
         inbound = self._inbound(view.settings, serves)
         passing = self._views.get((view,), "passing", lambda: tuple(self._passing(view)))
-        every = (*outbound, *passing, *self._always(view), *inbound)
-        return self._whole.get((outbound, passing, view.settings, *inbound), view.kind, lambda: every)
+        beside = (*self._always(view), *self._collectors(view, conduct), *inbound)
+        every = (*outbound, *passing, *beside)
+        return self._whole.get((outbound, passing, *beside), view.kind, lambda: every)
 
     def named(
-        self, view: View, shards: Shards, serves: Serves, wanted: frozenset[str]
+        self, view: View, shards: Shards, serves: Serves, conduct: Conduct, wanted: frozenset[str]
     ) -> Iterator[Versioned]:
         """Those of `wanted` that exist."""
-        others = {one.name: one for one in (*self._always(view), *self._inbound(view.settings, serves))}
+        beside = (*self._always(view), *self._collectors(view, conduct))
+        others = {one.name: one for one in (*beside, *self._inbound(view.settings, serves))}
         for name in wanted:
             parts = UpstreamName.parse(name)
             service = None
@@ -97,7 +103,9 @@ class Upstreams:
             made = (self._outbound(here, name, view.settings) for name in names_of(here))
             return tuple(one for one in made if one)
 
-        return self._services.get((*here.parts, view.settings), (here.crosses, here.all_tls), make)
+        return self._services.get(
+            (*here.parts, *view.settings.of_upstreams), (here.crosses, here.all_tls), make
+        )
 
     def _passing(self, view: View) -> Iterator[Versioned]:
         """What stands behind server names, at a gateway between networks."""
@@ -119,7 +127,7 @@ class Upstreams:
             made = partial(passing_upstream, here, name, settings)
             return self.checked.keep(slot, here.about, made, _sealed)
 
-        return self._one.get((*here.parts, settings), (name.sni, here.crosses), make)
+        return self._one.get((*here.parts, *settings.of_upstreams), (name.sni, here.crosses), make)
 
     def _outbound(self, here: Known, name: UpstreamName, settings: MeshSettings) -> Versioned | None:
         port, subset = here.service.port(name.port), here.subset(name.subset)
@@ -132,16 +140,27 @@ class Upstreams:
                 slot, here.about, lambda: outbound_upstream(here, name, settings), _sealed
             )
 
-        return self._one.get((*here.parts, settings), (name, here.crosses, here.all_tls), make)
+        return self._one.get((*here.parts, *settings.of_upstreams), (name, here.crosses, here.all_tls), make)
 
     def _always(self, view: View) -> tuple[Versioned, ...]:
-        return self._always_of.get((view.settings,), view.kind, lambda: _fixed(view))
+        return self._always_of.get((view.settings.upstream,), view.kind, lambda: _fixed(view))
+
+    def _collectors(self, view: View, conduct: Conduct) -> tuple[Versioned, ...]:
+        """Those of logs and traces that are no services of the mesh."""
+        settings = view.settings.upstream
+
+        def make() -> tuple[Versioned, ...]:
+            return tuple(_sealed(collector_upstream(place, settings)) for place in conduct.places)
+
+        return self._always_of.get((settings, conduct), "collectors", make)
 
     def _inbound(self, settings: MeshSettings, serves: Serves) -> list[Versioned]:
-        return [self._own_port(settings, port) for port in served_by_target(serves)]
+        return [self._own_port(settings.upstream, served) for served in served_by_target(serves).values()]
 
-    def _own_port(self, settings: MeshSettings, port: int) -> Versioned:
-        return self._own.get((settings,), port, lambda: _sealed(inbound_upstream(port, settings)))
+    def _own_port(self, settings: UpstreamSettings, served: ServedPort) -> Versioned:
+        # Only a pattern for its statistics makes it depend on more than its number.
+        part = served if settings.inbound_stat_name else served.target_port
+        return self._own.get((settings,), part, lambda: _sealed(inbound_upstream(served, settings)))
 
 
 def headless_services(view: View) -> tuple[ServiceKey, ...]:
@@ -160,9 +179,12 @@ def _seen(view: View, service: Service, shards: Shards) -> Known:
 
 def _fixed(view: View) -> tuple[Versioned, ...]:
     """What every proxy of the view's kind has."""
-    made = [black_hole(view.settings), outbound_passthrough(view.settings)]
+    settings = view.settings.upstream
+    made = [black_hole(settings), outbound_passthrough(settings)]
     if view.kind is ProxyKind.SIDECAR:
-        made.append(inbound_passthrough(view.settings))
+        made.append(inbound_passthrough(settings))
+    if settings.dynamic_dns:
+        made.append(dynamic_upstream(settings))
     return tuple(map(_sealed, made))
 
 

@@ -14,15 +14,21 @@ from isthmus.envoy.types import (
 )
 from isthmus.model.mesh import MeshSettings
 from isthmus.model.service import Port, Protocol, Resolution, Service
+from isthmus.model.setting_parts import UpstreamSettings
+from isthmus.model.workload import ServedPort
 from isthmus.translate import names, proto, upstream_policy
+from isthmus.translate.collector_places import Place
 from isthmus.translate.destinations import Known
+from isthmus.translate.mesh_policy import settled
 from isthmus.translate.names import Direction, UpstreamName
 from isthmus.translate.placement import setting_of, weighs_localities
+from isthmus.translate.stat_names import inbound_stat_name, outbound_stat_name
 from isthmus.translate.upstream_names import resolve_by_name
 from isthmus.translate.upstream_policy import Policy, mark, policy_for
 from isthmus.translate.upstream_tls import apply_tls
 
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_BY_NAME = frozenset({Cluster.STRICT_DNS, Cluster.LOGICAL_DNS})
 _LOOPBACK_SOURCE = "127.0.0.6"
 """From where Envoy calls the application beside it: capture lets packets from there pass."""
 
@@ -32,11 +38,17 @@ def outbound_upstream(known: Known, name: UpstreamName, settings: MeshSettings) 
     port, subset = known.service.port(name.port), known.subset(name.subset)
     if port is None or (name.subset and subset is None):
         raise ValueError(f"{known.service.key} has no {name}")
-    policy = policy_for(known.rule, subset, port.number)
-    limit_s = upstream_policy.connect_timeout_s(policy, settings.connect_timeout_s, known.crosses)
+    usual = settings.upstream
+    policy = settled(policy_for(known.rule, subset, port.number), usual)
+    limit_s = upstream_policy.connect_timeout_s(policy, usual.connect_timeout_s, known.crosses)
     upstream = Cluster(name=str(name), alt_stat_name=f"{name};", connect_timeout=proto.seconds(limit_s))
+    if usual.outbound_stat_name:
+        pattern = usual.outbound_stat_name
+        upstream.alt_stat_name = outbound_stat_name(pattern, known.service, port, name.subset)
     upstream_policy.apply_load_balancer(upstream, policy)
     _resolve(upstream, known, port, subset, policy)
+    if upstream.type in _BY_NAME:
+        upstream.dns_refresh_rate.CopyFrom(proto.seconds(usual.dns_refresh_s))
     upstream_policy.apply_limits(upstream, policy)
     upstream_policy.apply_connection_options(upstream, policy, known.crosses)
     if upstream.type == Cluster.EDS:
@@ -58,7 +70,7 @@ def passing_upstream(known: Known, name: UpstreamName, settings: MeshSettings) -
     if port is None or (name.subset and subset is None):
         raise ValueError(f"{known.service.key} has no {name}")
     policy = policy_for(known.rule, subset, port.number)
-    limit_s = upstream_policy.connect_timeout_s(policy, settings.connect_timeout_s, known.crosses)
+    limit_s = upstream_policy.connect_timeout_s(policy, settings.upstream.connect_timeout_s, known.crosses)
     upstream = Cluster(name=name.sni, alt_stat_name=f"{name.sni};", connect_timeout=proto.seconds(limit_s))
     upstream_policy.apply_load_balancer(upstream, policy)
     upstream.type = Cluster.EDS
@@ -141,44 +153,71 @@ def _describe(upstream: Cluster, known: Known, name: UpstreamName) -> None:
         about["config"] = f"/apis/networking.istio.io/v1/namespaces/{meta.namespace}/{kind}/{meta.name}"
 
 
-def inbound_upstream(target_port: int, settings: MeshSettings) -> Cluster:
-    """The application's port, called at the address that the caller meant, from a loopback address."""
-    return _to_application(names.inbound(target_port), settings)
+def inbound_upstream(served: ServedPort, settings: UpstreamSettings) -> Cluster:
+    """The application's port, called at the address that the caller meant, or on loopback alone."""
+    upstream = _to_application(names.inbound(served.target_port), settings)
+    if settings.inbound_localhost:
+        upstream.type = Cluster.STATIC
+        upstream.lb_policy = Cluster.ROUND_ROBIN
+        upstream.ClearField("upstream_bind_config")
+        upstream.load_assignment.cluster_name = upstream.name
+        where = upstream.load_assignment.endpoints.add().lb_endpoints.add().endpoint.address
+        where.CopyFrom(proto.address("127.0.0.1", served.target_port))
+    if settings.inbound_stat_name:
+        upstream.alt_stat_name = inbound_stat_name(settings.inbound_stat_name, served)
+    return upstream
 
 
-def inbound_passthrough(settings: MeshSettings) -> Cluster:
+def inbound_passthrough(settings: UpstreamSettings) -> Cluster:
     """Ports of the application that no service names."""
     return _to_application(names.INBOUND_PASSTHROUGH, settings)
 
 
-def _to_application(name: str, settings: MeshSettings) -> Cluster:
-    limit = proto.seconds(settings.connect_timeout_s)
-    upstream = Cluster(name=name, connect_timeout=limit)
+def _to_application(name: str, settings: UpstreamSettings) -> Cluster:
+    upstream = Cluster(name=name, connect_timeout=proto.seconds(settings.connect_timeout_s))
     _original_destination(upstream)
     upstream_policy.apply_limits(upstream, Policy())
     source = SocketAddress(address=_LOOPBACK_SOURCE, port_value=0)
     upstream.upstream_bind_config.CopyFrom(BindConfig(source_address=source, socket_options=[mark()]))
-    options = UpstreamHttpProtocolOptions()
-    options.use_downstream_protocol_config.http_protocol_options.SetInParent()
-    options.use_downstream_protocol_config.http2_protocol_options.SetInParent()
-    upstream.typed_extension_protocol_options[_HTTP_OPTIONS].CopyFrom(proto.any_of(options))
+    apply_any_http(upstream)
     return upstream
 
 
-def outbound_passthrough(settings: MeshSettings) -> Cluster:
+def outbound_passthrough(settings: UpstreamSettings) -> Cluster:
     """Wherever the application meant to go."""
-    limit = proto.seconds(settings.connect_timeout_s)
-    upstream = Cluster(name=names.PASSTHROUGH, connect_timeout=limit)
+    upstream = Cluster(name=names.PASSTHROUGH, connect_timeout=proto.seconds(settings.connect_timeout_s))
     _original_destination(upstream)
     upstream_policy.apply_limits(upstream, Policy())
+    apply_any_http(upstream)
+    return upstream
+
+
+def apply_any_http(upstream: Cluster) -> None:
+    """Lets the upstream be spoken to in the HTTP that the caller speaks."""
     options = UpstreamHttpProtocolOptions()
     options.use_downstream_protocol_config.http_protocol_options.SetInParent()
     options.use_downstream_protocol_config.http2_protocol_options.SetInParent()
     upstream.typed_extension_protocol_options[_HTTP_OPTIONS].CopyFrom(proto.any_of(options))
-    return upstream
 
 
-def black_hole(settings: MeshSettings) -> Cluster:
+def black_hole(settings: UpstreamSettings) -> Cluster:
     """Nowhere."""
     limit = proto.seconds(settings.connect_timeout_s)
     return Cluster(name=names.BLACK_HOLE, type="STATIC", connect_timeout=limit)
+
+
+def collector_upstream(place: Place, settings: UpstreamSettings) -> Cluster:
+    """A collector of logs or traces outside of the mesh, at the addresses that its name has."""
+    upstream = Cluster(name=place.upstream, connect_timeout=proto.seconds(settings.connect_timeout_s))
+    upstream.type = Cluster.STRICT_DNS
+    upstream.dns_lookup_family = Cluster.V4_PREFERRED
+    upstream.dns_refresh_rate.CopyFrom(proto.seconds(settings.dns_refresh_s))
+    upstream.respect_dns_ttl = True
+    upstream.load_assignment.cluster_name = upstream.name
+    where = upstream.load_assignment.endpoints.add().lb_endpoints.add().endpoint.address
+    where.CopyFrom(proto.host(place.host, place.port))
+    if place.http2:
+        options = UpstreamHttpProtocolOptions()
+        options.explicit_http_config.http2_protocol_options.SetInParent()
+        upstream.typed_extension_protocol_options[_HTTP_OPTIONS].CopyFrom(proto.any_of(options))
+    return upstream

@@ -199,11 +199,11 @@ def mesh_config(text):
 
 def test_settings_are_read_from_the_configuration_cluster_only(builder):
     mesh, delta = builder.apply([put(WEST, mesh_config("accessLogFile: /dev/stdout"))])
-    assert mesh.settings.access_log_path == ""
+    assert mesh.settings.listener.logs.path == ""
     assert not delta
     mesh, delta = builder.apply([put(EAST, mesh_config("accessLogFile: /dev/stdout"))])
-    assert mesh.settings.access_log_path == "/dev/stdout"
-    assert delta.everything
+    assert mesh.settings.listener.logs.path == "/dev/stdout"
+    assert delta.settings
     mesh, _ = builder.apply([gone(EAST, mesh_config(""))])
     assert mesh.settings == SETTINGS
 
@@ -218,7 +218,7 @@ def test_another_trust_domain_is_another_identity_for_all(builder):
 def test_settings_that_cannot_be_read_keep_the_last_ones_and_are_told(builder):
     builder.apply([put(EAST, mesh_config("accessLogFile: /dev/stdout"))])
     mesh, delta = builder.apply([put(EAST, mesh_config("connectTimeout: soon"))])
-    assert mesh.settings.access_log_path == "/dev/stdout"
+    assert mesh.settings.listener.logs.path == "/dev/stdout"
     assert not delta
     (finding,) = mesh.findings
     assert finding.path == "$.data.mesh:$.connectTimeout"

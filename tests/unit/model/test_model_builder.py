@@ -11,6 +11,7 @@ from isthmus.model.build import MeshBuilder
 from isthmus.model.change import Change, ChangeKey
 from isthmus.model.mesh import MeshSettings
 from isthmus.model.names import ClusterId
+from isthmus.model.setting_parts import UpstreamSettings
 
 GKE, ONPREM = ClusterId("gke"), ClusterId("onprem")
 
@@ -78,10 +79,11 @@ def test_a_pod_that_finishes_is_no_workload_any_more():
 
 
 def test_settings_that_the_mesh_config_does_not_name_stay():
-    base = {"trust_domain": "corp.example", "root_namespace": "istio-system", "connect_timeout_s": 3.0}
+    upstream = UpstreamSettings(connect_timeout_s=3.0)
+    base = {"trust_domain": "corp.example", "root_namespace": "istio-system", "upstream": upstream}
     found = builder(**base).apply([mesh_config("accessLogFile: /dev/stdout")]).mesh.settings
     assert (found.trust_domain, found.root_namespace) == ("corp.example", "istio-system")
-    assert (found.connect_timeout_s, found.access_log_path) == (3.0, "/dev/stdout")
+    assert (found.upstream.connect_timeout_s, found.listener.logs.path) == (3.0, "/dev/stdout")
 
 
 def test_settings_that_the_mesh_config_names_count():
@@ -93,7 +95,7 @@ outboundTrafficPolicy: {mode: REGISTRY_ONLY}
 """
     found = builder().apply([mesh_config(text)]).mesh.settings
     assert (found.trust_domain, found.root_namespace) == ("corp.example", "root")
-    assert (found.connect_timeout_s, found.allow_any_outbound) == (2.0, False)
+    assert (found.upstream.connect_timeout_s, found.allow_any_outbound) == (2.0, False)
 
 
 def test_fields_that_nobody_reads_are_told_until_they_go():
@@ -120,7 +122,7 @@ def test_another_trust_domain_leaves_no_identity_of_the_old_one():
     assert [str(identity) for identity in backing.identities] == [
         "spiffe://new.example/ns/default/sa/account"
     ]
-    assert delta.everything
+    assert delta.settings
     assert delta.services == set(mesh.services)
 
 

@@ -39,11 +39,23 @@ async def application(reader, writer):
     writer.close()
 
 
+MESH = """apiVersion: v1
+kind: ConfigMap
+metadata: {{name: istio, namespace: istio-system}}
+data:
+  mesh: |
+    accessLogFile: {log}
+    accessLogFormat: "peer=%DOWNSTREAM_PEER_URI_SAN% self=%DOWNSTREAM_LOCAL_URI_SAN% \
+      upstream_peer=%UPSTREAM_PEER_URI_SAN% %UPSTREAM_CLUSTER_RAW%"
+"""
+
+
 def case(ports, log):
     """Services of one workload: HTTP, TCP, one that nobody says the protocol of, and a headless one."""
     texts = [
-        f"kind: Case\nproxy: {{address: 127.0.0.1}}\nsettings: {{access_log_path: {log}}}\n",
+        "kind: Case\nproxy: {address: 127.0.0.1}\n",
         "kind: Cluster\nmetadata: {name: gke}\n",
+        MESH.format(log=log),
         pod("reviews-v1", "127.0.0.1"),
     ]
     for name, vip in (("http", "127.0.0.2"), ("tcp", "127.0.0.3"), ("what", "127.0.0.4")):

@@ -8,10 +8,10 @@ from google.protobuf import json_format
 from fakes.static_envoy import static_bootstrap
 from isthmus.envoy.binary import NoEnvoy, RefusedByEnvoy, envoy_executable, validate
 from isthmus.envoy.descriptors import pool
+from isthmus.envoy.format_string import ALONE, EITHER, WITH_ARGUMENT, format_string
 from isthmus.envoy.types import Route, RouteConfiguration, VirtualHost
 from isthmus.kit.versioned import Versioned
 from isthmus.translate import proto
-from isthmus.translate.format_string import ALONE, EITHER, WITH_ARGUMENT, format_string
 from isthmus.translate.regex import regex
 from isthmus.translate.types import ROUTES, TYPES
 

@@ -115,7 +115,7 @@ def test_an_upstream_without_a_socket_is_plain_text():
 
 def chain():
     found = FilterChain()
-    found.transport_socket.CopyFrom(made.mutual_downstream("cluster.local"))
+    found.transport_socket.CopyFrom(made.mutual_downstream(("cluster.local",)))
     return found
 
 

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from isthmus.envoy.types import Filter, TcpProxy
+from isthmus.envoy.types import AccessLog, Filter, TcpProxy
 from isthmus.translate import proto
-from isthmus.translate.access_log import access_logs
 
 NAME = "envoy.filters.network.tcp_proxy"
 
 
-def to_upstream(upstream: str, access_log_path: str, stat_prefix: str = "") -> Filter:
+def to_upstream(upstream: str, logs: Iterable[AccessLog] = (), stat_prefix: str = "") -> Filter:
     """Bytes go to `upstream`."""
-    return to_upstreams([(upstream, 1)], access_log_path, stat_prefix or upstream)
+    return to_upstreams([(upstream, 1)], logs, stat_prefix or upstream)
 
 
-def to_upstreams(weighted: Sequence[tuple[str, int]], access_log_path: str, stat_prefix: str) -> Filter:
+def to_upstreams(weighted: Sequence[tuple[str, int]], logs: Iterable[AccessLog], stat_prefix: str) -> Filter:
     """Connections go to each upstream in proportion to its weight; those of weight 0 to none."""
-    proxy = TcpProxy(stat_prefix=stat_prefix, access_log=access_logs(access_log_path))
+    proxy = TcpProxy(stat_prefix=stat_prefix, access_log=logs)
     used = [(upstream, weight) for upstream, weight in weighted if weight > 0]
     if len(used) == 1:
         proxy.cluster = used[0][0]

@@ -10,6 +10,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 
 from isthmus.envoy.descriptors import class_of_url
+from isthmus.envoy.format_string import format_string
 from isthmus.envoy.types import (
     CidrRange,
     FileAccessLog,
@@ -18,7 +19,6 @@ from isthmus.envoy.types import (
     RegexMatcher,
     SubstitutionFormatString,
 )
-from isthmus.translate.format_string import format_string
 from isthmus.translate.regex import regex
 
 _ANY = "google.protobuf.Any"

@@ -1,0 +1,43 @@
+"""Fields that someone set and that have no effect here: told by the fields' own descriptions.
+
+A description that begins with `No effect:` says why; what it says is what the finding says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from isthmus.api.described import docstrings
+
+Problem = tuple[str, str]
+_MARK = "No effect:"
+
+
+def without_effect(part: object, at: str = "$") -> Iterator[Problem]:
+    """The path and the reason for each field that is set, in `part` or below it, and has no effect."""
+    if isinstance(part, msgspec.Struct):
+        said = docstrings(type(part))
+        for field in msgspec.structs.fields(part):
+            value, here = getattr(part, field.name), f"{at}.{field.encode_name}"
+            if _is_unset(field, value):
+                continue
+            text = " ".join(said.get(field.name, "").split())
+            if text.startswith(_MARK):
+                reason = text.removeprefix(_MARK).partition(" Envoy: ")[0].strip().rstrip(".")
+                yield here, f"has no effect: {reason}"
+            else:
+                yield from without_effect(value, here)
+    elif isinstance(part, tuple):
+        for index, each in enumerate(part):
+            yield from without_effect(each, f"{at}[{index}]")
+    elif isinstance(part, Mapping):
+        for key, each in part.items():
+            yield from without_effect(each, f"{at}.{key}")
+
+
+def _is_unset(field: msgspec.structs.FieldInfo, value: object) -> bool:
+    if field.default is not msgspec.NODEFAULT:
+        return bool(value == field.default)
+    return field.default_factory is not msgspec.NODEFAULT and not value

@@ -1,0 +1,199 @@
+"""What is wrong with a MeshConfig whose shape is right: names, references, texts that Envoy would refuse."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Collection, Iterator
+
+import msgspec
+
+from isthmus.api.istio.extension_provider import Collector, ExtensionProvider, FileAccessLog, LogFormat
+from isthmus.api.istio.mesh_config import MeshConfig, TlsConfig
+from isthmus.api.istio.proxy_config import ProxyConfig, Tracing
+from isthmus.api.shape import Problem
+from isthmus.api.validate import durations
+from isthmus.envoy.format_string import format_string
+from isthmus.envoy.tls_names import CIPHERS, CURVES
+
+OWN_PORTS = frozenset({15000, 15004, 15020, 15021, 15053, 15090})
+"""Where the agent and Envoy listen anyway."""
+_VARIABLE = re.compile(r"%([^%]*)%")
+_OUTBOUND = ("SERVICE", "SERVICE_FQDN", "SERVICE_PORT", "SERVICE_PORT_NAME", "SUBSET_NAME")
+_INBOUND = ("SERVICE", "SERVICE_FQDN", "SERVICE_PORT", "SERVICE_PORT_NAME", "TARGET_PORT")
+
+
+def problems(found: MeshConfig) -> Iterator[Problem]:
+    """Everything that is wrong, by its path in the text."""
+    for name, value in (("trustDomain", found.trust_domain), ("rootNamespace", found.root_namespace)):
+        if value == "":
+            yield f"$.{name}", "is empty (hint: leave it out for the usual one)"
+    for index, alias in enumerate(found.trust_domain_aliases):
+        if not alias or "/" in alias:
+            yield f"$.trustDomainAliases[{index}]", f"{alias!r} is no trust domain (hint: like old.example)"
+    yield from _ports(found)
+    if found.access_log_format:
+        yield from _log_format("$.accessLogFormat", found.access_log_format, found.access_log_encoding)
+    yield from _pattern("$.inboundClusterStatName", found.inbound_cluster_stat_name, _INBOUND)
+    yield from _pattern("$.outboundClusterStatName", found.outbound_cluster_stat_name, _OUTBOUND)
+    for name, tls in (("meshMTLS", found.mesh_mtls), ("tlsDefaults", found.tls_defaults)):
+        yield from _tls(f"$.{name}", tls)
+    yield from _providers(found.extension_providers)
+    yield from _defaults(found)
+    yield from proxy_problems(found.default_config, "$.defaultConfig")
+    for field in msgspec.structs.fields(MeshConfig):
+        yield from durations(f"$.{field.encode_name}", getattr(found, field.name))
+
+
+def proxy_problems(found: ProxyConfig | None, at: str) -> Iterator[Problem]:
+    """What is wrong with the ProxyConfig at `at`."""
+    if found is None:
+        return
+    tracing = found.tracing or Tracing()
+    for name, tag in tracing.custom_tags.items():
+        if (count := sum(each is not None for each in msgspec.structs.astuple(tag))) != 1:
+            why = "nothing" if not count else "several"
+            yield f"{at}.tracing.customTags.{name}", f"says {why} (hint: one of literal, environment, header)"
+    for name in ("zipkin", "datadog"):
+        collector = getattr(tracing, name)
+        if collector is not None:
+            yield from address_problem(f"{at}.tracing.{name}.address", collector.address)
+    for prefix in found.proxy_stats_matcher.inclusion_regexps if found.proxy_stats_matcher else ():
+        try:
+            re.compile(prefix)
+        except re.error as error:
+            where = f"{at}.proxyStatsMatcher.inclusionRegexps"
+            yield where, f"{prefix!r} is no regular expression: {error}"
+
+
+def address_problem(at: str, text: str) -> Iterator[Problem]:
+    """What is wrong with `host:port`."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        yield at, f"{text!r} is no address (hint: host:port)"
+
+
+def _ports(found: MeshConfig) -> Iterator[Problem]:
+    given = {
+        "proxyListenPort": found.proxy_listen_port or 15001,
+        "proxyInboundListenPort": found.proxy_inbound_listen_port or 15006,
+        "proxyHttpPort": found.proxy_http_port,
+    }
+    seen: dict[int, str] = {}
+    for name, port in given.items():
+        if port in OWN_PORTS:
+            yield f"$.{name}", f"{port} is the proxy's own (hint: another port)"
+        elif port and port in seen:
+            yield f"$.{name}", f"{port} is that of {seen[port]} (hint: another port)"
+        seen[port] = name
+
+
+def _log_format(at: str, text: str, encoding: str) -> Iterator[Problem]:
+    if encoding == "JSON":
+        try:
+            tree = msgspec.json.decode(text)
+        except msgspec.DecodeError as error:
+            yield (
+                at,
+                f"is not JSON, as accessLogEncoding says it is: {error} (hint: an object of keys and formats)",
+            )
+            return
+        if not isinstance(tree, dict):
+            yield at, 'is no object (hint: keys and formats, as in {"path": "%REQ(:PATH)%"})'
+            return
+        yield from labels_problems(at, tree)
+    else:
+        yield from text_problem(at, text)
+
+
+def text_problem(at: str, text: str) -> Iterator[Problem]:
+    """What is wrong with a format string."""
+    try:
+        format_string(text)
+    except ValueError as error:
+        yield at, str(error)
+
+
+def labels_problems(at: str, labels: object) -> Iterator[Problem]:
+    """What is wrong with the format strings anywhere in an object."""
+    match labels:
+        case dict():
+            for key, value in labels.items():
+                yield from labels_problems(f"{at}.{key}", value)
+        case list():
+            for index, value in enumerate(labels):
+                yield from labels_problems(f"{at}[{index}]", value)
+        case str():
+            yield from text_problem(at, labels)
+
+
+def _pattern(at: str, text: str, known: Collection[str]) -> Iterator[Problem]:
+    for name in _VARIABLE.findall(text):
+        if name not in known:
+            hint = ", ".join(f"%{each}%" for each in known)
+            yield at, f"%{name}% is no variable of it (hint: {hint})"
+
+
+def _tls(at: str, found: TlsConfig | None) -> Iterator[Problem]:
+    if found is None:
+        return
+    given = (("cipherSuites", found.cipher_suites, CIPHERS), ("ecdhCurves", found.ecdh_curves, CURVES))
+    for name, words, known in given:
+        for index, word in enumerate(words):
+            if word not in known:
+                near = difflib.get_close_matches(word, sorted(known), 1, 0.5)
+                yield (
+                    f"{at}.{name}[{index}]",
+                    f"Envoy does not know {word!r} (hint: {', '.join(near or sorted(known))})",
+                )
+
+
+def _providers(found: tuple[ExtensionProvider, ...]) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for index, each in enumerate(found):
+        at = f"$.extensionProviders[{index}]"
+        if not each.name:
+            yield f"{at}.name", "is missing (hint: by which Telemetry and others name it)"
+        elif each.name in seen:
+            yield f"{at}.name", f"{each.name!r} is there twice"
+        seen.add(each.name)
+        if len(each.chosen) != 1:
+            kinds = ", ".join(field.encode_name for field in msgspec.structs.fields(ExtensionProvider)[1:])
+            yield at, f"is {' and '.join(each.chosen) or 'nothing'} (hint: exactly one of {kinds})"
+        for name in each.chosen:
+            yield from _provider(f"{at}.{name}", getattr(each, _snake(name)))
+
+
+def _provider(at: str, found: object) -> Iterator[Problem]:
+    if isinstance(found, Collector):
+        if not found.service:
+            yield f"{at}.service", "is missing (hint: like zipkin.istio-system.svc.cluster.local)"
+        if not found.port:
+            yield f"{at}.port", "is missing"
+    if isinstance(found, FileAccessLog) and not found.path:
+        yield f"{at}.path", "is missing (hint: /dev/stdout)"
+    form = getattr(found, "log_format", None)
+    if isinstance(form, LogFormat):
+        if form.text and form.labels is not None and isinstance(found, FileAccessLog):
+            yield f"{at}.logFormat", "has text and labels (hint: leave one of them out)"
+        yield from text_problem(f"{at}.logFormat.text", form.text)
+        yield from labels_problems(f"{at}.logFormat.labels", form.labels or {})
+
+
+def _defaults(found: MeshConfig) -> Iterator[Problem]:
+    if found.default_providers is None:
+        return
+    known = [each.name for each in found.extension_providers]
+    for kind in ("tracing", "metrics", "accessLogging"):
+        for index, name in enumerate(getattr(found.default_providers, _snake(kind))):
+            if name not in known and name not in BUILT_IN:
+                hint = ", ".join(known) or "extensionProviders has none"
+                yield f"$.defaultProviders.{kind}[{index}]", f"{name!r} is no provider (hint: {hint})"
+
+
+BUILT_IN = frozenset({"envoy", "prometheus", "stackdriver"})
+"""Providers that Istio has without anybody naming them: the file log to standard output is called envoy."""
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()

@@ -1,0 +1,71 @@
+"""What holds for single proxies: the mesh's `defaultConfig`, then ProxyConfigs, then the pod's own words.
+
+Source: Istio's reference: merged field by field, a field as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from isthmus.api.errors import InvalidConfig
+from isthmus.api.istio.proxy_config import ProxyConfig, ProxyConfigObject
+from isthmus.api.shape import Problem, converted, fitted
+from isthmus.api.yaml import documents
+from isthmus.model.mesh_config_problems import proxy_problems
+from isthmus.model.rules import age
+
+ANNOTATION = "proxy.istio.io/config"
+"""By which a pod says what holds for its proxy."""
+
+
+def merged(wider: ProxyConfig, own: ProxyConfig) -> ProxyConfig:
+    """`wider` with all fields that `own` says anything of."""
+    said = {
+        field.name: value
+        for field in msgspec.structs.fields(ProxyConfig)
+        if (value := getattr(own, field.name)) != getattr(_SILENT, field.name)
+    }
+    return msgspec.structs.replace(wider, **said) if said else wider
+
+
+_SILENT = ProxyConfig()
+
+
+def read_proxy_config(text: str) -> ProxyConfig:
+    """What an annotation says, in YAML. Raises `InvalidConfig` with all that is wrong."""
+    found = [document.value for document in documents(text)]
+    fit = fitted(found[0] if found else {}, ProxyConfig)
+    wrong: tuple[Problem, ...] = (*fit.wrong, *fit.unknown)
+    if not wrong:
+        config = converted(fit, ProxyConfig)
+        wrong = tuple(proxy_problems(config, "$"))
+        if not wrong:
+            return config
+    raise InvalidConfig(*wrong[0], others=wrong[1:])
+
+
+def of_objects(
+    found: Iterable[ProxyConfigObject], root: str, where: str, labels: dict[str, str]
+) -> ProxyConfig:
+    """What the objects say for a pod in the namespace `where`: of the mesh, its namespace, its labels.
+
+    Of several at one place the oldest counts.
+    """
+    scopes: dict[int, ProxyConfigObject] = {}
+    for each in sorted(found, key=age):
+        selector, namespace = each.spec.selector, each.metadata.namespace
+        if selector is not None:
+            if namespace == where and selector.match_labels.items() <= labels.items():
+                scopes.setdefault(2, each)
+        elif namespace in {where, root}:
+            scopes.setdefault(1 if namespace == where != root else 0, each)
+    config = ProxyConfig()
+    for _, each in sorted(scopes.items()):
+        spec = each.spec
+        own = ProxyConfig(
+            concurrency=spec.concurrency, proxy_metadata=spec.environment_variables, image=spec.image
+        )
+        config = merged(config, own)
+    return config

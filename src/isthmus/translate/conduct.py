@@ -1,0 +1,154 @@
+"""How a proxy conducts itself: all that its listeners depend on beside who calls whom.
+
+Gathered from the mesh's settings, Telemetries and the proxy's own configuration. Proxies that conduct
+themselves alike share one value, and so their listeners.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+
+import msgspec
+
+from isthmus.api.errors import InvalidConfig
+from isthmus.api.istio.mesh_config import TlsConfig
+from isthmus.api.istio.proxy_config import ProxyConfig, ProxyHeaders, Topology
+from isthmus.api.istio.telemetry import Telemetry
+from isthmus.api.istio.virtual_service import HTTPRetry
+from isthmus.api.resource import Object, Ref
+from isthmus.kit.memo import Memo
+from isthmus.model.findings import Code, Finding
+from isthmus.model.mesh import Mesh
+from isthmus.model.proxy import Proxy
+from isthmus.model.proxy_config import merged, read_proxy_config
+from isthmus.model.reporting import CLIENT, SERVER, Reporting, reporting
+from isthmus.model.scope import View
+from isthmus.model.service_name import service_name
+from isthmus.model.telemetries import Telemetries
+from isthmus.translate.collector_places import Place, Side, side_of
+
+
+class Conduct(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """All that listeners depend on beside who calls whom. Equal ones are the same object."""
+
+    trust_domains: tuple[str, ...] = ("cluster.local",)
+    outbound_port: int = 15001
+    inbound_port: int = 15006
+    http_proxy_port: int = 0
+    detection_s: float | None = None
+    resolves_s: float = 0.0  # how often names of hosts are asked for that nobody knows; 0: they are not
+    paths: str = "DEFAULT"
+    inbound_retry: HTTPRetry | None = None
+    mutual_tls: TlsConfig | None = None
+    logs_listeners: bool = True
+    caller: Side = Side()
+    called: Side = Side()
+    headers: ProxyHeaders = ProxyHeaders()
+    topology: Topology = Topology()
+
+    @property
+    def places(self) -> Iterator[Place]:
+        """Where collectors are that are no services of the mesh, each once."""
+        found = (*self.caller.places, *self.called.places)
+        yield from dict.fromkeys(place for place in found if place.own)
+
+
+class Conducts:
+    """Tells how proxies conduct themselves, and remembers."""
+
+    def __init__(self) -> None:
+        self._telemetries: Memo[Telemetries] = Memo()
+        self._found: Memo[Conduct] = Memo()
+        self.memos = (self._telemetries, self._found)
+        self._configs: dict[str, ProxyConfig | Finding] = {}
+        self._interned: dict[bytes, Conduct] = {}
+
+    def of(self, mesh: Mesh, view: View, proxy: Proxy) -> Conduct:
+        """How `proxy` conducts itself."""
+        telemetries, usual = self._of_mesh(mesh), mesh.settings.listener.proxy
+        own = self._own(proxy)
+        config = merged(usual, own) if isinstance(own, ProxyConfig) else usual
+        labels = proxy.labels if telemetries.by_reference else ()
+        labels = labels or tuple(each for each in proxy.labels if each[0] in telemetries.labels)
+        # Datadog's collector must be told by us whose spans it gets, the others learn it from the proxy.
+        name = service_name(dict(proxy.labels), proxy.namespace) if _asks_for_name(mesh, config) else ""
+        asked = (proxy.kind, proxy.namespace, labels, proxy.config, name)
+        make = partial(self._make, mesh, view, telemetries, (proxy, config, name))
+        return self._found.get((view, telemetries, mesh.settings), asked, make)
+
+    @property
+    def findings(self) -> Iterator[Finding]:
+        """What is wrong with what pods say of their proxies, as far as it has been asked for."""
+        yield from (found for found in self._configs.values() if isinstance(found, Finding))
+
+    def _of_mesh(self, mesh: Mesh) -> Telemetries:
+        root, found = mesh.settings.root_namespace, mesh.config.get(Telemetry.__name__, _NONE)
+        return self._telemetries.get((found,), root, lambda: Telemetries(mesh.of(Telemetry), root))
+
+    def _own(self, proxy: Proxy) -> ProxyConfig | Finding:
+        if not proxy.config:
+            return _SILENT
+        if proxy.config not in self._configs:
+            if len(self._configs) > _ROOM:
+                self._configs.clear()
+            self._configs[proxy.config] = _read(proxy)
+        return self._configs[proxy.config]
+
+    def _make(
+        self,
+        mesh: Mesh,
+        view: View,
+        telemetries: Telemetries,
+        asker: tuple[Proxy, ProxyConfig, str],
+    ) -> Conduct:
+        proxy, config, name = asker
+        scopes = telemetries.holding(proxy)
+        said: dict[str, Reporting] = {
+            side: reporting(scopes, mesh.settings.listener, config, side) for side in (CLIENT, SERVER)
+        }
+        sides = {side: side_of(each, config, view, name) for side, each in said.items()}
+        conduct = _conduct(view, config, sides)
+        if len(self._interned) > _ROOM:
+            self._interned.clear()
+        return self._interned.setdefault(msgspec.json.encode(conduct, order="deterministic"), conduct)
+
+
+def _conduct(view: View, config: ProxyConfig, sides: Mapping[str, Side]) -> Conduct:
+    settings, listener = view.settings, view.settings.listener
+    return Conduct(
+        trust_domains=(settings.trust_domain, *settings.trust_domain_aliases),
+        outbound_port=listener.outbound_port,
+        inbound_port=listener.inbound_port,
+        http_proxy_port=listener.http_proxy_port,
+        detection_s=listener.detection_s,
+        resolves_s=settings.upstream.dns_refresh_s if view.resolves_unknown else 0.0,
+        paths=listener.paths,
+        inbound_retry=listener.inbound_retry,
+        mutual_tls=listener.mutual_tls,
+        logs_listeners=listener.logs.of_listeners,
+        caller=sides[CLIENT],
+        called=sides[SERVER],
+        headers=config.proxy_headers or ProxyHeaders(),
+        topology=config.gateway_topology or Topology(),
+    )
+
+
+def _asks_for_name(mesh: Mesh, config: ProxyConfig) -> bool:
+    tracing = config.tracing
+    own = tracing is not None and tracing.datadog is not None
+    return own or any(each.datadog is not None for each in mesh.settings.listener.providers)
+
+
+def _read(proxy: Proxy) -> ProxyConfig | Finding:
+    try:
+        return read_proxy_config(proxy.config)
+    except InvalidConfig as error:
+        path = f"$.metadata.annotations[proxy.istio.io/config]:{error.path}"
+        ref = Ref("Pod", proxy.namespace, proxy.name)
+        return Finding(ref=ref, path=path, message=error.message, cluster=proxy.cluster, code=Code.SCHEMA)
+
+
+_ROOM = 4096
+_SILENT = ProxyConfig()
+_NONE: Mapping[Ref, Object] = {}

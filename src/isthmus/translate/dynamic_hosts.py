@@ -1,0 +1,40 @@
+"""Hosts that nobody knows, asked for by name: Envoy resolves the `Host` of each request. Mode ALLOW_ANY_DYNAMIC_DNS."""
+
+from __future__ import annotations
+
+from isthmus.envoy.types import (
+    Cluster,
+    DnsCacheConfig,
+    DynamicForwardProxy,
+    DynamicForwardProxyCluster,
+    EnvoyHttpFilter,
+)
+from isthmus.model.setting_parts import UpstreamSettings
+from isthmus.translate import names, proto
+
+_CACHE = "unknown-hosts"
+_MOST_HOSTS = 1024
+
+
+def dynamic_upstream(settings: UpstreamSettings) -> Cluster:
+    """The upstream that is wherever a request's host is."""
+    upstream = Cluster(name=names.DYNAMIC_DNS, connect_timeout=proto.seconds(settings.connect_timeout_s))
+    upstream.lb_policy = Cluster.CLUSTER_PROVIDED
+    config = DynamicForwardProxyCluster(dns_cache_config=_cache(settings.dns_refresh_s))
+    upstream.cluster_type.name = "envoy.clusters.dynamic_forward_proxy"
+    upstream.cluster_type.typed_config.CopyFrom(proto.any_of(config))
+    return upstream
+
+
+def dynamic_filter(refresh_s: float) -> EnvoyHttpFilter:
+    """The filter that waits until the host of a request is resolved, where its route leads to that upstream."""
+    config = DynamicForwardProxy(dns_cache_config=_cache(refresh_s))
+    return EnvoyHttpFilter(name="envoy.filters.http.dynamic_forward_proxy", typed_config=proto.any_of(config))
+
+
+def _cache(refresh_s: float) -> DnsCacheConfig:
+    """One cache by its name: all who use it must say the same of it."""
+    cache = DnsCacheConfig(name=_CACHE, dns_lookup_family=Cluster.V4_PREFERRED)
+    cache.dns_refresh_rate.CopyFrom(proto.seconds(refresh_s))
+    cache.max_hosts.value = _MOST_HOSTS
+    return cache
