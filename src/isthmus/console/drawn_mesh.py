@@ -29,7 +29,8 @@ from isthmus.console.drawn_pods import (
 )
 from isthmus.model.build import MeshBuilder
 from isthmus.model.change import Change, ChangeKey
-from isthmus.model.findings import Code, Finding
+from isthmus.model.codes import code_of_problem
+from isthmus.model.findings import Finding
 from isthmus.model.mesh import MeshSettings
 from isthmus.model.names import ClusterId
 from isthmus.translate.generation import Generation, Translator
@@ -68,11 +69,20 @@ class DrawnMesh:
     """A generation of the mesh, where its objects are written, and what was made up."""
 
     generation: Generation
-    places: Mapping[Ref, Place]  # of configuration
+    places: Mapping[ChangeKey, Place]  # of each object
     texts: Mapping[str, str]  # of files
     notes: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = field(default=())
     objects: Mapping[ClusterId, Mapping[Ref, Object]] = field(default_factory=dict)  # as written, by cluster
+
+    def place_of(self, ref: Ref, cluster: str = "") -> Place | None:
+        """Where an object is written: in that cluster, else in that of the configuration, else in any."""
+        of_config = self.generation.mesh.settings.config_cluster
+        for each in dict.fromkeys((cluster, of_config, *self.objects)):
+            place = self.places.get(ChangeKey(ClusterId(each), ref))
+            if place is not None:
+                return place
+        return None
 
 
 def read_manifests(names: Iterable[str]) -> list[Manifest]:
@@ -111,7 +121,7 @@ def draw(manifests: Iterable[Manifest]) -> DrawnMesh:
         elif one.value.get("kind") != "Cluster":
             objects[one.cluster or clusters[0]][_key(one.value)] = one
     changes: list[Change] = []
-    places: dict[Ref, Place] = {}
+    places: dict[ChangeKey, Place] = {}
     written: dict[ClusterId, dict[Ref, Object]] = {ClusterId(name): {} for name in clusters}
     made_up: list[str] = []
     for number, (name, by_key) in enumerate(objects.items()):
@@ -121,7 +131,7 @@ def draw(manifests: Iterable[Manifest]) -> DrawnMesh:
             change = _change(ClusterId(name), one)
             if change is not None:
                 changes.append(change)
-                places.setdefault(change.key.ref, one.place)
+                places[change.key] = one.place
                 if isinstance(change.value, Object) and not one.is_made_up:
                     written[change.key.cluster][change.key.ref] = change.value
     base = msgspec.convert({"config_cluster": clusters[0], **settings}, MeshSettings)
@@ -185,5 +195,6 @@ def _change(cluster: ClusterId, document: _Document) -> Change | None:
         return Change(ChangeKey(cluster, ref), decode(kind, {**value, "metadata": meta}))
     except InvalidConfig as error:
         path = f"{document.place}: {error.path}"
-        finding = Finding(ref=ref, path=path, message=error.message, code=Code.SCHEMA)
+        code = code_of_problem(error.path, error.message)
+        finding = Finding(ref=ref, path=path, message=error.message, code=code)
         return Change(ChangeKey(cluster, ref), finding)

@@ -36,7 +36,7 @@ class FromFiles:
 
     def place(self, ref: Ref, path: str) -> str:
         """`file:line` of a part of an object."""
-        place = self._drawn.places.get(ref)
+        place = self._drawn.place_of(ref)
         if place is None:
             return ""
         text = self._drawn.texts.get(place.file, "")

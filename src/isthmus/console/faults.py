@@ -15,6 +15,7 @@ from isthmus.console.drawn_mesh import DrawnMesh, Manifest, draw
 from isthmus.console.patch_findings import patch_findings
 from isthmus.console.yaml_places import line_of
 from isthmus.model.analyze import analyze
+from isthmus.model.codes import OF_SCHEMA, code_of_problem
 from isthmus.model.findings import Code, Finding, Severity
 
 _GROUPS = {kind.group for kind in KINDS if kind.is_config}
@@ -77,7 +78,7 @@ def faults_together(manifests: Iterable[Manifest]) -> Iterator[Fault]:
         return
     drawn = draw(texts)
     for finding in (*analyze(drawn.generation.mesh, drawn.objects), *patch_findings(drawn)):
-        if finding.code is not Code.SCHEMA:
+        if finding.code not in OF_SCHEMA:
             yield fault(finding, *_place(drawn, finding))
 
 
@@ -107,11 +108,11 @@ def _of_document(manifest: Manifest, document: Document) -> Iterator[Fault]:
 
 
 def _schema(ref: Ref, path: str, message: str) -> Finding:
-    return Finding(ref=ref, path=path, message=message, code=Code.SCHEMA)
+    return Finding(ref=ref, path=path, message=message, code=code_of_problem(path, message))
 
 
 def _place(drawn: DrawnMesh, finding: Finding) -> tuple[str, int]:
-    place = drawn.places.get(finding.ref)
+    place = drawn.place_of(finding.ref, finding.cluster)
     if place is None:
         return "", 0
     path = finding.path.removeprefix("$").removeprefix(".")

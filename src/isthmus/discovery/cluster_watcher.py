@@ -21,6 +21,8 @@ from isthmus.kube.errors import Forbidden, NotFound, Unauthorized
 from isthmus.kube.informer import Informer
 from isthmus.kube.watch import Watch, WatchSettings
 from isthmus.model.change import Change, ChangeKey
+from isthmus.model.codes import code_of_problem
+from isthmus.model.credential import CredentialKey
 from isthmus.model.findings import Finding
 
 Put = Callable[[Change], None]
@@ -147,7 +149,8 @@ class ClusterWatcher:
     def _tell(self, ref: Ref, fact: Fact | None) -> None:
         value: Object | Finding | None
         if isinstance(fact, InvalidConfig):
-            value = Finding(ref=ref, path=fact.path, message=fact.message, cluster=self.spec.id)
+            code = code_of_problem(fact.path, fact.message)
+            value = Finding(ref=ref, path=fact.path, message=fact.message, cluster=self.spec.id, code=code)
         else:
             value = fact
         INBOUND_CHANGES.labels(ref.kind).inc()

@@ -269,3 +269,20 @@ class Code(Enum):
     def meaning(self) -> str:
         """One sentence."""
         return self.value[3]
+
+
+OF_SCHEMA = frozenset(
+    {Code.SCHEMA, Code.INVALID_REGEX, Code.PATCH_REPLACE, Code.PATCH_ADD, Code.PATCH_REMOVE}
+)
+"""Codes of what is wrong with an object by itself."""
+
+_OPERATIONS = {"REPLACE": Code.PATCH_REPLACE, "ADD": Code.PATCH_ADD, "REMOVE": Code.PATCH_REMOVE}
+
+
+def code_of_problem(path: str, message: str) -> Code:
+    """The code of a problem that was found with an object by itself, by where it is and what is said."""
+    if path.endswith((".regex", ".proxyVersion")):
+        return Code.INVALID_REGEX
+    if path.endswith(".patch.operation"):
+        return _OPERATIONS.get(message.partition(" ")[0], Code.SCHEMA)
+    return Code.SCHEMA

@@ -1,0 +1,92 @@
+"""The reference of findings, as Markdown: what each code means, manifests that have it, and the mend.
+
+The manifests are the cases of tests/findings, so that what the page shows is what is tested.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import yaml
+
+from isthmus.console.drawn_mesh import Manifest
+from isthmus.console.faults import faults_together
+from isthmus.model.codes import Code
+
+_MARK, _MENDED = "---\n", "---\nkind: Mended\n---\n"
+_HEAD = """# Findings
+
+What `isthmus analyze`, `isthmus validate`, Pilot's log and the status of objects say is wrong, by its code. Made by
+`make docs`; do not edit.
+
+Codes that begin with IST are those of Istio's analyzer for the same thing; those with ISM are our own. An *error* means
+that the object, or a part of it, has no effect; a *warning* that it has one which its author may not have meant. The
+annotation `galley.istio.io/analyze-suppress: IST0103,IST0108` on an object keeps findings of these codes away from it
+(`"*"`: of all), and so does `isthmus analyze --suppress "IST0103=Pod shop/*"`.
+"""
+
+
+class Case(NamedTuple):
+    """What is to be found where, in which manifests; how to mend that, and manifests in which it is mended."""
+
+    code: str
+    finds: frozenset[tuple[str, str]]  # object and path
+    wrong: str
+    mend: str
+    mended: str
+
+
+def read_case(path: Path) -> Case:
+    """The case in a file."""
+    head, _, rest = path.read_text().partition(_MARK)
+    wrong, _, laid = rest.partition(_MENDED)
+    said = yaml.safe_load(head)
+    places = (each.rsplit(" ", 1) for each in said["finds"])
+    finds = frozenset((found, at) for found, at in places)
+    return Case(said["code"], finds, wrong, said["mend"], _laid_over(wrong, laid))
+
+
+def page(cases: Path) -> str:
+    """The page, with the cases that are in a directory."""
+    known = {case.code: case for case in map(read_case, sorted(cases.glob("*.yaml")))}
+    rows = [
+        f"| [{each.number}](#{each.number.lower()}) | {each.title} | {each.severity.value} | {each.meaning} |"
+        for each in _codes()
+    ]
+    table = "\n".join(["| code | name | usually | what it means |", "|---|---|---|---|", *rows])
+    sections = (_section(each, known.get(each.number)) for each in _codes())
+    return "\n".join([_HEAD, table, "", *sections])
+
+
+def _codes() -> list[Code]:
+    return sorted(Code, key=lambda code: (code.number.startswith("ISM"), code.number))
+
+
+def _section(code: Code, case: Case | None) -> str:
+    head = f'<a id="{code.number.lower()}"></a>\n## {code.number} {code.title}\n\n{code.meaning}\n'
+    if case is None:
+        return head
+    told = "\n".join(_told(case))
+    return f"{head}\n```yaml\n{case.wrong}```\n\n```text\n{told}\n```\n\n{case.mend}\n"
+
+
+def _told(case: Case) -> Iterator[str]:
+    for each in faults_together([Manifest("mesh.yaml", case.wrong)]):
+        if each.code == case.code:
+            yield str(each)
+
+
+def _laid_over(wrong: str, mend: str) -> str:
+    """The documents of `wrong` but those that are in `mend`, too, and these."""
+    kept: dict[tuple[str, ...], str] = {}
+    cluster = ""
+    for text in (wrong, mend):
+        for part in text.split(_MARK):
+            document = yaml.safe_load(part)
+            meta = document["metadata"]
+            cluster = meta["name"] if document["kind"] == "Cluster" else cluster
+            kept[cluster, document["kind"], meta.get("namespace", ""), meta["name"]] = part
+    clusters = dict.fromkeys(key[0] for key in kept)
+    return _MARK.join(part for name in clusters for key, part in kept.items() if key[0] == name)

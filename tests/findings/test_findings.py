@@ -1,0 +1,55 @@
+"""Each case in this folder: what is wrong is found, by its code and place, and what is mended is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from isthmus.console import reference_findings
+from isthmus.console.drawn_mesh import Manifest
+from isthmus.console.faults import Fault, faults_together
+from isthmus.console.reference_findings import read_case
+from isthmus.model.codes import Code
+
+HERE = Path(__file__).parent
+UNSHOWN = {
+    Code.OTHER,  # says nothing by itself
+    Code.NO_EFFECT,  # of the fields of this release; tests/unit/model/test_model_analyze.py has them
+    Code.NOT_SENT,  # tests/golden/withheld
+    Code.NETWORKS_OVERLAP,
+    Code.NETWORK_WITHOUT_GATEWAY,
+    Code.GATEWAY_OUT_OF_REACH,
+    Code.NETWORK_CLOSED,
+}
+"""Codes without a case here, and why."""
+
+
+def places(code: str, text: str) -> set[tuple[str, str]]:
+    found: list[Fault] = list(faults_together([Manifest("mesh.yaml", text)]))
+    return {(each.object, each.path) for each in found if each.code == code}
+
+
+CASES = sorted(HERE.glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+def test_what_is_wrong_is_found_where_it_is(path: Path) -> None:
+    case = read_case(path)
+    assert places(case.code, case.wrong) == set(case.finds)
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+def test_what_is_mended_is_not_found_any_more(path: Path) -> None:
+    case = read_case(path)
+    assert places(case.code, case.mended) == set()
+
+
+def test_each_code_has_a_case() -> None:
+    shown = {path.stem for path in CASES}
+    assert {code.number for code in Code if code not in UNSHOWN} == shown
+
+
+def test_the_page_of_findings_is_the_one_that_would_be_made_now() -> None:
+    page = HERE.parent.parent / "docs" / "reference" / "findings.md"
+    assert page.read_text() == reference_findings.page(HERE), "run make docs"
