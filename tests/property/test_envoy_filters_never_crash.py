@@ -23,7 +23,7 @@ from isthmus.model.mesh import MeshSettings
 from isthmus.model.names import ClusterId
 from isthmus.model.proxy import Proxy, ProxyKind
 from isthmus.translate.generation import Translator
-from isthmus.translate.types import TYPES
+from isthmus.translate.types import ENVOY_TYPES
 
 KIND = kind_named("EnvoyFilter")
 PROXIES = (
@@ -219,7 +219,7 @@ def generation_with(found):
 def test_translation_goes_on_and_no_rule_of_envoy_is_broken(drawn):
     generation = generation_with(read(drawn))
     for proxy in PROXIES:
-        for type_url in TYPES:
+        for type_url in ENVOY_TYPES:
             for one in generation.resources(proxy, type_url, None):
                 assert violations(class_of_url(type_url).FromString(one.body)) == [], one.name
     assert all(found.message for found in generation.findings)
@@ -230,6 +230,6 @@ def test_translation_goes_on_and_no_rule_of_envoy_is_broken(drawn):
 @given(drawn=st.lists(patches(), min_size=1, max_size=3))
 def test_envoy_takes_what_is_left(proxy, drawn):
     generation = generation_with(read(drawn))
-    resources = {url: list(generation.resources(proxy, url, None)) for url in TYPES}
+    resources = {url: list(generation.resources(proxy, url, None)) for url in ENVOY_TYPES}
     bootstrap = static_bootstrap(resources)
     validate(envoy_executable(), json_format.MessageToJson(bootstrap, descriptor_pool=pool()))
