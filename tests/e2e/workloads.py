@@ -58,7 +58,7 @@ async def _bring(stage: Stage, cluster: str, objects: Sequence[Json]) -> None:
     kubectl = stage.kubectl(cluster)
     for each in objects:
         if each["kind"] == "Deployment":  # stories end at once
-            each["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = 1
+            each["spec"]["template"]["spec"].setdefault("terminationGracePeriodSeconds", 1)
     access = access_to(stage.lab.kubeconfig(cluster), None)
     injected = inject_manifest(
         yaml.safe_dump_all(objects), await settings_of_cluster(access), access.namespace

@@ -61,6 +61,7 @@ def agent_settings(environment: Mapping[str, str], flags: AgentFlags) -> AgentSe
         component_log_level=flags.component_log_level,
         concurrency=flags.concurrency,
         drain_s=read.number("TERMINATION_DRAIN_DURATION_SECONDS", 5.0),
+        change_drain_s=read.seconds("DRAIN_DURATION", 45.0),
         inbound_only=flags.kind is ProxyKind.SIDECAR,
     )
     return AgentSettings(

@@ -36,7 +36,8 @@ class ProxySettings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: str = "warning"
     component_log_level: str = ""
     concurrency: int = 2
-    drain_s: float = 5.0
+    drain_s: float = 5.0  # how long connections may last when the pod ends
+    change_drain_s: float = 45.0  # and when the rules for them change; as Istio's ProxyConfig has it
     admin_port: int = 15000
     inbound_only: bool = True  # when draining: a sidecar's application may still call others
     extra_arguments: tuple[str, ...] = ()
@@ -107,7 +108,7 @@ class ProxyProcess:
             "--concurrency",
             str(settings.concurrency),
             "--drain-time-s",
-            str(max(round(settings.drain_s), 1)),
+            str(max(round(settings.change_drain_s), 1)),
             "--drain-strategy",
             "immediate",
             "--local-address-ip-version",

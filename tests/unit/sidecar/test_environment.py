@@ -66,12 +66,14 @@ def test_variables_say_lifetimes_places_and_metadata():
         "SECRET_TTL": "1h30m",
         "ISTHMUS_LOCALITY": "europe/west",
         "TERMINATION_DRAIN_DURATION_SECONDS": "1",
+        "DRAIN_DURATION": "2m",
     }
     found = agent_settings(said, AgentFlags(discovery_address="pilot:1", directory=Path("/tmp/x")))
     assert found.certificates.lifetime_s == 5400
     assert found.locality == Locality("europe", "west")
     assert found.metadata["LABELS"] == {"a": "b"}
     assert (found.pilot, found.proxy.drain_s, found.directory) == ("pilot:1", 1, Path("/tmp/x"))
+    assert found.proxy.change_drain_s == 120
 
 
 @pytest.mark.parametrize("missing", ["POD_NAME", "POD_NAMESPACE", "INSTANCE_IP", "ISTIO_META_CLUSTER_ID"])

@@ -20,6 +20,7 @@ class Application:
     def __init__(self, pod):
         self.pod = pod
         self.seen = Counter()
+        self.sick = False
 
     async def __call__(self, scope, receive, send):
         if scope["type"] == "lifespan":
@@ -34,6 +35,8 @@ class Application:
     async def _who(self, scope, receive, send, asked):
         """Who answers, and what came: method, version, headers, and the length and digest of the body."""
         body = await _body(receive)
+        if self.sick:
+            return await self._json(send, {}, 503)
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}
         await self._json(
             send,
@@ -47,6 +50,17 @@ class Application:
                 "digest": hashlib.sha256(body).hexdigest(),
             },
         )
+        return None
+
+    async def _sicken(self, scope, receive, send, asked):
+        """From now on this pod answers `/who` with 503."""
+        self.sick = True
+        await self._json(send, {})
+
+    async def _cure(self, scope, receive, send, asked):
+        """It answers again."""
+        self.sick = False
+        await self._json(send, {})
 
     async def _big(self, scope, receive, send, asked):
         """A body of so many `bytes`, with its length."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
-from e2e.protocols.echo import CALLER, Rules, of, routes, to
+from e2e.echo.objects import CALLER, Rules, of, routes, to
 from e2e.workloads import ask, logged
 from isthmus.console.demo.stage import PRIVATE, Stage
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any
 
-from e2e.protocols.echo import CALLER, ECHO, of
+from e2e.echo.objects import CALLER, ECHO, of
 from e2e.workloads import ask, logged
 from isthmus.console.demo.stage import PRIVATE, Stage
 

@@ -54,6 +54,15 @@ def idle(connection, asked):
     return {"said": [before, connection.recv(100).decode()]}
 
 
+def stay(connection, asked):
+    """Which pod answers, and what it says again after so many seconds."""
+    connection.sendall(b"NAME\n")
+    pod = connection.recv(100).decode()
+    time.sleep(asked["seconds"])
+    connection.sendall(b"still here")
+    return {"pod": pod, "said": connection.recv(100).decode()}
+
+
 def reset(connection, asked):
     """How the connection ends when the server resets it."""
     connection.sendall(b"RESET\n")
@@ -61,6 +70,21 @@ def reset(connection, asked):
         return {"said": _rest(connection).decode(), "ended": "closed"}
     except ConnectionResetError:
         return {"said": "", "ended": "reset"}
+
+
+def many(connection, asked):
+    """How many of so many connections at the same time are answered."""
+    others = [
+        socket.create_connection(connection.getpeername(), timeout=10) for _ in range(asked["count"] - 1)
+    ]
+    answered = 0
+    for each in (connection, *others):
+        try:
+            each.sendall(b"NAME\n")
+            answered += bool(each.recv(100))
+        except OSError:
+            continue
+    return {"answered": answered}
 
 
 def _rest(connection):
@@ -83,7 +107,7 @@ if __name__ == "__main__":
     what, where, *more = sys.argv[1:]
     name, _, number = where.rpartition(":")
     said = json.loads(more[0]) if more else {}
-    kinds = {each.__name__: each for each in (banner, half, fetch, who, idle, reset)}
+    kinds = {each.__name__: each for each in (banner, half, fetch, who, idle, stay, many, reset)}
     found = []
     for _ in range(said.get("times", 1)):
         with connect(name, int(number), said) as channel:

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from typing import Any
 
-from e2e.protocols.echo import CALLER, ECHO, Rules, of, routes, to
+from e2e.echo.objects import CALLER, ECHO, Rules, of, routes, to
 from e2e.workloads import ask, logged
 from isthmus.console.demo.stage import PRIVATE, Stage
 

@@ -29,11 +29,12 @@ async def serve(pod):
         writer.close()
 
     async def told(reader, writer):
-        """The first line says what to do: COUNT all to come, ECHO it, SEND so many bytes, or RESET."""
+        """The first line says what to do: COUNT all to come, ECHO it, NAME oneself and echo it, and so on."""
         word, _, number = (await reader.readline()).decode().strip().partition(" ")
         if word == "COUNT":
             await count(reader, writer)
-        elif word == "ECHO":
+        elif word in {"ECHO", "NAME"}:
+            writer.write(pod.encode() if word == "NAME" else b"")
             while part := await reader.read(65536):
                 writer.write(part)
                 await writer.drain()

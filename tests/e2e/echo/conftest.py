@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from e2e.protocols.echo import Rules, account, deployment, of, routes, server, to, versions
+from e2e.echo.objects import Rules, account, deployment, of, routes, server, to, versions
 from e2e.workloads import ask, workloads
 from isthmus.console.demo.stage import PRIVATE, PUBLIC, Stage
 

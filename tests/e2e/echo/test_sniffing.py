@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from e2e.protocols.echo import CALLER, of
+from e2e.echo.objects import CALLER, of
 from e2e.workloads import ask, logged
 from isthmus.console.demo.stage import PRIVATE, Stage
 

@@ -34,9 +34,12 @@ def deployment(app: str, command: list[str], version: str = "v1", **labels: str)
         "image": "python:3",
         "command": command,
         "volumeMounts": [{"name": "programs", "mountPath": "/programs"}],
+        # Callers have to hear that a pod goes away before it does.
+        "lifecycle": {"preStop": {"sleep": {"seconds": 1}}},
     }
     spec = {
         "serviceAccountName": app,
+        "terminationGracePeriodSeconds": 3,
         "containers": [container],
         "volumes": [{"name": "programs", "configMap": {"name": "programs"}}],
     }

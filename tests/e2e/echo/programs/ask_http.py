@@ -8,6 +8,7 @@ import json
 import socket
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import h2.config
 import h2.connection
@@ -15,25 +16,40 @@ import h2.events
 
 
 def get(host, port, asked):
-    """Each of `paths`, all on one connection, or each on its own; with `times`, so often."""
+    """Each of `paths`, all on one connection, or each on its own; with `times`, so often.
+
+    A path may be a pair: itself, and headers of its own.
+    """
     found, connection = [], None
-    for path in asked["paths"] * asked.get("times", 1):
+    for each in asked["paths"] * asked.get("times", 1):
+        path, own = each if isinstance(each, list) else (each, {})
         if connection is None or not asked.get("one_connection"):
             connection = http.client.HTTPConnection(host, port, timeout=20)
         began = time.monotonic()
-        method, headers = asked.get("method", "GET"), asked.get("headers", {})
+        method, headers = asked.get("method", "GET"), {**asked.get("headers", {}), **own}
         connection.request(method, path, headers=headers, body=b"x" * asked.get("bytes", 0) or None)
         found.append(_answer(connection.getresponse(), time.monotonic() - began))
     return found
 
 
-def _answer(answer, _):
+def side_by_side(host, port, asked):
+    """The answers to all of `paths`, asked at the same time on connections of their own."""
+
+    def one(path):
+        return get(host, port, {"paths": [path]})[0]
+
+    with ThreadPoolExecutor(len(asked["paths"])) as pool:
+        return list(pool.map(one, asked["paths"]))
+
+
+def _answer(answer, seconds):
     body = answer.read()
     return {
         "status": answer.status,
         "headers": {name.lower(): value for name, value in answer.getheaders()},
         "body": body.decode() if len(body) < 10_000 else "",
         "bytes": len(body),
+        "seconds": seconds,
     }
 
 
@@ -96,5 +112,11 @@ def at_once(host, port, asked):
 if __name__ == "__main__":
     what, where, *more = sys.argv[1:]
     name, _, number = where.rpartition(":")
-    asking = {"get": get, "chunked": chunked, "raw": raw, "at_once": at_once}[what]
+    asking = {
+        "get": get,
+        "side_by_side": side_by_side,
+        "chunked": chunked,
+        "raw": raw,
+        "at_once": at_once,
+    }[what]
     print(json.dumps(asking(name, int(number), json.loads(more[0]) if more else {})))

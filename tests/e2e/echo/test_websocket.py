@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 
-from e2e.protocols.echo import Rules, routes, to
+from e2e.echo.objects import Rules, routes, to
 from e2e.workloads import ask, logged
 from isthmus.console.demo.stage import PRIVATE, Stage
 
