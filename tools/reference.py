@@ -5,15 +5,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from isthmus.console import reference, reference_findings
+from isthmus.console import reference
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def main() -> int:
     """0 when the pages are written."""
-    findings = reference_findings.page(ROOT / "tests" / "findings")
-    (ROOT / "docs" / "reference" / "findings.md").write_text(findings)
     reference.write(ROOT / "docs" / "reference", ROOT / "tests" / "golden")
     return 0
 

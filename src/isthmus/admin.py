@@ -158,7 +158,7 @@ class Admin:
         # Asked for by every scrape, and the mesh may be the same since the last.
         if self._analysed[0] is not mesh:
             self._analysed = (mesh, analyze(mesh, self._builder.objects))
-        return [*self._fleet.findings(), *self._analysed[1], *self._withheld()]
+        return list(dict.fromkeys((*self._fleet.findings(), *self._analysed[1], *self._withheld())))
 
     def _count(self) -> None:
         findings = self._all_findings()

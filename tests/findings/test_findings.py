@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.console import reference_findings
 from isthmus.console.drawn_mesh import Manifest
 from isthmus.console.faults import Fault, faults_together
 from isthmus.console.reference_findings import read_case
@@ -48,8 +47,3 @@ def test_what_is_mended_is_not_found_any_more(path: Path) -> None:
 def test_each_code_has_a_case() -> None:
     shown = {path.stem for path in CASES}
     assert {code.number for code in Code if code not in UNSHOWN} == shown
-
-
-def test_the_page_of_findings_is_the_one_that_would_be_made_now() -> None:
-    page = HERE.parent.parent / "docs" / "reference" / "findings.md"
-    assert page.read_text() == reference_findings.page(HERE), "run make docs"

@@ -6,6 +6,7 @@ find. What is written down (a pod's own address, EndpointSlices) stays as it is.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,6 +63,7 @@ class _Document(NamedTuple):
     cluster: str
     value: Tree
     is_made_up: bool = False
+    is_live: bool = False  # a cluster holds it: what follows from it is there, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +107,30 @@ def read_manifests(names: Iterable[str]) -> list[Manifest]:
     return found
 
 
-def draw(manifests: Iterable[Manifest]) -> DrawnMesh:
-    """The mesh that `manifests` make; of two objects with one name in one cluster the later holds.
+def given_manifests(names: Iterable[str]) -> list[Manifest]:
+    """As `read_manifests`, with what comes by standard input where `-` is among the names."""
+    found, others = [], []
+    for name in names:
+        if name == "-":
+            found.append(Manifest("stdin", sys.stdin.read()))
+        else:
+            others.append(name)
+    return [*found, *read_manifests(others)]
 
+
+def draw(manifests: Iterable[Manifest], held: Mapping[str, Iterable[Tree]] | None = None) -> DrawnMesh:
+    """The mesh that `manifests` make over what clusters have `held`, by their names.
+
+    Of two objects with one name in one cluster the later holds, and what is in files before what was held.
     The first cluster that is named holds the configuration. Raises `InvalidConfig` where a text is no YAML.
     """
     texts = tuple(manifests)
-    found = [document for manifest in texts for document in _documents(manifest)]
+    found = [
+        _Document(Place("", 0), cluster, value, is_live=True)
+        for cluster, values in (held or {}).items()
+        for value in values
+    ]
+    found += [document for manifest in texts for document in _documents(manifest)]
     clusters = list(dict.fromkeys(one.cluster for one in found if one.cluster)) or [ALONE]
     settings: dict[str, object] = {}
     objects: dict[str, dict[tuple[str, str, str, str], _Document]] = {name: {} for name in clusters}
@@ -168,7 +187,12 @@ def _drawn(number: int, found: list[_Document]) -> tuple[list[_Document], int]:
     values = [one.value for one in found]
     pods = [one for one in found if one.value.get("kind") == "Pod"]
     refusing = refusing_sidecars(values)
-    made = [one._replace(value=pod, is_made_up=True) for one in found for pod in pods_of(one.value, refusing)]
+    made = [
+        one._replace(value=pod, is_made_up=True)
+        for one in found
+        if not one.is_live
+        for pod in pods_of(one.value, refusing)
+    ]
     give = addressed(number, values)
     whole = [one._replace(value=with_addresses(one.value, give)) for one in (*pods, *made)]
     rest = [

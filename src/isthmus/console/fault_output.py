@@ -9,6 +9,7 @@ import yaml
 
 from isthmus.console.faults import Fault
 from isthmus.console.render import show
+from isthmus.model.codes import code_numbered
 
 _LEVELS = {"error": "error", "warning": "warning", "info": "note"}
 
@@ -30,7 +31,7 @@ def as_yaml(faults: Sequence[Fault]) -> str:
 
 def sarif(faults: Sequence[Fault]) -> str:
     """What code hosts show beside the lines. Source: OASIS SARIF 2.1.0."""
-    rules = {each.code: {"id": each.code, "name": each.title} for each in faults}
+    rules = {each.code: _rule(each.code, each.title) for each in faults}
     return show(
         {
             "version": "2.1.0",
@@ -45,6 +46,17 @@ def sarif(faults: Sequence[Fault]) -> str:
     )
 
 
+def _rule(number: str, title: str) -> dict[str, object]:
+    code = code_numbered(number)
+    rule: dict[str, object] = {
+        "id": number,
+        "name": title,
+        "shortDescription": {"text": code.meaning},
+        "defaultConfiguration": {"level": _LEVELS[code.severity.value]},
+    }
+    return {**rule, "helpUri": code.page} if code.page else rule
+
+
 def _result(fault: Fault) -> dict[str, object]:
     result: dict[str, object] = {
         "ruleId": fault.code,
@@ -52,7 +64,7 @@ def _result(fault: Fault) -> dict[str, object]:
         "message": {"text": f"{fault.object}: {fault.path}: {fault.message}"},
     }
     if fault.file:
-        region = {"startLine": fault.line}
+        region = {"startLine": max(fault.line, 1)}
         result["locations"] = [
             {"physicalLocation": {"artifactLocation": {"uri": fault.file}, "region": region}}
         ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -12,6 +12,7 @@ from isthmus.api.errors import InvalidConfig, UnknownKind
 from isthmus.api.resource import Ref
 from isthmus.api.yaml import Document, documents
 from isthmus.console.drawn_mesh import DrawnMesh, Manifest, draw
+from isthmus.console.drawn_pods import Tree
 from isthmus.console.patch_findings import patch_findings
 from isthmus.console.yaml_places import line_of
 from isthmus.model.analyze import analyze
@@ -69,14 +70,16 @@ def faults_of_each(manifests: Iterable[Manifest]) -> Iterator[Fault]:
             yield from _of_document(manifest, document)
 
 
-def faults_together(manifests: Iterable[Manifest]) -> Iterator[Fault]:
-    """What is wrong with the objects by themselves, and with the mesh that they make."""
+def faults_together(
+    manifests: Iterable[Manifest], held: Mapping[str, Iterable[Tree]] | None = None
+) -> Iterator[Fault]:
+    """What is wrong with the objects by themselves, and with the mesh that they make over what clusters hold."""
     texts = tuple(manifests)
     alone = tuple(faults_of_each(texts))
     yield from alone
     if any(each.object.startswith("File ") for each in alone):
         return
-    drawn = draw(texts)
+    drawn = draw(texts, held)
     for finding in (*analyze(drawn.generation.mesh, drawn.objects), *patch_findings(drawn)):
         if finding.code not in OF_SCHEMA:
             yield fault(finding, *_place(drawn, finding))
@@ -113,7 +116,7 @@ def _schema(ref: Ref, path: str, message: str) -> Finding:
 
 def _place(drawn: DrawnMesh, finding: Finding) -> tuple[str, int]:
     place = drawn.place_of(finding.ref, finding.cluster)
-    if place is None:
+    if place is None or not place.file:
         return "", 0
     path = finding.path.removeprefix("$").removeprefix(".")
     return place.file, line_of(drawn.texts.get(place.file, ""), place.line, path)

@@ -15,6 +15,7 @@ from isthmus.api.described import Field, Struct, fields, fields_set, hints, part
 from isthmus.api.istio.mesh_config import MeshConfig
 from isthmus.api.resource import Kind
 from isthmus.api.yaml import documents
+from isthmus.console import reference_findings
 
 Goldens = Mapping[tuple[Struct, str], Path]
 """By field the golden that shows it best."""
@@ -100,7 +101,9 @@ def texts(directory: Path, golden_directory: Path) -> dict[str, str]:
     """The pages as they are in `directory`, by the names of their files."""
     shown, found = goldens(golden_directory), pages()
     made = {f"{page.name}.md": page_text(page, shown, directory) for page in found}
-    return {"README.md": index_text(found), **made}
+    findings = "- [Findings](findings.md): what is said to be wrong, by its code, and the mend.\n"
+    cases = golden_directory.parent / "findings"
+    return {"README.md": index_text(found) + findings, "findings.md": reference_findings.page(cases), **made}
 
 
 def _section(part: Struct, page: Page, shown: Goldens, at: Path) -> str:

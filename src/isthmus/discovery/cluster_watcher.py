@@ -22,7 +22,6 @@ from isthmus.kube.informer import Informer
 from isthmus.kube.watch import Watch, WatchSettings
 from isthmus.model.change import Change, ChangeKey
 from isthmus.model.codes import code_of_problem
-from isthmus.model.credential import CredentialKey
 from isthmus.model.findings import Finding
 
 Put = Callable[[Change], None]

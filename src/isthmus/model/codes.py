@@ -270,6 +270,20 @@ class Code(Enum):
         """One sentence."""
         return self.value[3]
 
+    @property
+    def page(self) -> str:
+        """Where Istio explains it; empty for what only we say."""
+        return _ISTIO_PAGE.format(self.number.lower()) if self.number.startswith("IST") else ""
+
+
+_ISTIO_PAGE = "https://istio.io/latest/docs/reference/config/analysis/{}/"
+_BY_NUMBER = {code.number: code for code in Code}
+
+
+def code_numbered(number: str) -> Code:
+    """The code of that number; that for everything else where a newer Pilot knows more."""
+    return _BY_NUMBER.get(number, Code.OTHER)
+
 
 OF_SCHEMA = frozenset(
     {Code.SCHEMA, Code.INVALID_REGEX, Code.PATCH_REPLACE, Code.PATCH_ADD, Code.PATCH_REMOVE}

@@ -8,6 +8,7 @@ import yaml
 from click.testing import CliRunner
 
 from isthmus.console.cli import COMMANDS, main
+from isthmus.console.fault_filter import FOUND
 
 
 def run(*arguments, **more):
@@ -142,14 +143,14 @@ def test_right_files_have_nothing_found(manifest):
 
 def test_files_that_do_not_decode_are_told_with_path(manifest):
     found = run("analyze", manifest(SERVICE + RULES.replace("WEIGHT", "all")))
-    assert found.exit_code == 1
+    assert found.exit_code == FOUND
     where = "error [IST0106] VirtualService default/reviews: $.spec.http[0].route[0].weight"
     assert f"{where}: expected `int`, got `str`" in found.stdout
 
 
 def test_files_that_fit_not_together_are_told_as_json_too(manifest):
     found = run("analyze", "-o", "json", manifest(RULES.replace("WEIGHT", "100")))
-    assert found.exit_code == 1
+    assert found.exit_code == FOUND
     (finding,) = json.loads(found.stdout)
     assert finding["path"] == "$.spec.http[0].route[0].destination.host"
     assert finding["severity"] == "error"

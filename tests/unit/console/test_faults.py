@@ -9,6 +9,7 @@ import yaml
 from click.testing import CliRunner
 
 from isthmus.console.cli import main
+from isthmus.console.fault_filter import FOUND
 
 TEXT = """apiVersion: v1
 kind: Service
@@ -71,7 +72,7 @@ def test_all_that_is_wrong_with_an_object_is_told_with_its_lines(file):
         ("Hovercraft default/eels", "$.kind", 33),
     ]
     assert {each["code"] for each in found} == {"IST0106"}
-    assert run("validate", "-f", file).exit_code == 1
+    assert run("validate", "-f", file).exit_code == FOUND
 
 
 def test_how_objects_fit_together_is_told_too_and_each_thing_once(file):
@@ -107,7 +108,7 @@ def test_nothing_wrong_is_success_from_standard_input_too():
     right = TEXT.split("---", maxsplit=1)[0]
     done = run("validate", "-f", "-", stdin=right)
     assert (done.exit_code, done.stdout) == (0, "nothing found\n")
-    assert run("validate", "-f", "-", stdin="a: [").exit_code == 1
+    assert run("validate", "-f", "-", stdin="a: [").exit_code == FOUND
 
 
 def test_a_file_that_is_no_yaml_is_told_and_others_go_on(file, tmp_path):

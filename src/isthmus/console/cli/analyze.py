@@ -3,42 +3,80 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
 
 from isthmus.api.errors import InvalidConfig
+from isthmus.console.cli.mesh_options import cluster_options, held
 from isthmus.console.control_plane import ask_pilot
-from isthmus.console.drawn_mesh import read_manifests
+from isthmus.console.drawn_mesh import given_manifests
+from isthmus.console.fault_filter import FOUND, LEVELS, matters, shown, suppression
 from isthmus.console.fault_output import OUTPUTS
 from isthmus.console.faults import Fault, faults_together
-from isthmus.console.render import fail
+from isthmus.console.render import fail, table
 from isthmus.kube.errors import KubeError
+from isthmus.model.analyze import CHECKS
 
 
 @click.command("analyze")
 @click.argument("files", nargs=-1)
-@click.option("--context", help="kubeconfig context of the cluster that Pilot runs in")
-@click.option("--kubeconfig", type=click.Path(path_type=Path), help="kubeconfig file")
-@click.option("-n", "--namespace", default="istio-system", show_default=True, help="Pilot's namespace")
+@cluster_options
+@click.option(
+    "--use-kube", is_flag=True, help="lay FILES over what the clusters hold; without FILES, read these"
+)
+@click.option("-n", "--namespace", default="", help="show the findings of this namespace alone")
+@click.option("-A", "--all-namespaces", is_flag=True, help="show those of all namespaces, as without -n")
+@click.option(
+    "--suppress", multiple=True, metavar="CODE=OBJECT", help="as 'IST0103=Pod shop/*'; may be several"
+)
+@click.option("--output-threshold", type=click.Choice(LEVELS), default="info", show_default=True)
+@click.option("--failure-threshold", type=click.Choice(LEVELS), default="error", show_default=True)
+@click.option("-R", "--recursive", is_flag=True, help="look into folders of folders, which is done anyway")
+@click.option("-L", "--list-analyzers", is_flag=True, help="say what is looked at, and end")
 @click.option("-o", "--output", type=click.Choice(list(OUTPUTS)), default="text", show_default=True)
-def command(
-    files: tuple[str, ...], context: str | None, kubeconfig: Path | None, namespace: str, output: str
-) -> None:
-    """Show the findings of the running mesh, or of FILES by themselves; exit 1 if any is an error.
+def command(files: tuple[str, ...], output: str, **flags: Any) -> None:
+    """Show the findings of the running mesh, or of FILES by themselves, or of FILES over the running mesh.
 
-    FILES are manifests or folders of them; CLUSTER=PATH says in which cluster they are.
+    FILES are manifests or folders of them, or - for stdin; CLUSTER=PATH says in which cluster they are, and
+    with --use-kube clusters are called as their contexts. Ends with 79 if any finding matters as much as
+    --failure-threshold, with 1 if it could not look, else with 0.
     """
+    if flags["list_analyzers"]:
+        click.echo(_list())
+        return
     try:
-        if files:
-            found = tuple(faults_together(read_manifests(files)))
-        else:
-            answer = asyncio.run(ask_pilot(kubeconfig, context, namespace, "/debug/findings"))
-            found = msgspec.convert(answer, tuple[Fault, ...])
-    except (KubeError, InvalidConfig) as error:
+        suppressed = [suppression(each) for each in flags["suppress"]]
+        namespace = "" if flags["all_namespaces"] else flags["namespace"]
+        found = tuple(shown(_found(files, flags), namespace, suppressed, flags["output_threshold"]))
+    except (KubeError, InvalidConfig, ValueError) as error:
         fail(str(error))
     click.echo(OUTPUTS[output](found))
-    if any(each.severity == "error" for each in found):
-        sys.exit(1)
+    if any(matters(each, flags["failure_threshold"]) for each in found):
+        sys.exit(FOUND)
+
+
+def _found(files: tuple[str, ...], flags: dict[str, Any]) -> tuple[Fault, ...]:
+    contexts, kubeconfig, root = flags["contexts"], flags["kubeconfig"], flags["root"]
+    if flags["use_kube"] or (not files and len(contexts) > 1):
+        return tuple(faults_together(given_manifests(files), held(contexts, kubeconfig, root)))
+    if files:
+        return tuple(faults_together(given_manifests(files)))
+    return _of_pilot(kubeconfig, next(iter(contexts), None), root)
+
+
+def _of_pilot(kubeconfig: Path | None, context: str | None, root: str) -> tuple[Fault, ...]:
+    answer = asyncio.run(ask_pilot(kubeconfig, context, root, "/debug/findings"))
+    return msgspec.convert(answer, tuple[Fault, ...])
+
+
+def _list() -> str:
+    rows = []
+    for check in CHECKS:
+        where = check.__module__.rpartition(".")[2]
+        rows.append((f"{where}.{check.__name__}", (inspect.getdoc(check) or "").partition("\n")[0]))
+    return table(("ANALYZER", "HOLDS THAT"), rows)

@@ -7,7 +7,8 @@ import sys
 import click
 
 from isthmus.api.errors import InvalidConfig
-from isthmus.console.drawn_mesh import Manifest, read_manifests
+from isthmus.console.drawn_mesh import given_manifests
+from isthmus.console.fault_filter import FOUND
 from isthmus.console.fault_output import OUTPUTS
 from isthmus.console.faults import faults_of_each
 from isthmus.console.render import fail
@@ -19,18 +20,16 @@ from isthmus.console.render import fail
 )
 @click.option("-o", "--output", type=click.Choice(list(OUTPUTS)), default="text", show_default=True)
 def command(files: tuple[str, ...], output: str) -> None:
-    """Show everything that is wrong with each object in the files; exit 1 if anything is.
+    """Show everything that is wrong with each object in the files.
 
-    How objects fit together is what `isthmus analyze` looks at.
+    How objects fit together is what `isthmus analyze` looks at. Ends with 79 if anything is wrong, with 1 if
+    it could not look, else with 0.
     """
     try:
-        manifests = [
-            *([Manifest("stdin", sys.stdin.read())] if "-" in files else []),
-            *read_manifests(each for each in files if each != "-"),
-        ]
+        manifests = given_manifests(files)
     except InvalidConfig as error:
         fail(str(error))
     found = tuple(faults_of_each(manifests))
     click.echo(OUTPUTS[output](found))
     if any(each.severity == "error" for each in found):
-        sys.exit(1)
+        sys.exit(FOUND)

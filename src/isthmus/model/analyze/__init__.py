@@ -24,6 +24,7 @@ from isthmus.model.analyze import (
     service_entries,
     services,
     sidecars,
+    telemetries,
     virtual_services,
 )
 from isthmus.model.analyze.subject import Subject
@@ -60,6 +61,7 @@ CHECKS: tuple[Check, ...] = (
     services.external_names_take_requests,
     envoy_filters.have_proxies,
     envoy_filters.are_placed,
+    telemetries.reach_somebody,
     deployments.ports_have_one_protocol,
     deployments.images_are_named,
     pods.have_sidecars,
