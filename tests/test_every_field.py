@@ -16,6 +16,8 @@ BEHIND = {
     "DestinationRule", "EnvoyFilter", "Gateway", "MeshConfig", "ProxyConfig", "ServiceEntry", "Sidecar", "Telemetry",
     "VirtualService",
     "WasmPlugin", "WorkloadEntry", "WorkloadGroup",
+    "BackendTLSPolicy", "GRPCRoute", "Gateway.gateway.networking.k8s.io", "GatewayClass", "HTTPRoute", "Ingress",
+    "IngressClass", "ReferenceGrant", "TCPRoute", "TLSRoute",
 }  # fmt: skip
 """Pages whose fields are not all described and shown yet; take yours out when they are."""
 

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import msgspec
 
+from isthmus.api.core.service import (
+    Ingress,
+    LoadBalancerStatus,
+    ServiceSpec,
+    ServiceStatus,
+)
+from isthmus.api.core.service import Service as CoreService
 from isthmus.api.gateway_api.backend_tls_policy import BackendTLSPolicy
 from isthmus.api.gateway_api.gateway import Gateway, GatewayClass
 from isthmus.api.gateway_api.kinds import KINDS
 from isthmus.api.gateway_api.reference_grant import ReferenceGrant
 from isthmus.api.gateway_api.validate import problems
-from isthmus.api.resource import Ref
+from isthmus.api.resource import Meta, Ref
 from isthmus.api.yaml import documents
 from isthmus.model.from_gateway_api.convert import convert
 from isthmus.model.from_gateway_api.inputs import Inputs
@@ -53,6 +60,16 @@ SERVICES = (
 )
 
 
+def outside(*addresses):
+    """The Service of a gateway that is reached at `addresses`."""
+    given = tuple(Ingress(ip=each) for each in addresses)
+    return CoreService(
+        metadata=Meta(name="web-istio", namespace="default"),
+        spec=ServiceSpec(type="LoadBalancer"),
+        status=ServiceStatus(load_balancer=LoadBalancerStatus(ingress=given)),
+    )
+
+
 def inputs(found, **more):
     """Inputs with `found` among a few services, namespaces and Secrets."""
     found = list(found)
@@ -62,7 +79,7 @@ def inputs(found, **more):
         "namespaces": {"default": {}, "other": {"team": "blue"}, "third": {}},
         "certificates": {("default", "cert"), ("default", "cert-2"), ("other", "cert")},
         "authorities": {Ref("ConfigMap", "default", "ca"), Ref("ConfigMap", "default", "ca-2")},
-        "addresses": {("default", "web"): ("192.0.2.1",)},
+        "own_services": {("default", "web-istio"): outside("192.0.2.1")},
     }
     return Inputs(
         classes=tuple(each for each in found if isinstance(each, GatewayClass)),

@@ -20,6 +20,7 @@ NAMES = ("a", "b")
 ADDRESSES = ("10.0.0.1", "10.0.0.2", "10.0.0.3")
 NETWORK = "topology.istio.io/network"
 NODES = ("n1", "n2")
+GATEWAY = "Gateway.gateway.networking.k8s.io"
 
 ports = st.sampled_from(
     [
@@ -189,6 +190,65 @@ service_entries = st.builds(
         ]
     ),
 )
+gateways = st.builds(
+    lambda name, kinds: (
+        GATEWAY,
+        {
+            "metadata": meta(name, uid=name),
+            "spec": {
+                "gatewayClassName": "istio",
+                "addresses": [{"type": "Hostname", "value": "a"}],
+                "listeners": [{"name": "http", "port": 80, "protocol": "HTTP", "allowedRoutes": kinds}],
+            },
+        },
+    ),
+    st.sampled_from(["web", "api"]),
+    st.sampled_from(
+        [
+            {},
+            {"namespaces": {"from": "All"}},
+            {
+                "namespaces": {
+                    "from": "Selector",
+                    "selector": {"matchLabels": {"topology.istio.io/network": "east"}},
+                }
+            },
+        ]
+    ),
+)
+routes = st.builds(
+    lambda kind, name, namespace, parent, backend: (
+        kind,
+        {
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": {
+                "parentRefs": [{"namespace": "default", **parent}],
+                "rules": [{"backendRefs": [{"name": backend, "namespace": "default", "port": 80}]}],
+            },
+        },
+    ),
+    st.sampled_from(["HTTPRoute", "HTTPRoute", "TCPRoute", "GRPCRoute"]),
+    st.sampled_from(["r1", "r2"]),
+    st.sampled_from(["default", "istio-system"]),
+    st.sampled_from([{"name": "web"}, {"name": "api"}, {"group": "", "kind": "Service", "name": "a"}]),
+    st.sampled_from(NAMES),
+)
+grants = st.builds(
+    lambda name, to: (
+        "ReferenceGrant",
+        {
+            "metadata": meta(name),
+            "spec": {
+                "from": [
+                    {"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "namespace": "istio-system"}
+                ],
+                "to": [{"group": "", "kind": "Service", **to}],
+            },
+        },
+    ),
+    st.sampled_from(["g1", "g2"]),
+    st.sampled_from([{}, {"name": "a"}]),
+)
 mesh_configs = st.builds(
     lambda text, networks: (
         "ConfigMap",
@@ -233,6 +293,10 @@ changes = st.builds(
         configs,
         service_entries,
         workload_entries,
+        gateways,
+        routes,
+        routes,
+        grants,
         mesh_configs,
     ),
     st.sampled_from(["put", "put", "put", "put", "remove", "spoil"]),
@@ -304,6 +368,8 @@ def by_value(mesh):
         "networks": mesh.networks,
         "config": {kind: dict(found) for kind, found in mesh.config.items()},
         "findings": mesh.findings,
+        "origins": dict(mesh.origins),
+        "statuses": dict(mesh.statuses),
     }
 
 
@@ -320,7 +386,7 @@ def check_step(before, step):
     assert delta.networks or before.networks is mesh.networks
     refs = {kind: moved(before.config.get(kind, {}), found) for kind, found in mesh.config.items()}
     assert {ref for found in refs.values() for ref in found} <= delta.config
-    for part in ("settings", "services", "shards", "backings", "workloads", "config", "findings"):
+    for part in ("settings", "services", "shards", "backings", "workloads", "config", "findings", "statuses"):
         one, other = getattr(before, part), getattr(mesh, part)
         assert one is other or one != other, f"{part} is equal and yet another object"
     for part in (before.services, before.backings, before.workloads, before.shards):

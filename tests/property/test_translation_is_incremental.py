@@ -263,6 +263,50 @@ FURTHER_MESH = MESH.replace(
 ).replace("defaultProviders: {tracing: [spans]}", "defaultTrafficPolicy: {outlierDetection: {interval: 1s}}")
 
 
+GATEWAY_API = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: web, creationTimestamp: "2024-01-01T00:00:00Z"}
+spec:
+  gatewayClassName: istio
+  addresses: [{type: Hostname, value: ingress}]
+  listeners:
+    - {name: http, port: 80, protocol: HTTP}
+    - {name: tcp, port: 9000, protocol: TCP}
+""", """
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: shop}
+spec:
+  parentRefs: [{name: web}, {group: "", kind: Service, name: reviews}]
+  hostnames: [shop.example.com]
+  rules:
+    - matches: [{path: {value: /a}}]
+      backendRefs: [{name: reviews, port: 9080}, {name: ratings, port: 9090, weight: 2}]
+""", """
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: consumer, namespace: other}
+spec:
+  parentRefs: [{group: "", kind: Service, name: reviews, namespace: default}]
+  rules: [{filters: [{type: RequestRedirect, requestRedirect: {hostname: x.example.com}}]}]
+""", """
+apiVersion: gateway.networking.k8s.io/v1
+kind: TCPRoute
+metadata: {name: raw}
+spec:
+  parentRefs: [{name: web, sectionName: tcp}, {group: "", kind: Service, name: headless}]
+  rules: [{backendRefs: [{name: headless, port: 7000}]}]
+""", """
+apiVersion: gateway.networking.k8s.io/v1
+kind: BackendTLSPolicy
+metadata: {name: tls}
+spec:
+  targetRefs: [{group: "", kind: Service, name: reviews}]
+  validation: {hostname: reviews.example.com, wellKnownCACertificates: System}
+"""  # fmt: skip
+
+
 def all_changes():
     """What may come or go, one at a time: slices and pods by themselves, too."""
     ingress = [
@@ -293,6 +337,7 @@ def all_changes():
         *objects(gke=[TELEMETRY, OWN_TELEMETRY, MESH]),
         *objects(gke=[OTHER_MESH]),
         *objects(gke=[FURTHER_MESH]),
+        *objects(gke=list(GATEWAY_API)),
         *objects(gke=[PATCHES, LOCAL_PATCHES, EXTENSION, PLUGIN, ROOT_PLUGIN]),
     ]
     return [*found, *(Change(change.key, None) for change in found)]

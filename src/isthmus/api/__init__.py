@@ -9,12 +9,14 @@ from __future__ import annotations
 from isthmus.api.core.config_map import ConfigMap
 from isthmus.api.core.deployment import DaemonSet, Deployment, StatefulSet
 from isthmus.api.core.endpoint_slice import EndpointSlice
+from isthmus.api.core.ingress import Ingress, IngressClass
 from isthmus.api.core.namespace import Namespace
 from isthmus.api.core.node import Node
 from isthmus.api.core.pod import Pod
 from isthmus.api.core.secret import Secret
 from isthmus.api.core.service import Service
 from isthmus.api.errors import UnknownKind
+from isthmus.api.gateway_api.kinds import KINDS as GATEWAY_API
 from isthmus.api.istio.destination_rule import DestinationRule
 from isthmus.api.istio.envoy_filter import EnvoyFilter
 from isthmus.api.istio.gateway import GatewayConfig
@@ -59,6 +61,9 @@ KINDS: tuple[Kind, ...] = (
         True,
         ("telemetry",),
     ),
+    *GATEWAY_API,
+    Kind("networking.k8s.io", ("v1",), "Ingress", "ingresses", Ingress, True, True, ("ing",)),
+    Kind("networking.k8s.io", ("v1",), "IngressClass", "ingressclasses", IngressClass, False, True),
 )
 
 LOOKED_AT: tuple[Kind, ...] = (

@@ -12,6 +12,7 @@ import msgspec
 
 from isthmus.api import KINDS
 from isthmus.api.described import Struct, docstrings, parts
+from isthmus.api.gateway_api.reference import GROUP
 from isthmus.api.resource import Kind
 
 Json = dict[str, Any]
@@ -20,18 +21,60 @@ _KEPT = ("type", "enum", "minimum", "maximum", "pattern", "format")
 _OPEN = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 
 
+_OF_KUBERNETES = "networking.k8s.io"
+_CATEGORIES = {GROUP: "gateway-api"}
+_APPROVAL = {"api-approved.kubernetes.io": "unapproved, made by isthmus after the types of the Gateway API"}
+"""What the API server asks of definitions in groups under k8s.io. Source: KEP-1111."""
+
+
 def custom_resource_definitions() -> Iterator[Json]:
-    """One definition for each kind of configuration."""
-    return (definition(kind) for kind in KINDS if kind.is_config)
+    """One definition for each kind of Istio's configuration."""
+    return (
+        definition(kind) for kind in KINDS if kind.is_config and kind.group not in {GROUP, _OF_KUBERNETES}
+    )
+
+
+def gateway_api_definitions() -> Iterator[Json]:
+    """One definition for each kind of the Gateway API, for clusters that have none of its own release."""
+    return (definition(kind) for kind in KINDS if kind.group == GROUP)
+
+
+def _metadata(kind: Kind) -> Json:
+    made: Json = {"name": f"{kind.plural}.{kind.group}", "labels": {"app": "istio-pilot"}}
+    return made | {"annotations": _APPROVAL} if kind.group == GROUP else made
+
+
+def _columns(kind: Kind) -> list[Json]:
+    """What `kubectl get` shows. Source: the Gateway API's own definitions."""
+    age = ("Age", ".metadata.creationTimestamp", "date")
+    accepted = '.status.conditions[?(@.type=="Accepted")].status'
+    programmed = '.status.conditions[?(@.type=="Programmed")].status'
+    columns = {
+        "GatewayClass": (
+            ("Controller", ".spec.controllerName", "string"),
+            ("Accepted", accepted, "string"),
+            age,
+        ),
+        "Gateway": (
+            ("Class", ".spec.gatewayClassName", "string"),
+            ("Address", ".status.addresses[*].value", "string"),
+            ("Programmed", programmed, "string"),
+            age,
+        ),
+        "HTTPRoute": (("Hostnames", ".spec.hostnames", "string"), age),
+        "GRPCRoute": (("Hostnames", ".spec.hostnames", "string"), age),
+    }
+    found = columns.get(kind.name, ()) if kind.group == GROUP else ()
+    return [{"name": name, "jsonPath": path, "type": type_} for name, path, type_ in found]
 
 
 def definition(kind: Kind) -> Json:
     """The definition of one kind: all its versions alike, the first one stored."""
-    schema = structural(kind)
+    schema, columns = structural(kind), _columns(kind)
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{kind.plural}.{kind.group}", "labels": {"app": "istio-pilot"}},
+        "metadata": _metadata(kind),
         "spec": {
             "group": kind.group,
             "names": {
@@ -39,7 +82,7 @@ def definition(kind: Kind) -> Json:
                 "plural": kind.plural,
                 "singular": kind.name.lower(),
                 "shortNames": list(kind.short_names),
-                "categories": ["istio-io", kind.group.replace(".", "-")],
+                "categories": [_CATEGORIES.get(kind.group, "istio-io"), kind.group.replace(".", "-")],
             },
             "scope": "Namespaced" if kind.namespaced else "Cluster",
             "versions": [
@@ -49,6 +92,7 @@ def definition(kind: Kind) -> Json:
                     "storage": version == kind.versions[0],
                     "schema": {"openAPIV3Schema": schema},
                     "subresources": {"status": {}},
+                    **({"additionalPrinterColumns": columns} if columns else {}),
                 }
                 for version in kind.versions
             ],

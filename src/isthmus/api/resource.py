@@ -78,5 +78,10 @@ class Kind:
         """The same kind, asked for in `version` first."""
         return replace(self, versions=(version, *(each for each in self.versions if each != version)))
 
+    @property
+    def in_next_version(self) -> Kind:
+        """The same kind, asked for in the version after the first; that one comes last then."""
+        return replace(self, versions=(*self.versions[1:], self.versions[0]))
+
     def ref(self, meta: Meta) -> Ref:
         return Ref(self.ref_kind, meta.namespace, meta.name)

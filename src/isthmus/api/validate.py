@@ -7,6 +7,9 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from isthmus.api.core import ingress
+from isthmus.api.core.ingress import Ingress
+from isthmus.api.gateway_api import validate as gateway_api
 from isthmus.api.istio import (
     envoy_filter_problems,
     service_entry_problems,
@@ -74,6 +77,10 @@ def problems(found: Object) -> Iterator[Problem]:
             yield from telemetry_problems.problems(found)
         case ProxyConfigObject():
             yield from telemetry_problems.proxy_config_problems(found)
+        case Ingress():
+            yield from ingress.problems(found)
+        case _:
+            yield from gateway_api.problems(found)
 
 
 def _sidecar(found: Sidecar) -> Iterator[Problem]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -103,12 +104,13 @@ async def _objects(client: Client, kind: Kind) -> list[tuple[Ref, Object]]:
     """All objects of a kind; none where the cluster has no such kind, or they are of no use here."""
     if kind.name in _UNREAD:
         return []
-    try:
-        listing = await client.list_all(kind)
-    except NotFound:
-        return []
+    items: list[msgspec.Raw] = []
+    for version in kind.versions:
+        with suppress(NotFound):
+            items = (await client.list_all(kind.in_version(version))).items
+            break
     found = []
-    for item in listing.items:
+    for item in items:
         try:
             value = decode(kind, msgspec.Raw(item))
         except InvalidConfig:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from isthmus.api.crd import custom_resource_definitions
+from isthmus.api.crd import custom_resource_definitions, gateway_api_definitions
 from isthmus.console import manifests
 from isthmus.sidecar.inject.pod import Pod
 from isthmus.sidecar.inject.settings import InjectSettings
@@ -39,7 +39,11 @@ ROLES: dict[str, tuple[str, ...]] = {
     "primary": ("namespace", "mesh", "reader", "citadel", "pilot"),
     "remote": ("namespace", "mesh", "reader", "citadel", "remote"),
     "gateway": ("gateway",),
+    "gateway-api": (),
 }
+
+
+_DEFINITIONS = {"primary": custom_resource_definitions, "gateway-api": gateway_api_definitions}
 
 
 class Installation(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +67,7 @@ class InvalidInstallation(ValueError):
 def documents(role: str, installation: Installation) -> Documents:
     """All objects of `role`, ready to be applied. Raises `InvalidInstallation`."""
     _check(installation)
-    found: Documents = list(custom_resource_definitions()) if role == "primary" else []
+    found: Documents = list(_DEFINITIONS[role]()) if role in _DEFINITIONS else []
     for name in ROLES[role]:
         text = (resources.files(manifests) / f"{name}.yaml").read_text()
         found += yaml.safe_load_all(Template(text).substitute(_values(installation)))

@@ -42,7 +42,7 @@ def _of_kind(kind: Kind) -> Page:
     newest, *older = (f"`{kind.group}/{version}`" for version in kind.versions)
     about = f"{newest} (also {', '.join(older)})" if older else newest
     short = f", short `{'`, `'.join(kind.short_names)}`" if kind.short_names else ""
-    return Page(kind.name, f"{about}{short}.", hints(kind.type)["spec"])
+    return Page(kind.ref_kind, f"{about}{short}.", hints(kind.type)["spec"])
 
 
 def goldens(directory: Path) -> Goldens:
@@ -59,14 +59,15 @@ def _set_in(case: Path) -> Iterator[tuple[Struct, str]]:
     """The fields that the objects of a golden's input set."""
     for _, document in documents(case.read_text()):
         if isinstance(document, Mapping):
-            yield from fields_set(_TYPES.get(str(document.get("kind"))), document)
+            group = str(document.get("apiVersion", "")).rpartition("/")[0]
+            yield from fields_set(_TYPES.get((group, str(document.get("kind")))), document)
             data = document.get("data")
             if isinstance(data, Mapping) and isinstance(data.get("mesh"), str):
                 for _, mesh in documents(data["mesh"]):
                     yield from fields_set(MeshConfig, mesh)
 
 
-_TYPES = {kind.name: kind.type for kind in KINDS}
+_TYPES = {(kind.group, kind.name): kind.type for kind in KINDS}
 
 
 def page_text(page: Page, shown: Goldens, at: Path) -> str:

@@ -16,7 +16,7 @@ from isthmus.kit.backoff import Backoff
 from isthmus.kit.clock import Clock, SystemClock
 from isthmus.kit.log import log
 from isthmus.kube.client import Client, Scope, path_of
-from isthmus.kube.errors import Gone, KubeError, Refused, Silent, refused
+from isthmus.kube.errors import Gone, KubeError, NotFound, Refused, Silent, refused
 
 _INITIAL_END = "k8s.io/initial-events-end"
 _NOT_UNDERSTOOD = frozenset({400, 422})
@@ -126,6 +126,9 @@ class Watch:
             except KubeError as error:
                 lost_at = self._clock.now() if lost_at is None else lost_at
                 yield Lost(error, lost_at)
+                if isinstance(error, NotFound):
+                    # A cluster may serve a kind under an older version only.
+                    self._kind, self._version = self._kind.in_next_version, ""
                 if not self._holds(error, heard=heard):
                     self._version = ""
                 await self._clock.sleep(backoff.next_s())

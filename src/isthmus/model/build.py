@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from isthmus.api import kind_named
 from isthmus.api.core.config_map import ConfigMap
 from isthmus.api.decode import equal_for_mesh
 from isthmus.api.resource import Object, Ref
 from isthmus.model import maps
 from isthmus.model.assemble import backing, service_of, shard_of, workload_of
 from isthmus.model.change import Change, ChangeKey
+from isthmus.model.config import config_after
 from isthmus.model.config_cluster import is_config, without_effect
 from isthmus.model.delta import Delta
+from isthmus.model.derived import Derived, Sources
 from isthmus.model.dirt import Dirt
 from isthmus.model.endpoint import Backing, EndpointShard
 from isthmus.model.entries import Entries, joined
@@ -32,7 +33,6 @@ Services = Mapping[ServiceKey, Service]
 Shards = Mapping[ServiceKey, Mapping[ClusterId, EndpointShard]]
 Backings = Mapping[ServiceKey, Backing]
 Workloads = Mapping[tuple[ClusterId, str], Workload]
-Config = Mapping[str, Mapping[Ref, Object]]
 
 
 class Step(NamedTuple):
@@ -56,7 +56,8 @@ class MeshBuilder:
         self._given = Given()
         self._clusters: frozenset[ClusterId] = frozenset()  # to which services have been given addresses
         self._networks = NetworkState(settings)
-        self._mesh = Mesh(settings=settings)
+        self._derived = Derived()
+        self._mesh = Mesh(settings=settings, origins=self._derived.origins, statuses=self._derived.statuses)
         self._is_first = True
 
     @property
@@ -110,6 +111,8 @@ class MeshBuilder:
             return
         facts.put(ref, value)
         dirt.mark(cluster, facts, before, value)
+        if is_read:
+            dirt.here.add(ref)
         if configures and is_read:
             dirt.config.add(ref)
             dirt.entries |= self._entries.put(before, value)
@@ -132,6 +135,8 @@ class MeshBuilder:
         touched |= moved | {key for key, _ in where}
         backings = self._backings(touched, services, shards, settings)
         workloads = self._workloads(dirt, services, shards, settings)
+        here = self._here()
+        dirt.config |= self._derived.follow(dirt.here, Sources(here, services, settings.domain))
         mesh = Mesh(
             settings=settings,
             services=services,
@@ -139,7 +144,9 @@ class MeshBuilder:
             backings=backings,
             workloads=workloads,
             networks=networks,
-            config=self._config(dirt),
+            config=config_after(old.config, dirt.config, here, self._derived.objects),
+            origins=self._derived.origins,
+            statuses=self._derived.statuses,
             findings=self._findings(),
         )
         delta = Delta(
@@ -296,29 +303,17 @@ class MeshBuilder:
             made[cluster, address] = maps.same(before, after) if after is not None else None
         return maps.updated(old, made)
 
-    def _config(self, dirt: Dirt) -> Config:
-        old = self._mesh.config
-        if not dirt.config:
-            return old
+    def _here(self) -> Mapping[Ref, Object]:
+        """The objects of the cluster that holds the configuration."""
         facts = self._facts.get(self._base.config_cluster)
-        objects = facts.objects if facts is not None else {}
-        made: dict[str, Mapping[Ref, Object] | None] = {}
-        for kind in {ref.kind for ref in dirt.config}:
-            name = kind_named(kind).type.__name__
-            before = old.get(name, {})
-            refs = [ref for ref in dirt.config if ref.kind == kind]
-            changes = {
-                ref: maps.same(before.get(ref), found) if (found := objects.get(ref)) else None
-                for ref in refs
-            }
-            made[name] = maps.updated(before, changes) or None
-        return maps.updated(old, made)
+        return facts.objects if facts is not None else {}
 
     def _findings(self) -> tuple[Finding, ...]:
         found = [
             *self._wrong.values(),
             *self._of_settings,
             *self._networks.findings,
+            *self._derived.findings,
             *(f for each in self._disagreements.values() for f in each),
         ]
         ordered = tuple(sorted(found, key=lambda finding: (finding.ref, finding.cluster, finding.path)))

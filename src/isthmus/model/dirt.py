@@ -30,6 +30,7 @@ class Dirt:
         self.shards: set[tuple[Name, ClusterId]] = set()
         self.workloads: set[tuple[ClusterId, str]] = set()  # by cluster and address
         self.config: set[Ref] = set()
+        self.here: set[Ref] = set()  # of any kind, in the cluster that holds the configuration
         self.settings = False
         self.nodes = False
         self.networks = False  # what is said of networks and their gateways

@@ -14,6 +14,7 @@ from isthmus.model.endpoint import Backing, EndpointShard
 from isthmus.model.findings import Finding
 from isthmus.model.names import ClusterId, ServiceKey
 from isthmus.model.network import Networks
+from isthmus.model.origins import Origin, Origins
 from isthmus.model.service import Service
 from isthmus.model.setting_parts import (
     Exports,
@@ -67,7 +68,21 @@ class Mesh(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     workloads: Mapping[tuple[ClusterId, str], Workload] = {}  # by cluster and address
     networks: Networks = Networks()
     config: Mapping[str, Mapping[Ref, Object]] = {}  # by kind, then ref
+    origins: Mapping[Ref, Origins] = {}  # of configuration that nobody wrote
+    statuses: Mapping[Ref, msgspec.Struct] = {}  # what is to be told of objects of the configuration cluster
     findings: tuple[Finding, ...] = ()
+
+    def origin(self, ref: Ref, path: str = "$") -> Origin:
+        """What somebody wrote, from which the part at `path` of an object was made: mostly the object itself."""
+        found = self.origins.get(ref)
+        return found.of(path) if found is not None else Origin(ref, path)
+
+    def told(self, finding: Finding) -> Finding:
+        """`finding`, about what somebody wrote."""
+        if finding.ref not in self.origins:
+            return finding
+        ref, path = self.origin(finding.ref, finding.path)
+        return msgspec.structs.replace(finding, ref=ref, path=path)
 
     def of(self, kind: type[O]) -> tuple[O, ...]:
         """All configuration objects of a kind, in the order of their refs."""

@@ -40,6 +40,15 @@ def kubernetes_hostname(name: str, namespace: str, domain: str) -> Hostname:
     return Hostname(f"{name}.{namespace}.svc.{domain}")
 
 
+def service_named(hostname: str, domain: str) -> ServiceKey | None:
+    """The Kubernetes Service that has a host name; None for names that none has."""
+    name, _, rest = hostname.partition(".")
+    namespace, _, zone = rest.partition(".")
+    if not name or not namespace or zone != f"svc.{domain}":
+        return None
+    return ServiceKey(namespace, Hostname(hostname))
+
+
 def resolve(host: str, namespace: str, domain: str) -> Hostname:
     """The host name that `host` means in an object of `namespace`.
 

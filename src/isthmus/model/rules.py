@@ -21,6 +21,9 @@ Labels = tuple[tuple[str, str], ...]
 MESH = "mesh"
 """The gateway that stands for all sidecars."""
 
+RUN_IN = "internal.isthmus.io/namespace"
+"""Annotation of a Gateway that was made from another object: in which namespace the pods are that run it."""
+
 
 class _Group(NamedTuple):
     """What DestinationRules have in common that count as one."""

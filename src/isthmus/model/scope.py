@@ -21,6 +21,7 @@ from isthmus.model.mesh import Mesh, MeshSettings
 from isthmus.model.names import ClusterId, Hostname, ServiceKey, host_matches, resolve
 from isthmus.model.proxy import Proxy, ProxyKind
 from isthmus.model.rules import (
+    RUN_IN,
     DestinationRules,
     Labels,
     hosts_of,
@@ -163,7 +164,8 @@ class View:
     def gateways(self) -> tuple[GatewayConfig, ...]:
         """The Gateways whose selector finds proxies with this view's labels."""
         mine = dict(self.labels).items()
-        return tuple(each for each in self._rules.gateways if each.spec.selector.items() <= mine)
+        here = (each for each in self._rules.gateways if _is_run_in(self.namespace, each))
+        return tuple(each for each in here if each.spec.selector.items() <= mine)
 
     def virtual_services_of(self, gateway: GatewayConfig) -> tuple[VirtualService, ...]:
         """The VirtualServices bound to a Gateway, the oldest first."""
@@ -183,6 +185,10 @@ class View:
                 if port.protocol is not Protocol.UDP and (shown is None or port.number in shown):
                     found[port.number].append(service)
         return {number: tuple(services) for number, services in found.items()}
+
+
+def _is_run_in(namespace: str, gateway: GatewayConfig) -> bool:
+    return gateway.metadata.annotations.get(RUN_IN, namespace) == namespace
 
 
 class Views:

@@ -130,7 +130,8 @@ class Generation:
         parts = (make.upstreams.checked, make.listeners.checked, make.routes.checked)
         withheld = [found for checked in parts for found in checked.findings(self._exists)]
         reports = (*reporting_findings(self.mesh), *make.listeners.conducts.findings)
-        return tuple(dict.fromkeys((*withheld, *reports, *make.patches.findings(self.mesh))))
+        found = (*withheld, *reports, *make.patches.findings(self.mesh))
+        return tuple(dict.fromkeys(self.mesh.told(each) for each in found))
 
     def conflicts(self, subject: Proxy) -> tuple[Finding, ...]:
         """Services that get no connections of the proxy, since older ones have their address and port."""

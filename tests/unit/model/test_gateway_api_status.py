@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from fakes.gateway_api import CLASS, GATEWAY, conditions, converted, parent
+from fakes.gateway_api import CLASS, GATEWAY, conditions, converted, outside, parent
 from isthmus.api.resource import Ref
 
 KIND = "Gateway.gateway.networking.k8s.io"
@@ -105,7 +105,8 @@ def test_parameters_that_nobody_reads_are_told():
     ],
 )
 def test_an_address_that_it_has_not_is_told(asked, reached, type_, reason):
-    result = converted(gateway(listener("http"), addresses=asked), addresses={("default", "web"): reached})
+    own = {("default", "web-istio"): outside(*reached)}
+    result = converted(gateway(listener("http"), addresses=asked), own_services=own)
     assert of_gateway(result)[type_] == ("False", reason)
 
 

@@ -11,7 +11,7 @@ from isthmus.api.core.pod import Pod, PodStatus
 from isthmus.api.core.service import Service, ServicePort, ServiceSpec
 from isthmus.api.resource import Meta, Ref
 from isthmus.model.change import Change, ChangeKey
-from isthmus.model.from_gateway_api.inputs import GATEWAY_NAME, GATEWAY_NAMESPACE
+from isthmus.model.from_gateway_api.reach import GATEWAY_NAME
 from isthmus.model.mesh import MeshSettings
 from isthmus.model.names import ClusterId
 from isthmus.model.proxy import Proxy, ProxyKind
@@ -19,7 +19,7 @@ from isthmus.translate.offline import Case, CaseSpec
 from isthmus.translate.show import shown
 
 HERE = ClusterId("gke")
-LABELS = {GATEWAY_NAME: "web", GATEWAY_NAMESPACE: "default"}
+LABELS = {GATEWAY_NAME: "web"}
 
 
 def made(kind, name, **spec):

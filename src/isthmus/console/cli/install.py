@@ -31,6 +31,8 @@ def command(role: str, **flags: object) -> None:
     primary  Citadel and Pilot, and the kinds of configuration that Pilot reads
     remote   Citadel, and the names under which its sidecars find the Pilot of another cluster
     gateway  an Envoy for traffic from outside
+    gateway-api
+             the kinds of the Gateway API, for a cluster that has not its own release of them
 
     Citadel needs Secret cacerts: see isthmus ca init. To apply again is to change what differs.
     """

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 from isthmus.api.gateway_api.connection_route import TCPRoute, TLSRoute
 from isthmus.api.gateway_api.reference import GROUP, ParentReference
 from isthmus.model.from_gateway_api import hostnames
-from isthmus.model.from_gateway_api.inputs import Inputs, Name, Route
+from isthmus.model.from_gateway_api.inputs import Inputs, Route
 from isthmus.model.from_gateway_api.listeners import Door
+from isthmus.model.from_gateway_api.reach import Name
 from isthmus.model.from_gateway_api.references import Doubt
 from isthmus.model.names import ServiceKey, kubernetes_hostname
 from isthmus.model.service import Port, Protocol, Service

@@ -24,12 +24,14 @@ from isthmus.api.istio.destination_rule import (
 from isthmus.api.istio.virtual_service import PortSelector
 from isthmus.api.resource import Meta
 from isthmus.model.from_gateway_api.gateway_status import client_certificate
-from isthmus.model.from_gateway_api.inputs import GATEWAY_NAME
+from isthmus.model.from_gateway_api.inputs import ref_of
 from isthmus.model.from_gateway_api.listeners import config_name
+from isthmus.model.from_gateway_api.reach import reach_of
 from isthmus.model.from_gateway_api.references import Doubt, References, Referrer
 from isthmus.model.from_gateway_api.route_status import parent_of
 from isthmus.model.from_gateway_api.status import AncestorStatus, Condition, PolicyStatus, condition
 from isthmus.model.names import ServiceKey, kubernetes_hostname
+from isthmus.model.origins import Origin, Origins, numbered
 from isthmus.model.service import Service
 
 Users = Mapping[ServiceKey, Sequence[Gateway]]
@@ -40,7 +42,7 @@ Users = Mapping[ServiceKey, Sequence[Gateway]]
 class BackendTls:
     """What all policies come to."""
 
-    rules: list[DestinationRule] = field(default_factory=list)
+    rules: list[tuple[DestinationRule, Origins]] = field(default_factory=list)
     statuses: list[tuple[BackendTLSPolicy, PolicyStatus]] = field(default_factory=list)
     doubts: list[tuple[BackendTLSPolicy, Doubt]] = field(default_factory=list)
 
@@ -49,8 +51,8 @@ class BackendTls:
 class _Wanted:
     """The TLS that one gateway speaks to one service: as a whole, and on some ports."""
 
-    whole: ClientTLSSettings | None = None
-    ports: dict[int, ClientTLSSettings] = field(default_factory=dict)
+    whole: tuple[ClientTLSSettings, Origin] | None = None
+    ports: dict[int, tuple[ClientTLSSettings, Origin]] = field(default_factory=dict)
 
 
 def backend_tls(policies: Sequence[BackendTLSPolicy], users: Users, references: References) -> BackendTls:
@@ -77,7 +79,8 @@ def backend_tls(policies: Sequence[BackendTLSPolicy], users: Users, references: 
                     conditions=conditions,
                 )
                 if wrong is None and service is not None:
-                    _take(wanted[(*name, key)], service, target, made.settings)
+                    origin = Origin(ref_of(policy), f"$.spec.targetRefs[{index}]")
+                    _take(wanted[(*name, key)], service, target, (made.settings, origin))
                 found.doubts += [(policy, doubt) for doubt in made.doubts]
         found.statuses.append(
             (policy, PolicyStatus(ancestors=tuple(ancestors[name] for name in sorted(ancestors))))
@@ -86,7 +89,7 @@ def backend_tls(policies: Sequence[BackendTLSPolicy], users: Users, references: 
         (each.metadata.namespace, each.metadata.name): each for all_ in users.values() for each in all_
     }
     found.rules = [
-        _rule(by_name[namespace, name], key, wanted[namespace, name, key])
+        _rule(by_name[namespace, name], key, wanted[namespace, name, key], references)
         for namespace, name, key in sorted(wanted)
     ]
     return found
@@ -196,29 +199,41 @@ def _conditions(policy: BackendTLSPolicy, wrong: Doubt | None, made: _Made) -> I
         yield condition("ResolvedRefs", "ResolvedRefs", holds=True, generation=generation)
 
 
-def _take(wanted: _Wanted, service: Service, target: PolicyTarget, settings: ClientTLSSettings) -> None:
+def _take(
+    wanted: _Wanted, service: Service, target: PolicyTarget, told: tuple[ClientTLSSettings, Origin]
+) -> None:
     if not target.section_name:
-        wanted.whole = settings
+        wanted.whole = told
     for port in service.ports:
         if port.name == target.section_name and target.section_name:
-            wanted.ports[port.number] = settings
+            wanted.ports[port.number] = told
 
 
-def _rule(gateway: Gateway, key: ServiceKey, wanted: _Wanted) -> DestinationRule:
+def _rule(
+    gateway: Gateway, key: ServiceKey, wanted: _Wanted, references: References
+) -> tuple[DestinationRule, Origins]:
     meta = gateway.metadata
+    reach = reach_of(gateway, references.inputs.own_services, references.inputs.domain)
+    numbers = sorted(wanted.ports)
     ports = tuple(
-        PortTrafficPolicy(port=PortSelector(number=number), tls=wanted.ports[number])
-        for number in sorted(wanted.ports)
+        PortTrafficPolicy(port=PortSelector(number=number), tls=wanted.ports[number][0]) for number in numbers
     )
-    return DestinationRule(
+    rule = DestinationRule(
         metadata=Meta(
             name=config_name(gateway, f"{key.name}.{key.namespace}"),
-            namespace=meta.namespace,
+            namespace=reach.namespace,
             creation_timestamp=meta.creation_timestamp,
         ),
         spec=DestinationRuleSpec(
             host=key.hostname,
-            workload_selector=WorkloadSelector(match_labels={GATEWAY_NAME: meta.name}),
-            traffic_policy=TrafficPolicy(tls=wanted.whole, port_level_settings=ports),
+            workload_selector=WorkloadSelector(match_labels=dict(reach.labels)),
+            traffic_policy=TrafficPolicy(
+                tls=wanted.whole[0] if wanted.whole else None, port_level_settings=ports
+            ),
         ),
     )
+    parts = numbered(
+        "$.spec.trafficPolicy.portLevelSettings", (wanted.ports[number][1] for number in numbers)
+    )
+    (_, whole) = wanted.whole or wanted.ports[numbers[0]]
+    return rule, Origins(whole, tuple(parts))

@@ -17,21 +17,22 @@ from isthmus.model.from_gateway_api.compile import Compiler
 from isthmus.model.from_gateway_api.gateway_routes import virtual_services
 from isthmus.model.from_gateway_api.gateway_status import client_certificate, gateway_doubt, gateway_status
 from isthmus.model.from_gateway_api.inputs import (
-    GATEWAY_NAME,
-    GATEWAY_NAMESPACE,
+    CLASS,
     Converted,
     Inputs,
-    Name,
     Route,
     by_age,
     ref_of,
 )
 from isthmus.model.from_gateway_api.listeners import Door, doors
 from isthmus.model.from_gateway_api.mesh_routes import mesh_virtual_services
+from isthmus.model.from_gateway_api.reach import Name, reach_of
 from isthmus.model.from_gateway_api.references import Doubt, Grants, References
 from isthmus.model.from_gateway_api.route_status import accepted, route_status
 from isthmus.model.from_gateway_api.status import AnyStatus, ClassStatus, condition
-from isthmus.model.names import ServiceKey
+from isthmus.model.names import ServiceKey, service_named
+from isthmus.model.origins import Origins
+from isthmus.model.rules import RUN_IN
 
 
 def convert(inputs: Inputs) -> Converted:
@@ -46,7 +47,7 @@ def convert(inputs: Inputs) -> Converted:
     attached = _attached(inputs, by_gateway, compiler)
     found = [each for all_ in attached.values() for each in all_]
     inside = by_door(found)
-    configs = [config for each in gateways for config in _configs(each, by_gateway[_name(each)])]
+    configs = [made for each in gateways for made in _configs(each, by_gateway[_name(each)], inputs)]
     rules = [
         made
         for each in gateways
@@ -54,14 +55,23 @@ def convert(inputs: Inputs) -> Converted:
         for door in by_gateway[_name(each)]
         for made in virtual_services(door, by_gateway[_name(each)], inside.get(door.key, ()), compiler)
     ]
-    users = _users(gateways, by_gateway, rules, inputs)
+    users = _users(gateways, by_gateway, [rule for rule, _ in rules], inputs)
     tls = backend_tls(by_age(inputs.policies), users, references)
     rules.extend(mesh_virtual_services(found, compiler))
     world = _World(references, by_gateway, attached, inside, compiler, tls)
     return Converted(
-        gateways=tuple(configs),
-        virtual_services=tuple(rules),
-        destination_rules=tuple(tls.rules),
+        gateways=tuple(made for made, _ in configs),
+        virtual_services=tuple(made for made, _ in rules),
+        destination_rules=tuple(made for made, _ in tls.rules),
+        origins={
+            Ref(kind, *_name(made)): origins
+            for kind, all_ in (
+                ("Gateway", configs),
+                ("VirtualService", rules),
+                ("DestinationRule", tls.rules),
+            )
+            for made, origins in all_
+        },
         statuses=dict(sorted(_statuses(world))),
         findings=tuple(_findings(world)),
     )
@@ -88,10 +98,11 @@ def _name(found: Object) -> Name:
 
 
 def _ours(inputs: Inputs) -> Iterator[Gateway]:
-    classes = {
-        each.metadata.name for each in inputs.classes if each.spec.controller_name == inputs.controller
-    }
-    return (each for each in by_age(inputs.gateways) if each.spec.gateway_class_name in classes)
+    """The Gateways of our classes. `istio` is ours, too, as long as there is no class of that name."""
+    by_name = {each.metadata.name: each.spec.controller_name for each in inputs.classes}
+    by_name.setdefault(CLASS, inputs.controller)
+    gateways = by_age(inputs.gateways)
+    return (each for each in gateways if by_name.get(each.spec.gateway_class_name) == inputs.controller)
 
 
 def _attached(
@@ -106,24 +117,26 @@ def _attached(
     return found
 
 
-def _configs(gateway: Gateway, found: Sequence[Door]) -> Iterator[GatewayConfig]:
+def _configs(
+    gateway: Gateway, found: Sequence[Door], inputs: Inputs
+) -> Iterator[tuple[GatewayConfig, Origins]]:
     """A Gateway of Istio's for each listener that is run."""
     meta = gateway.metadata
     if gateway_doubt(gateway) is not None:
         return
+    reach = reach_of(gateway, inputs.own_services, inputs.domain)
     for door in found:
         if door.server is not None:
-            yield GatewayConfig(
+            made = GatewayConfig(
                 metadata=Meta(
                     name=door.config_name,
                     namespace=meta.namespace,
+                    annotations={RUN_IN: reach.namespace},
                     creation_timestamp=meta.creation_timestamp,
                 ),
-                spec=GatewaySpec(
-                    servers=(door.server,),
-                    selector={GATEWAY_NAME: meta.name, GATEWAY_NAMESPACE: meta.namespace},
-                ),
+                spec=GatewaySpec(servers=(door.server,), selector=dict(reach.labels)),
             )
+            yield made, Origins(door.origin)
 
 
 def _users(
@@ -137,14 +150,14 @@ def _users(
     for rule in rules:
         for bound in rule.spec.gateways:
             called[bound] |= set(_called(rule))
-    by_host = {str(key.hostname): key for key in inputs.services}
     users: dict[ServiceKey, list[Gateway]] = defaultdict(list)
     for gateway in gateways:
         namespace, _ = _name(gateway)
         hosts: set[str] = set()
         for door in by_gateway[_name(gateway)]:
             hosts |= called.get(f"{namespace}/{door.config_name}", set())
-        for key in sorted(by_host[host] for host in hosts if host in by_host):
+        keys = (service_named(host, inputs.domain) for host in hosts)
+        for key in sorted(key for key in keys if key is not None and key in inputs.services):
             users[key].append(gateway)
     return users
 

@@ -17,19 +17,21 @@ from isthmus.api.resource import Meta
 from isthmus.model.from_gateway_api import hostnames
 from isthmus.model.from_gateway_api.attach import Hosts
 from isthmus.model.from_gateway_api.compile import Compiler, site_of
-from isthmus.model.from_gateway_api.inputs import Route
+from isthmus.model.from_gateway_api.inputs import Route, ref_of
 from isthmus.model.from_gateway_api.listeners import Door
+from isthmus.model.origins import Origin, Origins, Parts, numbered
 
 PARENTS = "internal.istio.io/parents"
 """Annotation that says from which routes an object was made. Source: Istio's name and form for it."""
 
 _NOBODY = istio.HTTPRoute(name="no-route", direct_response=istio.HTTPDirectResponse(status=404))
 _Attached = tuple[Route, Hosts]
+Made = tuple[istio.VirtualService, Origins]
 
 
 def virtual_services(
     door: Door, doors: Sequence[Door], attached: Sequence[_Attached], compiler: Compiler
-) -> Iterator[istio.VirtualService]:
+) -> Iterator[Made]:
     """The rules of a listener that is run; `doors` are all listeners of its Gateway."""
     if door.server is None:
         return
@@ -40,7 +42,7 @@ def virtual_services(
         own = door.listener.hostname
         taken = any(host == own for _, hosts in inside for host, _ in hosts)
         if door.protocol == "HTTP" and not taken and any(door.outdoes(other) for other in doors):
-            yield _made(door, own, [], istio.VirtualServiceSpec(http=(_NOBODY,)))
+            yield _made(door, own, [], (istio.VirtualServiceSpec(http=(_NOBODY,)), ()))
         return
     for route, hosts in inside:
         if isinstance(route, TLSRoute | TCPRoute) and hosts:
@@ -55,7 +57,7 @@ def _left(hosts: Hosts, first: Sequence[Door]) -> Hosts:
 
 def _requests(
     door: Door, inside: Sequence[_Attached], attached: Sequence[_Attached], compiler: Compiler
-) -> Iterator[istio.VirtualService]:
+) -> Iterator[Made]:
     by_host: dict[str, list[tuple[str, Route]]] = defaultdict(list)  # with the routes' own words
     for route, hosts in attached:
         for host, word in hosts:
@@ -74,38 +76,42 @@ def _requests(
         ]
         ranked.sort(key=lambda each: each[0])
         rules = tuple(one for _, entry in ranked for one in entry.routes)
+        parts = numbered("$.spec.http", (entry.origin for _, entry in ranked for _ in entry.routes))
         routes = [route for _, route in words.values()]
-        yield _made(door, host, routes, istio.VirtualServiceSpec(http=rules))
+        yield _made(door, host, routes, (istio.VirtualServiceSpec(http=rules), tuple(parts)))
 
 
-def _connections(
-    door: Door, route: TLSRoute | TCPRoute, hosts: list[str], compiler: Compiler
-) -> istio.VirtualService:
+def _connections(door: Door, route: TLSRoute | TCPRoute, hosts: list[str], compiler: Compiler) -> Made:
     shares = compiler.connections(route)
+    origin = Origin(ref_of(route), "$.spec.rules[0]")
     if isinstance(route, TCPRoute):
-        tcp = (istio.TCPRoute(route=shares),)
-        return _made(door, hosts[0], [route], istio.VirtualServiceSpec(tcp=tcp))
+        tcp = istio.VirtualServiceSpec(tcp=(istio.TCPRoute(route=shares),))
+        return _made(door, hosts[0], [route], (tcp, (("$.spec.tcp[0]", origin),)))
     names = tuple(host or "*" for host in hosts)
     tls = (istio.TLSRoute(match=(istio.TLSMatchAttributes(sni_hosts=names),), route=shares),)
     part = f"{route.metadata.namespace}.{route.metadata.name}"
-    return _made(door, part, [route], istio.VirtualServiceSpec(hosts=names, tls=tls))
+    spec = istio.VirtualServiceSpec(hosts=names, tls=tls)
+    return _made(door, part, [route], (spec, (("$.spec.tls[0]", origin),)))
 
 
 def _made(
-    door: Door, part: str, routes: Sequence[Route], rules: istio.VirtualServiceSpec
-) -> istio.VirtualService:
+    door: Door, part: str, routes: Sequence[Route], rules: tuple[istio.VirtualServiceSpec, Parts]
+) -> Made:
     """`rules` as an object of the Gateway's namespace, bound to the listener; for the host `part`, if for no other."""
     meta, name = door.gateway.metadata, part.replace("*", "any") or "any"
     bound = (f"{meta.namespace}/{door.config_name}",)
-    return istio.VirtualService(
+    spec, parts = rules
+    made = istio.VirtualService(
         metadata=Meta(
             name=f"{door.config_name}-{name}",
             namespace=meta.namespace,
             annotations={PARENTS: parents(routes)},
             creation_timestamp=meta.creation_timestamp,
         ),
-        spec=msgspec.structs.replace(rules, gateways=bound, hosts=rules.hosts or (part or "*",)),
+        spec=msgspec.structs.replace(spec, gateways=bound, hosts=spec.hosts or (part or "*",)),
     )
+    whole = Origin(ref_of(routes[0])) if len(routes) == 1 else door.origin
+    return made, Origins(whole, parts)
 
 
 def parents(routes: Iterable[Route]) -> str:

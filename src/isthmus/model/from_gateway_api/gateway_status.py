@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from isthmus.api.gateway_api.gateway import Gateway, RouteGroupKind
 from isthmus.model.from_gateway_api.listeners import Door
+from isthmus.model.from_gateway_api.reach import Reach, is_managed, reach_of
 from isthmus.model.from_gateway_api.references import Doubt, References, Referrer
 from isthmus.model.from_gateway_api.status import (
     Condition,
@@ -20,10 +21,10 @@ def gateway_status(
     gateway: Gateway, doors: Sequence[Door], attached: Mapping[str, int], references: References
 ) -> GatewayStatus:
     """What became of `gateway`; `attached` counts the routes of each listener, by its name."""
-    reached = references.inputs.addresses.get((gateway.metadata.namespace, gateway.metadata.name), ())
+    reach = reach_of(gateway, references.inputs.own_services, references.inputs.domain)
     return GatewayStatus(
-        addresses=tuple(GatewayStatusAddress(type=_type(each), value=each) for each in reached),
-        conditions=tuple(_conditions(gateway, doors, reached, references)),
+        addresses=tuple(GatewayStatusAddress(type=_type(each), value=each) for each in reach.addresses),
+        conditions=tuple(_conditions(gateway, doors, reach, references)),
         listeners=tuple(_listener(door, attached.get(door.listener.name, 0)) for door in doors),
     )
 
@@ -33,7 +34,7 @@ def _type(address: str) -> str:
 
 
 def _conditions(
-    gateway: Gateway, doors: Sequence[Door], reached: Sequence[str], references: References
+    gateway: Gateway, doors: Sequence[Door], reach: Reach, references: References
 ) -> Iterator[Condition]:
     generation = gateway.metadata.generation
     refused = gateway_doubt(gateway)
@@ -46,7 +47,7 @@ def _conditions(
         yield condition("Accepted", "ListenersNotValid", message, holds=some, generation=generation)
     else:
         yield condition("Accepted", "Accepted", holds=True, generation=generation)
-    yield _programmed(gateway, doors, reached)
+    yield _programmed(gateway, doors, reach)
     yield _resolved(gateway, doors, references)
 
 
@@ -64,15 +65,14 @@ def gateway_doubt(gateway: Gateway) -> Doubt | None:
     return None
 
 
-def _programmed(gateway: Gateway, doors: Sequence[Door], reached: Sequence[str]) -> Condition:
+def _programmed(gateway: Gateway, doors: Sequence[Door], reach: Reach) -> Condition:
     generation = gateway.metadata.generation
-    missing = [each.value for each in gateway.spec.addresses if each.value and each.value not in reached]
     if gateway_doubt(gateway) is not None or all(door.server is None for door in doors):
         reason, message = "Invalid", "no listener is run"
-    elif not reached:
+    elif reach.unusable and (reach.addresses or not is_managed(gateway)):
+        reason, message = "AddressNotUsable", f"is not reached at {', '.join(reach.unusable)}"
+    elif not reach.addresses:
         reason, message = "AddressNotAssigned", "it has no address yet"
-    elif missing:
-        reason, message = "AddressNotUsable", f"is not reached at {', '.join(missing)}"
     else:
         return condition("Programmed", "Programmed", holds=True, generation=generation)
     return condition("Programmed", reason, message, holds=False, generation=generation)

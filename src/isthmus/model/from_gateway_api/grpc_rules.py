@@ -15,6 +15,7 @@ from isthmus.api.gateway_api.http_filter import HTTPRouteFilter
 from isthmus.api.istio import virtual_service as istio
 from isthmus.model.from_gateway_api.http_filters import Actions, actions
 from isthmus.model.from_gateway_api.http_rules import Rules, place_of, rule_name
+from isthmus.model.from_gateway_api.inputs import ref_of
 from isthmus.model.from_gateway_api.precedence import Entry, grpc_rank
 from isthmus.model.from_gateway_api.references import Doubt
 from isthmus.model.from_gateway_api.rule_parts import (
@@ -25,6 +26,7 @@ from isthmus.model.from_gateway_api.rule_parts import (
     headers,
     unknown_matches,
 )
+from isthmus.model.origins import Origin
 
 _REFUSED = istio.HTTPDirectResponse(status=503)
 
@@ -51,7 +53,8 @@ def grpc_rules(route: GRPCRoute, resolver: Resolver) -> Rules:
         made = _without_conditions(rule_name(route, number, rule.name), done, shares)
         for index, match in enumerate(matches):
             condition = msgspec.structs.replace(made, match=(_condition(match),))
-            found.entries.append(Entry(grpc_rank(match, place_of(route, number, index)), (condition,)))
+            rank = grpc_rank(match, place_of(route, number, index))
+            found.entries.append(Entry(rank, (condition,), Origin(ref_of(route), at)))
     return found
 
 

@@ -19,6 +19,7 @@ from isthmus.model.from_gateway_api.http_filters import (
     redirect_of,
     replaced_prefix,
 )
+from isthmus.model.from_gateway_api.inputs import ref_of
 from isthmus.model.from_gateway_api.precedence import Entry, Place, http_rank
 from isthmus.model.from_gateway_api.references import Doubt
 from isthmus.model.from_gateway_api.rule_parts import (
@@ -30,6 +31,7 @@ from isthmus.model.from_gateway_api.rule_parts import (
     parameter_conditions,
     unknown_matches,
 )
+from isthmus.model.origins import Origin
 
 _METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"}
 _RETRY_ON = "connect-failure,refused-stream,unavailable,cancelled"
@@ -70,7 +72,7 @@ def http_rules(route: HTTPRoute, resolver: Resolver, site: Site) -> Rules:
         made = _Rule(rule_name(route, number, rule.name), rule, done, shares, site)
         for index, match in enumerate(matches):
             rank = http_rank(match, place_of(route, number, index))
-            found.entries.append(Entry(rank, tuple(made.routes(match))))
+            found.entries.append(Entry(rank, tuple(made.routes(match)), Origin(ref_of(route), at)))
     return found
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
+from isthmus.api.core.service import Service as CoreService
 from isthmus.api.gateway_api.backend_tls_policy import BackendTLSPolicy
 from isthmus.api.gateway_api.connection_route import TCPRoute, TLSRoute
 from isthmus.api.gateway_api.gateway import Gateway, GatewayClass
@@ -18,23 +19,20 @@ from isthmus.api.istio.gateway import GatewayConfig
 from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.api.resource import Object, Ref
 from isthmus.model.findings import Finding
+from isthmus.model.from_gateway_api.reach import Name
 from isthmus.model.from_gateway_api.status import AnyStatus
 from isthmus.model.names import ServiceKey
+from isthmus.model.origins import Origins
 from isthmus.model.rules import age
 from isthmus.model.service import Service
 
 Route = HTTPRoute | GRPCRoute | TLSRoute | TCPRoute
-Name = tuple[str, str]
-"""Namespace and name."""
-
 O = TypeVar("O", bound=Object)  # noqa: E741 - an object of any kind
 
 CONTROLLER = "istio.io/gateway-controller"
 """By which a GatewayClass says that its gateways are ours."""
-
-GATEWAY_NAME = "gateway.networking.k8s.io/gateway-name"
-GATEWAY_NAMESPACE = "isthmus.io/gateway-namespace"
-"""Labels of the pods that run a Gateway. Both are needed: Istio's selectors find pods of all namespaces."""
+CLASS = "istio"
+"""The class that is made for our gateways."""
 
 
 _KINDS = {kind.type: kind for kind in KINDS}
@@ -51,9 +49,9 @@ class Inputs:
     policies: tuple[BackendTLSPolicy, ...] = ()
     services: Mapping[ServiceKey, Service] = field(default_factory=dict)
     namespaces: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # their labels
-    certificates: Collection[Name] = ()  # Secrets that hold a certificate and its key
-    authorities: Collection[Ref] = ()  # ConfigMaps and Secrets that hold a `ca.crt`
-    addresses: Mapping[Name, tuple[str, ...]] = field(default_factory=dict)  # where gateways are reached
+    certificates: Container[Name] = ()  # Secrets that hold a certificate and its key
+    authorities: Container[Ref] = ()  # ConfigMaps and Secrets that hold a `ca.crt`
+    own_services: Mapping[Name, CoreService] = field(default_factory=dict)  # of the Gateways' own cluster
     domain: str = "cluster.local"
     controller: str = CONTROLLER
 
@@ -64,6 +62,7 @@ class Converted(NamedTuple):
     gateways: tuple[GatewayConfig, ...]
     virtual_services: tuple[VirtualService, ...]
     destination_rules: tuple[DestinationRule, ...]
+    origins: Mapping[Ref, Origins]  # of these, by their refs as Istio's kinds
     statuses: Mapping[Ref, AnyStatus]
     findings: tuple[Finding, ...]
 

@@ -12,8 +12,10 @@ from isthmus.api.gateway_api.gateway import Gateway, Listener, RouteGroupKind
 from isthmus.api.gateway_api.reference import GROUP
 from isthmus.api.istio.gateway import GatewayPort, Server, ServerTLSSettings
 from isthmus.model.from_gateway_api import hostnames
+from isthmus.model.from_gateway_api.inputs import ref_of
 from isthmus.model.from_gateway_api.listener_tls import Tls, frontend, settings
 from isthmus.model.from_gateway_api.references import Doubt, References
+from isthmus.model.origins import Origin
 
 _HTTP_KINDS = ("HTTPRoute", "GRPCRoute")
 _KINDS: dict[tuple[str, str], tuple[str, ...]] = {
@@ -50,6 +52,10 @@ class Door:
     @property
     def place(self) -> str:
         return f"$.spec.listeners[{self.index}]"
+
+    @property
+    def origin(self) -> Origin:
+        return Origin(ref_of(self.gateway), self.place)
 
     @property
     def config_name(self) -> str:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from isthmus.api.gateway_api.grpc_route import GRPCRouteMatch
 from isthmus.api.gateway_api.http_route import HTTPRouteMatch
 from isthmus.api.istio.virtual_service import HTTPRoute
+from isthmus.model.origins import Origin
 
 _PATHS = {"Exact": 0, "RegularExpression": 1}
 """Exact paths count first. Expressions count before prefixes, or `/` would take all that they are for."""
@@ -35,6 +36,7 @@ class Entry:
 
     rank: Rank  # the smaller counts first
     routes: tuple[HTTPRoute, ...]
+    origin: Origin
 
 
 def http_rank(match: HTTPRouteMatch, place: Place) -> Rank:
