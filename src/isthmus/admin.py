@@ -8,11 +8,11 @@ from urllib.parse import parse_qs
 
 import msgspec
 
+from isthmus.discovery.analyst import Analyst
 from isthmus.discovery.cluster_watcher import ClusterState
 from isthmus.discovery.fleet import ClusterStatus, Fleet
 from isthmus.kit.metrics import CLUSTERS, FINDINGS, exposition
 from isthmus.kit.plain_http import HttpServer, Request, Response
-from isthmus.model.analyze import analyze
 from isthmus.model.build import MeshBuilder
 from isthmus.model.findings import Finding, Severity
 from isthmus.model.mesh import Mesh
@@ -23,8 +23,6 @@ from isthmus.xds.fanout import Fanout
 from isthmus.xds.session import Session
 from isthmus.xds.status import config_dump, status_of
 
-Withheld = Callable[[], tuple[Finding, ...]]
-"""What of the newest mesh did not reach proxies as it was meant."""
 Json = dict[str, Any]
 _JSON = "application/json"
 SHORT = {UPSTREAM: "CDS", ENDPOINTS: "EDS", LISTENER: "LDS", ROUTES: "RDS", NAMES: "NDS"}
@@ -33,9 +31,8 @@ SHORT = {UPSTREAM: "CDS", ENDPOINTS: "EDS", LISTENER: "LDS", ROUTES: "RDS", NAME
 class Admin:
     """Answers about the running control plane. Nothing here changes anything."""
 
-    def __init__(self, fleet: Fleet, builder: MeshBuilder, fanout: Fanout[Proxy], withheld: Withheld) -> None:
-        self._fleet, self._builder, self._fanout, self._withheld = fleet, builder, fanout, withheld
-        self._analysed = (builder.mesh, analyze(builder.mesh, builder.objects))
+    def __init__(self, fleet: Fleet, builder: MeshBuilder, fanout: Fanout[Proxy], analyst: Analyst) -> None:
+        self._fleet, self._builder, self._fanout, self._analyst = fleet, builder, fanout, analyst
         self._pages: dict[str, Callable[[dict[str, str]], object]] = {
             "/debug/syncz": self._syncz,
             "/debug/clusterz": self._clusterz,
@@ -63,6 +60,8 @@ class Admin:
         page = self._pages.get(path)
         if page is None:
             return Response(404, b"there are /ready, /metrics and the pages that /debug lists\n")
+        if path == "/debug/findings":
+            await self._analyst.now()
         try:
             return _json(page(query))
         except LookupError as error:
@@ -154,11 +153,8 @@ class Admin:
         return dump
 
     def _all_findings(self) -> list[Finding]:
-        mesh = self._mesh
-        # Asked for by every scrape, and the mesh may be the same since the last.
-        if self._analysed[0] is not mesh:
-            self._analysed = (mesh, analyze(mesh, self._builder.objects))
-        return list(dict.fromkeys((*self._fleet.findings(), *self._analysed[1], *self._withheld())))
+        """As far as was looked for: the page of findings looks for more before it answers."""
+        return [*self._fleet.findings(), *self._analyst.found]
 
     def _count(self) -> None:
         findings = self._all_findings()

@@ -8,6 +8,7 @@ from socket import gethostname
 from uuid import uuid4
 
 from isthmus.admin import Admin
+from isthmus.discovery.analyst import Analyst, AnalystSettings
 from isthmus.discovery.cluster_watcher import WatcherSettings
 from isthmus.discovery.fleet import Fleet
 from isthmus.discovery.follower import ControlPlane, Follower, control_plane
@@ -62,15 +63,18 @@ class Pilot:
         self._generation: Generation | None = None
         # tell
         self.statuses = Statuses()
+        looking = AnalystSettings(in_status=settings.analysis_in_status)
+        self.analyst = Analyst(self.builder, self._withheld, self.statuses, looking)
         # serve
         self.fanout: Fanout[Proxy] = Fanout(TYPES)
         self._certificates = Certificates(_certificate_settings(settings))
-        self._admin = Admin(self.fleet, self.builder, self.fanout, self._withheld)
+        self._admin = Admin(self.fleet, self.builder, self.fanout, self.analyst)
 
     async def run(self) -> None:
         """Serve until cancelled, in the order in which data flows."""
         settings = self._settings
-        async with supervise(self.fleet.run(), self.fanout.run(), self._serve(), self._admin.run(settings)):
+        parts = (self.fleet.run(), self.fanout.run(), self.analyst.run(), self._admin.run(settings))
+        async with supervise(*parts, self._serve()):
             whole = await self.fleet.synced(settings.startup_limit_s)
             log.info("clusters known", all=whole, clusters=[status.id for status in self.fleet.status()])
             async for batch in self._inbox.batches():
@@ -87,6 +91,7 @@ class Pilot:
             self._generation = self.translator.generation(mesh, delta)
             self.fanout.publish(self._generation, self._inbox.began)
         self.plane.set(control_plane(mesh, self._settings.root_namespace))
+        self.analyst.look()
 
     def _withheld(self) -> tuple[Finding, ...]:
         return self._generation.findings if self._generation is not None else ()

@@ -44,6 +44,9 @@ class PilotSettings(msgspec.Struct, frozen=True, kw_only=True):
     startup_limit_s: Annotated[
         float, Meta(description="seconds to wait for clusters that do not answer before serving")
     ] = 15.0
+    analysis_in_status: Annotated[
+        bool, Meta(description="write what analysis finds into the status of configuration objects")
+    ] = True
     citadel: Annotated[str, Meta(description="host:port of the Citadel that gives Pilot its certificate")] = (
         "istio-citadel.istio-system.svc.cluster.local:8060"
     )

@@ -10,9 +10,11 @@ from fakes.manifests import EAST, SETTINGS, config, endpoint, pod, put, service,
 from fakes.ports import free_ports
 from fakes.world import FakeWorld
 from isthmus.admin import Admin
+from isthmus.discovery.analyst import Analyst
 from isthmus.discovery.cluster_watcher import WatcherSettings
 from isthmus.discovery.fleet import Fleet
 from isthmus.discovery.registry import ClusterSpec, FixedSource, Registry
+from isthmus.discovery.status_writer import Statuses
 from isthmus.kit.plain_http import fetch
 from isthmus.kit.tasks import supervise
 from isthmus.kube.kubeconfig import Access
@@ -40,7 +42,11 @@ async def _served(*specs):
     fleet = Fleet(Registry((FixedSource(*specs),)), lambda _: None, WatcherSettings())
     (port,) = free_ports(1)
     settings = PilotSettings(address="127.0.0.1", monitoring_port=port)
-    async with supervise(fleet.run(), fanout.run(), Admin(fleet, builder, fanout, tuple).run(settings)):
+    async with supervise(
+        fleet.run(),
+        fanout.run(),
+        Admin(fleet, builder, fanout, Analyst(builder, tuple, Statuses())).run(settings),
+    ):
         pages = Pages(port, builder, fanout)
 
         async def answers():

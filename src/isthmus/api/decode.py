@@ -52,8 +52,13 @@ def decode(kind: Kind, raw: bytes | msgspec.Raw | Mapping[str, object]) -> Objec
     return found
 
 
-def equal_for_mesh(one: Object, other: Object) -> bool:
-    """Whether the mesh would see any difference: all it reads but the resource version."""
+def equal_for_mesh(one: Object, other: Object, *, with_generation: bool = False) -> bool:
+    """Whether the mesh would see any difference: all it reads but the resource version.
+
+    The generation is one where a status has to name it.
+    """
+    if with_generation and one.metadata.generation != other.metadata.generation:
+        return False
     return _without_version(one) == _without_version(other)
 
 

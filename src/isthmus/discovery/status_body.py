@@ -14,7 +14,7 @@ Json = dict[str, Any]
 OURS = frozenset(
     {
         "Accepted", "Conflicted", "OverlappingTLSConfig", "PartiallyInvalid", "Programmed", "ResolvedRefs",
-        "Reconciled",
+        "Reconciled", "PassedAnalysis",
     }
 )  # fmt: skip
 """Types of conditions that we tell, in some state of some kind: one that is not told any more goes."""

@@ -88,11 +88,14 @@ class Informer:
             now: Object | InvalidConfig = decode(self.kind, item)
         except InvalidConfig as error:
             now = error
-        if isinstance(now, Object) and isinstance(before, Object) and equal_for_mesh(before, now):
+        if isinstance(now, Object) and isinstance(before, Object) and self._are_equal(before, now):
             return ref
         self.store[ref] = now
         self._handler(ref, now)
         return ref
+
+    def _are_equal(self, before: Object, now: Object) -> bool:
+        return equal_for_mesh(before, now, with_generation=self.kind.is_config)
 
     def _drop(self, ref: Ref) -> None:
         if self.store.pop(ref, None) is not None:

@@ -105,7 +105,7 @@ class MeshBuilder:
         if facts is None:
             facts = self._facts[cluster] = Facts(self._base.root_namespace)
         before = facts.objects.get(ref)
-        if value is before or (value is not None and before is not None and equal_for_mesh(before, value)):
+        if value is before or _are_equal(before, value, with_generation=configures):
             # A watcher that takes over tells everything again; a finding may have stood in between.
             dirt.settings |= isinstance(value, ConfigMap)
             return
@@ -318,3 +318,9 @@ class MeshBuilder:
         ]
         ordered = tuple(sorted(found, key=lambda finding: (finding.ref, finding.cluster, finding.path)))
         return maps.same(self._mesh.findings, ordered)
+
+
+def _are_equal(before: Object | None, value: Object | None, *, with_generation: bool) -> bool:
+    if before is None or value is None:
+        return False
+    return equal_for_mesh(before, value, with_generation=with_generation)

@@ -116,6 +116,7 @@ def test_versions_and_generations_make_no_difference_to_the_mesh():
 
     assert equal_for_mesh(pod(resourceVersion="1", generation=1), pod(resourceVersion="2", generation=2))
     assert not equal_for_mesh(pod(labels={"a": "b"}), pod(labels={"a": "c"}))
+    assert not equal_for_mesh(pod(generation=1), pod(generation=2), with_generation=True)
 
 
 @pytest.mark.parametrize("version", ["v1", "v1beta1", "v1alpha3"])
