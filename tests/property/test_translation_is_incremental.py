@@ -260,7 +260,11 @@ FURTHER_MESH = MESH.replace(
     "accessLogFile: /dev/stdout",
     "defaultConfig: {tracing: {zipkin: {address: 'zipkin.example.com:9411'}}, proxyHeaders: {server: {value: us}}}\n"
     "    trustDomainAliases: [old]\n    inboundTrafficPolicy: {mode: LOCALHOST}",
-).replace("defaultProviders: {tracing: [spans]}", "defaultTrafficPolicy: {outlierDetection: {interval: 1s}}")
+).replace(
+    "defaultProviders: {tracing: [spans]}",
+    "defaultTrafficPolicy: {outlierDetection: {interval: 1s}}\n    defaultServiceExportTo: ['.']\n"
+    "    defaultVirtualServiceExportTo: [other]\n    defaultDestinationRuleExportTo: ['.']",
+)
 
 
 GATEWAY_API = """

@@ -6,6 +6,7 @@ msgspec stops at the first thing; this goes on. Field names may also be written 
 
 from __future__ import annotations
 
+import builtins
 import difflib
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, TypeVar, cast
@@ -64,7 +65,7 @@ class _Fitting:
             case inspect.LiteralType():
                 if value not in info.values:
                     self._word(at, value, [str(each) for each in info.values])
-            case inspect.AnyType():
+            case inspect.AnyType() | inspect.CustomType(cls=builtins.object):
                 pass
             case _:
                 self._plain(info, value, at)

@@ -1,11 +1,19 @@
-"""Injection with the settings of a cluster, as ConfigMap `istio-sidecar-injector` holds them."""
+"""Injection with the settings of a cluster: its ConfigMaps, and the ProxyConfigs in it."""
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 
+import msgspec
+
+from isthmus.api import kind_named
 from isthmus.api.core.config_map import ConfigMap
+from isthmus.api.decode import decode
+from isthmus.api.errors import InvalidConfig
+from isthmus.api.istio.mesh_config import MeshConfig, read_mesh_config
+from isthmus.api.istio.proxy_config import ProxyConfig, ProxyConfigObject
 from isthmus.api.resource import Kind
 from isthmus.kube.client import Client
 from isthmus.kube.errors import KubeError, NotFound
@@ -14,21 +22,55 @@ from isthmus.sidecar.inject.manifest import inject_manifest
 from isthmus.sidecar.inject.settings import InjectSettings, InvalidSettings, read_settings
 
 _CONFIG_MAPS = Kind("", ("v1",), "ConfigMap", "configmaps", ConfigMap)
-NAME = "istio-sidecar-injector"
+NAME, MESH = "istio-sidecar-injector", "istio"
 
 
 async def settings_of_cluster(access: Access, namespace: str = "istio-system") -> InjectSettings:
-    """What the cluster's ConfigMap says. Raises `KubeError` with a hint where there is none."""
+    """What the cluster says of sidecars. Raises `KubeError` with a hint where it says nothing."""
     async with Client(access) as client:
         try:
             found = await client.get(_CONFIG_MAPS, namespace, NAME)
         except NotFound as error:
             hint = "(hint: isthmus install primary|remote, or --cluster NAME)"
             raise KubeError(f"cluster {access.server} has no ConfigMap {namespace}/{NAME} {hint}") from error
+        mesh, proxies = await _mesh(client, namespace), await _proxy_configs(client)
     try:
-        return read_settings((found.get("data") or {}).get("values", ""))
+        settings = read_settings((found.get("data") or {}).get("values", ""))
     except InvalidSettings as error:
         raise KubeError(str(error)) from error
+    return with_mesh(settings, mesh, proxies)
+
+
+async def _mesh(client: Client, namespace: str) -> MeshConfig:
+    """The mesh's settings; nothing where the cluster, a remote one, has none, or where they cannot be read."""
+    with suppress(NotFound, InvalidConfig):
+        found = await client.get(_CONFIG_MAPS, namespace, MESH)
+        return read_mesh_config((found.get("data") or {}).get("mesh", "")).config
+    return MeshConfig()
+
+
+async def _proxy_configs(client: Client) -> tuple[ProxyConfigObject, ...]:
+    """All ProxyConfigs that can be read; none where the cluster does not know the kind or does not show it."""
+    kind = kind_named("ProxyConfig")
+    found: list[ProxyConfigObject] = []
+    with suppress(KubeError):
+        for each in (await client.list_all(kind)).items:
+            with suppress(InvalidConfig):
+                decoded = decode(kind, each)
+                found += [decoded] if isinstance(decoded, ProxyConfigObject) else []
+    return tuple(found)
+
+
+def with_mesh(
+    settings: InjectSettings, mesh: MeshConfig, proxies: tuple[ProxyConfigObject, ...] = ()
+) -> InjectSettings:
+    """`settings` with what the mesh's settings and ProxyConfigs say of single proxies."""
+    return msgspec.structs.replace(
+        settings,
+        proxy=mesh.default_config or ProxyConfig(),
+        proxy_configs=proxies,
+        merge_metrics=mesh.enable_prometheus_merge is not False,
+    )
 
 
 async def inject_file(path: Path, access: Access) -> str:

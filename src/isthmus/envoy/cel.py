@@ -10,14 +10,21 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+import re2
+
 _TOKEN = re.compile(
     r"""(?P<space>[\t\n\f\r ]+|//[^\n]*)
-      |(?P<text>(?:[rR][bB]?|[bB][rR]?)?(?:\"\"\"(?:.|\n)*?\"\"\"|'''(?:.|\n)*?'''|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'))
-      |(?P<number>(?:[0-9]+\.[0-9]+(?:[eE][+-]?[0-9]+)?|\.[0-9]+(?:[eE][+-]?[0-9]+)?|[0-9]+[eE][+-]?[0-9]+|0x[0-9a-fA-F]+[uU]?|[0-9]+[uU]?))
+      |(?P<text>[bB]?[rR](?:\"\"\"(?:.|\n)*?\"\"\"|'''(?:.|\n)*?'''|"[^"\n]*"|'[^'\n]*')
+        |[bB]?(?:\"\"\"(?:\\.|[^\\])*?\"\"\"|'''(?:\\.|[^\\])*?'''|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'))
+      |(?P<number>[0-9]+\.[0-9]+(?:[eE][+-]?[0-9]+)?|\.[0-9]+(?:[eE][+-]?[0-9]+)?
+        |[0-9]+[eE][+-]?[0-9]+|0x[0-9a-fA-F]+[uU]?|[0-9]+[uU]?)
       |(?P<name>[_a-zA-Z][_a-zA-Z0-9]*)
       |(?P<sign>==|!=|<=|>=|&&|\|\||[-+*/%!<>?:.,()\[\]{}])
       |(?P<stray>.)""",
     re.VERBOSE,
+)
+_ESCAPE = re.compile(
+    r"""\\(?:[abfnrtv\\?"'`]|[xX][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-3][0-7]{2})|(?P<stray>\\)"""
 )
 _RESERVED = frozenset(
     {
@@ -29,19 +36,12 @@ _BINARY: Mapping[str, int] = {
     "||": 1, "&&": 2, "==": 3, "!=": 3, "<": 3, "<=": 3, ">": 3, ">=": 3, "in": 3, "+": 4, "-": 4,
     "*": 5, "/": 5, "%": 5,
 }  # fmt: skip
-_MACROS: Mapping[str, frozenset[int]] = {
-    "all": frozenset({2}),
-    "exists": frozenset({2}),
-    "exists_one": frozenset({2}),
-    "map": frozenset({2, 3}),
-    "filter": frozenset({2}),
-}
-"""What is called on a list with a variable of its own."""
 _FUNCTIONS: Mapping[str, frozenset[int]] = {
-    **dict.fromkeys(("size", "int", "uint", "double", "bytes", "dyn", "type"), frozenset({1})),
-    **dict.fromkeys(("string", "timestamp", "duration"), frozenset({1})),
-    "matches": frozenset({2}),
+    **dict.fromkeys(("size", "int", "uint", "double", "bytes", "bool", "dyn", "type"), frozenset({1})),
+    **dict.fromkeys(("timestamp", "duration"), frozenset({1})),
+    **dict.fromkeys(("matches", "startsWith", "endsWith", "contains"), frozenset({2})),
 }
+"""Without `string`, and without macros over lists: Envoy builds neither in."""
 _METHODS: Mapping[str, frozenset[int]] = {
     **dict.fromkeys(("startsWith", "endsWith", "contains", "matches"), frozenset({1})),
     "size": frozenset({0}),
@@ -123,8 +123,7 @@ class _Parser:
 
     def _expression(self) -> None:
         self._depth += 1
-        if self._depth > _DEEPEST:
-            raise _Wrong(f"has more than {_DEEPEST} expressions in each other")
+        self._check_depth(self._depth)
         self._binary(1)
         if self._take("?"):
             self._binary(1)
@@ -132,26 +131,40 @@ class _Parser:
             self._expression()
         self._depth -= 1
 
+    @staticmethod
+    def _check_depth(depth: int) -> None:
+        if depth > _DEEPEST:
+            raise _Wrong(f"has more than {_DEEPEST} expressions in each other")
+
     def _binary(self, least: int) -> None:
         self._unary()
+        links = 0
         while self._now.kind == "sign" and _BINARY.get(self._now.text, 0) >= least:
             strength = _BINARY[self._now.text]
             self._next += 1
             self._binary(strength + 1)
+            # Envoy balances chains of && and ||; all others lie in each other.
+            links += strength > _BINARY["&&"]
+            self._check_depth(self._depth + links)
 
     def _unary(self) -> None:
         sign = "!" if self._take("!") else "-" if self._take("-") else ""
         while sign and self._take(sign):
             pass
+        if sign == "!" and self._tokens[self._next + 1 : self._next + 2] and self._now.text == "-":
+            self._next += self._tokens[self._next + 1].kind == "number"
         self._member()
 
     def _member(self) -> None:
         self._primary()
+        links = 0
         while True:
+            links += 1
+            self._check_depth(self._depth + links)
             if self._take("."):
                 name = self._name()
                 if self._take("("):
-                    self._call(name, _METHODS, self._arguments(name in _MACROS), is_method=True)
+                    self._call(name, _METHODS)
             elif self._take("["):
                 self._expression()
                 self._expect("]")
@@ -189,7 +202,7 @@ class _Parser:
             if name == "has":
                 self._has()
             else:
-                self._call(name, _FUNCTIONS, self._arguments(False), is_method=False)
+                self._call(name, _FUNCTIONS)
 
     def _has(self) -> None:
         begin = self._next
@@ -198,11 +211,6 @@ class _Parser:
         self._expect(")")
         if len(fields) < 3 or fields[-2].text != "." or fields[-1].kind != "name":
             raise _Wrong("has() asks for a field (hint: like has(request.headers))")
-
-    def _arguments(self, variable_first: bool) -> int:
-        if variable_first and self._now.kind != "name":
-            self._unexpected(" where the name of a variable should be")
-        return self._several(")")
 
     def _several(self, end: str) -> int:
         count = 0
@@ -226,19 +234,41 @@ class _Parser:
                 self._expect("}")
                 return
 
-    def _call(self, name: str, known: Mapping[str, frozenset[int]], count: int, *, is_method: bool) -> None:
-        counts = _MACROS.get(name) if is_method and name in _MACROS else known.get(name)
-        if counts is None:
+    def _call(self, name: str, known: Mapping[str, frozenset[int]]) -> None:
+        begin = self._next
+        count = self._several(")")
+        if name not in known:
             raise _Wrong(f"calls {name}(), which Envoy does not know")
-        if count not in counts:
-            wanted = " or ".join(map(str, sorted(counts)))
+        if count not in known[name]:
+            wanted = " or ".join(map(str, sorted(known[name])))
             raise _Wrong(f"calls {name}() with {count} arguments, not {wanted}")
+        last = self._tokens[self._next - 2]
+        if name == "matches" and last.kind == "text" and self._next - begin <= 1 + 2 * count:
+            self._check_regex(last.text)
 
     @staticmethod
-    def _check_literal(found: _Token) -> None:
+    def _check_regex(text: str) -> None:
+        quotes = 3 if text.rstrip("\"'") and text.endswith(('"""', "'''")) else 1
+        pattern = text.lstrip("rRbB")[quotes:-quotes]
+        options = re2.Options()
+        options.log_errors = False
+        try:
+            re2.compile(pattern, options)
+        except re2.error as error:
+            raise _Wrong(f"has {text}, which is no regular expression of RE2") from error
+
+    def _check_literal(self, found: _Token) -> None:
+        if found.kind == "text":
+            if found.text.lstrip("bB")[0] not in "rR":
+                for piece in _ESCAPE.finditer(found.text):
+                    if piece["stray"]:
+                        raise _Wrong(f"has a backslash in {found.text} that stands for nothing")
+            return
         text = found.text.rstrip("uU")
-        if found.kind == "number" and not set(".eE") & set(text.removeprefix("0x")):
-            limit = 2**64 if text != found.text else 2**63
-            value = int(text, 16) if text.startswith("0x") else int(text)
-            if value >= limit + (text == found.text):
-                raise _Wrong(f"{found.text} is too large a number")
+        if set(".eE") & set(text) and not text.startswith("0x"):
+            return
+        value = int(text, 16) if text.startswith("0x") else int(text)
+        before = self._tokens[self._next - 1].text if self._next else ""
+        limit = 2**64 if text != found.text else 2**63 + (before == "-")
+        if value >= limit:
+            raise _Wrong(f"{found.text} is too large a number")

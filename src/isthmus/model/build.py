@@ -11,13 +11,14 @@ from isthmus.api.resource import Object, Ref
 from isthmus.model import maps
 from isthmus.model.assemble import backing, service_of, shard_of, workload_of
 from isthmus.model.change import Change, ChangeKey
-from isthmus.model.config import config_after
+from isthmus.model.config import Known, config_after
 from isthmus.model.config_cluster import is_config, without_effect
 from isthmus.model.delta import Delta
 from isthmus.model.derived import Derived, Sources
 from isthmus.model.dirt import Dirt
 from isthmus.model.endpoint import Backing, EndpointShard
 from isthmus.model.entries import Entries, joined
+from isthmus.model.exports import refs_shown, service_shown
 from isthmus.model.facts import Facts, Name
 from isthmus.model.findings import Finding
 from isthmus.model.given import Given
@@ -144,7 +145,9 @@ class MeshBuilder:
             backings=backings,
             workloads=workloads,
             networks=networks,
-            config=config_after(old.config, dirt.config, here, self._derived.objects),
+            config=config_after(
+                old.config, dirt.config, Known(here, self._derived.objects, settings.exports)
+            ),
             origins=self._derived.origins,
             statuses=self._derived.statuses,
             findings=self._findings(),
@@ -179,8 +182,9 @@ class MeshBuilder:
         settings, self._of_settings = read_settings(found, self._base)
         if settings is None:
             return old  # the last good ones stay
-        if settings.trust_domain != old.trust_domain:
+        if (settings.trust_domain, settings.exports) != (old.trust_domain, old.exports):
             dirt.mark_all(self._facts)
+            dirt.config |= set(refs_shown(facts.objects)) if facts is not None else set()
         return with_same_parts(old, settings)
 
     def _services(
@@ -200,7 +204,8 @@ class MeshBuilder:
                 findings += tuple(self._entries.overruled(key))
             if findings:
                 self._disagreements[key] = findings
-            made[key] = merged.service if merged is not None else entered
+            service = merged.service if merged is not None else entered
+            made[key] = service_shown(service, settings.exports)
         moved = self._give(made)
         given = {
             key: maps.same(old.get(key), self._given.to(found)) if found is not None else None

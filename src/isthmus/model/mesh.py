@@ -37,7 +37,7 @@ class MeshSettings(msgspec.Struct, frozen=True, kw_only=True):
     root_namespace: str = "istio-system"
     config_cluster: ClusterId = ClusterId("")  # whose configuration objects are read
     unknown: Unknown = Unknown.ALLOW
-    exports: Exports = Exports()
+    exports: Exports = Exports()  # objects that say nothing have them already
     locality_lb_setting: LocalityLbSetting | None = None  # for services of which no DestinationRule says it
     upstream: UpstreamSettings = UpstreamSettings()
     listener: ListenerSettings = ListenerSettings()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Collection, Iterator
+from ipaddress import ip_address
 
 import msgspec
 
@@ -58,12 +59,29 @@ def proxy_problems(found: ProxyConfig | None, at: str) -> Iterator[Problem]:
         collector = getattr(tracing, name)
         if collector is not None:
             yield from address_problem(f"{at}.tracing.{name}.address", collector.address)
+    statsd = found.statsd_udp_address
+    if statsd:
+        yield from address_problem(f"{at}.statsdUdpAddress", statsd)
+        if not _is_ip(statsd.rpartition(":")[0]):
+            yield f"{at}.statsdUdpAddress", f"{statsd!r} is by name (hint: an IP address and a port)"
+    for name in ("envoyMetricsService", "envoyAccessLogService"):
+        service = getattr(found, _snake(name))
+        if service is not None:
+            yield from address_problem(f"{at}.{name}.address", service.address)
     for prefix in found.proxy_stats_matcher.inclusion_regexps if found.proxy_stats_matcher else ():
         try:
             re.compile(prefix)
         except re.error as error:
             where = f"{at}.proxyStatsMatcher.inclusionRegexps"
             yield where, f"{prefix!r} is no regular expression: {error}"
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def address_problem(at: str, text: str) -> Iterator[Problem]:

@@ -22,15 +22,29 @@ ANNOTATION = "proxy.istio.io/config"
 
 def merged(wider: ProxyConfig, own: ProxyConfig) -> ProxyConfig:
     """`wider` with all fields that `own` says anything of."""
-    said = {
+    changes = {
         field.name: value
         for field in msgspec.structs.fields(ProxyConfig)
         if (value := getattr(own, field.name)) != getattr(_SILENT, field.name)
     }
-    return msgspec.structs.replace(wider, **said) if said else wider
+    return msgspec.structs.replace(wider, **changes) if changes else wider
 
 
 _SILENT = ProxyConfig()
+
+
+def said(part: msgspec.Struct) -> dict[str, object]:
+    """The fields that a part says anything of, as one would write them."""
+    found: dict[str, object] = {}
+    for field in msgspec.structs.fields(part):
+        value = getattr(part, field.name)
+        if value != _usual(field):
+            found[field.encode_name] = said(value) if isinstance(value, msgspec.Struct) else value
+    return found
+
+
+def _usual(field: msgspec.structs.FieldInfo) -> object:
+    return {} if field.default is msgspec.NODEFAULT else field.default
 
 
 def read_proxy_config(text: str) -> ProxyConfig:

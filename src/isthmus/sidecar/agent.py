@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
+from urllib.parse import quote
 
 import msgspec
 
+from isthmus.api.errors import InvalidConfig
+from isthmus.api.istio.proxy_config import ProxyConfig
+from isthmus.api.yaml import documents
 from isthmus.kit.clock import Clock, SystemClock
 from isthmus.kit.log import log
 from isthmus.kit.plain_http import HttpServer
@@ -15,6 +19,8 @@ from isthmus.kit.tasks import supervise
 from isthmus.model.endpoint import Locality
 from isthmus.model.identity import SpiffeId
 from isthmus.model.proxy import ProxyKind
+from isthmus.model.proxy_config import ANNOTATION
+from isthmus.model.service_name import service_name
 from isthmus.sidecar import sds
 from isthmus.sidecar.ads_messages import node
 from isthmus.sidecar.bootstrap import BootstrapSettings, bootstrap_json
@@ -45,6 +51,8 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     locality: Locality = Locality()
     labels: dict[str, str] = {}  # beside those in `podinfo`
     metadata: dict[str, object] = {}  # further keys of Envoy's node, from ISTIO_META_*
+    attributes: str = ""  # of OpenTelemetry, as the environment has them: OTEL_RESOURCE_ATTRIBUTES
+    config: ProxyConfig = ProxyConfig()  # what holds for this proxy, as it was injected
     podinfo: Path = Path("/etc/istio/pod")
     directory: Path = Path("/etc/istio/proxy")  # for the bootstrap and the socket; in memory
     pilot: str = "istio-pilot.istio-system.svc.cluster.local:15012"
@@ -79,7 +87,10 @@ class Agent:
         self._config = settings.directory / "envoy.json"
         self._relay, certificates = _way_to_citadel(settings)
         self.certificates = Certificates(certificates, clock=clock)
-        self.proxy = ProxyProcess(settings.proxy, self._config, clock)
+        environment = tuple(proxy_environment(settings).items())
+        self.proxy = ProxyProcess(
+            msgspec.structs.replace(settings.proxy, environment=environment), self._config, clock
+        )
         status = Status(settings.status, self.certificates, self.proxy, self._quit.set, self._more_metrics)
         self._status = HttpServer("0.0.0.0", settings.status_port, status.answer)
         services = sds.services(self.certificates.held, clock)
@@ -152,17 +163,48 @@ def node_metadata(settings: AgentSettings) -> dict[str, object]:
         "LABELS": labels,
         "INSTANCE_IPS": settings.address,
         "ISTIO_VERSION": settings.version,
+        "PROXY_CONFIG": _own_config(settings),
     }
     return {**settings.metadata, **{key: value for key, value in own.items() if value}}
+
+
+def _own_config(settings: AgentSettings) -> object:
+    """What the pod says of its proxy: Pilot puts it over the mesh's settings of the hour."""
+    text = read_podinfo(settings.podinfo / "annotations").get(ANNOTATION, "")
+    try:
+        found = [document.value for document in documents(text)]
+    except InvalidConfig:
+        return None  # injection has said it
+    return found[0] if found and isinstance(found[0], dict) else None
+
+
+def proxy_environment(settings: AgentSettings) -> dict[str, str]:
+    """What Envoy reads of its environment for spans: whose they are."""
+    labels = {**read_podinfo(settings.podinfo / "labels"), **settings.labels}
+    name = service_name(labels, settings.namespace, settings.config.tracing_service_name or _CANONICAL)
+    revision = labels.get("service.istio.io/canonical-revision") or labels.get("version") or "latest"
+    already = settings.attributes
+    attributes = {"service.name": settings.config.service_cluster or name}
+    pairs = [f"{key}={quote(value)}" for key, value in attributes.items() if f"{key}=" not in already]
+    return {
+        "ISTIO_META_CANONICAL_SERVICE": service_name(labels, settings.namespace),
+        "ISTIO_META_CANONICAL_REVISION": revision,
+        "OTEL_RESOURCE_ATTRIBUTES": ",".join([*pairs, *([already] if already else [])]),
+    }
+
+
+_CANONICAL = "CANONICAL_NAME_ONLY"
 
 
 def bootstrap_settings(settings: AgentSettings, socket: Path) -> BootstrapSettings:
     """What the bootstrap is made of."""
     host, _, port = settings.pilot.rpartition(":")
+    config = settings.config
     labels = {**read_podinfo(settings.podinfo / "labels"), **settings.labels}
     return BootstrapSettings(
         node_id=node_id(settings),
-        node_cluster=labels.get("service.istio.io/canonical-name") or labels.get("app") or "istio-proxy",
+        node_cluster=config.service_cluster
+        or service_name(labels, settings.namespace, config.tracing_service_name or _CANONICAL),
         metadata=node_metadata(settings),
         locality=settings.locality,
         domain=settings.domain,
@@ -177,6 +219,9 @@ def bootstrap_settings(settings: AgentSettings, socket: Path) -> BootstrapSettin
         ready_port=settings.ready_port,
         stats_port=settings.stats_port,
         mark=settings.mark,
+        runtime=config.runtime_values,
+        statsd=config.statsd_udp_address,
+        metrics_service=config.envoy_metrics_service.address if config.envoy_metrics_service else "",
     )
 
 

@@ -9,6 +9,7 @@ import msgspec
 
 from isthmus.envoy.limits import RUNTIME
 from isthmus.model.endpoint import Locality
+from isthmus.sidecar.stats_sinks import sink_upstreams, stats_sinks
 from isthmus.sidecar.stats_tags import stats_tags
 
 Tree = dict[str, object]
@@ -45,6 +46,9 @@ class BootstrapSettings(msgspec.Struct, frozen=True, kw_only=True):
     mark: int | None = 1337  # of packets that capture must let pass; needs CAP_NET_ADMIN
     most_connections: int = 50_000  # downstream, over all listeners
     stats_flush_s: int = 60
+    runtime: dict[str, str] = {}  # values of Envoy's runtime, by key
+    statsd: str = ""  # host:port of a listener for statistics over UDP
+    metrics_service: str = ""  # host:port of Envoy's metrics service
 
 
 def bootstrap_json(settings: BootstrapSettings) -> str:
@@ -63,6 +67,7 @@ def _tree(settings: BootstrapSettings) -> Tree:
                 _xds(settings),
                 _loopback(STATS, settings.admin_port),
                 _loopback(AGENT, settings.agent_port),
+                *sink_upstreams(settings.metrics_service),
             ],
             "listeners": [
                 _listener("stats", settings.stats_port, "/stats/prometheus", STATS),
@@ -76,11 +81,17 @@ def _tree(settings: BootstrapSettings) -> Tree:
         "watchdogs": {"main_thread_watchdog": _watchdog(), "worker_watchdog": _watchdog()},
         "overload_manager": _overload(settings.most_connections),
         "layered_runtime": {
-            "layers": [{"name": "limits", "static_layer": RUNTIME}, {"name": "admin", "admin_layer": {}}]
+            "layers": [
+                {"name": "limits", "static_layer": {**RUNTIME, **settings.runtime}},
+                {"name": "admin", "admin_layer": {}},
+            ]
         },
     }
     if settings.dns_port:
         tree["typed_dns_resolver_config"] = _resolver(settings.dns_port)
+    sinks = list(stats_sinks(settings.statsd, settings.metrics_service))
+    if sinks:
+        tree["stats_sinks"] = sinks
     if settings.mark is not None:
         options = [{**_MARK_OPTION, "int_value": settings.mark}]
         tree["cluster_manager"] = {"upstream_bind_config": {"socket_options": options}}

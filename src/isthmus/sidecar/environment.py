@@ -8,10 +8,13 @@ from pathlib import Path
 
 import msgspec
 
+from isthmus.api.errors import InvalidConfig
+from isthmus.api.istio.proxy_config import ProxyConfig
 from isthmus.kit.duration import parse
 from isthmus.model.endpoint import Locality
 from isthmus.model.identity import SpiffeId
 from isthmus.model.proxy import ProxyKind
+from isthmus.model.proxy_config import read_proxy_config
 from isthmus.sidecar.agent import AgentSettings
 from isthmus.sidecar.capture import DNS_PORT
 from isthmus.sidecar.certs import ROOTS_FILE, TOKEN_FILE, CertSettings
@@ -55,14 +58,18 @@ def agent_settings(environment: Mapping[str, str], flags: AgentFlags) -> AgentSe
         lifetime_s=read.seconds("SECRET_TTL", 86_400.0),
         renew_at=read.number("SECRET_GRACE_PERIOD_RATIO", 0.5),
     )
+    config = read.proxy_config()
     proxy = ProxySettings(
         executable=flags.envoy or read.text("ISTHMUS_ENVOY", ""),
         log_level=flags.log_level,
         component_log_level=flags.component_log_level,
         concurrency=flags.concurrency,
         drain_s=read.number("TERMINATION_DRAIN_DURATION_SECONDS", 5.0),
-        change_drain_s=read.seconds("DRAIN_DURATION", 45.0),
+        change_drain_s=read.seconds("DRAIN_DURATION", parse(config.drain_duration or "45s")),
         inbound_only=flags.kind is ProxyKind.SIDECAR,
+        admin_port=config.proxy_admin_port or 15000,
+        flush_interval_s=parse(config.file_flush_interval) if config.file_flush_interval else 1.0,
+        flush_size_kb=config.file_flush_min_size_kb or 0,
     )
     return AgentSettings(
         kind=flags.kind,
@@ -77,6 +84,9 @@ def agent_settings(environment: Mapping[str, str], flags: AgentFlags) -> AgentSe
         trust_domain=trust_domain,
         locality=read.locality("ISTHMUS_LOCALITY"),
         metadata=read.metadata(),
+        config=config,
+        attributes=read.text("OTEL_RESOURCE_ATTRIBUTES", ""),
+        status_port=config.status_port or 15020,
         directory=flags.directory,
         podinfo=Path(read.text("ISTHMUS_PODINFO", "/etc/istio/pod")),
         pilot=flags.discovery_address or f"istio-pilot.{control_plane}.svc.{domain}:15012",
@@ -135,6 +145,13 @@ class _Reader:
             elif name.startswith(_META_JSON):
                 found[name.removeprefix(_META_JSON)] = self._json(name)
         return found
+
+    def proxy_config(self) -> ProxyConfig:
+        try:
+            return read_proxy_config(self._environment.get("PROXY_CONFIG", ""))
+        except InvalidConfig as error:
+            said = "; ".join(": ".join(each) for each in error.problems)
+            raise InvalidEnvironment(f"PROXY_CONFIG: {said}") from error
 
     def status(self) -> StatusSettings:
         scrape = self._json("ISTIO_PROMETHEUS_ANNOTATIONS")

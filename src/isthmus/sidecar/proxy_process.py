@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 from contextlib import suppress
@@ -22,10 +23,11 @@ _KILL_AFTER_S = 5.0
 # PR_SET_PDEATHSIG with SIGKILL: an agent that is killed takes its Envoy along. A program of its own,
 # for Python code between fork and exec could hang beside the threads of gRPC.
 _DIE_WITH_PARENT = (
-    "import ctypes, os, sys\n"
+    "import ctypes, json, os, sys\n"
     "ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)\n"
     "if os.getppid() != int(sys.argv[1]): sys.exit('the agent has died already')\n"
-    "os.execv(sys.argv[2], sys.argv[2:])"
+    "os.environ.update(json.loads(sys.argv[2]))\n"
+    "os.execv(sys.argv[3], sys.argv[3:])"
 )
 
 
@@ -40,6 +42,9 @@ class ProxySettings(msgspec.Struct, frozen=True, kw_only=True):
     change_drain_s: float = 45.0  # and when the rules for them change; as Istio's ProxyConfig has it
     admin_port: int = 15000
     inbound_only: bool = True  # when draining: a sidecar's application may still call others
+    flush_interval_s: float = 1.0  # of access logs
+    flush_size_kb: int = 0  # 0: as Envoy has it
+    environment: tuple[tuple[str, str], ...] = ()  # beside the agent's own
     extra_arguments: tuple[str, ...] = ()
 
 
@@ -89,7 +94,8 @@ class ProxyProcess:
         return self._process.pid if self._process else None
 
     async def _run_once(self) -> int:
-        tied = (sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid()))
+        also = json.dumps(dict(self._settings.environment))
+        tied = (sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid()), also)
         process = await asyncio.create_subprocess_exec(*tied, self.executable(), *self._arguments())
         self._process = process
         self.starts += 1
@@ -105,8 +111,6 @@ class ProxyProcess:
             "--config-path",
             str(self._config),
             "--disable-hot-restart",
-            "--concurrency",
-            str(settings.concurrency),
             "--drain-time-s",
             str(max(round(settings.change_drain_s), 1)),
             "--drain-strategy",
@@ -114,10 +118,14 @@ class ProxyProcess:
             "--local-address-ip-version",
             "v4",
             "--file-flush-interval-msec",
-            "1000",
+            str(round(settings.flush_interval_s * 1000)),
             "--log-level",
             settings.log_level,
         ]
+        if settings.concurrency:  # 0: as many workers as there are CPUs
+            arguments += ["--concurrency", str(settings.concurrency)]
+        if settings.flush_size_kb:
+            arguments += ["--file-flush-min-size-kb", str(settings.flush_size_kb)]
         if settings.component_log_level:
             arguments += ["--component-log-level", settings.component_log_level]
         return [*arguments, *settings.extra_arguments]

@@ -257,6 +257,7 @@ _BY_SETTING: dict[str, frozenset[str]] = {
     "listener": frozenset({LISTENER, UPSTREAM}),
     "route": frozenset({ROUTES}),
     "unknown": frozenset({UPSTREAM, LISTENER, ROUTES}),
+    "exports": _NOTHING,  # the objects and services themselves change
     "written": _NOTHING,  # the parts say what follows from it
 }
 """Which types of resources a part of the mesh's settings may change; all where it is not named."""

@@ -1,10 +1,12 @@
 import json
 
+import msgspec
 import pytest
 from google.protobuf import json_format
 
 from isthmus.envoy.binary import NoEnvoy, envoy_executable, validate
 from isthmus.envoy.descriptors import pool
+from isthmus.envoy.limits import RUNTIME
 from isthmus.envoy.types import Bootstrap
 from isthmus.model.endpoint import Locality
 from isthmus.sidecar.bootstrap import BootstrapSettings, bootstrap_json
@@ -28,7 +30,15 @@ def upstreams(settings: BootstrapSettings = SETTINGS) -> dict:
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"mark": None}, {"pilot_identity": ""}, {"node_id": "router~10.0.0.1~a.b~b.svc.c.d"}]
+    "changes",
+    [
+        {},
+        {"mark": None},
+        {"pilot_identity": ""},
+        {"node_id": "router~10.0.0.1~a.b~b.svc.c.d"},
+        {"statsd": "127.0.0.1:9125", "metrics_service": "metrics.default.svc.cluster.local:5000"},
+        {"runtime": {"envoy.reloadable_features.anything": "false"}},
+    ],
 )
 def test_envoy_takes_it(changes: dict):
     try:
@@ -107,3 +117,21 @@ def test_a_name_with_dots_is_one_label(name: str, upstream: str):
         tag["regex"] for tag in stats_tags("cluster.local") if tag["tag_name"] == "cluster_name"
     )
     assert re.search(expression, name)[2] == upstream
+
+
+def test_statistics_are_sent_to_whom_the_settings_name():
+    made = bootstrap(
+        msgspec.structs.replace(SETTINGS, statsd="127.0.0.1:9125", metrics_service="m.example:5000")
+    )
+    assert [each.name for each in made.stats_sinks] == [
+        "envoy.stat_sinks.statsd",
+        "envoy.stat_sinks.metrics_service",
+    ]
+    assert "envoy_metrics_service" in {each.name for each in made.static_resources.clusters}
+    assert not bootstrap(SETTINGS).stats_sinks
+
+
+def test_values_of_the_runtime_stand_beside_our_own():
+    (limits, _) = bootstrap(msgspec.structs.replace(SETTINGS, runtime={"a.b": "7"})).layered_runtime.layers
+    assert limits.static_layer["a.b"] == "7"
+    assert set(RUNTIME) < set(limits.static_layer)

@@ -5,12 +5,17 @@ import pytest
 import yaml
 from msgspec.structs import replace
 
+from isthmus.api import kind_named
+from isthmus.api.decode import decode
+from isthmus.api.istio.proxy_config import ProxyConfigObject
+from isthmus.model.proxy_config import read_proxy_config
 from isthmus.sidecar.inject.manifest import InvalidManifest, inject_manifest, inject_object
 from isthmus.sidecar.inject.patch import json_patch, without_sidecar
 from isthmus.sidecar.inject.pod import Pod
+from isthmus.sidecar.inject.pod_config import InvalidAnnotation
 from isthmus.sidecar.inject.rules import INJECT, Policy, decide
 from isthmus.sidecar.inject.settings import InjectSettings
-from isthmus.sidecar.inject.template import STATUS, InvalidAnnotation
+from isthmus.sidecar.inject.template import STATUS
 
 SETTINGS = InjectSettings(cluster="gke", network="gke-net")
 BOOKINFO = Path(__file__).parents[3] / "samples" / "bookinfo" / "kube"
@@ -323,3 +328,77 @@ def test_bookinfo_is_injected_workload_by_workload():
     assert sum(outcome.injected for outcome in injection.outcomes) == len(workloads) > 3
     before, after = (list(yaml.safe_load_all(each)) for each in (text, injection.text))
     assert [each["kind"] for each in before] == [each["kind"] for each in after]
+
+
+# What holds for single proxies
+
+SAID = """
+concurrency: 4
+terminationDrainDuration: 20s
+holdApplicationUntilProxyStarts: true
+image: {imageType: debug}
+meshId: other
+discoveryAddress: pilot.example:15012
+proxyMetadata: {ISTIO_META_X: y}
+readinessProbe: {periodSeconds: 7}
+tracing: {sampling: 50}
+"""
+
+
+def proxy_config(name: str, namespace: str, **spec: object) -> ProxyConfigObject:
+    meta = {"name": name, "namespace": namespace, "creationTimestamp": "2026-01-01T00:00:00Z"}
+    return decode(kind_named("ProxyConfig"), {"metadata": meta, "spec": spec})
+
+
+def test_a_pod_says_how_its_proxy_is_run():
+    template = injected(annotated(proxy_istio_io__config=SAID))
+    found = container(template)
+    assert "--concurrency=4" in found["args"]
+    assert "--discovery-address=pilot.example:15012" in found["args"]
+    assert found["image"].endswith("-debug")
+    assert found["readinessProbe"]["periodSeconds"] == 7
+    assert found["readinessProbe"]["failureThreshold"] == 30
+    assert found["lifecycle"]
+    values = environment(template)
+    assert values["TERMINATION_DRAIN_DURATION_SECONDS"] == "20"
+    assert values["ISTIO_META_MESH_ID"] == "other"
+    assert values["ISTIO_META_X"] == "y"
+    assert json.loads(values["PROXY_CONFIG"])["tracing"] == {"sampling": 50.0}
+
+
+def test_the_nearest_word_on_a_proxy_counts_field_by_field():
+    settings = replace(
+        SETTINGS,
+        proxy=read_proxy_config("{concurrency: 1, meshId: of-mesh, proxyMetadata: {A: mesh, B: mesh}}"),
+        proxy_configs=(
+            proxy_config("root", "istio-system", concurrency=2, environmentVariables={"A": "root"}),
+            proxy_config("ns", "default", concurrency=3),
+            proxy_config("own", "default", concurrency=5, selector={"matchLabels": {"app": "reviews"}}),
+            proxy_config("others", "default", concurrency=6, selector={"matchLabels": {"app": "x"}}),
+        ),
+    )
+    template = injected(REVIEWS, settings)
+    assert "--concurrency=5" in container(template)["args"]
+    values = environment(template)
+    assert (values["A"], values.get("B"), values["ISTIO_META_MESH_ID"]) == ("root", None, "of-mesh")
+    nearest = injected(annotated(proxy_istio_io__config="concurrency: 0"), settings)
+    assert "--concurrency=0" in container(nearest)["args"]
+
+
+def test_all_that_is_wrong_with_a_pods_configuration_is_told():
+    text = "concurency: 2\ndrainDuration: 0s\ntracing: {sampling: 101}"
+    with pytest.raises(InvalidManifest) as caught:
+        injected(annotated(proxy_istio_io__config=text))
+    said = str(caught.value)
+    assert "did you mean concurrency?" in said
+    assert "$.drainDuration" in said
+    assert "$.tracing.sampling" in said
+
+
+def test_metrics_of_the_application_are_merged_unless_mesh_or_pod_say_no():
+    scraped = {"prometheus_io__scrape": "true"}
+    assert "ISTIO_PROMETHEUS_ANNOTATIONS" in environment(injected(annotated(**scraped)))
+    own = annotated(**scraped, **{"prometheus_istio_io__merge-metrics": "false"})
+    assert "ISTIO_PROMETHEUS_ANNOTATIONS" not in environment(injected(own))
+    off = replace(SETTINGS, merge_metrics=False)
+    assert "ISTIO_PROMETHEUS_ANNOTATIONS" not in environment(injected(annotated(**scraped), off))

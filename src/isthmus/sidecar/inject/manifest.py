@@ -9,9 +9,10 @@ from isthmus.sidecar.capture import InvalidCapture
 from isthmus.sidecar.inject import stream
 from isthmus.sidecar.inject.patch import injected, without_sidecar
 from isthmus.sidecar.inject.pod import Json, Pod
+from isthmus.sidecar.inject.pod_config import InvalidAnnotation
 from isthmus.sidecar.inject.rules import Policy, decide
 from isthmus.sidecar.inject.settings import InjectSettings
-from isthmus.sidecar.inject.template import InvalidAnnotation, addition
+from isthmus.sidecar.inject.template import addition
 
 _APPS, _BATCH, _CORE = ("apps", "extensions"), ("batch",), ("",)
 _TEMPLATE = ("spec", "template")

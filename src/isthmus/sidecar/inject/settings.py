@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import yaml
 
+from isthmus.api.istio.proxy_config import ProxyConfig, ProxyConfigObject
 from isthmus.sidecar.capture import CaptureSettings
 
 PROXY_USER = 1337
@@ -34,10 +35,15 @@ class InjectSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     by_user: bool = False
     dns_capture: bool = True  # whether the agent answers the pod's DNS
     capture: CaptureSettings = CaptureSettings()
+    discovery: str = ""  # Pilot's address; empty: that of its Service
+    merge_metrics: bool = True  # the agent shows the application's metrics beside Envoy's
+    # What MeshConfig's `defaultConfig` and ProxyConfigs say.
+    proxy: ProxyConfig = ProxyConfig()
+    proxy_configs: tuple[ProxyConfigObject, ...] = ()
 
     @property
     def discovery_address(self) -> str:
-        return f"istio-pilot.{self.namespace}.svc.{self.domain}:15012"
+        return self.discovery or f"istio-pilot.{self.namespace}.svc.{self.domain}:15012"
 
     @property
     def ca_address(self) -> str:

@@ -7,12 +7,19 @@ import json
 from typing import NamedTuple
 
 import msgspec
-import yaml
 
 from isthmus.model.proxy import ProxyKind
 from isthmus.model.signing import AUDIENCE
 from isthmus.sidecar.capture import DNS_PORT, CaptureSettings
 from isthmus.sidecar.inject.pod import Json, Pod
+from isthmus.sidecar.inject.pod_config import (
+    DNS_CAPTURE,
+    InvalidAnnotation,
+    PodConfig,
+    environment,
+    pod_config,
+    probe,
+)
 from isthmus.sidecar.inject.settings import PROXY_USER, InjectSettings
 
 INIT, PROXY = "istio-init", "istio-proxy"
@@ -23,13 +30,8 @@ CANONICAL_REVISION = "service.istio.io/canonical-revision"
 
 _SIDECAR = "sidecar.istio.io/"
 _PROMETHEUS = "prometheus.io/"
-_PROXY_CONFIG = "proxy.istio.io/config"
-_DNS_CAPTURE = "ISTIO_META_DNS_CAPTURE"
+_MERGE = "prometheus.istio.io/merge-metrics"
 _TOKEN_LIFE_S = 43_200
-
-
-class InvalidAnnotation(ValueError):
-    """A pod's annotation that cannot be understood; the message names it."""
 
 
 class Addition(NamedTuple):
@@ -46,8 +48,10 @@ class Addition(NamedTuple):
 def addition(pod: Pod, settings: InjectSettings) -> Addition:
     """The sidecar of `pod`. Raises `InvalidAnnotation`, `capture.InvalidCapture`."""
     _must_be_redirect(pod)
+    own = pod_config(pod, settings)
+    settings = own.settings
     init = [_init_container(pod, settings)]
-    containers = [proxy_container(pod, settings)]
+    containers = [_proxy_container(pod, own, "sidecar")]
     volumes = proxy_volumes()
     status = {
         "version": _version(settings),
@@ -73,7 +77,15 @@ def canonical_name(pod: Pod) -> str:
 
 
 def proxy_container(pod: Pod, settings: InjectSettings, kind: str = "sidecar") -> Json:
-    """The container of the agent and its Envoy; `kind` is `sidecar` or `router` (a gateway)."""
+    """The container of the agent and its Envoy; `kind` is `sidecar` or `router` (a gateway).
+
+    Raises `InvalidAnnotation`.
+    """
+    return _proxy_container(pod, pod_config(pod, settings), kind)
+
+
+def _proxy_container(pod: Pod, own: PodConfig, kind: str) -> Json:
+    settings = own.settings
     container: Json = {
         "name": PROXY,
         "image": pod.annotations.get(_SIDECAR + "proxyImage", settings.image),
@@ -85,13 +97,8 @@ def proxy_container(pod: Pod, settings: InjectSettings, kind: str = "sidecar") -
             f"--concurrency={settings.concurrency}",
         ],
         "ports": [{"containerPort": 15090, "name": "http-envoy-prom", "protocol": "TCP"}],
-        "env": _environment(pod, settings, kind),
-        "readinessProbe": {
-            "httpGet": {"path": "/healthz/ready", "port": 15021},
-            "periodSeconds": 2,
-            "timeoutSeconds": 3,
-            "failureThreshold": 30,
-        },
+        "env": _environment(pod, own, kind),
+        "readinessProbe": probe(own.proxy),
         "resources": _resources(pod, settings),
         "securityContext": _security(settings, kind),
         "volumeMounts": proxy_mounts(),
@@ -132,19 +139,6 @@ def proxy_volumes() -> list[Json]:
     ]
 
 
-def captures_dns(pod: Pod, settings: InjectSettings) -> bool:
-    """Whether the agent is to answer the pod's DNS: as the pod says in Istio's way, else as the operator does.
-
-    Raises `InvalidAnnotation`.
-    """
-    try:
-        config = yaml.safe_load(pod.annotations.get(_PROXY_CONFIG, "")) or {}
-        said = (config.get("proxyMetadata") or {}).get(_DNS_CAPTURE)
-    except (yaml.YAMLError, AttributeError) as error:
-        raise InvalidAnnotation(f"{_PROXY_CONFIG}: no YAML of a ProxyConfig") from error
-    return settings.dns_capture if said is None else str(said).lower() == "true"
-
-
 def capture_arguments(settings: CaptureSettings) -> list[str]:
     """Arguments of `isthmus agent capture` that lead to `settings`: those that are not its defaults."""
     usual = CaptureSettings()
@@ -159,7 +153,7 @@ def capture_arguments(settings: CaptureSettings) -> list[str]:
 
 def _init_container(pod: Pod, settings: InjectSettings) -> Json:
     capture = settings.capture.with_annotations(pod.annotations)
-    if captures_dns(pod, settings):
+    if settings.dns_capture:
         capture = msgspec.structs.replace(capture, dns_port=DNS_PORT)
     if settings.by_user:
         capture = msgspec.structs.replace(capture, user=PROXY_USER)
@@ -181,7 +175,8 @@ def _init_container(pod: Pod, settings: InjectSettings) -> Json:
     return container
 
 
-def _environment(pod: Pod, settings: InjectSettings, kind: str) -> list[Json]:
+def _environment(pod: Pod, own: PodConfig, kind: str) -> list[Json]:
+    settings = own.settings
     downward = {
         "POD_NAME": "metadata.name",
         "POD_NAMESPACE": "metadata.namespace",
@@ -197,7 +192,7 @@ def _environment(pod: Pod, settings: InjectSettings, kind: str) -> list[Json]:
         "ISTIO_META_NETWORK": settings.network,
         "ISTIO_META_MESH_ID": settings.mesh_id,
         "ISTIO_META_INTERCEPTION_MODE": "REDIRECT",
-        _DNS_CAPTURE: "true" if kind == ProxyKind.SIDECAR.value and captures_dns(pod, settings) else "",
+        DNS_CAPTURE: "true" if kind == ProxyKind.SIDECAR.value and settings.dns_capture else "",
         "ISTIO_META_WORKLOAD_NAME": pod.workload,
         "ISTIO_META_OWNER": owner,
         "ISTIO_META_POD_PORTS": json.dumps(pod.ports, separators=(",", ":")),
@@ -205,8 +200,10 @@ def _environment(pod: Pod, settings: InjectSettings, kind: str) -> list[Json]:
         "ISTHMUS_CONTROL_PLANE_NAMESPACE": settings.namespace,
         "ISTHMUS_MARK": str(settings.capture.mark) if _marks(settings, kind) else "",
         "TERMINATION_DRAIN_DURATION_SECONDS": str(settings.drain_s),
+        **environment(own.proxy),
     }
-    if pod.annotations.get(_PROMETHEUS + "scrape") == "true":
+    merges = pod.annotations.get(_MERGE, "true" if settings.merge_metrics else "false") != "false"
+    if merges and pod.annotations.get(_PROMETHEUS + "scrape") == "true":
         scrape = {key: pod.annotations.get(_PROMETHEUS + key, "") for key in ("port", "path")}
         values["ISTIO_PROMETHEUS_ANNOTATIONS"] = json.dumps({"scrape": "true", **scrape})
     return [
