@@ -65,6 +65,10 @@ class SyntheticGeneration:
             return tuple(found.values())
         return tuple(found[name] for name in names if name in found)
 
+    def unsettled(self, subject: str, type_url: str, names: frozenset[str]) -> frozenset[str]:  # noqa: ARG002
+        """Everything is known."""
+        return frozenset()
+
 
 class SyntheticWorld:
     """Services with upstreams and endpoints of the size that Istio gives them."""

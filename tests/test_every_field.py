@@ -65,6 +65,6 @@ def test_what_has_no_golden_is_a_field_of_some_kind():
 
 def test_the_pages_are_those_that_would_be_made_now():
     made = reference.texts(PAGES, GOLDENS)
-    found = {path.name: path.read_text() for path in PAGES.glob("*.md")}
+    found = {path.name: path.read_text() for path in reference.pages_in(PAGES)}
     behind = [name for name in made.keys() | found.keys() if made.get(name) != found.get(name)]
     assert not behind, "run make docs"

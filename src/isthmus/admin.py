@@ -18,14 +18,21 @@ from isthmus.model.findings import Finding, Severity
 from isthmus.model.mesh import Mesh
 from isthmus.model.proxy import Proxy
 from isthmus.settings import PilotSettings
-from isthmus.translate.types import ENDPOINTS, LISTENER, NAMES, ROUTES, UPSTREAM
+from isthmus.translate.types import ENDPOINTS, LISTENER, NAMES, ROUTES, SECRET, UPSTREAM
 from isthmus.xds.fanout import Fanout
 from isthmus.xds.session import Session
 from isthmus.xds.status import config_dump, status_of
 
 Json = dict[str, Any]
 _JSON = "application/json"
-SHORT = {UPSTREAM: "CDS", ENDPOINTS: "EDS", LISTENER: "LDS", ROUTES: "RDS", NAMES: "NDS"}
+SHORT = {
+    UPSTREAM: "CDS",
+    ENDPOINTS: "EDS",
+    LISTENER: "LDS",
+    ROUTES: "RDS",
+    SECRET: "SDS",
+    NAMES: "NDS",
+}
 
 
 class Admin:

@@ -11,11 +11,12 @@ from isthmus.admin import Admin
 from isthmus.discovery.analyst import Analyst, AnalystSettings
 from isthmus.discovery.cluster_watcher import WatcherSettings
 from isthmus.discovery.fleet import Fleet
-from isthmus.discovery.follower import ControlPlane, Follower, control_plane
+from isthmus.discovery.follower import Follower, Planes, control_planes
 from isthmus.discovery.registry import ClusterSpec, FixedSource, Registry, Source
 from isthmus.discovery.source_files import FilesSource
 from isthmus.discovery.source_secrets import SecretsSource
 from isthmus.discovery.status_writer import Statuses, StatusWriter
+from isthmus.discovery.wanted_credentials import WantedCredentials
 from isthmus.identity import Gatekeeper, Identifier
 from isthmus.kit.inbox import Inbox
 from isthmus.kit.log import log
@@ -27,6 +28,8 @@ from isthmus.kube.kubeconfig import Access
 from isthmus.kube.lease import Lease
 from isthmus.model.build import MeshBuilder
 from isthmus.model.change import Change, ChangeKey
+from isthmus.model.credential_names import names_of
+from isthmus.model.credential_uses import used_names
 from isthmus.model.findings import Finding
 from isthmus.model.identity import SpiffeId
 from isthmus.model.mesh import MeshSettings
@@ -41,6 +44,7 @@ from isthmus.wire.serve import GrpcServer
 from isthmus.xds.fanout import Fanout
 from isthmus.xds.server import AdsServer
 
+_SWEEP_S = 60.0
 PILOT_ACCOUNT = "istio-pilot-service-account"
 LEASE = "istio-pilot-leader"
 
@@ -50,16 +54,21 @@ class Pilot:
 
     def __init__(self, settings: PilotSettings, own: Access) -> None:
         self._settings = settings
-        self.plane: Watchable[ControlPlane] = Watchable({})
+        self.planes: Watchable[Planes] = Watchable({})
         # watch
         self._inbox: Inbox[ChangeKey, Change] = Inbox(settings.quiet_s, settings.max_delay_s)
         companions = (self._follow_plane, self._lead)
-        watching = WatcherSettings(root_namespace=settings.root_namespace, companions=companions)
+        self.wanted = WantedCredentials()
+        watching = WatcherSettings(
+            root_namespace=settings.root_namespace,
+            companions=companions,
+            credentials=self.wanted.current,
+        )
         self.fleet = Fleet(Registry(_sources(settings, own)), self._put, watching)
         # model
         self.builder = MeshBuilder(_mesh_settings(settings))
         # translate
-        self.translator = Translator()
+        self.translator = Translator(self.wanted.ask)
         self._generation: Generation | None = None
         # tell
         self.statuses = Statuses()
@@ -74,7 +83,7 @@ class Pilot:
         """Serve until cancelled, in the order in which data flows."""
         settings = self._settings
         parts = (self.fleet.run(), self.fanout.run(), self.analyst.run(), self._admin.run(settings))
-        async with supervise(*parts, self._serve()):
+        async with supervise(*parts, self._let_go_of_credentials(), self._serve()):
             whole = await self.fleet.synced(settings.startup_limit_s)
             log.info("clusters known", all=whole, clusters=[status.id for status in self.fleet.status()])
             async for batch in self._inbox.batches():
@@ -90,8 +99,15 @@ class Pilot:
         if delta:
             self._generation = self.translator.generation(mesh, delta)
             self.fanout.publish(self._generation, self._inbox.began)
-        self.plane.set(control_plane(mesh, self._settings.root_namespace))
+        self.planes.set(control_planes(mesh, self._settings.root_namespace, self.fleet.watchers()))
         self.analyst.look()
+
+    async def _let_go_of_credentials(self) -> None:
+        """Stop following, now and then, what configuration does not refer to any more."""
+        while True:
+            await asyncio.sleep(_SWEEP_S)
+            names = used_names(self.builder.mesh)
+            self.wanted.keep(lambda key: not names.isdisjoint(names_of(key.ref)))  # noqa: B023 - called at once
 
     def _withheld(self) -> tuple[Finding, ...]:
         return self._generation.findings if self._generation is not None else ()
@@ -101,7 +117,7 @@ class Pilot:
 
     async def _follow_plane(self, spec: ClusterSpec, client: Client) -> None:
         if not spec.is_config:
-            await Follower(client, self._settings.root_namespace, self.plane).run()
+            await Follower(client, self._settings.root_namespace, spec.id, self.planes).run()
 
     async def _lead(self, spec: ClusterSpec, client: Client) -> None:
         """What of all Pilots only one does: write into the cluster that holds the configuration."""
@@ -119,7 +135,7 @@ class Pilot:
         identify = Identifier(self.builder)
         gatekeeper = Gatekeeper(settings.trust_domain)
         plain = AdsServer(self.fanout, identify.proxy)
-        secure = AdsServer(self.fanout, identify.proxy, gatekeeper.admit)
+        secure = AdsServer(self.fanout, identify.proven, gatekeeper.admit)
         async with asyncio.TaskGroup() as group:
             if settings.grpc_port:
                 listener = Plaintext(settings.address, settings.grpc_port)

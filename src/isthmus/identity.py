@@ -32,6 +32,21 @@ class Identifier:
             network=workload.network or proxy.network,
         )
 
+    def proven(self, node: ProxyNode) -> Proxy:
+        """The proxy of a node whose certificate says who it is: proven, where it is a pod that its cluster knows.
+
+        What its cluster says of the pod counts then, not what the node says: also its labels, and with them
+        the Gateways that it may serve.
+        """
+        proxy = self.proxy(node)
+        workload = self._builder.mesh.workloads.get((proxy.cluster, proxy.address))
+        account = proxy.service_account or "default"
+        known = workload is not None and (
+            (workload.name, workload.namespace, workload.identity.service_account)
+            == (proxy.name, proxy.namespace, account)
+        )
+        return msgspec.structs.replace(proxy, proven=known)
+
 
 class Gatekeeper:
     """Lets a proxy be only who its certificate says."""

@@ -20,6 +20,8 @@ class FakeGeneration:
     number: int
     resources_by_type: dict[str, dict[str, Versioned]]
     touched_by_type: dict[str, frozenset[str] | None] = field(default_factory=dict)
+    unknown: frozenset[str] = frozenset()
+    """Names of which nothing is known yet, of whatever type."""
 
     def touched(self, subject: object, type_url: str) -> frozenset[str] | None:
         return self.touched_by_type.get(type_url, frozenset())
@@ -30,6 +32,9 @@ class FakeGeneration:
             return tuple(found.values())
         return tuple(found[name] for name in sorted(names) if name in found)
 
+    def unsettled(self, subject: object, type_url: str, names: frozenset[str]) -> frozenset[str]:
+        return self.unknown & names
+
 
 class FakeWorld:
     """Makes generations: put and remove, then `next`."""
@@ -38,6 +43,7 @@ class FakeWorld:
         self.now: dict[str, dict[str, Versioned]] = {}
         self._touched: dict[str, set[str]] = {}
         self._number = 0
+        self.unknown: frozenset[str] = frozenset()
         self.vague = False
         """Whether generations say that anything may differ, in place of names."""
 
@@ -49,8 +55,14 @@ class FakeWorld:
         self.now.setdefault(type_url, {}).pop(name, None)
         self._touched.setdefault(type_url, set()).add(name)
 
+    def touch(self, type_url: str, name: str) -> None:
+        """Say that something of it may differ, whatever it is."""
+        self._touched.setdefault(type_url, set()).add(name)
+
     def next(self) -> FakeGeneration:
         self._number += 1
         touched = {t: None if self.vague else frozenset(names) for t, names in self._touched.items()}
         self._touched = {}
-        return FakeGeneration(self._number, {t: dict(found) for t, found in self.now.items()}, touched)
+        return FakeGeneration(
+            self._number, {t: dict(found) for t, found in self.now.items()}, touched, self.unknown
+        )

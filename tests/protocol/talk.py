@@ -8,6 +8,8 @@
     proxy   rejects          nonce 1 "why"
     proxy   unsubscribes     EDS reviews
     mesh    changes          CDS reviews@2 -ratings, EDS reviews@2
+    mesh    wonders          SDS cert              nobody knows yet whether it is there
+    mesh    knows            SDS cert
     status  is               CDS rejected reviews "why"; EDS synced
     pilot   says             nothing
 
@@ -112,6 +114,18 @@ class Talk:
             self.conversation.changed(type_url, generation.touched("proxy", type_url))
 
     mesh_changes = mesh_has
+
+    def mesh_wonders(self, rest: str) -> None:
+        _, *names = rest.split()
+        self.world.unknown |= frozenset(names)
+        self.mesh_has(rest.split(maxsplit=1)[0])
+
+    def mesh_knows(self, rest: str) -> None:
+        type_name, *names = rest.split()
+        self.world.unknown -= frozenset(names)
+        for name in names:
+            self.world.touch(TYPES[type_name], name)
+        self.mesh_has(type_name)
 
     # proxy
 

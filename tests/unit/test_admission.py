@@ -59,3 +59,16 @@ def test_a_proxy_is_only_who_its_certificate_says():
 def test_a_proxy_without_an_account_has_the_default_one():
     gate = Gatekeeper("cluster.local")
     gate.admit(Peer("", ("spiffe://cluster.local/ns/default/sa/default",)), proxy_node(SERVICE_ACCOUNT=""))
+
+
+def test_a_proxy_is_proven_where_its_cluster_knows_the_pod(builder):
+    identify = Identifier(builder)
+    assert identify.proven(proxy_node(SERVICE_ACCOUNT="default")).proven
+    assert not identify.proxy(proxy_node(SERVICE_ACCOUNT="default")).proven
+    for other in (
+        proxy_node(),  # the pod has another account than its certificate
+        proxy_node(ID.replace("p1", "p2"), SERVICE_ACCOUNT="default"),
+        proxy_node(ID.replace("10.0.0.1", "10.0.0.2"), SERVICE_ACCOUNT="default"),
+        proxy_node(SERVICE_ACCOUNT="default", CLUSTER_ID="west"),
+    ):
+        assert not identify.proven(other).proven

@@ -169,6 +169,8 @@ def onward(call: Call, upstream: UpstreamShare, endpoint: EndpointShare, identit
 
 def problem_of(arrived: Trace, endpoint: EndpointShare, identity: str) -> str:
     """Why the endpoint's side or the caller's would refuse; empty where both agree."""
+    if endpoint.tls.proxy_line:
+        return "its sidecar knows no PROXY protocol"
     for branch in arrived.branches:
         if isinstance(branch.action, Closed):
             return branch.action.why

@@ -91,6 +91,8 @@ def _forward(found: Explanation, action: Forward) -> Iterator[str]:
         settings.append(f"up to {action.retries} retries on {action.retry_on}")
     if settings:
         yield _line("with", _dim("; ".join(settings)))
+    if action.tunnel:
+        yield _line("tunnel", _dim(action.tunnel))
     for fault in action.faults:
         yield _line("fault", click.style(fault, fg="yellow"))
     for upstream in action.upstreams:

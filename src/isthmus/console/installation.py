@@ -32,6 +32,8 @@ _SHAPES = {
     "access_log": (_WORD, "a path, such as /dev/stdout"),
     "clusters_dir": (_WORD, "an absolute path without spaces"),
 }
+_GATEWAYS = {"gateway", "eastwest"}
+"""Roles whose last object is the Deployment of an Envoy."""
 _MAY_BE_EMPTY = {"network", "access_log", "clusters_dir"}
 
 # The files of each role, in the order in which they are applied.
@@ -40,6 +42,8 @@ ROLES: dict[str, tuple[str, ...]] = {
     "remote": ("namespace", "mesh", "reader", "citadel", "remote"),
     "gateway": ("gateway",),
     "gateway-api": (),
+    "eastwest": ("eastwest",),
+    "networks": ("networks",),
 }
 
 
@@ -67,11 +71,13 @@ class InvalidInstallation(ValueError):
 def documents(role: str, installation: Installation) -> Documents:
     """All objects of `role`, ready to be applied. Raises `InvalidInstallation`."""
     _check(installation)
+    if role == "eastwest" and not installation.network:
+        raise InvalidInstallation("--network: is missing (hint: the network that this gateway lets into)")
     found: Documents = list(_DEFINITIONS[role]()) if role in _DEFINITIONS else []
     for name in ROLES[role]:
         text = (resources.files(manifests) / f"{name}.yaml").read_text()
         found += yaml.safe_load_all(Template(text).substitute(_values(installation)))
-    if role == "gateway":
+    if role in _GATEWAYS:
         _add_proxy(found[-1], installation)
     if role == "remote" and installation.pilot_addresses:
         found.append(_endpoints(installation))
@@ -123,6 +129,8 @@ def _values(installation: Installation) -> dict[str, str]:
     if installation.clusters_dir:
         volume = f"hostPath: {{path: {installation.clusters_dir}, type: Directory}}"
     values = {key: str(value) for key, value in msgspec.structs.asdict(installation).items()}
+    label = f'topology.istio.io/network: "{installation.network}"'
+    values["network_label"] = label if installation.network else "# one flat network"
     values["access_log"] = f'"{installation.access_log}"'
     return values | {"clusters_volume": volume, "clusters_dir": "/etc/istio/clusters"}
 

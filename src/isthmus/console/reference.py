@@ -77,13 +77,16 @@ def page_text(page: Page, shown: Goldens, at: Path) -> str:
     return "\n\n".join([f"# {page.name}", f"{page.about} {made_from}", *sections]) + "\n"
 
 
-def index_text(found: Iterable[Page]) -> str:
+def index_text(found: Iterable[Page], directory: Path) -> str:
     """The page that leads to all others."""
     head = (
         "# Reference\n\nEvery field of every kind that the mesh reads: what it does, and where it is found in Envoy. "
         "Made by `make docs`; do not edit.\n\n"
     )
-    rows = (f"- [{page.name}]({page.name}.md): {_summary(page.head)}" for page in found)
+    rows = [f"- [{page.name}]({page.name}.md): {_summary(page.head)}" for page in found]
+    for other in sorted(path for path in directory.glob("*.md") if path.name[0].islower()):
+        title = other.read_text().partition("\n")[0].lstrip("# ")
+        rows.append(f"- [{title}]({other.name})")
     return head + "\n".join(rows) + "\n"
 
 
@@ -91,11 +94,16 @@ def write(directory: Path, golden_directory: Path) -> None:
     """Writes all pages, and removes what is no page any more."""
     made = texts(directory, golden_directory)
     directory.mkdir(exist_ok=True)
-    for old in directory.glob("*.md"):
+    for old in pages_in(directory):
         if old.name not in made:
             old.unlink()
     for name, text in made.items():
         (directory / name).write_text(text)
+
+
+def pages_in(directory: Path) -> list[Path]:
+    """The pages of kinds that are there, that of findings, and the index; other pages are others' matter."""
+    return [path for path in directory.glob("*.md") if path.name[0].isupper() or path.name == "findings.md"]
 
 
 def texts(directory: Path, golden_directory: Path) -> dict[str, str]:
@@ -104,7 +112,11 @@ def texts(directory: Path, golden_directory: Path) -> dict[str, str]:
     made = {f"{page.name}.md": page_text(page, shown, directory) for page in found}
     findings = "- [Findings](findings.md): what is said to be wrong, by its code, and the mend.\n"
     cases = golden_directory.parent / "findings"
-    return {"README.md": index_text(found) + findings, "findings.md": reference_findings.page(cases), **made}
+    return {
+        "README.md": index_text(found, directory) + findings,
+        "findings.md": reference_findings.page(cases),
+        **made,
+    }
 
 
 def _section(part: Struct, page: Page, shown: Goldens, at: Path) -> str:

@@ -12,16 +12,19 @@ import msgspec
 from isthmus.api import KINDS
 from isthmus.api.errors import InvalidConfig
 from isthmus.api.resource import Kind, Object, Ref
+from isthmus.discovery.credential_follower import CredentialFollower, Word
 from isthmus.discovery.registry import ClusterSpec
 from isthmus.kit import duration
 from isthmus.kit.clock import Clock, SystemClock
 from isthmus.kit.metrics import INBOUND_CHANGES
+from isthmus.kit.watchable import Watchable
 from isthmus.kube.client import Client, Scope
 from isthmus.kube.errors import Forbidden, NotFound, Unauthorized
 from isthmus.kube.informer import Informer
 from isthmus.kube.watch import Watch, WatchSettings
 from isthmus.model.change import Change, ChangeKey
 from isthmus.model.codes import code_of_problem
+from isthmus.model.credential import CredentialKey
 from isthmus.model.findings import Finding
 
 Put = Callable[[Change], None]
@@ -45,6 +48,10 @@ class WatcherSettings(msgspec.Struct, frozen=True, kw_only=True):
     root_namespace: str = "istio-system"
     watch: WatchSettings = WatchSettings()
     companions: tuple[Companion, ...] = ()
+    credentials: Watchable[frozenset[CredentialKey]] = msgspec.field(
+        default_factory=lambda: Watchable(frozenset[CredentialKey]())
+    )
+    """The Secrets and ConfigMaps, of whatever clusters, that are followed as well."""
 
 
 class ClusterState(Enum):
@@ -82,6 +89,9 @@ class ClusterWatcher:
         self._put, self._settings = put, settings
         self._clock = clock or SystemClock()
         self._speaks = False
+        self._credentials = CredentialFollower(
+            spec.id, settings.credentials, self._watch, self._heard_of_credential, self._clock
+        )
         self._informers = [self._informer(kind) for kind in KINDS if self._wants(kind)]
 
     async def run(self) -> None:
@@ -89,6 +99,7 @@ class ClusterWatcher:
         async with self.client, asyncio.TaskGroup() as group:
             for informer in self._informers:
                 group.create_task(informer.run())
+            group.create_task(self._credentials.run())
             for companion in self._settings.companions:
                 group.create_task(companion(self.spec, self.client))
 
@@ -109,6 +120,8 @@ class ClusterWatcher:
             self._tell(ref, None)
         for ref, fact in now.items():
             self._tell(ref, fact)
+        for ref, word in self._credentials.told.items():
+            self._heard_of_credential(ref, word)
 
     def fall_silent(self) -> None:
         """Tell nothing any more."""
@@ -138,12 +151,19 @@ class ClusterWatcher:
         scope = _SCOPES.get(kind.name, Scope())
         if kind.name == "ConfigMap":
             scope = Scope(self._settings.root_namespace, fields="metadata.name=istio")
-        watch = Watch(self.client, kind, scope, self._settings.watch, self._clock)
-        return Informer(kind, watch, self._heard)
+        return Informer(kind, self._watch(kind, scope), self._heard)
+
+    def _watch(self, kind: Kind, scope: Scope) -> Watch:
+        return Watch(self.client, kind, scope, self._settings.watch, self._clock)
 
     def _heard(self, ref: Ref, fact: Fact | None) -> None:
         if self._speaks:
             self._tell(ref, fact)
+
+    def _heard_of_credential(self, ref: Ref, word: Word) -> None:
+        if self._speaks:
+            INBOUND_CHANGES.labels(ref.kind).inc()
+            self._put(Change(ChangeKey(self.spec.id, ref), word))
 
     def _tell(self, ref: Ref, fact: Fact | None) -> None:
         value: Object | Finding | None

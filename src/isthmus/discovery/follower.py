@@ -8,7 +8,7 @@ first restart of Pilot.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 import msgspec
@@ -26,7 +26,9 @@ from isthmus.kube.informer import Informer
 from isthmus.kube.watch import Watch
 from isthmus.model.endpoint import Health
 from isthmus.model.mesh import Mesh
-from isthmus.model.names import Hostname, ServiceKey
+from isthmus.model.names import ClusterId, Hostname, ServiceKey
+from isthmus.model.network import Direct, Via
+from isthmus.model.network_gateways import USUAL_PORT
 
 _SERVICES = Kind("", ("v1",), "Service", "services", Service)
 _ENDPOINTS = Kind("", ("v1",), "Endpoints", "endpoints", Object)
@@ -43,13 +45,15 @@ class Address(msgspec.Struct, frozen=True, order=True):
 
 ControlPlane = Mapping[str, tuple[Address, ...]]
 """The control plane's Services by name: `{"istio-pilot": (Address(…),)}`."""
+Planes = Mapping[ClusterId, ControlPlane]
+"""The control plane as it is reached from each cluster."""
 
 
 class Follower:
     """One remote cluster whose Endpoints of the control plane are kept true."""
 
-    def __init__(self, client: Client, namespace: str, plane: Watchable[ControlPlane]) -> None:
-        self._client, self._namespace, self._plane = client, namespace, plane
+    def __init__(self, client: Client, namespace: str, cluster: ClusterId, planes: Watchable[Planes]) -> None:
+        self._client, self._namespace, self._cluster, self._planes = client, namespace, cluster, planes
         self._services: dict[str, Service] = {}
         self._written: dict[str, object] = {}
         self._again = asyncio.Event()
@@ -71,7 +75,7 @@ class Follower:
         self._again.set()
 
     async def _follow_plane(self) -> None:
-        async for _ in self._plane.changes():
+        async for _ in self._planes.changes():
             self._again.set()
 
     async def _write(self) -> None:
@@ -84,8 +88,9 @@ class Follower:
                 self._written.clear()
             self._again.clear()
             try:
+                plane = self._planes.value.get(self._cluster, {})
                 for name in sorted(self._services):
-                    await self._write_one(name, self._plane.value.get(name, ()))
+                    await self._write_one(name, plane.get(name, ()))
                 backoff.reset()
             except KubeError as error:
                 log.warning("control plane's endpoints not written", error=str(error))
@@ -120,13 +125,30 @@ def endpoints(name: str, namespace: str, addresses: tuple[Address, ...]) -> dict
     }
 
 
-def control_plane(mesh: Mesh, namespace: str) -> ControlPlane:
-    """The control plane's Services that have healthy endpoints in the configuration cluster."""
+def control_planes(mesh: Mesh, namespace: str, clusters: Iterable[ClusterId]) -> Planes:
+    """The control plane as each of these clusters reaches it."""
+    return {cluster: control_plane(mesh, namespace, cluster) for cluster in clusters}
+
+
+def control_plane(mesh: Mesh, namespace: str, cluster: ClusterId) -> ControlPlane:
+    """The control plane's Services that have healthy endpoints in the configuration cluster, as seen from another.
+
+    Across networks these are the gateways of the control plane's own, which must pass its port for mutual TLS on.
+    """
     name = f"istio-pilot.{namespace}.svc.{mesh.settings.domain}"
     shard = mesh.shard(ServiceKey(namespace, Hostname(name)), mesh.settings.config_cluster)
-    addresses = tuple(
-        Address(endpoint.address, endpoint.ports)
-        for endpoint in shard.endpoints
-        if endpoint.health is Health.HEALTHY
-    )
-    return {"istio-pilot": addresses} if addresses else {}
+    addresses: dict[Address, None] = {}
+    for endpoint in shard.endpoints:
+        if endpoint.health is Health.HEALTHY:
+            match mesh.networks.way(mesh.networks.of(cluster), endpoint.network, endpoint.cluster):
+                case Direct():
+                    addresses[Address(endpoint.address, endpoint.ports)] = None
+                case Via(gateways):
+                    # Those that calls enter at ports of nodes do not say which one is the control plane's.
+                    whole = (each.address for each in gateways if each.port == USUAL_PORT)
+                    addresses.update((Address(each, _PASSED_ON), None) for each in whole)
+    return {"istio-pilot": tuple(addresses)} if addresses else {}
+
+
+_PASSED_ON = (("https-xds", 15012),)
+"""The port of the control plane at gateways between networks. Source: Istio's multi-cluster installation guides."""

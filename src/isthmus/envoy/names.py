@@ -14,9 +14,11 @@ _BY_PACKAGE: dict[str, str] = {
     "envoy.config.accesslog.v3": "AccessLog AccessLogFilter ExtensionFilter ResponseFlagFilter",
     "envoy.config.bootstrap.v3": "Admin Bootstrap",
     "envoy.config.cluster.v3": "CircuitBreakers Cluster OutlierDetection UpstreamConnectionOptions",
+    "envoy.config.common.matcher.v3": "HttpHeadersMatch MatchPredicate",
     "envoy.config.core.v3": "Address AggregatedConfigSource ApiConfigSource BindConfig CidrRange "
     "ConfigSource DataSource GrpcService HeaderValue HeaderValueOption Http1ProtocolOptions "
-    "Http2ProtocolOptions HttpProtocolOptions HttpService Locality Metadata Node Pipe QueryParameter "
+    "Http2ProtocolOptions HttpProtocolOptions HttpService Locality Metadata Node Pipe ProxyProtocolConfig "
+    "QueryParameter "
     "RuntimeFractionalPercent RuntimeDouble SocketAddress SocketOption SubstitutionFormatString "
     "TcpKeepalive TransportSocket TypedExtensionConfig",
     "envoy.config.endpoint.v3": "ClusterLoadAssignment Endpoint LbEndpoint LocalityLbEndpoints",
@@ -58,6 +60,7 @@ _BY_PACKAGE: dict[str, str] = {
     "envoy.extensions.retry.host.previous_hosts.v3": "PreviousHostsPredicate",
     "envoy.extensions.retry.priority.previous_priorities.v3": "PreviousPrioritiesConfig",
     "envoy.extensions.transport_sockets.internal_upstream.v3": "InternalUpstreamTransport",
+    "envoy.extensions.transport_sockets.proxy_protocol.v3": "ProxyProtocolUpstreamTransport",
     "envoy.extensions.transport_sockets.raw_buffer.v3": "RawBuffer",
     "envoy.extensions.transport_sockets.tls.v3": "CertificateValidationContext CommonTlsContext "
     "DownstreamTlsContext PrivateKeyProvider SdsSecretConfig Secret SubjectAltNameMatcher TlsCertificate "

@@ -94,3 +94,19 @@ def _issuer_name(certificate: Certificate) -> str:
 
 def _utc(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def count_revocations(pem: bytes) -> int:
+    """How many lists of revoked certificates (CRLs) are in `pem`. Raises `InvalidCertificate` where one is none."""
+    lists = [_CRL_BEGIN + part for part in pem.split(_CRL_BEGIN)[1:]]
+    try:
+        for each in lists:
+            x509.load_pem_x509_crl(each)
+    except ValueError as error:
+        raise InvalidCertificate("not lists of revoked certificates in PEM") from error
+    if not lists:
+        raise InvalidCertificate("no list of revoked certificates in PEM")
+    return len(lists)
+
+
+_CRL_BEGIN = b"-----BEGIN X509 CRL-----"

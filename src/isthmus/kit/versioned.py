@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 
 
@@ -11,7 +11,7 @@ class Versioned:
     """A resource serialised once: `body` is sent as it is to everyone who may have it."""
 
     name: str
-    body: bytes
+    body: bytes = field(repr=False)  # it may be a key
     version: str
 
     @classmethod

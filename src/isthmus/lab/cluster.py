@@ -56,7 +56,7 @@ class Cluster:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._door = door
         server = self.server = ApiServer(self.credentials, self._folder / "objects.db", self._clock)
-        addresses = ServiceAddresses(server.api, self.spec.service_cidr, self.spec.node_address)
+        addresses = ServiceAddresses(server.api, self.spec.service_cidr, self.spec.balancer_address)
         server.api.prepare["", "services"] = addresses.prepare
         server.api.unattended = UNATTENDED
         garbage = Garbage(server.api)

@@ -13,6 +13,7 @@ from isthmus.lab.apiserver.builtin import builtin
 from isthmus.lab.apiserver.errors import ApiError
 from isthmus.lab.cluster import Cluster
 from isthmus.lab.wan import Cut, Impairment
+from isthmus.lab.wiretap import Flow, Wiretap
 from isthmus.lab.world import Lab
 
 Json = dict[str, Any]
@@ -25,6 +26,7 @@ class Control:
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
         self.asked_down = asyncio.Event()
+        self._tap: Wiretap | None = None
 
     async def serve(self, door: socket.socket) -> web.AppRunner:
         """Answer on `door`; the runner ends it."""
@@ -65,9 +67,40 @@ class Control:
                 await wan.heal()
             case "impair":
                 await wan.impair(Impairment(**{key: float(value) for key, value in body.items()}))
+            case "listen":
+                await self._listen()
+            case "heard":
+                return _answer(self._heard(body))
             case action:
-                return _refused(f"no link action is called {action!r} (hint: cut, heal, impair)")
+                hint = "hint: cut, heal, impair, listen, heard"
+                return _refused(f"no link action is called {action!r} ({hint})")
         return await self._status(request)
+
+    async def _listen(self) -> None:
+        """Keep what passes the link from now on, until it is asked for."""
+        if self._tap is not None:
+            self._tap.stop()
+        self._tap = self._lab.wan.tap()
+        self._tap.start()
+
+    def _heard(self, body: Json) -> Json:
+        """Which of `needles` passed in the clear, and how many packets from each range to each; ends the listening."""
+        tap, self._tap = self._tap, None
+        if tap is None:
+            return {"complete": False, "needles": [], "packets": [], "flows": []}
+        tap.stop()
+        flows = tap.flows()
+        return {
+            "complete": tap.complete,
+            "needles": [each for each in body.get("needles", ()) if tap.contains(each.encode())],
+            "packets": [tap.packets(source, to) for source, to in body.get("between", ())],
+            "flows": sorted(
+                {
+                    f"{each.protocol} {each.source} {each.destination}:{each.destination_port}"
+                    for each in flows
+                }
+            ),
+        }
 
     async def _route(self, request: web.Request) -> web.Response:
         """Lead a door to a Service: by its cluster IP, so that it follows the pods behind it."""
@@ -116,6 +149,10 @@ def _describe(cluster: Cluster) -> Json:
         "zone": spec.zone,
         "running": sum((pod.get("status") or {}).get("phase") == "Running" for pod in pods),
     }
+
+
+def _shown(flow: Flow) -> str:
+    return f"{flow.protocol} {flow.source} > {flow.destination}:{flow.destination_port}"
 
 
 def _plain(impairment: Impairment) -> Json:

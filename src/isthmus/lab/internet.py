@@ -14,16 +14,23 @@ from isthmus.lab.wan import Wan
 _LOOPBACK = 1
 
 
-async def join_internet(internet: Wan, fabric: Fabric, public_address: str) -> None:
-    """Connect the router of `fabric` to `internet` under `public_address`, behind NAT and a firewall."""
+async def join_internet(
+    internet: Wan, fabric: Fabric, public_address: str, api: tuple[str, int] | None = None
+) -> None:
+    """Connect the router of `fabric` to `internet` under `public_address`, behind NAT and a firewall.
+
+    `api`: the address and port of an API server that anybody may call, as those of clouds.
+    """
     await fabric.apply(address(public_address, _LOOPBACK))
-    await apply(fabric.router, firewall(internet.device, public_address))
-    await internet.join(fabric, (f"{public_address}/32",))
+    await apply(fabric.router, firewall(internet.device, public_address, api))
+    open_to_all = (f"{api[0]}/32",) if api is not None else ()
+    await internet.join(fabric, (f"{public_address}/32", *open_to_all))
 
 
-def firewall(device: str, public_address: str) -> str:
+def firewall(device: str, public_address: str, api: tuple[str, int] | None = None) -> str:
     """nftables rules of a router whose link to the internet is `device`."""
     coming = f'iifname "{device}"'
+    to_api = f"{coming} ip daddr {api[0]} tcp dport {api[1]} accept" if api is not None else ""
     return f"""table ip isthmus_internet
 delete table ip isthmus_internet
 table ip isthmus_internet {{
@@ -41,6 +48,7 @@ table ip isthmus_internet {{
     type filter hook input priority -10; policy accept;
     {coming} ct state established,related accept
     {coming} ct status dnat accept
+    {to_api}
     {coming} drop
   }}
 }}

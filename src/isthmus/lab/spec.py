@@ -26,6 +26,13 @@ class ClusterSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel", for
     api_address: str  # of the API server, outside the ranges of pods and services
     region: str = ""
     zone: str = ""
+    network: str = ""  # clusters of one network are joined by a VPN; of several, by the internet alone
+    public_address: str = ""  # by which the internet knows the cluster
+
+    @property
+    def balancer_address(self) -> str:
+        """The address that Services of type LoadBalancer get."""
+        return self.public_address or self.node_address
 
     @property
     def dns_address(self) -> str:
@@ -52,6 +59,11 @@ class LabSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_
     clusters: tuple[ClusterSpec, ...]
     link: LinkSpec = LinkSpec()
     images: tuple[str, ...] = ()
+
+    @property
+    def is_separate(self) -> bool:
+        """Whether each cluster is on a network of its own: no packet goes from pod to pod."""
+        return len({each.network for each in self.clusters}) > 1
 
 
 TALK = LabSpec(
@@ -98,17 +110,34 @@ def check(spec: LabSpec) -> None:
         raise SpecError(
             f"$.clusters: every cluster needs a name of its own, not {', '.join(names) or 'none'}"
         )
+    if spec.is_separate:
+        _check_separate(spec)
     ranges = []
     for index, cluster in enumerate(spec.clusters):
         place = f"$.clusters[{index}]"
         for key, value in (("podCIDR", cluster.pod_cidr), ("serviceCIDR", cluster.service_cidr)):
-            ranges.append((f"{place}.{key}", _range(value, f"{place}.{key}")))
+            ranges.append((index, f"{place}.{key}", _range(value, f"{place}.{key}")))
         for key, value in (("nodeAddress", cluster.node_address), ("apiAddress", cluster.api_address)):
             _address(value, f"{place}.{key}")
-    for number, (path, one) in enumerate(ranges):
-        for other_path, other in ranges[:number]:
-            if one.overlaps(other):
+    for number, (index, path, one) in enumerate(ranges):
+        for other_index, other_path, other in ranges[:number]:
+            apart = spec.is_separate and index != other_index
+            if one.overlaps(other) and not apart:
                 raise SpecError(f"{path}: {one} overlaps {other} of {other_path} (hint: one flat network)")
+
+
+def _check_separate(spec: LabSpec) -> None:
+    networks = [each.network for each in spec.clusters]
+    if len(set(networks)) != len(networks):
+        raise SpecError(
+            "$.clusters: some share a network and others do not (hint: one for all, or each its own)"
+        )
+    for index, each in enumerate(spec.clusters):
+        if not each.public_address:
+            raise SpecError(
+                f"$.clusters[{index}].publicAddress: is missing (hint: networks meet by it alone)"
+            )
+        _address(each.public_address, f"$.clusters[{index}].publicAddress")
 
 
 def _range(text: str, path: str) -> ipaddress.IPv4Network:

@@ -17,10 +17,12 @@ from isthmus.kit.clock import Clock, SystemClock
 from isthmus.kit.tasks import Crew
 from isthmus.lab.catalogue import Catalogue
 from isthmus.lab.cluster import Cluster
+from isthmus.lab.internet import join_internet
 from isthmus.lab.sandbox import Sandboxes
 from isthmus.lab.sockets import open_connection
 from isthmus.lab.spec import LabSpec
 from isthmus.lab.state import ClusterRecord, LabRecord, StateFolder
+from isthmus.lab.vips import API_PORT
 from isthmus.lab.wan import Impairment, Wan
 
 Json = dict[str, Any]
@@ -38,7 +40,7 @@ class Lab:
             each.name: Cluster(each, state.path / "clusters" / each.name, catalogue, self._clock)
             for each in spec.clusters
         }
-        self.wan = Wan()
+        self.wan = Wan("internet" if spec.is_separate else "vpn")
         self._sandboxes = Sandboxes(state.rootfs, visible=(str(samples), str(state.path)))
         self._crew = Crew()
         self._doors: dict[str, tuple[str, str, int]] = {}  # published: cluster, address, port
@@ -50,7 +52,11 @@ class Lab:
             *(each.start(self._sandboxes, doors.get(f"api-{name}")) for name, each in self.clusters.items())
         )
         for each in self.clusters.values():
-            await self.wan.join(each.fabric)
+            if self.spec.is_separate:
+                api = (each.spec.api_address, API_PORT)
+                await join_internet(self.wan, each.fabric, each.spec.public_address, api)
+            else:
+                await self.wan.join(each.fabric)
         link = self.spec.link
         await self.wan.impair(Impairment(link.delay_ms, link.jitter_ms, link.loss))
         self._write(doors, started_by)

@@ -9,7 +9,7 @@ from isthmus.model.endpoint import Backing, EndpointShard
 from isthmus.model.entries import Entries, joined
 from isthmus.model.facts import Facts, Name
 from isthmus.model.merge import Member, Merged, merge
-from isthmus.model.names import NO_CLUSTER, ClusterId, ServiceKey
+from isthmus.model.names import FLAT, NO_CLUSTER, ClusterId, ServiceKey
 from isthmus.model.service import Service
 from isthmus.model.shards import Place, identity_of, locality_of, network_of, shard
 from isthmus.model.workload import ServedPort, Workload
@@ -48,10 +48,14 @@ def backing(
     before = before or Backing()
     identities = {e.identity for each in shards.values() for e in each.endpoints if e.identity is not None}
     identities |= {identity for identity in before.identities if identity.trust_domain == trust_domain}
+    networks = {e.network for each in shards.values() for e in each.endpoints} - {FLAT}
     stayed = {cluster for cluster in before.clusters if cluster in service.clusters}
     return Backing(
         identities=tuple(sorted(identities)),
         clusters=tuple(sorted((stayed | shards.keys()) - {NO_CLUSTER})),
+        networks=tuple(
+            sorted(networks | (set(before.networks) if stayed == set(before.clusters) else set()))
+        ),
     )
 
 

@@ -10,9 +10,10 @@ from isthmus.api.decode import equal_for_mesh
 from isthmus.api.resource import Object, Ref
 from isthmus.model import maps
 from isthmus.model.assemble import backing, service_of, shard_of, workload_of
-from isthmus.model.change import Change, ChangeKey
+from isthmus.model.change import Change, ChangeKey, Unknown
 from isthmus.model.config import Known, config_after
 from isthmus.model.config_cluster import is_config, without_effect
+from isthmus.model.credentials import Credentials
 from isthmus.model.delta import Delta
 from isthmus.model.derived import Derived, Sources
 from isthmus.model.dirt import Dirt
@@ -27,6 +28,7 @@ from isthmus.model.mesh_settings import read_settings, with_same_parts
 from isthmus.model.names import NO_CLUSTER, ClusterId, ServiceKey, kubernetes_hostname
 from isthmus.model.network_state import NetworkState
 from isthmus.model.service import Service
+from isthmus.model.serving import Serving
 from isthmus.model.shards import with_the_same
 from isthmus.model.workload import Workload
 
@@ -52,12 +54,13 @@ class MeshBuilder:
         self._wrong: dict[tuple[ClusterId, Ref], Finding] = {}
         self._of_settings: tuple[Finding, ...] = ()
         self._disagreements: dict[ServiceKey, tuple[Finding, ...]] = {}
-        self._serving: dict[tuple[ClusterId, str], set[ServiceKey]] = {}  # by cluster and address
+        self._serving = Serving()
         self._entries = Entries()
         self._given = Given()
         self._clusters: frozenset[ClusterId] = frozenset()  # to which services have been given addresses
         self._networks = NetworkState(settings)
         self._derived = Derived()
+        self._credentials = Credentials(Ref("ConfigMap", settings.root_namespace, "istio"))
         self._mesh = Mesh(settings=settings, origins=self._derived.origins, statuses=self._derived.statuses)
         self._is_first = True
 
@@ -86,15 +89,19 @@ class MeshBuilder:
             self._drop_cluster(cluster, dirt)
             return
         self._wrong.pop((cluster, ref), None)
-        if isinstance(change.value, Finding):
+        if self._credentials.are_meant(ref):
+            if (wrong := self._credentials.take(change)) is not None:
+                self._wrong[cluster, ref] = wrong
+        elif isinstance(change.value, Finding):
             self._wrong[cluster, ref] = change.value  # the last good one stays
-        else:
+        elif not isinstance(change.value, Unknown):
             self._put(cluster, ref, change.value, dirt)
 
     def _drop_cluster(self, cluster: ClusterId, dirt: Dirt) -> None:
         for ref in list(self._facts[cluster].objects) if cluster in self._facts else []:
             self._put(cluster, ref, None, dirt)
         self._facts.pop(cluster, None)
+        self._credentials.drop(cluster)
         self._wrong = {key: finding for key, finding in self._wrong.items() if key[0] != cluster}
 
     def _put(self, cluster: ClusterId, ref: Ref, value: Object | None, dirt: Dirt) -> None:
@@ -150,6 +157,7 @@ class MeshBuilder:
             ),
             origins=self._derived.origins,
             statuses=self._derived.statuses,
+            credentials=self._credentials.found,
             findings=self._findings(),
         )
         delta = Delta(
@@ -159,6 +167,7 @@ class MeshBuilder:
             config=frozenset(dirt.config),
             workloads=maps.differing(old.workloads, workloads, dirt.workloads),
             networks=networks is not old.networks,
+            credentials=maps.all_differing(old.credentials, mesh.credentials),
             settings=settings is not old.settings,
             everything=self._is_first,
         )
@@ -242,7 +251,7 @@ class MeshBuilder:
             by_cluster.pop(cluster, None)
             if after is not None:
                 by_cluster[cluster] = after
-            self._reindex((key, cluster), before, after, dirt)
+            dirt.workloads |= self._serving.moved((key, cluster), before, after)
         return maps.updated(old, {key: by_cluster or None for key, by_cluster in made.items()})
 
     def _shard(self, service: Service, cluster: ClusterId, trust_domain: str) -> EndpointShard | None:
@@ -255,26 +264,6 @@ class MeshBuilder:
         if cluster not in self._facts:
             return None
         return shard_of(service, name, (cluster, self._facts[cluster]), self._entries, trust_domain)
-
-    def _reindex(
-        self,
-        where: tuple[ServiceKey, ClusterId],
-        before: EndpointShard | None,
-        after: EndpointShard | None,
-        dirt: Dirt,
-    ) -> None:
-        """Keep who serves what at which address, and note the addresses where that changed."""
-        key, cluster = where
-        was = {endpoint.address: endpoint.ports for endpoint in before.endpoints} if before else {}
-        now = {endpoint.address: endpoint.ports for endpoint in after.endpoints} if after else {}
-        for address in was.keys() | now.keys():
-            if was.get(address) == now.get(address):
-                continue
-            serving = self._serving.setdefault((cluster, address), set())
-            (serving.add if address in now else serving.discard)(key)
-            if not serving:
-                del self._serving[cluster, address]
-            dirt.workloads.add((cluster, address))
 
     def _backings(
         self, touched: set[ServiceKey], services: Services, shards: Shards, settings: MeshSettings
@@ -301,7 +290,7 @@ class MeshBuilder:
             facts = self._facts.get(cluster)
             after = None
             if facts is not None:
-                keys = self._serving.get((cluster, address), set())
+                keys = self._serving.at(cluster, address)
                 served = [(services[key], shards[key][cluster]) for key in keys if key in services]
                 after = workload_of((cluster, address), facts, served, settings.trust_domain)
             before = old.get((cluster, address))

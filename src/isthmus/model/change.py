@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import NamedTuple
 
 from isthmus.api.resource import Object, Ref
@@ -16,6 +17,15 @@ class ChangeKey(NamedTuple):
     ref: Ref
 
 
+class Unknown(Enum):
+    """In place of an object: nobody follows it any more, so that nothing is known of it, not even that it is gone."""
+
+    UNKNOWN = "unknown"
+
+
+UNKNOWN = Unknown.UNKNOWN
+
+
 class Change(NamedTuple):
     """The newest state of one object in one cluster: decoded, gone (None), or impossible to decode.
 
@@ -24,7 +34,7 @@ class Change(NamedTuple):
     """
 
     key: ChangeKey
-    value: Object | Finding | None
+    value: Object | Finding | Unknown | None
 
 
 def cluster_ref(cluster: ClusterId) -> Ref:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from isthmus.api.resource import Ref
+from isthmus.model.credential import CredentialKey
 from isthmus.model.names import ClusterId, ServiceKey
 
 
@@ -16,9 +17,10 @@ class Delta(msgspec.Struct, frozen=True, kw_only=True):
     config: frozenset[Ref] = frozenset()  # configuration objects
     workloads: frozenset[tuple[ClusterId, str]] = frozenset()  # by cluster and address: inbound sides
     networks: bool = False  # how networks are reached
+    credentials: frozenset[CredentialKey] = frozenset()  # Secrets, and ConfigMaps of CAs
     settings: bool = False  # of the mesh: which parts differ is to be seen in the meshes
     everything: bool = False  # the first mesh
 
     def __bool__(self) -> bool:
-        names = (self.services, self.endpoints, self.config, self.workloads)
-        return self.everything or self.networks or self.settings or any(names)
+        parts = (self.services, self.endpoints, self.config, self.workloads, self.credentials)
+        return self.everything or self.networks or self.settings or any(parts)

@@ -58,6 +58,7 @@ class Dirt:
                         if pod is not None:
                             self._mark_pod(cluster, facts, pod)
                 case Namespace() if facts.is_root(value) and _network(before) != _network(after):
+                    self.networks = True
                     self._mark_network(cluster, facts)
                 case ConfigMap():
                     self.settings = True

@@ -76,6 +76,7 @@ class Backing(msgspec.Struct, frozen=True):
 
     identities: tuple[SpiffeId, ...] = ()  # sorted; whom clients may meet
     clusters: tuple[ClusterId, ...] = ()  # sorted; where endpoints are
+    networks: tuple[NetworkId, ...] = ()  # sorted; in which networks
 
     @property
     def spans_clusters(self) -> bool:

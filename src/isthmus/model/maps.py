@@ -33,3 +33,8 @@ def differing(before: Mapping[K, V], after: Mapping[K, V], among: set[K]) -> fro
     if before is after:
         return frozenset()
     return frozenset(key for key in among if before.get(key) is not after.get(key))
+
+
+def all_differing(before: Mapping[K, V], after: Mapping[K, V]) -> frozenset[K]:
+    """All keys whose values are not the same object in both: for maps that are small."""
+    return differing(before, after, {*before, *after})

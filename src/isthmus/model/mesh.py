@@ -10,6 +10,7 @@ import msgspec
 from isthmus.api.istio.destination_rule import LocalityLbSetting
 from isthmus.api.istio.mesh_config import MeshConfig
 from isthmus.api.resource import Object, Ref
+from isthmus.model.credential import Credential, CredentialKey
 from isthmus.model.endpoint import Backing, EndpointShard
 from isthmus.model.findings import Finding
 from isthmus.model.names import ClusterId, ServiceKey
@@ -70,6 +71,8 @@ class Mesh(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     config: Mapping[str, Mapping[Ref, Object]] = {}  # by kind, then ref
     origins: Mapping[Ref, Origins] = {}  # of configuration that nobody wrote
     statuses: Mapping[Ref, msgspec.Struct] = {}  # what is to be told of objects of the configuration cluster
+    credentials: Mapping[CredentialKey, Credential] = {}  # those that are followed, be they there or not
+    credential_grants: frozenset[tuple[str, Ref]] = frozenset()  # who, by namespace, may use another's Secret
     findings: tuple[Finding, ...] = ()
 
     def origin(self, ref: Ref, path: str = "$") -> Origin:

@@ -59,16 +59,22 @@ class Networks:
         gateways: Gateways | None = None,
         awaited: frozenset[NetworkId] = frozenset(),
         hosts: frozenset[str] = frozenset(),
+        clusters: Mapping[ClusterId, NetworkId] | None = None,
     ) -> None:
         found = {network: tuple(sorted(each)) for network, each in (gateways or {}).items() if each}
         self.gateways: Mapping[NetworkId, tuple[NetworkGateway, ...]] = found
         self.awaited = awaited - found.keys()
         self.hosts = hosts
+        self._of_clusters = dict(clusters or {})
 
     @property
     def is_flat(self) -> bool:
         """Whether everything is reached directly."""
         return not self.gateways and not self.awaited
+
+    def of(self, cluster: ClusterId) -> NetworkId:
+        """The network of a cluster as a whole; empty: its pods say theirs, or there is only one."""
+        return self._of_clusters.get(cluster, FLAT)
 
     def reach(self, from_: NetworkId, endpoint: Endpoint) -> Way:
         """The way to `endpoint` for a proxy in network `from_`; a proxy of no known network is outside all."""
@@ -105,4 +111,4 @@ class Networks:
 
     @property
     def _parts(self) -> tuple[object, ...]:
-        return (self.gateways, self.awaited, self.hosts)
+        return (self.gateways, self.awaited, self.hosts, self._of_clusters)

@@ -176,7 +176,8 @@ class NetworkState:
                 for each in addresses:
                     gateways[door.network].add(NetworkGateway(each, port, door.cluster, door.locality))
         found = {network: frozenset(each) for network, each in gateways.items()}
-        return Networks(found, frozenset(awaited), frozenset(hosts))
+        own = {name: network for name, facts in clusters.items() if (network := facts.network_at(name, ""))}
+        return Networks(found, frozenset(awaited), frozenset(hosts), own)
 
 
 def _name(gateway: NetworkGatewaySpec) -> Name:

@@ -95,6 +95,7 @@ class View:
         self.kind = proxy.kind
         self.namespace = proxy.namespace
         self.cluster: ClusterId = proxy.cluster
+        self.entered = mesh.networks.entered_from(proxy.network)  # networks that it reaches through gateways
         self.labels = labels  # only those that something in the view depends on
         self.settings: MeshSettings = mesh.settings
         self._backings = mesh.backings
@@ -204,7 +205,7 @@ class Views:
         labels = rules.labels_of(proxy)
         return self._views.get(
             (mesh.services, mesh.backings, rules, mesh.settings),
-            (proxy.kind, proxy.namespace, proxy.cluster, labels),
+            (proxy.kind, proxy.namespace, proxy.cluster, mesh.networks.entered_from(proxy.network), labels),
             lambda: View(mesh, rules, proxy, labels),
         )
 

@@ -5,6 +5,8 @@ Everything else comes from Pilot over delta ADS. Source: envoy.config.bootstrap.
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+
 import msgspec
 
 from isthmus.envoy.limits import RUNTIME
@@ -173,7 +175,9 @@ def _mutual_tls(settings: BootstrapSettings) -> Tree:
         "name": "envoy.transport_sockets.tls",
         "typed_config": {
             "@type": f"{_TYPE_PREFIX}{_TLS}.UpstreamTlsContext",
-            # No SNI: Pilot shows one certificate, which says its identity and no DNS name.
+            # Pilot shows one certificate, which says its identity and no DNS name. The server name is for a
+            # gateway between networks that Pilot may be behind.
+            **({} if _is_ip(settings.pilot_host) else {"sni": settings.pilot_host}),
             "common_tls_context": {
                 "alpn_protocols": ["h2"],
                 "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
@@ -185,6 +189,14 @@ def _mutual_tls(settings: BootstrapSettings) -> Tree:
             },
         },
     }
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _secret(name: str) -> Tree:

@@ -14,6 +14,7 @@ from isthmus.model.scope import View
 from isthmus.model.service import Service
 from isthmus.translate import names
 from isthmus.translate.errors import Unsayable
+from isthmus.translate.upstream_policy import Policy, policy_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +25,18 @@ class Known:
     backing: Backing
     rule: DestinationRule | None
     crosses: bool  # whether endpoints are in other clusters than the proxy
+    enters: bool = False  # whether endpoints are reached through gateways of other networks
     all_tls: bool = False  # whether it is headless, and every endpoint of it has a sidecar
 
     @property
     def parts(self) -> tuple[object, ...]:
         """What it is made of: these stay the same objects while they are equal."""
         return (self.service, self.backing, self.rule)
+
+    @property
+    def facts(self) -> tuple[bool, bool, bool]:
+        """What else its upstreams depend on."""
+        return (self.crosses, self.enters, self.all_tls)
 
     @property
     def about(self) -> Ref:
@@ -54,7 +61,8 @@ def known(view: View, service: Service) -> Known:
     """The service as proxies of `view` see it."""
     backing = view.backing(service.key)
     crosses = any(cluster != view.cluster for cluster in backing.clusters)
-    return Known(service, backing, view.destination_rule(service), crosses)
+    enters = any(network in view.entered for network in backing.networks)
+    return Known(service, backing, view.destination_rule(service), crosses, enters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +93,14 @@ class Destinations:
         port = self.port(destination, listener_port)
         return names.outbound(port, destination.subset, self.hostname(destination))
 
+    def policy(self, destination: Destination, listener_port: int) -> Policy:
+        """How it is called, as far as a DestinationRule says it."""
+        found = self.find(destination)
+        if found is None:
+            return Policy()
+        subset = found.subset(destination.subset)
+        return policy_for(found.rule, subset, self.port(destination, listener_port))
+
     def shares(self, route: Sequence[RouteDestination], listener_port: int) -> list[tuple[str, int]]:
         """Upstreams and their weights, of a route for connections; a single destination needs no weight."""
         check_weights(share.weight for share in route)
@@ -92,6 +108,11 @@ class Destinations:
             (self.upstream(share.destination, listener_port), share.weight if len(route) > 1 else 1)
             for share in route
         ]
+
+    def policies(self, route: Sequence[RouteDestination], listener_port: int) -> list[Policy]:
+        """How those of its destinations are called that get connections."""
+        used = [share for share in route if share.weight or len(route) == 1]
+        return [self.policy(share.destination, listener_port) for share in used]
 
     def unknown_subset(self, rule: VirtualService) -> Unsayable | None:
         """The first destination for requests that names a subset which its service has not: it would answer 503."""

@@ -26,8 +26,9 @@ from isthmus.translate.patch.patches import Patches
 from isthmus.translate.placement import Standpoint
 from isthmus.translate.routes import Routes, http_services
 from isthmus.translate.routes_gateway import gateway_routes
+from isthmus.translate.secrets import Follow, Secrets
 from isthmus.translate.touched import ConfigIndex, Touched
-from isthmus.translate.types import ENDPOINTS, LISTENER, NAMES, ROUTES, UPSTREAM
+from isthmus.translate.types import ENDPOINTS, LISTENER, NAMES, ROUTES, SECRET, UPSTREAM
 from isthmus.translate.upstream_set import Upstreams
 
 Wanted = frozenset[str] | None
@@ -35,15 +36,19 @@ Wanted = frozenset[str] | None
 
 
 class Translator:
-    """Makes generations, and remembers between them what has been made from what."""
+    """Makes generations, and remembers between them what has been made from what.
 
-    def __init__(self) -> None:
+    `follow` is told which credentials proxies wait for; without it there are only those that the mesh has.
+    """
+
+    def __init__(self, follow: Follow = lambda _: None) -> None:
         self.views = Views()
         self.upstreams = Upstreams()
         self.assignments = LoadAssignments()
         self.listeners = Listeners()
         self.routes = Routes()
         self.name_tables = NameTables()
+        self.secrets = Secrets(follow)
         self.patches = Patches()
         self.configurations: Memo[Versioned | None] = Memo()
         self.route_names: Memo[frozenset[str]] = Memo()
@@ -57,6 +62,7 @@ class Translator:
                 *self.listeners.memos,
                 *self.patches.memos,
                 *self.name_tables.memos,
+                *self.secrets.memos,
                 self.routes.hosts,
                 self.configurations,
                 self.route_names,
@@ -95,6 +101,7 @@ class Generation:
             LISTENER: self._listeners,
             ROUTES: self._routes,
             NAMES: self._names,
+            SECRET: self._secrets,
         }
 
     @property
@@ -119,6 +126,12 @@ class Generation:
         added = patches.added(self.mesh, subject, type_url, every)
         return (*made, *(one for one in added if names is None or one.name in names))
 
+    def unsettled(self, subject: Proxy, type_url: str, names: frozenset[str]) -> frozenset[str]:
+        """Those of `names` of which it is not known yet whether they exist."""
+        if type_url != SECRET:
+            return frozenset()
+        return self._make.secrets.unsettled(self.mesh, self._view(subject), subject, names)
+
     def _unpatched(self, subject: Proxy, type_url: str, names: Wanted) -> Iterable[Versioned]:
         maker = self._makers.get(type_url)
         return maker(subject, names) if maker else ()
@@ -130,8 +143,8 @@ class Generation:
         parts = (make.upstreams.checked, make.listeners.checked, make.routes.checked)
         withheld = [found for checked in parts for found in checked.findings(self._exists)]
         reports = (*reporting_findings(self.mesh), *make.listeners.conducts.findings)
-        found = (*withheld, *reports, *make.patches.findings(self.mesh))
-        return tuple(dict.fromkeys(self.mesh.told(each) for each in found))
+        more = (*reports, *make.secrets.findings(self.mesh), *make.patches.findings(self.mesh))
+        return tuple(dict.fromkeys(self.mesh.told(each) for each in (*withheld, *more)))
 
     def conflicts(self, subject: Proxy) -> tuple[Finding, ...]:
         """Services that get no connections of the proxy, since older ones have their address and port."""
@@ -207,6 +220,9 @@ class Generation:
             return Versioned.of(name, body)
 
         return self._make.configurations.get((view, workload), name, make)
+
+    def _secrets(self, proxy: Proxy, wanted: Wanted) -> Iterable[Versioned]:
+        return self._make.secrets.of(self.mesh, self._view(proxy), proxy, wanted)
 
     def _gateway_route_names(self, proxy: Proxy) -> Iterator[str]:
         workload = self.mesh.workloads.get((proxy.cluster, proxy.address))

@@ -10,7 +10,6 @@ from isthmus.envoy.types import RouteAction
 from isthmus.kit import duration
 from isthmus.translate import proto
 from isthmus.translate.destinations import Destinations
-from isthmus.translate.upstream_policy import policy_for
 
 
 def hash_policies(
@@ -18,11 +17,7 @@ def hash_policies(
 ) -> list[RouteAction.HashPolicy]:
     """The policy of the first destination that has one: a route has one for all its shares."""
     for share in shares:
-        known = destinations.find(share.destination)
-        if known is None:
-            continue
-        port = destinations.port(share.destination, listener_port)
-        hashing = policy_for(known.rule, known.subset(share.destination.subset), port).consistent_hash
+        hashing = destinations.policy(share.destination, listener_port).consistent_hash
         if hashing is not None:
             return [hash_policy(hashing)]
     return []

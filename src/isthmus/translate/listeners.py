@@ -17,10 +17,11 @@ from isthmus.model.mesh import Mesh
 from isthmus.model.names import ServiceKey
 from isthmus.model.proxy import Proxy, ProxyKind
 from isthmus.model.scope import View
-from isthmus.model.service import Protocol, Resolution, Service
+from isthmus.model.service import Resolution, Service
 from isthmus.translate import names, proto
 from isthmus.translate.checked import Checked, Slot
 from isthmus.translate.conduct import Conducts
+from isthmus.translate.connection_rules import TcpRules
 from isthmus.translate.destinations import destinations_of, ref_of
 from isthmus.translate.gateway_servers import Opened, opened
 from isthmus.translate.listeners_gateway import gateway_listener
@@ -30,7 +31,6 @@ from isthmus.translate.listeners_outbound import (
     Seen,
     Shards,
     Takers,
-    TcpRules,
     port_listener,
     takers,
     virtual_outbound,
@@ -147,12 +147,14 @@ class Listeners:
             leads = {key: TcpRules(rule, destinations_of(view, rule)) for key, rule in rules.items()}
             return port_listener(taker, leads, view, conduct)
 
-        if rules:
-            about = about_rule(next(iter(rules.values())))
-        else:
-            about = ref_of(owners[0] if owners else next(http_services(view, taker.port)))
-
-        return self.checked.keep(slot, about, make, _sealed)
+        own = ref_of(owners[0] if owners else next(http_services(view, taker.port)))
+        about = about_rule(next(iter(rules.values()))) if rules else own
+        found = self.checked.keep(slot, about, make, _sealed)
+        if found is None and rules:
+            # As with rules that cannot be read at all: the service is called as if there were none.
+            slot = slot._replace(name=f"{taker.name} without rules")
+            return self.checked.keep(slot, own, lambda: port_listener(taker, {}, view, conduct), _sealed)
+        return found
 
     def _gateway(self, seen: Seen, servers: list[Opened]) -> Found:
         return {one.name: one for one in self._gateway_ports(seen, servers)}
@@ -203,7 +205,7 @@ def _port_parts(view: View, port: int) -> _PortParts:
         for known in destinations_of(view, rule).known.values()
         for part in known.parts
     )
-    policies = tuple(view.destination_rule(service) for service in services if _is_guessed(service, port))
+    policies = tuple(view.destination_rule(service) for service in services if not _is_http(service, port))
     return _PortParts(
         inputs=(*services, *rules, *leads, *policies),
         scope=(
@@ -245,9 +247,9 @@ def _is_headless(service: Service) -> bool:
     return service.resolution is Resolution.PASSTHROUGH
 
 
-def _is_guessed(service: Service, port: int) -> bool:
+def _is_http(service: Service, port: int) -> bool:
     own = service.port(port)
-    return own is not None and own.protocol is Protocol.UNSPECIFIED
+    return own is not None and own.protocol.is_http
 
 
 def _sealed(message: Listener) -> Versioned:

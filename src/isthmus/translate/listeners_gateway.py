@@ -15,6 +15,7 @@ from isthmus.translate import names, proto
 from isthmus.translate.access_log import access_logs, listener_logs
 from isthmus.translate.conduct import Conduct
 from isthmus.translate.connection_manager import Face, Manager, connection_manager
+from isthmus.translate.connections import manner
 from isthmus.translate.destinations import Destinations, destinations_of
 from isthmus.translate.errors import Unsayable
 from isthmus.translate.gateway_servers import Opened, admitted
@@ -84,7 +85,8 @@ def _proxy(
     shares: Sequence[RouteDestination], leads: Destinations, port: int, logs: Iterable[AccessLog]
 ) -> Filter:
     weighted = leads.shares(shares, port)
-    return tcp_proxy.to_upstreams(weighted, logs, weighted[0][0] if weighted else "")
+    how = manner(leads.policies(shares, port))
+    return tcp_proxy.to_upstreams(weighted, logs, weighted[0][0] if weighted else "", how)
 
 
 def _meets(match: L4MatchAttributes, namespace: str, one: Opened) -> bool:

@@ -6,12 +6,11 @@ and port, of a port for HTTP, or the one for everything else.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_network
 
-from isthmus.api.istio.virtual_service import L4MatchAttributes, TCPRoute, VirtualService
-from isthmus.envoy.types import FilterChain, Listener
+from isthmus.api.istio.virtual_service import TCPRoute
+from isthmus.envoy.types import AccessLog, Filter, FilterChain, Listener
 from isthmus.model.endpoint import EndpointShard
 from isthmus.model.names import ClusterId, ServiceKey
 from isthmus.model.scope import View
@@ -20,6 +19,8 @@ from isthmus.translate import names, proto
 from isthmus.translate.access_log import access_logs, listener_logs
 from isthmus.translate.conduct import Conduct
 from isthmus.translate.connection_manager import Face, Manager, connection_manager
+from isthmus.translate.connection_rules import TcpRules, cidr, narrow, parts
+from isthmus.translate.connections import manner
 from isthmus.translate.destinations import Destinations
 from isthmus.translate.errors import Unsayable, at
 from isthmus.translate.listener_parts import (
@@ -31,7 +32,6 @@ from isthmus.translate.listener_parts import (
     tls_inspector,
 )
 from isthmus.translate.network_filters import set_alpn, tcp_proxy
-from isthmus.translate.route_match import MESH, gateway_name
 from isthmus.translate.transport import upstream_alpn
 from isthmus.translate.upstream_policy import policy_for
 
@@ -84,14 +84,6 @@ class Takers:
     @property
     def name(self) -> str:
         return names.listener(self.bind, self.port)
-
-
-@dataclass(frozen=True, slots=True)
-class TcpRules:
-    """The TCP routes that hold for a service, and where they lead."""
-
-    rule: VirtualService
-    leads: Destinations
 
 
 def takers(view: View, port: int, shards: Mapping[ServiceKey, Shards]) -> list[Takers]:
@@ -167,7 +159,7 @@ def port_listener(
         listener.filter_chains.append(_http(taker, str(taker.port), conduct))
         return listener
     for part in taker.parts:
-        listener.filter_chains.append(_part(part, tcp_rules, (view, conduct)))
+        listener.filter_chains.extend(_part(part, tcp_rules, (view, conduct)))
     if any(part.server_names for part in taker.parts):
         listener.listener_filters.append(tls_inspector())
     if taker.any_http or (claim is not None and claim.sniffs):
@@ -177,26 +169,24 @@ def port_listener(
         silence_s = _SILENCE_S if conduct.detection_s is None else conduct.detection_s
         listener.listener_filters_timeout.CopyFrom(proto.seconds(silence_s))
         listener.continue_on_listener_filters_timeout = True
-    rest = (
-        _unknown(conduct, allows=view.allows_unknown)
-        if claim is None
-        else _tcp(claim, tcp_rules, (view, conduct))
-    )
+    if claim is None:
+        rest = _unknown(conduct, allows=view.allows_unknown)
+    else:
+        *narrower, rest = _tcp(claim, tcp_rules, (view, conduct))
+        listener.filter_chains.extend(narrower)
     listener.default_filter_chain.CopyFrom(rest)
     return listener
 
 
-def _part(claim: Claim, tcp_rules: Mapping[ServiceKey, TcpRules], about: Seen) -> FilterChain:
-    """The chain of a service that wants some of the connections."""
-    made = _tcp(claim, tcp_rules, about)
-    for each in claim.ranges:
-        network = ip_network(each)
-        cidr = made.filter_chain_match.prefix_ranges.add(address_prefix=str(network.network_address))
-        cidr.prefix_len.value = network.prefixlen
-    if claim.server_names:
-        made.filter_chain_match.server_names.extend(claim.server_names)
-        made.filter_chain_match.transport_protocol = "tls"
-    return made
+def _part(claim: Claim, tcp_rules: Mapping[ServiceKey, TcpRules], about: Seen) -> Iterator[FilterChain]:
+    """The chains of a service that wants some of the connections."""
+    for made in _tcp(claim, tcp_rules, about):
+        if not made.filter_chain_match.prefix_ranges:
+            made.filter_chain_match.prefix_ranges.extend(map(cidr, claim.ranges))
+        if claim.server_names:
+            made.filter_chain_match.server_names.extend(claim.server_names)
+            made.filter_chain_match.transport_protocol = "tls"
+        yield made
 
 
 def _http_beside(taker: Takers, claim: Claim | None, about: Seen) -> FilterChain:
@@ -234,43 +224,34 @@ def _http(taker: Takers, routes: str, conduct: Conduct) -> FilterChain:
     return chain("", None, connection_manager(manager))
 
 
-def _tcp(claim: Claim, tcp_rules: Mapping[ServiceKey, TcpRules], about: Seen) -> FilterChain:
-    """Bytes go to the service, or where its VirtualService's TCP routes say."""
+def _tcp(claim: Claim, tcp_rules: Mapping[ServiceKey, TcpRules], about: Seen) -> Iterator[FilterChain]:
+    """Bytes go to the service, or where its VirtualService's TCP routes say; the chain for the rest comes last."""
     view, conduct = about
     whole = names.outbound(claim.port.number, "", claim.service.key.hostname)
-    weighted = [(whole, 1)]
-    rules = tcp_rules.get(claim.service.key)
-    if rules is not None:
-        found = _first_that_holds(rules.rule, claim.port.number, view)
-        if found is not None:
-            number, route = found
-            with at(f"tcp[{number}]"):
-                weighted = rules.leads.shares(route.route, claim.port.number)
-                if not any(weight for _, weight in weighted):
-                    raise Unsayable("route", "leads nowhere (hint: name a destination)")
     logs = access_logs(conduct, inbound=False, http=False)
-    return chain("", None, tcp_proxy.to_upstreams(weighted, logs, stat_prefix=whole))
+    rules = tcp_rules.get(claim.service.key)
+    routed = ((part, rules) for part in parts(rules.rule, claim.port.number, view)) if rules else ()
+    for part, found in routed:
+        with at(f"tcp[{part.number}]"):
+            made = chain("", None, _routed(part.route, found.leads, claim.port.number, (logs, whole)))
+        if part.is_rest:
+            yield made
+            return
+        narrow(made.filter_chain_match, part)
+        yield made
+    how = manner([policy_for(view.destination_rule(claim.service), None, claim.port.number)])
+    yield chain("", None, tcp_proxy.to_upstreams([(whole, 1)], logs, whole, how))
 
 
-def _first_that_holds(rule: VirtualService, port: int, view: View) -> tuple[int, TCPRoute] | None:
-    for number, route in enumerate(rule.spec.tcp):
-        if not route.match or any(_holds(match, rule, port, view) for match in route.match):
-            return number, route
-    return None
-
-
-def _holds(match: L4MatchAttributes, rule: VirtualService, port: int, view: View) -> bool:
-    """Whether connections of this view to the service's port meet `match`.
-
-    Conditions on subnets are not asked: the listener is for the service's own address.
-    """
-    bound = match.gateways or rule.spec.gateways or (MESH,)
-    return (
-        (not match.port or match.port == port)
-        and (not match.source_namespace or match.source_namespace == view.namespace)
-        and set(match.source_labels.items()) <= set(view.labels)
-        and any(gateway_name(name, rule.metadata.namespace) == MESH for name in bound)
-    )
+def _routed(
+    route: TCPRoute, leads: Destinations, port: int, about: tuple[tuple[AccessLog, ...], str]
+) -> Filter:
+    """The filter that sends connections where `route` says; `about`: its logs, and its statistics' name."""
+    weighted = leads.shares(route.route, port)
+    if not any(weight for _, weight in weighted):
+        raise Unsayable("route", "leads nowhere (hint: name a destination)")
+    logs, stat_prefix = about
+    return tcp_proxy.to_upstreams(weighted, logs, stat_prefix, manner(leads.policies(route.route, port)))
 
 
 def _unknown(conduct: Conduct, *, allows: bool) -> FilterChain:

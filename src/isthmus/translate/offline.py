@@ -35,7 +35,7 @@ from isthmus.model.mesh import MeshSettings
 from isthmus.model.names import ClusterId, NetworkId
 from isthmus.model.proxy import Proxy, ProxyKind
 from isthmus.translate.generation import Generation, Translator
-from isthmus.translate.types import ENDPOINTS, EXTENSION, LISTENER, NAMES, ROUTES, UPSTREAM
+from isthmus.translate.types import ENDPOINTS, EXTENSION, LISTENER, NAMES, ROUTES, SECRET, UPSTREAM
 
 Show = dict[str, dict[str, list[str]]]
 """What to show: by part (`upstreams`, `endpoints`, …) and pattern of names, the paths of fields; none: all."""
@@ -48,8 +48,12 @@ PARTS = {
     "routes": ROUTES,
     "extensions": EXTENSION,
     "names": NAMES,
+    "secrets": SECRET,
 }
 """The types of resources, as a case speaks of them."""
+
+
+_USUAL = ("upstreams", "endpoints", "listeners", "routes")
 
 
 class ProxySpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -73,9 +77,7 @@ class CaseSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     kind: str = "Case"
     about: str = ""
     proxy: ProxySpec = ProxySpec()
-    show: Show = msgspec.field(
-        default_factory=lambda: {part: {} for part in PARTS if part not in {"extensions", "names"}}
-    )
+    show: Show = msgspec.field(default_factory=lambda: {part: {} for part in _USUAL})
     settings: dict[str, object] = {}  # of the mesh, by field
 
 
@@ -203,5 +205,6 @@ def _proxy(spec: ProxySpec, config: ClusterId) -> Proxy:
         labels=tuple(sorted(spec.labels.items())),
         locality=Locality(region, zone, subzone),
         version=spec.version,
+        proven=True,
         metadata=tuple(sorted(spec.metadata.items())),
     )

@@ -8,10 +8,12 @@ from isthmus.api.istio.virtual_service import HTTPMatchRequest, HTTPRetry, Strin
 from isthmus.envoy.types import (
     HeaderMatcher,
     QueryParameterMatcher,
+    Route,
     RouteMatch,
-    StringMatcher,
 )
+from isthmus.translate.claims import claim_matcher, is_claim
 from isthmus.translate.regex import regex
+from isthmus.translate.string_match import any_text, string_matcher
 
 MESH = "mesh"
 """In place of a gateway's name: sidecars."""
@@ -51,8 +53,14 @@ def route_match(match: HTTPMatchRequest | None) -> RouteMatch:
     made = RouteMatch()
     _match_path(made, match)
     for name in sorted(match.headers):
-        made.headers.append(_header(name, match.headers[name]))
+        if is_claim(name):
+            made.dynamic_metadata.append(claim_matcher(name, match.headers[name]))
+        else:
+            made.headers.append(_header(name, match.headers[name]))
     for name in sorted(match.without_headers):
+        if is_claim(name):
+            made.dynamic_metadata.append(claim_matcher(name, match.without_headers[name], absent=True))
+            continue
         without = _header(name, match.without_headers[name])
         without.invert_match = not without.invert_match
         if without.WhichOneof("header_match_specifier") == "string_match":
@@ -80,13 +88,11 @@ def takes_everything(match: HTTPMatchRequest | None) -> bool:
     return match.uri is None or match.uri.prefix == "/" or match.uri.regex in {".*", "*"}
 
 
-def string_matcher(match: StringMatch) -> StringMatcher:
-    """Source: VirtualService reference, StringMatch: a regex must match the whole text."""
-    if match.exact is not None:
-        return StringMatcher(exact=match.exact)
-    if match.prefix:
-        return StringMatcher(prefix=match.prefix)
-    return StringMatcher(safe_regex=regex(match.regex or ""))
+def matches_all(route: Route) -> bool:
+    """Whether a route takes every request, as it is in Envoy's words."""
+    match = route.match
+    only_path = not (match.headers or match.query_parameters or match.dynamic_metadata)
+    return only_path and (match.prefix == "/" or match.safe_regex.regex in {".*", "*"})
 
 
 def _match_path(made: RouteMatch, match: HTTPMatchRequest) -> None:
@@ -105,17 +111,12 @@ def _match_path(made: RouteMatch, match: HTTPMatchRequest) -> None:
 
 
 def _header(name: str, match: StringMatch) -> HeaderMatcher:
-    if _any_text(match):
+    if any_text(match):
         return HeaderMatcher(name=name, present_match=True)
     return HeaderMatcher(name=name, string_match=string_matcher(match))
 
 
 def _query_parameter(name: str, match: StringMatch) -> QueryParameterMatcher:
-    if _any_text(match):
+    if any_text(match):
         return QueryParameterMatcher(name=name, present_match=True)
     return QueryParameterMatcher(name=name, string_match=string_matcher(match))
-
-
-def _any_text(match: StringMatch) -> bool:
-    """Whether any text fits, so that only presence is asked."""
-    return match.exact is None and not match.prefix and match.regex in {None, "", "*", ".*"}

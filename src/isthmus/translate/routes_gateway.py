@@ -14,7 +14,7 @@ from isthmus.translate import names, proto
 from isthmus.translate.checked import Checked, Slot
 from isthmus.translate.destinations import destinations_of
 from isthmus.translate.gateway_servers import Opened, admitted
-from isthmus.translate.route_match import Asker
+from isthmus.translate.route_match import Asker, matches_all
 from isthmus.translate.routes import Host, about_rule, joined, rule_routes, without_repetition
 from isthmus.translate.types import ROUTES
 
@@ -46,11 +46,19 @@ def _host(view: View, hostname: Hostname, wanted: _Wanted, port: int, checked: C
     slot = Slot(ROUTES, name, None, ("gateway", view.namespace, view.cluster, view.labels))
 
     def make() -> VirtualHost:
-        host = VirtualHost(name=name, domains=[hostname])
-        for rule, one in wanted.rules:
-            retry = view.settings.route.retry
-            asker = Asker(view.namespace, view.labels, one.server.port.number, one.gateway, retry)
-            host.routes.extend(rule_routes(rule, destinations_of(view, rule), asker))
+        retry = view.settings.route.retry
+        routes = [
+            route
+            for rule, one in wanted.rules
+            for route in rule_routes(
+                rule,
+                destinations_of(view, rule),
+                Asker(view.namespace, view.labels, one.server.port.number, one.gateway, retry),
+            )
+        ]
+        # What takes everything comes last, so that the rules of younger objects are asked at all.
+        routes.sort(key=matches_all)
+        host = VirtualHost(name=name, domains=[hostname], routes=routes)
         if wanted.tls_only:
             host.require_tls = VirtualHost.ALL
         return host

@@ -10,9 +10,13 @@ import msgspec
 from google.protobuf import json_format
 
 from isthmus.envoy.descriptors import class_of_url, pool
+from isthmus.envoy.types import Secret
+from isthmus.kit.chain import count_revocations
 from isthmus.kit.versioned import Versioned
+from isthmus.kit.x509 import Certificate, load_bundle, names
 from isthmus.model.name_table import decode
 from isthmus.translate.offline import PARTS, Case
+from isthmus.translate.types import ENDPOINTS
 
 Tree = dict[str, object]
 
@@ -39,8 +43,7 @@ def _part(part: str, resources: Iterable[Versioned], patterns: dict[str, list[st
     for one in resources:
         for pattern, paths in (patterns or {"*": []}).items():
             if fnmatchcase(one.name, pattern):
-                tree = as_tree(one, PARTS[part])
-                whole = _endpoints(tree) if part == "endpoints" else tree
+                whole = _READABLE[part](one) if part in _READABLE else as_tree(one, PARTS[part])
                 found[one.name] = pruned(whole, paths) if paths else whole
     return found
 
@@ -103,13 +106,36 @@ def _with_name(entry: object, kept: object) -> object:
     return kept
 
 
-def _endpoints(tree: Tree) -> object:
+def _endpoints(resource: Versioned) -> object:
     """A load assignment in a line an endpoint."""
+    tree = as_tree(resource, ENDPOINTS)
     return [
         _endpoint(group, one)
         for group in cast(list[Tree], tree.get("endpoints", []))
         for one in cast(list[Tree], group.get("lb_endpoints", []))
     ]
+
+
+def _secret(resource: Versioned) -> object:
+    """Whom the certificates of a secret are of; never a key."""
+    found = Secret.FromString(resource.body)
+    if found.HasField("tls_certificate"):
+        chain = load_bundle(found.tls_certificate.certificate_chain.inline_bytes)
+        return {"certificate": [_holder(each) for each in chain], "private_key": "<redacted>"}
+    context = found.validation_context
+    made: Tree = {"roots": [_holder(each) for each in load_bundle(context.trusted_ca.inline_bytes)]}
+    if context.HasField("crl"):
+        made["revoked"] = f"{count_revocations(context.crl.inline_bytes)} list(s)"
+    return made
+
+
+def _holder(certificate: Certificate) -> str:
+    said = names(certificate)
+    return ", ".join((said.common_name, *said.dns, *said.addresses, *said.uris)).removeprefix(", ")
+
+
+_READABLE = {"endpoints": _endpoints, "secrets": _secret}
+"""How parts are shown that are not shown in Envoy's own words."""
 
 
 def _place(address: Tree) -> str:

@@ -12,6 +12,8 @@ from isthmus.api.istio.sidecar import Sidecar
 from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.api.resource import Object, Ref
 from isthmus.model.collectors import collector_hosts
+from isthmus.model.credential_names import names_of
+from isthmus.model.credential_uses import uses_of
 from isthmus.model.delta import Delta
 from isthmus.model.mesh import Mesh
 from isthmus.model.name_table import NAME
@@ -30,6 +32,7 @@ from isthmus.translate.types import (
     LISTENER,
     NAMES,
     ROUTES,
+    SECRET,
     TYPES,
     UPSTREAM,
 )
@@ -86,6 +89,8 @@ class Touched:
             destinations = [one for one in versions if isinstance(one, DestinationRule)]
             if destinations and type_url in _BY_HOST:
                 rules += destinations
+            elif type_url == SECRET and not any(uses for one in versions for uses in uses_of(one)):
+                continue
             elif type_url in self._types_of(ref):
                 return None
         if type_url == LISTENER and kind is ProxyKind.ROUTER and self._lets_in_by_name():
@@ -155,6 +160,8 @@ class Touched:
                 return None if delta.services else _NOTHING
             case _ if type_url == NAMES:
                 return frozenset({NAME}) if delta.services or self._headless() else _NOTHING
+            case _ if type_url == SECRET:
+                return frozenset(name for key in delta.credentials for name in names_of(key.ref))
         return self._listeners()
 
     def _of_settings(self) -> frozenset[str]:
@@ -245,7 +252,7 @@ _RULES = "VirtualService"
 _BY_KIND: dict[str, frozenset[str]] = {
     _RULES: frozenset({ROUTES}),
     "DestinationRule": frozenset(ENVOY_TYPES),
-    "Gateway": frozenset({LISTENER, ROUTES, UPSTREAM, ENDPOINTS}),
+    "Gateway": frozenset({LISTENER, ROUTES, UPSTREAM, ENDPOINTS, SECRET}),
     "Sidecar": frozenset(TYPES),
     "WasmPlugin": frozenset({UPSTREAM, LISTENER, EXTENSION}),
     "Telemetry": frozenset({UPSTREAM, LISTENER}),

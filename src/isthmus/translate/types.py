@@ -9,10 +9,11 @@ ENDPOINTS = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
 LISTENER = "type.googleapis.com/envoy.config.listener.v3.Listener"
 ROUTES = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
 EXTENSION = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig"
+SECRET = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"  # noqa: S105 - its type
 NAMES = name_table.TYPE_URL
 
-ENVOY_TYPES = (UPSTREAM, ENDPOINTS, LISTENER, ROUTES, EXTENSION)
-"""Envoy warms an upstream until its endpoints arrive, and a listener until its routes and filters do."""
+ENVOY_TYPES = (UPSTREAM, ENDPOINTS, LISTENER, ROUTES, EXTENSION, SECRET)
+"""Envoy warms an upstream until its endpoints arrive, and a listener until its routes, filters and secrets do."""
 
 PATCHED = (UPSTREAM, LISTENER, ROUTES, EXTENSION)
 """The types that EnvoyFilters patch."""

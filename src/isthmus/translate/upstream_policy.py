@@ -1,20 +1,18 @@
-"""trafficPolicy → an upstream's load balancing, pools and outlier detection, and what holds without one."""
+"""trafficPolicy → an upstream's load balancing and pools, and what holds without one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isqrt
 from typing import TypeVar
 
 from isthmus.api.istio import destination_rule as api
-from isthmus.api.istio.destination_rule import DestinationRule, Subset, TrafficPolicy
+from isthmus.api.istio.destination_rule import DestinationRule, PortTrafficPolicy, Subset, TrafficPolicy
 from isthmus.envoy.types import (
     BindConfig,
     CircuitBreakers,
     Cluster,
-    HttpProtocolOptions,
-    OutlierDetection,
     SocketOption,
 )
 from isthmus.kit import duration
@@ -22,6 +20,7 @@ from isthmus.translate import proto
 from isthmus.translate.errors import Unsayable, at
 
 P = TypeVar("P")
+L = TypeVar("L")
 UNLIMITED = 4_294_967_295
 MARK = 1337
 """On packets of Envoy's own connections, so that capture lets them pass."""
@@ -35,6 +34,9 @@ class Policy:
     connection_pool: api.ConnectionPoolSettings | None = None
     outlier_detection: api.OutlierDetection | None = None
     tls: api.ClientTLSSettings | None = None
+    tunnel: api.TunnelSettings | None = None
+    proxy_protocol: api.ProxyProtocol | None = None
+    retry_budget: api.RetryBudget | None = None
 
     @property
     def http(self) -> api.HttpSettings:
@@ -50,23 +52,28 @@ class Policy:
 
 
 def policy_for(rule: DestinationRule | None, subset: Subset | None, port: int) -> Policy:
-    """The policy that holds: a port's own replaces all else; a subset inherits what it leaves unset."""
+    """The policy that holds: a subset inherits what it leaves unset.
+
+    What is said for a port takes the place of all that can be said for one, whether it says that or not.
+    """
     of_subset = subset.traffic_policy if subset else None
     of_host = rule.spec.traffic_policy if rule else None
     layers = [layer for layer in (of_subset, of_host) if layer is not None]
-    for layer in layers:
-        for own in layer.port_level_settings:
-            if own.port and own.port.number == port:
-                return Policy(own.load_balancer, own.connection_pool, own.outlier_detection, own.tls)
+    by_port = (own for layer in layers for own in layer.port_level_settings)
+    here = next((own for own in by_port if own.port and own.port.number == port), None)
+    of_port: Sequence[TrafficPolicy | PortTrafficPolicy] = layers if here is None else [here]
     return Policy(
-        load_balancer=_first(layers, lambda layer: layer.load_balancer),
-        connection_pool=_first(layers, lambda layer: layer.connection_pool),
-        outlier_detection=_first(layers, lambda layer: layer.outlier_detection),
-        tls=_first(layers, lambda layer: layer.tls),
+        load_balancer=_first(of_port, lambda layer: layer.load_balancer),
+        connection_pool=_first(of_port, lambda layer: layer.connection_pool),
+        outlier_detection=_first(of_port, lambda layer: layer.outlier_detection),
+        tls=_first(of_port, lambda layer: layer.tls),
+        tunnel=_first(layers, lambda layer: layer.tunnel),
+        proxy_protocol=_first(layers, lambda layer: layer.proxy_protocol),
+        retry_budget=_first(layers, lambda layer: layer.retry_budget),
     )
 
 
-def _first(layers: list[TrafficPolicy], part: Callable[[TrafficPolicy], P | None]) -> P | None:
+def _first(layers: Sequence[L], part: Callable[[L], P | None]) -> P | None:
     return next((found for layer in layers if (found := part(layer)) is not None), None)
 
 
@@ -133,15 +140,23 @@ _SIMPLE = {
 def apply_limits(upstream: Cluster, policy: Policy) -> None:
     """Circuit breakers: no limit but where the policy names one."""
     http, tcp = policy.http, policy.tcp
-    upstream.circuit_breakers.thresholds.append(
-        CircuitBreakers.Thresholds(
-            max_connections=proto.uint32(tcp.max_connections or UNLIMITED),
-            max_pending_requests=proto.uint32(http.http1_max_pending_requests or UNLIMITED),
-            max_requests=proto.uint32(http.http2_max_requests or UNLIMITED),
-            max_retries=proto.uint32(http.max_retries or UNLIMITED),
-            track_remaining=True,
-        )
+    limits = CircuitBreakers.Thresholds(
+        max_connections=proto.uint32(tcp.max_connections or UNLIMITED),
+        max_pending_requests=proto.uint32(http.http1_max_pending_requests or UNLIMITED),
+        max_requests=proto.uint32(http.http2_max_requests or UNLIMITED),
+        max_retries=proto.uint32(http.max_retries or UNLIMITED),
+        track_remaining=True,
     )
+    if (budget := policy.retry_budget) is not None:
+        # Envoy's own defaults, said so that the budget counts even where it says nothing.
+        limits.retry_budget.budget_percent.value = 20.0 if budget.percent is None else budget.percent
+        least = 3 if budget.min_retry_concurrency is None else budget.min_retry_concurrency
+        limits.retry_budget.min_retry_concurrency.value = least
+        if budget.budget_interval:
+            with at("trafficPolicy.retryBudget.budgetInterval"):
+                interval = proto.seconds(duration.parse(budget.budget_interval))
+            limits.retry_budget.budget_interval.CopyFrom(interval)
+    upstream.circuit_breakers.thresholds.append(limits)
 
 
 def connect_timeout_s(policy: Policy, usual_s: float, crosses: bool) -> float:
@@ -187,80 +202,3 @@ def _tcp_user_timeout(milliseconds: int) -> SocketOption:
         int_value=milliseconds,
         state=SocketOption.STATE_PREBIND,
     )
-
-
-def apply_outlier_detection(upstream: Cluster, policy: Policy, crosses: bool) -> None:
-    """When an endpoint is put aside. Across clusters this is on by default: failover depends on it."""
-    if policy.outlier_detection is not None:
-        upstream.outlier_detection.CopyFrom(_as_asked(policy.outlier_detection))
-        healthy_percent = policy.outlier_detection.min_health_percent
-    elif crosses:
-        upstream.outlier_detection.CopyFrom(_across_clusters())
-        healthy_percent = 0
-        upstream.close_connections_on_host_health_failure = True
-    else:
-        return
-    # Below this share of healthy endpoints Envoy would use the ejected ones too.
-    upstream.common_lb_config.healthy_panic_threshold.value = healthy_percent
-    upstream.common_lb_config.locality_weighted_lb_config.SetInParent()
-
-
-def _across_clusters() -> OutlierDetection:
-    """Refused, reset or unanswered connections put an endpoint aside soon, answers 502 to 504 a bit later.
-
-    Answers of the application itself (500) never do. It is tried again after five seconds, and after
-    half a minute at the most: a healed link is found soon.
-    """
-    found = OutlierDetection(
-        interval=proto.seconds(1),
-        base_ejection_time=proto.seconds(5),
-        max_ejection_time=proto.seconds(30),
-        split_external_local_origin_errors=True,
-    )
-    found.max_ejection_percent.value = 100
-    found.consecutive_local_origin_failure.value = 2
-    found.enforcing_consecutive_local_origin_failure.value = 100
-    found.consecutive_gateway_failure.value = 3
-    found.enforcing_consecutive_gateway_failure.value = 100
-    found.enforcing_consecutive_5xx.value = 0
-    found.enforcing_success_rate.value = 0
-    found.enforcing_local_origin_success_rate.value = 0
-    return found
-
-
-def _as_asked(asked: api.OutlierDetection) -> OutlierDetection:
-    found = OutlierDetection(split_external_local_origin_errors=asked.split_external_local_origin_errors)
-    found.enforcing_success_rate.value = 0
-    if asked.interval:
-        found.interval.CopyFrom(proto.seconds(duration.parse(asked.interval)))
-    if asked.base_ejection_time:
-        found.base_ejection_time.CopyFrom(proto.seconds(duration.parse(asked.base_ejection_time)))
-    if asked.max_ejection_percent:
-        found.max_ejection_percent.value = asked.max_ejection_percent
-    server_errors = asked.consecutive_5xx_errors
-    if server_errors is None and asked.consecutive_errors:
-        server_errors = asked.consecutive_errors
-    if server_errors is not None:
-        found.consecutive_5xx.value = server_errors
-        found.enforcing_consecutive_5xx.value = 100 if server_errors else 0
-    if (gateway_errors := asked.consecutive_gateway_errors) is not None:
-        found.consecutive_gateway_failure.value = gateway_errors
-        found.enforcing_consecutive_gateway_failure.value = 100 if gateway_errors else 0
-    if asked.split_external_local_origin_errors and asked.consecutive_local_origin_failures:
-        found.consecutive_local_origin_failure.value = asked.consecutive_local_origin_failures
-        found.enforcing_consecutive_local_origin_failure.value = 100
-    return found
-
-
-def http_limits(policy: Policy) -> HttpProtocolOptions | None:
-    """Limits of connections that carry requests; None where the policy names none."""
-    http, tcp = policy.http, policy.tcp
-    options = HttpProtocolOptions()
-    if idle := http.idle_timeout or tcp.idle_timeout:
-        options.idle_timeout.CopyFrom(proto.seconds(duration.parse(idle)))
-    if tcp.max_connection_duration:
-        longest_s = duration.parse(tcp.max_connection_duration)
-        options.max_connection_duration.CopyFrom(proto.seconds(longest_s))
-    if http.max_requests_per_connection:
-        options.max_requests_per_connection.value = http.max_requests_per_connection
-    return options if options.ListFields() else None

@@ -103,9 +103,7 @@ class Upstreams:
             made = (self._outbound(here, name, view.settings) for name in names_of(here))
             return tuple(one for one in made if one)
 
-        return self._services.get(
-            (*here.parts, *view.settings.of_upstreams), (here.crosses, here.all_tls), make
-        )
+        return self._services.get((*here.parts, *view.settings.of_upstreams), here.facts, make)
 
     def _passing(self, view: View) -> Iterator[Versioned]:
         """What stands behind server names, at a gateway between networks."""
@@ -135,12 +133,12 @@ class Upstreams:
             return None
 
         def make() -> Versioned | None:
-            slot = Slot(UPSTREAM, str(name), here.service.key, (here.crosses, here.all_tls))
+            slot = Slot(UPSTREAM, str(name), here.service.key, here.facts)
             return self.checked.keep(
                 slot, here.about, lambda: outbound_upstream(here, name, settings), _sealed
             )
 
-        return self._one.get((*here.parts, *settings.of_upstreams), (name, here.crosses, here.all_tls), make)
+        return self._one.get((*here.parts, *settings.of_upstreams), (name, here.facts), make)
 
     def _always(self, view: View) -> tuple[Versioned, ...]:
         return self._always_of.get((view.settings.upstream,), view.kind, lambda: _fixed(view))

@@ -21,13 +21,15 @@ from isthmus.translate.collector_places import Place
 from isthmus.translate.destinations import Known
 from isthmus.translate.mesh_policy import settled
 from isthmus.translate.names import Direction, UpstreamName
+from isthmus.translate.outlier_detection import apply_outlier_detection
 from isthmus.translate.placement import setting_of, weighs_localities
 from isthmus.translate.stat_names import inbound_stat_name, outbound_stat_name
 from isthmus.translate.upstream_names import resolve_by_name
 from isthmus.translate.upstream_policy import Policy, mark, policy_for
+from isthmus.translate.upstream_protocol import HTTP_OPTIONS, apply_protocol, as_the_caller_speaks
+from isthmus.translate.upstream_proxy_protocol import apply_proxy_protocol
 from isthmus.translate.upstream_tls import apply_tls
 
-_HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _BY_NAME = frozenset({Cluster.STRICT_DNS, Cluster.LOGICAL_DNS})
 _LOOPBACK_SOURCE = "127.0.0.6"
 """From where Envoy calls the application beside it: capture lets packets from there pass."""
@@ -45,18 +47,20 @@ def outbound_upstream(known: Known, name: UpstreamName, settings: MeshSettings) 
     if usual.outbound_stat_name:
         pattern = usual.outbound_stat_name
         upstream.alt_stat_name = outbound_stat_name(pattern, known.service, port, name.subset)
-    upstream_policy.apply_load_balancer(upstream, policy)
     _resolve(upstream, known, port, subset, policy)
+    if upstream.type != Cluster.ORIGINAL_DST:
+        upstream_policy.apply_load_balancer(upstream, policy)
     if upstream.type in _BY_NAME:
         upstream.dns_refresh_rate.CopyFrom(proto.seconds(usual.dns_refresh_s))
     upstream_policy.apply_limits(upstream, policy)
     upstream_policy.apply_connection_options(upstream, policy, known.crosses)
-    if upstream.type == Cluster.EDS:
-        upstream_policy.apply_outlier_detection(upstream, policy, known.crosses)
-        if weighs_localities(setting_of(policy, settings)):
-            upstream.common_lb_config.locality_weighted_lb_config.SetInParent()
-    _apply_protocol(upstream, port.protocol, policy)
+    told = upstream.type == Cluster.EDS
+    apply_outlier_detection(upstream, policy, known.crosses and told, known.enters and told)
+    if upstream.type == Cluster.EDS and weighs_localities(setting_of(policy, settings)):
+        upstream.common_lb_config.locality_weighted_lb_config.SetInParent()
+    apply_protocol(upstream, port.protocol, policy)
     apply_tls(upstream, name, port, policy.tls, known)
+    apply_proxy_protocol(upstream, policy.proxy_protocol)
     _describe(upstream, known, name)
     return upstream
 
@@ -78,7 +82,7 @@ def passing_upstream(known: Known, name: UpstreamName, settings: MeshSettings) -
     upstream.eds_cluster_config.eds_config.CopyFrom(_over_ads())
     upstream_policy.apply_limits(upstream, policy)
     upstream_policy.apply_connection_options(upstream, policy, known.crosses)
-    upstream_policy.apply_outlier_detection(upstream, policy, crosses=True)
+    apply_outlier_detection(upstream, policy, crosses=True)
     if weighs_localities(setting_of(policy, settings)):
         upstream.common_lb_config.locality_weighted_lb_config.SetInParent()
     _describe(upstream, known, name)
@@ -96,15 +100,15 @@ def outbound_names(service: Service, subsets: Iterable[str]) -> Iterator[Upstrea
 def _resolve(upstream: Cluster, known: Known, port: Port, subset: Subset | None, policy: Policy) -> None:
     """How Envoy learns of the endpoints."""
     labels = tuple(sorted(subset.labels.items())) if subset else ()
+    if policy.load_balancer and policy.load_balancer.simple == "PASSTHROUGH":
+        _original_destination(upstream)
+        return
     match known.service.resolution:
         case Resolution.PASSTHROUGH | Resolution.NONE:
             _original_destination(upstream)
         case Resolution.DNS | Resolution.DNS_ROUND_ROBIN:
             resolve_by_name(upstream, known.service, port, labels)
         case Resolution.ENDPOINTS:
-            if policy.load_balancer and policy.load_balancer.simple == "PASSTHROUGH":
-                _original_destination(upstream)
-                return
             upstream.type = Cluster.EDS
             upstream.eds_cluster_config.service_name = upstream.name
             upstream.eds_cluster_config.eds_config.CopyFrom(_over_ads())
@@ -120,24 +124,6 @@ def _over_ads() -> ConfigSource:
     source = ConfigSource(resource_api_version="V3", initial_fetch_timeout=proto.seconds(0))
     source.ads.SetInParent()
     return source
-
-
-def _apply_protocol(upstream: Cluster, protocol: Protocol, policy: Policy) -> None:
-    """Which HTTP is spoken: HTTP/2 where the port says so, what the caller spoke where nobody knows."""
-    limits = upstream_policy.http_limits(policy)
-    options = UpstreamHttpProtocolOptions(common_http_protocol_options=limits)
-    upgraded = policy.http.h2_upgrade_policy == "UPGRADE" and protocol.is_http
-    if policy.http.use_client_protocol or protocol is Protocol.UNSPECIFIED:
-        options.use_downstream_protocol_config.http_protocol_options.SetInParent()
-        options.use_downstream_protocol_config.http2_protocol_options.SetInParent()
-    elif protocol.is_http2 or upgraded:
-        http2 = options.explicit_http_config.http2_protocol_options
-        http2.max_concurrent_streams.value = policy.http.max_concurrent_streams or 1_073_741_823
-    elif limits is not None:
-        options.explicit_http_config.http_protocol_options.SetInParent()
-    else:
-        return
-    upstream.typed_extension_protocol_options[_HTTP_OPTIONS].CopyFrom(proto.any_of(options))
 
 
 def _describe(upstream: Cluster, known: Known, name: UpstreamName) -> None:
@@ -179,7 +165,7 @@ def _to_application(name: str, settings: UpstreamSettings) -> Cluster:
     upstream_policy.apply_limits(upstream, Policy())
     source = SocketAddress(address=_LOOPBACK_SOURCE, port_value=0)
     upstream.upstream_bind_config.CopyFrom(BindConfig(source_address=source, socket_options=[mark()]))
-    apply_any_http(upstream)
+    as_the_caller_speaks(upstream, Policy())
     return upstream
 
 
@@ -188,16 +174,8 @@ def outbound_passthrough(settings: UpstreamSettings) -> Cluster:
     upstream = Cluster(name=names.PASSTHROUGH, connect_timeout=proto.seconds(settings.connect_timeout_s))
     _original_destination(upstream)
     upstream_policy.apply_limits(upstream, Policy())
-    apply_any_http(upstream)
+    as_the_caller_speaks(upstream, Policy())
     return upstream
-
-
-def apply_any_http(upstream: Cluster) -> None:
-    """Lets the upstream be spoken to in the HTTP that the caller speaks."""
-    options = UpstreamHttpProtocolOptions()
-    options.use_downstream_protocol_config.http_protocol_options.SetInParent()
-    options.use_downstream_protocol_config.http2_protocol_options.SetInParent()
-    upstream.typed_extension_protocol_options[_HTTP_OPTIONS].CopyFrom(proto.any_of(options))
 
 
 def black_hole(settings: UpstreamSettings) -> Cluster:
@@ -219,5 +197,5 @@ def collector_upstream(place: Place, settings: UpstreamSettings) -> Cluster:
     if place.http2:
         options = UpstreamHttpProtocolOptions()
         options.explicit_http_config.http2_protocol_options.SetInParent()
-        upstream.typed_extension_protocol_options[_HTTP_OPTIONS].CopyFrom(proto.any_of(options))
+        upstream.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(proto.any_of(options))
     return upstream

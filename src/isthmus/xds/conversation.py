@@ -171,7 +171,7 @@ class Conversation(Generic[S]):
         among = subscription.among(self._pending.pop(type_url))
         if among is not EVERYTHING:
             # One object for equal sets: translation knows it again.
-            among = one(subscription.interested(among))
+            among = self._settled_of(world, type_url, one(subscription.interested(among)))
             if not among:
                 return None
         outcome = self._ask(subscription, world, among, removals=removals)
@@ -184,6 +184,13 @@ class Conversation(Generic[S]):
         if type_url == CLUSTER:
             self._endpoints_follow(outcome.answer)
         return outcome.answer
+
+    def _settled_of(self, world: World[S], type_url: str, names: frozenset[str]) -> frozenset[str]:
+        """`names` without those of which nobody knows yet whether they exist."""
+        if type_url not in world.order:
+            return names
+        waiting = world.generation.unsettled(self._subject, type_url, names)
+        return one(names - waiting) if waiting else names
 
     def _ask(
         self, subscription: Subscription, world: World[S], among: frozenset[str] | None, *, removals: bool

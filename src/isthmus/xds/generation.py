@@ -39,3 +39,10 @@ class Generation(Protocol[S]):
         are sent again after it, since Envoy waits for them.
         """
         ...
+
+    def unsettled(self, subject: S, type_url: str, names: frozenset[str]) -> frozenset[str]:
+        """Those of `names` of which nobody knows yet whether they exist: nothing is said of them for now.
+
+        When it is known, `touched` names them.
+        """
+        ...

@@ -104,3 +104,30 @@ def test_nothing_is_left_to_be_filled_in(role):
 def test_without_addresses_a_remote_has_no_endpoints():
     found = documents("remote", Installation(cluster="west"))
     assert not [each for each in found if each["kind"] == "Endpoints"]
+
+
+EAST_WEST = Installation(cluster="west", network="west-net")
+
+
+async def test_a_gateway_between_networks_is_taken_by_an_api_server(cluster):
+    await applied(cluster, documents("primary", EAST))
+    await applied(cluster, documents("eastwest", EAST_WEST))
+    await applied(cluster, documents("networks", EAST_WEST))
+    service = find(cluster, "v1", "Service", "istio-eastwestgateway")
+    assert service["metadata"]["labels"]["topology.istio.io/network"] == "west-net"
+    assert {port["port"] for port in service["spec"]["ports"]} == {15021, 15443, 15012}
+    deployment = find(cluster, "apps/v1", "Deployment", "istio-eastwestgateway")
+    assert "west-net" in json.dumps(deployment["spec"]["template"]["spec"])
+    assert find(cluster, "networking.istio.io/v1", "Gateway", "cross-network-gateway")
+
+
+def test_a_gateway_between_networks_needs_to_know_its_own():
+    with pytest.raises(InvalidInstallation, match="--network: is missing"):
+        documents("eastwest", WEST)
+
+
+def test_the_network_of_a_cluster_is_said_by_its_namespace():
+    (namespace, *_) = [each for each in documents("remote", EAST_WEST) if each["kind"] == "Namespace"]
+    assert namespace["metadata"]["labels"]["topology.istio.io/network"] == "west-net"
+    (namespace, *_) = [each for each in documents("remote", WEST) if each["kind"] == "Namespace"]
+    assert set(namespace["metadata"]["labels"]) == {"topology.istio.io/cluster"}

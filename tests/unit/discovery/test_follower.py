@@ -10,7 +10,7 @@ from isthmus.api.core.service import Service, ServicePort, ServiceSpec
 from isthmus.api.resource import Meta, Ref
 from isthmus.discovery import follower
 from isthmus.discovery.cluster_watcher import FOLLOWS
-from isthmus.discovery.follower import Address, Follower, control_plane, endpoints
+from isthmus.discovery.follower import Address, Follower, control_plane, control_planes, endpoints
 from isthmus.kit.tasks import supervise
 from isthmus.kit.watchable import Watchable
 from isthmus.kube.client import Client
@@ -18,6 +18,7 @@ from isthmus.lab.apiserver.builtin import builtin
 from isthmus.model.build import MeshBuilder
 from isthmus.model.change import Change, ChangeKey
 from isthmus.model.mesh import MeshSettings
+from isthmus.translate.offline import read_case
 
 PORTS = (("grpc-xds", 15010), ("https-xds", 15012))
 
@@ -48,8 +49,11 @@ async def until_written(west, *ips):
 
 
 async def test_endpoints_follow_the_control_plane(west):
-    plane = Watchable(at("10.0.0.1"))
-    async with Client(west.access) as client, supervise(Follower(client, "istio-system", plane).run()):
+    plane = Watchable({"west": at("10.0.0.1")})
+    async with (
+        Client(west.access) as client,
+        supervise(Follower(client, "istio-system", "west", plane).run()),
+    ):
         await west.create("services", followed_service())
         await until_written(west, "10.0.0.1")
         found = west.api.get(builtin("endpoints"), "istio-system", "istio-pilot")
@@ -57,16 +61,19 @@ async def test_endpoints_follow_the_control_plane(west):
             {"name": "grpc-xds", "port": 15010, "protocol": "TCP"},
             {"name": "https-xds", "port": 15012, "protocol": "TCP"},
         ]
-        plane.set(at("10.0.0.3", "10.0.0.2"))
+        plane.set({"west": at("10.0.0.3", "10.0.0.2")})
         await until_written(west, "10.0.0.2", "10.0.0.3")
 
 
 async def test_endpoints_that_others_overwrite_become_true_again(west, monkeypatch):
     # Whoever installs a remote cluster twice applies the addresses that were true the first time.
     monkeypatch.setattr(follower, "_WRITE_AGAIN_S", 0.05)
-    plane = Watchable(at("10.0.0.1"))
+    plane = Watchable({"west": at("10.0.0.1")})
     stale = endpoints("istio-pilot", "istio-system", at("10.0.0.9")["istio-pilot"])
-    async with Client(west.access) as client, supervise(Follower(client, "istio-system", plane).run()):
+    async with (
+        Client(west.access) as client,
+        supervise(Follower(client, "istio-system", "west", plane).run()),
+    ):
         await west.create("services", followed_service())
         await until_written(west, "10.0.0.1")
         await client.apply(follower._ENDPOINTS, stale, "kubectl")
@@ -74,18 +81,21 @@ async def test_endpoints_that_others_overwrite_become_true_again(west, monkeypat
 
 
 async def test_endpoints_stay_while_no_address_is_known(west):
-    plane = Watchable({})
+    plane = Watchable({"west": {}})
     there = endpoints("istio-pilot", "istio-system", at("10.0.0.9")["istio-pilot"])
     await west.create("endpoints", there)
     await west.create("services", followed_service())
     other = followed_service()
     other["metadata"]["name"] = "istio-other"
-    async with Client(west.access) as client, supervise(Follower(client, "istio-system", plane).run()):
-        plane.set(at("10.0.0.1"))
+    async with (
+        Client(west.access) as client,
+        supervise(Follower(client, "istio-system", "west", plane).run()),
+    ):
+        plane.set({"west": at("10.0.0.1")})
         await until_written(west, "10.0.0.1")
-        plane.set({})
+        plane.set({"west": {}})
         await west.create("services", other)
-        plane.set({"istio-other": at("10.0.0.5")["istio-pilot"]})
+        plane.set({"west": {"istio-other": at("10.0.0.5")["istio-pilot"]}})
 
         async def other_written():
             return west.api.find(builtin("endpoints"), "istio-system", "istio-other") is not None
@@ -97,8 +107,11 @@ async def test_endpoints_stay_while_no_address_is_known(west):
 async def test_services_without_the_label_are_left_alone(west):
     await west.create("services", service("mine", "istio-system", clusterIP="None"))
     await west.create("services", followed_service())
-    plane = Watchable(at("10.0.0.1") | {"mine": at("10.0.0.1")["istio-pilot"]})
-    async with Client(west.access) as client, supervise(Follower(client, "istio-system", plane).run()):
+    plane = Watchable({"west": at("10.0.0.1") | {"mine": at("10.0.0.1")["istio-pilot"]}})
+    async with (
+        Client(west.access) as client,
+        supervise(Follower(client, "istio-system", "west", plane).run()),
+    ):
         await until_written(west, "10.0.0.1")
         assert west.api.find(builtin("endpoints"), "istio-system", "mine") is None
 
@@ -115,13 +128,13 @@ async def test_a_write_that_fails_is_tried_again():
         return await api.holds(event, bookmark(2, ends_list=True))(request)
 
     api = ScriptedApi(answer)
-    plane = Watchable(at("10.0.0.1"))
+    plane = Watchable({"west": at("10.0.0.1")})
 
     async def twice():
         return len(writes) == 2
 
     async with api.serving(), Client(api.access()) as client:
-        follower = Follower(client, "istio-system", plane)
+        follower = Follower(client, "istio-system", "west", plane)
         async with supervise(follower.run()):
             await eventually(twice)
     assert writes[0] == writes[1]
@@ -157,8 +170,47 @@ def test_the_control_plane_is_its_healthy_endpoints_in_the_configuration_cluster
             yield Change(ChangeKey(cluster, Ref(name, "istio-system", each.metadata.name)), each)
 
     builder = MeshBuilder(MeshSettings(config_cluster="east"))
-    assert control_plane(builder.mesh, "istio-system") == {}
+    assert control_plane(builder.mesh, "istio-system", "west") == {}
     mesh, _ = builder.apply([*changes("east", "10.0.0.1"), *changes("west", "10.0.0.2")])
-    assert control_plane(mesh, "istio-system") == {
+    assert control_plane(mesh, "istio-system", "west") == {
         "istio-pilot": (Address("10.0.0.1", (("grpc-xds", 15010),)),)
     }
+
+
+def test_across_networks_the_control_plane_is_reached_through_gateways():
+    text = """
+kind: Cluster
+metadata: {name: east}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: istio-system, labels: {topology.istio.io/network: east-net}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: istio-pilot, namespace: istio-system}
+spec: {clusterIP: 10.1.0.1, selector: {istio: pilot}, ports: [{name: https-xds, port: 15012}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: pilot, namespace: istio-system, labels: {istio: pilot}}
+status: {phase: Running, podIP: 10.0.0.1}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: gateway, namespace: istio-system, labels: {topology.istio.io/network: east-net}}
+spec: {clusterIP: 10.1.0.2, ports: [{name: tls, port: 15443}]}
+status: {loadBalancer: {ingress: [{ip: 203.0.113.1}]}}
+---
+kind: Cluster
+metadata: {name: west}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: istio-system, labels: {topology.istio.io/network: west-net}}
+"""
+    mesh = read_case(text).generation().mesh
+    direct = (Address("10.0.0.1", (("https-xds", 15012),)),)
+    through = (Address("203.0.113.1", (("https-xds", 15012),)),)
+    planes = control_planes(mesh, "istio-system", ["east", "west"])
+    assert planes == {"east": {"istio-pilot": direct}, "west": {"istio-pilot": through}}

@@ -54,6 +54,37 @@ def test_a_wrong_description_is_refused_with_the_place(tmp_path, services, node,
         read_spec(written(tmp_path, services, node, more))
 
 
+def two(path, *, networks=("cloud", "premises"), address="publicAddress: 198.51.100.1"):
+    one = """
+- {name: NAME, network: NETWORK, PUBLIC, podCIDR: 10.124.0.0/16, serviceCIDR: 10.125.0.0/16,
+   node: NAME, nodeAddress: 10.138.0.2, apiAddress: 10.138.0.100}
+"""
+    several = "".join(
+        one.replace("NAME", name).replace("NETWORK", network).replace("PUBLIC", address)
+        for name, network in zip(("a", "b", "c"), networks, strict=False)
+    )
+    path.write_text(f"clusters:{several}")
+    return path
+
+
+def test_clusters_on_separate_networks_may_have_the_same_ranges(tmp_path):
+    spec = read_spec(two(tmp_path / "lab.yaml"))
+    assert spec.is_separate
+    assert {each.balancer_address for each in spec.clusters} == {"198.51.100.1"}
+
+
+def test_on_one_network_they_may_not(tmp_path):
+    with pytest.raises(SpecError, match=r"clusters\[1\].podCIDR: 10.124.0.0/16 overlaps"):
+        read_spec(two(tmp_path / "lab.yaml", networks=("one", "one")))
+
+
+def test_networks_meet_by_public_addresses(tmp_path):
+    with pytest.raises(SpecError, match=r"clusters\[0\].publicAddress: is missing"):
+        read_spec(two(tmp_path / "lab.yaml", address="zone: a"))
+    with pytest.raises(SpecError, match="some share a network and others do not"):
+        read_spec(two(tmp_path / "lab.yaml", networks=("one", "two", "one")))
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(SpecError, match=r"missing\.yaml: cannot be read: No such file"):
         read_spec(tmp_path / "missing.yaml")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 from isthmus.api.istio.sidecar import SidecarSelector
-from isthmus.api.istio.virtual_service import PortNumber
 from isthmus.api.istio.workload_entry import WorkloadEntrySpec
 from isthmus.api.resource import Object, Part
+from isthmus.api.words import PortNumber
 
 Location = Literal["MESH_EXTERNAL", "MESH_INTERNAL"]
 ResolutionMode = Literal["NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN", "DYNAMIC_DNS"]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from isthmus.api.istio.virtual_service import PortNumber
 from isthmus.api.resource import Object, Part
+from isthmus.api.words import PortNumber
 
 
 class WorkloadEntrySpec(Part, frozen=True, kw_only=True):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from isthmus.api.istio.virtual_service import PortNumber
 from isthmus.api.istio.workload_entry import WorkloadEntrySpec
 from isthmus.api.resource import Object, Part
+from isthmus.api.words import PortNumber
 
 
 class GroupMetadata(Part, frozen=True, kw_only=True):

@@ -33,6 +33,8 @@ def command(role: str, **flags: object) -> None:
     gateway  an Envoy for traffic from outside
     gateway-api
              the kinds of the Gateway API, for a cluster that has not its own release of them
+    eastwest an Envoy that lets calls from other networks into this cluster's
+    networks what such Envoys let in: services of the mesh, and Pilot; once, where configuration is read
 
     Citadel needs Secret cacerts: see isthmus ca init. To apply again is to change what differs.
     """

@@ -20,10 +20,10 @@ _RESERVED = 32  # addresses at the start of the range that are only given when a
 class ServiceAddresses:
     """Gives cluster IPs, node ports and load balancer addresses. Install `prepare` for Services."""
 
-    def __init__(self, api: Api, service_cidr: str, node_address: str) -> None:
+    def __init__(self, api: Api, service_cidr: str, balancer_address: str) -> None:
         self._api = api
         self._range = ipaddress.ip_network(service_cidr)
-        self._node_address = node_address
+        self._balancer_address = balancer_address
         self._next = _RESERVED
 
     def prepare(self, service: Json, old: Json | None) -> Json:
@@ -43,7 +43,7 @@ class ServiceAddresses:
         else:
             for port in spec.get("ports") or []:
                 port.pop("nodePort", None)
-        ingress = {"ingress": [{"ip": self._node_address}]} if spec.get("type") == "LoadBalancer" else {}
+        ingress = {"ingress": [{"ip": self._balancer_address}]} if spec.get("type") == "LoadBalancer" else {}
         service["status"] = {**(service.get("status") or {}), "loadBalancer": ingress}
         return service
 

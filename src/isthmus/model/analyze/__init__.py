@@ -43,6 +43,7 @@ CHECKS: tuple[Check, ...] = (
     virtual_services.gateways_let_hosts_in,
     virtual_services.subsets_hold_at_gateways,
     virtual_services.delegates_have_effect,
+    virtual_services.claims_are_checked,
     destination_rules.have_services,
     destination_rules.are_not_overruled,
     destination_rules.subsets_have_endpoints,

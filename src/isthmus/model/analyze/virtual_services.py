@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from isthmus.api.istio.gateway import GatewayConfig
-from isthmus.api.istio.virtual_service import VirtualService
+from isthmus.api.istio.virtual_service import CLAIMS, VirtualService
 from isthmus.model.analyze.hosts import lets_in
 from isthmus.model.analyze.subject import Subject, finding
 from isthmus.model.codes import Code
@@ -102,6 +102,19 @@ def delegates_have_effect(subject: Subject) -> Iterator[Finding]:
     wrong: list[Wrong] = []
     with_delegates(subject.of(VirtualService), subject.domain, wrong.append)
     yield from dict.fromkeys(finding(each.found, each.path, each.message, Code.DELEGATE) for each in wrong)
+
+
+def claims_are_checked(subject: Subject) -> Iterator[Finding]:
+    """No condition asks for a claim: nothing in this mesh checks tokens, so that no request has any."""
+    for found in subject.of(VirtualService):
+        for number, route in enumerate(found.spec.http):
+            for index, match in enumerate(route.match):
+                for field, names in (("headers", match.headers), ("withoutHeaders", match.without_headers)):
+                    for name in names:
+                        if name.startswith(CLAIMS):
+                            at = f"$.spec.http[{number}].match[{index}].{field}[{name}]"
+                            message = "no request has claims: this mesh reads no RequestAuthentication yet"
+                            yield finding(found, at, message, Code.NO_EFFECT)
 
 
 def _bound(subject: Subject, found: VirtualService) -> Iterator[tuple[str, str, GatewayConfig | None]]:

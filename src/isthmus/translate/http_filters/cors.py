@@ -7,7 +7,7 @@ from isthmus.envoy.types import Any, Cors, CorsRoutePolicy, EnvoyHttpFilter, Str
 from isthmus.kit import duration
 from isthmus.translate import proto
 from isthmus.translate.regex import regex
-from isthmus.translate.route_match import string_matcher
+from isthmus.translate.string_match import string_matcher
 
 NAME = "envoy.filters.http.cors"
 
@@ -31,7 +31,7 @@ def on_route(route: HTTPRoute) -> Any | None:
     config.filter_enabled.default_value.CopyFrom(proto.percent(100))
     if policy.allow_credentials is not None:
         config.allow_credentials.value = policy.allow_credentials
-    if policy.unmatched_preflights:
+    if policy.unmatched_preflights in {"FORWARD", "IGNORE"}:
         config.forward_not_matching_preflights.value = policy.unmatched_preflights == "FORWARD"
     return proto.any_of(config)
 

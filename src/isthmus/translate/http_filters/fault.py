@@ -25,6 +25,10 @@ def on_route(route: HTTPRoute) -> Any | None:
             config.delay.fixed_delay.CopyFrom(proto.seconds(duration.parse(delay.fixed_delay)))
         config.delay.percentage.CopyFrom(_share(delay.percentage, delay.percent))
     if abort := route.fault.abort:
+        if abort.http2_error is not None:
+            raise Unsayable(
+                "fault.abort.http2Error", "is no fault of Envoy's (hint: httpStatus or grpcStatus)"
+            )
         if abort.grpc_status is not None:
             config.abort.grpc_status = _grpc_code(abort.grpc_status)
         else:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from isthmus.envoy.types import AccessLog, Filter, TcpProxy
 from isthmus.translate import proto
+from isthmus.translate.connections import USUAL, Manner
 
 NAME = "envoy.filters.network.tcp_proxy"
 
@@ -15,7 +16,9 @@ def to_upstream(upstream: str, logs: Iterable[AccessLog] = (), stat_prefix: str 
     return to_upstreams([(upstream, 1)], logs, stat_prefix or upstream)
 
 
-def to_upstreams(weighted: Sequence[tuple[str, int]], logs: Iterable[AccessLog], stat_prefix: str) -> Filter:
+def to_upstreams(
+    weighted: Sequence[tuple[str, int]], logs: Iterable[AccessLog], stat_prefix: str, how: Manner = USUAL
+) -> Filter:
     """Connections go to each upstream in proportion to its weight; those of weight 0 to none."""
     proxy = TcpProxy(stat_prefix=stat_prefix, access_log=logs)
     used = [(upstream, weight) for upstream, weight in weighted if weight > 0]
@@ -24,4 +27,17 @@ def to_upstreams(weighted: Sequence[tuple[str, int]], logs: Iterable[AccessLog],
     else:
         for upstream, weight in used:
             proxy.weighted_clusters.clusters.add(name=upstream, weight=weight)
+    _apply(proxy, how)
     return Filter(name=NAME, typed_config=proto.any_of(proxy))
+
+
+def _apply(proxy: TcpProxy, how: Manner) -> None:
+    if how.idle_s is not None:
+        proxy.idle_timeout.CopyFrom(proto.seconds(how.idle_s))
+    if how.longest_s is not None:
+        proxy.max_downstream_connection_duration.CopyFrom(proto.seconds(how.longest_s))
+    if how.by_source:
+        proxy.hash_policy.add().source_ip.SetInParent()
+    if how.through:
+        proxy.tunneling_config.hostname = how.through
+        proxy.tunneling_config.use_post = how.by_post

@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from isthmus.envoy.types import HeaderMatcher, QueryParameterMatcher, RouteMatch, StringMatcher
+from isthmus.envoy.types import (
+    HeaderMatcher,
+    MetadataMatcher,
+    QueryParameterMatcher,
+    RouteMatch,
+    StringMatcher,
+)
+from isthmus.translate.claims import FILTER
 from isthmus.translate.trace.call import Request, Untraceable
 from isthmus.translate.trace.text_match import lower, said, text_matches, whole_text_fits
 
-_UNKNOWN = ("tls_context", "dynamic_metadata", "filter_state", "cookies")
+_UNKNOWN = ("tls_context", "filter_state", "cookies")
 
 
 class Condition(NamedTuple):
@@ -33,10 +40,21 @@ def conditions(match: RouteMatch, request: Request) -> Iterator[Condition]:
     for one in match.query_parameters:
         value = parameters.get(one.name)
         yield Condition(_query_said(one), _query_holds(one, value), _found(one.name, value))
+    for claim in match.dynamic_metadata:
+        yield _claim_condition(claim)
     if match.HasField("grpc"):
         kind = request.value("content-type") or ""
         is_grpc = kind == "application/grpc" or kind.startswith("application/grpc+")
         yield Condition("gRPC", is_grpc, _found("content-type", kind or None))
+
+
+def _claim_condition(matcher: MetadataMatcher) -> Condition:
+    """On a claim of the caller's token: nothing that we configure checks tokens, so that no request has any."""
+    if matcher.filter != FILTER:
+        raise Untraceable(f"a route asks for what {matcher.filter} found out, which the trace does not know")
+    name = ".".join(segment.key for segment in matcher.path[1:])
+    no = "not " if matcher.invert else ""
+    return Condition(f"{no}claim {name}", matcher.invert, "no token was checked")
 
 
 def chance(match: RouteMatch) -> float:

@@ -14,6 +14,7 @@ class Tls(msgspec.Struct, frozen=True, kw_only=True):
     sni: str = ""
     alpn: tuple[str, ...] = ()
     expects: tuple[str, ...] = ()  # names of which the other side's certificate must have one; none: any
+    proxy_line: str = ""  # the version of the PROXY protocol that says first from where the connection comes
 
     def __str__(self) -> str:
         words = {"plain": "plain text", "tls": "TLS", "mutual": "mutual TLS"}
@@ -22,6 +23,8 @@ class Tls(msgspec.Struct, frozen=True, kw_only=True):
             parts.append(f"SNI {self.sni}")
         if self.expects:
             parts.append("peer " + " or ".join(self.expects))
+        if self.proxy_line:
+            parts.append(f"after a PROXY protocol line ({self.proxy_line})")
         return ", ".join(parts)
 
 
@@ -88,6 +91,7 @@ class Forward(msgspec.Struct, frozen=True, kw_only=True, tag="forward", tag_fiel
     retry_on: str = ""
     mirrors: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
+    tunnel: str = ""  # how the upstream, an HTTP proxy, is asked to pass the bytes on
 
 
 class Redirect(msgspec.Struct, frozen=True, kw_only=True, tag="redirect", tag_field="action"):

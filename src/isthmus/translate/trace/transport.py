@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+import msgspec
+
 from isthmus.envoy.types import (
     Cluster,
     CommonTlsContext,
     DownstreamTlsContext,
     FilterChain,
     LbEndpoint,
+    ProxyProtocolUpstreamTransport,
     Struct,
     SubjectAltNameMatcher,
     TransportSocket,
     UpstreamTlsContext,
 )
 from isthmus.translate.trace.call import Hello
+from isthmus.translate.trace.enums import enum_name
 from isthmus.translate.trace.steps import Tls
 
 _MATCHED = "envoy.transport_socket_match"
@@ -37,6 +41,10 @@ def towards(upstream: Cluster, endpoint: LbEndpoint | None, alpn: tuple[str, ...
 
 
 def _upstream_tls(socket: TransportSocket | None, alpn: tuple[str, ...]) -> Tls:
+    if socket is not None and socket.typed_config.type_url.endswith("ProxyProtocolUpstreamTransport"):
+        outer = ProxyProtocolUpstreamTransport.FromString(socket.typed_config.value)
+        version = enum_name(outer.config, "version")
+        return msgspec.structs.replace(_upstream_tls(outer.transport_socket, alpn), proxy_line=version)
     if socket is None or not _is_tls(socket):
         return _other(socket)
     context = UpstreamTlsContext.FromString(socket.typed_config.value)

@@ -180,10 +180,21 @@ def _bytes(held: Held, call: Call, proxy: TcpProxy, so_far: tuple[ListenerStep, 
     step, alpn = so_far
     weighted = [(one.name, one.weight) for one in proxy.weighted_clusters.clusters] or [(proxy.cluster, 1)]
     whole = sum(weight for _, weight in weighted)
-    upstreams = tuple(
-        upstream_share(held, name, 100 * weight / whole, Sent(call, alpn=alpn)) for name, weight in weighted
-    )
-    return _ended(call, step, Forward(upstreams=upstreams))
+    asked, tunnel = _through_tunnel(call, proxy)
+    sent = Sent(asked, alpn=alpn)
+    upstreams = tuple(upstream_share(held, name, 100 * weight / whole, sent) for name, weight in weighted)
+    return _ended(call, step, Forward(upstreams=upstreams, tunnel=tunnel))
+
+
+def _through_tunnel(call: Call, proxy: TcpProxy) -> tuple[Call, str]:
+    """What is sent in place of the call's bytes where they go through an HTTP proxy, and that in words."""
+    if not proxy.HasField("tunneling_config"):
+        return call, ""
+    target = proxy.tunneling_config.hostname
+    method, path = ("POST", "/") if proxy.tunneling_config.use_post else ("CONNECT", "")
+    request = Request(method=method, host=target, path=path)
+    asked = msgspec.structs.replace(call, request=request, speech=Speech.HTTP1, hello=None)
+    return asked, f"{method} {target}"
 
 
 def _http(

@@ -1,0 +1,127 @@
+"""The Secrets and ConfigMaps of one cluster that are wanted, each followed by itself and no other seen.
+
+A watch with the field selector `metadata.name` needs no right to more than that one object. What is wrong with a
+credential is told in place of it, also when it expires while it is held.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from isthmus.api import kind_named
+from isthmus.api.core.config_map import ConfigMap
+from isthmus.api.core.secret import Secret
+from isthmus.api.errors import InvalidConfig
+from isthmus.api.resource import Kind, Object, Ref
+from isthmus.kit.clock import Clock
+from isthmus.kit.log import log
+from isthmus.kit.tasks import Crew, supervise
+from isthmus.kit.watchable import Watchable
+from isthmus.kube.client import Scope
+from isthmus.kube.errors import Forbidden
+from isthmus.kube.informer import Informer
+from isthmus.kube.watch import Watch
+from isthmus.model.change import UNKNOWN, Unknown
+from isthmus.model.credential import CredentialKey, certificate_path, credential_of, untimely
+from isthmus.model.findings import Finding
+from isthmus.model.names import ClusterId
+
+Word = Object | Finding | Unknown | None
+Tell = Callable[[Ref, Word], None]
+_LOOK_AT_CLOCK_S = 60.0
+
+
+class CredentialFollower:
+    """Tells of each wanted object: what it is, that it is not there, or what is wrong with it."""
+
+    def __init__(
+        self,
+        cluster: ClusterId,
+        wanted: Watchable[frozenset[CredentialKey]],
+        watch: Callable[[Kind, Scope], Watch],
+        tell: Tell,
+        clock: Clock,
+    ) -> None:
+        self._cluster, self._wanted, self._watch = cluster, wanted, watch
+        self._tell_outside, self._clock = tell, clock
+        self._told: dict[Ref, Word] = {}
+        self._held: dict[Ref, Secret | ConfigMap] = {}
+
+    @property
+    def told(self) -> Mapping[Ref, Word]:
+        """What is known of the objects that are followed."""
+        return self._told
+
+    async def run(self) -> None:
+        """Follow what is wanted until cancelled."""
+        crew = Crew()
+        following: set[Ref] = set()
+        try:
+            async with supervise(self._watch_the_clock()):
+                async for wanted in self._wanted.changes():
+                    mine = {ref for cluster, ref in wanted if cluster == self._cluster}
+                    for ref in following - mine:
+                        await crew.stop(str(ref))
+                        self._forget(ref)
+                    for ref in sorted(mine - following):
+                        crew.start(str(ref), self._follow(ref))
+                    following = mine
+        finally:
+            await crew.stop_all()
+
+    async def _follow(self, ref: Ref) -> None:
+        kind = kind_named(ref.kind)
+        scope = Scope(ref.namespace, fields=f"metadata.name={ref.name}")
+        informer = Informer(kind, self._watch(kind, scope), self._heard)
+        log.info("following a credential", cluster=self._cluster, object=str(ref))
+        async with supervise(informer.run()):
+            async for health in informer.health.changes():
+                if health.synced and ref not in self._told:
+                    self._heard(ref, None)
+                elif not health.synced and isinstance(health.error, Forbidden):
+                    self._tell(ref, _forbidden(ref, self._cluster))
+
+    def _heard(self, ref: Ref, fact: Object | InvalidConfig | None) -> None:
+        self._held.pop(ref, None)
+        if isinstance(fact, InvalidConfig):
+            self._tell(ref, Finding(ref=ref, path=fact.path, message=fact.message, cluster=self._cluster))
+            return
+        if isinstance(fact, Secret | ConfigMap):
+            self._held[ref] = fact
+        self._tell(ref, self._timely(ref, fact))
+
+    def _timely(self, ref: Ref, found: Object | None) -> Word:
+        """`found`, or what is wrong with it now: no certificate is told of outside its life."""
+        if not isinstance(found, Secret | ConfigMap):
+            return found
+        try:
+            wrong = untimely(credential_of(found), self._clock.now())
+        except InvalidConfig:
+            return found  # whoever hears it finds the same
+        if not wrong:
+            return found
+        return Finding(ref=ref, path=certificate_path(found), message=wrong, cluster=self._cluster)
+
+    async def _watch_the_clock(self) -> None:
+        while True:
+            await self._clock.sleep(_LOOK_AT_CLOCK_S)
+            for ref, found in list(self._held.items()):
+                word = self._timely(ref, found)
+                if isinstance(word, Finding) is not isinstance(self._told.get(ref), Finding):
+                    self._tell(ref, word)
+                await asyncio.sleep(0)
+
+    def _forget(self, ref: Ref) -> None:
+        self._held.pop(ref, None)
+        self._told.pop(ref, None)
+        self._tell_outside(ref, UNKNOWN)
+
+    def _tell(self, ref: Ref, word: Word) -> None:
+        self._told[ref] = word
+        self._tell_outside(ref, word)
+
+
+def _forbidden(ref: Ref, cluster: ClusterId) -> Finding:
+    hint = f"hint: isthmus install secret-reader --cluster {cluster} -n {ref.namespace} | kubectl apply -f -"
+    return Finding(ref=ref, message=f"pilot may not read it ({hint})", cluster=cluster)

@@ -1,0 +1,161 @@
+"""A credential: what a Secret, or a ConfigMap of a CA, holds of certificates and keys, checked.
+
+Read from `tls.crt`, `tls.key`, `ca.crt`, `ca.crl`, or `cert`, `key`, `cacert`, `crl`. Source: Istio's "Secure
+gateways", key formats. It is never printed.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import msgspec
+
+from isthmus.api.core.config_map import ConfigMap
+from isthmus.api.core.secret import Secret
+from isthmus.api.errors import InvalidConfig
+from isthmus.api.resource import Ref
+from isthmus.kit import x509
+from isthmus.kit.chain import count_revocations
+from isthmus.model.names import ClusterId
+
+CREDENTIAL_KINDS = frozenset({"Secret", "ConfigMap"})
+
+
+class CredentialKey(NamedTuple):
+    """Which Secret or ConfigMap of which cluster."""
+
+    cluster: ClusterId
+    ref: Ref
+
+
+class Credential(msgspec.Struct, frozen=True, kw_only=True):
+    """PEM, each empty where there is none. Without any of it the object holds nothing for us, or is not there."""
+
+    certificate: bytes = b""  # a chain, the holder's own first
+    key: bytes = b""
+    roots: bytes = b""
+    revoked: bytes = b""
+    begins: float = 0.0  # the certificate's life, in seconds since the epoch; 0 where there is none
+    ends: float = 0.0
+    exists: bool = True
+
+    def __repr__(self) -> str:
+        return "Credential(<redacted>)"
+
+    def __bool__(self) -> bool:
+        return bool(self.certificate or self.roots)
+
+
+ABSENT = Credential(exists=False)
+"""It is known that the object is not there."""
+
+_CERTIFICATE, _KEY = ("tls.crt", "cert"), ("tls.key", "key")
+_ROOTS, _REVOKED = ("ca.crt", "cacert"), ("ca.crl", "crl")
+
+
+def credential_of(found: Secret | ConfigMap) -> Credential:
+    """What `found` holds. Raises `InvalidConfig` for all that Envoy could not use of it."""
+    wrong: list[tuple[str, str]] = []
+    data = _bytes(found, wrong)
+    certificate, key, roots, revoked = (
+        _first(data, names) for names in (_CERTIFICATE, _KEY, _ROOTS, _REVOKED)
+    )
+    if not certificate[1] and not roots[1]:
+        key = revoked = ("", b"")  # some other Secret: what it calls a key may be anything
+    life = x509.Life(0.0, 0.0)
+    if certificate[1]:
+        wrong += _pair_problems(certificate, key)
+        if not wrong:
+            life = x509.life(x509.load_certificate(certificate[1]))
+    wrong += _roots_problems(roots, revoked)
+    if wrong:
+        raise InvalidConfig(*wrong[0], others=tuple(wrong[1:]))
+    return Credential(
+        certificate=certificate[1],
+        key=key[1],
+        roots=roots[1],
+        revoked=revoked[1],
+        begins=life.begin,
+        ends=life.end,
+    )
+
+
+def untimely(found: Credential, now: float) -> str:
+    """Why its certificate is not to be shown at `now`; empty where it is."""
+    if found.ends and now >= found.ends:
+        return (
+            f"expired at {_day(found.ends)} (hint: put a new one in; until then the last good one is shown)"
+        )
+    if found.begins and now < found.begins:
+        return f"is valid only from {_day(found.begins)} on (hint: is a clock wrong?)"
+    return ""
+
+
+def certificate_path(found: Secret | ConfigMap) -> str:
+    """Where in `found` its certificate is."""
+    return next((f"$.data[{name}]" for name in _CERTIFICATE if name in found.data), "$.data")
+
+
+_Entry = tuple[str, bytes]
+"""Path and content."""
+
+
+def _bytes(found: Secret | ConfigMap, wrong: list[tuple[str, str]]) -> dict[str, bytes]:
+    names = {name for several in (_CERTIFICATE, _KEY, _ROOTS, _REVOKED) for name in several}
+    known = {name: text for name, text in found.data.items() if name in names}
+    if isinstance(found, ConfigMap):
+        return {name: text.encode() for name, text in known.items()}
+    made: dict[str, bytes] = {}
+    for name, text in known.items():
+        try:
+            made[name] = base64.b64decode(text, validate=True)
+        except (binascii.Error, ValueError):
+            wrong.append((f"$.data[{name}]", "is not base64"))
+    return made
+
+
+def _first(data: dict[str, bytes], names: tuple[str, ...]) -> _Entry:
+    return next(((f"$.data[{name}]", data[name]) for name in names if data.get(name, b"").strip()), ("", b""))
+
+
+def _pair_problems(certificate: _Entry, key: _Entry) -> Iterator[tuple[str, str]]:
+    path, pem = certificate
+    try:
+        chain = x509.load_bundle(pem)
+    except x509.InvalidPem as error:
+        yield path, f"{error} (hint: -----BEGIN CERTIFICATE-----)"
+        return
+    if not x509.is_strong(chain[0].public_key()):
+        yield path, f"has a key that Envoy refuses (hint: {x509.STRONG_KEYS})"
+    if not key[1]:
+        yield path.replace("crt", "key").replace("cert", "key"), "is missing: a certificate needs its key"
+        return
+    try:
+        held = x509.load_key(key[1])
+    except x509.InvalidPem as error:
+        yield key[0], str(error)
+        return
+    if not x509.matches(chain[0], held):
+        hint = "hint: the holder's certificate comes first, those of its issuers after it"
+        yield key[0], f"is not the key of the first certificate in {path} ({hint})"
+
+
+def _roots_problems(roots: _Entry, revoked: _Entry) -> Iterator[tuple[str, str]]:
+    if roots[1]:
+        try:
+            x509.load_bundle(roots[1])
+        except x509.InvalidPem as error:
+            yield roots[0], f"{error} (hint: -----BEGIN CERTIFICATE-----)"
+    if revoked[1]:
+        try:
+            count_revocations(revoked[1])
+        except x509.InvalidPem as error:
+            yield revoked[0], f"{error} (hint: -----BEGIN X509 CRL-----)"
+
+
+def _day(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")

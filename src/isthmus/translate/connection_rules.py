@@ -1,0 +1,104 @@
+"""A VirtualService's rules for connections → to whom a service's connections go, by who calls and which address.
+
+Requests are told apart by conditions, the first that holds; connections by filter chains, the narrowest that fits.
+So of two rules for overlapping subnets the one for the narrower subnet counts, wherever it stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from ipaddress import ip_network
+from typing import NamedTuple
+
+from isthmus.api.istio.virtual_service import L4MatchAttributes, TCPRoute, VirtualService
+from isthmus.envoy.types import CidrRange, FilterChainMatch
+from isthmus.model.scope import View
+from isthmus.translate.destinations import Destinations
+from isthmus.translate.errors import at
+from isthmus.translate.route_match import MESH, gateway_name
+
+
+@dataclass(frozen=True, slots=True)
+class TcpRules:
+    """The TCP routes that hold for a service, and where they lead."""
+
+    rule: VirtualService
+    leads: Destinations
+
+
+class Part(NamedTuple):
+    """Some of the connections, and the route that they take; without subnets: all that are left."""
+
+    number: int  # of the route in its rule
+    route: TCPRoute
+    called: tuple[str, ...] = ()  # subnets in which the called address is
+    callers: tuple[str, ...] = ()  # subnets in which the caller's is
+
+    @property
+    def is_rest(self) -> bool:
+        return not self.called and not self.callers
+
+
+def parts(rule: VirtualService, port: int, view: View) -> Iterator[Part]:
+    """The parts of the connections to a port, each subnet once, up to the one that takes all that are left.
+
+    Raises `Unsayable` for what is no subnet.
+    """
+    taken: set[tuple[str, str]] = set()
+    for number, route in enumerate(rule.spec.tcp):
+        if not route.match:
+            yield Part(number, route)
+            return
+        for index, match in enumerate(route.match):
+            if not _holds(match, rule, port, view):
+                continue
+            with at(f"tcp[{number}].match[{index}]"):
+                callers = _subnets("sourceSubnet", [match.source_subnet] if match.source_subnet else [])
+                called = _subnets("destinationSubnets", match.destination_subnets)
+            caller = "".join(callers)
+            free = tuple(each for each in called or ("",) if (each, caller) not in taken)
+            taken.update((each, caller) for each in free)
+            if free:
+                found = Part(number, route, tuple(filter(None, free)), callers)
+                yield found
+                if found.is_rest:
+                    return
+
+
+def narrow(match: FilterChainMatch, part: Part) -> None:
+    """Makes `match` fit the connections of `part` alone."""
+    if part.called:
+        del match.prefix_ranges[:]
+        match.prefix_ranges.extend(map(cidr, part.called))
+    match.source_prefix_ranges.extend(map(cidr, part.callers))
+
+
+def cidr(subnet: str) -> CidrRange:
+    """`10.0.0.0/8` in Envoy's words."""
+    network = ip_network(subnet)
+    made = CidrRange(address_prefix=str(network.network_address))
+    made.prefix_len.value = network.prefixlen
+    return made
+
+
+def _subnets(field: str, written: Iterable[str]) -> tuple[str, ...]:
+    found = []
+    for index, each in enumerate(written):
+        with at(field if field == "sourceSubnet" else f"{field}[{index}]"):
+            try:
+                found.append(str(ip_network(each, strict=False)))
+            except ValueError:
+                raise ValueError(f"{each!r} is no subnet (hint: 10.0.0.0/8, or one address)") from None
+    return tuple(dict.fromkeys(found))
+
+
+def _holds(match: L4MatchAttributes, rule: VirtualService, port: int, view: View) -> bool:
+    """Whether connections of this view to the service's port can meet `match`, but for addresses."""
+    bound = match.gateways or rule.spec.gateways or (MESH,)
+    return (
+        (not match.port or match.port == port)
+        and (not match.source_namespace or match.source_namespace == view.namespace)
+        and set(match.source_labels.items()) <= set(view.labels)
+        and any(gateway_name(name, rule.metadata.namespace) == MESH for name in bound)
+    )

@@ -1,0 +1,178 @@
+"""Two clusters with the same addresses, and nothing but the internet between them: one mesh all the same."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+import yaml
+from rich.console import Console
+
+from e2e.calls import Request, call
+from e2e.conftest import complete
+from e2e.workloads import access_log, printed
+from isthmus.console.control_plane import access_to, ask_pilot
+from isthmus.console.demo import chapters_build
+from isthmus.console.demo.page import Stars
+from isthmus.console.demo.stage import CLUSTERS, PRIVATE, PUBLIC, Stage
+from isthmus.console.installation import Installation, documents, dump
+from isthmus.console.lab_client import LabClient
+from isthmus.console.lab_process import lab_launch, samples_folder
+from isthmus.console.proxies import read_part
+from isthmus.console.registration import Registration, add_cluster
+from isthmus.lab.launch import start
+from isthmus.lab.spec import read_spec
+
+NETWORKS = {PUBLIC: "cloud", PRIVATE: "premises"}
+PUBLIC_ADDRESSES = {PUBLIC: "203.0.113.1", PRIVATE: "198.51.100.1"}
+PODS = "10.124.0.0/16"
+SYSTEM = ("-n", "istio-system")
+BYTES = """
+apiVersion: v1
+kind: Service
+metadata: {name: stars}
+spec: {selector: {app: reviews, version: v3}, ports: [{name: tcp, port: 7000, targetPort: 9080}]}
+"""
+
+
+@pytest.fixture(scope="module")
+def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """The mesh over two networks, brought up once."""
+    folder = tmp_path_factory.mktemp("apart")
+    place = samples_folder() / "lab" / "two-networks.yaml"
+    lab = start(lab_launch(folder, read_spec(place), place, samples_folder()))
+    stage = Stage(LabClient(folder), samples_folder(), Console(quiet=True))
+    try:
+        asyncio.run(build(stage))
+        yield stage
+    finally:
+        lab.stop()
+
+
+async def build(stage: Stage) -> None:
+    log = (stage.lab.folder / "logs" / "lab.log").read_text
+    assert await stage.lab.ready(60), log()
+    await chapters_build.one_root(stage)
+    await control_plane(stage)
+    await chapters_build.bookinfo(stage)
+    await chapters_build.on_premises(stage)
+    for cluster in CLUSTERS:
+        await stage.kubectl(cluster).apply(BYTES)
+    broken = [claim for claim in stage.verdict.claims if not claim.held]
+    assert not broken, (broken, log()[-3000:])
+
+
+async def control_plane(stage: Stage) -> None:
+    """As in the guide: a gateway between networks in each cluster, and what they let in, said once."""
+    registry = stage.lab.folder / "registry"
+    registry.mkdir(exist_ok=True)
+    log = "/dev/stdout"
+    primary = Installation(
+        cluster=PUBLIC, network=NETWORKS[PUBLIC], clusters_dir=str(registry), access_log=log
+    )
+    remote = Installation(cluster=PRIVATE, network=NETWORKS[PRIVATE], access_log=log)
+    public, private = stage.kubectl(PUBLIC), stage.kubectl(PRIVATE)
+    for role in ("primary", "networks", "eastwest", "gateway"):
+        await public.apply(dump(documents(role, primary)))
+    for role in ("remote", "eastwest"):
+        await private.apply(dump(documents(role, remote)))
+    await stage.lab.open(PUBLIC, "istio-system", "istio-ingressgateway", 80)
+    for cluster in CLUSTERS:
+        registration = Registration(
+            name=cluster,
+            pilot_endpoint="istio-pilot.istio-system:15010",
+            kubeconfig=stage.lab.kubeconfig(cluster),
+            config_store=cluster == PUBLIC,
+        )
+        await add_cluster(registry, registration)
+
+
+async def endpoints(stage: Stage, upstream: str) -> set[str]:
+    """The addresses of an upstream that productpage's Envoy holds."""
+    access = access_to(stage.lab.kubeconfig(PUBLIC), None)
+    rows = await read_part("endpoints", access, "default", "productpage")
+    return {row.endpoint for row in rows if row.upstream == upstream}
+
+
+async def test_reviews_of_the_other_network_are_reached_through_its_gateway(apart: Stage) -> None:
+    assert await apart.visitor.until(Stars.RED, limit_s=60) is not None
+    found = await endpoints(apart, "outbound|9080||reviews.default.svc.cluster.local")
+    assert f"{PUBLIC_ADDRESSES[PRIVATE]}:15443" in found
+    assert len(found) == 3, "two pods of its own, and a gateway for all of the others"
+
+
+async def test_the_line_carries_mutual_tls_between_gateways_and_no_packet_from_pod_to_pod(
+    apart: Stage,
+) -> None:
+    assert await apart.visitor.until(Stars.RED, limit_s=60) is not None
+    await apart.lab.ask("POST", "/link/listen")
+    for _ in range(30):
+        assert complete(await apart.visitor.visit())
+    answers = await call(apart, Request(host="stars", port=7000), times=5)
+    assert {each.version for each in answers} == {"v3"}
+    await asyncio.sleep(0.5)
+    needles = ["GET /reviews", "GET /ratings", "podname", "bookinfo-productpage"]
+    between = [[PODS, "0.0.0.0/0"], ["0.0.0.0/0", PODS]]
+    heard = await apart.lab.ask("POST", "/link/heard", {"needles": needles, "between": between})
+    assert heard["complete"]
+    assert heard["needles"] == []
+    assert heard["packets"] == [0, 0], heard["flows"]
+    assert f"tcp {PUBLIC_ADDRESSES[PUBLIC]} > {PUBLIC_ADDRESSES[PRIVATE]}:15443" in heard["flows"]
+    assert f"tcp {PUBLIC_ADDRESSES[PRIVATE]} > {PUBLIC_ADDRESSES[PUBLIC]}:15443" in heard["flows"]
+    lines = await access_log(apart, PRIVATE, "reviews-v3")
+    assert any("sa/bookinfo-productpage" in line for line in lines), lines[-3:]
+
+
+async def test_bytes_of_any_kind_go_through_the_gateway_too(apart: Stage) -> None:
+    answers = await call(apart, Request(host="stars", port=7000), times=5)
+    assert [each.status for each in answers] == [200] * 5
+    assert {each.version for each in answers} == {"v3"}
+    assert await endpoints(apart, "outbound|7000||stars.default.svc.cluster.local") == {
+        f"{PUBLIC_ADDRESSES[PRIVATE]}:15443"
+    }
+
+
+async def test_one_bad_pod_behind_the_gateway_does_not_put_the_network_aside(apart: Stage) -> None:
+    private = apart.kubectl(PRIVATE)
+    await private.run("scale", "deployment", "reviews-v3", "--replicas=3")
+    await private.run("rollout", "status", "deployment/reviews-v3", "--timeout=60s")
+    try:
+        pods = await private.json("get", "pods", "-l", "app=reviews")
+        bad = pods["items"][0]["metadata"]["name"]
+        kill = "for i in 1 2 3 4 5 6 7 8 9 10; do kill -9 -1; sleep 1; done"
+        await private.run(
+            "exec", bad, "-c", "istio-proxy", "--", "sh", "-c", f"({kill}) >/dev/null 2>&1 & true"
+        )
+        answers = await call(apart, Request(host="stars", port=7000), times=60)
+        assert [each.status for each in answers] == [200] * 60
+        text = await printed(
+            apart,
+            PUBLIC,
+            "app=productpage",
+            "curl",
+            "-s",
+            "localhost:15000/clusters",
+            container="istio-proxy",
+        )
+        door = f"{PUBLIC_ADDRESSES[PRIVATE]}:15443::health_flags::"
+        flags = {line.rpartition("::")[2] for line in text.splitlines() if door in line}
+        assert flags == {"healthy"}
+    finally:
+        await private.run("scale", "deployment", "reviews-v3", "--replicas=1")
+
+
+async def test_pages_stay_whole_without_the_gateway_and_get_red_stars_with_the_next(apart: Stage) -> None:
+    private = apart.kubectl(PRIVATE)
+    await private.run("scale", "deployment", "istio-eastwestgateway", "--replicas=0", *SYSTEM)
+    await private.run("wait", "--for=delete", "pod", "-l", "istio=eastwestgateway", *SYSTEM, "--timeout=60s")
+    try:
+        assert await apart.steady(complete, times=20, limit_s=60)
+    finally:
+        await private.run("scale", "deployment", "istio-eastwestgateway", "--replicas=1", *SYSTEM)
+    assert await apart.visitor.until(Stars.RED, limit_s=90) is not None
+
+
+async def test_what_is_analysed_has_no_finding_about_networks(apart: Stage) -> None:
+    found = await ask_pilot(apart.lab.kubeconfig(PUBLIC), None, "istio-system", "/debug/findings")
+    assert [each for each in found if "etwork" in str(each)] == [], yaml.safe_dump(found)
