@@ -12,6 +12,7 @@ from isthmus.api.core.ingress import Ingress
 from isthmus.api.gateway_api import validate as gateway_api
 from isthmus.api.istio import (
     envoy_filter_problems,
+    gateway_problems,
     service_entry_problems,
     telemetry_problems,
     wasm_plugin_problems,
@@ -45,7 +46,6 @@ _BALANCERS = {
     "", "UNSPECIFIED", "LEAST_REQUEST", "LEAST_CONN", "RANDOM", "ROUND_ROBIN", "PASSTHROUGH",
 }  # fmt: skip
 _TLS_MODES = {"DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL"}
-_SERVER_PROTOCOLS = {"HTTP", "HTTPS", "GRPC", "GRPC-WEB", "HTTP2", "MONGO", "TCP", "TLS"}
 _DURATIONS = {
     "timeout", "perTryTimeout", "backoff", "fixedDelay", "maxAge", "ttl", "connectTimeout", "idleTimeout",
     "maxConnectionDuration", "interval", "time", "baseEjectionTime", "duration", "warmupDurationSecs",
@@ -63,7 +63,7 @@ def problems(found: Object) -> Iterator[Problem]:
             yield from _destination_rule(found)
             yield from durations("$.spec", found.spec)
         case GatewayConfig():
-            yield from _gateway(found)
+            yield from gateway_problems.problems(found)
         case Sidecar():
             yield from _sidecar(found)
             yield from durations("$.spec", found.spec)
@@ -214,19 +214,6 @@ def _traffic_policy(at: str, policy: TrafficPolicy | PortTrafficPolicy | None) -
         yield f"{at}.loadBalancer.simple", f"is {balancer.simple!r} (hint: one of {hint})"
     if policy.tls is not None and policy.tls.mode not in _TLS_MODES:
         yield f"{at}.tls.mode", f"is {policy.tls.mode!r} (hint: one of {', '.join(sorted(_TLS_MODES))})"
-
-
-def _gateway(found: GatewayConfig) -> Iterator[Problem]:
-    for index, server in enumerate(found.spec.servers):
-        at = f"$.spec.servers[{index}]"
-        if not server.hosts:
-            yield f"{at}.hosts", 'is empty (hint: ["*"] lets everybody in)'
-        if server.port.protocol.upper() not in _SERVER_PROTOCOLS:
-            hint = ", ".join(sorted(_SERVER_PROTOCOLS))
-            yield f"{at}.port.protocol", f"is {server.port.protocol!r} (hint: one of {hint})"
-        for number, host in enumerate(server.hosts):
-            if "*" in host.rpartition("/")[2][1:]:
-                yield f"{at}.hosts[{number}]", f"{host!r} has a star that is not its first letter"
 
 
 def durations(at: str, part: object) -> Iterator[Problem]:

@@ -32,6 +32,7 @@ from isthmus.translate.listener_parts import (
     tls_inspector,
 )
 from isthmus.translate.network_filters import set_alpn, tcp_proxy
+from isthmus.translate.route_match import Asker
 from isthmus.translate.transport import upstream_alpn
 from isthmus.translate.upstream_policy import policy_for
 
@@ -230,7 +231,8 @@ def _tcp(claim: Claim, tcp_rules: Mapping[ServiceKey, TcpRules], about: Seen) ->
     whole = names.outbound(claim.port.number, "", claim.service.key.hostname)
     logs = access_logs(conduct, inbound=False, http=False)
     rules = tcp_rules.get(claim.service.key)
-    routed = ((part, rules) for part in parts(rules.rule, claim.port.number, view)) if rules else ()
+    asker = Asker(view.namespace, view.labels, claim.port.number)
+    routed = ((part, rules) for part in parts(rules.rule, asker)) if rules else ()
     for part, found in routed:
         with at(f"tcp[{part.number}]"):
             made = chain("", None, _routed(part.route, found.leads, claim.port.number, (logs, whole)))

@@ -127,6 +127,9 @@ def _lacks(mesh: Mesh, name: str, place: Place) -> str:
         return f"{where} is of another namespace than the proxy that needs it ({hint})"
     if any(each not in mesh.credentials for each in meant.keys) or _found(mesh, meant):
         return ""
+    wrong = {(finding.cluster, finding.ref) for finding in mesh.findings}
+    if not wrong.isdisjoint(meant.keys):
+        return ""  # there it is said what is wrong
     part = "certificates of a CA (ca.crt or cacert)" if meant.roots else "certificate (tls.crt and tls.key)"
     if any(mesh.credentials[each].exists for each in meant.keys):
         return f"{where} holds no {part}, so that TLS fails"
