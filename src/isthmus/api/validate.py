@@ -31,6 +31,7 @@ from isthmus.api.istio.virtual_service import (
     HTTPRouteDestination,
     RouteDestination,
     StringMatch,
+    TLSRoute,
     VirtualService,
 )
 from isthmus.api.istio.wasm_plugin import WasmPlugin
@@ -119,9 +120,31 @@ def _virtual_service(found: VirtualService) -> Iterator[Problem]:
     for index, route in enumerate(spec.http):
         yield from _http_route(f"$.spec.http[{index}]", route)
     for index, tls in enumerate(spec.tls):
-        yield from _shares(f"$.spec.tls[{index}].route", tls.route)
+        yield from _tls_route(f"$.spec.tls[{index}]", tls, spec.hosts)
     for index, tcp in enumerate(spec.tcp):
         yield from _shares(f"$.spec.tcp[{index}].route", tcp.route)
+
+
+def _tls_route(at: str, route: TLSRoute, hosts: Sequence[str]) -> Iterator[Problem]:
+    if not route.match:
+        yield f"{at}.match", "is empty (hint: sniHosts)"
+    if not route.route:
+        yield f"{at}.route", "is empty (hint: a destination)"
+    yield from _shares(f"{at}.route", route.route)
+    for index, match in enumerate(route.match):
+        if not match.sni_hosts:
+            yield f"{at}.match[{index}].sniHosts", "is empty (hint: the server names that are asked for)"
+        for number, name in enumerate(match.sni_hosts):
+            here = f"{at}.match[{index}].sniHosts[{number}]"
+            if "*" in name[1:] or (name.startswith("*") and name[1:2] not in {"", "."}):
+                yield here, f"{name!r} is no server name (hint: a whole name, or one that begins with *.)"
+            elif not any(_is_within(name.lower(), host.lower()) for host in hosts):
+                yield here, f"{name!r} is not among hosts (hint: add it there, or a wildcard that it fits)"
+
+
+def _is_within(name: str, host: str) -> bool:
+    """Whether every name that `name` stands for is one of `host`; both may be wildcards."""
+    return host in {name, "*"} or (host.startswith("*") and name.endswith(host[1:]))
 
 
 def _http_route(at: str, route: HTTPRoute) -> Iterator[Problem]:

@@ -15,6 +15,7 @@ from isthmus.api.istio.virtual_service import (
     L4MatchAttributes,
     TCPRoute,
     TLSMatchAttributes,
+    TLSRoute,
     VirtualService,
 )
 from isthmus.envoy.types import CidrRange, FilterChainMatch
@@ -68,6 +69,30 @@ def parts(rule: VirtualService, asker: Asker) -> Iterator[Part]:
                 yield found
                 if found.is_rest:
                     return
+
+
+class Named(NamedTuple):
+    """TLS for some server names, and the route that it takes."""
+
+    number: int  # of the route in its rule
+    route: TLSRoute
+    names: tuple[str, ...]
+    called: tuple[str, ...] = ()  # subnets in which the called address is
+
+
+def by_name(rule: VirtualService, asker: Asker) -> Iterator[Named]:
+    """The TLS connections to `asker` that take routes of their own, in their order.
+
+    Raises `Unsayable` for what is no subnet.
+    """
+    for number, route in enumerate(rule.spec.tls):
+        for index, match in enumerate(route.match):
+            if holds(match, rule, asker):
+                with at(f"tls[{number}].match[{index}]"):
+                    called = subnets("destinationSubnets", match.destination_subnets)
+                yield Named(
+                    number, route, tuple(dict.fromkeys(sni.lower() for sni in match.sni_hosts)), called
+                )
 
 
 def narrow(match: FilterChainMatch, part: Part) -> None:

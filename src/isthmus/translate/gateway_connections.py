@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from isthmus.api.istio.virtual_service import RouteDestination, VirtualService
 from isthmus.envoy.types import FilterChainMatch
 from isthmus.model.scope import View
-from isthmus.translate.connection_rules import cidr, holds, narrow, parts, subnets
+from isthmus.translate.connection_rules import by_name, cidr, narrow, parts
 from isthmus.translate.connections import Manner, manner
 from isthmus.translate.destinations import Destinations, destinations_of
 from isthmus.translate.errors import Unsayable, at
@@ -33,18 +33,13 @@ def connections(one: Opened, rule: VirtualService, view: View) -> Iterator[Conne
 
 
 def _by_name(one: Opened, rule: VirtualService, leads: Destinations, asker: Asker) -> Iterator[Connections]:
-    for number, route in enumerate(rule.spec.tls):
-        for index, match in enumerate(route.match):
-            names = [sni.lower() for sni in match.sni_hosts if lets_in(one, rule, sni)]
-            if not names or not holds(match, rule, asker):
-                continue
-            with at(f"tls[{number}].match[{index}]"):
-                called = subnets("destinationSubnets", match.destination_subnets)
-            made = FilterChainMatch(
-                server_names=[] if "*" in names else names, prefix_ranges=map(cidr, called)
-            )
-            with at(f"tls[{number}]"):
-                yield _led(made, route.route, leads, one)
+    for part in by_name(rule, asker):
+        names = [name for name in part.names if lets_in(one, rule, name)]
+        if names:
+            named = () if "*" in names else names
+            made = FilterChainMatch(server_names=named, prefix_ranges=map(cidr, part.called))
+            with at(f"tls[{part.number}]"):
+                yield _led(made, part.route.route, leads, one)
 
 
 def _by_address(

@@ -183,7 +183,7 @@ def _tcp_rules(view: View, owners: Iterable[Service]) -> Iterator[tuple[ServiceK
     """The rules for connections to these services."""
     for owner in owners:
         rule = view.virtual_service(owner.key.hostname)
-        if rule is not None and rule.spec.tcp:
+        if rule is not None and (rule.spec.tcp or rule.spec.tls):
             yield owner.key, rule
 
 
@@ -198,7 +198,7 @@ class _PortParts(NamedTuple):
 def _port_parts(view: View, port: int) -> _PortParts:
     services = view.services_on(port)
     rules = tuple(view.virtual_service(service.key.hostname) for service in services)
-    about_tcp = [rule for rule in rules if rule is not None and rule.spec.tcp]
+    about_tcp = [rule for rule in rules if rule is not None and (rule.spec.tcp or rule.spec.tls)]
     leads = tuple(
         part
         for rule in about_tcp
