@@ -125,7 +125,8 @@ class Explainer:
             )
             return Arrival(endpoint=endpoint.address, trace=None, note=note)
         who = f"{there.namespace}/{there.name}"
-        if _SIDECAR not in there.labels:
+        is_gateway = self._source.proxy(there).kind is ProxyKind.ROUTER
+        if _SIDECAR not in there.labels and not is_gateway:
             problem = "" if endpoint.tls.mode != "mutual" else "there is no sidecar to take mutual TLS"
             note = "has no sidecar"
             return Arrival(endpoint=endpoint.address, trace=None, workload=who, problem=problem, note=note)
@@ -136,7 +137,7 @@ class Explainer:
                 endpoint=endpoint.address, trace=None, workload=who, note="its proxy was not asked"
             )
         try:
-            arrived = trace(held, sent, Side.INBOUND)
+            arrived = trace(held, sent, Side.GATEWAY if is_gateway else Side.INBOUND)
         except Untraceable as error:
             return Arrival(endpoint=endpoint.address, trace=None, workload=who, note=str(error))
         return Arrival(

@@ -146,6 +146,10 @@ def _arrival(arrival: Arrival) -> Iterator[str]:
         step = arrival.trace.listener
         with_tls = "takes it in plain text" if step.tls.mode == "plain" else f"takes it with {step.tls}"
         yield _line("", margin + _dim(f"✓ chain {step.chain} {with_tls}"))
+        for upstream in dict.fromkeys(
+            each.name for _, each in arrival.trace.forwards if not each.name.startswith("inbound|")
+        ):
+            yield _line("", margin + _dim(f"  and sends it on to {upstream}"))
     elif arrival.note:
         yield _line("", margin + _dim(arrival.note))
 
