@@ -132,6 +132,8 @@ def _endpoint(one: EndpointShare, name: str, arrival: Arrival | None) -> Iterato
     if one.health != "healthy":
         where.append(one.health)
     tls = str(one.tls).partition(",")[0]
+    if one.network:
+        name, where = f"via gateway {name}", [f"network {one.network}", *where]
     shown = click.style(name, bold=bool(one.share))
     yield _line("", f"{one.share:5.4g} %  {shown}  {_dim(', '.join(where))}  {tls}")
     if arrival is not None:
@@ -140,6 +142,9 @@ def _endpoint(one: EndpointShare, name: str, arrival: Arrival | None) -> Iterato
 
 def _arrival(arrival: Arrival) -> Iterator[str]:
     margin = " " * 9
+    for each in arrival.behind[:_MOST_ENDPOINTS]:
+        who = each.workload.rpartition("/")[2] or each.address
+        yield _line("", margin + f"{each.share:5.4g} %  {who}  {_dim(each.address)}")
     if arrival.problem:
         yield _line("", margin + click.style(f"✗ refused there: {arrival.problem}", fg="red"))
     elif arrival.trace is not None and arrival.trace.listener is not None:

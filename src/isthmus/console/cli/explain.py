@@ -28,6 +28,12 @@ from isthmus.kube.errors import KubeError
     help="manifests put on top: a new object, or another of the same name",
 )
 @click.option("--without-cluster", default="", help="as if no endpoint in this cluster answered")
+@click.option(
+    "--without-network",
+    default="",
+    metavar="A:B",
+    help="as if these two networks or clusters did not reach each other",
+)
 @click.option("--cluster", default="", help="FROM's cluster, where several have such a pod")
 @click.option("--context", help="of a running mesh: kubeconfig context of FROM's cluster")
 @click.option("--kubeconfig", type=click.Path(path_type=Path), help="of a running mesh: kubeconfig file")
@@ -51,6 +57,8 @@ def command(caller: str, url: str, output: str, **flags: Any) -> None:
         host=flags["host"],
         headers=tuple(_header(each) for each in flags["headers"]),
     )
+    if flags["without_network"] and (":" not in flags["without_network"] or flags["without_cluster"]):
+        fail("--without-network: is A:B, and stands without --without-cluster (hint: cloud:premises)")
     try:
         found = _explained(caller, target, flags)
     except (InvalidConfig, KubeError, ValueError) as error:
@@ -68,7 +76,7 @@ def _explained(caller: str, target: Target, flags: dict[str, Any]) -> Explanatio
         from isthmus.console.explain_files import FromFiles
 
         drawn = draw(read_manifests([*flags["files"], *flags["changed"]]))
-        return Explainer(FromFiles(drawn), flags["without_cluster"]).explain(caller, target, flags["cluster"])
+        return Explainer(FromFiles(drawn), _lost(flags)).explain(caller, target, flags["cluster"])
     if flags["changed"]:
         raise WrongCall(
             "--what-if changes manifests, and there are none (hint: give those of the mesh by -f)"
@@ -77,7 +85,12 @@ def _explained(caller: str, target: Target, flags: dict[str, Any]) -> Explanatio
     from isthmus.console.explain_live import explain_live
 
     access = access_to(flags["kubeconfig"], flags["context"])
-    return asyncio.run(explain_live(access, caller, target, flags["without_cluster"]))
+    return asyncio.run(explain_live(access, caller, target, _lost(flags)))
+
+
+def _lost(flags: dict[str, Any]) -> str:
+    """What is away, as `losses` reads it."""
+    return str(flags["without_cluster"] or flags["without_network"])
 
 
 def _header(text: str) -> tuple[str, str]:

@@ -42,6 +42,7 @@ class EndpointShare(msgspec.Struct, frozen=True, kw_only=True):
     locality_weight: int = 0
     cluster: str = ""
     workload: str = ""  # namespace/name
+    network: str = ""  # of which it is a gateway, not an endpoint
     health: str = "healthy"
     tls: Tls = Tls()
 
