@@ -13,7 +13,7 @@ from isthmus.envoy.types import DataSource, Secret
 from isthmus.kit.memo import Memo
 from isthmus.kit.versioned import Versioned
 from isthmus.model.credential import ABSENT, Credential, CredentialKey
-from isthmus.model.credential_names import Asked, Place, asked
+from isthmus.model.credential_names import CA_SUFFIX, Asked, Place, asked
 from isthmus.model.credential_uses import Use, of_destination_rule, of_gateway, uses_of
 from isthmus.model.findings import Code, Finding
 from isthmus.model.mesh import Mesh
@@ -106,7 +106,9 @@ def _permitted(mesh: Mesh, name: str, place: Place) -> Asked | None:
 
 
 def _may(mesh: Mesh, namespace: str, key: CredentialKey) -> bool:
-    return key.ref.namespace == namespace or (namespace, key.ref) in mesh.credential_grants
+    plain = key.ref._replace(name=key.ref.name.removesuffix(CA_SUFFIX))
+    granted = not mesh.credential_grants.isdisjoint({(namespace, key.ref), (namespace, plain)})
+    return key.ref.namespace == namespace or granted
 
 
 def _found(mesh: Mesh, meant: Asked) -> Credential:
