@@ -8,20 +8,23 @@ from socket import gethostname
 from uuid import uuid4
 
 from isthmus.admin import Admin
+from isthmus.api.gateway_api.gateway import Gateway
 from isthmus.discovery.analyst import Analyst, AnalystSettings
 from isthmus.discovery.cluster_watcher import WatcherSettings
 from isthmus.discovery.fleet import Fleet
 from isthmus.discovery.follower import Follower, Planes, control_planes
+from isthmus.discovery.managed_gateways import ManagedGateways
 from isthmus.discovery.registry import ClusterSpec, FixedSource, Registry, Source
 from isthmus.discovery.source_files import FilesSource
 from isthmus.discovery.source_secrets import SecretsSource
 from isthmus.discovery.status_writer import Statuses, StatusWriter
+from isthmus.discovery.told_statuses import ToldStatuses
 from isthmus.discovery.wanted_credentials import WantedCredentials
 from isthmus.identity import Gatekeeper, Identifier
 from isthmus.kit.inbox import Inbox
 from isthmus.kit.log import log
 from isthmus.kit.metrics import BUILD_SECONDS, SERVICES
-from isthmus.kit.tasks import supervise
+from isthmus.kit.tasks import keep_trying, supervise
 from isthmus.kit.watchable import Watchable
 from isthmus.kube.client import Client
 from isthmus.kube.kubeconfig import Access
@@ -31,12 +34,14 @@ from isthmus.model.change import Change, ChangeKey
 from isthmus.model.credential_names import names_of
 from isthmus.model.credential_uses import used_names
 from isthmus.model.findings import Finding
+from isthmus.model.from_gateway_api.infrastructure import managed_gateways
 from isthmus.model.identity import SpiffeId
 from isthmus.model.mesh import MeshSettings
 from isthmus.model.names import ClusterId
 from isthmus.model.proxy import Proxy
 from isthmus.settings import PilotSettings
 from isthmus.sidecar.certs import Certificates, CertSettings
+from isthmus.sidecar.inject.routers import RouterPods
 from isthmus.translate.generation import Generation, Translator
 from isthmus.translate.types import TYPES
 from isthmus.wire.listeners import Plaintext, Secure, ServerCertificate
@@ -53,15 +58,14 @@ class Pilot:
     """All parts of the control plane of one mesh."""
 
     def __init__(self, settings: PilotSettings, own: Access) -> None:
-        self._settings = settings
+        self._settings, self._own = settings, own
         self.planes: Watchable[Planes] = Watchable({})
         # watch
         self._inbox: Inbox[ChangeKey, Change] = Inbox(settings.quiet_s, settings.max_delay_s)
-        companions = (self._follow_plane, self._lead)
         self.wanted = WantedCredentials()
         watching = WatcherSettings(
             root_namespace=settings.root_namespace,
-            companions=companions,
+            companions=(self._follow_plane,),
             credentials=self.wanted.current,
         )
         self.fleet = Fleet(Registry(_sources(settings, own)), self._put, watching)
@@ -71,7 +75,8 @@ class Pilot:
         self.translator = Translator(self.wanted.ask)
         self._generation: Generation | None = None
         # tell
-        self.statuses = Statuses()
+        self.statuses, self._told = Statuses(), ToldStatuses()
+        self._gateways: Watchable[tuple[Gateway, ...]] = Watchable(())
         looking = AnalystSettings(in_status=settings.analysis_in_status)
         self.analyst = Analyst(self.builder, self._withheld, self.statuses, looking)
         # serve
@@ -83,7 +88,8 @@ class Pilot:
         """Serve until cancelled, in the order in which data flows."""
         settings = self._settings
         parts = (self.fleet.run(), self.fanout.run(), self.analyst.run(), self._admin.run(settings))
-        async with supervise(*parts, self._let_go_of_credentials(), self._serve()):
+        telling = keep_trying("tell", self._lead)
+        async with supervise(*parts, self._let_go_of_credentials(), self._serve(), telling):
             whole = await self.fleet.synced(settings.startup_limit_s)
             log.info("clusters known", all=whole, clusters=[status.id for status in self.fleet.status()])
             async for batch in self._inbox.batches():
@@ -101,6 +107,9 @@ class Pilot:
             self.fanout.publish(self._generation, self._inbox.began)
         self.planes.set(control_planes(mesh, self._settings.root_namespace, self.fleet.watchers()))
         self.analyst.look()
+        self.statuses.want("mesh", self._told.of(mesh))
+        if delta.config or delta.everything:
+            self._gateways.set(managed_gateways(mesh))
 
     async def _let_go_of_credentials(self) -> None:
         """Stop following, now and then, what configuration does not refer to any more."""
@@ -119,15 +128,17 @@ class Pilot:
         if not spec.is_config:
             await Follower(client, self._settings.root_namespace, spec.id, self.planes).run()
 
-    async def _lead(self, spec: ClusterSpec, client: Client) -> None:
-        """What of all Pilots only one does: write into the cluster that holds the configuration."""
-        if not spec.is_config:
-            return
-        lease = Lease(client, (self._settings.root_namespace, LEASE), f"{gethostname()}-{uuid4()}")
-        writer = StatusWriter(spec.id, client, self.statuses)
-        async with asyncio.TaskGroup() as group:
+    async def _lead(self) -> None:
+        """What of all Pilots only one does: write into its own cluster, which holds the configuration."""
+        settings, cluster = self._settings, ClusterId(self._settings.cluster)
+        async with Client(self._own) as client, asyncio.TaskGroup() as group:
+            lease = Lease(client, (settings.root_namespace, LEASE), f"{gethostname()}-{uuid4()}")
+            writer = StatusWriter(cluster, client, self.statuses)
+            routers = RouterPods(client, settings.root_namespace)
+            gateways = ManagedGateways(client, self._gateways, routers.containers)
             group.create_task(lease.run())
             group.create_task(writer.run(lease.held))
+            group.create_task(gateways.run(lease.held))
 
     async def _serve(self) -> None:
         """xDS in plain text at once, and with mutual TLS as soon as Citadel has given Pilot a certificate."""

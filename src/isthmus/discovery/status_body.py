@@ -33,7 +33,9 @@ def status_with(before: Mapping[str, Any], told: Mapping[str, Any], controller: 
         if value is None:
             after.pop(name, None)
             continue
-        after[name] = _field(name, _listed(before.get(name)), value, (controller, now))
+        made = _field(name, _listed(before.get(name)), value, (controller, now))
+        if made or not (name in _BY_CONTROLLER and name not in before):
+            after[name] = made
     return after
 
 

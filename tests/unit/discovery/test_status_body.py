@@ -45,6 +45,14 @@ def test_an_entry_about_the_same_parent_keeps_its_times():
     assert told(before, {"parents": [parent(US, "web", said("Accepted"))]}) == before
 
 
+def test_nothing_is_said_of_an_object_that_is_not_ours_at_all():
+    theirs = parent(THEM, "web", said("Accepted", since="then"))
+    assert told({}, {"parents": []}) == {}
+    assert told({"parents": [theirs]}, {"parents": []}) == {"parents": [theirs]}
+    mine = parent(US, "web", said("Accepted", since="then"))
+    assert told({"parents": [mine, theirs]}, {"parents": []}) == {"parents": [theirs]}
+
+
 def test_listeners_are_told_by_name_and_those_that_are_gone_go():
     before = {
         "listeners": [

@@ -79,7 +79,8 @@ def test_gateways_of_other_controllers_are_left_alone_with_their_routes():
     other = GATEWAY.replace("istio", "nginx")
     result = converted(other, route())
     assert not result.gateways
-    assert set(result.statuses) == {Ref("GatewayClass", "", "istio")}
+    assert set(result.statuses) == {Ref("GatewayClass", "", "istio"), Ref("HTTPRoute", "default", "r")}
+    assert not result.statuses[Ref("HTTPRoute", "default", "r")].parents
 
 
 def test_parameters_that_nobody_reads_are_told():

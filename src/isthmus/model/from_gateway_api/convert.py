@@ -188,10 +188,9 @@ def _statuses(world: _World) -> Iterator[tuple[Ref, AnyStatus]]:
         counts = {door.listener.name: len(world.inside.get(door.key, ())) for door in own}
         yield ref_of(gateway), gateway_status(gateway, own, counts, world.references)
     for route in inputs.routes:
-        parents = world.attached[ref_of(route)]
-        if parents:
-            rules = world.compiler.rules(route)
-            yield ref_of(route), route_status(parents, rules, inputs.controller)
+        # Of a route that is attached to nothing of ours that is told, too: it may have been.
+        parents, rules = world.attached[ref_of(route)], world.compiler.rules(route)
+        yield ref_of(route), route_status(parents, rules, inputs.controller)
     for policy, status in world.tls.statuses:
         yield ref_of(policy), status
 

@@ -28,6 +28,7 @@ _KINDS: dict[tuple[str, str], tuple[str, ...]] = {
 """Which routes a listener takes, by its protocol and how it ends TLS."""
 _FAMILIES = {"HTTP": "HTTP", "HTTPS": "TLS", "TLS": "TLS", "TCP": "TCP"}
 """Protocols of one family can share a port: their requests or connections say the host."""
+STATUS_PORT = 15021
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,9 @@ def _refused(listener: Listener, mode: str, at: str) -> Doubt | None:
     if protocol not in _FAMILIES:
         message = f"is {listener.protocol} (hint: one of {', '.join(_FAMILIES)})"
         return Doubt("UnsupportedProtocol", f"{at}.protocol", message)
+    if listener.port == STATUS_PORT:
+        message = f"{STATUS_PORT} is where gateways say whether they are ready (hint: another port)"
+        return Doubt("PortUnavailable", f"{at}.port", message)
     if (protocol, mode) not in _KINDS:
         message = (
             f"{protocol} with TLS mode {mode or 'unset'} is not known (hint: HTTPS with Terminate, or TLS)"

@@ -25,10 +25,71 @@ class Condition(Status, frozen=True, kw_only=True):
     observed_generation: int = 0
 
 
+class SupportedFeature(Status, frozen=True, kw_only=True):
+    """Something beyond the core that gateways of the class can do."""
+
+    name: str
+
+
+SUPPORTED_FEATURES = tuple(
+    SupportedFeature(name=name)
+    for name in (
+        "BackendTLSPolicy",
+        "BackendTLSPolicySANValidation",
+        "GRPCRoute",
+        "GRPCRouteNamedRouteRule",
+        "Gateway",
+        "GatewayAddressEmpty",
+        "GatewayBackendClientCertificate",
+        "GatewayFrontendClientCertificateValidation",
+        "GatewayHTTPListenerIsolation",
+        "GatewayInfrastructurePropagation",
+        "GatewayPort8080",
+        "HTTPRoute",
+        "HTTPRoute303RedirectStatusCode",
+        "HTTPRoute307RedirectStatusCode",
+        "HTTPRoute308RedirectStatusCode",
+        "HTTPRouteBackendProtocolH2C",
+        "HTTPRouteBackendProtocolWebSocket",
+        "HTTPRouteBackendRequestHeaderModification",
+        "HTTPRouteBackendTimeout",
+        "HTTPRouteCORS",
+        "HTTPRouteDestinationPortMatching",
+        "HTTPRouteHostRewrite",
+        "HTTPRouteMethodMatching",
+        "HTTPRouteNamedRouteRule",
+        "HTTPRouteParentRefPort",
+        "HTTPRoutePathRedirect",
+        "HTTPRoutePathRewrite",
+        "HTTPRoutePortRedirect",
+        "HTTPRouteQueryParamMatching",
+        "HTTPRouteRequestMirror",
+        "HTTPRouteRequestMultipleMirrors",
+        "HTTPRouteRequestPercentageMirror",
+        "HTTPRouteRequestTimeout",
+        "HTTPRouteResponseHeaderModification",
+        "HTTPRouteSchemeRedirect",
+        "Mesh",
+        "MeshConsumerRoute",
+        "MeshHTTPRouteBackendRequestHeaderModification",
+        "MeshHTTPRouteQueryParamMatching",
+        "MeshHTTPRouteRedirectPath",
+        "MeshHTTPRouteRedirectPort",
+        "MeshHTTPRouteRewritePath",
+        "MeshHTTPRouteSchemeRedirect",
+        "ReferenceGrant",
+        "TCPRoute",
+        "TLSRoute",
+    )
+)
+"""Source: the feature names of the Gateway API's conformance tests, sorted as the specification wants them."""
+
+
 class ClassStatus(Status, frozen=True, kw_only=True):
     """The status of a GatewayClass."""
 
     conditions: tuple[Condition, ...]
+    supported_features: tuple[SupportedFeature, ...] = SUPPORTED_FEATURES
 
 
 class GatewayStatusAddress(Status, frozen=True, kw_only=True):

@@ -1,0 +1,153 @@
+"""Keeps the objects of managed Gateways as they should be, in the cluster that holds the configuration."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from isthmus.api.errors import InvalidConfig
+from isthmus.api.gateway_api.gateway import Gateway, GatewayClass
+from isthmus.api.gateway_api.kinds import KINDS
+from isthmus.api.resource import Kind, Object, Ref
+from isthmus.kit.backoff import Backoff
+from isthmus.kit.log import log
+from isthmus.kit.watchable import Watchable
+from isthmus.kube.client import Client, Scope
+from isthmus.kube.errors import Conflict, KubeError, NotFound
+from isthmus.kube.informer import Informer
+from isthmus.kube.watch import Watch
+from isthmus.model.from_gateway_api.infrastructure import MANAGED, MANAGED_BY, infrastructure
+from isthmus.model.from_gateway_api.inputs import CLASS, CONTROLLER
+from isthmus.model.from_gateway_api.reach import deployed_name
+
+Json = dict[str, Any]
+Containers = Callable[[Json], Awaitable[Json]]
+"""Gives the spec of a Deployment's pod its Envoy: the containers and volumes. Raises `KubeError`."""
+
+MANAGER = "isthmus-gateways"
+_AGAIN_S = 60.0
+
+
+class Managed(Object, frozen=True, kw_only=True):
+    """An object of ours, whole: whoever changes it is overruled."""
+
+    spec: dict[str, Any] = {}
+
+
+_OWN = {
+    kind.name: kind
+    for kind in (
+        Kind("", ("v1",), "ServiceAccount", "serviceaccounts", Managed),
+        Kind("apps", ("v1",), "Deployment", "deployments", Managed),
+        Kind("", ("v1",), "Service", "services", Managed),
+    )
+}
+_CLASSES = next(kind for kind in KINDS if kind.type is GatewayClass)
+
+
+class ManagedGateways:
+    """Makes, changes and removes what Gateways need; one that fails holds up no other."""
+
+    def __init__(
+        self, client: Client, wanted: Watchable[tuple[Gateway, ...]], containers: Containers
+    ) -> None:
+        self._client, self._wanted, self._containers = client, wanted, containers
+        self._seen: dict[Ref, Object] = {}
+        self._applied: dict[tuple[str, str], tuple[Json, ...]] = {}  # by namespace and name of the objects
+        self._again = asyncio.Event()
+
+    async def run(self, leads: Watchable[bool]) -> None:
+        """Keep them until cancelled, whenever `leads`."""
+        scope = Scope(labels=f"{MANAGED}={MANAGED_BY}")
+        informers = [Informer(kind, Watch(self._client, kind, scope), self._heard) for kind in _OWN.values()]
+        async with asyncio.TaskGroup() as group:
+            for informer in informers:
+                group.create_task(informer.run())
+            group.create_task(self._follow())
+            for informer in informers:
+                await informer.synced.wait()
+            await self._keep(leads)
+
+    def _heard(self, ref: Ref, value: Object | InvalidConfig | None) -> None:
+        self._seen.pop(ref, None)
+        if isinstance(value, Object):
+            self._seen[ref] = value
+        self._applied.pop((ref.namespace, ref.name), None)
+        self._again.set()
+
+    async def _follow(self) -> None:
+        async for _ in self._wanted.changes():
+            self._again.set()
+
+    async def _keep(self, leads: Watchable[bool]) -> None:
+        backoff = Backoff()
+        async for is_ours in leads.changes():
+            self._applied.clear()
+            while is_ours and leads.value:
+                self._again.clear()
+                if await self._reconcile():
+                    backoff.reset()
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(_AGAIN_S):
+                            await self._again.wait()
+                else:
+                    await asyncio.sleep(backoff.next_s())
+
+    async def _reconcile(self) -> bool:
+        """Whether everything is as it should be now."""
+        wanted = {(each.metadata.namespace, deployed_name(each)): each for each in self._wanted.value}
+        done = [await self._tried("gateway class not made", CLASS, self._make_class())]
+        for place, gateway in wanted.items():
+            done.append(await self._tried("gateway not made", "/".join(place), self._make(place, gateway)))
+        for ref in [ref for ref in self._seen if (ref.namespace, ref.name) not in wanted]:
+            done.append(await self._tried("gateway not removed", str(ref), self._remove(ref)))
+        return all(done)
+
+    @staticmethod
+    async def _tried(event: str, about: str, work: Awaitable[None]) -> bool:
+        try:
+            await work
+        except KubeError as error:
+            log.warning(event, object=about, error=str(error))
+            return False
+        return True
+
+    async def _make(self, place: tuple[str, str], gateway: Gateway) -> None:
+        objects = infrastructure(gateway)
+        if self._applied.get(place) == objects:
+            return
+        for obj in objects:
+            whole = obj
+            if obj["kind"] == "Deployment":
+                whole = with_pod(obj, await self._containers(obj))
+            await self._client.apply(_OWN[obj["kind"]], whole, MANAGER)
+        self._applied[place] = objects
+        log.info("gateway made", gateway=f"{place[0]}/{gateway.metadata.name}", deployment=place[1])
+
+    async def _remove(self, ref: Ref) -> None:
+        with suppress(NotFound):
+            await self._client.delete(_OWN[ref.kind], ref.namespace, ref.name)
+        log.info("removed with its gateway", object=str(ref))
+
+    async def _make_class(self) -> None:
+        """Our class, where the cluster knows of classes and has none of that name."""
+        try:
+            await self._client.get(_CLASSES, "", CLASS)
+        except NotFound:
+            body = {
+                "apiVersion": _CLASSES.api_version,
+                "kind": _CLASSES.name,
+                "metadata": {"name": CLASS},
+                "spec": {"controllerName": CONTROLLER, "description": "The mesh's own gateways"},
+            }
+            with suppress(NotFound, Conflict):
+                await self._client.create(_CLASSES, body)
+
+
+def with_pod(deployment: Mapping[str, Any], pod: Mapping[str, Any]) -> Json:
+    """The Deployment with more in the spec of its pod."""
+    spec = deployment["spec"]
+    template = {**spec["template"], "spec": {**spec["template"]["spec"], **pod}}
+    return {**deployment, "spec": {**spec, "template": template}}

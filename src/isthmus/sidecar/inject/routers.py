@@ -1,0 +1,34 @@
+"""The Envoy in the pods of managed Gateways: the one that injection makes, by the cluster's own settings of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from isthmus.api.core.config_map import ConfigMap
+from isthmus.api.resource import Kind
+from isthmus.kube.client import Client
+from isthmus.kube.errors import KubeError
+from isthmus.sidecar.inject.pod import Pod
+from isthmus.sidecar.inject.settings import InvalidSettings, read_settings
+from isthmus.sidecar.inject.template import router_spec
+
+_CONFIG_MAPS = Kind("", ("v1",), "ConfigMap", "configmaps", ConfigMap)
+_INJECTOR = "istio-sidecar-injector"
+
+
+class RouterPods:
+    """Asks the cluster how its proxies are to be."""
+
+    def __init__(self, client: Client, namespace: str) -> None:
+        self._client, self._namespace = client, namespace
+
+    async def containers(self, deployment: dict[str, Any]) -> dict[str, Any]:
+        """Containers and volumes for the pod of `deployment`. Raises `KubeError`."""
+        found = await self._client.get(_CONFIG_MAPS, self._namespace, _INJECTOR)
+        try:
+            settings = read_settings((found.get("data") or {}).get("values", ""))
+        except InvalidSettings as error:
+            raise KubeError(str(error)) from error
+        template, meta = deployment["spec"]["template"], deployment["metadata"]
+        pod = Pod(template["metadata"], template["spec"], meta["namespace"], meta["name"], "Deployment")
+        return router_spec(pod, settings)
