@@ -16,8 +16,6 @@ from fakes.bookinfo import (
     pod,
     service,
 )
-from fakes.credentials import PKI, secret, tls_secret
-from fakes.manifests import put
 from isthmus.model.build import MeshBuilder
 from isthmus.model.change import Change
 from isthmus.model.endpoint import Locality
@@ -37,7 +35,6 @@ PROXIES = (
         cluster=ClusterId("gke"),
         labels=(("app", "reviews"),),
         locality=Locality("eu"),
-        proven=True,
     ),
     Proxy(
         kind=ProxyKind.SIDECAR,
@@ -54,7 +51,6 @@ PROXIES = (
         namespace="default",
         cluster=ClusterId("gke"),
         labels=(("istio", "ingress"),),
-        proven=True,
     ),
 )
 
@@ -190,6 +186,30 @@ metadata: {name: vm}
 spec: {address: 10.10.0.44, labels: {app: reviews, version: v2}, serviceAccount: vm}
 """
 
+DATAGRAMS = service(
+    "datagrams", "10.110.0.53", "{port: 53, name: dns, protocol: UDP}, {port: 53, name: tcp}"
+).replace("app: datagrams", "app: reviews")
+BARE = pod("bare", "10.10.0.14").replace("tlsMode: istio", "tlsMode: disabled")
+TUNNELLED = """
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: datagrams}
+spec:
+  host: datagrams
+  trafficPolicy: {tls: {mode: ISTIO_MUTUAL}, connectionPool: {tcp: {idleTimeout: 3s}}}
+  subsets: [{name: v1, labels: {version: v1}}]
+"""
+LOGS = """
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: logs}
+spec:
+  hosts: [logs.example.com, other-logs.example.com]
+  ports: [{number: 514, name: syslog, protocol: UDP}]
+  resolution: STATIC
+  endpoints: [{address: 192.0.2.1}]
+"""
+
 EAST_WEST = """
 apiVersion: v1
 kind: Service
@@ -313,41 +333,6 @@ spec:
   targetRefs: [{group: "", kind: Service, name: reviews}]
   validation: {hostname: reviews.example.com, wellKnownCACertificates: System}
 """  # fmt: skip
-TLS_GATEWAY = """
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {name: edge}
-spec:
-  selector: {istio: ingress}
-  servers:
-    - port: {number: 443, name: https, protocol: HTTPS}
-      hosts: [a.example.com]
-      tls: {mode: MUTUAL, credentialName: cert}
-    - {port: {number: 443, name: pass, protocol: TLS}, hosts: [b.example.com], tls: {mode: PASSTHROUGH}}
-    - {port: {number: 80, name: http, protocol: HTTP}, hosts: ["*.example.com"], tls: {httpsRedirect: true}}
-"""
-OTHER_CREDENTIAL = TLS_GATEWAY.replace("credentialName: cert", "credentialName: other").replace(
-    "MUTUAL", "SIMPLE"
-)
-EDGE_RULES = """
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {name: edge}
-spec:
-  hosts: ["*.example.com"]
-  gateways: [edge, mesh]
-  http: [{route: [{destination: {host: ratings}}]}]
-  tls: [{match: [{sniHosts: [b.example.com, api.example.com]}], route: [{destination: {host: reviews}}]}]
-"""
-ORIGINATION = """
-apiVersion: networking.istio.io/v1
-kind: DestinationRule
-metadata: {name: origination}
-spec:
-  host: ratings
-  workloadSelector: {matchLabels: {app: reviews}}
-  trafficPolicy: {tls: {mode: MUTUAL, credentialName: cert}}
-"""
 
 
 def all_changes():
@@ -381,19 +366,13 @@ def all_changes():
         *objects(gke=[OTHER_MESH]),
         *objects(gke=[FURTHER_MESH]),
         *objects(gke=list(GATEWAY_API)),
-        *objects(gke=[TLS_GATEWAY, EDGE_RULES, ORIGINATION]),
-        *objects(gke=[OTHER_CREDENTIAL]),
-        *(
-            put(ClusterId("gke"), tls_secret(name, SHOWN, "default"))
-            for name in ("cert", "other", "cert-cacert")
-        ),
-        put(ClusterId("gke"), secret("cert", "default", **{"ca.crt": PKI.roots})),
+        *objects(gke=[DATAGRAMS, BARE, TUNNELLED, LOGS], onprem=[DATAGRAMS.replace("110", "120")]),
+        *objects(gke=[DATAGRAMS.replace("UDP", "TCP").replace("dns", "http")]),
         *objects(gke=[PATCHES, LOCAL_PATCHES, EXTENSION, PLUGIN, ROOT_PLUGIN]),
     ]
     return [*found, *(Change(change.key, None) for change in found)]
 
 
-SHOWN = PKI.leaf(dns=("a.example.com",))
 CHANGES = all_changes()
 
 

@@ -12,7 +12,6 @@ from isthmus.api.core.ingress import Ingress
 from isthmus.api.gateway_api import validate as gateway_api
 from isthmus.api.istio import (
     envoy_filter_problems,
-    gateway_problems,
     service_entry_problems,
     telemetry_problems,
     wasm_plugin_problems,
@@ -31,7 +30,6 @@ from isthmus.api.istio.virtual_service import (
     HTTPRouteDestination,
     RouteDestination,
     StringMatch,
-    TLSRoute,
     VirtualService,
 )
 from isthmus.api.istio.wasm_plugin import WasmPlugin
@@ -47,6 +45,7 @@ _BALANCERS = {
     "", "UNSPECIFIED", "LEAST_REQUEST", "LEAST_CONN", "RANDOM", "ROUND_ROBIN", "PASSTHROUGH",
 }  # fmt: skip
 _TLS_MODES = {"DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL"}
+_SERVER_PROTOCOLS = {"HTTP", "HTTPS", "GRPC", "GRPC-WEB", "HTTP2", "MONGO", "TCP", "TLS"}
 _DURATIONS = {
     "timeout", "perTryTimeout", "backoff", "fixedDelay", "maxAge", "ttl", "connectTimeout", "idleTimeout",
     "maxConnectionDuration", "interval", "time", "baseEjectionTime", "duration", "warmupDurationSecs",
@@ -64,7 +63,7 @@ def problems(found: Object) -> Iterator[Problem]:
             yield from _destination_rule(found)
             yield from durations("$.spec", found.spec)
         case GatewayConfig():
-            yield from gateway_problems.problems(found)
+            yield from _gateway(found)
         case Sidecar():
             yield from _sidecar(found)
             yield from durations("$.spec", found.spec)
@@ -120,31 +119,9 @@ def _virtual_service(found: VirtualService) -> Iterator[Problem]:
     for index, route in enumerate(spec.http):
         yield from _http_route(f"$.spec.http[{index}]", route)
     for index, tls in enumerate(spec.tls):
-        yield from _tls_route(f"$.spec.tls[{index}]", tls, spec.hosts)
+        yield from _shares(f"$.spec.tls[{index}].route", tls.route)
     for index, tcp in enumerate(spec.tcp):
         yield from _shares(f"$.spec.tcp[{index}].route", tcp.route)
-
-
-def _tls_route(at: str, route: TLSRoute, hosts: Sequence[str]) -> Iterator[Problem]:
-    if not route.match:
-        yield f"{at}.match", "is empty (hint: sniHosts)"
-    if not route.route:
-        yield f"{at}.route", "is empty (hint: a destination)"
-    yield from _shares(f"{at}.route", route.route)
-    for index, match in enumerate(route.match):
-        if not match.sni_hosts:
-            yield f"{at}.match[{index}].sniHosts", "is empty (hint: the server names that are asked for)"
-        for number, name in enumerate(match.sni_hosts):
-            here = f"{at}.match[{index}].sniHosts[{number}]"
-            if "*" in name[1:] or (name.startswith("*") and name[1:2] not in {"", "."}):
-                yield here, f"{name!r} is no server name (hint: a whole name, or one that begins with *.)"
-            elif not any(_is_within(name.lower(), host.lower()) for host in hosts):
-                yield here, f"{name!r} is not among hosts (hint: add it there, or a wildcard that it fits)"
-
-
-def _is_within(name: str, host: str) -> bool:
-    """Whether every name that `name` stands for is one of `host`; both may be wildcards."""
-    return host in {name, "*"} or (host.startswith("*") and name.endswith(host[1:]))
 
 
 def _http_route(at: str, route: HTTPRoute) -> Iterator[Problem]:
@@ -237,6 +214,19 @@ def _traffic_policy(at: str, policy: TrafficPolicy | PortTrafficPolicy | None) -
         yield f"{at}.loadBalancer.simple", f"is {balancer.simple!r} (hint: one of {hint})"
     if policy.tls is not None and policy.tls.mode not in _TLS_MODES:
         yield f"{at}.tls.mode", f"is {policy.tls.mode!r} (hint: one of {', '.join(sorted(_TLS_MODES))})"
+
+
+def _gateway(found: GatewayConfig) -> Iterator[Problem]:
+    for index, server in enumerate(found.spec.servers):
+        at = f"$.spec.servers[{index}]"
+        if not server.hosts:
+            yield f"{at}.hosts", 'is empty (hint: ["*"] lets everybody in)'
+        if server.port.protocol.upper() not in _SERVER_PROTOCOLS:
+            hint = ", ".join(sorted(_SERVER_PROTOCOLS))
+            yield f"{at}.port.protocol", f"is {server.port.protocol!r} (hint: one of {hint})"
+        for number, host in enumerate(server.hosts):
+            if "*" in host.rpartition("/")[2][1:]:
+                yield f"{at}.hosts[{number}]", f"{host!r} has a star that is not its first letter"
 
 
 def durations(at: str, part: object) -> Iterator[Problem]:

@@ -10,7 +10,7 @@ import msgspec
 
 from isthmus.model.mesh import Mesh
 from isthmus.model.names import ClusterId, Hostname
-from isthmus.model.service import Resolution, Service
+from isthmus.model.service import Protocol, Resolution, Service
 from isthmus.translate.trace.call import Call, Hello, Request, Speech
 
 _SPEECH = {
@@ -19,6 +19,7 @@ _SPEECH = {
     "h2c": Speech.HTTP2,
     "grpc": Speech.HTTP2,
     "mysql": Speech.SILENCE,
+    "udp": Speech.DATAGRAMS,
 }
 _USUAL_PORTS = {"http": 80, "ws": 80, "h2c": 80, "grpc": 80, "https": 443, "tls": 443, "mysql": 3306}
 _TLS = {"https", "tls"}
@@ -57,16 +58,15 @@ def call_of(target: Target, resolved: Resolved) -> Call:
     """The call to `target`. Raises `WrongCall` where the URL is none."""
     scheme, host, port = parts_of(target.url)
     if port is None:
-        ports = resolved.service.ports if resolved.service else ()
+        every = resolved.service.ports if resolved.service else ()
+        ports = [port for port in every if (port.protocol is Protocol.UDP) == (scheme == "udp")]
         port = _USUAL_PORTS.get(scheme) or (ports[0].number if len(ports) == 1 else None)
     if port is None:
         raise WrongCall(f"{target.url}: which port? (hint: {scheme}://{host}:PORT)")
     if scheme in _TLS:
         alpn = ("h2", "http/1.1") if scheme == "https" else ()
         hello = Hello(sni="" if _is_address(host) else host, alpn=alpn)
-        # Whoever ends the TLS sees the request in it; for all others it is bytes.
-        inside = _request(target, scheme, port) if scheme == "https" else None
-        return Call(address=resolved.address, port=port, speech=Speech.BYTES, request=inside, hello=hello)
+        return Call(address=resolved.address, port=port, speech=Speech.BYTES, hello=hello)
     speech = _SPEECH.get(scheme, Speech.BYTES)
     request = _request(target, scheme, port) if speech.is_http else None
     return Call(address=resolved.address, port=port, speech=speech, request=request)
@@ -93,15 +93,17 @@ def _request(target: Target, scheme: str, port: int) -> Request:
     if scheme == "grpc":
         own = (("content-type", "application/grpc"), *own)
     method = "POST" if scheme == "grpc" and target.method == "GET" else target.method
-    said = "https" if scheme == "https" else "http"
-    return Request(method=method, host=host, path=path, scheme=said, headers=own)
+    return Request(method=method, host=host, path=path, headers=own)
 
 
 def resolve_name(mesh: Mesh, caller: Caller, host: str) -> Resolved:
     """What the DNS of the caller's cluster says of `host`: Services by their names in the order of its search list."""
     if _is_address(host):
-        owner = next((each for each in mesh.services.values() if host in _all_addresses(each)), None)
-        return Resolved(host, owner)
+        known = [each for each in mesh.services.values() if host in _all_addresses(each)]
+        # Elsewhere the address may be another service's.
+        return Resolved(
+            host, max(known, key=lambda each: host in each.addresses(caller.cluster), default=None)
+        )
     domain = mesh.settings.domain
     bare = host.rstrip(".")
     tried = [f"{bare}.{caller.namespace}.svc.{domain}", f"{bare}.svc.{domain}", f"{bare}.{domain}", bare]
@@ -125,7 +127,9 @@ def _address_of(mesh: Mesh, caller: Caller, service: Service) -> Resolved:
     if caller.cluster not in service.clusters:
         where = " and ".join(service.clusters)
         missing = (
-            f'the DNS of cluster "{caller.cluster}" has no {service.key.name}: its Service is in {where} only'
+            f"its Service is in {where} only: the agent gives {service.key.name} an address here"
+            if service.given
+            else f'the DNS of cluster "{caller.cluster}" has no {service.key.name}: its Service is in {where} only'
         )
     match service.resolution:
         case _ if service.entry:
@@ -152,7 +156,15 @@ def _of_pod(mesh: Mesh, service: Service, pod: str) -> Resolved:
 
 
 def _all_addresses(service: Service) -> list[str]:
-    return [address for _, several in service.vips for address in several]
+    return [*service.given, *(address for _, several in service.vips for address in several)]
+
+
+def hosts_of(mesh: Mesh, caller: Caller, resolved: Resolved, host: str) -> tuple[str, ...]:
+    """The full names that `host` may stand for: that of the service it is, or all that it could be."""
+    if resolved.service is not None:
+        return (resolved.service.key.hostname,)
+    domain, bare = mesh.settings.domain, host.rstrip(".")
+    return (f"{bare}.{caller.namespace}.svc.{domain}", f"{bare}.svc.{domain}", f"{bare}.{domain}", bare)
 
 
 def _is_address(host: str) -> bool:

@@ -63,6 +63,16 @@ async def ask_envoy(access: Access, namespace: str, pod: str, *paths: str) -> li
         return answers
 
 
+async def ask_agent(access: Access, namespace: str, pod: str, *words: str) -> Any:
+    """What `isthmus agent WORDS` prints beside a pod, decoded from JSON. `pod` may be the beginning of its name."""
+    async with Client(access) as client:
+        name = await _pod_named(client, namespace, pod)
+        output = await run(client, namespace, name, "istio-proxy", ["isthmus", "agent", *words])
+        if output.code:
+            raise KubeError(f"{namespace}/{name}: {output.stderr.decode(errors='replace').strip()}")
+        return msgspec.json.decode(output.stdout)
+
+
 async def _pod_named(client: Client, namespace: str, beginning: str) -> str:
     listing = await client.list_all(_PODS, Scope(namespace))
     names = [msgspec.json.decode(item, type=Pod).metadata.name for item in listing.items]

@@ -79,14 +79,12 @@ def _is_injected(template: Tree, namespace: str, refusing: Container[str]) -> bo
 def addressed(cluster: int, values: Iterable[Tree]) -> Callable[[str], str]:
     """A giver of addresses that nothing in `values` has: for `Pod` and `Service`, by cluster and order."""
     used = set(_written_addresses(values))
-    next_number = {"Pod": 0, "Service": 0, "Balancer": 0}
+    next_number = {"Pod": 0, "Service": 0}
 
     def give(kind: str) -> str:
         while True:
             next_number[kind] += 1
             number = next_number[kind]
-            if kind == "Balancer":
-                return f"203.0.113.{(cluster * 10 + number) % 255}"
             high = (100 if kind == "Pod" else 200) + cluster % 50
             found = f"10.{high}.{number // 250}.{number % 250 + 1}"
             if found not in used:
@@ -112,16 +110,6 @@ def with_addresses(value: Tree, give: Callable[[str], str]) -> Tree:
     if is_plain and not spec.get("clusterIP"):
         return {**value, "spec": {**spec, "clusterIP": give("Service")}}
     return value
-
-
-def balanced(value: Tree, give: Callable[[str], str]) -> Tree:
-    """A Service of type LoadBalancer with the address that its cloud would give it, where nothing says one."""
-    spec, status = part(value, "spec"), part(value, "status")
-    if value.get("kind") != "Service" or spec.get("type") != "LoadBalancer" or spec.get("externalIPs"):
-        return value
-    if part(status, "loadBalancer").get("ingress"):
-        return value
-    return {**value, "status": {**status, "loadBalancer": {"ingress": [{"ip": give("Balancer")}]}}}
 
 
 class Behind:

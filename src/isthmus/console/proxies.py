@@ -6,6 +6,7 @@ from typing import Any
 
 from isthmus.console import envoy_view
 from isthmus.console.control_plane import ask_envoy
+from isthmus.console.proxy_names import names_of, pod_table
 from isthmus.console.render import table
 from isthmus.kube.kubeconfig import Access
 
@@ -44,6 +45,8 @@ async def read_part(part: str, access: Access, namespace: str, pod: str) -> list
                 access, namespace, pod, "config_dump?include_eds", "clusters?format=json"
             )
             return list(envoy_view.endpoints(dump, clusters))
+        case "names":
+            return names_of(await pod_table(access, namespace, pod))
         case "listeners":
             (dump,) = await ask_envoy(access, namespace, pod, "config_dump")
             return list(envoy_view.listeners(dump))

@@ -23,7 +23,7 @@ _BY_PACKAGE: dict[str, str] = {
     "TcpKeepalive TransportSocket TypedExtensionConfig",
     "envoy.config.endpoint.v3": "ClusterLoadAssignment Endpoint LbEndpoint LocalityLbEndpoints",
     "envoy.config.listener.v3": "Filter FilterChain FilterChainMatch Listener ListenerFilter "
-    "ListenerFilterChainMatchPredicate",
+    "ListenerFilterChainMatchPredicate UdpListenerConfig",
     "envoy.config.rbac.v3": "Permission Policy Principal",
     "envoy.config.trace.v3": "DatadogConfig OpenTelemetryConfig SkyWalkingConfig Tracing ZipkinConfig",
     "envoy.config.route.v3": "CorsPolicy Decorator DirectResponseAction HeaderMatcher "
@@ -57,6 +57,8 @@ _BY_PACKAGE: dict[str, str] = {
     "DynatraceResourceDetectorConfig",
     "envoy.extensions.tracers.opentelemetry.samplers.v3": "DynatraceSamplerConfig",
     "envoy.extensions.filters.network.tcp_proxy.v3": "TcpProxy",
+    "envoy.extensions.filters.udp.udp_proxy.v3": "Route UdpProxyConfig",
+    "envoy.extensions.filters.udp.udp_proxy.session.http_capsule.v3": "FilterConfig",
     "envoy.extensions.retry.host.previous_hosts.v3": "PreviousHostsPredicate",
     "envoy.extensions.retry.priority.previous_priorities.v3": "PreviousPrioritiesConfig",
     "envoy.extensions.transport_sockets.internal_upstream.v3": "InternalUpstreamTransport",
@@ -74,6 +76,7 @@ _BY_PACKAGE: dict[str, str] = {
     "opentelemetry.proto.common.v1": "AnyValue KeyValue KeyValueList",
     "envoy.type.v3": "FractionalPercent Int64Range Percent",
     "validate": "FieldRules",
+    "xds.type.matcher.v3": "Matcher",
 }
 
 _RENAMED: dict[str, str] = {
@@ -88,6 +91,8 @@ _RENAMED: dict[str, str] = {
     "envoy.extensions.filters.network.set_filter_state.v3.Config": "NetworkSetFilterState",
     "envoy.extensions.formatter.metadata.v3.Metadata": "MetadataFormatter",
     "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol": "ProxyProtocolListenerFilter",
+    "envoy.extensions.filters.udp.udp_proxy.session.http_capsule.v3.FilterConfig": "HttpCapsule",
+    "envoy.extensions.filters.udp.udp_proxy.v3.Route": "UdpRoute",
     "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": "UpstreamHttpProtocolOptions",
     "envoy.config.core.v3.Locality": "EnvoyLocality",
     "envoy.config.endpoint.v3.Endpoint": "EnvoyEndpoint",

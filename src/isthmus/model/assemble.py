@@ -56,6 +56,7 @@ def backing(
         networks=tuple(
             sorted(networks | (set(before.networks) if stayed == set(before.clusters) else set()))
         ),
+        bare=bool(service.udp_ports) and any(not e.tls for each in shards.values() for e in each.endpoints),
     )
 
 

@@ -77,6 +77,7 @@ class Backing(msgspec.Struct, frozen=True):
     identities: tuple[SpiffeId, ...] = ()  # sorted; whom clients may meet
     clusters: tuple[ClusterId, ...] = ()  # sorted; where endpoints are
     networks: tuple[NetworkId, ...] = ()  # sorted; in which networks
+    bare: bool = False  # whether datagrams are for some endpoint that has no sidecar
 
     @property
     def spans_clusters(self) -> bool:

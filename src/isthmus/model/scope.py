@@ -32,7 +32,7 @@ from isthmus.model.rules import (
     virtual_services_by_host,
 )
 from isthmus.model.same_host import one_of_each_host
-from isthmus.model.service import Protocol, Service
+from isthmus.model.service import Port, Protocol, Service
 from isthmus.model.setting_parts import Unknown
 from isthmus.model.sidecars import Horizon, Sidecars
 from isthmus.model.visibility import is_visible
@@ -172,6 +172,23 @@ class View:
         """The VirtualServices bound to a Gateway, the oldest first."""
         bound = self._rules.by_gateway.get((gateway.metadata.namespace, gateway.metadata.name), ())
         return self._rules.shown(bound, self.namespace)
+
+    @cached_property
+    def datagrams(self) -> tuple[tuple[Service, Port, int], ...]:
+        """The ports for datagrams that proxies of this kind take, each with its door on loopback."""
+        if self.kind is not ProxyKind.SIDECAR:
+            return ()
+        return tuple(
+            (service, port, door)
+            for service in self.services
+            if service.doors
+            for number, door in service.doors
+            if (port := service.udp_port(number)) is not None and self._shows(service, number)
+        )
+
+    def _shows(self, service: Service, port: int) -> bool:
+        shown = self._horizon.ports(service.key)
+        return shown is None or port in shown
 
     @cached_property
     def _by_host(self) -> Mapping[Hostname, Service]:

@@ -16,6 +16,7 @@ from isthmus.kit.clock import Clock, SystemClock
 from isthmus.kit.log import log
 from isthmus.kit.plain_http import HttpServer
 from isthmus.kit.tasks import supervise
+from isthmus.model import doors, name_table
 from isthmus.model.endpoint import Locality
 from isthmus.model.identity import SpiffeId
 from isthmus.model.proxy import ProxyKind
@@ -25,13 +26,17 @@ from isthmus.sidecar import sds
 from isthmus.sidecar.ads_messages import node
 from isthmus.sidecar.bootstrap import BootstrapSettings, bootstrap_json
 from isthmus.sidecar.certs import Certificates, CertSettings
+from isthmus.sidecar.datagrams import Datagrams
 from isthmus.sidecar.marked_relay import MarkedRelay
-from isthmus.sidecar.pod_names import PILOT_SOCKET, NameSettings, PodNames
+from isthmus.sidecar.pod_names import NameSettings, PodNames
 from isthmus.sidecar.proxy_process import ProxyProcess, ProxySettings
 from isthmus.sidecar.status import Status, StatusSettings
+from isthmus.sidecar.told import Take, Told
 from isthmus.wire.listeners import Unix
 from isthmus.wire.serve import GrpcServer
 
+PILOT_SOCKET = "pilot.sock"
+"""In the agent's directory: where Envoy takes what the agent says to Pilot."""
 _SOCKET_CHECK_S = 2.0
 
 
@@ -64,8 +69,14 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     ready_port: int = 15021
     stats_port: int = 15090
     mark: int | None = 1337
+    datagrams: bool = False  # whether it leads those of the pod to Envoy; needs CAP_NET_ADMIN
     dns_port: int = 0  # where the pod's questions are led; 0: it asks its resolvers itself
     envoy_dns_port: int = 15054  # where Envoy's are answered, then
+
+    @property
+    def asks_pilot(self) -> bool:
+        """Whether the agent itself is told anything."""
+        return bool(self.dns_port) or self.datagrams
 
     @property
     def identity(self) -> SpiffeId:
@@ -96,6 +107,8 @@ class Agent:
         services = sds.services(self.certificates.held, clock)
         self._sds = GrpcServer(services, [Unix(str(self._socket))])
         self._names = PodNames(name_settings(settings)) if settings.dns_port else None
+        self._datagrams = Datagrams(clock) if settings.datagrams else None
+        self._told = self._to_be_told()
 
     async def run(self) -> None:
         """Run until cancelled or `/quitquitquit`. Raises `OSError` for a taken port, `NoEnvoy`."""
@@ -104,6 +117,11 @@ class Agent:
         jobs = [self.certificates.run(), self._serve_secrets(), self._status.run(), self._run_proxy()]
         if self._relay is not None:
             jobs.append(self._relay.run())
+        if self._told is not None:
+            self._told.remember()
+            jobs.append(self._told.run())
+        if self._datagrams is not None:
+            jobs.append(self._datagrams.run())
         if self._names is not None:
             jobs.insert(0, self._names.run())  # even the agent's own questions are led to it
         async with supervise(*jobs):
@@ -112,8 +130,24 @@ class Agent:
             finally:
                 await self.proxy.drain()
 
+    def _to_be_told(self) -> Told | None:
+        """What is asked of Pilot for the agent itself; None where that is nothing."""
+        settings = self._settings
+        wanted: dict[str, tuple[str, Take]] = {}
+        if self._names is not None:
+            wanted[name_table.TYPE_URL] = (name_table.NAME, self._names.take)
+        if self._datagrams is not None:
+            wanted[doors.TYPE_URL] = (doors.NAME, self._datagrams.take)
+        who = node(node_id(settings), node_metadata(settings), settings.locality)
+        path = settings.directory / PILOT_SOCKET
+        return Told(path, who, wanted, settings.directory) if wanted else None
+
     def _more_metrics(self) -> dict[str, float]:
-        return self._names.metrics() if self._names is not None else {}
+        found = self._names.metrics() if self._names is not None else {}
+        if self._datagrams is not None:
+            found["isthmus_datagram_ways"] = float(self._datagrams.open)
+            found["isthmus_datagram_failures_total"] = float(self._datagrams.failures)
+        return found
 
     async def _serve_secrets(self) -> None:
         while True:
@@ -212,7 +246,7 @@ def bootstrap_settings(settings: AgentSettings, socket: Path) -> BootstrapSettin
         pilot_port=int(port),
         pilot_identity=settings.pilot_identity,
         sds_socket=str(socket),
-        pilot_socket=str(settings.directory / PILOT_SOCKET) if settings.dns_port else "",
+        pilot_socket=str(settings.directory / PILOT_SOCKET) if settings.asks_pilot else "",
         dns_port=settings.envoy_dns_port if settings.dns_port else 0,
         admin_port=settings.proxy.admin_port,
         agent_port=settings.status_port,
@@ -228,8 +262,6 @@ def bootstrap_settings(settings: AgentSettings, socket: Path) -> BootstrapSettin
 def name_settings(settings: AgentSettings) -> NameSettings:
     """What the pod's DNS is made of."""
     return NameSettings(
-        node=node(node_id(settings), node_metadata(settings), settings.locality),
-        directory=settings.directory,
         namespace=settings.namespace,
         domain=settings.domain,
         port=settings.dns_port,

@@ -1,7 +1,7 @@
 """Traffic of a pod into its Envoy: nftables rules as a value, and how they are put in place.
 
-TCP over IPv4, and questions to the pod's DNS servers. What Envoy and the agent send passes by its mark, or by
-their user where marks cannot be set.
+TCP and datagrams over IPv4, and questions to the pod's DNS servers. What Envoy and the agent send passes by its
+mark, or by their user where marks cannot be set.
 Source: nft(8), Istio's rules for annotations `traffic.sidecar.istio.io/*`.
 """
 
@@ -14,6 +14,8 @@ from collections.abc import Mapping
 import msgspec
 
 TABLE = "isthmus"
+DOORS_MAP = "doors"
+"""Of the table: from an address and port to that of loopback where Envoy takes datagrams for it."""
 ANY = "*"
 DNS_PORT = 15053
 """Where the agent answers the pod's questions."""
@@ -54,6 +56,7 @@ class CaptureSettings(msgspec.Struct, frozen=True, kw_only=True):
     user: int | None = None  # uid mode: connections of this user pass instead of marked ones
     dns_port: int = 0  # of the agent, which answers what `dns_servers` are asked; 0: nobody is led to it
     dns_servers: tuple[str, ...] = ()
+    datagrams: bool = True  # whether those to services go to Envoy, as soon as the agent knows where
 
     def with_annotations(self, annotations: Mapping[str, str]) -> CaptureSettings:
         """These settings as changed by a pod's annotations. Raises `InvalidCapture` naming the annotation."""
@@ -107,6 +110,9 @@ def rules(settings: CaptureSettings) -> str:
         f"add table ip {TABLE}",
         f"delete table ip {TABLE}",
         f"table ip {TABLE} {{",
+        f"  map {DOORS_MAP} {{",
+        "    type ipv4_addr . inet_service : inet_service",
+        "  }",
         *_chain("output", "type nat hook output priority -100;", _outbound(settings)),
         *_chain("prerouting", "type nat hook prerouting priority -100;", _inbound(settings)),
         "}",
@@ -121,12 +127,12 @@ def removal() -> str:
 
 async def apply(settings: CaptureSettings) -> None:
     """Capture the traffic of this network namespace. Raises `CaptureFailed`."""
-    await _nft(rules(settings))
+    await load(rules(settings))
 
 
 async def clean() -> None:
     """Capture nothing any more. Raises `CaptureFailed`."""
-    await _nft(removal())
+    await load(removal())
 
 
 def _outbound(settings: CaptureSettings) -> list[str]:
@@ -135,6 +141,7 @@ def _outbound(settings: CaptureSettings) -> list[str]:
     to_envoy = f"redirect to :{settings.outbound_port}"
     lines = [
         *_dns(settings, own),
+        *(_datagrams(settings, own) if settings.datagrams else ()),
         "meta l4proto != tcp return",
         f'oifname "lo" ip saddr {_INBOUND_SOURCE} return',
         # Envoy was asked for a service whose endpoint is this very pod: inbound policy holds there as well.
@@ -165,6 +172,26 @@ def _dns(settings: CaptureSettings, own: str) -> list[str]:
     return [f"meta l4proto {{ tcp, udp }} th dport 53 {own} return"] + [
         f"{asked} {protocol} dport 53 {to_agent}" for protocol in ("udp", "tcp")
     ]
+
+
+def _datagrams(settings: CaptureSettings, own: str) -> list[str]:
+    """What is sent to a service goes to the door for it; questions to the pod's DNS servers are no such thing."""
+    lines = [f"meta l4proto udp {own} return"]
+    servers = tuple(each for each in settings.dns_servers if ":" not in each)
+    if servers:
+        lines.append(f"ip daddr {_set(servers)} udp dport 53 return")
+    if settings.exclude_outbound_ports:
+        lines.append(f"udp dport {_set(settings.exclude_outbound_ports)} return")
+    if settings.exclude_outbound_ranges:
+        lines.append(f"meta l4proto udp ip daddr {_set(settings.exclude_outbound_ranges)} return")
+    led = f"redirect to : ip daddr . udp dport map @{DOORS_MAP}"
+    if settings.include_outbound_ports:
+        lines.append(f"udp dport {_set(settings.include_outbound_ports)} {led}")
+    if ANY in settings.include_outbound_ranges:
+        lines.append(f"meta l4proto udp {led}")
+    elif settings.include_outbound_ranges:
+        lines.append(f"meta l4proto udp ip daddr {_set(settings.include_outbound_ranges)} {led}")
+    return lines
 
 
 def _inbound(settings: CaptureSettings) -> list[str]:
@@ -200,7 +227,8 @@ def _port(text: str) -> int:
     return int(text)
 
 
-async def _nft(ruleset: str) -> None:
+async def load(ruleset: str) -> None:
+    """Let nft take a ruleset, all of it or nothing. Raises `CaptureFailed`."""
     try:
         process = await asyncio.create_subprocess_exec(
             "nft", "-f", "-", stdin=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE

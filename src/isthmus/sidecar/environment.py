@@ -95,6 +95,7 @@ def agent_settings(environment: Mapping[str, str], flags: AgentFlags) -> AgentSe
         proxy=proxy,
         status=read.status(),
         mark=read.mark(),
+        datagrams=flags.kind is ProxyKind.SIDECAR and read.mark() is not None,
         dns_port=DNS_PORT if read.text(_META + "DNS_CAPTURE", "") == "true" else 0,
     )
 

@@ -1,27 +1,44 @@
-"""All that a pod's DNS takes: the table as Pilot tells it, the resolvers behind it, and where both are asked."""
+"""A pod's DNS: the table as Pilot tells it, the resolvers behind it, and where both are asked."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
 from isthmus.kit.log import log
 from isthmus.kit.tasks import supervise
-from isthmus.model.name_table import NAME, TYPE_URL, decode
+from isthmus.model.name_table import TYPE_URL, NameTable, decode
 from isthmus.sidecar.dns import Answerer, DnsServer
 from isthmus.sidecar.dns_names import Names
-from isthmus.sidecar.dns_upstream import Upstream
-from isthmus.sidecar.told import Told
+from isthmus.sidecar.dns_upstream import Upstream, read_resolvers
+from isthmus.sidecar.told import kept_file
 
-PILOT_SOCKET = "pilot.sock"
+
+class PodTable(msgspec.Struct, frozen=True, kw_only=True):
+    """What names mean in a pod: what Pilot told, and how short names are asked for there."""
+
+    namespace: str
+    domain: str
+    search: tuple[str, ...]
+    table: NameTable
+
+    @classmethod
+    def here(cls, environment: Mapping[str, str], directory: Path = Path("/etc/istio/proxy")) -> PodTable:
+        """That of the pod we run in. Raises `OSError` where nothing was told, `ValueError`."""
+        return cls(
+            namespace=environment.get("POD_NAMESPACE", "default"),
+            domain=environment.get("ISTHMUS_DOMAIN") or "cluster.local",
+            search=read_resolvers().search,
+            table=decode(kept_file(directory, TYPE_URL).read_bytes()),
+        )
 
 
 class NameSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What decides over a pod's DNS."""
 
-    node: bytes  # as whom Pilot is asked
-    directory: Path
     namespace: str
     domain: str
     port: int
@@ -37,24 +54,22 @@ class PodNames:
         self._upstream = Upstream(mark=settings.mark)
         self._answerer = Answerer(self._upstream)
         self._beside = Answerer(self._upstream)
-        wanted = {TYPE_URL: (NAME, self._take)}
-        self._told = Told(settings.directory / PILOT_SOCKET, settings.node, wanted, settings.directory)
         self._known = 0
 
     async def run(self) -> None:
         """Answer until cancelled. Raises `OSError` where a port is taken."""
-        self._told.remember()
         servers = (
             DnsServer(self._answerer, self._settings.port),
             DnsServer(self._beside, self._settings.envoy_port),
         )
         try:
             async with supervise(*(each.run() for each in servers)):
-                await self._told.run()
+                await asyncio.Event().wait()
         finally:
             self._upstream.close()
 
-    def _take(self, body: bytes) -> None:
+    def take(self, body: bytes) -> None:
+        """Take the table that Pilot tells. Raises `ValueError` where it is none."""
         table = decode(body)
         settings, resolvers = self._settings, self._upstream.resolvers
         self._answerer.know(Names(table, settings.namespace, settings.domain, resolvers.search))

@@ -79,4 +79,9 @@ class Told:
             log.warning("not kept", file=str(path), reason=str(error))
 
     def _file(self, type_url: str) -> Path:
-        return self._kept / f"{type_url.rpartition('.')[2]}.binpb"
+        return kept_file(self._kept, type_url)
+
+
+def kept_file(directory: Path, type_url: str) -> Path:
+    """Where the last word of a type is kept."""
+    return directory / f"{type_url.rpartition('.')[2]}.binpb"

@@ -22,6 +22,7 @@ from isthmus.translate.names import Direction, UpstreamName
 from isthmus.translate.passthrough import passes
 from isthmus.translate.placement import Placement, Standpoint, labels_asked, placement, setting_of
 from isthmus.translate.split_horizon import Ways, closed, own_only, ways
+from isthmus.translate.tunnels import TUNNEL_PORT, tunnels
 from isthmus.translate.upstream_policy import Policy, policy_for
 
 ShardsOfService = Mapping[ClusterId, EndpointShard]
@@ -111,6 +112,7 @@ class LoadAssignments:
         scope = (
             target.name,
             target.selection.mutual_only,
+            target.selection.tunnel,
             target.known.crosses,
             placed.here,
             placed.values,
@@ -167,25 +169,29 @@ class _Target(NamedTuple):
     @property
     def is_mutual(self) -> bool:
         """Whether endpoints that take mutual TLS of the mesh are called with it."""
+        if self.name.direction is Direction.OUTBOUND_UDP:
+            return bool(self.selection.tunnel)
         tls = self.policy.tls
         return not self.known.service.is_external if tls is None else tls.mode == "ISTIO_MUTUAL"
 
 
 def _target(view: View, name: str) -> _Target | None:
     parts = UpstreamName.parse(name)
-    if parts is None or parts.direction is not Direction.OUTBOUND:
+    if parts is None or not parts.direction.is_outbound:
         return None
     service, by_sni = view.service(parts.hostname, ""), "|" not in name
     if service is None or (not passes(view, service) if by_sni else _is_untold(service)):
         return None
-    found, port = known(view, service), service.port(parts.port)
+    found, port = known(view, service), parts.port_of(service)
     subset = found.subset(parts.subset)
     if port is None or (parts.subset and subset is None):
         return None
     labels = tuple(sorted(subset.labels.items())) if subset else ()
     policy = settled(policy_for(found.rule, subset, port.number), view.settings.upstream)
     setting = setting_of(policy, view.settings)
-    selection = Selection(port.name, labels, labels_asked(setting), mutual_only=by_sni)
+    is_udp = parts.direction is Direction.OUTBOUND_UDP
+    tunnel = TUNNEL_PORT if is_udp and (by_sni or tunnels(found, policy)) else 0
+    selection = Selection(port.name, labels, labels_asked(setting), mutual_only=by_sni, tunnel=tunnel)
     return _Target(parts, found, policy, setting, selection)
 
 

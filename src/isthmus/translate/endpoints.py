@@ -43,6 +43,7 @@ class Selection(NamedTuple):
     labels: tuple[tuple[str, str], ...] = ()  # of the subset
     asked: tuple[str, ...] = ()  # names of the labels that decide over an endpoint's place
     mutual_only: bool = False  # at a gateway between networks: plain text must not be reached
+    tunnel: int = 0  # for datagrams: the port at which sidecars take them, in place of the endpoint's own
 
 
 class Place(NamedTuple):
@@ -101,7 +102,7 @@ class Assignments:
                     case None:
                         groups.setdefault(group, []).append(place)
                     case Via() as way if place.mutual:
-                        passages.append(passage(group, way, place.mutual, (place.network, cluster)))
+                        passages.append(passage(group, way, place.mutual, cluster))
         return groups, passages
 
     def _with_gateways(
@@ -139,13 +140,14 @@ class Assignments:
         """The selected endpoints by spot and network, in the order in which spots sort."""
         found: dict[tuple[Spot, NetworkId], list[Endpoint]] = {}
         for endpoint in endpoints:
-            if endpoint.health is Health.UNHEALTHY or (selection.mutual_only and not endpoint.tls):
+            by_sidecars = selection.mutual_only or selection.tunnel
+            if endpoint.health is Health.UNHEALTHY or (by_sidecars and not endpoint.tls):
                 continue
             if endpoint.has_labels(selection.labels):
                 where = spot_of(endpoint, selection.asked), endpoint.network
                 found.setdefault(where, []).append(endpoint)
         for spot, network in sorted(found):
-            bodies = [(one, self._endpoint(one, selection.port)) for one in found[spot, network]]
+            bodies = [(one, self._endpoint(one, selection)) for one in found[spot, network]]
             served = [(one, body) for one, body in bodies if body]
             if served:
                 joined = proto.joined(_ENDPOINTS, (body for _, body in served))
@@ -153,9 +155,10 @@ class Assignments:
                 behind = (one for one, _ in served if one.tls and one.health is Health.HEALTHY)
                 yield Place(spot, network, joined, weight, sum(one.weight for one in behind))
 
-    def _endpoint(self, endpoint: Endpoint, port: str) -> bytes:
+    def _endpoint(self, endpoint: Endpoint, selection: Selection) -> bytes:
         # By equality: a shard that is read anew has equal endpoints in new objects.
-        return self.endpoints.get((), (endpoint, port), lambda: _serialised(endpoint, port))
+        port, tunnel = selection.port, selection.tunnel
+        return self.endpoints.get((), (endpoint, port, tunnel), lambda: _serialised(endpoint, port, tunnel))
 
 
 def _shares(weights: Mapping[Group, int], placement: Placement) -> dict[Group, int]:
@@ -198,8 +201,7 @@ def _serialised_gateway(told: Told) -> bytes:
     """A gateway as LbEndpoint. It is called with mutual TLS: it knows the service by the server name alone."""
     metadata = Metadata()
     cluster = told.clusters[0] if len(told.clusters) == 1 else ""
-    about = {"workload": f";;;;{cluster}", "network": ",".join(told.networks)}
-    metadata.filter_metadata["istio"].update(about)
+    metadata.filter_metadata["istio"].update({"workload": f";;;;{cluster}", "networkGateway": True})
     metadata.filter_metadata["envoy.transport_socket_match"].update({TLS_MODE: "istio"})
     message = LbEndpoint(
         endpoint=EnvoyEndpoint(address=proto.address(told.address, told.port)),
@@ -209,7 +211,7 @@ def _serialised_gateway(told: Told) -> bytes:
     return proto.body(message)
 
 
-def _serialised(endpoint: Endpoint, port: str) -> bytes:
+def _serialised(endpoint: Endpoint, port: str, tunnel: int) -> bytes:
     """The endpoint as LbEndpoint; empty where it does not serve that port, or nobody can call it there.
 
     Envoy refuses an assignment as a whole for one address that is none. A cluster's API server takes no
@@ -220,7 +222,7 @@ def _serialised(endpoint: Endpoint, port: str) -> bytes:
         return b""
     try:
         is_socket = endpoint.address.startswith("unix:///")
-        address = (proto.place if is_socket else proto.address)(endpoint.address, number)
+        address = (proto.place if is_socket else proto.address)(endpoint.address, tunnel or number)
     except ValueError:
         return b""
     message = LbEndpoint(

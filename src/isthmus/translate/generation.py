@@ -9,6 +9,7 @@ from isthmus.api import kind_named
 from isthmus.api.resource import Ref
 from isthmus.kit.memo import Memo
 from isthmus.kit.versioned import Versioned
+from isthmus.model import doors
 from isthmus.model.delta import Delta
 from isthmus.model.findings import Finding
 from isthmus.model.mesh import Mesh
@@ -16,11 +17,10 @@ from isthmus.model.name_table import NAME
 from isthmus.model.proxy import Proxy, ProxyKind
 from isthmus.model.reporting_findings import reporting_findings
 from isthmus.model.scope import View, Views
-from isthmus.model.workload import Workload
 from isthmus.translate import names
 from isthmus.translate.assignments import MANY, LoadAssignments
-from isthmus.translate.gateway_conflicts import gateway_conflicts
-from isthmus.translate.gateway_servers import Opened, opened, side_by_side
+from isthmus.translate.doors import Doors
+from isthmus.translate.gateway_servers import opened
 from isthmus.translate.listeners import Listeners, conflicts
 from isthmus.translate.memory import Memory
 from isthmus.translate.name_table import NameTables
@@ -30,7 +30,7 @@ from isthmus.translate.routes import Routes, http_services
 from isthmus.translate.routes_gateway import gateway_routes
 from isthmus.translate.secrets import Follow, Secrets
 from isthmus.translate.touched import ConfigIndex, Touched
-from isthmus.translate.types import ENDPOINTS, LISTENER, NAMES, ROUTES, SECRET, UPSTREAM
+from isthmus.translate.types import DOORS, ENDPOINTS, LISTENER, NAMES, ROUTES, SECRET, UPSTREAM
 from isthmus.translate.upstream_set import Upstreams
 
 Wanted = frozenset[str] | None
@@ -51,6 +51,7 @@ class Translator:
         self.routes = Routes()
         self.name_tables = NameTables()
         self.secrets = Secrets(follow)
+        self.doors = Doors()
         self.patches = Patches()
         self.configurations: Memo[Versioned | None] = Memo()
         self.route_names: Memo[frozenset[str]] = Memo()
@@ -65,6 +66,7 @@ class Translator:
                 *self.patches.memos,
                 *self.name_tables.memos,
                 *self.secrets.memos,
+                *self.doors.memos,
                 self.routes.hosts,
                 self.configurations,
                 self.route_names,
@@ -77,12 +79,7 @@ class Translator:
         if delta.everything or delta.settings or delta.services or delta.config:
             self.views.turn()
         self._memory.settle()
-        for checked in (
-            self.upstreams.checked,
-            self.listeners.checked,
-            self.listeners.gateways.rules,
-            self.routes.checked,
-        ):
+        for checked in (self.upstreams.checked, self.listeners.checked, self.routes.checked):
             checked.sweep(mesh.services)
         self._number += 1
         steps = tuple(self._index(each) for each in (self._mesh, mesh))
@@ -109,6 +106,7 @@ class Generation:
             ROUTES: self._routes,
             NAMES: self._names,
             SECRET: self._secrets,
+            DOORS: self._doors,
         }
 
     @property
@@ -147,22 +145,14 @@ class Generation:
     def findings(self) -> tuple[Finding, ...]:
         """What of the mesh does not reach proxies as it was meant, as far as it has been asked for."""
         make = self._make
-        parts = (
-            make.upstreams.checked,
-            make.listeners.checked,
-            make.listeners.gateways.rules,
-            make.routes.checked,
-        )
+        parts = (make.upstreams.checked, make.listeners.checked, make.routes.checked)
         withheld = [found for checked in parts for found in checked.findings(self._exists)]
         reports = (*reporting_findings(self.mesh), *make.listeners.conducts.findings)
         more = (*reports, *make.secrets.findings(self.mesh), *make.patches.findings(self.mesh))
         return tuple(dict.fromkeys(self.mesh.told(each) for each in (*withheld, *more)))
 
     def conflicts(self, subject: Proxy) -> tuple[Finding, ...]:
-        """Services and servers that get no connections of the proxy, since older ones have their address and port."""
-        if subject.kind is ProxyKind.ROUTER:
-            workload = self.mesh.workloads.get((subject.cluster, subject.address))
-            return tuple(gateway_conflicts(opened(self._view(subject), workload)))
+        """Services that get no connections of the proxy, since older ones have their address and port."""
         return tuple(conflicts(self._view(subject), self.mesh.shards))
 
     def _exists(self, ref: Ref) -> bool:
@@ -178,11 +168,11 @@ class Generation:
     def _upstreams(self, proxy: Proxy, wanted: Wanted) -> Iterable[Versioned]:
         view = self._view(proxy)
         workload = self.mesh.workloads.get((proxy.cluster, proxy.address))
-        serves = workload.serves if workload and proxy.kind is ProxyKind.SIDECAR else ()
+        own = workload if proxy.kind is ProxyKind.SIDECAR else None
         conduct = self._make.listeners.conducts.of(self.mesh, view, proxy)
         if wanted is None:
-            return self._make.upstreams.all(view, self.mesh.shards, serves, conduct)
-        return self._make.upstreams.named(view, self.mesh.shards, serves, conduct, wanted)
+            return self._make.upstreams.all(view, self.mesh.shards, own, conduct)
+        return self._make.upstreams.named(view, self.mesh.shards, own, conduct, wanted)
 
     def _endpoints(self, proxy: Proxy, wanted: Wanted) -> Iterable[Versioned]:
         view = self._view(proxy)
@@ -215,6 +205,10 @@ class Generation:
         if wanted is None or NAME in wanted:
             yield self._make.name_tables.of(self.mesh, self._view(proxy), proxy.network)
 
+    def _doors(self, proxy: Proxy, wanted: Wanted) -> Iterator[Versioned]:
+        if wanted is None or doors.NAME in wanted:
+            yield self._make.doors.of(self._view(proxy))
+
     def _sidecar_route(self, view: View, name: str) -> Versioned | None:
         def make() -> Versioned | None:
             body = self._make.routes.body(view, name)
@@ -227,10 +221,11 @@ class Generation:
         workload = self.mesh.workloads.get((proxy.cluster, proxy.address))
 
         def make() -> Versioned | None:
-            servers = [one for one in _routing(view, workload) if one.routes == name]
+            servers = [one for one in opened(view, workload) if one.is_http]
+            servers = [one for one in servers if names.gateway_routes(one.port) == name]
             if not servers:
                 return None
-            body = gateway_routes(view, servers, self._make.routes.checked)
+            body = gateway_routes(view, servers, servers[0].port, self._make.routes.checked)
             return Versioned.of(name, body)
 
         return self._make.configurations.get((view, workload), name, make)
@@ -240,12 +235,9 @@ class Generation:
 
     def _gateway_route_names(self, proxy: Proxy) -> Iterator[str]:
         workload = self.mesh.workloads.get((proxy.cluster, proxy.address))
-        return (one.routes for one in _routing(self._view(proxy), workload))
-
-
-def _routing(view: View, workload: Workload | None) -> Iterator[Opened]:
-    """The servers of a gateway at which requests are routed."""
-    return (one for several in side_by_side(opened(view, workload)) for one in several if one.is_http)
+        for one in opened(self._view(proxy), workload):
+            if one.is_http:
+                yield names.gateway_routes(one.port)
 
 
 def _route_names(view: View) -> Iterator[str]:

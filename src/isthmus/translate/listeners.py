@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
+from itertools import groupby
 from typing import NamedTuple
 
 from isthmus.api.istio.virtual_service import VirtualService
@@ -16,14 +17,15 @@ from isthmus.model.mesh import Mesh
 from isthmus.model.names import ServiceKey
 from isthmus.model.proxy import Proxy, ProxyKind
 from isthmus.model.scope import View
-from isthmus.model.service import Resolution, Service
+from isthmus.model.service import Port, Resolution, Service
+from isthmus.model.workload import Workload
 from isthmus.translate import names, proto
 from isthmus.translate.checked import Checked, Slot
-from isthmus.translate.conduct import Conducts
+from isthmus.translate.conduct import Conduct, Conducts
 from isthmus.translate.connection_rules import TcpRules
-from isthmus.translate.destinations import destinations_of, ref_of
-from isthmus.translate.gateway_servers import Opened, opened, side_by_side
-from isthmus.translate.listeners_gateway import GatewayListeners
+from isthmus.translate.destinations import destinations_of, known, ref_of
+from isthmus.translate.gateway_servers import Opened, opened
+from isthmus.translate.listeners_gateway import gateway_listener
 from isthmus.translate.listeners_inbound import inbound_listener
 from isthmus.translate.listeners_outbound import (
     ANY,
@@ -35,7 +37,9 @@ from isthmus.translate.listeners_outbound import (
     virtual_outbound,
 )
 from isthmus.translate.listeners_passthrough import Passthrough
+from isthmus.translate.listeners_udp import datagram_listener
 from isthmus.translate.routes import about_rule, http_services
+from isthmus.translate.tunnels import datagram_targets, tunnel_listener
 from isthmus.translate.types import LISTENER
 from isthmus.translate.upstream_set import headless_services
 
@@ -47,7 +51,6 @@ class Listeners:
 
     def __init__(self) -> None:
         self.checked: Checked[Versioned] = Checked()
-        self.gateways = GatewayListeners()
         self.one: Memo[Versioned | None] = Memo()
         self.ports: Memo[Found] = Memo()
         self.headless: Memo[tuple[ServiceKey, ...]] = Memo()
@@ -76,7 +79,23 @@ class Listeners:
 
     def _all(self, mesh: Mesh, seen: Seen) -> Found:
         ports = seen[0].ports
-        return {name: made for port in ports for name, made in self._on_port(mesh, seen, port).items()}
+        found = {name: made for port in ports for name, made in self._on_port(mesh, seen, port).items()}
+        return found | {
+            made.name: made for each in seen[0].datagrams if (made := self._datagrams(seen, each))
+        }
+
+    def _datagrams(self, seen: Seen, taken: tuple[Service, Port, int]) -> Versioned | None:
+        """The listener for datagrams to a service's port."""
+        (view, conduct), (service, port, door) = seen, taken
+        here = known(view, service)
+
+        def make() -> Versioned | None:
+            name = str(names.outbound_udp(port.number, service.key.hostname))
+            slot = Slot(LISTENER, name, service.key, (view.cluster, view.namespace, conduct))
+            made = partial(datagram_listener, here, port, door, conduct)
+            return self.checked.keep(slot, here.about, made, _sealed)
+
+        return self.one.get((*here.parts, conduct), (port, door, view.cluster, view.namespace), make)
 
     def named(self, mesh: Mesh, view: View, proxy: Proxy, wanted: frozenset[str]) -> Found:
         """Those of `wanted` that exist."""
@@ -85,12 +104,17 @@ class Listeners:
             return {name: every[name] for name in wanted if name in every}
         found: dict[str, Versioned] = {}
         seen = (view, self.conducts.of(mesh, view, proxy))
+        for each in view.datagrams:
+            if str(names.outbound_udp(each[1].number, each[0].key.hostname)) in wanted:
+                made = self._datagrams(seen, each)
+                if made:
+                    found[made.name] = made
         for name in wanted:
             port = name.rpartition("_")[2]
             if port.isdecimal() and view.services_on(int(port)):
-                made = self._on_port(mesh, seen, int(port)).get(name)
-                if made:
-                    found[name] = made
+                own = self._on_port(mesh, seen, int(port)).get(name)
+                if own:
+                    found[name] = own
         virtual = self._virtual(mesh, seen, proxy)
         found.update((name, virtual[name]) for name in wanted if name in virtual)
         return found
@@ -112,11 +136,22 @@ class Listeners:
             return self.checked.keep(slot, about, made, _sealed)
 
         serves = workload.serves if workload else ()
-        both = (
+        both: tuple[Versioned | None, ...] = (
             self.one.get((conduct,), (names.VIRTUAL_INBOUND, serves), inbound),
             self.one.get((conduct,), (names.VIRTUAL_OUTBOUND, passes), outbound),
         )
+        if workload is not None and datagram_targets(serves):
+            both = (*both, self._tunnels(workload, conduct, about))
         return {made.name: made for made in both if made}
+
+    def _tunnels(self, workload: Workload, conduct: Conduct, about: Ref) -> Versioned | None:
+        """Where datagrams arrive from other sidecars."""
+
+        def make() -> Versioned | None:
+            slot = Slot(LISTENER, names.TUNNEL_INBOUND, None, (workload.cluster, workload.address))
+            return self.checked.keep(slot, about, partial(tunnel_listener, workload, conduct), _sealed)
+
+        return self.one.get((conduct,), (names.TUNNEL_INBOUND, workload.serves), make)
 
     def _on_port(self, mesh: Mesh, seen: Seen, port: int) -> Found:
         """The listeners of a port; made anew only when who claims it, or their rules, changed."""
@@ -161,10 +196,10 @@ class Listeners:
 
     def _gateway_ports(self, seen: Seen, servers: list[Opened]) -> Iterator[Versioned]:
         view, conduct = seen
-        for several in side_by_side(servers):
+        for port, group in groupby(servers, key=lambda one: one.port):
+            several = tuple(group)
             config = several[0].config.metadata
-            port, bind = several[0].place
-            name = names.listener(bind, port)
+            name = names.listener("0.0.0.0", port)
             slot = Slot(LISTENER, name, None, ("gateway", view.namespace, view.labels))
             about = Ref("Gateway", config.namespace, config.name)
             passed = self._passthrough.of(several, view, conduct)
@@ -174,7 +209,7 @@ class Listeners:
             def seal(made: Listener, more: bytes = passed) -> Versioned:
                 return Versioned.of(made.name, proto.body(made) + more)
 
-            made = self.checked.keep(slot, about, partial(self.gateways.listener, several, seen), seal)
+            made = self.checked.keep(slot, about, partial(gateway_listener, several, view, conduct), seal)
             if made:
                 yield made
 
@@ -183,7 +218,7 @@ def _tcp_rules(view: View, owners: Iterable[Service]) -> Iterator[tuple[ServiceK
     """The rules for connections to these services."""
     for owner in owners:
         rule = view.virtual_service(owner.key.hostname)
-        if rule is not None and (rule.spec.tcp or rule.spec.tls):
+        if rule is not None and rule.spec.tcp:
             yield owner.key, rule
 
 
@@ -198,7 +233,7 @@ class _PortParts(NamedTuple):
 def _port_parts(view: View, port: int) -> _PortParts:
     services = view.services_on(port)
     rules = tuple(view.virtual_service(service.key.hostname) for service in services)
-    about_tcp = [rule for rule in rules if rule is not None and (rule.spec.tcp or rule.spec.tls)]
+    about_tcp = [rule for rule in rules if rule is not None and rule.spec.tcp]
     leads = tuple(
         part
         for rule in about_tcp

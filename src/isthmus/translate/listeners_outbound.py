@@ -9,18 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from isthmus.api.istio.virtual_service import TCPRoute, TLSRoute
-from isthmus.envoy.types import AccessLog, Filter, FilterChain, FilterChainMatch, Listener
+from isthmus.api.istio.virtual_service import TCPRoute
+from isthmus.envoy.types import AccessLog, Filter, FilterChain, Listener
 from isthmus.model.endpoint import EndpointShard
 from isthmus.model.names import ClusterId, ServiceKey
 from isthmus.model.scope import View
 from isthmus.model.service import Port, Protocol, Resolution, Service
 from isthmus.translate import names, proto
 from isthmus.translate.access_log import access_logs, listener_logs
-from isthmus.translate.chain_claims import Claims
 from isthmus.translate.conduct import Conduct
 from isthmus.translate.connection_manager import Face, Manager, connection_manager
-from isthmus.translate.connection_rules import TcpRules, by_name, cidr, narrow, parts
+from isthmus.translate.connection_rules import TcpRules, cidr, narrow, parts
 from isthmus.translate.connections import manner
 from isthmus.translate.destinations import Destinations
 from isthmus.translate.errors import Unsayable, at
@@ -33,8 +32,8 @@ from isthmus.translate.listener_parts import (
     tls_inspector,
 )
 from isthmus.translate.network_filters import set_alpn, tcp_proxy
-from isthmus.translate.route_match import Asker
 from isthmus.translate.transport import upstream_alpn
+from isthmus.translate.tunnels import TUNNEL_PORT
 from isthmus.translate.upstream_policy import policy_for
 
 ANY = "0.0.0.0"
@@ -141,6 +140,11 @@ def _claims(service: Service, port: Port, cluster: ClusterId, shards: Shards) ->
         yield Claim(address, service, port, (), names if told_apart else ())
 
 
+def _own_ports(conduct: Conduct) -> frozenset[int]:
+    """Where a sidecar has listeners at every address: also captured calls, out and in, and tunnels."""
+    return ALWAYS_OPEN | {conduct.outbound_port, conduct.inbound_port, TUNNEL_PORT}
+
+
 def port_listener(
     taker: Takers, tcp_rules: Mapping[ServiceKey, TcpRules], view: View, conduct: Conduct
 ) -> Listener:
@@ -148,7 +152,7 @@ def port_listener(
 
     Raises `ValueError` where the proxy itself listens there: Envoy refuses a second listener, socket or not.
     """
-    if taker.bind == ANY and taker.port in {*ALWAYS_OPEN, conduct.outbound_port, conduct.inbound_port}:
+    if taker.bind == ANY and taker.port in _own_ports(conduct):
         raise ValueError(f"port {taker.port} is the proxy's own (hint: give the Service another port)")
     listener = Listener(
         name=taker.name,
@@ -160,15 +164,9 @@ def port_listener(
     if claim is None and not taker.parts:
         listener.filter_chains.append(_http(taker, str(taker.port), conduct))
         return listener
-    about, claims = (view, conduct), Claims()
-    made = [each for part in taker.parts for each in _part(part, tcp_rules, about)]
-    if claim is None:
-        rest = _unknown(conduct, allows=view.allows_unknown)
-    else:
-        *narrower, rest = _tcp(claim, tcp_rules, about)
-        made += narrower
-    listener.filter_chains.extend(free for each in made if (free := claims.free(each)))
-    if any(each.filter_chain_match.transport_protocol == "tls" for each in listener.filter_chains):
+    for part in taker.parts:
+        listener.filter_chains.extend(_part(part, tcp_rules, (view, conduct)))
+    if any(part.server_names for part in taker.parts):
         listener.listener_filters.append(tls_inspector())
     if taker.any_http or (claim is not None and claim.sniffs):
         listener.filter_chains.append(_http_beside(taker, claim, (view, conduct)))
@@ -177,6 +175,11 @@ def port_listener(
         silence_s = _SILENCE_S if conduct.detection_s is None else conduct.detection_s
         listener.listener_filters_timeout.CopyFrom(proto.seconds(silence_s))
         listener.continue_on_listener_filters_timeout = True
+    if claim is None:
+        rest = _unknown(conduct, allows=view.allows_unknown)
+    else:
+        *narrower, rest = _tcp(claim, tcp_rules, (view, conduct))
+        listener.filter_chains.extend(narrower)
     listener.default_filter_chain.CopyFrom(rest)
     return listener
 
@@ -186,7 +189,7 @@ def _part(claim: Claim, tcp_rules: Mapping[ServiceKey, TcpRules], about: Seen) -
     for made in _tcp(claim, tcp_rules, about):
         if not made.filter_chain_match.prefix_ranges:
             made.filter_chain_match.prefix_ranges.extend(map(cidr, claim.ranges))
-        if claim.server_names and not made.filter_chain_match.server_names:
+        if claim.server_names:
             made.filter_chain_match.server_names.extend(claim.server_names)
             made.filter_chain_match.transport_protocol = "tls"
         yield made
@@ -228,20 +231,12 @@ def _http(taker: Takers, routes: str, conduct: Conduct) -> FilterChain:
 
 
 def _tcp(claim: Claim, tcp_rules: Mapping[ServiceKey, TcpRules], about: Seen) -> Iterator[FilterChain]:
-    """Bytes go to the service, or where its VirtualService's TLS and TCP routes say; the chain for the rest is last."""
+    """Bytes go to the service, or where its VirtualService's TCP routes say; the chain for the rest comes last."""
     view, conduct = about
     whole = names.outbound(claim.port.number, "", claim.service.key.hostname)
     logs = access_logs(conduct, inbound=False, http=False)
     rules = tcp_rules.get(claim.service.key)
-    asker = Asker(view.namespace, view.labels, claim.port.number)
-    if rules and claim.port.protocol in _BY_SERVER_NAME:
-        for named in by_name(rules.rule, asker):
-            with at(f"tls[{named.number}]"):
-                what = _routed(named.route, rules.leads, claim.port.number, (logs, whole))
-            match = FilterChainMatch(server_names=named.names, prefix_ranges=map(cidr, named.called))
-            match.transport_protocol = "tls"
-            yield chain("", match, what)
-    routed = ((part, rules) for part in parts(rules.rule, asker)) if rules else ()
+    routed = ((part, rules) for part in parts(rules.rule, claim.port.number, view)) if rules else ()
     for part, found in routed:
         with at(f"tcp[{part.number}]"):
             made = chain("", None, _routed(part.route, found.leads, claim.port.number, (logs, whole)))
@@ -255,7 +250,7 @@ def _tcp(claim: Claim, tcp_rules: Mapping[ServiceKey, TcpRules], about: Seen) ->
 
 
 def _routed(
-    route: TCPRoute | TLSRoute, leads: Destinations, port: int, about: tuple[tuple[AccessLog, ...], str]
+    route: TCPRoute, leads: Destinations, port: int, about: tuple[tuple[AccessLog, ...], str]
 ) -> Filter:
     """The filter that sends connections where `route` says; `about`: its logs, and its statistics' name."""
     weighted = leads.shares(route.route, port)

@@ -6,6 +6,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from isthmus.model.names import Hostname
+from isthmus.model.service import Port, Protocol, Service
 
 PASSTHROUGH = "PassthroughCluster"
 BLACK_HOLE = "BlackHoleCluster"
@@ -13,6 +14,8 @@ DYNAMIC_DNS = "AllowAnyDynamicDNSCluster"
 INBOUND_PASSTHROUGH = "InboundPassthroughCluster"
 VIRTUAL_OUTBOUND = "virtualOutbound"
 VIRTUAL_INBOUND = "virtualInbound"
+TUNNEL_INBOUND = "connectUdp"
+"""Where a sidecar takes the datagrams of its workload from other sidecars."""
 SDS_UPSTREAM = "sds-grpc"
 """The upstream in Envoy's bootstrap behind which the agent serves secrets."""
 CERTIFICATE_SECRET, ROOT_SECRET = "default", "ROOTCA"
@@ -21,6 +24,12 @@ CERTIFICATE_SECRET, ROOT_SECRET = "default", "ROOTCA"
 class Direction(Enum):
     OUTBOUND = "outbound"
     INBOUND = "inbound"
+    OUTBOUND_UDP = "outbound-udp"  # TCP and UDP may share a number
+    INBOUND_UDP = "inbound-udp"
+
+    @property
+    def is_outbound(self) -> bool:
+        return self in {Direction.OUTBOUND, Direction.OUTBOUND_UDP}
 
 
 class UpstreamName(NamedTuple):
@@ -33,6 +42,13 @@ class UpstreamName(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.direction.value}|{self.port}|{self.subset}|{self.hostname}"
+
+    def port_of(self, service: Service) -> Port | None:
+        """The service's port that is meant."""
+        if self.direction is Direction.OUTBOUND_UDP:
+            return service.udp_port(self.port)
+        found = service.port(self.port)
+        return None if found is None or found.protocol is Protocol.UDP else found
 
     @property
     def sni(self) -> str:
@@ -56,6 +72,16 @@ def outbound(port: int, subset: str, hostname: str) -> str:
     return f"outbound|{port}|{subset}|{hostname}"
 
 
+def outbound_udp(port: int, hostname: Hostname) -> UpstreamName:
+    """The upstream for datagrams to a service's port, and the listener that takes them."""
+    return UpstreamName(Direction.OUTBOUND_UDP, port, "", hostname)
+
+
+def inbound_udp(target_port: int) -> str:
+    """The upstream for datagrams to a port of the proxy's own workload."""
+    return f"{Direction.INBOUND_UDP.value}|{target_port}||"
+
+
 def inbound(target_port: int) -> str:
     """The upstream of a port of the proxy's own workload."""
     return f"inbound|{target_port}||"
@@ -72,23 +98,3 @@ def virtual_host(hostname: str, port: int) -> str:
 def gateway_routes(port: int) -> str:
     """The route configuration of a gateway's plain HTTP port."""
     return f"http.{port}"
-
-
-def https_routes(number: int, port_name: str, gateway: str, namespace: str) -> str:
-    """The route configuration of a server where HTTPS ends."""
-    return f"https.{number}.{port_name}.{gateway}.{namespace}"
-
-
-FILE_CERTIFICATE, FILE_ROOTS = "file-cert:", "file-root:"
-SYSTEM = "system"
-"""In place of a file of CAs: those that the proxy's own system trusts."""
-
-
-def file_certificate(certificate: str, key: str) -> str:
-    """The secret of a certificate and key in files beside Envoy: the agent serves it."""
-    return f"{FILE_CERTIFICATE}{certificate}~{key}"
-
-
-def file_roots(roots: str, revoked: str = "") -> str:
-    """The secret of CAs in a file beside Envoy, with their lists of revoked certificates."""
-    return f"{FILE_ROOTS}{roots}~{revoked}" if revoked else f"{FILE_ROOTS}{roots}"

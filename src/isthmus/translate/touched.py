@@ -11,6 +11,7 @@ from isthmus.api.istio.gateway import GatewayConfig
 from isthmus.api.istio.sidecar import Sidecar
 from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.api.resource import Object, Ref
+from isthmus.model import doors
 from isthmus.model.collectors import collector_hosts
 from isthmus.model.credential_names import names_of
 from isthmus.model.credential_uses import uses_of
@@ -26,6 +27,7 @@ from isthmus.translate.gateway_servers import passes_automatically
 from isthmus.translate.listeners_outbound import ANY
 from isthmus.translate.patch.compiled import types_of
 from isthmus.translate.types import (
+    DOORS,
     ENDPOINTS,
     ENVOY_TYPES,
     EXTENSION,
@@ -138,11 +140,14 @@ class Touched:
 
     def _own(self, where: tuple[ClusterId, str], type_url: str) -> frozenset[str]:
         if type_url == LISTENER:
-            return frozenset({names.VIRTUAL_INBOUND})
+            return frozenset({names.VIRTUAL_INBOUND, names.TUNNEL_INBOUND})
         if type_url != UPSTREAM:
             return _NOTHING
         workloads = (mesh.workloads.get(where) for mesh in self._meshes)
-        return frozenset(names.inbound(one.target_port) for each in workloads if each for one in each.serves)
+        serves = [one for each in workloads if each for one in each.serves]
+        return frozenset(
+            make(one.target_port) for one in serves for make in (names.inbound, names.inbound_udp)
+        )
 
     def _names_by_services(self, type_url: str) -> Names:
         delta = self._delta
@@ -158,6 +163,8 @@ class Touched:
             case _ if type_url == ROUTES:
                 # A host's routes may lead to any service, so which hosts follow from it is not told here.
                 return None if delta.services else _NOTHING
+            case _ if type_url == DOORS:
+                return frozenset({doors.NAME}) if delta.services else _NOTHING
             case _ if type_url == NAMES:
                 return frozenset({NAME}) if delta.services or self._headless() else _NOTHING
             case _ if type_url == SECRET:
@@ -210,6 +217,8 @@ class Touched:
         for port in service.ports:
             if port.protocol is not Protocol.UDP:
                 yield from (names.listener(bind, port.number) for bind in binds)
+        for number, _ in service.doors:
+            yield str(names.outbound_udp(number, service.key.hostname))
 
     def _upstreams(self, keys: Iterable[ServiceKey]) -> Iterator[str]:
         for service in self._services(keys):

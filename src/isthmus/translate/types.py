@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isthmus.model import name_table
+from isthmus.model import doors, name_table
 
 UPSTREAM = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
 ENDPOINTS = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
@@ -11,6 +11,7 @@ ROUTES = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
 EXTENSION = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig"
 SECRET = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"  # noqa: S105 - its type
 NAMES = name_table.TYPE_URL
+DOORS = doors.TYPE_URL
 
 ENVOY_TYPES = (UPSTREAM, ENDPOINTS, LISTENER, ROUTES, EXTENSION, SECRET)
 """Envoy warms an upstream until its endpoints arrive, and a listener until its routes, filters and secrets do."""
@@ -18,5 +19,5 @@ ENVOY_TYPES = (UPSTREAM, ENDPOINTS, LISTENER, ROUTES, EXTENSION, SECRET)
 PATCHED = (UPSTREAM, LISTENER, ROUTES, EXTENSION)
 """The types that EnvoyFilters patch."""
 
-TYPES = (*ENVOY_TYPES, NAMES)
+TYPES = (*ENVOY_TYPES, DOORS, NAMES)
 """All that proxies ask for: what their agents are told comes last, so that Envoy can take the calls it leads to."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -16,15 +16,16 @@ from isthmus.model.proxy import ProxyKind
 from isthmus.model.scope import View
 from isthmus.model.service import Resolution, Service
 from isthmus.model.setting_parts import UpstreamSettings
-from isthmus.model.workload import ServedPort
+from isthmus.model.workload import ServedPort, Workload
 from isthmus.translate import proto
 from isthmus.translate.checked import Checked, Slot
 from isthmus.translate.conduct import Conduct
 from isthmus.translate.destinations import Known, known
 from isthmus.translate.dynamic_hosts import dynamic_upstream
 from isthmus.translate.listeners_inbound import served_by_target
-from isthmus.translate.names import Direction, UpstreamName
+from isthmus.translate.names import UpstreamName
 from isthmus.translate.passthrough import names_of, passes, passing_names
+from isthmus.translate.tunnels import application_datagrams, datagram_targets
 from isthmus.translate.types import UPSTREAM
 from isthmus.translate.upstreams import (
     black_hole,
@@ -36,7 +37,6 @@ from isthmus.translate.upstreams import (
     passing_upstream,
 )
 
-Serves = Iterable[ServedPort]
 Shards = Mapping[ServiceKey, Mapping[ClusterId, EndpointShard]]
 
 
@@ -58,27 +58,29 @@ class Upstreams:
             *(self._always_of, self._names, self._headless, self._whole),
         )
 
-    def all(self, view: View, shards: Shards, serves: Serves, conduct: Conduct) -> tuple[Versioned, ...]:
-        """Every upstream of a proxy with this view that serves these ports: the same tuple for equal proxies."""
+    def all(
+        self, view: View, shards: Shards, own: Workload | None, conduct: Conduct
+    ) -> tuple[Versioned, ...]:
+        """Every upstream of a proxy with this view of this workload: the same tuple for equal proxies."""
         headless = self._headless.get((view,), "", lambda: headless_services(view))
         inputs = (view, *(shards.get(key) for key in headless))
         outbound = self._views.get(inputs, "outbound", lambda: tuple(self._of_services(view, shards)))
-        inbound = self._inbound(view.settings, serves)
+        inbound = self._inbound(view.settings, own)
         passing = self._views.get((view,), "passing", lambda: tuple(self._passing(view)))
         beside = (*self._always(view), *self._collectors(view, conduct), *inbound)
         every = (*outbound, *passing, *beside)
         return self._whole.get((outbound, passing, *beside), view.kind, lambda: every)
 
     def named(
-        self, view: View, shards: Shards, serves: Serves, conduct: Conduct, wanted: frozenset[str]
+        self, view: View, shards: Shards, own: Workload | None, conduct: Conduct, wanted: frozenset[str]
     ) -> Iterator[Versioned]:
         """Those of `wanted` that exist."""
         beside = (*self._always(view), *self._collectors(view, conduct))
-        others = {one.name: one for one in (*beside, *self._inbound(view.settings, serves))}
+        others = {one.name: one for one in (*beside, *self._inbound(view.settings, own))}
         for name in wanted:
             parts = UpstreamName.parse(name)
             service = None
-            if parts is not None and parts.direction is Direction.OUTBOUND and "|" in name:
+            if parts is not None and parts.direction.is_outbound and "|" in name:
                 service = view.service(parts.hostname, "")
             if parts is not None and service is not None:
                 found = self._outbound(_seen(view, service, shards), parts, view.settings)
@@ -128,7 +130,7 @@ class Upstreams:
         return self._one.get((*here.parts, *settings.of_upstreams), (name.sni, here.crosses), make)
 
     def _outbound(self, here: Known, name: UpstreamName, settings: MeshSettings) -> Versioned | None:
-        port, subset = here.service.port(name.port), here.subset(name.subset)
+        port, subset = name.port_of(here.service), here.subset(name.subset)
         if port is None or (name.subset and subset is None):
             return None
 
@@ -152,13 +154,21 @@ class Upstreams:
 
         return self._always_of.get((settings, conduct), "collectors", make)
 
-    def _inbound(self, settings: MeshSettings, serves: Serves) -> list[Versioned]:
-        return [self._own_port(settings.upstream, served) for served in served_by_target(serves).values()]
+    def _inbound(self, settings: MeshSettings, own: Workload | None) -> list[Versioned]:
+        if own is None:
+            return []
+        found = [
+            self._own_port(settings.upstream, served) for served in served_by_target(own.serves).values()
+        ]
+        return found + [self._own_datagrams(own.address, port) for port in datagram_targets(own.serves)]
 
     def _own_port(self, settings: UpstreamSettings, served: ServedPort) -> Versioned:
         # Only a pattern for its statistics makes it depend on more than its number.
         part = served if settings.inbound_stat_name else served.target_port
         return self._own.get((settings,), part, lambda: _sealed(inbound_upstream(served, settings)))
+
+    def _own_datagrams(self, address: str, port: int) -> Versioned:
+        return self._own.get((), (address, port), lambda: _sealed(application_datagrams(address, port)))
 
 
 def headless_services(view: View) -> tuple[ServiceKey, ...]:

@@ -24,6 +24,7 @@ from isthmus.translate.names import Direction, UpstreamName
 from isthmus.translate.outlier_detection import apply_outlier_detection
 from isthmus.translate.placement import setting_of, weighs_localities
 from isthmus.translate.stat_names import inbound_stat_name, outbound_stat_name
+from isthmus.translate.tunnels import apply_tunnel, tunnels
 from isthmus.translate.upstream_names import resolve_by_name
 from isthmus.translate.upstream_policy import Policy, mark, policy_for
 from isthmus.translate.upstream_protocol import HTTP_OPTIONS, apply_protocol, as_the_caller_speaks
@@ -37,7 +38,7 @@ _LOOPBACK_SOURCE = "127.0.0.6"
 
 def outbound_upstream(known: Known, name: UpstreamName, settings: MeshSettings) -> Cluster:
     """The upstream `name` of a service that has such a port and subset; `ValueError` where it has not."""
-    port, subset = known.service.port(name.port), known.subset(name.subset)
+    port, subset = name.port_of(known.service), known.subset(name.subset)
     if port is None or (name.subset and subset is None):
         raise ValueError(f"{known.service.key} has no {name}")
     usual = settings.upstream
@@ -53,14 +54,19 @@ def outbound_upstream(known: Known, name: UpstreamName, settings: MeshSettings) 
     if upstream.type in _BY_NAME:
         upstream.dns_refresh_rate.CopyFrom(proto.seconds(usual.dns_refresh_s))
     upstream_policy.apply_limits(upstream, policy)
-    upstream_policy.apply_connection_options(upstream, policy, known.crosses)
+    if port.protocol is not Protocol.UDP or tunnels(known, policy):
+        # What is said of TCP's sockets cannot be said of UDP's: Envoy would open none.
+        upstream_policy.apply_connection_options(upstream, policy, known.crosses)
     told = upstream.type == Cluster.EDS
     apply_outlier_detection(upstream, policy, known.crosses and told, known.enters and told)
     if upstream.type == Cluster.EDS and weighs_localities(setting_of(policy, settings)):
         upstream.common_lb_config.locality_weighted_lb_config.SetInParent()
-    apply_protocol(upstream, port.protocol, policy)
-    apply_tls(upstream, name, port, policy.tls, known)
-    apply_proxy_protocol(upstream, policy.proxy_protocol)
+    if port.protocol is Protocol.UDP:
+        apply_tunnel(upstream, name, policy, known)
+    else:
+        apply_protocol(upstream, port.protocol, policy)
+        apply_tls(upstream, name, port, policy.tls, known)
+        apply_proxy_protocol(upstream, policy.proxy_protocol)
     _describe(upstream, known, name)
     return upstream
 
@@ -70,7 +76,7 @@ def passing_upstream(known: Known, name: UpstreamName, settings: MeshSettings) -
 
     An endpoint that cannot be connected to is put aside at once, since another takes the call.
     """
-    port, subset = known.service.port(name.port), known.subset(name.subset)
+    port, subset = name.port_of(known.service), known.subset(name.subset)
     if port is None or (name.subset and subset is None):
         raise ValueError(f"{known.service.key} has no {name}")
     policy = policy_for(known.rule, subset, port.number)
@@ -95,6 +101,8 @@ def outbound_names(service: Service, subsets: Iterable[str]) -> Iterator[Upstrea
         if port.protocol is not Protocol.UDP:
             for subset in ("", *subsets):
                 yield UpstreamName(Direction.OUTBOUND, port.number, subset, service.key.hostname)
+    for number, _ in service.doors:
+        yield names.outbound_udp(number, service.key.hostname)
 
 
 def _resolve(upstream: Cluster, known: Known, port: Port, subset: Subset | None, policy: Policy) -> None:

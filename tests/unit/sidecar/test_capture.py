@@ -5,6 +5,7 @@ import sys
 
 import pytest
 from click.testing import CliRunner
+from msgspec.structs import replace
 
 from isthmus.console.cli.agent import command
 from isthmus.sidecar import capture
@@ -50,6 +51,25 @@ def test_questions_to_the_pods_resolvers_go_to_the_agent_and_its_own_do_not():
     assert udp == "ip daddr { 10.96.0.10, 169.254.20.10 } udp dport 53 redirect to :15053"
     assert tcp == udp.replace("udp", "tcp")
     assert rules(CaptureSettings(dns_port=15053)) == rules(CaptureSettings())
+
+
+def test_datagrams_to_services_go_to_their_doors_and_questions_to_resolvers_do_not():
+    settings = CaptureSettings(dns_servers=("10.96.0.10",), exclude_outbound_ports=(123,))
+    out = chain(rules(settings), "output")
+    assert out[1:6] == [
+        "meta l4proto udp meta mark 0x539 return",
+        "ip daddr { 10.96.0.10 } udp dport 53 return",
+        "udp dport { 123 } return",
+        "meta l4proto udp redirect to : ip daddr . udp dport map @doors",
+        "meta l4proto != tcp return",
+    ]
+    only = chain(
+        rules(CaptureSettings(include_outbound_ranges=("10.0.0.0/8",), include_outbound_ports=(514,))),
+        "output",
+    )
+    assert "udp dport { 514 } redirect to : ip daddr . udp dport map @doors" in only
+    assert "meta l4proto udp ip daddr { 10.0.0.0/8 } redirect to : ip daddr . udp dport map @doors" in only
+    assert not any("@doors" in line for line in chain(rules(CaptureSettings(datagrams=False)), "output"))
 
 
 def test_by_user_envoy_is_known_by_its_user():
@@ -125,6 +145,7 @@ def in_a_namespace(script: str, stdin: str = "") -> subprocess.CompletedProcess[
             exclude_inbound_ports=(9090,),
         ),
         CaptureSettings(include_outbound_ranges=(), include_inbound_ports=()),
+        CaptureSettings(datagrams=False),
         CaptureSettings(dns_port=15053, dns_servers=("10.96.0.10", "127.0.0.53")),
         CaptureSettings(dns_port=15053, dns_servers=("10.96.0.10",), user=0),
     ],
@@ -228,4 +249,5 @@ def test_the_init_container_is_told_what_the_annotations_wish(
     monkeypatch.setattr(capture, "apply", keep)
     done = CliRunner().invoke(command, ["capture", *capture_arguments(wished)])
     assert done.exit_code == 0, done.output
-    assert applied == [wished]
+    (found,) = applied
+    assert replace(found, dns_servers=()) == wished

@@ -88,7 +88,7 @@ def test_where_no_patch_holds_what_is_sent_is_the_very_object_that_was_made():
     view = pilot.translator.views.view(pilot.now.mesh, RATINGS)
     workload = pilot.now.mesh.workloads[RATINGS.cluster, RATINGS.address]
     conduct = pilot.translator.listeners.conducts.of(pilot.now.mesh, view, RATINGS)
-    plain = {one.name: one for one in made(view, pilot.now.mesh.shards, workload.serves, conduct)}
+    plain = {one.name: one for one in made(view, pilot.now.mesh.shards, workload, conduct)}
     found = pilot.all(RATINGS)
     assert plain.keys() == found.keys()
     assert all(found[name] is one for name, one in plain.items())

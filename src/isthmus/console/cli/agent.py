@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from isthmus.console.render import fail
+from isthmus.console.render import fail, show
 from isthmus.kit.log import set_up_logs
 from isthmus.kit.tasks import run_until_cancelled
 from isthmus.model.proxy import ProxyKind
@@ -73,6 +73,9 @@ def router(**flags: Any) -> None:
 @click.option("--outbound-port", default=15001, show_default=True)
 @click.option("--inbound-port", default=15006, show_default=True)
 @click.option("--dns-port", default=0, help="of the agent, which answers the pod's DNS; 0: it does not")
+@click.option(
+    "--datagrams", type=bool, default=True, show_default=True, help="lead those to services to Envoy"
+)
 @click.option("--dns-servers", default="", help="whose questions it answers; without, those of resolv.conf")
 def capture(*, clean: bool, **flags: Any) -> None:
     """Lead the pod's connections into Envoy, by nftables."""
@@ -89,7 +92,7 @@ def _capture_settings(flags: dict[str, Any]) -> Any:
     from isthmus.sidecar.dns_upstream import read_resolvers
 
     servers = tuple(filter(None, flags["dns_servers"].split(",")))
-    if flags["dns_port"] and not servers:
+    if not servers:
         servers = read_resolvers().servers
 
     return rules.CaptureSettings(
@@ -105,7 +108,19 @@ def _capture_settings(flags: dict[str, Any]) -> Any:
         user=flags["user"],
         dns_port=flags["dns_port"],
         dns_servers=servers,
+        datagrams=flags["datagrams"],
     )
+
+
+@command.command("names")
+def names() -> None:
+    """Print what Pilot told the agent of this pod of names, and what short names are tried with."""
+    from isthmus.sidecar.pod_names import PodTable
+
+    try:
+        click.echo(show(PodTable.here(environment())))
+    except (OSError, ValueError) as error:
+        fail(f"{error} (hint: does the agent answer this pod's DNS, and has it heard Pilot?)")
 
 
 @command.command("request")

@@ -16,7 +16,7 @@ from isthmus.console.render import fail, show
 from isthmus.kube.errors import KubeError
 
 F = Callable[..., Any]
-_PARTS = ("clusters", "endpoints", "listeners", "routes")
+_PARTS = ("clusters", "endpoints", "listeners", "routes", "names")
 
 
 @click.group("proxy")
@@ -58,7 +58,10 @@ def status(context: str | None, kubeconfig: Path | None, namespace: str, output:
 @click.option("--port", default="", help="only this port")
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table")
 def config(part: str, pod: str, namespace: str, **flags: Any) -> None:
-    """Show a PART of what the Envoy beside POD holds. POD may be the beginning of a pod's name."""
+    """Show a PART of what the Envoy beside POD holds, or the names that its agent answers.
+
+    POD may be the beginning of a pod's name.
+    """
     try:
         access = access_to(flags["kubeconfig"], flags["context"])
         rows = asyncio.run(read_part(part, access, namespace, pod))

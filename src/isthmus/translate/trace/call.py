@@ -14,6 +14,7 @@ class Speech(Enum):
     HTTP2 = "HTTP/2"
     BYTES = "bytes"
     SILENCE = "silence"  # the server speaks first
+    DATAGRAMS = "datagrams"
 
     @property
     def is_http(self) -> bool:
@@ -73,6 +74,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     request: Request | None = None
     hello: Hello | None = None  # of the TLS around it
     source: str = ""  # the caller's address
+    hosts: tuple[str, ...] = ()  # of datagrams: what their name may stand for, for they do not say it
 
     def __str__(self) -> str:
         where = f"{self.address or '(address unknown)'}:{self.port}"

@@ -1,0 +1,110 @@
+"""Leads the datagrams of a pod to the doors of its Envoy, as Pilot tells them: elements of a map of nftables.
+
+Each change is one transaction of what differs. A way is opened when Envoy listens behind it, and closed when
+its service is gone: while Envoy is away what is sent is lost rather than seen by others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from isthmus.kit.clock import Clock
+from isthmus.kit.log import log
+from isthmus.model.doors import Sent, decode
+from isthmus.sidecar.capture import DOORS_MAP, TABLE, CaptureFailed, load
+
+UDP_SOCKETS = Path("/proc/net/udp")
+_LOOPBACK = "0100007F"
+_LOOK_S, _LOOK_LATER_S = 0.1, 2.0
+_SOON = 50  # looks: Envoy takes its listeners at about the time at which we hear of doors
+_CHUNK = 1000  # elements in one transaction
+
+T = TypeVar("T")
+Ways = Mapping[Sent, int]
+
+
+class Datagrams:
+    """Keeps the map as it was told last."""
+
+    def __init__(self, clock: Clock, sockets: Path = UDP_SOCKETS) -> None:
+        self._clock, self._sockets = clock, sockets
+        self._told: Ways = {}
+        self._held: dict[Sent, int] = {}
+        self._is_known = False  # whether what is held is all that the map has
+        self._changed = asyncio.Event()
+        self.failures = 0
+
+    def take(self, body: bytes) -> None:
+        """Take what Pilot tells. Raises `ValueError` where it cannot be understood."""
+        self._told = decode(body)
+        self._changed.set()
+
+    @property
+    def open(self) -> int:
+        """How many ways are open."""
+        return len(self._held)
+
+    async def run(self) -> None:
+        """Bring the map up to date until cancelled."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            looks = 0
+            while not await self._brought_up_to_date() and not self._changed.is_set():
+                looks += 1
+                await self._clock.sleep(_LOOK_S if looks < _SOON else _LOOK_LATER_S)
+
+    async def _brought_up_to_date(self) -> bool:
+        """Whether all is as told, after opening what can be opened."""
+        told, bound = self._told, bound_on_loopback(self._sockets)
+        wanted = {sent: door for sent, door in told.items() if door in bound or self._held.get(sent) == door}
+        if wanted != self._held or not self._is_known:
+            try:
+                for text in transactions(self._held if self._is_known else None, wanted):
+                    await load(text)
+            except CaptureFailed as error:
+                self.failures += 1
+                self._is_known = False
+                log.warning("datagrams are not led to envoy", reason=str(error))
+                return False
+            self._held, self._is_known = wanted, True
+            log.debug("datagrams led to envoy", ways=len(wanted))
+        return wanted == told
+
+
+def transactions(before: Ways | None, after: Ways) -> list[str]:
+    """What makes of the map of `before` (None: nobody knows what is in it) that of `after`; texts for `nft -f -`."""
+    held = before or {}
+    gone = [sent for sent, door in sorted(held.items()) if after.get(sent) != door]
+    new = [(sent, door) for sent, door in sorted(after.items()) if held.get(sent) != door]
+    lines = [f"flush map ip {TABLE} {DOORS_MAP}"] if before is None else []
+    lines += [
+        _elements("delete", [f"{each.address} . {each.port}" for each in part]) for part in _parts(gone)
+    ]
+    lines += [
+        _elements("add", [f"{sent.address} . {sent.port} : {door}" for sent, door in part])
+        for part in _parts(new)
+    ]
+    # All in one, unless there is more than the kernel takes at once.
+    return ["\n".join(lines) + "\n"] if len(lines) <= 3 else [f"{line}\n" for line in lines]
+
+
+def _parts(items: list[T]) -> list[list[T]]:
+    return [items[at : at + _CHUNK] for at in range(0, len(items), _CHUNK)]
+
+
+def _elements(verb: str, elements: list[str]) -> str:
+    return f"{verb} element ip {TABLE} {DOORS_MAP} {{ {', '.join(elements)} }}"
+
+
+def bound_on_loopback(path: Path) -> frozenset[int]:
+    """The ports of 127.0.0.1 on which something waits for datagrams. Source: proc(5), /proc/net/udp."""
+    try:
+        lines = path.read_text().splitlines()[1:]
+    except OSError:
+        return frozenset()
+    places = (line.split()[1].partition(":") for line in lines)
+    return frozenset(int(port, 16) for address, _, port in places if address == _LOOPBACK)

@@ -1,0 +1,68 @@
+"""LDS for datagrams: a socket on loopback for each port of each service, to which the agent leads what is sent to it.
+
+Datagrams do not say where they were meant to go once they are led elsewhere, so that no two services may
+share a socket: its port, the door, follows from the service (`model/given.py`).
+"""
+
+from __future__ import annotations
+
+from isthmus.envoy.types import HttpCapsule, Listener, ListenerFilter, UdpProxyConfig, UdpRoute
+from isthmus.kit import duration
+from isthmus.model.service import Port
+from isthmus.translate import names, proto
+from isthmus.translate.access_log import access_logs
+from isthmus.translate.conduct import Conduct
+from isthmus.translate.destinations import Known
+from isthmus.translate.tunnels import tunnels
+from isthmus.translate.upstream_policy import Policy, policy_for
+
+LOOPBACK = "127.0.0.1"
+LARGEST = 65_535
+"""Bytes of a datagram: Envoy by itself drops those of more than 1,500 without a word."""
+
+_PROXY = "envoy.filters.udp_listener.udp_proxy"
+_CAPSULE = "envoy.filters.udp.session.http_capsule"
+_ROUTE = "route"
+_IDLE_S = 60.0
+_ATTEMPTS = 3
+_WAITING_BYTES = 1 << 18
+
+
+def datagram_listener(here: Known, port: Port, door: int, conduct: Conduct) -> Listener:
+    """The listener at `door`: each caller's session goes to one endpoint as long as it is not idle."""
+    policy = policy_for(here.rule, None, port.number)
+    name = names.outbound_udp(port.number, here.service.key.hostname)
+    proxy = UdpProxyConfig(
+        stat_prefix=f"{name};",
+        idle_timeout=proto.seconds(_idle_s(policy)),
+        access_log=access_logs(conduct, inbound=False, http=False),
+    )
+    proxy.upstream_socket_config.max_rx_datagram_size.value = LARGEST
+    action = proxy.matcher.on_no_match.action
+    action.name = _ROUTE
+    action.typed_config.CopyFrom(proto.any_of(UdpRoute(cluster=str(name))))
+    if policy.consistent_hash is not None and policy.consistent_hash.use_source_ip:
+        proxy.hash_policies.add(source_ip=True)
+    if tunnels(here, policy):
+        _through_a_tunnel(proxy, here, port)
+    listener = Listener(name=str(name), address=proto.address(LOOPBACK, door), traffic_direction="OUTBOUND")
+    listener.address.socket_address.protocol = listener.address.socket_address.UDP
+    listener.udp_listener_config.downstream_socket_config.max_rx_datagram_size.value = LARGEST
+    listener.listener_filters.append(ListenerFilter(name=_PROXY, typed_config=proto.any_of(proxy)))
+    return listener
+
+
+def _through_a_tunnel(proxy: UdpProxyConfig, here: Known, port: Port) -> None:
+    """The session is a stream to the endpoint's sidecar, which knows where the service listens there."""
+    tunnel = proxy.tunneling_config
+    tunnel.proxy_host = tunnel.target_host = here.service.key.hostname
+    tunnel.default_target_port = port.number
+    tunnel.retry_options.max_connect_attempts.value = _ATTEMPTS
+    # What comes before the stream is open waits for it.
+    tunnel.buffer_options.max_buffered_bytes.value = _WAITING_BYTES
+    session = proxy.session_filters.add(name=_CAPSULE)
+    session.typed_config.CopyFrom(proto.any_of(HttpCapsule()))
+
+
+def _idle_s(policy: Policy) -> float:
+    return duration.parse(policy.tcp.idle_timeout) if policy.tcp.idle_timeout else _IDLE_S

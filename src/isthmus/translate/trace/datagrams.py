@@ -1,0 +1,86 @@
+"""The way of a datagram: to the listener for its service, and from an endpoint's sidecar to the application."""
+
+from __future__ import annotations
+
+from isthmus.envoy.types import HttpConnectionManager, Listener, UdpProxyConfig, UdpRoute
+from isthmus.model.names import Hostname
+from isthmus.translate.names import TUNNEL_INBOUND, outbound_udp
+from isthmus.translate.trace.call import Call, Untraceable
+from isthmus.translate.trace.held import Held
+from isthmus.translate.trace.steps import (
+    Action,
+    Branch,
+    Closed,
+    EndpointShare,
+    Forward,
+    ListenerStep,
+    Trace,
+    UpstreamShare,
+)
+from isthmus.translate.trace.transport import ending_at, refusal
+from isthmus.translate.trace.upstream_view import Sent, upstream_share
+
+_PROXY = "UdpProxyConfig"
+
+
+def leaving(held: Held, call: Call) -> Trace:
+    """What becomes of a datagram that the application sends. Raises `Untraceable`."""
+    named = (held.listeners.get(str(outbound_udp(call.port, Hostname(host)))) for host in call.hosts)
+    listener = next((each for each in named if each is not None), None)
+    if listener is None:
+        where = EndpointShare(
+            address=f"{call.address or '(as the caller resolved it)'}:{call.port}", share=100.0
+        )
+        whole = UpstreamShare(name="past the proxy", share=100.0, kind="ORIGINAL_DST", endpoints=(where,))
+        return _ended(call, None, Forward(upstreams=(whole,)))
+    proxy = _proxy_of(listener)
+    if proxy is None:
+        raise Untraceable(f"listener {listener.name}: it has no udp_proxy")
+    upstream = UdpRoute.FromString(proxy.matcher.on_no_match.action.typed_config.value).cluster
+    tunnel = proxy.tunneling_config
+    path = (
+        f"/.well-known/masque/udp/{tunnel.target_host}/{tunnel.default_target_port}/"
+        if tunnel.target_host
+        else ""
+    )
+    share = upstream_share(held, upstream, 100.0, Sent(call, host=tunnel.proxy_host, path=path))
+    place = listener.address.socket_address
+    step = ListenerStep(
+        listener=listener.name,
+        chain="",
+        why=f"led to {place.address}:{place.port_value} by the agent",
+        seen="datagrams",
+        filters=("udp_proxy",),
+    )
+    return _ended(call, step, Forward(upstreams=(share,)))
+
+
+def arriving(held: Held, call: Call) -> Trace:
+    """What the sidecar beside an endpoint does with a tunnel for `call.request`. Raises `Untraceable`."""
+    listener = held.listeners.get(TUNNEL_INBOUND)
+    if listener is None or call.request is None:
+        return _ended(call, None, Closed(why=f"there is no listener {TUNNEL_INBOUND}"))
+    (chain,) = listener.filter_chains
+    step = ListenerStep(
+        listener=listener.name, chain="any", why="by its own socket", seen="TLS", tls=ending_at(chain)
+    )
+    if refused := refusal(step.tls, call.hello):
+        return _ended(call, step, Closed(why=f"the TLS handshake fails: {refused}"))
+    manager = HttpConnectionManager.FromString(chain.filters[-1].typed_config.value)
+    for host in manager.route_config.virtual_hosts:
+        for route in host.routes:
+            if any(each.string_match.exact == call.request.path for each in route.match.headers):
+                share = upstream_share(held, route.route.cluster, 100.0, Sent(call))
+                return _ended(call, step, Forward(upstreams=(share,)))
+    return _ended(call, step, Closed(why=f"no service there is {call.request.path}"))
+
+
+def _proxy_of(listener: Listener) -> UdpProxyConfig | None:
+    for each in listener.listener_filters:
+        if each.typed_config.type_url.endswith(_PROXY):
+            return UdpProxyConfig.FromString(each.typed_config.value)
+    return None
+
+
+def _ended(call: Call, step: ListenerStep | None, action: Action) -> Trace:
+    return Trace(call=call, listener=step, branches=(Branch(share=100.0, route=None, action=action),))

@@ -1,0 +1,124 @@
+"""Datagrams to the doors of Envoy: the map of nftables as a value, and in a network namespace of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from isthmus.model.doors import Sent, decode, written
+from isthmus.sidecar.datagrams import bound_on_loopback, transactions
+
+A, B, C = Sent("10.0.0.1", 53), Sent("10.0.0.2", 53), Sent("10.0.0.2", 514)
+
+
+def test_a_table_of_doors_is_read_as_it_was_written() -> None:
+    assert decode(written(A, 15100) + written(C, 15101)) == {A: 15100, C: 15101}
+    assert decode(b"") == {}
+    for wrong in (b"\x0a\x00", b"\x0a\x03\x0a\x01\xff", b"\xff"):
+        with pytest.raises(ValueError):
+            decode(wrong)
+
+
+def test_only_what_differs_is_said_and_all_at_once() -> None:
+    (text,) = transactions({A: 15100, B: 15101}, {A: 15100, B: 15102, C: 15103})
+    assert text.splitlines() == [
+        "delete element ip isthmus doors { 10.0.0.2 . 53 }",
+        "add element ip isthmus doors { 10.0.0.2 . 53 : 15102, 10.0.0.2 . 514 : 15103 }",
+    ]
+
+
+def test_a_map_of_which_nothing_is_known_is_emptied_first() -> None:
+    assert transactions(None, {A: 15100}) == [
+        "flush map ip isthmus doors\nadd element ip isthmus doors { 10.0.0.1 . 53 : 15100 }\n"
+    ]
+    assert transactions(None, {}) == ["flush map ip isthmus doors\n"]
+
+
+def test_many_ways_go_in_parts_that_the_kernel_takes() -> None:
+    many = {Sent(f"10.0.{each // 250}.{each % 250}", 53): 15100 for each in range(5000)}
+    parts = transactions(None, many)
+    assert len(parts) == 6
+    assert sum(part.count(":") for part in parts) == 5000
+
+
+def test_sockets_of_loopback_are_found(tmp_path: Path) -> None:
+    file = tmp_path / "udp"
+    file.write_text(
+        "  sl  local_address rem_address   st\n"
+        "  1: 0100007F:3AFC 00000000:0000 07\n"
+        "  2: 00000000:3AFD 00000000:0000 07\n"
+    )
+    assert bound_on_loopback(file) == {15100}
+    assert bound_on_loopback(tmp_path / "none") == frozenset()
+
+
+PROGRAM = """
+import asyncio, socket, subprocess, sys
+sys.path[:0] = {path}
+from isthmus.kit.clock import SystemClock
+from isthmus.model.doors import Sent, written
+from isthmus.sidecar.capture import CaptureSettings, rules
+from isthmus.sidecar.datagrams import Datagrams
+run = lambda *a, **k: subprocess.run(a, check=True, **k)
+run('ip', 'link', 'set', 'lo', 'up')
+run('ip', 'link', 'add', 'up0', 'type', 'veth', 'peer', 'name', 'up1')
+run('ip', 'addr', 'add', '10.99.0.1/24', 'dev', 'up0')
+run('ip', 'link', 'set', 'up0', 'up')
+run('ip', 'route', 'add', 'default', 'dev', 'up0')
+run('nft', '-f', '-', input=rules(CaptureSettings()), text=True)
+def echo(port):
+    found = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    found.bind(('127.0.0.1', port))
+    found.settimeout(5)
+    return found
+def asked(connected):
+    caller = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    caller.settimeout(5)
+    if connected:
+        caller.connect(('192.0.2.1', 53))
+        caller.send(b'hello')
+    else:
+        caller.sendto(b'hello', ('192.0.2.1', 53))
+    return caller
+async def main():
+    datagrams = Datagrams(SystemClock())
+    task = asyncio.create_task(datagrams.run())
+    datagrams.take(written(Sent('192.0.2.1', 53), 15100) + written(Sent('192.0.2.1', 54), 15101))
+    await asyncio.sleep(0.3)
+    assert datagrams.open == 0, 'nobody listens yet'
+    server = echo(15100)
+    while datagrams.open != 1:
+        await asyncio.sleep(0.05)
+    for connected in (True, False):
+        caller = asked(connected)
+        data, peer = server.recvfrom(100)
+        server.sendto(data, peer)
+        assert caller.recvfrom(100) == (b'hello', ('192.0.2.1', 53))
+    datagrams.take(b'')
+    while datagrams.open:
+        await asyncio.sleep(0.05)
+    marked = run('nft', 'list', 'map', 'ip', 'isthmus', 'doors', capture_output=True, text=True).stdout
+    assert 'elements' not in marked, marked
+    assert datagrams.failures == 0
+    task.cancel()
+asyncio.run(main())
+print('as it should')
+"""
+
+
+@pytest.mark.lab
+def test_what_is_sent_to_a_service_comes_to_its_door_and_the_answer_from_the_service() -> None:
+    if any(shutil.which(each) is None for each in ("nft", "unshare", "ip")):
+        pytest.skip("needs nft, unshare and ip")
+    command = ["unshare", *(["-Ur"] if os.geteuid() else []), "-n", sys.executable, "-"]
+    done = subprocess.run(
+        command, input=PROGRAM.format(path=sys.path), capture_output=True, text=True, timeout=60, check=False
+    )
+    if "unshare" in done.stderr and "not permitted" in done.stderr:
+        pytest.skip(f"no network namespaces: {done.stderr.strip()}")
+    assert done.stdout.endswith("as it should\n"), done.stderr
