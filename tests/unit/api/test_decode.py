@@ -60,7 +60,6 @@ def test_a_missing_field_is_told():
         ({"http": {"route": []}}, "$.spec.http", "a list: start each entry with `-`"),
         ({"http": [{"timeout": 5}]}, "$.spec.http[0].timeout", "put it in quotes"),
         ({"http": [{"retries": 3}]}, "$.spec.http[0].retries", "fields of its own, not a list or a value"),
-        ({"http": [{"route": None}]}, "$.spec.http[0].route", "leave it out, or give it a value"),
         (
             {"http": [{"match": [{"ignoreUriCase": "yes"}]}]},
             "$.spec.http[0].match[0].ignoreUriCase",
@@ -135,3 +134,39 @@ def test_other_kinds_are_unknown(version, name):
 def test_a_name_that_is_no_kind_is_unknown():
     with pytest.raises(UnknownKind, match="no kind is called 'Boat'"):
         kind_named("Boat")
+
+
+def test_all_that_has_the_wrong_shape_is_told_at_once_and_what_else_is_wrong_besides():
+    kind = kind_named("VirtualService")
+    route = {"destination": {"host": "a", "weight": 9}, "weight": "x"}
+    rule = {"timeout": 5, "retires": {}, "route": [route, {"destination": {}}]}
+    with pytest.raises(InvalidConfig) as told:
+        decode(
+            kind,
+            {"spec": {"hosts": "a", "http": [rule, {}], "tcp": [{"route": [{"destination": {"host": ""}}]}]}},
+        )
+    assert {path for path, _ in told.value.problems} == {
+        "$.spec.hosts",
+        "$.spec.http[0].timeout",
+        "$.spec.http[0].retires",
+        "$.spec.http[0].route[0].destination.weight",
+        "$.spec.http[0].route[0].weight",
+        "$.spec.http[0].route[1].destination.host",
+        "$.spec.http[1]",
+        "$.spec.tcp[0].route[0].destination.host",
+    }
+
+
+def test_a_field_at_the_wrong_place_is_told_where_it_stands():
+    rule = {"route": [{"destination": {"host": "a", "weight": 9}}]}
+    _, message = refusal(virtual_service(http=[rule]))
+    assert message.endswith("(hint: it stands at spec.http[].route[].weight)")
+
+
+def test_null_is_as_if_it_were_not_there():
+    rule = {"match": None, "route": [{"destination": {"host": "a", "port": None}}], "timeout": None}
+    found = decode(
+        kind_named("VirtualService"), {"metadata": {"name": "v", "labels": None}, "spec": {"http": [rule]}}
+    )
+    assert found.spec.http[0].match == ()
+    assert found.spec.http[0].timeout == ""
