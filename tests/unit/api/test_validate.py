@@ -6,6 +6,8 @@ import pytest
 from isthmus.api import kind_named
 from isthmus.api.decode import decode
 from isthmus.api.errors import InvalidConfig
+from isthmus.api.istio.destination_rule import DestinationRule
+from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.api.validate import problems
 
 REVIEWS = {"destination": {"host": "reviews"}}
@@ -47,7 +49,7 @@ def test_a_right_object_has_no_problems():
         ({"directResponse": {"status": 700}}, "$.spec.http[0].directResponse.status", "is 700"),
         ({"route": [{"destination": {"host": ""}}]}, "$.spec.http[0].route[0].destination.host", "is empty"),
         (
-            {"route": [{"destination": {"host": "*.com"}}]},
+            {"route": [{"destination": {"host": "*"}}]},
             "$.spec.http[0].route[0].destination.host",
             "is a wildcard",
         ),
@@ -222,3 +224,186 @@ def test_a_sidecar_that_is_right_has_no_problems():
 )
 def test_what_is_wrong_with_a_sidecar_is_told_by_path(spec, path):
     assert paths("Sidecar", spec) == [path]
+
+
+BROKEN_ROUTES = (
+    ({"redirect": {}}, "redirect", "leads nowhere else"),
+    ({"redirect": {"uri": "/a", "prefixRewrite": "/b"}}, "redirect.prefixRewrite", "beside uri"),
+    ({"redirect": {"scheme": "ftp"}}, "redirect.scheme", "one of http, https"),
+    ({"redirect": {"uri": "/"}, "rewrite": {"uri": "/"}}, "rewrite", "beside redirect"),
+    (
+        {"directResponse": {"status": 200}, "fault": {"abort": {"httpStatus": 500}}},
+        "fault",
+        "beside directResponse",
+    ),
+    ({"route": [REVIEWS], "rewrite": {}}, "rewrite", "rewrites nothing"),
+    (
+        {"route": [REVIEWS], "rewrite": {"uriRegexRewrite": {"match": "(?=a)"}}},
+        "rewrite.uriRegexRewrite.match",
+        "RE2",
+    ),
+    (
+        {"route": [REVIEWS], "retries": {"attempts": 1, "retryOn": "5x"}},
+        "retries.retryOn",
+        "did you mean 5xx?",
+    ),
+    ({"route": [REVIEWS], "fault": {}}, "fault", "injects nothing"),
+    ({"route": [REVIEWS], "fault": {"delay": {}}}, "fault.delay.fixedDelay", "is missing"),
+    (
+        {"route": [REVIEWS], "fault": {"delay": {"fixedDelay": "1s", "percent": 101}}},
+        "fault.delay.percent",
+        "0 to 100",
+    ),
+    ({"route": [REVIEWS], "fault": {"abort": {"httpStatus": 99}}}, "fault.abort.httpStatus", "200 to 599"),
+    ({"route": [REVIEWS], "fault": {"abort": {}}}, "fault.abort", "exactly one of"),
+    (
+        {"route": [REVIEWS], "fault": {"abort": {"grpcStatus": "UNAVAILBLE"}}},
+        "fault.abort.grpcStatus",
+        "did you mean UNAVAILABLE?",
+    ),
+    (
+        {"route": [REVIEWS], "mirror": {"host": "a"}, "mirrors": [{"destination": {"host": "a"}}]},
+        "mirrors",
+        "beside",
+    ),
+    ({"route": [REVIEWS], "mirror": {"host": "a"}, "mirrorPercent": 101}, "mirrorPercent", "0 to 100"),
+    (
+        {"route": [REVIEWS], "corsPolicy": {"allowMethods": ["GTE"]}},
+        "corsPolicy.allowMethods[0]",
+        "did you mean GET?",
+    ),
+    (
+        {"route": [REVIEWS], "corsPolicy": {"unmatchedPreflights": "DROP"}},
+        "corsPolicy.unmatchedPreflights",
+        "one of",
+    ),
+    (
+        {"route": [REVIEWS], "match": [{"headers": {"a b": {"exact": "c"}}}]},
+        "match[0].headers[a b]",
+        "no name of a",
+    ),
+    (
+        {"route": [REVIEWS], "match": [{"sourceLabels": {"app": "a*"}}]},
+        "match[0].sourceLabels[app]",
+        "a star",
+    ),
+    ({"delegate": {"name": ""}}, "delegate.name", "is empty"),
+)
+
+
+@pytest.mark.parametrize(("route", "at", "said"), BROKEN_ROUTES)
+def test_each_rule_of_a_route_is_told_where_it_is_broken(route, at, said):
+    assert_told(VirtualService, {"spec": {"hosts": ["a"], "http": [route]}}, f"$.spec.http[0].{at}", said)
+
+
+BROKEN_VIRTUAL_SERVICES = (
+    ({"hosts": ["a", "a"]}, "hosts[1]", "stands twice"),
+    ({"hosts": ["a_b..c"]}, "hosts[0]", "is no host"),
+    ({"hosts": ["a"], "gateways": ["a/b/c"]}, "gateways[0]", "is no Gateway"),
+    ({"hosts": ["a"], "exportTo": ["*", "b"]}, "exportTo", "beside others"),
+    ({"hosts": ["a"], "exportTo": ["B"]}, "exportTo[0]", "is no namespace"),
+    ({"gateways": ["b"], "http": [{"route": [REVIEWS]}]}, "gateways", "whoever leaves requests to it"),
+    ({"tcp": [{"route": [REVIEWS]}]}, "hosts", "a delegate has http alone"),
+    ({"hosts": ["a"], "tcp": [{}]}, "tcp[0].route", "is empty"),
+    (
+        {"hosts": ["a.b"], "tls": [{"match": [{"sniHosts": ["c.d"]}], "route": [REVIEWS]}]},
+        "tls[0].match[0].sniHosts[0]",
+        "none of the hosts",
+    ),
+    (
+        {"hosts": ["a.b"], "tls": [{"match": [{"sniHosts": []}], "route": [REVIEWS]}]},
+        "tls[0].match[0].sniHosts",
+        "is empty",
+    ),
+)
+
+
+@pytest.mark.parametrize(("spec", "at", "said"), BROKEN_VIRTUAL_SERVICES)
+def test_each_rule_of_a_virtual_service_is_told_where_it_is_broken(spec, at, said):
+    assert_told(VirtualService, {"spec": spec}, f"$.spec.{at}", said)
+
+
+BROKEN_POLICIES = (
+    (
+        {"loadBalancer": {"simple": "RANDOM", "consistentHash": {"useSourceIp": True}}},
+        "loadBalancer.consistentHash",
+        "beside simple",
+    ),
+    ({"loadBalancer": {"consistentHash": {}}}, "loadBalancer.consistentHash", "hashes by nothing"),
+    (
+        {"loadBalancer": {"consistentHash": {"httpCookie": {"name": ""}}}},
+        "loadBalancer.consistentHash.httpCookie.name",
+        "is empty",
+    ),
+    (
+        {"loadBalancer": {"simple": "RANDOM", "warmup": {"duration": "1m"}}},
+        "loadBalancer.warmup",
+        "has no effect",
+    ),
+    (
+        {"loadBalancer": {"warmup": {"duration": "1m", "aggression": 0.5}}},
+        "loadBalancer.warmup.aggression",
+        "1 or more",
+    ),
+    (
+        {"loadBalancer": {"localityLbSetting": {"distribute": [{"from": "a", "to": {"a": 50}}]}}},
+        "loadBalancer.localityLbSetting.distribute[0].to",
+        "adds up to 50",
+    ),
+    (
+        {"loadBalancer": {"localityLbSetting": {"failover": [{"from": "a", "to": "a"}]}}},
+        "loadBalancer.localityLbSetting.failover[0].to",
+        "where the failure is",
+    ),
+    (
+        {"loadBalancer": {"localityLbSetting": {"failover": [{"from": "a/b", "to": "c"}]}}},
+        "loadBalancer.localityLbSetting.failover[0].from",
+        "a region alone",
+    ),
+    (
+        {"connectionPool": {"http": {"h2UpgradePolicy": "UPGRAD"}}},
+        "connectionPool.http.h2UpgradePolicy",
+        "did you mean UPGRADE?",
+    ),
+    (
+        {"connectionPool": {"http": {"h2UpgradePolicy": "UPGRADE", "useClientProtocol": True}}},
+        "connectionPool.http.useClientProtocol",
+        "one of the two",
+    ),
+    (
+        {"outlierDetection": {"consecutiveLocalOriginFailures": 3}},
+        "outlierDetection.consecutiveLocalOriginFailures",
+        "told apart",
+    ),
+    ({"outlierDetection": {"interval": "0s"}}, "outlierDetection.interval", "hint: more"),
+    ({"tls": {"mode": "MUTUAL"}}, "tls.privateKey", "is missing in mode MUTUAL"),
+    (
+        {"tls": {"mode": "ISTIO_MUTUAL", "caCertificates": "/ca"}},
+        "tls.caCertificates",
+        "certificates of its own",
+    ),
+    (
+        {"tls": {"mode": "SIMPLE", "credentialName": "a", "caCertificates": "/ca"}},
+        "tls.credentialName",
+        "beside caCertificates",
+    ),
+    ({"tunnel": {"targetHost": "", "targetPort": 80}}, "tunnel.targetHost", "is empty"),
+    ({"proxyProtocol": {"version": "V3"}}, "proxyProtocol.version", "V1, V2"),
+    (
+        {"portLevelSettings": [{"port": {"number": 80}}, {"port": {"number": 80}}]},
+        "portLevelSettings[1].port.number",
+        "stands twice",
+    ),
+)
+
+
+@pytest.mark.parametrize(("policy", "at", "said"), BROKEN_POLICIES)
+def test_each_rule_of_a_policy_is_told_where_it_is_broken(policy, at, said):
+    whole = {"spec": {"host": "a", "trafficPolicy": policy}}
+    assert_told(DestinationRule, whole, f"$.spec.trafficPolicy.{at}", said)
+
+
+def assert_told(type_, raw, path, said):
+    found = msgspec.convert(raw, type_)
+    told = dict(problems(found))
+    assert said in told.get(path, ""), told

@@ -386,7 +386,7 @@ GATEWAY = (
         "VirtualService",
         "shop",
         """
-  hosts: [shop.example.com, "*.shop.example.com"]
+  hosts: [shop.example.com, "*.shop.example.com", db.example.com]
   gateways: [shop]
   http:
     - match: [{uri: {exact: /productpage}}, {uri: {prefix: /static}}]
