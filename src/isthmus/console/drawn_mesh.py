@@ -20,6 +20,7 @@ from isthmus.api.errors import InvalidConfig, UnknownKind
 from isthmus.api.resource import Object, Ref
 from isthmus.api.yaml import documents
 from isthmus.console.drawn_pods import (
+    Addresses,
     Behind,
     Tree,
     addressed,
@@ -118,13 +119,19 @@ def given_manifests(names: Iterable[str]) -> list[Manifest]:
     return [*found, *read_manifests(others)]
 
 
-def draw(manifests: Iterable[Manifest], held: Mapping[str, Iterable[Tree]] | None = None) -> DrawnMesh:
+def draw(
+    manifests: Iterable[Manifest],
+    held: Mapping[str, Iterable[Tree]] | None = None,
+    given: Addresses | None = None,
+) -> DrawnMesh:
     """The mesh that `manifests` make over what clusters have `held`, by their names.
 
     Of two objects with one name in one cluster the later holds, and what is in files before what was held.
+    Addresses that are made up are put into `given`, and taken from there in another mesh that is compared.
     The first cluster that is named holds the configuration. Raises `InvalidConfig` where a text is no YAML.
     """
     texts = tuple(manifests)
+    given = {} if given is None else given
     found = [
         _Document(Place("", 0), cluster, value, is_live=True)
         for cluster, values in (held or {}).items()
@@ -144,7 +151,7 @@ def draw(manifests: Iterable[Manifest], held: Mapping[str, Iterable[Tree]] | Non
     written: dict[ClusterId, dict[Ref, Object]] = {ClusterId(name): {} for name in clusters}
     made_up: list[str] = []
     for number, (name, by_key) in enumerate(objects.items()):
-        drawn, pods = _drawn(number, list(by_key.values()))
+        drawn, pods = _drawn(number, list(by_key.values()), given)
         made_up += [f"{pods} in {name}"] if pods else []
         for one in drawn:
             change = _change(ClusterId(name), one)
@@ -182,7 +189,7 @@ def _key(value: Tree) -> tuple[str, str, str, str]:
     return group, str(value.get("kind")), str(meta.get("namespace") or "default"), str(meta.get("name"))
 
 
-def _drawn(number: int, found: list[_Document]) -> tuple[list[_Document], int]:
+def _drawn(number: int, found: list[_Document], given: Addresses) -> tuple[list[_Document], int]:
     """The documents of one cluster with pods, addresses and slices where there are none; how many pods are made up."""
     values = [one.value for one in found]
     pods = [one for one in found if one.value.get("kind") == "Pod"]
@@ -193,7 +200,7 @@ def _drawn(number: int, found: list[_Document]) -> tuple[list[_Document], int]:
         if not one.is_live
         for pod in pods_of(one.value, refusing)
     ]
-    give = addressed(number, values)
+    give = addressed(number, values, given)
     whole = [one._replace(value=with_addresses(one.value, give)) for one in (*pods, *made)]
     rest = [
         one._replace(value=with_addresses(one.value, give)) for one in found if one.value.get("kind") != "Pod"

@@ -76,19 +76,26 @@ def _is_injected(template: Tree, namespace: str, refusing: Container[str]) -> bo
     return namespace not in refusing if said is None else said.lower() == "true"
 
 
-def addressed(cluster: int, values: Iterable[Tree]) -> Callable[[str], str]:
-    """A giver of addresses that nothing in `values` has: for `Pod` and `Service`, by cluster and order."""
-    used = set(_written_addresses(values))
+Addresses = dict[tuple[int, str, str, str], str]
+"""The addresses that were made up, by cluster, kind, namespace and name."""
+
+
+def addressed(cluster: int, values: Iterable[Tree], given: Addresses) -> Callable[[Tree], str]:
+    """A giver of addresses that nothing in `values` has, by cluster and order; one that was `given` stays."""
+    used = {*_written_addresses(values), *given.values()}
     next_number = {"Pod": 0, "Service": 0}
 
-    def give(kind: str) -> str:
-        while True:
+    def give(value: Tree) -> str:
+        kind = str(value["kind"])
+        key = (cluster, kind, namespace_of(value), str(meta_of(value).get("name")))
+        while key not in given:
             next_number[kind] += 1
             number = next_number[kind]
             high = (100 if kind == "Pod" else 200) + cluster % 50
             found = f"10.{high}.{number // 250}.{number % 250 + 1}"
             if found not in used:
-                return found
+                given[key] = found
+        return given[key]
 
     return give
 
@@ -99,16 +106,16 @@ def _written_addresses(values: Iterable[Tree]) -> Iterator[str]:
         yield str(part(each, "status").get("podIP", ""))
 
 
-def with_addresses(value: Tree, give: Callable[[str], str]) -> Tree:
+def with_addresses(value: Tree, give: Callable[[Tree], str]) -> Tree:
     """A Pod with an address, a Service with one of its own; other documents as they are."""
     spec = part(value, "spec")
     if value.get("kind") == "Pod" and not part(value, "status").get("podIP"):
         made = copy.deepcopy(value)
-        made["status"] = {**part(value, "status"), "phase": "Running", "podIP": give("Pod")}
+        made["status"] = {**part(value, "status"), "phase": "Running", "podIP": give(value)}
         return made
     is_plain = value.get("kind") == "Service" and spec.get("type") != "ExternalName"
     if is_plain and not spec.get("clusterIP"):
-        return {**value, "spec": {**spec, "clusterIP": give("Service")}}
+        return {**value, "spec": {**spec, "clusterIP": give(value)}}
     return value
 
 

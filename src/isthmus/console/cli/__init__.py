@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "analyze": ("analyze", "What is wrong or doubtful in the configuration"),
     "explain": ("explain", "Where a call goes, and why"),
     "translate": ("translate", "Manifests in, Envoy configuration out, without a cluster"),
+    "diff": ("diff", "What of proxies' configuration a change of manifests changes"),
     "convert": ("convert", "RouteRules and other kinds of 2018 in, today's out"),
     "run": ("run", "Run a part of the mesh: pilot, citadel"),
     "agent": ("agent", "What runs beside a workload: the sidecar's agent, capture, requests to Envoy"),

@@ -4,26 +4,67 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 import yaml
 
 from isthmus.api.errors import InvalidConfig, UnknownKind
-from isthmus.console.render import fail
+from isthmus.console.drawn_mesh import draw, given_manifests
+from isthmus.console.proxy_resources import ENVOYS, resources, trees, workload_named
+from isthmus.console.render import fail, show
+from isthmus.console.static_bootstrap import as_json, static_bootstrap
 from isthmus.translate.offline import read_case
 from isthmus.translate.show import shown
 
 
 @click.command("translate")
-@click.option("-f", "--filename", required=True, type=click.Path(path_type=Path, allow_dash=True))
-def command(filename: Path) -> None:
-    """Show what the proxy of a case is sent: its file says which proxy, which parts, and what clusters hold.
+@click.option("-f", "--filename", "files", required=True, multiple=True, help="PATH, CLUSTER=PATH or -")
+@click.option(
+    "--proxy", default="", metavar="POD[.NAMESPACE]", help="whose configuration; its beginning is enough"
+)
+@click.option("--cluster", default="", help="the proxy's cluster, where several have such a pod")
+@click.option(
+    "--type", "parts", multiple=True, type=click.Choice(ENVOYS), help="these parts alone; may be several"
+)
+@click.option("--name", default="*", metavar="PATTERN", help="these resources alone, with stars")
+@click.option(
+    "-o", "--output", type=click.Choice(["yaml", "json", "envoy"]), default="yaml", show_default=True
+)
+def command(files: tuple[str, ...], output: str, proxy: str, **flags: Any) -> None:
+    """Show what a proxy is sent, for manifests and a pod in them.
 
-    The goldens in tests/golden are such files.
+    With -o envoy, a bootstrap that holds all of it: `envoy --mode validate -c` takes it. Without --proxy, the
+    one file is a case, which says itself which proxy and which parts are meant, as those in tests/golden.
     """
-    text = sys.stdin.read() if str(filename) == "-" else filename.read_text()
     try:
-        made = shown(read_case(text))
+        if not proxy:
+            click.echo(_of_case(files), nl=False)
+            return
+        drawn = draw(given_manifests(files))
+        workload = workload_named(drawn, proxy, flags["cluster"])
+        found = resources(drawn, workload)
+        if output == "envoy":
+            click.echo(as_json(static_bootstrap(found, f"{workload.name}.{workload.namespace}")))
+            return
+        made = trees(found, flags["parts"], flags["name"])
     except (InvalidConfig, UnknownKind, ValueError) as error:
-        fail(f"{filename}: {error}")
-    click.echo(yaml.safe_dump(made, sort_keys=False, width=120, allow_unicode=True), nl=False)
+        fail(str(error))
+    for each in drawn.findings:
+        click.echo(f"# {each}", err=True)
+    click.echo(show(made) if output == "json" else _yaml(made), nl=output == "json")
+
+
+def _of_case(files: tuple[str, ...]) -> str:
+    if len(files) != 1:
+        raise ValueError("a case is one file (hint: --proxy POD, for manifests)")
+    (name,) = files
+    text = sys.stdin.read() if name == "-" else Path(name).read_text()
+    try:
+        return _yaml(shown(read_case(text)))
+    except (InvalidConfig, UnknownKind, ValueError) as error:
+        raise ValueError(f"{name}: {error}") from error
+
+
+def _yaml(made: object) -> str:
+    return yaml.safe_dump(made, sort_keys=False, width=120, allow_unicode=True)
