@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from isthmus.api import kind_named
 from isthmus.api.core.config_map import ConfigMap
@@ -16,7 +17,7 @@ from isthmus.api.errors import InvalidConfig
 from isthmus.api.resource import Kind, Object, Ref
 from isthmus.kit.clock import Clock
 from isthmus.kit.log import log
-from isthmus.kit.tasks import Crew, supervise
+from isthmus.kit.tasks import Crew, keep_trying, supervise
 from isthmus.kit.watchable import Watchable
 from isthmus.kube.client import Scope
 from isthmus.kube.errors import Forbidden
@@ -65,7 +66,8 @@ class CredentialFollower:
                         await crew.stop(str(ref))
                         self._forget(ref)
                     for ref in sorted(mine - following):
-                        crew.start(str(ref), self._follow(ref))
+                        job = partial(self._follow, ref)
+                        crew.start(str(ref), keep_trying(f"follow {ref}", job, clock=self._clock))
                     following = mine
         finally:
             await crew.stop_all()
@@ -77,7 +79,7 @@ class CredentialFollower:
         log.info("following a credential", cluster=self._cluster, object=str(ref))
         async with supervise(informer.run()):
             async for health in informer.health.changes():
-                if health.synced and ref not in self._told:
+                if health.synced and ref not in informer.store and self._told.get(ref, UNKNOWN) is not None:
                     self._heard(ref, None)
                 elif not health.synced and isinstance(health.error, Forbidden):
                     self._tell(ref, _forbidden(ref, self._cluster))

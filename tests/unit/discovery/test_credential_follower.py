@@ -116,3 +116,19 @@ async def test_a_watcher_that_takes_over_tells_what_it_knows(east):
         assert not world.mesh.credentials
         watcher.speak()
         assert KEY in world.mesh.credentials
+
+
+async def test_what_was_let_go_is_followed_again_when_it_is_wanted_again(east):
+    await east.create("secrets", tls("bookinfo"))
+    absent = CredentialKey("east", REF._replace(name="absent"))
+    async with watched(east) as (_, world, wanted):
+        for _ in range(3):
+            wanted.ask([KEY, absent])
+            await world.until(lambda world: {KEY, absent} <= set(world.mesh.credentials))
+            assert world.mesh.credentials[KEY].exists
+            wanted.keep(lambda key: False)
+            wanted.ask([KEY])
+            await world.until(lambda world: absent not in world.mesh.credentials)
+            await world.until(lambda world: KEY in world.mesh.credentials)
+            wanted.keep(lambda key: False)
+            await world.until(lambda world: not world.mesh.credentials)
