@@ -16,10 +16,6 @@ UNSHOWN = {
     Code.OTHER,  # says nothing by itself
     Code.NO_EFFECT,  # of the fields of this release; tests/unit/model/test_model_analyze.py has them
     Code.NOT_SENT,  # tests/golden/withheld
-    Code.NETWORKS_OVERLAP,
-    Code.NETWORK_WITHOUT_GATEWAY,
-    Code.GATEWAY_OUT_OF_REACH,
-    Code.NETWORK_CLOSED,
 }
 """Codes without a case here, and why."""
 

@@ -16,6 +16,8 @@ from fakes.bookinfo import (
     pod,
     service,
 )
+from fakes.credentials import PKI, secret, tls_secret
+from fakes.manifests import put
 from isthmus.model.build import MeshBuilder
 from isthmus.model.change import Change
 from isthmus.model.endpoint import Locality
@@ -35,6 +37,7 @@ PROXIES = (
         cluster=ClusterId("gke"),
         labels=(("app", "reviews"),),
         locality=Locality("eu"),
+        proven=True,
     ),
     Proxy(
         kind=ProxyKind.SIDECAR,
@@ -51,6 +54,7 @@ PROXIES = (
         namespace="default",
         cluster=ClusterId("gke"),
         labels=(("istio", "ingress"),),
+        proven=True,
     ),
 )
 
@@ -333,6 +337,41 @@ spec:
   targetRefs: [{group: "", kind: Service, name: reviews}]
   validation: {hostname: reviews.example.com, wellKnownCACertificates: System}
 """  # fmt: skip
+TLS_GATEWAY = """
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: edge}
+spec:
+  selector: {istio: ingress}
+  servers:
+    - port: {number: 443, name: https, protocol: HTTPS}
+      hosts: [a.example.com]
+      tls: {mode: MUTUAL, credentialName: cert}
+    - {port: {number: 443, name: pass, protocol: TLS}, hosts: [b.example.com], tls: {mode: PASSTHROUGH}}
+    - {port: {number: 80, name: http, protocol: HTTP}, hosts: ["*.example.com"], tls: {httpsRedirect: true}}
+"""
+OTHER_CREDENTIAL = TLS_GATEWAY.replace("credentialName: cert", "credentialName: other").replace(
+    "MUTUAL", "SIMPLE"
+)
+EDGE_RULES = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: edge}
+spec:
+  hosts: ["*.example.com"]
+  gateways: [edge, mesh]
+  http: [{route: [{destination: {host: ratings}}]}]
+  tls: [{match: [{sniHosts: [b.example.com, api.example.com]}], route: [{destination: {host: reviews}}]}]
+"""
+ORIGINATION = """
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: origination}
+spec:
+  host: ratings
+  workloadSelector: {matchLabels: {app: reviews}}
+  trafficPolicy: {tls: {mode: MUTUAL, credentialName: cert}}
+"""
 
 
 def all_changes():
@@ -366,6 +405,13 @@ def all_changes():
         *objects(gke=[OTHER_MESH]),
         *objects(gke=[FURTHER_MESH]),
         *objects(gke=list(GATEWAY_API)),
+        *objects(gke=[TLS_GATEWAY, EDGE_RULES, ORIGINATION]),
+        *objects(gke=[OTHER_CREDENTIAL]),
+        *(
+            put(ClusterId("gke"), tls_secret(name, SHOWN, "default"))
+            for name in ("cert", "other", "cert-cacert")
+        ),
+        put(ClusterId("gke"), secret("cert", "default", **{"ca.crt": PKI.roots})),
         *objects(gke=[DATAGRAMS, BARE, TUNNELLED, LOGS], onprem=[DATAGRAMS.replace("110", "120")]),
         *objects(gke=[DATAGRAMS.replace("UDP", "TCP").replace("dns", "http")]),
         *objects(gke=[PATCHES, LOCAL_PATCHES, EXTENSION, PLUGIN, ROOT_PLUGIN]),
@@ -373,6 +419,7 @@ def all_changes():
     return [*found, *(Change(change.key, None) for change in found)]
 
 
+SHOWN = PKI.leaf(dns=("a.example.com",))
 CHANGES = all_changes()
 
 

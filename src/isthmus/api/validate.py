@@ -12,6 +12,7 @@ from isthmus.api.gateway_api import validate as gateway_api
 from isthmus.api.istio import (
     destination_rule_problems,
     envoy_filter_problems,
+    gateway_problems,
     service_entry_problems,
     telemetry_problems,
     virtual_service_problems,
@@ -34,7 +35,6 @@ from isthmus.kit import duration
 Problem = tuple[str, str]
 """The path in the object, and what is wrong there with the mend."""
 
-_SERVER_PROTOCOLS = {"HTTP", "HTTPS", "GRPC", "GRPC-WEB", "HTTP2", "MONGO", "TCP", "TLS"}
 _DURATIONS = {
     "timeout", "perTryTimeout", "backoff", "fixedDelay", "maxAge", "ttl", "connectTimeout", "idleTimeout",
     "maxConnectionDuration", "interval", "time", "baseEjectionTime", "duration", "warmupDurationSecs",
@@ -52,7 +52,7 @@ def problems(found: Object) -> Iterator[Problem]:
             yield from destination_rule_problems.problems(found)
             yield from durations("$.spec", found.spec)
         case GatewayConfig():
-            yield from _gateway(found)
+            yield from gateway_problems.problems(found)
         case Sidecar():
             yield from _sidecar(found)
             yield from durations("$.spec", found.spec)
@@ -96,19 +96,6 @@ def _sidecar(found: Sidecar) -> Iterator[Problem]:
             yield f"$.spec.ingress[{index}].port.number", "is missing"
         elif port in ports[:index]:
             yield f"$.spec.ingress[{index}].port.number", f"{port} is there twice"
-
-
-def _gateway(found: GatewayConfig) -> Iterator[Problem]:
-    for index, server in enumerate(found.spec.servers):
-        at = f"$.spec.servers[{index}]"
-        if not server.hosts:
-            yield f"{at}.hosts", 'is empty (hint: ["*"] lets everybody in)'
-        if server.port.protocol.upper() not in _SERVER_PROTOCOLS:
-            hint = ", ".join(sorted(_SERVER_PROTOCOLS))
-            yield f"{at}.port.protocol", f"is {server.port.protocol!r} (hint: one of {hint})"
-        for number, host in enumerate(server.hosts):
-            if "*" in host.rpartition("/")[2][1:]:
-                yield f"{at}.hosts[{number}]", f"{host!r} has a star that is not its first letter"
 
 
 def durations(at: str, part: object) -> Iterator[Problem]:

@@ -66,7 +66,9 @@ def call_of(target: Target, resolved: Resolved) -> Call:
     if scheme in _TLS:
         alpn = ("h2", "http/1.1") if scheme == "https" else ()
         hello = Hello(sni="" if _is_address(host) else host, alpn=alpn)
-        return Call(address=resolved.address, port=port, speech=Speech.BYTES, hello=hello)
+        # Whoever ends the TLS sees the request in it; for all others it is bytes.
+        inside = _request(target, scheme, port) if scheme == "https" else None
+        return Call(address=resolved.address, port=port, speech=Speech.BYTES, request=inside, hello=hello)
     speech = _SPEECH.get(scheme, Speech.BYTES)
     request = _request(target, scheme, port) if speech.is_http else None
     return Call(address=resolved.address, port=port, speech=speech, request=request)
@@ -93,7 +95,8 @@ def _request(target: Target, scheme: str, port: int) -> Request:
     if scheme == "grpc":
         own = (("content-type", "application/grpc"), *own)
     method = "POST" if scheme == "grpc" and target.method == "GET" else target.method
-    return Request(method=method, host=host, path=path, headers=own)
+    said = "https" if scheme == "https" else "http"
+    return Request(method=method, host=host, path=path, scheme=said, headers=own)
 
 
 def resolve_name(mesh: Mesh, caller: Caller, host: str) -> Resolved:

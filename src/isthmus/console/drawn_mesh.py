@@ -24,6 +24,7 @@ from isthmus.console.drawn_pods import (
     Behind,
     Tree,
     addressed,
+    balanced,
     meta_of,
     pods_of,
     refusing_sidecars,
@@ -205,6 +206,7 @@ def _drawn(number: int, found: list[_Document], given: Addresses) -> tuple[list[
     rest = [
         one._replace(value=with_addresses(one.value, give)) for one in found if one.value.get("kind") != "Pod"
     ]
+    rest = [one if one.is_live else one._replace(value=balanced(one.value, give)) for one in rest]
     behind = Behind((one.value for one in whole), values)
     sliced = [
         one._replace(value=slice_, is_made_up=True) for one in rest for slice_ in behind.slices_of(one.value)

@@ -78,26 +78,32 @@ def _is_injected(template: Tree, namespace: str, refusing: Container[str]) -> bo
 
 Addresses = dict[tuple[int, str, str, str], str]
 """The addresses that were made up, by cluster, kind, namespace and name."""
+BALANCER = "Balancer"
+"""In place of a kind: the address at which a cloud balances the load of a Service."""
 
 
-def addressed(cluster: int, values: Iterable[Tree], given: Addresses) -> Callable[[Tree], str]:
+def addressed(cluster: int, values: Iterable[Tree], given: Addresses) -> Callable[[Tree, str], str]:
     """A giver of addresses that nothing in `values` has, by cluster and order; one that was `given` stays."""
     used = {*_written_addresses(values), *given.values()}
-    next_number = {"Pod": 0, "Service": 0}
+    next_number = {"Pod": 0, "Service": 0, BALANCER: 0}
 
-    def give(value: Tree) -> str:
-        kind = str(value["kind"])
+    def give(value: Tree, kind: str) -> str:
         key = (cluster, kind, namespace_of(value), str(meta_of(value).get("name")))
         while key not in given:
             next_number[kind] += 1
-            number = next_number[kind]
-            high = (100 if kind == "Pod" else 200) + cluster % 50
-            found = f"10.{high}.{number // 250}.{number % 250 + 1}"
-            if found not in used:
+            found = _address(cluster, kind, next_number[kind])
+            if found not in used or kind == BALANCER:
                 given[key] = found
         return given[key]
 
     return give
+
+
+def _address(cluster: int, kind: str, number: int) -> str:
+    if kind == BALANCER:
+        return f"203.0.113.{(cluster * 10 + number) % 255}"
+    high = (100 if kind == "Pod" else 200) + cluster % 50
+    return f"10.{high}.{number // 250}.{number % 250 + 1}"
 
 
 def _written_addresses(values: Iterable[Tree]) -> Iterator[str]:
@@ -106,17 +112,27 @@ def _written_addresses(values: Iterable[Tree]) -> Iterator[str]:
         yield str(part(each, "status").get("podIP", ""))
 
 
-def with_addresses(value: Tree, give: Callable[[Tree], str]) -> Tree:
+def with_addresses(value: Tree, give: Callable[[Tree, str], str]) -> Tree:
     """A Pod with an address, a Service with one of its own; other documents as they are."""
     spec = part(value, "spec")
     if value.get("kind") == "Pod" and not part(value, "status").get("podIP"):
         made = copy.deepcopy(value)
-        made["status"] = {**part(value, "status"), "phase": "Running", "podIP": give(value)}
+        made["status"] = {**part(value, "status"), "phase": "Running", "podIP": give(value, "Pod")}
         return made
     is_plain = value.get("kind") == "Service" and spec.get("type") != "ExternalName"
     if is_plain and not spec.get("clusterIP"):
-        return {**value, "spec": {**spec, "clusterIP": give(value)}}
+        return {**value, "spec": {**spec, "clusterIP": give(value, "Service")}}
     return value
+
+
+def balanced(value: Tree, give: Callable[[Tree, str], str]) -> Tree:
+    """A Service of type LoadBalancer with the address that its cloud would give it, where nothing says one."""
+    spec, status = part(value, "spec"), part(value, "status")
+    if value.get("kind") != "Service" or spec.get("type") != "LoadBalancer" or spec.get("externalIPs"):
+        return value
+    if part(status, "loadBalancer").get("ingress"):
+        return value
+    return {**value, "status": {**status, "loadBalancer": {"ingress": [{"ip": give(value, BALANCER)}]}}}
 
 
 class Behind:

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 import msgspec
 
 from isthmus.console import calls
+from isthmus.console.behind_gateways import at_door, behind, doors
 from isthmus.console.explain_dns import NameExplained, explain_name
 from isthmus.console.explain_rules import RulesOf
 from isthmus.console.explain_source import Source
 from isthmus.console.explanations import Arrival, Caller, Explanation
+from isthmus.console.losses import Loss
 from isthmus.model.names import ClusterId
 from isthmus.model.proxy import Proxy, ProxyKind
 from isthmus.model.workload import Workload
@@ -31,13 +33,14 @@ class Explainer:
     def __init__(self, source: Source, without: str = "") -> None:
         self._source = source
         self._mesh = source.mesh
-        self._without = without
+        self._loss = Loss.of(without)
         self._clusters = {cluster for cluster, _ in source.mesh.workloads}
 
     def explain(self, caller: str, target: calls.Target, cluster: str = "") -> Explanation:
         """Where a call of the pod `caller` goes. Raises `calls.WrongCall`."""
         workload = self._workload(caller, cluster)
-        self._check_without(workload)
+        if self._loss:
+            self._loss.check(self._mesh, self._source.held(workload))
         proxy = self._source.proxy(workload)
         where = calls.Caller(workload.cluster, workload.namespace)
         _, host, _ = calls.parts_of(target.url)
@@ -84,19 +87,11 @@ class Explainer:
 
     def _held(self, workload: Workload) -> Held | None:
         held = self._source.held(workload)
-        return held.without_cluster(self._without) if held and self._without else held
-
-    def _check_without(self, workload: Workload) -> None:
-        """Raises `WrongCall` where the cluster to be left out is none that the caller knows."""
-        held = self._source.held(workload)
-        known = sorted(held.clusters | self._clusters) if held else []
-        if self._without and self._without not in known:
-            names = ", ".join(known)
-            raise calls.WrongCall(f'no endpoint is in a cluster "{self._without}" (hint: one of {names})')
+        return held.without(self._loss.hits(self._mesh, workload)) if held and self._loss else held
 
     def _notes_on(self, workload: Workload, resolved: calls.Resolved, side: Side) -> Iterator[str]:
-        if self._without:
-            yield f'no endpoint in cluster "{self._without}" answers'
+        if self._loss:
+            yield str(self._loss)
         if side is Side.OUTBOUND and resolved.note:
             yield resolved.note
         if side is Side.OUTBOUND and _SIDECAR not in workload.labels:
@@ -117,7 +112,37 @@ class Explainer:
                 key = (endpoint.address, str(endpoint.tls))
                 if key not in seen and len(seen) < _MOST_ARRIVALS and endpoint.health == "healthy":
                     seen.add(key)
-                    yield self._arrival(found.call, upstream, endpoint, workload)
+                    if endpoint.network:
+                        yield self._through(found.call, upstream, endpoint, workload)
+                    else:
+                        yield self._arrival(found.call, upstream, endpoint, workload)
+
+    def _through(
+        self, call: Call, upstream: UpstreamShare, endpoint: EndpointShare, workload: Workload
+    ) -> Arrival:
+        """What becomes of the call at a gateway of another network, and behind it."""
+        hello = Hello(sni=endpoint.tls.sni, alpn=endpoint.tls.alpn, identity=str(workload.identity))
+        for door in doors(self._source, endpoint.network, endpoint.cluster):
+            passed = at_door(self._source, door, hello)
+            if passed is None:
+                continue
+            who = f"{door[0].namespace}/{door[0].name}"
+            served = tuple(behind(passed))
+            problem = "" if served else f"gateway {who} lets no call for {endpoint.tls.sni} in"
+            arrivals = [
+                self._arrival(call, upstream, msgspec.structs.replace(one, tls=endpoint.tls), workload)
+                for one in served[:_MOST_ARRIVALS]
+            ]
+            return Arrival(
+                endpoint=endpoint.address,
+                trace=None,
+                workload=who,
+                problem=problem or next((each.problem for each in arrivals if each.problem), ""),
+                note=f"gateway {who} passes it on by its server name",
+                behind=served,
+            )
+        note = f"is a gateway of network {endpoint.network}, whose proxy is not known here"
+        return Arrival(endpoint=endpoint.address, trace=None, note=note)
 
     def _arrival(
         self, call: Call, upstream: UpstreamShare, endpoint: EndpointShare, workload: Workload
@@ -132,7 +157,8 @@ class Explainer:
             )
             return Arrival(endpoint=endpoint.address, trace=None, note=note)
         who = f"{there.namespace}/{there.name}"
-        if _SIDECAR not in there.labels:
+        is_gateway = self._source.proxy(there).kind is ProxyKind.ROUTER
+        if _SIDECAR not in there.labels and not is_gateway:
             problem = "" if endpoint.tls.mode != "mutual" else "there is no sidecar to take mutual TLS"
             note = "has no sidecar"
             return Arrival(endpoint=endpoint.address, trace=None, workload=who, problem=problem, note=note)
@@ -147,7 +173,7 @@ class Explainer:
                 endpoint=endpoint.address, trace=None, workload=who, note="its proxy was not asked"
             )
         try:
-            arrived = trace(held, sent, Side.INBOUND)
+            arrived = trace(held, sent, Side.GATEWAY if is_gateway else Side.INBOUND)
         except Untraceable as error:
             return Arrival(endpoint=endpoint.address, trace=None, workload=who, note=str(error))
         return Arrival(

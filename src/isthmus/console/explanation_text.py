@@ -132,6 +132,8 @@ def _endpoint(one: EndpointShare, name: str, arrival: Arrival | None) -> Iterato
     if one.health != "healthy":
         where.append(one.health)
     tls = str(one.tls).partition(",")[0]
+    if one.network:
+        name, where = f"via gateway {name}", [f"network {one.network}", *where]
     shown = click.style(name, bold=bool(one.share))
     yield _line("", f"{one.share:5.4g} %  {shown}  {_dim(', '.join(where))}  {tls}")
     if arrival is not None:
@@ -140,12 +142,19 @@ def _endpoint(one: EndpointShare, name: str, arrival: Arrival | None) -> Iterato
 
 def _arrival(arrival: Arrival) -> Iterator[str]:
     margin = " " * 9
+    for each in arrival.behind[:_MOST_ENDPOINTS]:
+        who = each.workload.rpartition("/")[2] or each.address
+        yield _line("", margin + f"{each.share:5.4g} %  {who}  {_dim(each.address)}")
     if arrival.problem:
         yield _line("", margin + click.style(f"✗ refused there: {arrival.problem}", fg="red"))
     elif arrival.trace is not None and arrival.trace.listener is not None:
         step = arrival.trace.listener
         with_tls = "takes it in plain text" if step.tls.mode == "plain" else f"takes it with {step.tls}"
         yield _line("", margin + _dim(f"✓ chain {step.chain} {with_tls}"))
+        for upstream in dict.fromkeys(
+            each.name for _, each in arrival.trace.forwards if not each.name.startswith("inbound|")
+        ):
+            yield _line("", margin + _dim(f"  and sends it on to {upstream}"))
     elif arrival.note:
         yield _line("", margin + _dim(arrival.note))
 

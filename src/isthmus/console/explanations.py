@@ -46,6 +46,7 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     workload: str = ""  # namespace/name of the pod at that address
     problem: str = ""  # why it would be refused
     note: str = ""  # why there is no trace
+    behind: tuple[EndpointShare, ...] = ()  # of a gateway between networks: to whom it passes the call on
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,10 +83,19 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
             if not served:
                 ends.append(("503", share))
             for one in served:
-                ends.append((self.name_of(one), share * one.share / 100))
+                ends += [(self.name_of(end), share * part / 100) for end, part in self._through(one)]
         return ends
+
+    def _through(self, endpoint: EndpointShare) -> list[tuple[EndpointShare, float]]:
+        """Where a call to an endpoint ends, with its share: behind a gateway of another network, if it is one."""
+        arrival = next((each for each in self.arrivals if each.endpoint == endpoint.address), None)
+        if not endpoint.network or arrival is None or not arrival.behind:
+            return [(endpoint, endpoint.share)]
+        return [(one, endpoint.share * one.share / 100) for one in arrival.behind]
 
     def name_of(self, endpoint: EndpointShare) -> str:
         """The pod behind an endpoint; its address where none is known there."""
+        if endpoint.network:
+            return endpoint.address
         at = {each.endpoint: each.workload for each in self.arrivals}
         return (endpoint.workload or at.get(endpoint.address, "")).rpartition("/")[2] or endpoint.address

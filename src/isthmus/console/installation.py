@@ -25,6 +25,7 @@ _WORD = re.compile(r"[^\s\"'{}#,]+")
 _SHAPES = {
     "cluster": (_DOMAIN, "lower case letters, digits, - and ."),
     "namespace": (_NAME, "lower case letters, digits and -"),
+    "place": (_NAME, "lower case letters, digits and -"),
     "network": (_DOMAIN, "lower case letters, digits, - and ."),
     "trust_domain": (_DOMAIN, "such as cluster.local"),
     "domain": (_DOMAIN, "such as cluster.local"),
@@ -32,15 +33,18 @@ _SHAPES = {
     "access_log": (_WORD, "a path, such as /dev/stdout"),
     "clusters_dir": (_WORD, "an absolute path without spaces"),
 }
-_GATEWAYS = {"gateway", "eastwest"}
+_OPTIONS = {"place": "--in"}
+_MAY_BE_EMPTY = {"place", "network", "access_log", "clusters_dir"}
+_GATEWAYS = {"gateway", "egress-gateway", "eastwest"}
 """Roles whose last object is the Deployment of an Envoy."""
-_MAY_BE_EMPTY = {"network", "access_log", "clusters_dir"}
 
 # The files of each role, in the order in which they are applied.
 ROLES: dict[str, tuple[str, ...]] = {
     "primary": ("namespace", "mesh", "reader", "citadel", "pilot"),
     "remote": ("namespace", "mesh", "reader", "citadel", "remote"),
-    "gateway": ("gateway",),
+    "gateway": ("secret-reader", "gateway"),
+    "egress-gateway": ("secret-reader", "egress-gateway"),
+    "secret-reader": ("secret-reader",),
     "gateway-api": (),
     "eastwest": ("eastwest",),
     "networks": ("networks",),
@@ -55,6 +59,7 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
 
     cluster: str
     namespace: str = "istio-system"
+    place: str = ""  # the namespace of a gateway and its Secrets; empty: that of the control plane
     network: str = ""
     image: str = "isthmus/isthmus:0.1.0"
     trust_domain: str = "cluster.local"
@@ -88,7 +93,9 @@ def _check(installation: Installation) -> None:
     for name, (shape, hint) in _SHAPES.items():
         value = getattr(installation, name)
         if not shape.fullmatch(value) and not (name in _MAY_BE_EMPTY and not value):
-            raise InvalidInstallation(f"--{name.replace('_', '-')}: cannot be {value!r} (hint: {hint})")
+            raise InvalidInstallation(
+                f"{_OPTIONS.get(name, '--' + name.replace('_', '-'))}: cannot be {value!r} (hint: {hint})"
+            )
     for address in installation.pilot_addresses:
         try:
             ip_address(address)
@@ -104,7 +111,7 @@ def _add_proxy(deployment: Any, installation: Installation) -> None:
     pod = Pod(
         metadata=template["metadata"],
         spec=template["spec"],
-        namespace=installation.namespace,
+        namespace=installation.place or installation.namespace,
         workload=deployment["metadata"]["name"],
         workload_kind="Deployment",
     )
@@ -132,6 +139,7 @@ def _values(installation: Installation) -> dict[str, str]:
     label = f'topology.istio.io/network: "{installation.network}"'
     values["network_label"] = label if installation.network else "# one flat network"
     values["access_log"] = f'"{installation.access_log}"'
+    values["place"] = installation.place or installation.namespace
     return values | {"clusters_volume": volume, "clusters_dir": "/etc/istio/clusters"}
 
 

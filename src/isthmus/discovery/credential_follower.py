@@ -125,5 +125,7 @@ class CredentialFollower:
 
 
 def _forbidden(ref: Ref, cluster: ClusterId) -> Finding:
-    hint = f"hint: isthmus install secret-reader --cluster {cluster} -n {ref.namespace} | kubectl apply -f -"
+    hint = (
+        f"hint: isthmus install secret-reader --cluster {cluster} --in {ref.namespace} | kubectl apply -f -"
+    )
     return Finding(ref=ref, message=f"pilot may not read it ({hint})", cluster=cluster)

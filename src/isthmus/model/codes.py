@@ -214,11 +214,11 @@ class Code(Enum):
         "ISM0012", "NetworkWithoutGateway", _WARNING, "A network has endpoints, and no gateway to them.",
     )  # fmt: skip
     GATEWAY_OUT_OF_REACH = (
-        "ISM0013", "NetworkGatewayOutOfReach", _WARNING, "A gateway between networks has no address that others reach.",
+        "ISM0013", "NetworkGatewayOutOfReach", _WARNING, "A gateway between networks lets nobody in.",
     )  # fmt: skip
     NETWORK_CLOSED = (
         "ISM0014", "EndpointsBehindNoGateway", _WARNING,
-        "Endpoints of a service are in a network that they cannot be reached in from elsewhere.",
+        "Callers in one network reach no endpoint of a service that has some in another.",
     )  # fmt: skip
     COPIES_DIFFER = (
         "ISM0010", "CopiesDifferBetweenClusters", _WARNING,

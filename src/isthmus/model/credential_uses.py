@@ -66,7 +66,7 @@ def server_pairs(tls: ServerTLSSettings) -> list[tuple[str, str]]:
 
 def server_roots(tls: ServerTLSSettings) -> list[tuple[str, str]]:
     """The CAs by which it believes its callers."""
-    if tls.mode not in VERIFIES_CLIENTS:
+    if tls.mode not in VERIFIES_CLIENTS or tls.insecure_skip_verify or tls.ca_certificates:
         return []
     if tls.ca_cert_credential_name:
         return [("caCertCredentialName", roots_name(tls.ca_cert_credential_name))]

@@ -21,7 +21,7 @@ from isthmus.model.mesh import MeshSettings
 from isthmus.model.names import FLAT, ClusterId, NetworkId
 from isthmus.model.network import NetworkGateway, Networks
 from isthmus.model.network_gateways import Wrong, entrances, network_of_gateway, uses_nodes
-from isthmus.model.network_ranges import NetworkRanges, claimed_twice, ranges_of
+from isthmus.model.network_ranges import NetworkRanges, claimed_twice, overlapping, ranges_of
 from isthmus.model.resolved_host import ResolvedHost, ref_of_host
 
 Clusters = Mapping[ClusterId, Facts]
@@ -88,6 +88,16 @@ class NetworkState:
                 code=Code.NETWORKS_OVERLAP,
             )
             for each in claimed_twice(self._said)
+        ) + tuple(
+            Finding(
+                ref=ref,
+                path=f"{at}$.networks[{narrow[1]}]",
+                message=f"{narrow[0]} lies within {wide[0]} of network {wide[1]}; there the narrower range counts",
+                cluster=cluster,
+                severity=Severity.INFO,
+                code=Code.NETWORKS_OVERLAP,
+            )
+            for narrow, wide in overlapping(ranges_of(self._said).ranges)
         )
 
     def networks(self, dirt: Dirt, clusters: Clusters, before: Networks) -> Networks:

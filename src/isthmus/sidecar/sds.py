@@ -6,7 +6,7 @@ State-of-the-world and delta, as Envoy asks. Source: envoy.service.secret.v3, "x
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -16,6 +16,7 @@ from isthmus.kit.versioned import Versioned
 from isthmus.kit.watchable import Watchable
 from isthmus.sidecar.bootstrap import CERTIFICATE, ROOTS
 from isthmus.sidecar.certs import Held
+from isthmus.sidecar.file_secrets import FileSecrets
 from isthmus.sidecar.secret_messages import Asked, key_pair, read_delta, read_sotw, trust
 from isthmus.wire.serve import Bidi, Handler
 from isthmus.wire.stream import Code, Refused, Stream, StreamClosed
@@ -26,6 +27,8 @@ STREAM_SECRETS = "/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets"
 DELTA_SECRETS = "/envoy.service.secret.v3.SecretDiscoveryService/DeltaSecrets"
 
 Secrets = dict[str, Versioned]
+_LOOK_AT_FILES_S = 5.0
+"""How often files are read that Envoy has certificates from: kubelets change those of Secrets within a minute."""
 
 
 def secrets(held: Held | None, now: float) -> Secrets:
@@ -40,18 +43,39 @@ def secrets(held: Held | None, now: float) -> Secrets:
 
 def services(held: Watchable[Held | None], clock: Clock) -> dict[str, Handler]:
     """The table of SDS for a `GrpcServer`: secrets as they change."""
+    files = FileSecrets()
 
     async def stream_secrets(stream: Stream) -> None:
-        await _Conversation(stream, _StateOfTheWorld(), held, clock).run()
+        await _Conversation(stream, _StateOfTheWorld(), _Source(held, files, clock)).run()
 
     async def delta_secrets(stream: Stream) -> None:
-        await _Conversation(stream, _Delta(), held, clock).run()
+        await _Conversation(stream, _Delta(), _Source(held, files, clock)).run()
 
     return {STREAM_SECRETS: Bidi(stream_secrets), DELTA_SECRETS: Bidi(delta_secrets)}
 
 
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where secrets are from: what the workload holds, and files."""
+
+    held: Watchable[Held | None]
+    files: FileSecrets
+    clock: Clock
+
+    async def secrets(self, wanted: Collection[str]) -> Secrets:
+        found = secrets(self.held.value, self.clock.now())
+        if self.files.are_among(wanted):
+            found |= await asyncio.to_thread(self.files.read, frozenset(wanted))
+        return found
+
+
 class _Protocol(Protocol):
     """What Envoy has asked for on one stream, and what it has got."""
+
+    @property
+    def wanted(self) -> Collection[str]:
+        """The names that Envoy has asked for."""
+        ...
 
     def read(self, message: bytes) -> None:
         """Take a request into account. Raises `ValueError` where it is none, `Refused`."""
@@ -63,12 +87,10 @@ class _Protocol(Protocol):
 
 
 class _Conversation:
-    """One stream: a task that reads, one that hears of new secrets, and this one, which alone writes."""
+    """One stream: a task that reads, two that hear of new secrets, and this one, which alone writes."""
 
-    def __init__(
-        self, stream: Stream, protocol: _Protocol, held: Watchable[Held | None], clock: Clock
-    ) -> None:
-        self._stream, self._protocol, self._held, self._clock = stream, protocol, held, clock
+    def __init__(self, stream: Stream, protocol: _Protocol, source: _Source) -> None:
+        self._stream, self._protocol, self._source = stream, protocol, source
         self._look = asyncio.Event()
         self._ended = False
         self._refused: Refused | None = None
@@ -76,7 +98,8 @@ class _Conversation:
     async def run(self) -> None:
         """Talk until Envoy ends the stream."""
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._read()), group.create_task(self._hear())]
+            jobs = (self._read(), self._hear(), self._look_at_files())
+            tasks = [group.create_task(job) for job in jobs]
             while not self._ended:
                 await self._look.wait()
                 self._look.clear()
@@ -99,11 +122,17 @@ class _Conversation:
         self._look.set()
 
     async def _hear(self) -> None:
-        async for _ in self._held.changes():
+        async for _ in self._source.held.changes():
             self._look.set()
 
+    async def _look_at_files(self) -> None:
+        while True:
+            await self._source.clock.sleep(_LOOK_AT_FILES_S)
+            if self._source.files.are_among(self._protocol.wanted):
+                self._look.set()
+
     async def _write(self) -> None:
-        answer = self._protocol.due(secrets(self._held.value, self._clock.now()))
+        answer = self._protocol.due(await self._source.secrets(self._protocol.wanted))
         if answer is None:
             return
         try:
@@ -114,7 +143,7 @@ class _Conversation:
 
 @dataclass
 class _StateOfTheWorld:
-    wanted: frozenset[str] = frozenset()
+    wanted: Collection[str] = frozenset()
     sent: dict[str, str] = field(default_factory=dict)
     nonce: int = 0
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from isthmus.kit.protobuf import field, fields
 
 _SECRET_NAME, _SECRET_PAIR, _SECRET_VALIDATION = 1, 2, 4
-_PAIR_CHAIN, _PAIR_KEY, _VALIDATION_TRUSTED_CA = 1, 2, 1
+_PAIR_CHAIN, _PAIR_KEY, _VALIDATION_TRUSTED_CA, _VALIDATION_REVOKED = 1, 2, 1, 7
 _INLINE_BYTES = 2
 _SOTW_NAMES, _SOTW_TYPE_URL, _SOTW_NONCE, _SOTW_ERROR = 3, 4, 5, 6
 _DELTA_TYPE_URL, _DELTA_SUBSCRIBE, _DELTA_UNSUBSCRIBE = 2, 3, 4
@@ -41,9 +41,10 @@ def key_pair(name: str, chain: bytes, key: bytes) -> bytes:
     return field(_SECRET_NAME, name.encode()) + field(_SECRET_PAIR, pair)
 
 
-def trust(name: str, roots: bytes) -> bytes:
-    """A Secret with the roots (PEM) to believe."""
+def trust(name: str, roots: bytes, revoked: bytes = b"") -> bytes:
+    """A Secret with the roots (PEM) to believe, and lists of certificates not to believe any more."""
     context = field(_VALIDATION_TRUSTED_CA, _inline(roots))
+    context += field(_VALIDATION_REVOKED, _inline(revoked)) if revoked else b""
     return field(_SECRET_NAME, name.encode()) + field(_SECRET_VALIDATION, context)
 
 

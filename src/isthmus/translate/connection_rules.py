@@ -11,12 +11,17 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import NamedTuple
 
-from isthmus.api.istio.virtual_service import L4MatchAttributes, TCPRoute, VirtualService
+from isthmus.api.istio.virtual_service import (
+    L4MatchAttributes,
+    TCPRoute,
+    TLSMatchAttributes,
+    TLSRoute,
+    VirtualService,
+)
 from isthmus.envoy.types import CidrRange, FilterChainMatch
-from isthmus.model.scope import View
 from isthmus.translate.destinations import Destinations
 from isthmus.translate.errors import at
-from isthmus.translate.route_match import MESH, gateway_name
+from isthmus.translate.route_match import MESH, Asker, gateway_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +45,8 @@ class Part(NamedTuple):
         return not self.called and not self.callers
 
 
-def parts(rule: VirtualService, port: int, view: View) -> Iterator[Part]:
-    """The parts of the connections to a port, each subnet once, up to the one that takes all that are left.
+def parts(rule: VirtualService, asker: Asker) -> Iterator[Part]:
+    """The parts of the connections to `asker`, each subnet once, up to the one that takes all that are left.
 
     Raises `Unsayable` for what is no subnet.
     """
@@ -51,11 +56,11 @@ def parts(rule: VirtualService, port: int, view: View) -> Iterator[Part]:
             yield Part(number, route)
             return
         for index, match in enumerate(route.match):
-            if not _holds(match, rule, port, view):
+            if not holds(match, rule, asker):
                 continue
             with at(f"tcp[{number}].match[{index}]"):
-                callers = _subnets("sourceSubnet", [match.source_subnet] if match.source_subnet else [])
-                called = _subnets("destinationSubnets", match.destination_subnets)
+                callers = subnets("sourceSubnet", [match.source_subnet] if match.source_subnet else [])
+                called = subnets("destinationSubnets", match.destination_subnets)
             caller = "".join(callers)
             free = tuple(each for each in called or ("",) if (each, caller) not in taken)
             taken.update((each, caller) for each in free)
@@ -64,6 +69,30 @@ def parts(rule: VirtualService, port: int, view: View) -> Iterator[Part]:
                 yield found
                 if found.is_rest:
                     return
+
+
+class Named(NamedTuple):
+    """TLS for some server names, and the route that it takes."""
+
+    number: int  # of the route in its rule
+    route: TLSRoute
+    names: tuple[str, ...]
+    called: tuple[str, ...] = ()  # subnets in which the called address is
+
+
+def by_name(rule: VirtualService, asker: Asker) -> Iterator[Named]:
+    """The TLS connections to `asker` that take routes of their own, in their order.
+
+    Raises `Unsayable` for what is no subnet.
+    """
+    for number, route in enumerate(rule.spec.tls):
+        for index, match in enumerate(route.match):
+            if holds(match, rule, asker):
+                with at(f"tls[{number}].match[{index}]"):
+                    called = subnets("destinationSubnets", match.destination_subnets)
+                yield Named(
+                    number, route, tuple(dict.fromkeys(sni.lower() for sni in match.sni_hosts)), called
+                )
 
 
 def narrow(match: FilterChainMatch, part: Part) -> None:
@@ -82,7 +111,8 @@ def cidr(subnet: str) -> CidrRange:
     return made
 
 
-def _subnets(field: str, written: Iterable[str]) -> tuple[str, ...]:
+def subnets(field: str, written: Iterable[str]) -> tuple[str, ...]:
+    """The subnets that a condition names, each once. Raises `Unsayable` for what is none."""
     found = []
     for index, each in enumerate(written):
         with at(field if field == "sourceSubnet" else f"{field}[{index}]"):
@@ -93,12 +123,12 @@ def _subnets(field: str, written: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _holds(match: L4MatchAttributes, rule: VirtualService, port: int, view: View) -> bool:
-    """Whether connections of this view to the service's port can meet `match`, but for addresses."""
+def holds(match: L4MatchAttributes | TLSMatchAttributes, rule: VirtualService, asker: Asker) -> bool:
+    """Whether connections to `asker` can meet `match`, but for addresses and names."""
     bound = match.gateways or rule.spec.gateways or (MESH,)
     return (
-        (not match.port or match.port == port)
-        and (not match.source_namespace or match.source_namespace == view.namespace)
-        and set(match.source_labels.items()) <= set(view.labels)
-        and any(gateway_name(name, rule.metadata.namespace) == MESH for name in bound)
+        (not match.port or match.port == asker.port)
+        and (not match.source_namespace or match.source_namespace == asker.namespace)
+        and set(match.source_labels.items()) <= set(asker.labels)
+        and any(gateway_name(name, rule.metadata.namespace) == asker.gateway for name in bound)
     )

@@ -102,7 +102,7 @@ class Assignments:
                     case None:
                         groups.setdefault(group, []).append(place)
                     case Via() as way if place.mutual:
-                        passages.append(passage(group, way, place.mutual, cluster))
+                        passages.append(passage(group, way, place.mutual, (place.network, cluster)))
         return groups, passages
 
     def _with_gateways(
@@ -201,7 +201,8 @@ def _serialised_gateway(told: Told) -> bytes:
     """A gateway as LbEndpoint. It is called with mutual TLS: it knows the service by the server name alone."""
     metadata = Metadata()
     cluster = told.clusters[0] if len(told.clusters) == 1 else ""
-    metadata.filter_metadata["istio"].update({"workload": f";;;;{cluster}", "networkGateway": True})
+    about = {"workload": f";;;;{cluster}", "network": ",".join(told.networks)}
+    metadata.filter_metadata["istio"].update(about)
     metadata.filter_metadata["envoy.transport_socket_match"].update({TLS_MODE: "istio"})
     message = LbEndpoint(
         endpoint=EnvoyEndpoint(address=proto.address(told.address, told.port)),

@@ -17,10 +17,12 @@ from isthmus.model.name_table import NAME
 from isthmus.model.proxy import Proxy, ProxyKind
 from isthmus.model.reporting_findings import reporting_findings
 from isthmus.model.scope import View, Views
+from isthmus.model.workload import Workload
 from isthmus.translate import names
 from isthmus.translate.assignments import MANY, LoadAssignments
 from isthmus.translate.doors import Doors
-from isthmus.translate.gateway_servers import opened
+from isthmus.translate.gateway_conflicts import gateway_conflicts
+from isthmus.translate.gateway_servers import Opened, opened, side_by_side
 from isthmus.translate.listeners import Listeners, conflicts
 from isthmus.translate.memory import Memory
 from isthmus.translate.name_table import NameTables
@@ -79,7 +81,12 @@ class Translator:
         if delta.everything or delta.settings or delta.services or delta.config:
             self.views.turn()
         self._memory.settle()
-        for checked in (self.upstreams.checked, self.listeners.checked, self.routes.checked):
+        for checked in (
+            self.upstreams.checked,
+            self.listeners.checked,
+            self.listeners.gateways.rules,
+            self.routes.checked,
+        ):
             checked.sweep(mesh.services)
         self._number += 1
         steps = tuple(self._index(each) for each in (self._mesh, mesh))
@@ -145,14 +152,22 @@ class Generation:
     def findings(self) -> tuple[Finding, ...]:
         """What of the mesh does not reach proxies as it was meant, as far as it has been asked for."""
         make = self._make
-        parts = (make.upstreams.checked, make.listeners.checked, make.routes.checked)
+        parts = (
+            make.upstreams.checked,
+            make.listeners.checked,
+            make.listeners.gateways.rules,
+            make.routes.checked,
+        )
         withheld = [found for checked in parts for found in checked.findings(self._exists)]
         reports = (*reporting_findings(self.mesh), *make.listeners.conducts.findings)
         more = (*reports, *make.secrets.findings(self.mesh), *make.patches.findings(self.mesh))
         return tuple(dict.fromkeys(self.mesh.told(each) for each in (*withheld, *more)))
 
     def conflicts(self, subject: Proxy) -> tuple[Finding, ...]:
-        """Services that get no connections of the proxy, since older ones have their address and port."""
+        """Services and servers that get no connections of the proxy, since older ones have their address and port."""
+        if subject.kind is ProxyKind.ROUTER:
+            workload = self.mesh.workloads.get((subject.cluster, subject.address))
+            return tuple(gateway_conflicts(opened(self._view(subject), workload)))
         return tuple(conflicts(self._view(subject), self.mesh.shards))
 
     def _exists(self, ref: Ref) -> bool:
@@ -221,11 +236,10 @@ class Generation:
         workload = self.mesh.workloads.get((proxy.cluster, proxy.address))
 
         def make() -> Versioned | None:
-            servers = [one for one in opened(view, workload) if one.is_http]
-            servers = [one for one in servers if names.gateway_routes(one.port) == name]
+            servers = [one for one in _routing(view, workload) if one.routes == name]
             if not servers:
                 return None
-            body = gateway_routes(view, servers, servers[0].port, self._make.routes.checked)
+            body = gateway_routes(view, servers, self._make.routes.checked)
             return Versioned.of(name, body)
 
         return self._make.configurations.get((view, workload), name, make)
@@ -235,9 +249,12 @@ class Generation:
 
     def _gateway_route_names(self, proxy: Proxy) -> Iterator[str]:
         workload = self.mesh.workloads.get((proxy.cluster, proxy.address))
-        for one in opened(self._view(proxy), workload):
-            if one.is_http:
-                yield names.gateway_routes(one.port)
+        return (one.routes for one in _routing(self._view(proxy), workload))
+
+
+def _routing(view: View, workload: Workload | None) -> Iterator[Opened]:
+    """The servers of a gateway at which requests are routed."""
+    return (one for several in side_by_side(opened(view, workload)) for one in several if one.is_http)
 
 
 def _route_names(view: View) -> Iterator[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
-from itertools import groupby
 from typing import NamedTuple
 
 from isthmus.api.istio.virtual_service import VirtualService
@@ -24,8 +23,8 @@ from isthmus.translate.checked import Checked, Slot
 from isthmus.translate.conduct import Conduct, Conducts
 from isthmus.translate.connection_rules import TcpRules
 from isthmus.translate.destinations import destinations_of, known, ref_of
-from isthmus.translate.gateway_servers import Opened, opened
-from isthmus.translate.listeners_gateway import gateway_listener
+from isthmus.translate.gateway_servers import Opened, opened, side_by_side
+from isthmus.translate.listeners_gateway import GatewayListeners
 from isthmus.translate.listeners_inbound import inbound_listener
 from isthmus.translate.listeners_outbound import (
     ANY,
@@ -51,6 +50,7 @@ class Listeners:
 
     def __init__(self) -> None:
         self.checked: Checked[Versioned] = Checked()
+        self.gateways = GatewayListeners()
         self.one: Memo[Versioned | None] = Memo()
         self.ports: Memo[Found] = Memo()
         self.headless: Memo[tuple[ServiceKey, ...]] = Memo()
@@ -196,10 +196,10 @@ class Listeners:
 
     def _gateway_ports(self, seen: Seen, servers: list[Opened]) -> Iterator[Versioned]:
         view, conduct = seen
-        for port, group in groupby(servers, key=lambda one: one.port):
-            several = tuple(group)
+        for several in side_by_side(servers):
             config = several[0].config.metadata
-            name = names.listener("0.0.0.0", port)
+            port, bind = several[0].place
+            name = names.listener(bind, port)
             slot = Slot(LISTENER, name, None, ("gateway", view.namespace, view.labels))
             about = Ref("Gateway", config.namespace, config.name)
             passed = self._passthrough.of(several, view, conduct)
@@ -209,7 +209,7 @@ class Listeners:
             def seal(made: Listener, more: bytes = passed) -> Versioned:
                 return Versioned.of(made.name, proto.body(made) + more)
 
-            made = self.checked.keep(slot, about, partial(gateway_listener, several, view, conduct), seal)
+            made = self.checked.keep(slot, about, partial(self.gateways.listener, several, seen), seal)
             if made:
                 yield made
 
@@ -218,7 +218,7 @@ def _tcp_rules(view: View, owners: Iterable[Service]) -> Iterator[tuple[ServiceK
     """The rules for connections to these services."""
     for owner in owners:
         rule = view.virtual_service(owner.key.hostname)
-        if rule is not None and rule.spec.tcp:
+        if rule is not None and (rule.spec.tcp or rule.spec.tls):
             yield owner.key, rule
 
 
@@ -233,7 +233,7 @@ class _PortParts(NamedTuple):
 def _port_parts(view: View, port: int) -> _PortParts:
     services = view.services_on(port)
     rules = tuple(view.virtual_service(service.key.hostname) for service in services)
-    about_tcp = [rule for rule in rules if rule is not None and rule.spec.tcp]
+    about_tcp = [rule for rule in rules if rule is not None and (rule.spec.tcp or rule.spec.tls)]
     leads = tuple(
         part
         for rule in about_tcp

@@ -1,97 +1,126 @@
-"""LDS for gateways: a listener for each port that Gateways open.
+"""LDS for gateways: a listener for each address and port that Gateways open, with a chain for each of their servers.
 
-Plain HTTP, TLS that is passed through by server name, and TCP. TLS that would end at the gateway needs
-certificates from Secrets, which we do not serve.
+Requests in plain text share one chain. Where TLS ends, and where it passes, chains are told apart by server names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 
-from isthmus.api.istio.virtual_service import L4MatchAttributes, RouteDestination
-from isthmus.envoy.types import AccessLog, Filter, FilterChain, FilterChainMatch, Listener
+from isthmus.api.istio.virtual_service import VirtualService
+from isthmus.envoy.types import Filter, FilterChain, FilterChainMatch, Listener
 from isthmus.model.scope import View
 from isthmus.translate import names, proto
 from isthmus.translate.access_log import access_logs, listener_logs
+from isthmus.translate.chain_claims import Claims
+from isthmus.translate.checked import Checked, Slot
 from isthmus.translate.conduct import Conduct
 from isthmus.translate.connection_manager import Face, Manager, connection_manager
-from isthmus.translate.connections import manner
-from isthmus.translate.destinations import Destinations, destinations_of
 from isthmus.translate.errors import Unsayable
-from isthmus.translate.gateway_servers import Opened, admitted
+from isthmus.translate.gateway_connections import Connections, connections
+from isthmus.translate.gateway_servers import Opened, Speech, admitted
 from isthmus.translate.listener_parts import ALWAYS_OPEN, chain, proxy_protocol, tls_inspector
 from isthmus.translate.network_filters import tcp_proxy
-from isthmus.translate.route_match import gateway_name
+from isthmus.translate.routes import about_rule
+from isthmus.translate.server_tls import HTTP_ALPN, server_tls
+from isthmus.translate.types import LISTENER
+
+Seen = tuple[View, Conduct]
+"""What proxies see of the mesh, and how they conduct themselves."""
 
 
-def gateway_listener(servers: Iterable[Opened], view: View, conduct: Conduct) -> Listener:
-    """The listener of one port. Raises `ValueError` where none of its servers can be run."""
-    several = tuple(servers)
-    port = several[0].port
-    if port in ALWAYS_OPEN:
-        raise Unsayable("servers", f"port {port} is the proxy's own (hint: open another one)")
-    listener = Listener(
-        name=names.listener("0.0.0.0", port),
-        address=proto.address("0.0.0.0", port),
-        traffic_direction="OUTBOUND",
-        access_log=listener_logs(conduct, inbound=False),
-    )
-    if conduct.topology.proxy_protocol is not None:
-        listener.listener_filters.append(proxy_protocol())
-    if any(one.is_http for one in several):
-        listener.filter_chains.append(_http(port, conduct))
-        return listener
-    listener.filter_chains.extend(made for one in several for made in _connections(one, view, conduct))
-    if any(one.passes_tls or one.passes_automatically for one in several):
-        listener.listener_filters.append(tls_inspector())
-    if any(one.passes_automatically for one in several):
-        # An empty chain would take what no server name is for: all others are closed at once.
-        return listener
-    if not listener.filter_chains:
-        kind = several[0].server.port.protocol
-        raise ValueError(
-            f"port {port}: no rule for {kind} (hint: a VirtualService with tls or tcp; TLS must be PASSTHROUGH)"
+class GatewayListeners:
+    """Makes listeners of gateways. A rule that cannot be run is withheld by itself: the last good one stays."""
+
+    def __init__(self) -> None:
+        self.rules: Checked[tuple[FilterChain, ...]] = Checked()
+
+    def listener(self, servers: Sequence[Opened], seen: Seen) -> Listener:
+        """The listener of one port, for servers that can stand side by side.
+
+        Raises `ValueError` where none of them can be run.
+        """
+        first, (_, conduct) = servers[0], seen
+        port, bind = first.place
+        if port in ALWAYS_OPEN:
+            raise Unsayable("servers", f"port {port} is the proxy's own (hint: open another one)")
+        listener = Listener(
+            name=names.listener(bind, port),
+            address=proto.address(bind, port),
+            traffic_direction="OUTBOUND",
+            access_log=listener_logs(conduct, inbound=False),
         )
-    return listener
+        if conduct.topology.proxy_protocol is not None:
+            listener.listener_filters.append(proxy_protocol())
+        if first.speech is Speech.HTTP:
+            listener.filter_chains.append(chain("", None, _manager(first, conduct)))
+            return listener
+        claims = Claims()
+        for one in servers:
+            listener.filter_chains.extend(
+                made for each in self._chains(one, seen) if (made := claims.free(each))
+            )
+        if first.speech is Speech.TLS:
+            listener.listener_filters.append(tls_inspector())
+        if any(one.passes_automatically for one in servers):
+            # An empty chain would take what no server name is for: all others are closed at once.
+            return listener
+        if not listener.filter_chains:
+            kind = first.server.port.protocol
+            raise ValueError(f"port {port}: no rule for {kind} (hint: a VirtualService with tls or tcp)")
+        return listener
+
+    def _chains(self, one: Opened, seen: Seen) -> Iterator[FilterChain]:
+        view, conduct = seen
+        if one.is_http:
+            named = FilterChainMatch(server_names=one.server_names) if one.server_names else None
+            yield _ended(one, conduct, named, _manager(one, conduct))
+            return
+        for rule, _ in admitted(one, view) if not one.passes_automatically else ():
+            # Chains of one rule, in a listener of their own only to be checked.
+            made = partial(_of_rule, one, rule, seen)
+            place = (*one.place, one.gateway, one.server_names, view.namespace, view.cluster, view.labels)
+            meta = rule.metadata
+            slot = Slot(LISTENER, f"{meta.namespace}/{meta.name}", None, place)
+            yield from self.rules.keep(slot, about_rule(rule), made, _copies) or ()
 
 
-def _http(port: int, conduct: Conduct) -> FilterChain:
+def _of_rule(one: Opened, rule: VirtualService, seen: Seen) -> Listener:
+    made, (view, conduct) = Listener(), seen
+    for each in connections(one, rule, view):
+        bytes_on = _proxy(each, conduct)
+        match = each.match if each.match.ListFields() else None
+        made.filter_chains.append(
+            _ended(one, conduct, match, bytes_on) if one.ends_tls else chain("", match, bytes_on)
+        )
+    return made
+
+
+def _copies(made: Listener) -> tuple[FilterChain, ...]:
+    return tuple(made.filter_chains)
+
+
+def _ended(one: Opened, conduct: Conduct, match: FilterChainMatch | None, what: Filter) -> FilterChain:
+    """A chain in which TLS ends; what comes of it goes through the filter `what`."""
+    made = chain("", match, what)
+    alpn = HTTP_ALPN if one.is_http else ()
+    if one.server.tls is not None:
+        made.transport_socket.CopyFrom(server_tls(one.server.tls, conduct, alpn))
+    return made
+
+
+def _manager(one: Opened, conduct: Conduct) -> Filter:
+    port, bind = one.place
     manager = Manager(
         face=Face.GATEWAY,
-        stat_prefix=f"outbound_{names.listener('0.0.0.0', port)};",
-        routes=names.gateway_routes(port),
+        stat_prefix=f"outbound_{names.listener(bind, port)};",
+        routes=one.routes,
         conduct=conduct,
     )
-    return chain("", None, connection_manager(manager))
+    return connection_manager(manager)
 
 
-def _connections(one: Opened, view: View, conduct: Conduct) -> Iterator[FilterChain]:
-    """A chain for each rule about connections: by server name for TLS, the first one for TCP."""
+def _proxy(found: Connections, conduct: Conduct) -> Filter:
     logs = access_logs(conduct, inbound=False, http=False)
-    for rule, _ in admitted(one, view):
-        leads, namespace = destinations_of(view, rule), rule.metadata.namespace
-        for tls in rule.spec.tls if one.passes_tls else ():
-            for match in tls.match:
-                if _bound(match.gateways, namespace, one):
-                    named = FilterChainMatch(server_names=match.sni_hosts)
-                    yield chain("", named, _proxy(tls.route, leads, one.port, logs))
-        for tcp in rule.spec.tcp if one.is_tcp else ():
-            if not tcp.match or any(_meets(match, namespace, one) for match in tcp.match):
-                yield chain("", None, _proxy(tcp.route, leads, one.port, logs))
-                return
-
-
-def _proxy(
-    shares: Sequence[RouteDestination], leads: Destinations, port: int, logs: Iterable[AccessLog]
-) -> Filter:
-    weighted = leads.shares(shares, port)
-    how = manner(leads.policies(shares, port))
-    return tcp_proxy.to_upstreams(weighted, logs, weighted[0][0] if weighted else "", how)
-
-
-def _meets(match: L4MatchAttributes, namespace: str, one: Opened) -> bool:
-    return match.port in {0, one.server.port.number} and _bound(match.gateways, namespace, one)
-
-
-def _bound(gateways: tuple[str, ...], namespace: str, one: Opened) -> bool:
-    return not gateways or any(gateway_name(name, namespace) == one.gateway for name in gateways)
+    return tcp_proxy.to_upstreams(found.weighted, logs, found.weighted[0][0], found.how)

@@ -9,17 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from isthmus.api.istio.virtual_service import TCPRoute
-from isthmus.envoy.types import AccessLog, Filter, FilterChain, Listener
+from isthmus.api.istio.virtual_service import TCPRoute, TLSRoute
+from isthmus.envoy.types import AccessLog, Filter, FilterChain, FilterChainMatch, Listener
 from isthmus.model.endpoint import EndpointShard
 from isthmus.model.names import ClusterId, ServiceKey
 from isthmus.model.scope import View
 from isthmus.model.service import Port, Protocol, Resolution, Service
 from isthmus.translate import names, proto
 from isthmus.translate.access_log import access_logs, listener_logs
+from isthmus.translate.chain_claims import Claims
 from isthmus.translate.conduct import Conduct
 from isthmus.translate.connection_manager import Face, Manager, connection_manager
-from isthmus.translate.connection_rules import TcpRules, cidr, narrow, parts
+from isthmus.translate.connection_rules import TcpRules, by_name, cidr, narrow, parts
 from isthmus.translate.connections import manner
 from isthmus.translate.destinations import Destinations
 from isthmus.translate.errors import Unsayable, at
@@ -32,6 +33,7 @@ from isthmus.translate.listener_parts import (
     tls_inspector,
 )
 from isthmus.translate.network_filters import set_alpn, tcp_proxy
+from isthmus.translate.route_match import Asker
 from isthmus.translate.transport import upstream_alpn
 from isthmus.translate.tunnels import TUNNEL_PORT
 from isthmus.translate.upstream_policy import policy_for
@@ -164,9 +166,15 @@ def port_listener(
     if claim is None and not taker.parts:
         listener.filter_chains.append(_http(taker, str(taker.port), conduct))
         return listener
-    for part in taker.parts:
-        listener.filter_chains.extend(_part(part, tcp_rules, (view, conduct)))
-    if any(part.server_names for part in taker.parts):
+    about, claims = (view, conduct), Claims()
+    made = [each for part in taker.parts for each in _part(part, tcp_rules, about)]
+    if claim is None:
+        rest = _unknown(conduct, allows=view.allows_unknown)
+    else:
+        *narrower, rest = _tcp(claim, tcp_rules, about)
+        made += narrower
+    listener.filter_chains.extend(free for each in made if (free := claims.free(each)))
+    if any(each.filter_chain_match.transport_protocol == "tls" for each in listener.filter_chains):
         listener.listener_filters.append(tls_inspector())
     if taker.any_http or (claim is not None and claim.sniffs):
         listener.filter_chains.append(_http_beside(taker, claim, (view, conduct)))
@@ -175,11 +183,6 @@ def port_listener(
         silence_s = _SILENCE_S if conduct.detection_s is None else conduct.detection_s
         listener.listener_filters_timeout.CopyFrom(proto.seconds(silence_s))
         listener.continue_on_listener_filters_timeout = True
-    if claim is None:
-        rest = _unknown(conduct, allows=view.allows_unknown)
-    else:
-        *narrower, rest = _tcp(claim, tcp_rules, (view, conduct))
-        listener.filter_chains.extend(narrower)
     listener.default_filter_chain.CopyFrom(rest)
     return listener
 
@@ -189,7 +192,7 @@ def _part(claim: Claim, tcp_rules: Mapping[ServiceKey, TcpRules], about: Seen) -
     for made in _tcp(claim, tcp_rules, about):
         if not made.filter_chain_match.prefix_ranges:
             made.filter_chain_match.prefix_ranges.extend(map(cidr, claim.ranges))
-        if claim.server_names:
+        if claim.server_names and not made.filter_chain_match.server_names:
             made.filter_chain_match.server_names.extend(claim.server_names)
             made.filter_chain_match.transport_protocol = "tls"
         yield made
@@ -231,12 +234,20 @@ def _http(taker: Takers, routes: str, conduct: Conduct) -> FilterChain:
 
 
 def _tcp(claim: Claim, tcp_rules: Mapping[ServiceKey, TcpRules], about: Seen) -> Iterator[FilterChain]:
-    """Bytes go to the service, or where its VirtualService's TCP routes say; the chain for the rest comes last."""
+    """Bytes go to the service, or where its VirtualService's TLS and TCP routes say; the chain for the rest is last."""
     view, conduct = about
     whole = names.outbound(claim.port.number, "", claim.service.key.hostname)
     logs = access_logs(conduct, inbound=False, http=False)
     rules = tcp_rules.get(claim.service.key)
-    routed = ((part, rules) for part in parts(rules.rule, claim.port.number, view)) if rules else ()
+    asker = Asker(view.namespace, view.labels, claim.port.number)
+    if rules and claim.port.protocol in _BY_SERVER_NAME:
+        for named in by_name(rules.rule, asker):
+            with at(f"tls[{named.number}]"):
+                what = _routed(named.route, rules.leads, claim.port.number, (logs, whole))
+            match = FilterChainMatch(server_names=named.names, prefix_ranges=map(cidr, named.called))
+            match.transport_protocol = "tls"
+            yield chain("", match, what)
+    routed = ((part, rules) for part in parts(rules.rule, asker)) if rules else ()
     for part, found in routed:
         with at(f"tcp[{part.number}]"):
             made = chain("", None, _routed(part.route, found.leads, claim.port.number, (logs, whole)))
@@ -250,7 +261,7 @@ def _tcp(claim: Claim, tcp_rules: Mapping[ServiceKey, TcpRules], about: Seen) ->
 
 
 def _routed(
-    route: TCPRoute, leads: Destinations, port: int, about: tuple[tuple[AccessLog, ...], str]
+    route: TCPRoute | TLSRoute, leads: Destinations, port: int, about: tuple[tuple[AccessLog, ...], str]
 ) -> Filter:
     """The filter that sends connections where `route` says; `about`: its logs, and its statistics' name."""
     weighted = leads.shares(route.route, port)

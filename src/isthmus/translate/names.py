@@ -98,3 +98,23 @@ def virtual_host(hostname: str, port: int) -> str:
 def gateway_routes(port: int) -> str:
     """The route configuration of a gateway's plain HTTP port."""
     return f"http.{port}"
+
+
+def https_routes(number: int, port_name: str, gateway: str, namespace: str) -> str:
+    """The route configuration of a server where HTTPS ends."""
+    return f"https.{number}.{port_name}.{gateway}.{namespace}"
+
+
+FILE_CERTIFICATE, FILE_ROOTS = "file-cert:", "file-root:"
+SYSTEM = "system"
+"""In place of a file of CAs: those that the proxy's own system trusts."""
+
+
+def file_certificate(certificate: str, key: str) -> str:
+    """The secret of a certificate and key in files beside Envoy: the agent serves it."""
+    return f"{FILE_CERTIFICATE}{certificate}~{key}"
+
+
+def file_roots(roots: str, revoked: str = "") -> str:
+    """The secret of CAs in a file beside Envoy, with their lists of revoked certificates."""
+    return f"{FILE_ROOTS}{roots}~{revoked}" if revoked else f"{FILE_ROOTS}{roots}"

@@ -1,12 +1,13 @@
-"""RDS for gateways: the hosts that a plain HTTP port lets in, and their rules."""
+"""RDS for gateways: the hosts that a plain HTTP port, or a server of HTTPS, lets in, and their rules."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from isthmus.api.istio.virtual_service import VirtualService
+from isthmus.api.resource import Ref
 from isthmus.envoy.types import VirtualHost
 from isthmus.model.names import Hostname
 from isthmus.model.scope import View
@@ -27,23 +28,33 @@ class _Wanted:
     tls_only: bool = False
 
 
-def gateway_routes(view: View, servers: Iterable[Opened], port: int, checked: Checked[Host]) -> bytes:
-    """The RouteConfiguration `http.<port>`, serialised. Hosts without rules get 404."""
+def gateway_routes(view: View, servers: Sequence[Opened], checked: Checked[Host]) -> bytes:
+    """The RouteConfiguration that `servers` share, serialised. Hosts without rules get 404."""
     wanted: dict[Hostname, _Wanted] = defaultdict(_Wanted)
     for one in servers:
         for rule, inside in admitted(one, view):
             for hostname in inside:
                 wanted[hostname].rules.append((rule, one))
-                wanted[hostname].tls_only |= bool(one.server.tls and one.server.tls.https_redirect)
-    hosts = [_host(view, hostname, each, port, checked) for hostname, each in sorted(wanted.items())]
-    nobody = VirtualHost(name=f"blackhole:{port}", domains=["*"])
+        if one.redirects:
+            for hostname in _redirected(one, wanted):
+                wanted[hostname].tls_only = True
+    hosts = [_host(view, servers[0], name, each, checked) for name, each in sorted(wanted.items())]
+    nobody = VirtualHost(name=f"blackhole:{servers[0].port}", domains=["*"])
     last = Host(("*",), proto.body(nobody))
-    return joined(names.gateway_routes(port), without_repetition([*(host for host in hosts if host), last]))
+    return joined(servers[0].routes, without_repetition([*(host for host in hosts if host), last]))
 
 
-def _host(view: View, hostname: Hostname, wanted: _Wanted, port: int, checked: Checked[Host]) -> Host | None:
-    name = names.virtual_host(hostname, port)
-    slot = Slot(ROUTES, name, None, ("gateway", view.namespace, view.cluster, view.labels))
+def _redirected(one: Opened, wanted: Mapping[Hostname, _Wanted]) -> Iterator[Hostname]:
+    """The hosts that a server lets in for HTTPS only: those it names, be there rules or not, and those of its rules."""
+    yield from (Hostname(host.rpartition("/")[2]) for host in one.server.hosts)
+    yield from [name for name, each in wanted.items() if any(by is one for _, by in each.rules)]
+
+
+def _host(
+    view: View, first: Opened, hostname: Hostname, wanted: _Wanted, checked: Checked[Host]
+) -> Host | None:
+    name = names.virtual_host(hostname, first.port)
+    slot = Slot(ROUTES, name, None, (first.routes, view.namespace, view.cluster, view.labels))
 
     def make() -> VirtualHost:
         retry = view.settings.route.retry
@@ -63,5 +74,6 @@ def _host(view: View, hostname: Hostname, wanted: _Wanted, port: int, checked: C
             host.require_tls = VirtualHost.ALL
         return host
 
-    about = about_rule(wanted.rules[-1][0])
+    config = first.config.metadata
+    about = about_rule(wanted.rules[-1][0]) if wanted.rules else Ref("Gateway", config.namespace, config.name)
     return checked.keep(slot, about, make, lambda made: Host((hostname,), proto.body(made)))

@@ -13,7 +13,7 @@ from isthmus.envoy.types import DataSource, Secret
 from isthmus.kit.memo import Memo
 from isthmus.kit.versioned import Versioned
 from isthmus.model.credential import ABSENT, Credential, CredentialKey
-from isthmus.model.credential_names import Asked, Place, asked
+from isthmus.model.credential_names import CA_SUFFIX, Asked, Place, asked
 from isthmus.model.credential_uses import Use, of_destination_rule, of_gateway, uses_of
 from isthmus.model.findings import Code, Finding
 from isthmus.model.mesh import Mesh
@@ -106,7 +106,9 @@ def _permitted(mesh: Mesh, name: str, place: Place) -> Asked | None:
 
 
 def _may(mesh: Mesh, namespace: str, key: CredentialKey) -> bool:
-    return key.ref.namespace == namespace or (namespace, key.ref) in mesh.credential_grants
+    plain = key.ref._replace(name=key.ref.name.removesuffix(CA_SUFFIX))
+    granted = not mesh.credential_grants.isdisjoint({(namespace, key.ref), (namespace, plain)})
+    return key.ref.namespace == namespace or granted
 
 
 def _found(mesh: Mesh, meant: Asked) -> Credential:
@@ -127,6 +129,9 @@ def _lacks(mesh: Mesh, name: str, place: Place) -> str:
         return f"{where} is of another namespace than the proxy that needs it ({hint})"
     if any(each not in mesh.credentials for each in meant.keys) or _found(mesh, meant):
         return ""
+    wrong = {(finding.cluster, finding.ref) for finding in mesh.findings}
+    if not wrong.isdisjoint(meant.keys):
+        return ""  # there it is said what is wrong
     part = "certificates of a CA (ca.crt or cacert)" if meant.roots else "certificate (tls.crt and tls.key)"
     if any(mesh.credentials[each].exists for each in meant.keys):
         return f"{where} holds no {part}, so that TLS fails"

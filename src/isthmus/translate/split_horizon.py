@@ -68,6 +68,7 @@ class Passage(NamedTuple):
     gateways: tuple[NetworkGateway, ...]  # of which each gets the same part
     weight: int
     cluster: ClusterId
+    network: NetworkId = FLAT
 
 
 class Told(NamedTuple):
@@ -77,7 +78,7 @@ class Told(NamedTuple):
     port: int
     weight: int
     clusters: tuple[ClusterId, ...]  # in which the endpoints are that it stands for, sorted
-    networks: tuple[NetworkId, ...] = ()
+    networks: tuple[NetworkId, ...]  # into which it lets, sorted
 
 
 class Shown(NamedTuple):
@@ -87,9 +88,10 @@ class Shown(NamedTuple):
     weights: Mapping[Group, int]
 
 
-def passage(group: Group, way: Via, weight: int, cluster: ClusterId) -> Passage:
-    """The way to endpoints of a group, by those gateways that stand nearest to them."""
-    return Passage(group, way.nearest_to(group[0]), weight, cluster)
+def passage(group: Group, way: Via, weight: int, of: tuple[NetworkId, ClusterId]) -> Passage:
+    """The way to endpoints of a group, in a network and cluster, by those gateways that stand nearest to them."""
+    network, cluster = of
+    return Passage(group, way.nearest_to(group[0]), weight, cluster, network)
 
 
 def factor(passages: Iterable[Passage], direct: int, *, by_share: bool) -> int:
@@ -129,7 +131,8 @@ def shown(direct: Mapping[Group, int], passages: Iterable[Passage], shares: Mapp
         carried = sum((unit[each.group] * part for each, part in counted), Fraction())
         weight = max(1, round(carried / unit[group])) if unit[group] else 1
         clusters = tuple(sorted({each.cluster for each, _ in found}))
-        told[group].append(Told(address, port, weight, clusters))
+        networks = tuple(sorted({each.network for each, _ in found}))
+        told[group].append(Told(address, port, weight, clusters, networks))
         load[group] = load.get(group, Fraction()) + unit[group] * weight
     weights = {group: max(1, -(-part.numerator // part.denominator)) for group, part in load.items()}
     return Shown({group: tuple(each) for group, each in told.items()}, weights)

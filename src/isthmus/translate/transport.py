@@ -41,12 +41,17 @@ TLS_MODE = "tlsMode"
 """The key in an endpoint's metadata by which the transport socket is chosen for it."""
 
 
-def mutual_upstream(identities: Iterable[SpiffeId], sni: str, alpn: tuple[str, ...]) -> TransportSocket:
-    """TLS with the workload's own certificate, to a peer that is one of `identities`.
+def mutual_upstream(
+    identities: Iterable[SpiffeId],
+    sni: str,
+    alpn: tuple[str, ...],
+    named: list[SubjectAltNameMatcher] | None = None,
+) -> TransportSocket:
+    """TLS with the workload's own certificate, to a peer that is one of `identities`, or has one of the names `named`.
 
-    No identities: any peer that the root vouches for is taken, as where no endpoint is known yet.
+    Neither: any peer that the root vouches for is taken, as where no endpoint is known yet.
     """
-    matchers = [_uri(StringMatcher(exact=str(identity))) for identity in identities]
+    matchers = named or [_uri(StringMatcher(exact=str(identity))) for identity in identities]
     context = UpstreamTlsContext(sni=server_name(sni), common_tls_context=_common(matchers, alpn))
     return proto.transport_socket("tls", context)
 
@@ -60,11 +65,19 @@ def server_name(name: str) -> str:
 
 def mutual_downstream(trust_domains: Iterable[str], strength: TlsConfig | None = None) -> TransportSocket:
     """TLS that asks the caller for a certificate of one of `trust_domains` and shows the workload's own."""
-    callers = [_uri(StringMatcher(prefix=f"spiffe://{each}/")) for each in trust_domains]
-    context = DownstreamTlsContext(common_tls_context=_common(callers, ("h2", "http/1.1")))
+    context = mutual_server(trust_domains, ("h2", "http/1.1"))
     apply_strength(context.common_tls_context.tls_params, strength)
-    context.require_client_certificate.value = True
     return proto.transport_socket("tls", context)
+
+
+def mutual_server(
+    trust_domains: Iterable[str], alpn: Iterable[str], callers: list[SubjectAltNameMatcher] | None = None
+) -> DownstreamTlsContext:
+    """The same as a context; `callers` are who may call, where that is not everybody of `trust_domains`."""
+    everybody = [_uri(StringMatcher(prefix=f"spiffe://{each}/")) for each in trust_domains]
+    context = DownstreamTlsContext(common_tls_context=_common(callers or everybody, tuple(alpn)))
+    context.require_client_certificate.value = True
+    return context
 
 
 _VERSIONS = {"TLSV1_2": TlsParameters.TLSv1_2, "TLSV1_3": TlsParameters.TLSv1_3}
@@ -104,18 +117,33 @@ def upstream_alpn(http: bool, http2: bool) -> tuple[str, ...]:
     return ("istio-http/1.1", "istio") if http else MESH_ALPN
 
 
-def sds(name: str) -> SdsSecretConfig:
-    """The secret `name` as the agent serves it."""
+def sds(name: str, *, waits: bool = True) -> SdsSecretConfig:
+    """The secret `name` as the agent serves it; who does not wait for it does without after 15 seconds."""
     agent = ApiConfigSource(
         api_type=ApiConfigSource.GRPC,
         transport_api_version="V3",
         set_node_on_first_message_only=True,
         grpc_services=[GrpcService(envoy_grpc=GrpcService.EnvoyGrpc(cluster_name=SDS_UPSTREAM))],
     )
-    # No limit to the first fetch: without certificate a listener must wait, not open.
-    source = ConfigSource(
-        resource_api_version="V3", initial_fetch_timeout=proto.seconds(0), api_config_source=agent
-    )
+    source = ConfigSource(resource_api_version="V3", api_config_source=agent)
+    if waits:
+        # No limit to the first fetch: without certificate a listener must wait, not open.
+        source.initial_fetch_timeout.CopyFrom(proto.seconds(0))
+    return SdsSecretConfig(name=name, sds_config=source)
+
+
+def in_file(name: str) -> SdsSecretConfig:
+    """The secret that stands for files beside Envoy. One that is missing must not keep others waiting."""
+    return sds(name, waits=False)
+
+
+def secret(name: str) -> SdsSecretConfig:
+    """The secret `name` as we serve it, over the stream by which everything else comes.
+
+    What is not there must not keep a listener from opening for others: Envoy waits 15 seconds for an answer.
+    """
+    source = ConfigSource(resource_api_version="V3")
+    source.ads.SetInParent()
     return SdsSecretConfig(name=name, sds_config=source)
 
 

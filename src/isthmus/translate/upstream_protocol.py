@@ -44,6 +44,20 @@ def apply_protocol(upstream: Cluster, protocol: Protocol, policy: Policy) -> Non
     upstream.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(proto.any_of(options))
 
 
+def ask_for_host(upstream: Cluster, *, by_name: bool, verified: bool) -> None:
+    """Requests in TLS ask for the host they are for, as server name (`by_name`) and in the certificate (`verified`)."""
+    if not by_name and not verified:
+        return
+    options = UpstreamHttpProtocolOptions()
+    if HTTP_OPTIONS in upstream.typed_extension_protocol_options:
+        options.ParseFromString(upstream.typed_extension_protocol_options[HTTP_OPTIONS].value)
+    else:
+        options.explicit_http_config.http_protocol_options.SetInParent()
+    options.upstream_http_protocol_options.auto_sni = by_name
+    options.upstream_http_protocol_options.auto_san_validation = verified
+    upstream.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(proto.any_of(options))
+
+
 def as_the_caller_speaks(upstream: Cluster, policy: Policy) -> None:
     """HTTP of the version that the caller spoke, within the policy's limits."""
     options = UpstreamHttpProtocolOptions(common_http_protocol_options=http_limits(policy))

@@ -145,3 +145,30 @@ def test_an_agent_does_not_load_envoys_message_classes():
     code = "import sys, isthmus.sidecar.environment; print('google.protobuf' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+async def test_certificates_in_files_are_served_and_again_when_they_change(tmp_path):
+    certificate, key, roots = tmp_path / "crt", tmp_path / "key", tmp_path / "ca"
+    certificate.write_bytes(b"chain 1")
+    key.write_bytes(b"key 1")
+    pair, trusted = f"file-cert:{certificate}~{key}", f"file-root:{roots}~{roots}"
+    clock, stream = ManualClock(NOW), EnvoyStream()
+    conversation = asyncio.create_task(sds.services(Watchable(HELD), clock)[sds.STREAM_SECRETS].talk(stream))
+    stream.say(DiscoveryRequest(type_url=SECRET, resource_names=[pair, trusted]))
+
+    def read(message):
+        found = [Secret.FromString(each.value) for each in DiscoveryResponse.FromString(message).resources]
+        return {each.name: each for each in found}
+
+    first = read(await stream.heard())
+    assert set(first) == {pair}, "the roots are not there yet, which keeps nothing else from being served"
+    assert first[pair].tls_certificate.certificate_chain.inline_bytes == b"chain 1"
+    certificate.write_bytes(b"chain 2")
+    roots.write_bytes(b"roots")
+    await clock.advance(10)
+    again = read(await stream.heard())
+    assert again[pair].tls_certificate.certificate_chain.inline_bytes == b"chain 2"
+    assert again[trusted].validation_context.trusted_ca.inline_bytes == b"roots"
+    assert again[trusted].validation_context.crl.inline_bytes == b"roots"
+    stream.say_bytes(None)
+    await conversation

@@ -112,7 +112,7 @@ def test_a_secret_of_another_namespace_is_not_served_unless_it_is_granted():
     assert made.names(INGRESS) == set()
     (finding, *_) = [each for each in made.now.findings if each.path.endswith("tls.credentialName")]
     assert "is of another namespace" in finding.message
-    granted = frozenset({("istio-system", Ref("Secret", "shop", name)) for name in ("cert", "cert-cacert")})
+    granted = frozenset({("istio-system", Ref("Secret", "shop", "cert"))})
     mesh = msgspec.structs.replace(made.builder.mesh, credential_grants=granted)
     now = made.translator.generation(
         mesh, msgspec.structs.replace(made.builder.apply([]).delta, everything=True)

@@ -264,21 +264,24 @@ class ClientTLSSettings(Part, frozen=True, kw_only=True):
     """Whether TLS is spoken, and who shows a certificate: ISTIO_MUTUAL is that of the workload.
     Envoy: the upstream's `transport_socket`."""
     client_certificate: str = ""
-    """MUTUAL: the file of the certificate that is shown. Envoy: `tls_certificates.certificate_chain`."""
+    """MUTUAL: the file of the certificate that is shown; the agent serves what is in it, and again when it changes.
+    Envoy: `tls_certificate_sds_secret_configs`, `file-cert:`."""
     private_key: str = ""
-    """MUTUAL: the file of its key. Envoy: `tls_certificates.private_key`."""
+    """MUTUAL: the file of its key. Envoy: part of the same name."""
     ca_certificates: str = ""
-    """The file of those who vouch for the service; without it anybody may.
-    Envoy: `validation_context.trusted_ca`."""
+    """The file of those who vouch for the service; without it, and as `system`, those whom the proxy's system trusts.
+    Envoy: `validation_context_sds_secret_config`, `file-root:`."""
     ca_crl: str = ""
-    """The file of certificates that are no longer good. Envoy: `validation_context.crl`."""
+    """The file of certificates that are no longer good. Envoy: part of the same name."""
     credential_name: str = ""
-    """The Secret that has certificate, key and those who vouch, in place of files.
-    Envoy: `tls_certificate_sds_secret_configs`."""
+    """The Secret that has certificate, key and those who vouch, in place of files: in the namespace of the gateway, or
+    of the sidecars that `workloadSelector` selects; others have none. Envoy: `tls_certificate_sds_secret_configs`."""
     subject_alt_names: tuple[str, ...] = ()
-    """Names of which the service's certificate must have one. Envoy: `match_typed_subject_alt_names`."""
+    """Names of which the service's certificate must have one; without a word those of the ServiceEntry, the server
+    name, or the host that is asked for. Envoy: `match_typed_subject_alt_names`, or `auto_san_validation`."""
     sni: str = ""
-    """The server name that is asked for. Envoy: `UpstreamTlsContext.sni`."""
+    """The server name that is asked for; without a word the host of each request, or that of the ServiceEntry.
+    Envoy: `UpstreamTlsContext.sni`, or `auto_sni`."""
     insecure_skip_verify: bool | None = None
     """Takes any certificate. Envoy: no `validation_context`."""
 

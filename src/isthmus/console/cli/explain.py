@@ -28,6 +28,12 @@ from isthmus.kube.errors import KubeError
     help="manifests put on top: a new object, or another of the same name",
 )
 @click.option("--without-cluster", default="", help="as if no endpoint in this cluster answered")
+@click.option(
+    "--without-network",
+    default="",
+    metavar="A:B",
+    help="as if these two networks or clusters did not reach each other",
+)
 @click.option("--cluster", default="", help="FROM's cluster, where several have such a pod")
 @click.option("--context", help="of a running mesh: kubeconfig context of FROM's cluster")
 @click.option("--kubeconfig", type=click.Path(path_type=Path), help="of a running mesh: kubeconfig file")
@@ -52,6 +58,8 @@ def command(caller: str, url: str, output: str, **flags: Any) -> None:
         host=flags["host"],
         headers=tuple(_header(each) for each in flags["headers"]),
     )
+    if flags["without_network"] and (":" not in flags["without_network"] or flags["without_cluster"]):
+        fail("--without-network: is A:B, and stands without --without-cluster (hint: cloud:premises)")
     if url.startswith(_DNS):
         _explain_name(caller, url.removeprefix(_DNS), output, flags)
         return
@@ -90,9 +98,7 @@ def _from_files(flags: dict[str, Any]) -> Any:
     from isthmus.console.explain import Explainer
     from isthmus.console.explain_files import FromFiles
 
-    return Explainer(
-        FromFiles(draw(read_manifests([*flags["files"], *flags["changed"]]))), flags["without_cluster"]
-    )
+    return Explainer(FromFiles(draw(read_manifests([*flags["files"], *flags["changed"]]))), _lost(flags))
 
 
 def _explained(caller: str, target: Target, flags: dict[str, Any]) -> Explanation:
@@ -108,7 +114,12 @@ def _explained(caller: str, target: Target, flags: dict[str, Any]) -> Explanatio
     from isthmus.console.explain_live import explain_live
 
     access = access_to(flags["kubeconfig"], flags["context"])
-    return asyncio.run(explain_live(access, caller, target, flags["without_cluster"]))
+    return asyncio.run(explain_live(access, caller, target, _lost(flags)))
+
+
+def _lost(flags: dict[str, Any]) -> str:
+    """What is away, as `losses` reads it."""
+    return str(flags["without_cluster"] or flags["without_network"])
 
 
 def _header(text: str) -> tuple[str, str]:

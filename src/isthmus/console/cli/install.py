@@ -12,6 +12,12 @@ from isthmus.console.render import fail
 @click.argument("role", type=click.Choice(list(ROLES)))
 @click.option("--cluster", required=True, help="name of the cluster in the mesh")
 @click.option("-n", "--namespace", default="istio-system", show_default=True, help="of the control plane")
+@click.option(
+    "--in",
+    "place",
+    default="",
+    help="namespace of the gateway and its Secrets; without it that of the control plane",
+)
 @click.option("--network", default="", help="name of the cluster's network; empty: the one flat network")
 @click.option("--image", default="isthmus/isthmus:0.1.0", show_default=True, help="of all containers")
 @click.option("--trust-domain", default="cluster.local", show_default=True, help="of all identities")
@@ -31,6 +37,8 @@ def command(role: str, **flags: object) -> None:
     primary  Citadel and Pilot, and the kinds of configuration that Pilot reads
     remote   Citadel, and the names under which its sidecars find the Pilot of another cluster
     gateway  an Envoy for traffic from outside
+    egress-gateway  an Envoy by which traffic leaves
+    secret-reader   what Pilot needs to read the Secrets of one more namespace
     gateway-api
              the kinds of the Gateway API, for a cluster that has not its own release of them
     eastwest an Envoy that lets calls from other networks into this cluster's

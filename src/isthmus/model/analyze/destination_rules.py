@@ -56,16 +56,18 @@ def subsets_have_endpoints(subject: Subject) -> Iterator[Finding]:
 
 
 def servers_are_verified(subject: Subject) -> Iterator[Finding]:
-    """Each DestinationRule that asks for TLS says which authorities are trusted."""
+    """Each DestinationRule that asks for TLS says who is trusted: by a CA of its own, or by name."""
     for rule in subject.of(DestinationRule):
         for at, tls, of_port in _asked(rule):
+            by_name = tls.sni or tls.subject_alt_names
             if tls.mode in _TLS and not (
-                tls.ca_certificates or tls.credential_name or tls.insecure_skip_verify
+                tls.ca_certificates or tls.credential_name or tls.insecure_skip_verify or by_name
             ):
                 code = Code.NOT_VERIFIED_ON_PORT if of_port else Code.NOT_VERIFIED
                 message = (
-                    f"{tls.mode} without caCertificates: whoever answers for {rule.spec.host} is believed "
-                    "(hint: caCertificates or credentialName; insecureSkipVerify where that is meant)"
+                    f"{tls.mode} without caCertificates, sni and subjectAltNames: of connections that are no requests "
+                    f"whoever has a certificate of any CA that the proxy's system trusts is believed "
+                    "(hint: caCertificates or credentialName, or sni)"
                 )
                 yield finding(rule, at, message, code)
 

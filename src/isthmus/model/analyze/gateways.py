@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from isthmus.api.istio.gateway import GatewayConfig, Server
+from isthmus.api.istio.gateway_problems import ENCRYPTED, PLAIN_HTTP
 from isthmus.model.analyze.subject import Subject, finding
 from isthmus.model.codes import Code, Severity
 from isthmus.model.findings import Finding
@@ -14,8 +15,6 @@ from isthmus.model.names import ClusterId
 from isthmus.model.rules import age
 from isthmus.model.visibility import HERE
 from isthmus.model.workload import Workload
-
-_ENCRYPTED = frozenset({"HTTPS", "TLS"})
 
 
 def have_proxies(subject: Subject) -> Iterator[Finding]:
@@ -80,9 +79,32 @@ def do_not_collide(subject: Subject) -> Iterator[Finding]:
                 seen.setdefault(host, claim)
 
 
+def ports_have_one_protocol(subject: Subject) -> Iterator[Finding]:
+    """No two servers speak on one port of the same proxies what cannot stand side by side there."""
+    for claims in _by_port(subject).values():
+        first = claims[0]
+        for claim in claims:
+            if _spoken(claim.server) != _spoken(first.server) and claim.server.bind == first.server.bind:
+                meta, port = first.found.metadata, claim.server.port
+                message = (
+                    f"port {port.number} speaks {first.server.port.protocol} in Gateway {meta.namespace}/{meta.name}, "
+                    f"and cannot speak {port.protocol} as well (hint: another port)"
+                )
+                yield finding(
+                    claim.found, f"$.spec.servers[{claim.number}].port.protocol", message, Code.SAME_SERVERS
+                )
+
+
+def _spoken(server: Server) -> str:
+    protocol = server.port.protocol.upper()
+    if protocol in PLAIN_HTTP:
+        return "HTTP"
+    return "TLS" if protocol in ENCRYPTED else "TCP"
+
+
 def _collision(claim: _Claim, first: _Claim) -> Finding:
     meta = first.found.metadata
-    encrypted = claim.server.port.protocol.upper() in _ENCRYPTED
+    encrypted = claim.server.port.protocol.upper() in ENCRYPTED
     becomes = "which is older and counts" if encrypted else "whose routes are served together with its own"
     message = (
         f"port {claim.server.port.number} is open for the same host in Gateway {meta.namespace}/{meta.name}, "

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from isthmus.envoy.types import Address, Cluster, ClusterLoadAssignment, LbEndpoint
 from isthmus.translate.trace.enums import enum_name
-from isthmus.translate.trace.held import cluster_of, workload_of
+from isthmus.translate.trace.held import cluster_of, network_of, workload_of
 from isthmus.translate.trace.steps import EndpointShare
 from isthmus.translate.trace.transport import towards
 
@@ -91,6 +91,7 @@ def _endpoint(
         locality_weight=group.weight,
         cluster=cluster_of(one),
         workload=workload_of(one),
+        network=network_of(one),
         health="healthy" if _serves(one) else _health(one).lower(),
         tls=towards(upstream, one, alpn),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeVar, cast
 
 import msgspec
@@ -33,9 +33,9 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
         groups = (group for each in self.assignments.values() for group in each.endpoints)
         return frozenset(cluster_of(one) for group in groups for one in group.lb_endpoints) - {""}
 
-    def without_cluster(self, cluster: str) -> Held:
-        """The same, with all endpoints of a Kubernetes cluster put aside, as when none of them answers."""
-        left = {name: _without(each, cluster) for name, each in self.assignments.items()}
+    def without(self, lost: Callable[[LbEndpoint], bool]) -> Held:
+        """The same, with all endpoints put aside that are `lost`, as when none of them answers."""
+        left = {name: _without(each, lost) for name, each in self.assignments.items()}
         return msgspec.structs.replace(self, assignments=left)
 
 
@@ -99,6 +99,18 @@ def workload_of(endpoint: LbEndpoint) -> str:
     return f"{namespace}/{name}" if name else ""
 
 
+def network_of(endpoint: LbEndpoint) -> str:
+    """The networks of which an endpoint is a gateway; empty where it is none."""
+    if "istio" not in endpoint.metadata.filter_metadata:
+        return ""
+    return endpoint.metadata.filter_metadata["istio"].fields["network"].string_value
+
+
+def address_of(endpoint: LbEndpoint) -> str:
+    """Its IP address."""
+    return endpoint.endpoint.address.socket_address.address
+
+
 def _who(endpoint: LbEndpoint) -> list[str]:
     if "istio" not in endpoint.metadata.filter_metadata:
         return [""] * 5
@@ -106,11 +118,11 @@ def _who(endpoint: LbEndpoint) -> list[str]:
     return [*text.split(";"), "", "", "", "", ""][:5]
 
 
-def _without(assignment: ClusterLoadAssignment, cluster: str) -> ClusterLoadAssignment:
+def _without(assignment: ClusterLoadAssignment, lost: Callable[[LbEndpoint], bool]) -> ClusterLoadAssignment:
     left = ClusterLoadAssignment()
     left.CopyFrom(assignment)
     for group in left.endpoints:
         for endpoint in group.lb_endpoints:
-            if cluster_of(endpoint) == cluster:
+            if lost(endpoint):
                 endpoint.MergeFrom(LbEndpoint(health_status="UNHEALTHY"))
     return left

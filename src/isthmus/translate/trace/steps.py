@@ -14,6 +14,7 @@ class Tls(msgspec.Struct, frozen=True, kw_only=True):
     sni: str = ""
     alpn: tuple[str, ...] = ()
     expects: tuple[str, ...] = ()  # names of which the other side's certificate must have one; none: any
+    asks: bool = False  # whether it asks callers for a certificate that they need not have
     proxy_line: str = ""  # the version of the PROXY protocol that says first from where the connection comes
 
     def __str__(self) -> str:
@@ -23,6 +24,8 @@ class Tls(msgspec.Struct, frozen=True, kw_only=True):
             parts.append(f"SNI {self.sni}")
         if self.expects:
             parts.append("peer " + " or ".join(self.expects))
+        if self.asks:
+            parts.append("a certificate is asked for and not demanded")
         if self.proxy_line:
             parts.append(f"after a PROXY protocol line ({self.proxy_line})")
         return ", ".join(parts)
@@ -39,6 +42,7 @@ class EndpointShare(msgspec.Struct, frozen=True, kw_only=True):
     locality_weight: int = 0
     cluster: str = ""
     workload: str = ""  # namespace/name
+    network: str = ""  # of which it is a gateway, not an endpoint
     health: str = "healthy"
     tls: Tls = Tls()
 

@@ -63,7 +63,12 @@ def ending_at(chain: FilterChain) -> Tls:
         mode="mutual" if context.require_client_certificate.value else "tls",
         alpn=tuple(common.alpn_protocols),
         expects=_expects(common),
+        asks=not context.require_client_certificate.value and _verifies(common),
     )
+
+
+def _verifies(common: CommonTlsContext) -> bool:
+    return common.HasField("combined_validation_context") or common.HasField("validation_context")
 
 
 def refusal(tls: Tls, hello: Hello | None) -> str:

@@ -140,8 +140,7 @@ def _chain_said(listener: Listener, chain: FilterChain) -> str:
 def _through(held: Held, call: Call, chain: FilterChain, step: ListenerStep) -> Trace:
     """On through the chain's network filters, to the one that ends it."""
     alpn: tuple[str, ...] = ()
-    # TLS that ended here is no part of what is sent on.
-    inside = msgspec.structs.replace(call, hello=None) if step.tls.mode != "plain" else call
+    inside = _uncovered(call, step) if step.tls.mode != "plain" else call
     for each in chain.filters:
         kind = each.typed_config.type_url.rpartition(".")[2]
         if kind == "TcpProxy":
@@ -153,6 +152,15 @@ def _through(held: Held, call: Call, chain: FilterChain, step: ListenerStep) -> 
             alpn = _offered(NetworkSetFilterState.FromString(each.typed_config.value)) or alpn
     last = chain.filters[-1].name if chain.filters else "none"
     raise Untraceable(f"listener {step.listener}: its last network filter, {last}, is not known to the trace")
+
+
+def _uncovered(call: Call, step: ListenerStep) -> Call:
+    """What is in the TLS that ends here, which is no part of what is sent on: a request, where there is one in it."""
+    speech = call.speech
+    if call.request is not None and speech is Speech.BYTES and call.hello is not None:
+        both = [each for each in step.tls.alpn if each in call.hello.alpn]
+        speech = Speech.HTTP2 if both[:1] == ["h2"] else Speech.HTTP1
+    return msgspec.structs.replace(call, hello=None, speech=speech)
 
 
 def _unexamined(chain: FilterChain) -> list[str]:
