@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 GOLDENS, PAGES = ROOT / "tests" / "golden", ROOT / "docs" / "reference"
 
 BEHIND = {
-    "DestinationRule", "EnvoyFilter", "MeshConfig", "ProxyConfig", "ServiceEntry", "Sidecar", "Telemetry",
+    "DestinationRule", "EnvoyFilter", "ServiceEntry", "Sidecar",
     "VirtualService",
     "WasmPlugin", "WorkloadEntry", "WorkloadGroup",
     "BackendTLSPolicy", "GRPCRoute", "Gateway.gateway.networking.k8s.io", "GatewayClass", "HTTPRoute", "Ingress",

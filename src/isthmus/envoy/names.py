@@ -40,7 +40,6 @@ _BY_PACKAGE: dict[str, str] = {
     "envoy.extensions.filters.common.set_filter_state.v3": "FilterStateValue",
     "envoy.extensions.filters.http.cors.v3": "Cors",
     "envoy.extensions.filters.http.fault.v3": "FaultAbort HTTPFault",
-    "envoy.extensions.filters.http.header_mutation.v3": "HeaderMutation",
     "envoy.extensions.filters.http.grpc_stats.v3": "FilterConfig",
     "envoy.extensions.filters.http.health_check.v3": "HealthCheck",
     "envoy.extensions.filters.http.router.v3": "Router",
@@ -51,7 +50,6 @@ _BY_PACKAGE: dict[str, str] = {
     "envoy.extensions.filters.network.sni_cluster.v3": "SniCluster",
     "envoy.extensions.formatter.metadata.v3": "Metadata",
     "envoy.extensions.formatter.req_without_query.v3": "ReqWithoutQuery",
-    "envoy.extensions.http.header_formatters.preserve_case.v3": "PreserveCaseFormatterConfig",
     "envoy.extensions.request_id.uuid.v3": "UuidRequestIdConfig",
     "envoy.extensions.tracers.opentelemetry.resource_detectors.v3": "EnvironmentResourceDetectorConfig "
     "DynatraceResourceDetectorConfig",

@@ -13,7 +13,7 @@ from isthmus.api.resource import Object, Ref
 from isthmus.model.credential import Credential, CredentialKey
 from isthmus.model.endpoint import Backing, EndpointShard
 from isthmus.model.findings import Finding
-from isthmus.model.names import ClusterId, ServiceKey
+from isthmus.model.names import ClusterId, Hostname, ServiceKey, host_matches
 from isthmus.model.network import Networks
 from isthmus.model.origins import Origin, Origins
 from isthmus.model.service import Service
@@ -43,7 +43,12 @@ class MeshSettings(msgspec.Struct, frozen=True, kw_only=True):
     upstream: UpstreamSettings = UpstreamSettings()
     listener: ListenerSettings = ListenerSettings()
     route: RouteSettings = RouteSettings()
+    local: tuple[str, ...] = ()  # services whose callers reach their own cluster alone: hosts, or patterns
     written: MeshConfig = MeshConfig()  # what the parts come from, with all that is read elsewhere
+
+    def keeps_local(self, hostname: Hostname) -> bool:
+        """Whether callers of a service reach the endpoints of their own cluster alone."""
+        return any(hostname == each or host_matches(each, hostname) for each in self.local)
 
     @property
     def of_upstreams(self) -> tuple[object, ...]:

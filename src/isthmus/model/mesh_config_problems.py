@@ -126,8 +126,10 @@ def _log_format(at: str, text: str, encoding: str) -> Iterator[Problem]:
 
 def text_problem(at: str, text: str) -> Iterator[Problem]:
     """What is wrong with a format string."""
+    # Commands that Envoy has where a formatter is named, as translation does.
+    plain = text.replace("%REQ_WITHOUT_QUERY(", "%REQ(").replace("%METADATA(", "%DYNAMIC_METADATA(")
     try:
-        format_string(text)
+        format_string(plain)
     except ValueError as error:
         yield at, str(error)
 

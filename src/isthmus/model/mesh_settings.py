@@ -86,6 +86,9 @@ def settings_of(config: MeshConfig, base: MeshSettings) -> MeshSettings:
         upstream=_upstream(config, base.upstream),
         listener=_listener(config, base.listener),
         route=RouteSettings(retry=config.default_http_retry_policy),
+        local=tuple(
+            host for each in config.service_settings if each.settings.cluster_local for host in each.hosts
+        ),
         written=config,
     )
 
@@ -145,7 +148,7 @@ def _or(found: T | None, usual: T) -> T:
     return found if found is not None else usual
 
 
-PARTS = ("exports", "locality_lb_setting", "upstream", "listener", "route", "written")
+PARTS = ("exports", "local", "locality_lb_setting", "upstream", "listener", "route", "written")
 
 
 def with_same_parts(before: MeshSettings, after: MeshSettings) -> MeshSettings:

@@ -181,7 +181,6 @@ def _http_service(found: api.HttpAccessLogService, place: Place) -> HttpGrpcAcce
 
 def _otel(found: api.OtelAccessLogService, place: Place) -> OpenTelemetryAccessLogConfig:
     form = found.log_format or LogFormat()
-    text = form.text or TEXT
     log = OpenTelemetryAccessLogConfig()
     log.common_config.CopyFrom(
         CommonGrpcAccessLogConfig(
@@ -191,7 +190,7 @@ def _otel(found: api.OtelAccessLogService, place: Place) -> OpenTelemetryAccessL
             filter_state_objects_to_log=found.filter_state_objects_to_log,
         )
     )
-    log.body.string_value = text if text.endswith("\n") else f"{text}\n"
+    log.body.string_value = form.text or TEXT
     for key, value in (form.labels or {}).items():
         pair = KeyValue(key=key)
         pair.value.string_value = value if isinstance(value, str) else str(value)

@@ -11,7 +11,7 @@ from isthmus.kit.memo import Memo
 from isthmus.kit.versioned import Versioned
 from isthmus.model.endpoint import EndpointShard
 from isthmus.model.mesh import Mesh
-from isthmus.model.names import ClusterId, NetworkId, ServiceKey
+from isthmus.model.names import NO_CLUSTER, ClusterId, NetworkId, ServiceKey
 from isthmus.model.network import Networks
 from isthmus.model.scope import View
 from isthmus.model.service import Resolution, Service
@@ -45,9 +45,10 @@ class LoadAssignments:
         self._sheets: OrderedDict[tuple[object, ...], _Sheet] = OrderedDict()
         self._differing: Memo[frozenset[ServiceKey]] = Memo()
         self._networks: Memo[frozenset[NetworkId]] = Memo()
+        self._local: Memo[ShardsOfService] = Memo()
         self.memos = (
             *(self._parts.endpoints, self._parts.places, self._whole),
-            *(self._targets, self._differing, self._networks),
+            *(self._targets, self._differing, self._networks, self._local),
         )
 
     def of(
@@ -105,7 +106,8 @@ class LoadAssignments:
         return self._targets.get((view,), name, lambda: _target(view, name))
 
     def _of_target(self, target: _Target, mesh: Mesh, here: Standpoint) -> Versioned:
-        of_service = mesh.shards.get(target.known.service.key, _NONE)
+        everywhere = mesh.shards.get(target.known.service.key, _NONE)
+        of_service = self._within(everywhere, target.cluster)
         placed = placement(target.policy, target.setting, target.known.crosses, here)
         inputs = (of_service, target.known.service, target.known.rule, target.setting)
         by = self._ways(target, of_service, mesh.networks, here)
@@ -119,6 +121,13 @@ class LoadAssignments:
             by,
         )
         return self._whole.get(inputs, scope, lambda: self._make(target, of_service, placed, by))
+
+    def _within(self, shards: ShardsOfService, cluster: ClusterId) -> ShardsOfService:
+        """Those of one cluster and of none, where there is only one whose endpoints may be reached."""
+        if not cluster:
+            return shards
+        own = {name: each for name, each in shards.items() if name in {cluster, NO_CLUSTER}}
+        return self._local.get((shards,), cluster, lambda: own)
 
     def _ways(self, target: _Target, shards: ShardsOfService, networks: Networks, here: Standpoint) -> Ways:
         """How the service's endpoints are reached that are in other networks."""
@@ -165,6 +174,7 @@ class _Target(NamedTuple):
     policy: Policy
     setting: LocalityLbSetting | None
     selection: Selection
+    cluster: ClusterId = ClusterId("")  # the only one whose endpoints may be reached
 
     @property
     def is_mutual(self) -> bool:
@@ -192,7 +202,8 @@ def _target(view: View, name: str) -> _Target | None:
     is_udp = parts.direction is Direction.OUTBOUND_UDP
     tunnel = TUNNEL_PORT if is_udp and (by_sni or tunnels(found, policy)) else 0
     selection = Selection(port.name, labels, labels_asked(setting), mutual_only=by_sni, tunnel=tunnel)
-    return _Target(parts, found, policy, setting, selection)
+    only = view.cluster if found.is_local else ClusterId("")
+    return _Target(parts, found, policy, setting, selection, only)
 
 
 def _is_untold(service: Service) -> bool:

@@ -26,6 +26,7 @@ class Known:
     rule: DestinationRule | None
     crosses: bool  # whether endpoints are in other clusters than the proxy
     enters: bool = False  # whether endpoints are reached through gateways of other networks
+    is_local: bool = False  # whether endpoints of other clusters are out of reach
     all_tls: bool = False  # whether it is headless, and every endpoint of it has a sidecar
 
     @property
@@ -61,6 +62,8 @@ def known(view: View, service: Service) -> Known:
     """The service as proxies of `view` see it."""
     backing = view.backing(service.key)
     crosses = any(cluster != view.cluster for cluster in backing.clusters)
+    if view.settings.keeps_local(service.key.hostname):
+        return Known(service, backing, view.destination_rule(service), crosses=False, is_local=True)
     enters = any(network in view.entered for network in backing.networks)
     return Known(service, backing, view.destination_rule(service), crosses, enters)
 

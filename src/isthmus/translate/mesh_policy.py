@@ -7,7 +7,10 @@ from dataclasses import replace
 import msgspec
 
 from isthmus.api.istio.destination_rule import ClientTLSSettings, ConnectionPoolSettings
+from isthmus.envoy.types import Cluster, UpstreamTlsContext
 from isthmus.model.setting_parts import UpstreamSettings
+from isthmus.translate import proto
+from isthmus.translate.transport import apply_strength
 from isthmus.translate.upstream_policy import Policy
 
 
@@ -19,6 +22,19 @@ def settled(policy: Policy, settings: UpstreamSettings) -> Policy:
         tls = ClientTLSSettings(mode="DISABLE")
     detection = policy.outlier_detection or settings.outlier_detection
     return replace(policy, connection_pool=pool, outlier_detection=detection, tls=tls)
+
+
+def strengthen(upstream: Cluster, policy: Policy, settings: UpstreamSettings) -> None:
+    """Make TLS that is not the mesh's own as strong as the mesh's settings want it."""
+    mode = policy.tls.mode if policy.tls is not None else ""
+    if settings.tls is None or mode not in {"SIMPLE", "MUTUAL"} or not upstream.HasField("transport_socket"):
+        return
+    packed = upstream.transport_socket.typed_config
+    if not packed.type_url.endswith(".UpstreamTlsContext"):
+        return
+    context = UpstreamTlsContext.FromString(packed.value)
+    apply_strength(context.common_tls_context.tls_params, settings.tls)
+    packed.CopyFrom(proto.any_of(context))
 
 
 def _pool(policy: Policy, settings: UpstreamSettings) -> ConnectionPoolSettings | None:

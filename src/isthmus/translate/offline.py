@@ -69,6 +69,7 @@ class ProxySpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     network: str = ""
     version: str = ""
     metadata: dict[str, str] = {}
+    config: dict[str, object] = {}  # what its pod says of it
 
 
 class CaseSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -207,4 +208,5 @@ def _proxy(spec: ProxySpec, config: ClusterId) -> Proxy:
         version=spec.version,
         proven=True,
         metadata=tuple(sorted(spec.metadata.items())),
+        config=msgspec.json.encode(spec.config, order="sorted").decode() if spec.config else "",
     )

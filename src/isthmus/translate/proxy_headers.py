@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from isthmus.api.istio.proxy_config import CertDetails, ProxyHeaders, Topology
-from isthmus.envoy.types import HttpConnectionManager, PreserveCaseFormatterConfig, Router
+from isthmus.envoy.types import HttpConnectionManager, Router
 from isthmus.translate import proto
 
 _SILENT = frozenset({"UNDEFINED"})
@@ -33,10 +33,6 @@ def apply_headers(config: HttpConnectionManager, found: ProxyHeaders) -> None:
         config.server_name = server.value
     if found.envoy_debug_headers is not None and found.envoy_debug_headers.disabled:
         _suppress(config)
-    if found.preserve_http1_header_case:
-        formatter = config.http_protocol_options.header_key_format.stateful_formatter
-        formatter.name = "envoy.http.stateful_header_formatters.preserve_case"
-        formatter.typed_config.CopyFrom(proto.any_of(PreserveCaseFormatterConfig()))
     if found.x_forwarded_port is not None and found.x_forwarded_port.enabled:
         config.append_x_forwarded_port = True
 

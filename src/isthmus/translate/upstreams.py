@@ -19,7 +19,7 @@ from isthmus.model.workload import ServedPort
 from isthmus.translate import names, proto, upstream_policy
 from isthmus.translate.collector_places import Place
 from isthmus.translate.destinations import Known
-from isthmus.translate.mesh_policy import settled
+from isthmus.translate.mesh_policy import settled, strengthen
 from isthmus.translate.names import Direction, UpstreamName
 from isthmus.translate.outlier_detection import apply_outlier_detection
 from isthmus.translate.placement import setting_of, weighs_localities
@@ -66,6 +66,7 @@ def outbound_upstream(known: Known, name: UpstreamName, settings: MeshSettings) 
     else:
         apply_protocol(upstream, port.protocol, policy)
         apply_tls(upstream, name, port, policy.tls, known)
+        strengthen(upstream, policy, usual)
         apply_proxy_protocol(upstream, policy.proxy_protocol)
     _describe(upstream, known, name)
     return upstream

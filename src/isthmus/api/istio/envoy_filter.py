@@ -37,9 +37,13 @@ class PolicyTargetReference(Part, frozen=True, kw_only=True):
     """An object whose proxies are meant."""
 
     group: str = ""
+    """The group of its kind, as `gateway.networking.k8s.io`."""
     kind: str = ""
+    """Its kind: Gateway or GatewayClass."""
     name: str = ""
+    """Its name."""
     namespace: str = ""
+    """Its namespace, which is that of the object that refers to it."""
 
 
 class ProxyMatch(Part, frozen=True, kw_only=True):

@@ -20,6 +20,7 @@ class MatchLabelsSelector(Part, frozen=True, kw_only=True):
     """Workloads with certain labels."""
 
     match_labels: dict[str, str] = {}
+    """The labels that a workload must have."""
 
 
 class EnvVar(Part, frozen=True, kw_only=True):
