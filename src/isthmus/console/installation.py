@@ -34,6 +34,10 @@ _SHAPES = {
     "clusters_dir": (_WORD, "an absolute path without spaces"),
 }
 _OPTIONS = {"place": "--in"}
+_READERS = {
+    "gateway": "istio-ingressgateway-secret-reader",
+    "egress-gateway": "istio-egressgateway-secret-reader",
+}
 _MAY_BE_EMPTY = {"place", "network", "access_log", "clusters_dir"}
 _GATEWAYS = {"gateway", "egress-gateway", "eastwest"}
 """Roles whose last object is the Deployment of an Envoy."""
@@ -81,7 +85,7 @@ def documents(role: str, installation: Installation) -> Documents:
     found: Documents = list(_DEFINITIONS[role]()) if role in _DEFINITIONS else []
     for name in ROLES[role]:
         text = (resources.files(manifests) / f"{name}.yaml").read_text()
-        found += yaml.safe_load_all(Template(text).substitute(_values(installation)))
+        found += yaml.safe_load_all(Template(text).substitute(_values(role, installation)))
     if role in _GATEWAYS:
         _add_proxy(found[-1], installation)
     if role == "remote" and installation.pilot_addresses:
@@ -131,7 +135,7 @@ def dump(objects: Documents) -> str:
     return yaml.safe_dump_all(objects, sort_keys=False)
 
 
-def _values(installation: Installation) -> dict[str, str]:
+def _values(role: str, installation: Installation) -> dict[str, str]:
     volume = "emptyDir: {}"
     if installation.clusters_dir:
         volume = f"hostPath: {{path: {installation.clusters_dir}, type: Directory}}"
@@ -140,6 +144,8 @@ def _values(installation: Installation) -> dict[str, str]:
     values["network_label"] = label if installation.network else "# one flat network"
     values["access_log"] = f'"{installation.access_log}"'
     values["place"] = installation.place or installation.namespace
+    # Each gateway has a Role of its own, so that to delete one takes nothing from another.
+    values["reader"] = _READERS.get(role, "istio-secret-reader")
     return values | {"clusters_volume": volume, "clusters_dir": "/etc/istio/clusters"}
 
 
