@@ -14,7 +14,6 @@ from isthmus.model.codes import Code
 HERE = Path(__file__).parent
 UNSHOWN = {
     Code.OTHER,  # says nothing by itself
-    Code.NO_EFFECT,  # of the fields of this release; tests/unit/model/test_model_analyze.py has them
     Code.NOT_SENT,  # tests/golden/withheld
 }
 """Codes without a case here, and why."""
