@@ -87,6 +87,47 @@ spec:
     - {hosts: ["*/ratings.default.svc.cluster.local"]}
 """
 WHOLE = SIDECAR.replace("narrow", "whole").replace("  workloadSelector: {labels: {app: reviews}}\n", "")
+BOUND = """
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: bound}
+spec:
+  workloadSelector: {labels: {app: reviews}}
+  inboundConnectionPool: {tcp: {maxConnections: 9}}
+  ingress:
+    - {port: {number: 9080, protocol: HTTP}, defaultEndpoint: "0.0.0.0:8080"}
+    - {port: {number: 9090}, captureMode: NONE, defaultEndpoint: "127.0.0.1:8090"}
+  egress:
+    - {hosts: ["*/*"]}
+    - {port: {number: 7000, protocol: TCP}, captureMode: NONE, hosts: ["*/*"]}
+    - {port: {number: 9080, protocol: HTTP}, bind: "unix:///http.sock", hosts: ["*/*"]}
+  outboundTrafficPolicy: {mode: ALLOW_ANY, egressProxy: {host: guess, port: {number: 7000}}}
+"""
+CONNECTIONS = """
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: connections}
+spec:
+  host: mongo
+  workloadSelector: {matchLabels: {app: reviews}}
+  trafficPolicy:
+    connectionPool: {tcp: {idleTimeout: 5s, maxConnectionDuration: 60s}, http: {http2KeepAlive: {interval: 3s}}}
+    loadBalancer: {consistentHash: {useSourceIp: true}}
+    tunnel: {targetHost: db.example.com, targetPort: 27017}
+    proxyProtocol: {version: V2}
+    retryBudget: {percent: 5}
+"""
+SUBNETS = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: mongo}
+spec:
+  hosts: [mongo]
+  tcp:
+    - match: [{destinationSubnets: [10.0.0.0/8], sourceLabels: {app: reviews}}, {sourceSubnet: 10.10.0.0/16}]
+      route: [{destination: {host: headless}}]
+    - route: [{destination: {host: mongo}}]
+"""
 DELEGATING = """
 apiVersion: networking.istio.io/v1
 kind: VirtualService
@@ -398,6 +439,7 @@ def all_changes():
         *objects(gke=[*second, STICKY, SIDECAR, DELEGATING, DELEGATE]),
         *objects(gke=[SHARES, WHOLE, SIDECAR.replace("other", "default")]),
         *objects(gke=[ENTRY, BY_NAME, WORKLOAD]),
+        *objects(gke=[BOUND, CONNECTIONS, SUBNETS]),
         *objects(gke=[SHOWN_HERE]),
         *objects(gke=[MESH_NETWORKS], onprem=[EAST_WEST, NETWORK, NODE]),
         *objects(gke=[BETWEEN], onprem=[NODE_GATEWAY]),

@@ -14,6 +14,7 @@ from isthmus.api.istio import (
     envoy_filter_problems,
     gateway_problems,
     service_entry_problems,
+    sidecar_problems,
     telemetry_problems,
     virtual_service_problems,
     wasm_plugin_problems,
@@ -54,7 +55,7 @@ def problems(found: Object) -> Iterator[Problem]:
         case GatewayConfig():
             yield from gateway_problems.problems(found)
         case Sidecar():
-            yield from _sidecar(found)
+            yield from sidecar_problems.problems(found)
             yield from durations("$.spec", found.spec)
         case ServiceEntry() | WorkloadEntry() | WorkloadGroup():
             yield from service_entry_problems.problems(found)
@@ -70,32 +71,6 @@ def problems(found: Object) -> Iterator[Problem]:
             yield from ingress.problems(found)
         case _:
             yield from gateway_api.problems(found)
-
-
-def _sidecar(found: Sidecar) -> Iterator[Problem]:
-    selector = found.spec.workload_selector
-    if selector is not None and not selector.labels:
-        yield (
-            "$.spec.workloadSelector.labels",
-            "is empty (hint: leave the selector out for the whole namespace)",
-        )
-    for index, listener in enumerate(found.spec.egress):
-        at = f"$.spec.egress[{index}]"
-        if not listener.hosts:
-            yield f"{at}.hosts", 'is empty (hint: "./*" for this namespace, "*/*" for all, "~/*" for none)'
-        for number, host in enumerate(listener.hosts):
-            namespace, slash, name = host.partition("/")
-            if not slash or not namespace or not name or "/" in name:
-                yield (
-                    f"{at}.hosts[{number}]",
-                    f"{host!r} is not NAMESPACE/HOST (hint: ./{host.strip('/') or '*'})",
-                )
-    ports = [listener.port.number for listener in found.spec.ingress]
-    for index, port in enumerate(ports):
-        if not port:
-            yield f"$.spec.ingress[{index}].port.number", "is missing"
-        elif port in ports[:index]:
-            yield f"$.spec.ingress[{index}].port.number", f"{port} is there twice"
 
 
 def durations(at: str, part: object) -> Iterator[Problem]:

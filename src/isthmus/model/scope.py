@@ -9,10 +9,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 
+import msgspec
+
 from isthmus.api.istio.destination_rule import DestinationRule
 from isthmus.api.istio.gateway import GatewayConfig
-from isthmus.api.istio.sidecar import Sidecar
-from isthmus.api.istio.virtual_service import VirtualService
+from isthmus.api.istio.sidecar import IstioEgressListener, Sidecar
+from isthmus.api.istio.virtual_service import Destination, VirtualService
 from isthmus.kit.memo import Memo
 from isthmus.model.collectors import collector_hosts
 from isthmus.model.delegates import with_delegates
@@ -100,15 +102,18 @@ class View:
         self.settings: MeshSettings = mesh.settings
         self._backings = mesh.backings
         self._rules = rules
-        own = rules.sidecars.holding(self.namespace, labels) if self.kind is ProxyKind.SIDECAR else None
-        self._horizon = Horizon(own, self.namespace)
+        is_sidecar = self.kind is ProxyKind.SIDECAR
+        self.sidecar = rules.sidecars.holding(self.namespace, labels) if is_sidecar else None
+        self._horizon = Horizon(self.sidecar, self.namespace)
         self.services: tuple[Service, ...] = one_of_each_host(self._seen(mesh.services), self.namespace)
 
     def _seen(self, services: Mapping[ServiceKey, Service]) -> Iterator[Service]:
         """The services that are shown, and those to which rules that are shown may lead; in the order of keys."""
         everything = self._horizon.is_everything
-        led_to = frozenset() if everything else self._rules.led_to(self.namespace, self._horizon)
-        led_to |= self._rules.collectors
+        led_to = self._rules.collectors
+        if not everything:
+            led_to |= self._rules.led_to(self.namespace, self._horizon)
+            led_to |= {Hostname(self.egress_proxy.host)} if self.egress_proxy else set()
         for key in sorted(services):
             if everything or key.hostname in led_to or self._horizon.sees(key.namespace, key.hostname):
                 service = services[key]
@@ -129,6 +134,22 @@ class View:
     def resolves_unknown(self) -> bool:
         """Whether requests to hosts that nobody knows go where the host's name leads."""
         return self.settings.unknown is Unknown.RESOLVE and self._horizon.allows_unknown is None
+
+    @property
+    def egress_proxy(self) -> Destination | None:
+        """Where those calls are sent, its host in full; None: where they meant to go."""
+        policy = self.sidecar.spec.outbound_traffic_policy if self.sidecar else None
+        if self.sidecar is None or policy is None or policy.egress_proxy is None or not self.allows_unknown:
+            return None
+        host = resolve(policy.egress_proxy.host, self.sidecar.metadata.namespace, self.settings.domain)
+        return msgspec.structs.replace(policy.egress_proxy, host=host)
+
+    def shown_by(self, listener: IstioEgressListener) -> Iterator[tuple[Service, Port]]:
+        """The services that one listener of the Sidecar shows, with the ports on which it does."""
+        number = listener.port.number if listener.port else 0
+        for service in self.services:
+            if self._horizon.shows(listener, service.key):
+                yield from ((service, port) for port in service.ports if number in {0, port.number})
 
     @property
     def ports(self) -> tuple[int, ...]:

@@ -72,9 +72,13 @@ class Horizon:
         found = [
             each.port.number if each.port else 0
             for each in self._listeners or ()
-            if any(self._names(pattern, service.namespace, service.hostname) for pattern in each.hosts)
+            if self.shows(each, service)
         ]
         return None if not found or 0 in found else frozenset(found)
+
+    def shows(self, listener: IstioEgressListener, service: ServiceKey) -> bool:
+        """Whether one of its listeners shows the service."""
+        return any(self._names(pattern, service.namespace, service.hostname) for pattern in listener.hosts)
 
     def _names(self, pattern: str, namespace: str, host: str) -> bool:
         where, slash, name = pattern.rpartition("/")

@@ -21,6 +21,7 @@ from isthmus.model.workload import Workload
 from isthmus.translate import names
 from isthmus.translate.assignments import MANY, LoadAssignments
 from isthmus.translate.doors import Doors
+from isthmus.translate.egress import called
 from isthmus.translate.gateway_conflicts import gateway_conflicts
 from isthmus.translate.gateway_servers import Opened, opened, side_by_side
 from isthmus.translate.listeners import Listeners, conflicts
@@ -259,6 +260,7 @@ def _routing(view: View, workload: Workload | None) -> Iterator[Opened]:
 
 def _route_names(view: View) -> Iterator[str]:
     """The route configurations that the view's listeners name."""
+    yield from (one.routes for one in called(view.sidecar) if one.protocol.is_http)
     for port in view.ports:
         if any(True for _ in http_services(view, port)):
             yield str(port)

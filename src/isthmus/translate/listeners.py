@@ -23,6 +23,9 @@ from isthmus.translate.checked import Checked, Slot
 from isthmus.translate.conduct import Conduct, Conducts
 from isthmus.translate.connection_rules import TcpRules
 from isthmus.translate.destinations import destinations_of, known, ref_of
+from isthmus.translate.egress import unknown_upstream
+from isthmus.translate.entrances import about as about_sidecar
+from isthmus.translate.entrances import entrances
 from isthmus.translate.gateway_servers import Opened, opened, side_by_side
 from isthmus.translate.listeners_gateway import GatewayListeners
 from isthmus.translate.listeners_inbound import inbound_listener
@@ -36,6 +39,7 @@ from isthmus.translate.listeners_outbound import (
     virtual_outbound,
 )
 from isthmus.translate.listeners_passthrough import Passthrough
+from isthmus.translate.listeners_sidecar import OwnListeners
 from isthmus.translate.listeners_udp import datagram_listener
 from isthmus.translate.routes import about_rule, http_services
 from isthmus.translate.tunnels import datagram_targets, tunnel_listener
@@ -56,9 +60,12 @@ class Listeners:
         self.headless: Memo[tuple[ServiceKey, ...]] = Memo()
         self._parts: Memo[_PortParts] = Memo()
         self._passthrough = Passthrough()
+        self._own = OwnListeners(self.checked)
         self.conducts = Conducts()
-        passed = self._passthrough.chains
-        self.memos = (self.one, self.ports, self.headless, self._parts, passed, *self.conducts.memos)
+        self.memos = (
+            *(self.one, self.ports, self.headless, self._parts, self._passthrough.chains),
+            *(self._own.called, self._own.sockets, *self.conducts.memos),
+        )
 
     def of(self, mesh: Mesh, view: View, proxy: Proxy) -> Found:
         """All listeners of `proxy`."""
@@ -74,7 +81,7 @@ class Listeners:
         inputs = (view, conduct, *(mesh.shards.get(key) for key in headless))
         return {
             **self.ports.get(inputs, "all", lambda: self._all(mesh, (view, conduct))),
-            **self._virtual(mesh, (view, conduct), proxy),
+            **self._with_sockets(mesh, (view, conduct), proxy),
         }
 
     def _all(self, mesh: Mesh, seen: Seen) -> Found:
@@ -115,34 +122,34 @@ class Listeners:
                 own = self._on_port(mesh, seen, int(port)).get(name)
                 if own:
                     found[name] = own
-        virtual = self._virtual(mesh, seen, proxy)
-        found.update((name, virtual[name]) for name in wanted if name in virtual)
+        others = self._with_sockets(mesh, seen, proxy)
+        found.update((name, others[name]) for name in wanted if name in others)
         return found
 
-    def _virtual(self, mesh: Mesh, seen: Seen, proxy: Proxy) -> Found:
-        """The two listeners with sockets."""
+    def _with_sockets(self, mesh: Mesh, seen: Seen, proxy: Proxy) -> Found:
+        """The two listeners that captured calls arrive at, and those that a Sidecar asks for by address."""
         workload = mesh.workloads.get((proxy.cluster, proxy.address))
-        conduct, passes = seen[1], seen[0].allows_unknown
-        about = Ref("Pod", proxy.namespace, proxy.name)
+        (view, conduct), unknown = seen, unknown_upstream(seen[0])
+        serves = workload.serves if workload else ()
+        taken = entrances(serves, view.sidecar, proxy.address)
+        about = about_sidecar(view.sidecar) if view.sidecar else Ref("Pod", proxy.namespace, proxy.name)
 
         def inbound() -> Versioned | None:
             scope = (proxy.cluster, proxy.address)
             slot = Slot(LISTENER, names.VIRTUAL_INBOUND, None, scope)
-            return self.checked.keep(slot, about, lambda: inbound_listener(workload, conduct), _sealed)
+            return self.checked.keep(slot, about, lambda: inbound_listener(taken, conduct), _sealed)
 
         def outbound() -> Versioned | None:
-            slot = Slot(LISTENER, names.VIRTUAL_OUTBOUND, None, (passes,))
-            made = partial(virtual_outbound, conduct, allows_unknown=passes)
-            return self.checked.keep(slot, about, made, _sealed)
+            slot = Slot(LISTENER, names.VIRTUAL_OUTBOUND, None, (unknown,))
+            return self.checked.keep(slot, about, lambda: virtual_outbound(conduct, unknown), _sealed)
 
-        serves = workload.serves if workload else ()
         both: tuple[Versioned | None, ...] = (
-            self.one.get((conduct,), (names.VIRTUAL_INBOUND, serves), inbound),
-            self.one.get((conduct,), (names.VIRTUAL_OUTBOUND, passes), outbound),
+            self.one.get((conduct, view.sidecar), (names.VIRTUAL_INBOUND, serves), inbound),
+            self.one.get((conduct,), (names.VIRTUAL_OUTBOUND, unknown), outbound),
         )
         if workload is not None and datagram_targets(serves):
             both = (*both, self._tunnels(workload, conduct, about))
-        return {made.name: made for made in both if made}
+        return {**self._own.of(seen, taken), **{made.name: made for made in both if made}}
 
     def _tunnels(self, workload: Workload, conduct: Conduct, about: Ref) -> Versioned | None:
         """Where datagrams arrive from other sidecars."""
@@ -246,7 +253,7 @@ def _port_parts(view: View, port: int) -> _PortParts:
         scope=(
             port,
             view.cluster,
-            view.allows_unknown,
+            unknown_upstream(view),
             *((view.namespace, view.labels) if about_tcp else ()),
         ),
         headless=tuple(service.key for service in services if _is_headless(service)),

@@ -20,13 +20,16 @@ from isthmus.envoy.types import (
     RouteMatch,
     VirtualHost,
 )
-from isthmus.model.service import Port, Protocol
-from isthmus.model.workload import ServedPort, Workload
+from isthmus.model.service import Protocol
 from isthmus.translate import names, proto
 from isthmus.translate.access_log import access_logs, listener_logs
 from isthmus.translate.conduct import Conduct
 from isthmus.translate.connection_manager import Face, Manager, connection_manager
+from isthmus.translate.connection_rules import cidr
+from isthmus.translate.entrances import Entrance
+from isthmus.translate.errors import Unsayable
 from isthmus.translate.listener_parts import (
+    ALWAYS_OPEN,
     PLAIN_HTTP,
     chain,
     http_inspector,
@@ -36,40 +39,54 @@ from isthmus.translate.listener_parts import (
 )
 from isthmus.translate.network_filters import tcp_proxy
 from isthmus.translate.retries import inbound_retries
+from isthmus.translate.server_tls import HTTP_ALPN, server_tls
 from isthmus.translate.transport import ALL_MESH_ALPN, MESH_ALPN, MESH_HTTP_ALPN, mutual_downstream
 
 # Who is told apart by first bytes may also be silent: a server that speaks first. Then it is plain text.
 _SILENCE_S = 5.0
 
 
-def inbound_listener(workload: Workload | None, conduct: Conduct) -> Listener:
-    """`virtualInbound`: chains for what `workload` serves, and for all else it is sent."""
-    served = served_by_target(workload.serves if workload else ())
-    guessed = [port for port, one in served.items() if one.port.protocol is Protocol.UNSPECIFIED]
+def inbound_listener(taken: Iterable[Entrance], conduct: Conduct) -> Listener:
+    """`virtualInbound`: chains for what a workload's proxy takes in, and for all else it is sent."""
+    captured = [one for one in taken if not one.socket]
+    guessed = [one.number for one in captured if one.protocol is Protocol.UNSPECIFIED]
     listener = Listener(
         name=names.VIRTUAL_INBOUND,
         address=proto.address("0.0.0.0", conduct.inbound_port),
         traffic_direction="INBOUND",
         access_log=listener_logs(conduct, inbound=True),
         listener_filters=[original_dst(), tls_inspector(), *([http_inspector(guessed)] if guessed else [])],
-        listener_filters_timeout=proto.seconds(
-            _SILENCE_S if conduct.detection_s is None else conduct.detection_s
-        ),
+        listener_filters_timeout=proto.seconds(_silence_s(conduct)),
         continue_on_listener_filters_timeout=True,
         filter_chains=[loop_guard("virtualInbound-blackhole", conduct.inbound_port), *_passthrough(conduct)],
     )
-    for one in served.values():
+    for one in captured:
         listener.filter_chains.extend(_port_chains(one, conduct))
     return listener
 
 
-def served_by_target(serves: Iterable[ServedPort]) -> dict[int, ServedPort]:
-    """What is served on each port that the workload listens on; the first service decides its protocol."""
-    by_target: dict[int, ServedPort] = {}
-    for one in serves:
-        if one.port.protocol is not Protocol.UDP:
-            by_target.setdefault(one.target_port, one)
-    return by_target
+def socket_listener(one: Entrance, conduct: Conduct) -> Listener:
+    """A listener with a socket of its own, for calls that are not captured."""
+    if one.number in {*ALWAYS_OPEN, conduct.outbound_port, conduct.inbound_port}:
+        reason = f"{one.number} is the proxy's own (hint: another port)"
+        raise Unsayable(f"{one.path}.port.number", reason)
+    listener = Listener(
+        name=one.listener,
+        address=proto.address(one.bind or "0.0.0.0", one.number),
+        traffic_direction="INBOUND",
+        access_log=listener_logs(conduct, inbound=True),
+        listener_filters=[tls_inspector()],
+        listener_filters_timeout=proto.seconds(_silence_s(conduct)),
+        continue_on_listener_filters_timeout=True,
+        filter_chains=_port_chains(one, conduct),
+    )
+    if one.protocol is Protocol.UNSPECIFIED:
+        listener.listener_filters.append(http_inspector())
+    return listener
+
+
+def _silence_s(conduct: Conduct) -> float:
+    return _SILENCE_S if conduct.detection_s is None else conduct.detection_s
 
 
 def _passthrough(conduct: Conduct) -> Iterator[FilterChain]:
@@ -82,72 +99,81 @@ def _passthrough(conduct: Conduct) -> Iterator[FilterChain]:
     yield chain("virtualInbound", _match(None, tls=False), forward)
 
 
-def _port_chains(served: ServedPort, conduct: Conduct) -> Iterator[FilterChain]:
+def _port_chains(one: Entrance, conduct: Conduct) -> Iterator[FilterChain]:
     """The chains of one port: what can be told of a caller decides which takes it."""
-    target, protocol = served.target_port, served.port.protocol
-    name = names.listener("0.0.0.0", target)
-    http = connection_manager(_manager(served, conduct))
-    tcp = tcp_proxy.to_upstream(names.inbound(target), access_logs(conduct, inbound=True, http=False))
+    name = names.listener(one.bind or "0.0.0.0", one.number)
+    http = connection_manager(_manager(one, conduct))
+    tcp = tcp_proxy.to_upstream(names.inbound(one.number), access_logs(conduct, inbound=True, http=False))
 
     def mutual(alpn: tuple[str, ...], proxy: Filter) -> FilterChain:
-        made = chain(name, _match(target, tls=True, alpn=alpn), proxy)
+        made = chain(name, _match(one, tls=True, alpn=alpn), proxy)
         made.transport_socket.CopyFrom(mutual_downstream(conduct.trust_domains, conduct.mutual_tls))
         return made
 
-    if protocol.is_http:
-        yield mutual(ALL_MESH_ALPN, http)
-        yield chain(name, _match(target, tls=False), http)
-        return
-    if protocol is Protocol.UNSPECIFIED:
+    if one.protocol is Protocol.UNSPECIFIED:
         yield mutual(MESH_HTTP_ALPN, http)
         yield mutual(MESH_ALPN, tcp)
-        yield chain(name, _match(target, tls=False, alpn=PLAIN_HTTP), http)
     else:
-        yield mutual(ALL_MESH_ALPN, tcp)
-    yield chain(name, _match(target, tls=True), tcp)
-    yield chain(name, _match(target, tls=False), tcp)
+        yield mutual(ALL_MESH_ALPN, http if one.protocol.is_http else tcp)
+    if one.tls is not None:
+        yield _ending(one, conduct, chain(name, _match(one, tls=True), http if one.protocol.is_http else tcp))
+        return
+    if one.protocol.is_http:
+        yield chain(name, _match(one, tls=False), http)
+        return
+    if one.protocol is Protocol.UNSPECIFIED:
+        yield chain(name, _match(one, tls=False, alpn=PLAIN_HTTP), http)
+    yield chain(name, _match(one, tls=True), tcp)
+    yield chain(name, _match(one, tls=False), tcp)
 
 
-def _match(target: int | None, *, tls: bool, alpn: tuple[str, ...] = ()) -> FilterChainMatch:
-    return FilterChainMatch(
-        destination_port=None if target is None else proto.uint32(target),
+def _ending(one: Entrance, conduct: Conduct, made: FilterChain) -> FilterChain:
+    """`made` with the TLS of a Sidecar, which strangers must speak."""
+    if one.tls is not None:
+        socket = server_tls(one.tls, conduct, HTTP_ALPN if one.protocol.is_http else ())
+        made.transport_socket.CopyFrom(socket)
+    return made
+
+
+def _match(one: Entrance | None, *, tls: bool, alpn: tuple[str, ...] = ()) -> FilterChainMatch:
+    captured = one is not None and not one.socket
+    match = FilterChainMatch(
+        destination_port=proto.uint32(one.number) if one is not None and captured else None,
         transport_protocol="tls" if tls else "raw_buffer",
         application_protocols=alpn,
     )
+    if one is not None and captured and one.bind:
+        match.prefix_ranges.append(cidr(one.bind))
+    return match
 
 
-def _manager(served: ServedPort, conduct: Conduct) -> Manager:
+def _manager(one: Entrance, conduct: Conduct) -> Manager:
     return Manager(
         face=Face.INBOUND,
-        stat_prefix=f"inbound_0.0.0.0_{served.target_port};",
-        routes=_routes(served, conduct),
+        stat_prefix=f"inbound_{names.listener(one.bind or '0.0.0.0', one.number)};",
+        routes=_routes(one, conduct),
         conduct=conduct,
     )
 
 
-def _routes(served: ServedPort, conduct: Conduct) -> RouteConfiguration:
+def _routes(one: Entrance, conduct: Conduct) -> RouteConfiguration:
     """Everything goes to the application, without a limit of time: the caller's side has that."""
-    upstream = names.inbound(served.target_port)
+    upstream = names.inbound(one.number)
     action = RouteAction(cluster=upstream, timeout=proto.seconds(0))
     action.max_stream_duration.max_stream_duration.CopyFrom(proto.seconds(0))
-    if served.port.protocol is not Protocol.GRPC:
+    if one.protocol is not Protocol.GRPC:
         # The application may close an idle connection just as it is used; nothing was sent then.
         policy = inbound_retries(conduct.inbound_retry)
         if policy is not None:
             action.retry_policy.CopyFrom(policy)
-    operation = f"{served.service.hostname}:{served.port.number}/*"
     route = Route(
         name="default",
         match=RouteMatch(prefix="/"),
         route=action,
-        decorator=Decorator(operation=operation),
+        decorator=Decorator(operation=f"{one.known_as}/*"),
     )
-    host = VirtualHost(name=_host_name(served.port), domains=["*"], routes=[route])
+    host = VirtualHost(name=f"inbound|http|{one.service_port}", domains=["*"], routes=[route])
     config = RouteConfiguration(name=upstream, virtual_hosts=[host])
     # An EnvoyFilter may take the upstream away: that port answers 503, the others must not suffer.
     config.validate_clusters.value = False
     return config
-
-
-def _host_name(port: Port) -> str:
-    return f"inbound|http|{port.number}"

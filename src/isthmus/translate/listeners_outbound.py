@@ -23,6 +23,7 @@ from isthmus.translate.connection_manager import Face, Manager, connection_manag
 from isthmus.translate.connection_rules import TcpRules, by_name, cidr, narrow, parts
 from isthmus.translate.connections import manner
 from isthmus.translate.destinations import Destinations
+from isthmus.translate.egress import unknown_upstream
 from isthmus.translate.errors import Unsayable, at
 from isthmus.translate.listener_parts import (
     ALWAYS_OPEN,
@@ -169,9 +170,9 @@ def port_listener(
     about, claims = (view, conduct), Claims()
     made = [each for part in taker.parts for each in _part(part, tcp_rules, about)]
     if claim is None:
-        rest = _unknown(conduct, allows=view.allows_unknown)
+        rest = _unknown(conduct, unknown_upstream(view))
     else:
-        *narrower, rest = _tcp(claim, tcp_rules, about)
+        *narrower, rest = tcp_chains(claim, tcp_rules, about)
         made += narrower
     listener.filter_chains.extend(free for each in made if (free := claims.free(each)))
     if any(each.filter_chain_match.transport_protocol == "tls" for each in listener.filter_chains):
@@ -189,7 +190,7 @@ def port_listener(
 
 def _part(claim: Claim, tcp_rules: Mapping[ServiceKey, TcpRules], about: Seen) -> Iterator[FilterChain]:
     """The chains of a service that wants some of the connections."""
-    for made in _tcp(claim, tcp_rules, about):
+    for made in tcp_chains(claim, tcp_rules, about):
         if not made.filter_chain_match.prefix_ranges:
             made.filter_chain_match.prefix_ranges.extend(map(cidr, claim.ranges))
         if claim.server_names and not made.filter_chain_match.server_names:
@@ -233,7 +234,7 @@ def _http(taker: Takers, routes: str, conduct: Conduct) -> FilterChain:
     return chain("", None, connection_manager(manager))
 
 
-def _tcp(claim: Claim, tcp_rules: Mapping[ServiceKey, TcpRules], about: Seen) -> Iterator[FilterChain]:
+def tcp_chains(claim: Claim, tcp_rules: Mapping[ServiceKey, TcpRules], about: Seen) -> Iterator[FilterChain]:
     """Bytes go to the service, or where its VirtualService's TLS and TCP routes say; the chain for the rest is last."""
     view, conduct = about
     whole = names.outbound(claim.port.number, "", claim.service.key.hostname)
@@ -271,15 +272,14 @@ def _routed(
     return tcp_proxy.to_upstreams(weighted, logs, stat_prefix, manner(leads.policies(route.route, port)))
 
 
-def _unknown(conduct: Conduct, *, allows: bool) -> FilterChain:
+def _unknown(conduct: Conduct, to: str) -> FilterChain:
     """For calls to whom nobody knows."""
-    to = names.PASSTHROUGH if allows else names.BLACK_HOLE
     return chain("", None, tcp_proxy.to_upstream(to, access_logs(conduct, inbound=False, http=False)))
 
 
-def virtual_outbound(conduct: Conduct, *, allows_unknown: bool) -> Listener:
-    """`virtualOutbound`: where all calls arrive, and who takes those that no other listener does."""
-    catch_all = _unknown(conduct, allows=allows_unknown)
+def virtual_outbound(conduct: Conduct, unknown: str) -> Listener:
+    """`virtualOutbound`: where all calls arrive; those that no other listener takes go to the upstream `unknown`."""
+    catch_all = _unknown(conduct, unknown)
     catch_all.name = "virtualOutbound-catchall-tcp"
     listener = Listener(
         name=names.VIRTUAL_OUTBOUND,

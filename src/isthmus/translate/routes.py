@@ -26,6 +26,7 @@ from isthmus.model.service import Port, Resolution, Service
 from isthmus.translate import names, proto
 from isthmus.translate.checked import Checked, Slot
 from isthmus.translate.destinations import Destinations, Known, destinations_of, known
+from isthmus.translate.egress import called, unknown_upstream
 from isthmus.translate.errors import at
 from isthmus.translate.hashing import hash_policy
 from isthmus.translate.http_filters import FILTERS
@@ -54,7 +55,10 @@ class Routes:
         self.hosts: Memo[Host | None] = Memo()
 
     def body(self, view: View, name: str) -> bytes | None:
-        """The RouteConfiguration `name`, serialised: `<port>` or `<host>:<port>`; None for any other."""
+        """The RouteConfiguration `name`, serialised: `<port>`, `<host>:<port>` or `unix://<path>`; None for others."""
+        if name.startswith("unix://"):
+            shown = self._at_path(view, name)
+            return joined(name, shown) if shown else None
         hostname, _, port = name.rpartition(":")
         if not port.isdecimal():
             return None
@@ -65,6 +69,17 @@ class Routes:
         hosts = [self._service_host(view, service, port) for service in http_services(view, port)]
         hosts += [self._bare_host(view, host, rule, port) for host, rule in view.hosts_without_service]
         return without_repetition([*(host for host in hosts if host), _everything_else(view)])
+
+    def _at_path(self, view: View, bind: str) -> list[Host]:
+        """The hosts that a Sidecar shows at a path of the file system; what it does not show is refused there."""
+        hosts = [
+            self._service_host(view, service, port.number)
+            for one in called(view.sidecar)
+            if one.bind == bind
+            for service, port in view.shown_by(one.listener)
+            if port.protocol.is_http
+        ]
+        return without_repetition([*(host for host in hosts if host), _refused()]) if hosts else []
 
     def _sniffed(self, view: View, hostname: str, port: int) -> list[Host] | None:
         service = view.service(hostname, "")
@@ -232,19 +247,20 @@ def _default_route(here: Known, port: Port, asker: Asker) -> Route:
 
 def _everything_else(view: View) -> Host:
     """Hosts that nobody knows: passed on to where they were meant to go, or refused."""
+    if not view.allows_unknown:
+        return _refused()
+    name, to = "allow_any", unknown_upstream(view)
     if view.resolves_unknown:
-        action = RouteAction(cluster=names.DYNAMIC_DNS, timeout=proto.seconds(0))
-        route = Route(name="allow_any_dynamic_dns", match=RouteMatch(prefix="/"), route=action)
-        host = VirtualHost(name="allow_any_dynamic_dns", domains=["*"], routes=[route])
-    elif view.allows_unknown:
-        action = RouteAction(cluster=names.PASSTHROUGH, timeout=proto.seconds(0))
-        route = Route(name="allow_any", match=RouteMatch(prefix="/"), route=action)
-        host = VirtualHost(name="allow_any", domains=["*"], routes=[route])
-    else:
-        refused = DirectResponseAction(status=502)
-        route = Route(name="block_all", match=RouteMatch(prefix="/"), direct_response=refused)
-        host = VirtualHost(name="block_all", domains=["*"], routes=[route])
-    return Host(("*",), proto.body(host))
+        name, to = "allow_any_dynamic_dns", names.DYNAMIC_DNS
+    action = RouteAction(cluster=to, timeout=proto.seconds(0))
+    route = Route(name=name, match=RouteMatch(prefix="/"), route=action)
+    return Host(("*",), proto.body(VirtualHost(name=name, domains=["*"], routes=[route])))
+
+
+def _refused() -> Host:
+    refused = DirectResponseAction(status=502)
+    route = Route(name="block_all", match=RouteMatch(prefix="/"), direct_response=refused)
+    return Host(("*",), proto.body(VirtualHost(name="block_all", domains=["*"], routes=[route])))
 
 
 def without_repetition(hosts: Iterable[Host]) -> list[Host]:

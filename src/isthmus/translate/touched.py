@@ -23,6 +23,8 @@ from isthmus.model.proxy import Proxy, ProxyKind
 from isthmus.model.service import Protocol, Resolution, Service
 from isthmus.translate import names
 from isthmus.translate.concern import concerns
+from isthmus.translate.egress import called
+from isthmus.translate.entrances import entrances
 from isthmus.translate.gateway_servers import passes_automatically
 from isthmus.translate.listeners_outbound import ANY
 from isthmus.translate.patch.compiled import types_of
@@ -135,12 +137,13 @@ class Touched:
             if key.hostname in hosts or any(host_matches(host, key.hostname) for host in wild)
         )
         if type_url == LISTENER:
-            return frozenset(name for one in self._services(keys) for name in self._listener_names(one))
+            own = frozenset(name for one in self._services(keys) for name in self._listener_names(one))
+            return own | self._by_address()
         return frozenset(self._upstreams(keys))
 
     def _own(self, where: tuple[ClusterId, str], type_url: str) -> frozenset[str]:
         if type_url == LISTENER:
-            return frozenset({names.VIRTUAL_INBOUND, names.TUNNEL_INBOUND})
+            return frozenset({names.VIRTUAL_INBOUND, names.TUNNEL_INBOUND}) | self._by_address()
         if type_url != UPSTREAM:
             return _NOTHING
         workloads = (mesh.workloads.get(where) for mesh in self._meshes)
@@ -194,7 +197,12 @@ class Touched:
         found = {name for service in self._services(delta.services) for name in self._listener_names(service)}
         for service in self._services(self._headless()):
             found.update(self._listener_names(service))
+        if delta.services:
+            found |= self._by_address()
         return frozenset(found)
+
+    def _by_address(self) -> frozenset[str]:
+        return frozenset().union(*(index.by_address for index in self._indices))
 
     def _headless(self) -> frozenset[ServiceKey]:
         """Headless services whose endpoints differ: these have listeners, and decide on mutual TLS."""
@@ -237,6 +245,15 @@ class ConfigIndex:
         self.collectors = frozenset(collector_hosts(mesh.settings))
         servers = (server for gateway in mesh.of(GatewayConfig) for server in gateway.spec.servers)
         self.lets_in_by_name = any(map(passes_automatically, servers))
+        # Listeners by address show services, and are not named after them.
+        self.by_address = frozenset(
+            name
+            for each in mesh.of(Sidecar)
+            for name in (
+                *(one.name for one in called(each)),
+                *(one.listener for one in entrances((), each, "") if one.socket),
+            )
+        )
         self.routes_connections = any(rule.spec.tcp or rule.spec.tls for rule in mesh.of(VirtualService))
         self._exact: dict[str, set[str]] = defaultdict(set)
         self._wild: list[tuple[str, set[str]]] = []

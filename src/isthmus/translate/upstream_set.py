@@ -15,14 +15,13 @@ from isthmus.model.names import ClusterId, ServiceKey
 from isthmus.model.proxy import ProxyKind
 from isthmus.model.scope import View
 from isthmus.model.service import Resolution, Service
-from isthmus.model.setting_parts import UpstreamSettings
-from isthmus.model.workload import ServedPort, Workload
-from isthmus.translate import proto
+from isthmus.model.workload import Workload
+from isthmus.translate import names, proto
 from isthmus.translate.checked import Checked, Slot
 from isthmus.translate.conduct import Conduct
 from isthmus.translate.destinations import Known, known
 from isthmus.translate.dynamic_hosts import dynamic_upstream
-from isthmus.translate.listeners_inbound import served_by_target
+from isthmus.translate.entrances import Entrance, about, entrances
 from isthmus.translate.names import UpstreamName
 from isthmus.translate.passthrough import names_of, passes, passing_names
 from isthmus.translate.tunnels import application_datagrams, datagram_targets
@@ -48,13 +47,14 @@ class Upstreams:
         self._one: Memo[Versioned | None] = Memo()
         self._services: Memo[tuple[Versioned, ...]] = Memo()
         self._names: Memo[frozenset[str]] = Memo()
-        self._own: Memo[Versioned] = Memo()
+        self._own: Memo[Versioned | None] = Memo()
+        self._datagrams: Memo[Versioned] = Memo()
         self._always_of: Memo[tuple[Versioned, ...]] = Memo()
         self._views: Memo[tuple[Versioned, ...]] = Memo()
         self._whole: Memo[tuple[Versioned, ...]] = Memo()
         self._headless: Memo[tuple[ServiceKey, ...]] = Memo()
         self.memos = (
-            *(self._one, self._services, self._views, self._own),
+            *(self._one, self._services, self._views, self._own, self._datagrams),
             *(self._always_of, self._names, self._headless, self._whole),
         )
 
@@ -65,7 +65,7 @@ class Upstreams:
         headless = self._headless.get((view,), "", lambda: headless_services(view))
         inputs = (view, *(shards.get(key) for key in headless))
         outbound = self._views.get(inputs, "outbound", lambda: tuple(self._of_services(view, shards)))
-        inbound = self._inbound(view.settings, own)
+        inbound = self._inbound(view, own)
         passing = self._views.get((view,), "passing", lambda: tuple(self._passing(view)))
         beside = (*self._always(view), *self._collectors(view, conduct), *inbound)
         every = (*outbound, *passing, *beside)
@@ -76,7 +76,7 @@ class Upstreams:
     ) -> Iterator[Versioned]:
         """Those of `wanted` that exist."""
         beside = (*self._always(view), *self._collectors(view, conduct))
-        others = {one.name: one for one in (*beside, *self._inbound(view.settings, own))}
+        others = {one.name: one for one in (*beside, *self._inbound(view, own))}
         for name in wanted:
             parts = UpstreamName.parse(name)
             service = None
@@ -154,21 +154,29 @@ class Upstreams:
 
         return self._always_of.get((settings, conduct), "collectors", make)
 
-    def _inbound(self, settings: MeshSettings, own: Workload | None) -> list[Versioned]:
+    def _inbound(self, view: View, own: Workload | None) -> list[Versioned]:
         if own is None:
             return []
-        found = [
-            self._own_port(settings.upstream, served) for served in served_by_target(own.serves).values()
-        ]
+        taken = entrances(own.serves, view.sidecar, own.address)
+        found = [made for one in taken if (made := self._own_port(view, one))]
         return found + [self._own_datagrams(own.address, port) for port in datagram_targets(own.serves)]
 
-    def _own_port(self, settings: UpstreamSettings, served: ServedPort) -> Versioned:
-        # Only a pattern for its statistics makes it depend on more than its number.
-        part = served if settings.inbound_stat_name else served.target_port
-        return self._own.get((settings,), part, lambda: _sealed(inbound_upstream(served, settings)))
+    def _own_port(self, view: View, one: Entrance) -> Versioned | None:
+        sidecar, settings = view.sidecar, view.settings.upstream
+
+        def make() -> Versioned | None:
+            name = names.inbound(one.number)
+            if sidecar is None:
+                return _sealed(inbound_upstream(one, settings))
+            slot = Slot(UPSTREAM, name, None, ("inbound", about(sidecar), one.to))
+            return self.checked.keep(slot, about(sidecar), lambda: inbound_upstream(one, settings), _sealed)
+
+        # Only a pattern for its statistics makes it depend on which service leads there.
+        served = one.served if settings.inbound_stat_name else None
+        return self._own.get((settings, sidecar), (one.number, one.to, served), make)
 
     def _own_datagrams(self, address: str, port: int) -> Versioned:
-        return self._own.get((), (address, port), lambda: _sealed(application_datagrams(address, port)))
+        return self._datagrams.get((), (address, port), lambda: _sealed(application_datagrams(address, port)))
 
 
 def headless_services(view: View) -> tuple[ServiceKey, ...]:

@@ -15,10 +15,11 @@ from isthmus.envoy.types import (
 from isthmus.model.mesh import MeshSettings
 from isthmus.model.service import Port, Protocol, Resolution, Service
 from isthmus.model.setting_parts import UpstreamSettings
-from isthmus.model.workload import ServedPort
 from isthmus.translate import names, proto, upstream_policy
 from isthmus.translate.collector_places import Place
 from isthmus.translate.destinations import Known
+from isthmus.translate.entrances import Entrance
+from isthmus.translate.errors import at
 from isthmus.translate.mesh_policy import settled, strengthen
 from isthmus.translate.names import Direction, UpstreamName
 from isthmus.translate.outlier_detection import apply_outlier_detection
@@ -32,7 +33,7 @@ from isthmus.translate.upstream_proxy_protocol import apply_proxy_protocol
 from isthmus.translate.upstream_tls import apply_tls
 
 _BY_NAME = frozenset({Cluster.STRICT_DNS, Cluster.LOGICAL_DNS})
-_LOOPBACK_SOURCE = "127.0.0.6"
+_LOOPBACK_SOURCE, _LOOPBACK_SOURCE_V6 = "127.0.0.6", "::6"
 """From where Envoy calls the application beside it: capture lets packets from there pass."""
 
 
@@ -148,33 +149,39 @@ def _describe(upstream: Cluster, known: Known, name: UpstreamName) -> None:
         about["config"] = f"/apis/networking.istio.io/v1/namespaces/{meta.namespace}/{kind}/{meta.name}"
 
 
-def inbound_upstream(served: ServedPort, settings: UpstreamSettings) -> Cluster:
-    """The application's port, called at the address that the caller meant, or on loopback alone."""
-    upstream = _to_application(names.inbound(served.target_port), settings)
-    if settings.inbound_localhost:
-        upstream.type = Cluster.STATIC
-        upstream.lb_policy = Cluster.ROUND_ROBIN
-        upstream.ClearField("upstream_bind_config")
-        upstream.load_assignment.cluster_name = upstream.name
-        where = upstream.load_assignment.endpoints.add().lb_endpoints.add().endpoint.address
-        where.CopyFrom(proto.address("127.0.0.1", served.target_port))
-    if settings.inbound_stat_name:
-        upstream.alt_stat_name = inbound_stat_name(settings.inbound_stat_name, served)
+def inbound_upstream(one: Entrance, settings: UpstreamSettings) -> Cluster:
+    """The application behind a port, called where it listens, or where the caller meant, or on loopback alone."""
+    with at(one.path or "inboundConnectionPool"):
+        upstream = _to_application(names.inbound(one.number), settings, Policy(connection_pool=one.pool))
+    if settings.inbound_stat_name and one.served is not None:
+        upstream.alt_stat_name = inbound_stat_name(settings.inbound_stat_name, one.served)
+    place = one.place or (proto.address("127.0.0.1", one.number) if settings.inbound_localhost else None)
+    if place is None:
+        return upstream
+    upstream.type, upstream.lb_policy = Cluster.STATIC, Cluster.ROUND_ROBIN
+    upstream.load_assignment.cluster_name = upstream.name
+    upstream.load_assignment.endpoints.add().lb_endpoints.add().endpoint.address.CopyFrom(place)
+    if place.HasField("pipe") or one.place is None:
+        upstream.ClearField("upstream_bind_config")  # a path has no source, and loopback needs none
+    elif ":" in place.socket_address.address:
+        upstream.upstream_bind_config.source_address.address = _LOOPBACK_SOURCE_V6
     return upstream
 
 
 def inbound_passthrough(settings: UpstreamSettings) -> Cluster:
     """Ports of the application that no service names."""
-    return _to_application(names.INBOUND_PASSTHROUGH, settings)
+    return _to_application(names.INBOUND_PASSTHROUGH, settings, Policy())
 
 
-def _to_application(name: str, settings: UpstreamSettings) -> Cluster:
-    upstream = Cluster(name=name, connect_timeout=proto.seconds(settings.connect_timeout_s))
+def _to_application(name: str, settings: UpstreamSettings, policy: Policy) -> Cluster:
+    limit_s = upstream_policy.connect_timeout_s(policy, settings.connect_timeout_s, crosses=False)
+    upstream = Cluster(name=name, connect_timeout=proto.seconds(limit_s))
     _original_destination(upstream)
-    upstream_policy.apply_limits(upstream, Policy())
+    upstream_policy.apply_limits(upstream, policy)
+    upstream_policy.apply_connection_options(upstream, policy, crosses=False)
     source = SocketAddress(address=_LOOPBACK_SOURCE, port_value=0)
     upstream.upstream_bind_config.CopyFrom(BindConfig(source_address=source, socket_options=[mark()]))
-    as_the_caller_speaks(upstream, Policy())
+    as_the_caller_speaks(upstream, policy)
     return upstream
 
 

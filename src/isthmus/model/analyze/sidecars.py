@@ -1,4 +1,4 @@
-"""Sidecars: that they count, find workloads, and say nothing that is not done."""
+"""Sidecars: that they count, and find workloads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from isthmus.model.sidecars import selected
 
 
 def have_effect(subject: Subject) -> Iterator[Finding]:
-    """No Sidecar is overruled by an older one for the same workloads, or says what this mesh does not do."""
+    """No Sidecar is overruled by an older one for the same workloads."""
     first: dict[object, Sidecar] = {}
     for found in sorted(subject.of(Sidecar), key=age):
         chosen = tuple(sorted(selected(found).items()))
@@ -22,8 +22,6 @@ def have_effect(subject: Subject) -> Iterator[Finding]:
             code = Code.SAME_SELECTOR if chosen else Code.SEVERAL_SIDECARS
             message = f"has no effect: {holder.metadata.name} is for the same workloads, and is older"
             yield finding(found, "$.spec.workloadSelector", message, code)
-        for path in _unheeded(found):
-            yield finding(found, path, "has no effect in this release", Code.NO_EFFECT)
 
 
 def have_workloads(subject: Subject) -> Iterator[Finding]:
@@ -47,16 +45,3 @@ def have_workloads(subject: Subject) -> Iterator[Finding]:
                 told.add(pair)
                 message = f"has no effect for {workload.name}: {older} selects it as well, and is older"
                 yield finding(found, "$.spec.workloadSelector", message, Code.SAME_SELECTOR)
-
-
-def _unheeded(found: Sidecar) -> Iterator[str]:
-    spec = found.spec
-    if spec.ingress:
-        yield "$.spec.ingress"
-    if spec.inbound_connection_pool is not None:
-        yield "$.spec.inboundConnectionPool"
-    if spec.outbound_traffic_policy is not None and spec.outbound_traffic_policy.egress_proxy is not None:
-        yield "$.spec.outboundTrafficPolicy.egressProxy"
-    for index, listener in enumerate(spec.egress):
-        if listener.bind or listener.capture_mode == "NONE":
-            yield f"$.spec.egress[{index}].bind"

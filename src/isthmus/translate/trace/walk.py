@@ -20,6 +20,7 @@ from isthmus.translate.names import VIRTUAL_INBOUND, VIRTUAL_OUTBOUND
 from isthmus.translate.trace import datagrams
 from isthmus.translate.trace.call import METHODS, Call, Request, Speech, Untraceable
 from isthmus.translate.trace.chains import choose
+from isthmus.translate.trace.enums import enum_name
 from isthmus.translate.trace.held import Held
 from isthmus.translate.trace.listener_filters import Seen, seen
 from isthmus.translate.trace.outcome import outcome
@@ -85,7 +86,8 @@ def _listener(held: Held, call: Call, side: Side) -> tuple[Listener | None, str]
     """The listener that gets the connection, and how it was found."""
     match side:
         case Side.INBOUND:
-            return held.listeners.get(VIRTUAL_INBOUND), "captured"
+            own = _bound_to(held, call, inbound=True)
+            return (own, "by its own socket") if own else (held.listeners.get(VIRTUAL_INBOUND), "captured")
         case Side.GATEWAY:
             return _bound_to(held, call), "by its own socket"
     first = held.listeners.get(VIRTUAL_OUTBOUND)
@@ -103,8 +105,10 @@ def _listener(held: Held, call: Call, side: Side) -> tuple[Listener | None, str]
     return first, "no other listens there"
 
 
-def _bound_to(held: Held, call: Call) -> Listener | None:
+def _bound_to(held: Held, call: Call, *, inbound: bool = False) -> Listener | None:
     for each in held.listeners.values():
+        if inbound and enum_name(each, "traffic_direction") != "INBOUND":
+            continue
         address, port = _place(each)
         bound = not each.HasField("bind_to_port") or each.bind_to_port.value
         if bound and port == call.port and address in {"0.0.0.0", "::", call.address}:

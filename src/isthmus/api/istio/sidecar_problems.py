@@ -1,0 +1,106 @@
+"""What the shape of a Sidecar cannot say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import ip_address
+
+from isthmus.api.istio.sidecar import IstioEgressListener, IstioIngressListener, Sidecar
+
+Problem = tuple[str, str]
+
+_UNIX = "unix://"
+_HERE = frozenset({"127.0.0.1", "::1", "0.0.0.0", "::"})
+
+
+def problems(found: Sidecar) -> Iterator[Problem]:
+    """Everything wrong with a decoded Sidecar, but its durations."""
+    spec = found.spec
+    selector = spec.workload_selector
+    if selector is not None and not selector.labels:
+        yield (
+            "$.spec.workloadSelector.labels",
+            "is empty (hint: leave the selector out for the whole namespace)",
+        )
+    for index, egress in enumerate(spec.egress):
+        yield from _egress(f"$.spec.egress[{index}]", egress)
+    ports = [listener.port.number for listener in spec.ingress]
+    for index, ingress in enumerate(spec.ingress):
+        if ingress.port.number in ports[:index]:
+            yield f"$.spec.ingress[{index}].port.number", f"{ingress.port.number} is there twice"
+        yield from _ingress(f"$.spec.ingress[{index}]", ingress)
+    policy = spec.outbound_traffic_policy
+    if policy is not None and policy.egress_proxy is not None:
+        at = "$.spec.outboundTrafficPolicy"
+        if policy.mode != "ALLOW_ANY":
+            yield (
+                f"{at}.egressProxy",
+                "would get nothing: unknown destinations are refused (hint: mode: ALLOW_ANY)",
+            )
+        if policy.egress_proxy.port is None or not policy.egress_proxy.port.number:
+            yield f"{at}.egressProxy.port.number", "is missing (hint: the port of that service)"
+
+
+def _egress(at: str, listener: IstioEgressListener) -> Iterator[Problem]:
+    if not listener.hosts:
+        yield f"{at}.hosts", 'is empty (hint: "./*" for this namespace, "*/*" for all, "~/*" for none)'
+    for number, host in enumerate(listener.hosts):
+        namespace, slash, name = host.partition("/")
+        if not slash or not namespace or not name or "/" in name:
+            hint = f"hint: ./{host.strip('/') or '*'}"
+            yield f"{at}.hosts[{number}]", f"{host!r} is not NAMESPACE/HOST ({hint})"
+    has_port = listener.port is not None and listener.port.number
+    if listener.bind.startswith(_UNIX):
+        if len(listener.bind) == len(_UNIX):
+            yield f"{at}.bind", f"{listener.bind!r} has no path (hint: unix:///var/run/mesh.sock)"
+        return
+    if listener.bind:
+        yield from _address(f"{at}.bind", listener.bind)
+    if not has_port and (listener.bind or listener.capture_mode == "NONE"):
+        yield f"{at}.port.number", "is missing (hint: the port that the application calls)"
+
+
+def _ingress(at: str, listener: IstioIngressListener) -> Iterator[Problem]:
+    if not listener.port.number:
+        yield f"{at}.port.number", "is missing"
+    if listener.bind:
+        yield from _address(f"{at}.bind", listener.bind)
+    if listener.default_endpoint:
+        yield from _endpoint(f"{at}.defaultEndpoint", listener.default_endpoint)
+    elif listener.capture_mode == "NONE":
+        yield f"{at}.defaultEndpoint", "is missing: calls are not captured (hint: 127.0.0.1:8080)"
+    tls = listener.tls
+    if tls is not None:
+        if tls.mode not in {"SIMPLE", "MUTUAL"}:
+            yield f"{at}.tls.mode", f"is {tls.mode} (hint: SIMPLE or MUTUAL)"
+        for name in (
+            "serverCertificate",
+            "privateKey",
+            *(("caCertificates",) if tls.mode == "MUTUAL" else ()),
+        ):
+            if not getattr(tls, _SNAKE[name]):
+                yield f"{at}.tls.{name}", "is missing (hint: a file in the proxy's container)"
+
+
+_SNAKE = {
+    "serverCertificate": "server_certificate",
+    "privateKey": "private_key",
+    "caCertificates": "ca_certificates",
+}
+
+
+def _address(at: str, text: str) -> Iterator[Problem]:
+    try:
+        ip_address(text)
+    except ValueError:
+        yield at, f"{text!r} is no address (hint: 127.0.0.1)"
+
+
+def _endpoint(at: str, text: str) -> Iterator[Problem]:
+    hint = "hint: 127.0.0.1:8080, 0.0.0.0:8080 or unix:///path"
+    host, _, port = text.rpartition(":")
+    if text.startswith(_UNIX):
+        if len(text) == len(_UNIX):
+            yield at, f"{text!r} has no path ({hint})"
+    elif host.strip("[]") not in _HERE or not port.isdecimal() or not 0 < int(port) <= 65535:
+        yield at, f"{text!r} is not a port of this workload ({hint})"

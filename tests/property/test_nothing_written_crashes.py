@@ -1,0 +1,258 @@
+"""Whatever anybody writes, of any kind: it is read or refused, translation goes on, and Envoy takes what is sent.
+
+Objects are those of the goldens, in which each field is set somewhere, with some of their values replaced: by what
+stands in such a field elsewhere, by what people write by mistake, or by nothing. `ISTHMUS_EXAMPLES=20000` makes the
+run a long one; `ISTHMUS_ENVOY=1` lets Envoy itself look at each example in place of one in fifty.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections import defaultdict
+from functools import cache
+from pathlib import Path
+
+import msgspec
+from google.protobuf import json_format
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fakes.bookinfo import BOOKINFO, objects, pod, service
+from fakes.static_envoy import static_bootstrap
+from isthmus.api import kind_of
+from isthmus.api.decode import decode
+from isthmus.api.errors import InvalidConfig, UnknownKind
+from isthmus.api.yaml import documents
+from isthmus.envoy.binary import envoy_executable, validate
+from isthmus.envoy.descriptors import class_of_url, pool
+from isthmus.envoy.rules import violations
+from isthmus.model.build import MeshBuilder
+from isthmus.model.change import Change, ChangeKey
+from isthmus.model.mesh import MeshSettings
+from isthmus.model.names import ClusterId
+from isthmus.model.proxy import Proxy, ProxyKind
+from isthmus.translate.generation import Translator
+from isthmus.translate.types import ENVOY_TYPES
+
+EXAMPLES = int(os.environ.get("ISTHMUS_EXAMPLES", "40"))
+OFTEN = 1 if os.environ.get("ISTHMUS_ENVOY") else 50
+ROOT = Path(__file__).parent.parent.parent
+MANIFESTS = tuple(ROOT / each for each in ("tests/golden", "tests/findings", "samples"))
+GKE = ClusterId("gke")
+PROXIES = tuple(
+    Proxy(kind=kind, address=address, name=name, namespace="default", cluster=GKE, labels=labels)
+    for kind, address, name, labels in (
+        (ProxyKind.SIDECAR, "10.10.0.11", "a", (("app", "reviews"),)),
+        (ProxyKind.ROUTER, "10.10.0.9", "b", (("istio", "ingress"),)),
+    )
+)
+INGRESS = [
+    service("ingress", "10.110.0.9", "{port: 80, targetPort: 8080, name: http}").replace(
+        "app: ingress", "istio: ingress"
+    ),
+    pod("gateway", "10.10.0.9").replace("app: reviews", "istio: ingress"),
+]
+SHOP = [
+    service(
+        "shop", "10.110.0.99", "{port: 80, name: http}, {port: 3306, name: mysql}, {port: 443, name: tls}"
+    ),
+    service("db", "10.110.0.98", "{port: 3306, name: mysql}"),
+    service("proxy", "10.110.0.97", "{port: 3128, name: tcp}"),
+]
+WORLD = objects(gke=[*BOOKINFO["gke"], *INGRESS, *SHOP])
+
+TEXTS = (
+    *(
+        "",
+        " ",
+        "\x00",
+        "é\n",
+        "%",
+        "%REQ(",
+        "a/b/c",
+        "-1",
+        "9" * 40,
+        "🦉",
+        "(",
+        "[",
+        "\\1",
+        "*",
+        "*.example.com",
+        "a..b",
+    ),
+    *(
+        "x" * 300,
+        "/",
+        "/a",
+        ".*",
+        "a{9999}",
+        "1s",
+        "0s",
+        "1ns",
+        "-1s",
+        "soon",
+        "9" * 30 + "s",
+        "10.0.0.1",
+        "::1",
+    ),
+    *(
+        "10.0.0.0/99",
+        "unix://",
+        "unix:///a",
+        "127.0.0.1:80",
+        "mesh",
+        ".",
+        "~",
+        "shop",
+        "db",
+        "reviews",
+        "v1",
+        "TCP",
+    ),
+    *(
+        ":path",
+        "Host",
+        "@request.auth.claims",
+        "@request.auth.claims.sub",
+        "bad header",
+        "5xx",
+        "99",
+        "HTTP",
+        "TLS",
+    ),
+)
+NUMBERS = (
+    0,
+    1,
+    2,
+    50,
+    80,
+    100,
+    301,
+    503,
+    3306,
+    9080,
+    15001,
+    15006,
+    65535,
+    65536,
+    -1,
+    2**31,
+    2**32,
+    2**63,
+    0.5,
+    1e300,
+)
+STRANGE = (None, True, [], {}, [[]], {"a": {}}, [None], "", 7)
+
+
+def read_file(path):
+    """The documents of a file, but for those that are wrong on purpose."""
+    try:
+        return [value for _, value in documents(path.read_text())]
+    except InvalidConfig:
+        return []
+
+
+def written():
+    """The objects of configuration of all goldens, cases of findings and samples, by kind."""
+    found = defaultdict(list)
+    for path in sorted(path for each in MANIFESTS for path in each.rglob("*.yaml")):
+        for document in read_file(path):
+            try:
+                kind = kind_of(str(document.get("apiVersion")), str(document.get("kind")))
+            except (UnknownKind, AttributeError):
+                continue
+            if kind.is_config and document.get("spec"):
+                found[kind].append(msgspec.to_builtins(document))
+    return dict(found)
+
+
+SEEDS = written()
+
+
+def leaves(value, at=()):
+    """The paths of all values within a value, the inner ones too."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, each in inside:
+        yield (*at, key)
+        yield from leaves(each, (*at, key))
+
+
+@cache
+def elsewhere():
+    """What stands in fields of each name in any golden."""
+    found = defaultdict(list)
+    for each in (each for several in SEEDS.values() for each in several):
+        for path in leaves(each["spec"]):
+            value = each["spec"]
+            for key in path:
+                value = value[key]
+            found[path[-1]].append(value)
+    return found
+
+
+@st.composite
+def an_object(draw):
+    """An object of some golden, with at most three of its values replaced, doubled or taken away."""
+    kind = draw(st.sampled_from(list(SEEDS)))
+    made = copy.deepcopy(draw(st.sampled_from(SEEDS[kind])))
+    made["metadata"] = {"name": made["metadata"]["name"], "namespace": "default"}
+    for _ in range(draw(st.integers(0, 3))):
+        paths = list(leaves(made["spec"]))
+        if not paths:
+            break
+        *way, last = draw(st.sampled_from(paths))
+        place = made["spec"]
+        for key in way:
+            place = place[key]
+        match draw(st.sampled_from(("elsewhere", "text", "number", "strange", "gone", "twice"))):
+            case "elsewhere":
+                place[last] = copy.deepcopy(draw(st.sampled_from(elsewhere()[last] or [""])))
+            case "text":
+                place[last] = draw(st.sampled_from(TEXTS))
+            case "number":
+                place[last] = draw(st.sampled_from(NUMBERS))
+            case "strange":
+                place[last] = copy.deepcopy(draw(st.sampled_from(STRANGE)))
+            case "gone":
+                del place[last]
+            case "twice" if isinstance(place, list):
+                place.append(copy.deepcopy(place[last]))
+    return kind, made
+
+
+def read(kind, document):
+    """The change that an object makes, if it is read at all."""
+    try:
+        found = decode(kind, msgspec.json.encode(document))
+    except InvalidConfig:
+        return None
+    return Change(ChangeKey(GKE, kind.ref(found.metadata)), found)
+
+
+READ = []
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(an_object(), min_size=1, max_size=4))
+def test_translation_goes_on_and_envoy_takes_what_is_sent(several):
+    changes = [change for each in several if (change := read(*each))]
+    if not changes:
+        return
+    READ.append(len(changes))
+    builder, translator = MeshBuilder(MeshSettings(config_cluster=GKE)), Translator()
+    step = builder.apply([*WORLD, *changes])
+    generation = translator.generation(step.mesh, step.delta)
+    for proxy in PROXIES:
+        resources = {url: list(generation.resources(proxy, url, None)) for url in ENVOY_TYPES}
+        for url, found in resources.items():
+            names = [one.name for one in found]
+            assert len(names) == len(set(names)), url
+            for one in found:
+                assert violations(class_of_url(url).FromString(one.body)) == [], one.name
+        if len(READ) % OFTEN == 0:
+            bootstrap = static_bootstrap(resources)
+            validate(envoy_executable(), json_format.MessageToJson(bootstrap, descriptor_pool=pool()))
+    assert isinstance(generation.findings, tuple)
