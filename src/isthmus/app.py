@@ -13,6 +13,7 @@ from isthmus.discovery.analyst import Analyst, AnalystSettings
 from isthmus.discovery.cluster_watcher import WatcherSettings
 from isthmus.discovery.fleet import Fleet
 from isthmus.discovery.follower import Follower, Planes, control_planes
+from isthmus.discovery.gateway_names import GatewayNames
 from isthmus.discovery.managed_gateways import ManagedGateways
 from isthmus.discovery.registry import ClusterSpec, FixedSource, Registry, Source
 from isthmus.discovery.source_files import FilesSource
@@ -69,6 +70,7 @@ class Pilot:
             credentials=self.wanted.current,
         )
         self.fleet = Fleet(Registry(_sources(settings, own)), self._put, watching)
+        self.gateway_names = GatewayNames(ClusterId(settings.cluster), self._put)
         # model
         self.builder = MeshBuilder(_mesh_settings(settings))
         # translate
@@ -88,8 +90,8 @@ class Pilot:
         """Serve until cancelled, in the order in which data flows."""
         settings = self._settings
         parts = (self.fleet.run(), self.fanout.run(), self.analyst.run(), self._admin.run(settings))
-        telling = keep_trying("tell", self._lead)
-        async with supervise(*parts, self._let_go_of_credentials(), self._serve(), telling):
+        beside = (self._let_go_of_credentials(), self.gateway_names.run(), keep_trying("tell", self._lead))
+        async with supervise(*parts, *beside, self._serve()):
             whole = await self.fleet.synced(settings.startup_limit_s)
             log.info("clusters known", all=whole, clusters=[status.id for status in self.fleet.status()])
             async for batch in self._inbox.batches():
@@ -105,6 +107,7 @@ class Pilot:
         if delta:
             self._generation = self.translator.generation(mesh, delta)
             self.fanout.publish(self._generation, self._inbox.began)
+        self.gateway_names.wanted.set(mesh.networks.hosts)
         self.planes.set(control_planes(mesh, self._settings.root_namespace, self.fleet.watchers()))
         self.analyst.look()
         self.statuses.want("mesh", self._told.of(mesh))

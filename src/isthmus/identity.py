@@ -30,6 +30,7 @@ class Identifier:
             locality=workload.locality,
             labels=workload.labels,
             network=workload.network or proxy.network,
+            node=workload.node or proxy.node,
         )
 
     def proven(self, node: ProxyNode) -> Proxy:

@@ -283,6 +283,12 @@ apiVersion: v1
 kind: Namespace
 metadata: {name: istio-system, labels: {topology.istio.io/network: far-net}}
 """
+DISTRIBUTED = service("ratings", "10.110.0.11").replace(
+    "spec: {", "spec: {trafficDistribution: PreferSameNode, "
+)
+LOCAL = service("mongo", "10.110.0.12", "{port: 27017, name: mongo}").replace(
+    "spec: {", "spec: {internalTrafficPolicy: Local, "
+)
 MESH_NETWORKS = """
 apiVersion: v1
 kind: ConfigMap
@@ -413,6 +419,10 @@ spec:
   workloadSelector: {matchLabels: {app: reviews}}
   trafficPolicy: {tls: {mode: MUTUAL, credentialName: cert}}
 """
+OWN_SERVICES = """\
+  mesh: |
+    serviceSettings: [{settings: {clusterLocal: true}, hosts: ["*.default.svc.cluster.local"]}]
+"""
 
 
 def all_changes():
@@ -442,7 +452,8 @@ def all_changes():
         *objects(gke=[BOUND, CONNECTIONS, SUBNETS]),
         *objects(gke=[SHOWN_HERE]),
         *objects(gke=[MESH_NETWORKS], onprem=[EAST_WEST, NETWORK, NODE]),
-        *objects(gke=[BETWEEN], onprem=[NODE_GATEWAY]),
+        *objects(gke=[BETWEEN, DISTRIBUTED, LOCAL], onprem=[NODE_GATEWAY]),
+        *objects(gke=[MESH_NETWORKS + OWN_SERVICES]),
         *objects(gke=[TELEMETRY, OWN_TELEMETRY, MESH]),
         *objects(gke=[OTHER_MESH]),
         *objects(gke=[FURTHER_MESH]),

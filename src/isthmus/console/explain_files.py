@@ -52,6 +52,7 @@ def proxy_of(workload: Workload, kind: ProxyKind) -> Proxy:
         namespace=workload.namespace,
         cluster=workload.cluster,
         network=workload.network,
+        node=workload.node,
         labels=workload.labels,
         locality=workload.locality,
         service_account=workload.identity.service_account,

@@ -11,6 +11,7 @@ from isthmus.model.facts import Facts, Name
 from isthmus.model.merge import Member, Merged, merge
 from isthmus.model.names import FLAT, NO_CLUSTER, ClusterId, ServiceKey
 from isthmus.model.service import Service
+from isthmus.model.service_traffic import identities_of
 from isthmus.model.shards import Place, identity_of, locality_of, network_of, shard
 from isthmus.model.workload import ServedPort, Workload
 
@@ -47,6 +48,7 @@ def backing(
     """
     before = before or Backing()
     identities = {e.identity for each in shards.values() for e in each.endpoints if e.identity is not None}
+    identities |= set(identities_of(service.accounts, service.key.namespace, trust_domain))
     identities |= {identity for identity in before.identities if identity.trust_domain == trust_domain}
     networks = {e.network for each in shards.values() for e in each.endpoints} - {FLAT}
     stayed = {cluster for cluster in before.clusters if cluster in service.clusters}
@@ -79,6 +81,7 @@ def workload_of(
         labels=tuple(sorted(pod.metadata.labels.items())),
         identity=identity_of(pod, trust_domain),
         locality=locality_of(pod, facts.node(pod.spec.node_name)),
+        node=pod.spec.node_name,
         network=network_of(pod) or facts.network_at(cluster, address),
         serves=_serves(address, served),
     )

@@ -46,6 +46,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     workload: str = ""  # its pod's name
     namespace: str = ""
     hostname: str = ""  # its own name under that of a headless service
+    node: str = ""  # on which it runs
     weight: int = 1
 
     def port(self, name: str) -> int | None:

@@ -12,6 +12,7 @@ from isthmus.model.given import takes_address
 from isthmus.model.names import ClusterId, ServiceKey
 from isthmus.model.protocol import protocol_of
 from isthmus.model.service import Port, Protocol, Resolution, Service
+from isthmus.model.service_traffic import accounts_of, distribution_of
 
 
 class Member(NamedTuple):
@@ -43,6 +44,9 @@ def merge(key: ServiceKey, members: Sequence[Member]) -> Merged:
         created=created,
         export_to=_export_to(members[0].object),
         takes_address=takes_address(members[0].object),
+        distribution=distribution_of(members[0].object),
+        node_only=members[0].object.spec.internal_traffic_policy == "Local",
+        accounts=tuple(sorted({each for member in members for each in accounts_of(member.object)})),
     )
     return Merged(service, tuple(findings + wrong))
 

@@ -34,11 +34,18 @@ class Proxy(msgspec.Struct, frozen=True, kw_only=True):
     domain: str = "cluster.local"
     version: str = ""  # of the mesh that its agent belongs to; empty where it says none
     proven: bool = False  # whether its certificate says so, and it is a pod that its cluster knows
+    node: str = ""  # on which it runs
     metadata: tuple[tuple[str, str], ...] = ()  # what else it says of itself in plain values, sorted
     config: str = ""  # what its pod's `proxy.istio.io/config` says, as JSON
 
     def has_labels(self, wanted: dict[str, str]) -> bool:
         return wanted.items() <= dict(self.labels).items()
+
+    @property
+    def network_view(self) -> tuple[NetworkId, ...]:
+        """The networks whose endpoints it wants to see, as gateways of Istio's charts say; empty: all."""
+        said = dict(self.metadata).get("REQUESTED_NETWORK_VIEW", "")
+        return tuple(NetworkId(each.strip()) for each in said.split(",") if each.strip())
 
     @property
     def families(self) -> tuple[int, ...]:
@@ -87,6 +94,7 @@ def proxy_from_node(node_id: str, metadata: dict[str, object], locality: Localit
         locality=locality,
         service_account=str(metadata.get("SERVICE_ACCOUNT", "")),
         domain=dns_domain.partition(".svc.")[2] or "cluster.local",
+        node=str(metadata.get("NODE_NAME") or ""),
         version=str(metadata.get("ISTIO_VERSION") or ""),
         metadata=tuple(sorted(_plain(metadata))),
         config=_config(metadata.get("PROXY_CONFIG")),

@@ -120,6 +120,11 @@ class View:
                 if not service.export_to or is_visible(service.export_to, key.namespace, self.namespace):
                     yield service
 
+    @cached_property
+    def asks_node(self) -> bool:
+        """Whether some service's endpoints depend on the node from which it is called."""
+        return any(each.node_only or each.distribution == "prefersamenode" for each in self.services)
+
     def services_on(self, port: int) -> tuple[Service, ...]:
         """The services with this port, but for UDP, in the order of their keys."""
         return self._by_port.get(port, ())

@@ -73,6 +73,9 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     named: tuple[Endpoint, ...] = ()  # endpoints that the proxy resolves itself
     subject_alt_names: tuple[str, ...] = ()  # what certificates of its endpoints may be for
     takes_address: bool = True  # whether it may be given an address where it has none
+    distribution: str = ""  # which endpoints are near, by `service_traffic`
+    node_only: bool = False  # callers are served by endpoints of their own node
+    accounts: tuple[str, ...] = ()  # who serves it besides its endpoints
     given: tuple[str, ...] = ()  # its addresses in clusters where it has none of its own
     doors: tuple[tuple[int, int], ...] = ()  # where proxies take its datagrams on loopback, by port
 

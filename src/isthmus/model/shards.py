@@ -112,6 +112,7 @@ def _endpoint(
             locality=locality_of(None, node),
             network=place.network(endpoint.addresses[0]),
             health=health,
+            node=endpoint.node_name or "",
             namespace=object_.metadata.namespace,
             hostname=endpoint.hostname or "",
         )
@@ -138,6 +139,7 @@ def pod_endpoint(
         health=health,
         tls=has_sidecar(pod),
         workload=pod.metadata.name,
+        node=pod.spec.node_name,
         namespace=pod.metadata.namespace,
     )
 

@@ -29,4 +29,5 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     identity: SpiffeId
     locality: Locality = Locality()
     network: NetworkId = NetworkId("")
+    node: str = ""  # on which it runs
     serves: tuple[ServedPort, ...] = ()  # sorted by target port, then service

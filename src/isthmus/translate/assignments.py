@@ -16,11 +16,11 @@ from isthmus.model.network import Networks
 from isthmus.model.scope import View
 from isthmus.model.service import Resolution, Service
 from isthmus.translate.destinations import Known, known
-from isthmus.translate.endpoints import Assignments, Selection
+from isthmus.translate.endpoints import NOWHERE, Assignments, Selection
 from isthmus.translate.mesh_policy import settled
 from isthmus.translate.names import Direction, UpstreamName
 from isthmus.translate.passthrough import passes
-from isthmus.translate.placement import Placement, Standpoint, labels_asked, placement, setting_of
+from isthmus.translate.placement import Placement, Standpoint, labels_asked, placement, setting_for_service
 from isthmus.translate.split_horizon import Ways, closed, own_only, ways
 from isthmus.translate.tunnels import TUNNEL_PORT, tunnels
 from isthmus.translate.upstream_policy import Policy, policy_for
@@ -106,20 +106,21 @@ class LoadAssignments:
         return self._targets.get((view,), name, lambda: _target(view, name))
 
     def _of_target(self, target: _Target, mesh: Mesh, here: Standpoint) -> Versioned:
-        everywhere = mesh.shards.get(target.known.service.key, _NONE)
-        of_service = self._within(everywhere, target.cluster)
-        placed = placement(target.policy, target.setting, target.known.crosses, here)
-        inputs = (of_service, target.known.service, target.known.rule, target.setting)
+        known, selection = target.known, target.selection
+        of_service = self._within(mesh.shards.get(known.service.key, _NONE), target.cluster)
+        if known.service.node_only:
+            selection = selection._replace(node=here.node or NOWHERE)
+        # Where a Service says what is near, no detection of outliers is needed for others to take over.
+        placed = placement(
+            target.policy, target.setting, known.crosses or bool(known.service.distribution), here
+        )
+        inputs = (of_service, known.service, known.rule, target.setting)
         by = self._ways(target, of_service, mesh.networks, here)
         scope = (
-            target.name,
-            target.selection.mutual_only,
-            target.selection.tunnel,
-            target.known.crosses,
-            placed.here,
-            placed.values,
-            by,
+            *(target.name, selection.mutual_only, selection.tunnel, selection.node, known.crosses),
+            *(placed.here, placed.values, by),
         )
+        target = target._replace(selection=selection)
         return self._whole.get(inputs, scope, lambda: self._make(target, of_service, placed, by))
 
     def _within(self, shards: ShardsOfService, cluster: ClusterId) -> ShardsOfService:
@@ -131,7 +132,7 @@ class LoadAssignments:
 
     def _ways(self, target: _Target, shards: ShardsOfService, networks: Networks, here: Standpoint) -> Ways:
         """How the service's endpoints are reached that are in other networks."""
-        if networks.is_flat and not target.selection.mutual_only:
+        if networks.is_flat and not here.sees and not target.selection.mutual_only:
             return ()
         there = ((network, cluster) for cluster in shards for network in self._networks_in(shards[cluster]))
         if target.selection.mutual_only:
@@ -198,7 +199,7 @@ def _target(view: View, name: str) -> _Target | None:
         return None
     labels = tuple(sorted(subset.labels.items())) if subset else ()
     policy = settled(policy_for(found.rule, subset, port.number), view.settings.upstream)
-    setting = setting_of(policy, view.settings)
+    setting = setting_for_service(policy, service, view.settings)
     is_udp = parts.direction is Direction.OUTBOUND_UDP
     tunnel = TUNNEL_PORT if is_udp and (by_sni or tunnels(found, policy)) else 0
     selection = Selection(port.name, labels, labels_asked(setting), mutual_only=by_sni, tunnel=tunnel)

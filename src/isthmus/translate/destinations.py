@@ -61,11 +61,11 @@ def ref_of(service: Service) -> Ref:
 def known(view: View, service: Service) -> Known:
     """The service as proxies of `view` see it."""
     backing = view.backing(service.key)
-    crosses = any(cluster != view.cluster for cluster in backing.clusters)
-    if view.settings.keeps_local(service.key.hostname):
-        return Known(service, backing, view.destination_rule(service), crosses=False, is_local=True)
-    enters = any(network in view.entered for network in backing.networks)
-    return Known(service, backing, view.destination_rule(service), crosses, enters)
+    # Endpoints of a node are in its cluster, whatever nodes of others are called.
+    is_local = service.node_only or view.settings.keeps_local(service.key.hostname)
+    crosses = not is_local and any(cluster != view.cluster for cluster in backing.clusters)
+    enters = not is_local and any(network in view.entered for network in backing.networks)
+    return Known(service, backing, view.destination_rule(service), crosses, enters, is_local)
 
 
 @dataclass(frozen=True, slots=True)

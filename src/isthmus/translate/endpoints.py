@@ -36,12 +36,17 @@ _LOCALITY, _ENDPOINTS, _WEIGHT, _PRIORITY = 1, 2, 3, 5
 _HEALTH = {Health.HEALTHY: "UNKNOWN", Health.DRAINING: "DRAINING", Health.UNHEALTHY: "UNHEALTHY"}
 
 
+NOWHERE = "-"
+"""The node of callers of whom it is not known: no endpoint is on it."""
+
+
 class Selection(NamedTuple):
     """Which of a service's endpoints stand behind an upstream, on which port, and how they are told apart."""
 
     port: str  # name of the service's port
     labels: tuple[tuple[str, str], ...] = ()  # of the subset
     asked: tuple[str, ...] = ()  # names of the labels that decide over an endpoint's place
+    node: str = ""  # of the caller, where others do not serve it
     mutual_only: bool = False  # at a gateway between networks: plain text must not be reached
     tunnel: int = 0  # for datagrams: the port at which sidecars take them, in place of the endpoint's own
 
@@ -142,6 +147,8 @@ class Assignments:
         for endpoint in endpoints:
             by_sidecars = selection.mutual_only or selection.tunnel
             if endpoint.health is Health.UNHEALTHY or (by_sidecars and not endpoint.tls):
+                continue
+            if selection.node and endpoint.node != selection.node:
                 continue
             if endpoint.has_labels(selection.labels):
                 where = spot_of(endpoint, selection.asked), endpoint.network

@@ -193,7 +193,10 @@ class Generation:
     def _endpoints(self, proxy: Proxy, wanted: Wanted) -> Iterable[Versioned]:
         view = self._view(proxy)
         names = self._make.upstreams.names(view) if wanted is None else wanted
-        here = Standpoint(proxy.locality, proxy.network, view.cluster, view.labels, proxy.families)
+        node = proxy.node if view.asks_node else ""
+        here = Standpoint(
+            proxy.locality, proxy.network, view.cluster, view.labels, node, proxy.network_view, proxy.families
+        )
         return self._make.assignments.of(
             view, self.mesh, names, here, lambda: self._make.upstreams.names(view)
         )

@@ -38,7 +38,9 @@ class Passthrough:
         if not automatic:
             return b""
         let_in = (each for each in view.services if any(lets_in(one, each) for one in automatic))
-        return b"".join(self._of_service(known(view, each), conduct) for each in let_in)
+        return b"".join(
+            self._of_service(here, conduct) for each in let_in if not (here := known(view, each)).is_local
+        )
 
     def _of_service(self, here: Known, conduct: Conduct) -> bytes:
 

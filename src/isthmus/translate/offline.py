@@ -67,6 +67,7 @@ class ProxySpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     labels: dict[str, str] = {}
     locality: str = ""  # region/zone/subzone
     network: str = ""
+    node: str = ""
     version: str = ""
     metadata: dict[str, str] = {}
     config: dict[str, object] = {}  # what its pod says of it
@@ -203,6 +204,7 @@ def _proxy(spec: ProxySpec, config: ClusterId) -> Proxy:
         namespace=spec.namespace,
         cluster=ClusterId(spec.cluster) or config,
         network=NetworkId(spec.network),
+        node=spec.node,
         labels=tuple(sorted(spec.labels.items())),
         locality=Locality(region, zone, subzone),
         version=spec.version,

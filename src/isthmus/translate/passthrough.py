@@ -22,7 +22,7 @@ _TOLD = frozenset({Resolution.ENDPOINTS, Resolution.PASSTHROUGH})
 
 def lets_in(one: Opened, service: Service) -> bool:
     """Whether the server lets calls to a service pass. What is outside of the mesh has no certificate of ours."""
-    if service.is_external or service.resolution not in _TOLD:
+    if service.is_external or service.node_only or service.resolution not in _TOLD:
         return False
     return any(_meant(pattern, one, service) for pattern in one.server.hosts or ("*",))
 
@@ -36,7 +36,7 @@ def _meant(pattern: str, one: Opened, service: Service) -> bool:
 
 def passes(view: View, service: Service) -> bool:
     """Whether gateways of the view let a service in from other networks."""
-    return any(lets_in(one, service) for one in _servers(view))
+    return any(lets_in(one, service) for one in _servers(view)) and not known(view, service).is_local
 
 
 def passing_names(view: View) -> Iterator[tuple[Known, UpstreamName]]:
@@ -45,7 +45,7 @@ def passing_names(view: View) -> Iterator[tuple[Known, UpstreamName]]:
     for service in view.services if servers else ():
         if any(lets_in(one, service) for one in servers):
             here = known(view, service)
-            for name in names_of(here):
+            for name in () if here.is_local else names_of(here):
                 yield here, name
 
 

@@ -15,6 +15,8 @@ from isthmus.model.endpoint import Endpoint, Locality
 from isthmus.model.locality import distance
 from isthmus.model.mesh import MeshSettings
 from isthmus.model.names import ClusterId, NetworkId
+from isthmus.model.service import Service
+from isthmus.model.service_traffic import NODE_LABEL, setting_for
 from isthmus.translate.upstream_policy import Policy, detects_outliers
 
 Labels = tuple[tuple[str, str], ...]
@@ -37,10 +39,14 @@ class Standpoint(NamedTuple):
     network: NetworkId
     cluster: ClusterId
     labels: Labels = ()
+    node: str = ""
+    sees: tuple[NetworkId, ...] = ()  # the only networks whose endpoints it is told of; empty: all
     families: tuple[int, ...] = (4, 6)  # versions of IP that the proxy has addresses of
 
     def label(self, name: str) -> str:
         """The proxy's value of a label; empty where it has none."""
+        if name == NODE_LABEL:
+            return self.node
         return _value(name, self.locality, self.network, self.cluster, self.labels)
 
 
@@ -110,6 +116,14 @@ def setting_of(policy: Policy, mesh: MeshSettings) -> LocalityLbSetting | None:
     return mesh.locality_lb_setting if own is None else own
 
 
+def setting_for_service(policy: Policy, service: Service, mesh: MeshSettings) -> LocalityLbSetting | None:
+    """The same for a Service, whose own word on near and far comes after that of its DestinationRule."""
+    asks = service.distribution and (
+        policy.load_balancer is None or not policy.load_balancer.locality_lb_setting
+    )
+    return setting_for(service.distribution) if asks else setting_of(policy, mesh)
+
+
 def placement(
     policy: Policy, settings: LocalityLbSetting | None, crosses: bool, here: Standpoint
 ) -> Placement:
@@ -128,10 +142,8 @@ def labels_asked(settings: LocalityLbSetting | None) -> tuple[str, ...]:
 
 def spot_of(endpoint: Endpoint, asked: Iterable[str]) -> Spot:
     """What decides over the endpoint's place, where these labels are asked for."""
-    values = tuple(
-        _value(name, endpoint.locality, endpoint.network, endpoint.cluster, endpoint.labels) for name in asked
-    )
-    return Spot(endpoint.locality, values)
+    there = Standpoint(endpoint.locality, endpoint.network, endpoint.cluster, endpoint.labels, endpoint.node)
+    return Spot(endpoint.locality, tuple(there.label(name) for name in asked))
 
 
 def weighs_localities(settings: LocalityLbSetting | None) -> bool:

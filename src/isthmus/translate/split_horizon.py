@@ -33,6 +33,8 @@ def ways(networks: Networks, here: Standpoint, there: Iterable[tuple[NetworkId, 
     found = []
     for key in sorted(set(there)):
         way = networks.way(here.network, *key)
+        if here.sees and key[0] not in {FLAT, *here.sees}:
+            way = Unreachable("the proxy asks for other networks only")
         if isinstance(way, Via):
             spoken = tuple(each for each in way.gateways if ip_address(each.address).version in here.families)
             way = (
@@ -54,7 +56,8 @@ def closed(found: Ways) -> Ways:
 def own_only(here: Standpoint, there: Iterable[tuple[NetworkId, ClusterId]]) -> Ways:
     """For a gateway between networks: nothing but its own network, so that none passes calls on to another."""
     why = Unreachable("a gateway lets into its own network only")
-    return tuple((key, why) for key in sorted(set(there)) if key[0] not in {FLAT, here.network})
+    own = {FLAT, *(here.sees or (here.network,))}
+    return tuple((key, why) for key in sorted(set(there)) if key[0] not in own)
 
 
 LARGEST = 4_294_967_295
