@@ -35,6 +35,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An address that serves a service, with all that translation may ask of it."""
 
     address: str
+    also: tuple[str, ...] = ()  # its addresses of the other family
     ports: tuple[tuple[str, int], ...]  # number by name of the service's port
     cluster: ClusterId
     labels: tuple[tuple[str, str], ...] = ()  # of its pod, sorted

@@ -56,6 +56,11 @@ class MeshSettings(msgspec.Struct, frozen=True, kw_only=True):
         return self.upstream, self.locality_lb_setting
 
     @property
+    def of_routes(self) -> tuple[object, ...]:
+        """The parts on which routes to services depend: tries in other clusters are none where calls stay."""
+        return self.route, self.local
+
+    @property
     def allow_any_outbound(self) -> bool:
         """Whether calls to destinations that nobody knows pass."""
         return self.unknown is not Unknown.REFUSE

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -60,7 +60,27 @@ def shard(
                 merged = tuple(sorted({**dict(before.ports), **dict(built.ports)}.items()))
                 built = _with_ports(built, merged)
             found[built.address] = built
-    return EndpointShard(tuple(found[address] for address in sorted(found)))
+    joined = sorted(_joined(found, place), key=lambda each: each.address)
+    return EndpointShard(tuple(joined))
+
+
+def _joined(found: Mapping[str, Endpoint], place: Place) -> Iterator[Endpoint]:
+    """A pod that slices of both families name is one endpoint, at the address by which it is known."""
+    by_pod: dict[tuple[str, str], list[Endpoint]] = {}
+    for address in sorted(found):
+        each = found[address]
+        by_pod.setdefault((each.namespace, each.workload or address), []).append(each)
+    for (namespace, name), several in by_pod.items():
+        addresses = [each.address for each in several]
+        if len({":" in address for address in addresses}) < 2:
+            yield from several
+            continue
+        pod = place.pod(namespace, name)
+        known = pod.status.pod_ip if pod is not None and pod.status.pod_ip in addresses else addresses[0]
+        first = next(each for each in several if each.address == known)
+        others = tuple(address for address in addresses if (":" in address) != (":" in known))
+        yield msgspec.structs.replace(first, also=others)
+        yield from (each for each in several if each is not first and each.address not in others)
 
 
 def with_the_same(before: EndpointShard, after: EndpointShard) -> EndpointShard:

@@ -239,6 +239,8 @@ def _serialised(endpoint: Endpoint, port: str, tunnel: int) -> bytes:
         load_balancing_weight=proto.uint32(endpoint.weight),
         health_status=_HEALTH[endpoint.health],
     )
+    for other in endpoint.also:
+        message.endpoint.additional_addresses.add().address.CopyFrom(proto.address(other, number))
     return proto.body(message)
 
 

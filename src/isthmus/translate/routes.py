@@ -125,7 +125,7 @@ class Routes:
                 )
             return found
 
-        return self.hosts.get((*here.parts, rule, *others, view.settings.route), scope, make)
+        return self.hosts.get((*here.parts, rule, *others, *view.settings.of_routes), scope, make)
 
     def _bare_host(self, view: View, hostname: Hostname, rule: VirtualService, port: int) -> Host | None:
         """A host that only a VirtualService speaks of: on port 80, or on the ports its conditions name."""
@@ -148,7 +148,7 @@ class Routes:
                 slot, about_rule(rule), host, lambda made: Host((hostname,), proto.body(made))
             )
 
-        return self.hosts.get((rule, *others, view.settings.route), scope, make)
+        return self.hosts.get((rule, *others, *view.settings.of_routes), scope, make)
 
 
 def http_services(view: View, port: int) -> Iterator[Service]:

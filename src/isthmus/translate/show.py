@@ -150,6 +150,8 @@ def _endpoint(group: Tree, one: Tree) -> Tree:
     metadata = one["metadata"]["filter_metadata"]  # type: ignore[index]
     locality = "/".join(cast(dict[str, str], group.get("locality", {})).values())
     made: Tree = {"address": _place(address)}
+    if more := one["endpoint"].get("additional_addresses"):  # type: ignore[attr-defined]
+        made["also"] = [_place(each["address"]) for each in more]
     if group.get("priority"):
         made["priority"] = group["priority"]
     if locality:
