@@ -233,6 +233,22 @@ routes = st.builds(
     st.sampled_from([{"name": "web"}, {"name": "api"}, {"group": "", "kind": "Service", "name": "a"}]),
     st.sampled_from(NAMES),
 )
+ingresses = st.builds(
+    lambda name, backend, tls: (
+        "Ingress",
+        {
+            "metadata": meta(name),
+            "spec": {
+                "ingressClassName": "istio",
+                "defaultBackend": {"service": {"name": backend, "port": {"number": 80}}},
+                **tls,
+            },
+        },
+    ),
+    st.sampled_from(["i1", "i2"]),
+    st.sampled_from(NAMES),
+    st.sampled_from([{}, {"tls": [{"hosts": ["x.example"], "secretName": "s"}]}]),
+)
 grants = st.builds(
     lambda name, to: (
         "ReferenceGrant",
@@ -297,6 +313,7 @@ changes = st.builds(
         routes,
         routes,
         grants,
+        ingresses,
         mesh_configs,
     ),
     st.sampled_from(["put", "put", "put", "put", "remove", "spoil"]),

@@ -59,9 +59,9 @@ class MeshBuilder:
         self._given = Given()
         self._clusters: frozenset[ClusterId] = frozenset()  # to which services have been given addresses
         self._networks = NetworkState(settings)
-        self._derived = Derived()
+        self.derived = Derived()
         self._credentials = Credentials(Ref("ConfigMap", settings.root_namespace, "istio"))
-        self._mesh = Mesh(settings=settings, origins=self._derived.origins, statuses=self._derived.statuses)
+        self._mesh = Mesh(settings=settings, origins=self.derived.origins, statuses=self.derived.statuses)
         self._is_first = True
 
     @property
@@ -144,7 +144,9 @@ class MeshBuilder:
         backings = self._backings(touched, services, shards, settings)
         workloads = self._workloads(dirt, services, shards, settings)
         here = self._here()
-        dirt.config |= self._derived.follow(dirt.here, Sources(here, services, settings.domain))
+        dirt.config |= self.derived.follow(
+            dirt.here, Sources(here, services, self._credentials.found, settings)
+        )
         mesh = Mesh(
             settings=settings,
             services=services,
@@ -152,11 +154,10 @@ class MeshBuilder:
             backings=backings,
             workloads=workloads,
             networks=networks,
-            config=config_after(
-                old.config, dirt.config, Known(here, self._derived.objects, settings.exports)
-            ),
-            origins=self._derived.origins,
-            statuses=self._derived.statuses,
+            config=config_after(old.config, dirt.config, Known(here, self.derived.objects, settings.exports)),
+            origins=self.derived.origins,
+            statuses=self.derived.statuses,
+            credential_grants=self.derived.grants,
             credentials=self._credentials.found,
             findings=self._findings(),
         )
@@ -307,7 +308,7 @@ class MeshBuilder:
             *self._wrong.values(),
             *self._of_settings,
             *self._networks.findings,
-            *self._derived.findings,
+            *self.derived.findings,
             *(f for each in self._disagreements.values() for f in each),
         ]
         ordered = tuple(sorted(found, key=lambda finding: (finding.ref, finding.cluster, finding.path)))

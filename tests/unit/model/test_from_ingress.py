@@ -69,7 +69,7 @@ def test_requests_go_to_the_service_that_a_rule_names():
     assert rule.route[0].destination.port.number == 9000
     assert rule.name == "default.i.0.0"
     assert result.virtual_services[0].spec.gateways == (f"istio-system/{gateway.metadata.name}",)
-    assert result.statuses[Ref("Ingress", "default", "i")][0].ip == "192.0.2.1"
+    assert result.statuses[Ref("Ingress", "default", "i")].load_balancer.ingress[0].ip == "192.0.2.1"
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_an_ingress_is_ours_by_its_class(named, annotations, classes, ours):
 
 
 def test_without_ingresses_there_is_no_gateway():
-    assert converted() == ((), (), {}, ())
+    assert converted() == ((), (), {}, {}, ())
 
 
 def test_the_order_of_ingresses_does_not_matter():

@@ -95,4 +95,5 @@ def analyze(
     # Which copies of configuration in other clusters matter is told by a check, where they are known.
     made = (each for each in mesh.findings if not objects or each.code is not Code.NOT_READ_HERE)
     found = (*made, *(each for check in CHECKS for each in check(subject)))
-    return tuple(each for each in found if not subject.suppresses(each))
+    # Of what nobody wrote, those who made it have told already, by the names of what it was made from.
+    return tuple(each for each in found if each.ref not in mesh.origins and not subject.suppresses(each))
