@@ -94,9 +94,10 @@ class RulesOf:
 
     def _origin(self, config: str, entry: Entry | str | None) -> Origin:
         namespace, _, name = config.partition("/")
-        ref = Ref("VirtualService", namespace, name)
-        place = self._source.place(ref, f"spec.{entry}" if entry else "")
-        return Origin(object=f"VirtualService {config}", entry=str(entry or ""), place=place)
+        ref, path = Ref("VirtualService", namespace, name), f"$.spec.{entry}" if entry else "$"
+        ref, path = self._source.mesh.origin(ref, path)  # what somebody wrote
+        place = self._source.place(ref, path.removeprefix("$").removeprefix("."))
+        return Origin(object=str(ref), entry=path.removeprefix("$").removeprefix(".spec."), place=place)
 
 
 def route_of(found: Trace) -> RouteStep | None:
