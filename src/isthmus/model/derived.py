@@ -28,6 +28,7 @@ from isthmus.model.credential import Credential, CredentialKey
 from isthmus.model.credential_names import Place, asked
 from isthmus.model.credential_uses import uses_of
 from isthmus.model.findings import Finding
+from isthmus.model.from_gateway_api.compile import Remembered
 from isthmus.model.from_gateway_api.convert import convert
 from isthmus.model.from_gateway_api.inputs import Inputs, Route
 from isthmus.model.from_gateway_api.reach import Name, addresses_of
@@ -70,6 +71,7 @@ class Derived:
         self._services: Asked[ServiceKey, Service] = Asked({})
         self._credentials: Asked[CredentialKey, Credential] = Asked({})
         self._settings: MeshSettings | None = None
+        self._remembered = Remembered()
 
     @property
     def credentials(self) -> Collection[CredentialKey]:
@@ -102,7 +104,9 @@ class Derived:
         self._credentials, self._settings = Asked(sources.credentials), sources.settings
         if not any(self._written.values()) and not self.objects and not self.statuses:
             return frozenset()
-        routes, ingress = convert(self._gateway_api()), from_ingress.convert(self._ingress())
+        self._remembered.turn()
+        routes = convert(self._gateway_api(), self._remembered)
+        ingress = from_ingress.convert(self._ingress())
         before, self.objects = self.objects, {}
         for kind, all_ in (
             ("Gateway", (*routes.gateways, *ingress.gateways)),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 
 import msgspec
 
@@ -77,8 +78,8 @@ def problems(found: Object) -> Iterator[Problem]:
 
 def _forms(at: str, part: Part) -> Iterator[Problem]:
     """What is wrong with the texts and the numbers of entries anywhere in a part."""
-    for field in msgspec.structs.fields(part):
-        value, name = getattr(part, field.name), field.encode_name
+    for field, name in _fields(type(part)):
+        value = getattr(part, field)
         here = f"{at}.{name}"
         yield from _count(here, name, value)
         for path, each in _each(here, value):
@@ -86,6 +87,12 @@ def _forms(at: str, part: Part) -> Iterator[Problem]:
                 yield from _forms(path, each)
             elif isinstance(each, str) and each:
                 yield from _form(path, name, each)
+
+
+@cache
+def _fields(of: type[Part]) -> tuple[tuple[str, str], ...]:
+    """Names of fields, here and as they are written."""
+    return tuple((field.name, field.encode_name) for field in msgspec.structs.fields(of))
 
 
 def _each(at: str, value: object) -> Iterator[tuple[str, object]]:

@@ -13,7 +13,7 @@ from isthmus.api.resource import Meta, Object, Ref
 from isthmus.model.findings import Finding, Severity
 from isthmus.model.from_gateway_api.attach import Attachment, ByDoor, Claims, attachments, by_door
 from isthmus.model.from_gateway_api.backend_tls import BackendTls, backend_tls
-from isthmus.model.from_gateway_api.compile import Compiler
+from isthmus.model.from_gateway_api.compile import Compiler, Remembered
 from isthmus.model.from_gateway_api.gateway_routes import virtual_services
 from isthmus.model.from_gateway_api.gateway_status import client_certificate, gateway_doubt, gateway_status
 from isthmus.model.from_gateway_api.inputs import (
@@ -35,7 +35,7 @@ from isthmus.model.origins import Origins
 from isthmus.model.rules import RUN_IN
 
 
-def convert(inputs: Inputs) -> Converted:
+def convert(inputs: Inputs, remembered: Remembered | None = None) -> Converted:
     """Istio's kinds that do what the objects of the Gateway API ask for, and what is told of these.
 
     The order of the inputs does not matter. What is wrong takes as little away as the specification allows.
@@ -43,7 +43,7 @@ def convert(inputs: Inputs) -> Converted:
     references = References(inputs, Grants(inputs.grants))
     gateways = tuple(_ours(inputs))
     by_gateway = {_name(each): doors(each, references) for each in gateways}
-    compiler = Compiler(references)
+    compiler = Compiler(references, remembered)
     attached = _attached(inputs, by_gateway, compiler)
     found = [each for all_ in attached.values() for each in all_]
     inside = by_door(found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from isthmus.api.gateway_api.grpc_route import GRPCBackendRef
 from isthmus.api.gateway_api.http_filter import (
@@ -13,6 +14,7 @@ from isthmus.api.gateway_api.http_filter import (
     HTTPRequestMirrorFilter,
 )
 from isthmus.api.gateway_api.http_route import HTTPBackendRef, HTTPHeaderMatch, HTTPQueryParamMatch
+from isthmus.api.gateway_api.reference import BackendObjectReference
 from isthmus.api.istio.virtual_service import (
     Abort,
     Destination,
@@ -24,9 +26,17 @@ from isthmus.api.istio.virtual_service import (
     Percent,
     StringMatch,
 )
-from isthmus.model.from_gateway_api.references import Doubt, References, Referrer
+from isthmus.model.from_gateway_api.references import Doubt, Referrer
 
 UNSUPPORTED = "UnsupportedValue"
+
+
+class Backends(Protocol):
+    """Who knows where references to backends lead."""
+
+    def backend(self, by: Referrer, ref: BackendObjectReference, path: str) -> Destination | Doubt:
+        """Where `ref` leads, or what stands against it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +44,7 @@ class Resolver:
     """Resolves references of one route."""
 
     by: Referrer
-    references: References
+    references: Backends
 
     def backends(self, refs: Sequence[HTTPBackendRef | GRPCBackendRef], at: str) -> Shares:
         """Where the requests go, by shares. Those of wrong backends are lost: they must be refused."""
