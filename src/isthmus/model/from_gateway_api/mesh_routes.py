@@ -126,7 +126,7 @@ def _tls(attached: Sequence[Attachment], compiler: Compiler) -> Iterator[tuple[i
         if isinstance(each.route, TLSRoute):
             match = tuple(
                 istio.TLSMatchAttributes(
-                    sni_hosts=each.route.spec.hostnames, port=port, source_namespace=_callers(each)
+                    sni_hosts=each.route.spec.hostnames or ("*",), port=port, source_namespace=_callers(each)
                 )
                 for port in each.ports or (0,)
             )
