@@ -67,12 +67,38 @@ def _service(number: int) -> Json:
     return _object("Service", spec, name="svc-0", version="v1")
 
 
+def _telemetry(number: int) -> Json:
+    logging = {"providers": [{"name": "envoy"}], "filter": {"expression": f"response.code >= {400 + number}"}}
+    return _object("Telemetry", {"accessLogging": [logging]}, version="telemetry.istio.io/v1")
+
+
+def _mesh(text: str) -> Json:
+    meta = {"name": "istio", "namespace": "istio-system"}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"mesh": text}}
+
+
+def _log_format(number: int) -> Json:
+    return _mesh(f"accessLogFile: /dev/stdout\naccessLogFormat: '{number}'")
+
+
+def _connect_timeout(number: int) -> Json:
+    return _mesh(f"connectTimeout: {number + 1}s")
+
+
+def _retries(number: int) -> Json:
+    return _mesh(f"defaultHttpRetryPolicy: {{attempts: {number + 1}}}")
+
+
 KINDS: Mapping[str, Callable[[int], Json]] = {
     "Service": _service,
     "VirtualService": _virtual_service,
     "DestinationRule": _destination_rule,
     "Gateway": _gateway,
     "Sidecar": _sidecar_of_one_namespace,
+    "Telemetry": _telemetry,
+    "accessLogFormat": _log_format,
+    "connectTimeout": _connect_timeout,
+    "defaultHttpRetryPolicy": _retries,
 }
 
 

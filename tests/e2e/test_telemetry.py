@@ -18,8 +18,16 @@ COLLECTOR = """
 import http.server, json
 SPANS = []
 class Collector(http.server.BaseHTTPRequestHandler):
+    def body(self):
+        if self.headers["content-length"]:
+            return self.rfile.read(int(self.headers["content-length"]))
+        found = b""
+        while size := int(self.rfile.readline(), 16):
+            found += self.rfile.read(size)
+            self.rfile.readline()
+        return found
     def do_POST(self):
-        SPANS.extend(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+        SPANS.extend(json.loads(self.body()))
         self.send_response(202)
         self.end_headers()
     def do_GET(self):
