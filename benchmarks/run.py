@@ -18,6 +18,7 @@ BENCHMARKS = (
     ("A push to 500 proxies, synthetic resources", "benchmarks.push"),
     ("Translation", "benchmarks.translate"),
     ("Decoding and indexing", "benchmarks.model"),
+    ("Analysis", "benchmarks.analysis"),
     ("From the first request to the mesh", "benchmarks.start_up"),
 )
 

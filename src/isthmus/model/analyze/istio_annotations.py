@@ -19,13 +19,11 @@ _IN_TEMPLATES = ("Pod",)
 
 def are_known(subject: Subject) -> Iterator[Finding]:
     """Each annotation that begins like Istio's is one, on a kind that it is for, with a value that it can have."""
-    for cluster in sorted(subject.objects):
-        for ref in sorted(subject.objects[cluster]):
-            found = subject.objects[cluster][ref]
-            for at, kind, held in _annotated(ref, found):
-                for name, value in held.items():
-                    if name.partition("/")[0].endswith(_DOMAIN):
-                        yield from _of_one((cluster, ref, f"{at}.annotations[{name}]"), kind, name, value)
+    for cluster, ref, found in subject.everything:
+        for at, kind, held in _annotated(ref, found):
+            for name, value in held.items():
+                if name.partition("/")[0].endswith(_DOMAIN):
+                    yield from _of_one((cluster, ref, f"{at}.annotations[{name}]"), kind, name, value)
 
 
 def _annotated(ref: Ref, found: Object) -> Iterator[tuple[str, str, Mapping[str, str]]]:

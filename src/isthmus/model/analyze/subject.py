@@ -52,10 +52,18 @@ class Subject:
         self.domain = mesh.settings.domain
         self.root = mesh.settings.root_namespace
         self._guesses = 0
+        self._of: dict[type[Object], tuple[Object, ...]] = {}
 
     def of(self, kind: type[O]) -> tuple[O, ...]:
         """The configuration objects of a kind that count."""
-        return self.mesh.of(kind)
+        if kind not in self._of:
+            self._of[kind] = self.mesh.of(kind)
+        return cast(tuple[O, ...], self._of[kind])
+
+    @property
+    def everything(self) -> Iterator[Found]:
+        """All objects of all clusters, by their types."""
+        return (each for found in self._by_type.values() for each in found)
 
     def everywhere(self, kind: type[O]) -> Iterator[tuple[ClusterId, O]]:
         """The objects of a kind in all clusters, in the order of clusters, then of refs."""
