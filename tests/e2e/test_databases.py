@@ -16,8 +16,6 @@ from isthmus.console.demo.stage import PRIVATE, PUBLIC, Stage
 
 Json = dict[str, Any]
 Rules = Callable[..., Awaitable[None]]
-PRODUCTPAGE = "spiffe://cluster.local/ns/default/sa/bookinfo-productpage"
-RATINGS = "spiffe://cluster.local/ns/default/sa/bookinfo-ratings"
 MYSQL = ("mariadbd", "sudo apt-get install --no-install-recommends mariadb-server-core")
 REDIS = ("redis-server", "sudo apt-get install redis-tools, then run tools/databases")
 FERRET = ("ferretdb", "install Go, then run tools/databases")
@@ -75,7 +73,7 @@ async def test_stars_come_out_of_mysql_in_either_cluster_by_weight(
     assert await comes(stage, HERE)
     await rules(*_weighted(shared, 0, 100))
     assert await comes(stage, THERE), "the database in the other cluster"
-    assert await logged(stage, PRIVATE, "mysqldb-v2", f"peer={RATINGS}", "inbound|3306||"), "mutual TLS"
+    assert await logged(stage, PRIVATE, "mysqldb-v2", "inbound|3306||", ".v2_.mysqldb.default."), "mutual TLS"
     await rules(*shared)
     assert await comes(stage, HERE, THERE)
     found = await stars(stage, 100)
@@ -157,7 +155,7 @@ async def test_stars_come_out_of_mongodb_in_the_other_cluster(
         *sample("networking/destination-rule-databases"), *sample("networking/virtual-service-ratings-db")
     )
     assert await comes(stage, THERE)
-    assert await logged(stage, PRIVATE, "mongodb-v1", f"peer={RATINGS}", "inbound|27017||"), "mutual TLS"
+    assert await logged(stage, PRIVATE, "mongodb-v1", "inbound|27017||", "_.mongodb.default."), "mutual TLS"
     page = await stage.visitor.visit()
     assert page.complete
 
@@ -216,4 +214,4 @@ async def test_redis_answers_from_the_other_cluster(redis: Stage, stage: Stage) 
         return (first, int(asked) % 100, echoed) == ("2,1", 0, "100000")
 
     assert await stage.until(answered, 30)
-    assert await logged(stage, PRIVATE, "redis", f"peer={PRODUCTPAGE}", "inbound|6379||"), "mutual TLS"
+    assert await logged(stage, PRIVATE, "redis", "inbound|6379||", "_.redis.default."), "mutual TLS"

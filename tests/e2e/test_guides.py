@@ -24,7 +24,8 @@ SAID = {
         r"rule +VirtualService default/reviews http\[0\]",
         r"^reviews-v3\nreviews-v1\n",
         r'^"reviews-shadow:9080"\n',
-        r"^ +20 reviews-v3\n +20 reviews-v1\n",
+        r"^ +20 reviews-v3\n",
+        r"^ +20 reviews-v1\n",
     ],
     "break-on-purpose": [
         r"^500 after 6\.\d+ s\n200 after",

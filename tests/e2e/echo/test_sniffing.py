@@ -82,7 +82,9 @@ async def test_bytes_are_passed_on(ready: Stage, app: str) -> None:
     [half] = await ask(ready, "ask_tcp", "half", "guess-bytes:7084", json.dumps({"bytes": 100_000}), app=app)
     assert half["said"].startswith(half["sent"])
     if app == "caller":
-        assert await logged(ready, PRIVATE, "echo-v2", "inbound|7084||", f"peer={CALLER}")
+        assert await logged(ready, PRIVATE, "echo-v2", "inbound|7084||", "_.guess-bytes.default."), (
+            "mutual TLS"
+        )
 
 
 @pytest.mark.parametrize("app", CALLERS)

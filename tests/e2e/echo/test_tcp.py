@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from typing import Any
 
-from e2e.echo.objects import CALLER, ECHO, Rules, of, routes, to
+from e2e.echo.objects import Rules, of, routes, to
 from e2e.workloads import ask, logged
 from isthmus.console.demo.stage import PRIVATE, Stage
 
@@ -24,7 +24,9 @@ async def test_a_server_that_speaks_first_is_heard_at_once(far: Stage) -> None:
     first, *answers = found["lines"]
     assert first.startswith("220 echo-v2-")
     assert [each.split()[1] for each in answers] == ["NOOP", "QUIT"]
-    assert await logged(far, PRIVATE, "echo-v2", "inbound|8083||", f"peer={CALLER}", f"self={ECHO}")
+    assert await logged(far, PRIVATE, "echo-v2", "inbound|8083||", ".v2_.echo.default."), (
+        "mutual TLS, by its SNI"
+    )
 
 
 async def test_an_answer_comes_after_the_callers_half_is_closed(far: Stage) -> None:
