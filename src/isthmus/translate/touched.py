@@ -148,7 +148,8 @@ class Touched:
             return _NOTHING
         workloads = (mesh.workloads.get(where) for mesh in self._meshes)
         serves = [one for each in workloads if each for one in each.serves]
-        return frozenset(
+        let_in = frozenset().union(*(index.let_in for index in self._indices))
+        return let_in | frozenset(
             make(one.target_port) for one in serves for make in (names.inbound, names.inbound_udp)
         )
 
@@ -246,6 +247,9 @@ class ConfigIndex:
         servers = (server for gateway in mesh.of(GatewayConfig) for server in gateway.spec.servers)
         self.lets_in_by_name = any(map(passes_automatically, servers))
         # Listeners by address show services, and are not named after them.
+        self.let_in = frozenset(
+            names.inbound(one.port.number) for each in mesh.of(Sidecar) for one in each.spec.ingress
+        )
         self.by_address = frozenset(
             name
             for each in mesh.of(Sidecar)
