@@ -73,6 +73,8 @@ class Touched:
         if proxy.kind is ProxyKind.ROUTER:
             # The ports that a gateway opens follow from what its workload serves.
             return None if type_url in {LISTENER, ROUTES} else found
+        if type_url == UPSTREAM and any(index.narrows for index in self._indices):
+            return None  # a Sidecar may let in ports that no service has
         return found | self._own(where, type_url)
 
     def _versions_of(self, ref: Ref) -> Iterator[Object]:
