@@ -154,12 +154,13 @@ async def _mutual_tls(stage: Stage) -> None:
         seen=f"{seen.get('URI', 'nobody')} → {seen.get('By', 'nobody')}",
     )
     # Envoy writes its access log out once a second.
-    logged = await stage.until(partial(_logged, stage, str(client), str(server)), limit_s=5.0)
+    name = "outbound_.9080_._.reviews.default.svc.cluster.local"
+    logged = await stage.until(partial(_logged, stage, '"GET /reviews/0 HTTP/1.1" 200', name), limit_s=5.0)
     stage.claim(
         "the private sidecar saw it too",
         "kubectl logs deployment/reviews-v3 -c istio-proxy",
         held=logged,
-        seen=f"{'both identities' if logged else 'no such line'} in its access log",
+        seen=f"{'TLS to the name of reviews' if logged else 'no such line'} in its access log",
     )
 
 
