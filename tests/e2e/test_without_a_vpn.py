@@ -118,8 +118,8 @@ async def test_the_line_carries_mutual_tls_between_gateways_and_no_packet_from_p
     assert heard["complete"]
     assert heard["needles"] == []
     assert heard["packets"] == [0, 0], heard["flows"]
-    assert f"tcp {PUBLIC_ADDRESSES[PUBLIC]} > {PUBLIC_ADDRESSES[PRIVATE]}:15443" in heard["flows"]
-    assert f"tcp {PUBLIC_ADDRESSES[PRIVATE]} > {PUBLIC_ADDRESSES[PUBLIC]}:15443" in heard["flows"]
+    assert f"tcp {PUBLIC_ADDRESSES[PUBLIC]} {PUBLIC_ADDRESSES[PRIVATE]}:15443" in heard["flows"]
+    assert f"tcp {PUBLIC_ADDRESSES[PRIVATE]} {PUBLIC_ADDRESSES[PUBLIC]}:15443" in heard["flows"]
     lines = await access_log(apart, PRIVATE, "reviews-v3")
     assert any("sa/bookinfo-productpage" in line for line in lines), lines[-3:]
 
