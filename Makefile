@@ -11,8 +11,9 @@ setup:           ## install what is needed, into .venv and (as root) by apt
 	@tools/setup
 demo: setup      ## two clusters, one mesh, red stars: the whole story on this machine
 	@.venv/bin/isthmus demo
-test: setup      ## all tests; says what it skipped and why
-	@$(PY) -m pytest
+test: setup      ## all tests, the lab's stories last; says what it skipped and why
+	@$(PY) -m pytest -n auto --dist loadfile --ignore=tests/e2e
+	@$(PY) -m pytest tests/e2e
 check: setup     ## linters: ruff, mypy, import-linter
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
 golden: setup    ## write the goldens anew, to be looked at with git diff
