@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from e2e.test_guide import ROOT
+from e2e.reading import ROOT, commands, desk, guide, shown, typed
 from e2e.workloads import needs
 from isthmus.console.demo.stage import PRIVATE, PUBLIC, Stage
 
@@ -51,22 +48,6 @@ SAID = {
     ],
 }
 """What must be seen, in this order, when a guide is followed."""
-GUIDES = ROOT / "docs" / "guides"
-
-
-BLOCK = re.compile(r"^```console\n(.*?)^```", re.DOTALL | re.MULTILINE)
-COMMAND = re.compile(r"^\$ (?:.*[{\\]\n(?:^ +.*\n)+|.*\n)", re.MULTILINE)
-"""A line after `$ `; one that is not whole goes on in the indented lines below it."""
-
-
-def commands(text: str) -> list[str]:
-    """What a reader types."""
-    return [each.removeprefix("$ ") for block in BLOCK.findall(text) for each in COMMAND.findall(block)]
-
-
-def shown(text: str) -> str:
-    """What a reader sees."""
-    return "".join(COMMAND.sub("", block) for block in BLOCK.findall(text))
 
 
 def missing(wanted: list[str], seen: str) -> list[str]:
@@ -85,9 +66,7 @@ async def reader(stage: Stage, tmp_path: Path) -> AsyncIterator[dict[str, str]]:
     state = tmp_path / "state"
     state.mkdir()
     (state / "demo").symlink_to(stage.lab.folder)
-    (tmp_path / "samples").symlink_to(ROOT / "samples")
-    paths = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    yield {**os.environ, "ISTHMUS_STATE": str(state), "PATH": paths}
+    yield desk(tmp_path, ISTHMUS_STATE=str(state))
     public = stage.kubectl(PUBLIC)
     await public.run("delete", "destinationrules,virtualservices", "--all")
     await public.run("apply", "-f", str(ROOT / "samples/bookinfo/networking/bookinfo-gateway.yaml"))
@@ -98,28 +77,20 @@ async def reader(stage: Stage, tmp_path: Path) -> AsyncIterator[dict[str, str]]:
 _NEWCOMERS = "app in (mysqldb,mongodb,greeter,greeter-caller)"
 
 
-@pytest.mark.parametrize("guide", SAID)
-def test_the_guide_works_as_it_is_written(guide: str, reader: dict[str, str], tmp_path: Path) -> None:
-    if guide == "databases":
+@pytest.mark.parametrize("name", SAID)
+def test_the_guide_works_as_it_is_written(name: str, reader: dict[str, str], tmp_path: Path) -> None:
+    if name == "databases":
         needs("mariadbd", "sudo apt-get install --no-install-recommends mariadb-server-core")
         needs("ferretdb", "install Go, then run tools/databases")
-    first, *others = commands((GUIDES / f"{guide}.md").read_text())
+    first, *others = commands(guide(name))
     assert first.startswith(IN_A_TERMINAL_OF_ITS_OWN)
     script = "\n".join(["set -eu", *others]).replace(HOME, reader["ISTHMUS_STATE"])
-    done = subprocess.run(
-        ["bash", "-c", script],
-        env=reader,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    done = typed(script, reader, tmp_path)
     said = f"{done.stdout}\n{done.stderr}"
     assert done.returncode == 0, said
-    assert missing(SAID[guide], done.stdout) == [], said
+    assert missing(SAID[name], done.stdout) == [], said
 
 
-@pytest.mark.parametrize("guide", SAID)
-def test_the_guide_shows_what_is_seen(guide: str) -> None:
-    assert missing(SAID[guide], shown((GUIDES / f"{guide}.md").read_text())) == []
+@pytest.mark.parametrize("name", SAID)
+def test_the_guide_shows_what_is_seen(name: str) -> None:
+    assert missing(SAID[name], shown(guide(name))) == []
