@@ -1,104 +1,86 @@
-"""Two clusters of small services as manifests, for tables of calls."""
+"""Two clusters on loopback, and a mesh that is told of them."""
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack, asynccontextmanager
 
-def cluster(name):
-    return f"kind: Cluster\nmetadata: {{name: {name}}}\n"
+import msgspec
 
-
-def service(name, *ports, namespace="default", more="", selector=None):
-    several = ", ".join(f"{{port: {number}, name: {port}}}" for port, number in ports)
-    wanted = selector or f"app: {name}"
-    return f"""
-apiVersion: v1
-kind: Service
-metadata: {{name: {name}, namespace: {namespace}}}
-spec: {{selector: {{{wanted}}}, ports: [{several}]{more}}}
-"""
-
-
-def deployment(name, app, version="v1", namespace="default", replicas=1, sidecar="true", node=""):
-    return f"""
-apiVersion: apps/v1
-kind: Deployment
-metadata: {{name: {name}, namespace: {namespace}}}
-spec:
-  replicas: {replicas}
-  template:
-    metadata:
-      labels: {{app: {app}, version: {version}}}
-      annotations: {{sidecar.istio.io/inject: "{sidecar}"}}
-    spec:
-      serviceAccountName: {app}
-      nodeName: "{node}"
-      containers: [{{ports: [{{name: web, containerPort: 8080}}]}}]
-"""
+from fakes.eventually import eventually
+from fakes.live_cluster import live_cluster
+from isthmus.discovery.registry import ClusterSpec
+from isthmus.kube.kubeconfig import from_file
+from isthmus.lab.apiserver.builtin import builtin
+from isthmus.lab.apiserver.requests import Target
+from isthmus.model.build import MeshBuilder
+from isthmus.model.change import Change
+from isthmus.model.mesh import MeshSettings
+from isthmus.model.names import ClusterId, ServiceKey
 
 
-def node(name, region):
-    labels = f"topology.kubernetes.io/region: {region}, topology.kubernetes.io/zone: {region}-a"
-    return f"apiVersion: v1\nkind: Node\nmetadata: {{name: {name}, labels: {{{labels}}}}}\n"
+class World:
+    """Builds a mesh of what is put, one change at a time, and remembers the changes."""
+
+    def __init__(self) -> None:
+        self.builder = MeshBuilder(MeshSettings(config_cluster=ClusterId("east")))
+        self.changes: list[Change] = []
+
+    def put(self, change: Change) -> None:
+        self.changes.append(change)
+        self.builder.apply([change])
+
+    @property
+    def mesh(self):
+        return self.builder.mesh
+
+    def clusters_of(self, name, namespace="default"):
+        host = f"{name}.{namespace}.svc.cluster.local"
+        service = self.mesh.services.get(ServiceKey(namespace, host))
+        return service.clusters if service else ()
+
+    async def until(self, condition) -> None:
+        async def holds():
+            return condition(self)
+
+        await eventually(holds)
 
 
-def istio(kind, name, spec, namespace="default"):
-    meta = f"metadata: {{name: {name}, namespace: {namespace}}}"
-    return f"apiVersion: networking.istio.io/v1\nkind: {kind}\n{meta}\nspec: {spec}\n"
+class Cluster:
+    """A served cluster under its name in the mesh."""
+
+    def __init__(self, name, served):
+        self.name, self.served, self.api = name, served, served.server.api
+        self.access = from_file(served.kubeconfig)
+
+    def spec(self, **access) -> ClusterSpec:
+        changed = msgspec.structs.replace(self.access, **access)
+        return ClusterSpec(id=self.name, access=changed, source="test", is_config=self.name == "east")
+
+    async def create(self, plural, obj, group=""):
+        return await self.api.create(builtin(plural, group), obj)
+
+    async def delete(self, plural, namespace, name):
+        await self.api.delete(Target(builtin(plural), namespace, name))
 
 
-def files(*documents):
-    return "---\n".join(documents)
+def service(name, namespace="default", **spec):
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"ports": [{"name": "http", "port": 80}], **spec},
+    }
 
 
-HTTP, TCP = ("http", 9080), ("tcp", 3306)
-SUBSETS = istio(
-    "DestinationRule",
-    "reviews",
-    "{host: reviews, subsets: [{name: v1, labels: {version: v1}}, {name: v2, labels: {version: v2}}, "
-    "{name: v3, labels: {version: v3}}]}",
-)
-EAST = (
-    cluster("east"),
-    service("productpage", HTTP),
-    deployment("productpage-v1", "productpage"),
-    service("reviews", HTTP),
-    deployment("reviews-v1", "reviews"),
-    deployment("reviews-v2", "reviews", "v2"),
-    service("ratings", HTTP, more=", clusterIP: 10.9.0.9"),
-    deployment("ratings-v1", "ratings"),
-    service("db", TCP),
-    deployment("db-v1", "db"),
-    service("legacy", HTTP),
-    deployment("legacy-v1", "legacy", sidecar="false"),
-    service("guess", ("what", 7000)),
-    deployment("guess-v1", "guess"),
-    service("grpc", ("grpc", 7070)),
-    deployment("grpc-v1", "grpc"),
-    service("headless", ("http", 8000), more=", clusterIP: None"),
-    deployment("headless-v1", "headless"),
-    service("stateful", ("tcp", 9042), more=", clusterIP: None"),
-    deployment("stateful", "stateful"),
-    service("empty", HTTP),
-    service("outside", ("http", 80), more=", type: ExternalName, externalName: api.example.com"),
-    service("web", ("http", 80)).replace("port: 80,", "port: 80, targetPort: web,"),
-    deployment("web-v1", "web"),
-    service("other", HTTP, namespace="elsewhere"),
-    deployment("other-v1", "other", namespace="elsewhere"),
-    deployment("caller-v1", "caller", namespace="elsewhere"),
-)
-WEST = (
-    cluster("west"),
-    service("reviews", HTTP),
-    deployment("reviews-v3", "reviews", "v3"),
-    service("far", HTTP),
-    deployment("far-v1", "far"),
-)
-PLAIN = files(*EAST, *WEST)
-
-
-def ruled(*documents):
-    """The two clusters, with configuration."""
-    return files(EAST[0], *documents, *EAST[1:], *WEST)
-
-
-THIRDS = {"reviews-v1": 33.3, "reviews-v2": 33.3, "reviews-v3": 33.3}
+@asynccontextmanager
+async def two_clusters(folder):
+    """`east`, which holds the configuration, and `west`; both with the namespace `istio-system`."""
+    async with AsyncExitStack() as stack:
+        made = []
+        for name in ("east", "west"):
+            (folder / name).mkdir()
+            cluster = Cluster(name, await stack.enter_async_context(live_cluster(folder / name)))
+            namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "istio-system"}}
+            await cluster.create("namespaces", namespace)
+            made.append(cluster)
+        yield made

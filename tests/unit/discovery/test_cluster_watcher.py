@@ -18,7 +18,12 @@ from isthmus.lab.apiserver.builtin import builtin
 from isthmus.lab.apiserver.types import ResourceType
 from isthmus.model.findings import Finding
 
-SETTINGS = WatcherSettings(watch=WatchSettings(first_wait_s=0.02, longest_wait_s=0.05))
+QUICKLY = WatchSettings(first_wait_s=0.02, longest_wait_s=0.05)
+
+
+def quick() -> WatcherSettings:
+    """Settings of one test: what they let be watched belongs to its loop."""
+    return WatcherSettings(watch=QUICKLY)
 
 
 @pytest.fixture
@@ -30,7 +35,7 @@ async def east(tmp_path):
 @asynccontextmanager
 async def watched(cluster, speaks=True):
     world = World()
-    watcher = ClusterWatcher(cluster.spec(), world.put, SETTINGS)
+    watcher = ClusterWatcher(cluster.spec(), world.put, quick())
     if speaks:
         watcher.speak()
     async with supervise(watcher.run()):
@@ -154,7 +159,7 @@ class ShiftedClock(SystemClock):
 async def test_a_cluster_out_of_reach_is_told_with_since_when(east):
     (port,) = free_ports(1)
     clock = ShiftedClock()
-    watcher = ClusterWatcher(east.spec(server=f"https://127.0.0.1:{port}"), lambda _: None, SETTINGS, clock)
+    watcher = ClusterWatcher(east.spec(server=f"https://127.0.0.1:{port}"), lambda _: None, quick(), clock)
     async with supervise(watcher.run()):
 
         async def lost():

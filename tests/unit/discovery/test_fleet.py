@@ -16,7 +16,12 @@ from isthmus.kube.kubeconfig import Token
 from isthmus.kube.watch import WatchSettings
 from isthmus.model.change import cluster_ref
 
-SETTINGS = WatcherSettings(watch=WatchSettings(first_wait_s=0.02, longest_wait_s=0.05))
+QUICKLY = WatchSettings(first_wait_s=0.02, longest_wait_s=0.05)
+
+
+def quick() -> WatcherSettings:
+    """Settings of one test: what they let be watched belongs to its loop."""
+    return WatcherSettings(watch=QUICKLY)
 
 
 @pytest.fixture
@@ -28,9 +33,9 @@ async def clusters(tmp_path):
 
 
 @asynccontextmanager
-async def fleet_of(*specs, settings=SETTINGS):
+async def fleet_of(*specs, settings=None):
     source, world = FixedSource(*specs), World()
-    fleet = Fleet(Registry((source,)), world.put, settings)
+    fleet = Fleet(Registry((source,)), world.put, settings or quick())
     async with supervise(fleet.run()):
         yield fleet, source, world
 
@@ -171,7 +176,7 @@ async def test_a_companion_that_fails_is_tried_again_with_its_cluster(clusters):
             raise ValueError("a companion's own mistake")
         await asyncio.Event().wait()
 
-    settings = WatcherSettings(watch=SETTINGS.watch, companions=(companion,))
+    settings = WatcherSettings(watch=QUICKLY, companions=(companion,))
     async with fleet_of(east.spec(), settings=settings) as (fleet, _, world):
 
         async def again():

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,13 +96,27 @@ def start_time(pid: int) -> str:
     return "" if fields[0] == "Z" else fields[19]
 
 
+KINDS = ("net", "mnt", "pid", "uts", "user")
+
+
 def namespaces(pids: list[int]) -> set[str]:
     found = set()
     for pid in pids:
-        for kind in ("net", "mnt", "pid", "uts", "user"):
+        for kind in KINDS:
             with suppress(OSError):
                 found.add(str(Path(f"/proc/{pid}/ns/{kind}").readlink()))
     return found
+
+
+@contextmanager
+def numbers_kept(pids: list[int]) -> Iterator[None]:
+    """While it lasts the kernel gives the numbers of these processes' namespaces to no other."""
+    with ExitStack() as held:
+        for pid in pids:
+            for kind in KINDS:
+                with suppress(OSError):
+                    held.enter_context(Path(f"/proc/{pid}/ns/{kind}").open("rb"))
+        yield
 
 
 def everywhere() -> set[str]:
@@ -151,10 +165,11 @@ def test_nothing_is_left_of_a_lab_however_it_ends(who: str, how: signal.Signals)
         # Outer, unshare, inner, two shims, the first process of the pod and its two containers.
         assert len(processes) == 8
         assert len(own) >= 6
-        os.kill(record.pid, how)
-        until(lambda: gone(processes))
-        code = outer.process.wait(LIMIT_S)
-        assert own.isdisjoint(everywhere())
+        with numbers_kept([pid for pid, _ in processes]):
+            os.kill(record.pid, how)
+            until(lambda: gone(processes))
+            code = outer.process.wait(LIMIT_S)
+            assert own.isdisjoint(everywhere())
         assert Path("/proc/self/mountinfo").read_text() == mounts
         left = {path.name for path in folder.iterdir()}
         if how is signal.SIGKILL:

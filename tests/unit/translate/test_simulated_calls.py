@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fakes.two_clusters import (
+from fakes.ruled_manifests import (
     HTTP,
     PLAIN,
     SUBSETS,

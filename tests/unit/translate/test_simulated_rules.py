@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fakes.two_clusters import SUBSETS, THIRDS, istio, ruled
+from fakes.ruled_manifests import SUBSETS, THIRDS, istio, ruled
 from simulate import assert_goes
 
 
