@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from isthmus.api.core.deployment import DaemonSet, Deployment, StatefulSet
 from isthmus.api.resource import Object, Ref
-from isthmus.model.analyze.known_annotations import KNOWN, LABELS, READ, Known, wrong_value
+from isthmus.model.analyze.known_annotations import KNOWN, LABELS, Known, has_effect, wrong_value
 from isthmus.model.analyze.subject import Subject
 from isthmus.model.codes import Code
 from isthmus.model.findings import Finding
@@ -50,12 +50,13 @@ def _of_one(place: Place, kind: str, name: str, value: str) -> Iterator[Finding]
     wrong = wrong_value(known, value)
     if wrong:
         yield _told(place, wrong, Code.INVALID_ANNOTATION)
+    effective = has_effect(name, kind)
     if known.given_up:
-        yield _told(
-            place, f"{name} is given up: nobody reads it (hint: leave it out)", Code.DEPRECATED_ANNOTATION
-        )
-    elif name not in READ:
-        yield _told(place, f"{name} has no effect in this release", Code.ANNOTATION_UNREAD)
+        told = "given up by Istio, and still read here" if effective else "given up: nobody reads it"
+        yield _told(place, f"{name} is {told} (hint: leave it out)", Code.DEPRECATED_ANNOTATION)
+    elif not effective:
+        where = f" on {kind}" if has_effect(name, "") else ""
+        yield _told(place, f"{name} has no effect{where} in this release", Code.ANNOTATION_UNREAD)
 
 
 def _unknown(place: Place, name: str) -> Finding:
