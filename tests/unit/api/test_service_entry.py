@@ -9,6 +9,7 @@ from isthmus.api.decode import decode
 from isthmus.api.errors import InvalidConfig
 
 PORT = {"number": 80, "name": "http", "protocol": "HTTP"}
+UDP = {"number": 53, "name": "dns", "protocol": "UDP"}
 
 
 def problems(kind, spec):
@@ -30,6 +31,12 @@ def entry(**more):
         (entry(addresses=["10.0.0.1/8"]), "$.spec.addresses[0]", "neither an address nor a CIDR"),
         (entry(ports=[]), "$.spec.ports", "is empty"),
         (entry(ports=[PORT, PORT]), "$.spec.ports[1].name", "stands twice"),
+        (entry(ports=[PORT, {**PORT, "name": "b"}]), "$.spec.ports[1].number", "80 stands twice"),
+        (
+            entry(ports=[UDP, {**PORT, "number": 53}, {**UDP, "name": "b"}]),
+            "$.spec.ports[2].number",
+            "53 stands twice",
+        ),
         (entry(ports=[{**PORT, "protocol": "SPDY"}]), "$.spec.ports[0].protocol", "one of HTTP"),
         (entry(ports=[{**PORT, "number": 0}]), "$.spec.ports[0].number", "is 0"),
         (entry(endpoints=[{"address": "192.0.2.1"}]), "$.spec.resolution", "STATIC for addresses"),

@@ -88,8 +88,13 @@ def _ports(ports: tuple[EntryPort, ...]) -> Iterator[Problem]:
             yield f"{at}.protocol", f"is {port.protocol!r} (hint: one of {', '.join(_PROTOCOLS)})"
         if any(port.name == other.name for other in before):
             yield f"{at}.name", f"{port.name!r} stands twice (hint: give each port a name of its own)"
-        if any(port.number == other.number for other in before):
+        if any(_transport(port) == _transport(other) for other in before):
             yield f"{at}.number", f"{port.number} stands twice"
+
+
+def _transport(port: EntryPort) -> tuple[int, bool]:
+    """What no two ports may have in common: connections and datagrams may share a number."""
+    return port.number, port.protocol.upper() == "UDP"
 
 
 def _workload(at: str, found: WorkloadEntrySpec, *, is_named: bool = False) -> Iterator[Problem]:
