@@ -251,6 +251,14 @@ class Code(Enum):
         "ISM0027", "AddressRangesOverlap", _WARNING,
         "An address range of a ServiceEntry holds the addresses of Services.",
     )  # fmt: skip
+    NOT_FOR_DATAGRAMS = (
+        "ISM0031", "RuleWithoutDatagrams", _WARNING,
+        "A rule is for a port that takes datagrams alone, for which it does not hold.",
+    )  # fmt: skip
+    DATAGRAMS_READABLE = (
+        "ISM0032", "DatagramsReadable", _WARNING,
+        "Some endpoints of a port for datagrams have no sidecar, so that they are in mutual TLS to none.",
+    )  # fmt: skip
 
     @property
     def number(self) -> str:

@@ -110,7 +110,9 @@ def outbound_names(service: Service, subsets: Iterable[str]) -> Iterator[Upstrea
 def _resolve(upstream: Cluster, known: Known, port: Port, subset: Subset | None, policy: Policy) -> None:
     """How Envoy learns of the endpoints."""
     labels = tuple(sorted(subset.labels.items())) if subset else ()
-    if policy.load_balancer and policy.load_balancer.simple == "PASSTHROUGH":
+    asked = policy.load_balancer.simple if policy.load_balancer else ""
+    # Where a datagram was meant to go is not known any more.
+    if asked == "PASSTHROUGH" and port.protocol is not Protocol.UDP:
         _original_destination(upstream)
         return
     match known.service.resolution:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from isthmus.api.resource import Object, Ref
 from isthmus.model.analyze import (
     clusters,
+    datagrams,
     deployments,
     deprecated,
     destination_rules,
@@ -79,6 +80,9 @@ CHECKS: tuple[Check, ...] = (
     clusters.copies_are_equal,
     clusters.sidecars_are_everywhere,
     clusters.localities_are_known,
+    datagrams.connections_are_led_elsewhere,
+    datagrams.policies_hold_for_them,
+    datagrams.sidecars_are_everywhere,
     istio_annotations.are_known,
     deprecated.fields_are_replaced,
 )
