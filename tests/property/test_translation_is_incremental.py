@@ -26,7 +26,7 @@ from isthmus.model.mesh import MeshSettings
 from isthmus.model.names import ClusterId, NetworkId
 from isthmus.model.proxy import Proxy, ProxyKind
 from isthmus.translate.generation import Translator
-from isthmus.translate.types import ROUTES, TYPES
+from isthmus.translate.types import LISTENER, ROUTES, TYPES
 
 PROXIES = (
     Proxy(
@@ -235,6 +235,10 @@ DATAGRAMS = service(
     "datagrams", "10.110.0.53", "{port: 53, name: dns, protocol: UDP}, {port: 53, name: tcp}"
 ).replace("app: datagrams", "app: reviews")
 BARE = pod("bare", "10.10.0.14").replace("tlsMode: istio", "tlsMode: disabled")
+BINDING = pod("binding", "10.10.0.11").replace(
+    "spec: {", "spec: {containers: [{name: a, ports: [{containerPort: 16140, protocol: UDP}]}], "
+)
+"""Takes datagrams at the door of `DATAGRAMS` itself."""
 TUNNELLED = """
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
@@ -467,6 +471,7 @@ def all_changes():
         put(ClusterId("gke"), secret("cert", "default", **{"ca.crt": PKI.roots})),
         *objects(gke=[DATAGRAMS, BARE, TUNNELLED, LOGS], onprem=[DATAGRAMS.replace("110", "120")]),
         *objects(gke=[DATAGRAMS.replace("UDP", "TCP").replace("dns", "http")]),
+        *objects(gke=[BINDING]),
         *objects(gke=[PATCHES, LOCAL_PATCHES, EXTENSION, PLUGIN, ROOT_PLUGIN]),
     ]
     return [*found, *(Change(change.key, None) for change in found)]
@@ -493,6 +498,21 @@ def as_if_new(asked, last):
     told = everything(asked)
     withheld = any(found.code is Code.NOT_SENT for found in last.findings)
     return {key: found for key, found in told.items() if key[1] != ROUTES or not withheld}
+
+
+def test_a_pod_that_takes_datagrams_at_a_door_is_sent_no_listener_there_until_it_is_gone():
+    name, proxy = "outbound-udp|53||datagrams.default.svc.cluster.local", PROXIES[0]
+    builder, translator = MeshBuilder(MeshSettings(config_cluster=ClusterId("gke"))), Translator()
+    binding = objects(gke=[BINDING])[-1]
+    steps = [objects(gke=[DATAGRAMS]), [binding], [Change(binding.key, None)]]
+    for batch, there in zip(steps, (True, False, True), strict=True):
+        step = builder.apply(batch)
+        generation = translator.generation(step.mesh, step.delta)
+        touched = generation.touched(proxy, LISTENER)
+        assert touched is None or name in touched
+        for asked in (None, frozenset({name})):
+            found = {one.name for one in generation.resources(proxy, LISTENER, asked)}
+            assert (name in found) is there
 
 
 @settings(max_examples=60, deadline=None)

@@ -8,6 +8,7 @@ from functools import partial
 from isthmus.model.endpoint import Backing, EndpointShard
 from isthmus.model.entries import Entries, joined
 from isthmus.model.facts import Facts, Name
+from isthmus.model.given import doors_bound
 from isthmus.model.merge import Member, Merged, merge
 from isthmus.model.names import FLAT, NO_CLUSTER, ClusterId, ServiceKey
 from isthmus.model.service import Service
@@ -84,6 +85,7 @@ def workload_of(
         node=pod.spec.node_name,
         network=network_of(pod) or facts.network_at(cluster, address),
         serves=_serves(address, served),
+        binds=doors_bound(pod.spec),
     )
 
 

@@ -259,6 +259,10 @@ class Code(Enum):
         "ISM0032", "DatagramsReadable", _WARNING,
         "Some endpoints of a port for datagrams have no sidecar, so that they are in mutual TLS to none.",
     )  # fmt: skip
+    DATAGRAMS_PASS = (
+        "ISM0033", "DatagramsPassBy", _WARNING,
+        "Envoy has no port of its own for the datagrams to a service, so that they pass it by as they are.",
+    )  # fmt: skip
 
     @property
     def number(self) -> str:

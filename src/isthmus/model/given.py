@@ -12,6 +12,7 @@ from ipaddress import IPv4Address
 
 import msgspec
 
+from isthmus.api.core.pod import PodSpec
 from isthmus.api.resource import Object
 from isthmus.model.allocation import Allocation
 from isthmus.model.names import ClusterId, ServiceKey
@@ -26,11 +27,20 @@ LABEL = "networking.istio.io/enable-autoallocate-ip"
 # Primes: just fewer than there are addresses in 240.240.0.0/16, and ports up to 16383.
 _ADDRESSES, _DOORS = 65521, 1283
 _FIRST_ADDRESS, _FIRST_DOOR = IPv4Address("240.240.0.1"), 15100
+ALL_DOORS = range(_FIRST_DOOR, _FIRST_DOOR + _DOORS)
+"""The ports that may be doors."""
 
 
 def takes_address(found: Object) -> bool:
     """Whether the object lets itself be given an address."""
     return found.metadata.labels.get(LABEL, "").lower() != "false"
+
+
+def doors_bound(spec: PodSpec) -> tuple[int, ...]:
+    """The ports that the pod's containers say they take datagrams at, and that may be doors."""
+    declared = (port for container in (*spec.containers, *spec.init_containers) for port in container.ports)
+    numbers = {port.container_port for port in declared if port.protocol == "UDP"}
+    return tuple(sorted(number for number in numbers if number in ALL_DOORS))
 
 
 class Given:
@@ -50,7 +60,7 @@ class Given:
         for key, service in services.items():
             addresses[key] = service.created if service is not None and _lacks(service, clusters) else None
             doors |= dict.fromkeys(self._known_doors(key))
-            ports = tuple(_with_doors(service)) if service is not None else ()
+            ports = tuple(with_doors(service)) if service is not None else ()
             self._with_doors[key] = ports
             if service is not None and ports:
                 doors |= {(*key, port): service.created for port in ports}
@@ -87,7 +97,7 @@ def _lacks(service: Service, clusters: Collection[ClusterId]) -> bool:
     }.issuperset(clusters)
 
 
-def _with_doors(service: Service) -> Iterator[int]:
+def with_doors(service: Service) -> Iterator[int]:
     """The ports whose datagrams proxies take: where they were meant to go must be one of certain endpoints."""
     if service.resolution is Resolution.ENDPOINTS or (service.entry and service.is_resolved_by_proxy):
         yield from (port.number for port in service.udp_ports)

@@ -31,3 +31,4 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     network: NetworkId = NetworkId("")
     node: str = ""  # on which it runs
     serves: tuple[ServedPort, ...] = ()  # sorted by target port, then service
+    binds: tuple[int, ...] = ()  # the ports its containers take datagrams at, where Envoy would; sorted

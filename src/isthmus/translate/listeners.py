@@ -16,7 +16,7 @@ from isthmus.model.mesh import Mesh
 from isthmus.model.names import ServiceKey
 from isthmus.model.proxy import Proxy, ProxyKind
 from isthmus.model.scope import View
-from isthmus.model.service import Port, Resolution, Service
+from isthmus.model.service import Resolution, Service
 from isthmus.model.workload import Workload
 from isthmus.translate import names, proto
 from isthmus.translate.checked import Checked, Slot
@@ -40,7 +40,7 @@ from isthmus.translate.listeners_outbound import (
 )
 from isthmus.translate.listeners_passthrough import Passthrough
 from isthmus.translate.listeners_sidecar import OwnListeners
-from isthmus.translate.listeners_udp import datagram_listener
+from isthmus.translate.listeners_udp import Taken, datagram_listener, is_bound, name_of
 from isthmus.translate.routes import about_rule, http_services
 from isthmus.translate.tunnels import datagram_targets, tunnel_listener
 from isthmus.translate.types import LISTENER
@@ -79,10 +79,14 @@ class Listeners:
             )
         headless = self.headless.get((view,), "", lambda: headless_services(view))
         inputs = (view, conduct, *(mesh.shards.get(key) for key in headless))
-        return {
+        found = {
             **self.ports.get(inputs, "all", lambda: self._all(mesh, (view, conduct))),
             **self._with_sockets(mesh, (view, conduct), proxy),
         }
+        if workload is not None and workload.binds:
+            for taken in filter(partial(is_bound, workload), view.datagrams):
+                found.pop(name_of(taken), None)
+        return found
 
     def _all(self, mesh: Mesh, seen: Seen) -> Found:
         ports = seen[0].ports
@@ -91,13 +95,13 @@ class Listeners:
             made.name: made for each in seen[0].datagrams if (made := self._datagrams(seen, each))
         }
 
-    def _datagrams(self, seen: Seen, taken: tuple[Service, Port, int]) -> Versioned | None:
+    def _datagrams(self, seen: Seen, taken: Taken) -> Versioned | None:
         """The listener for datagrams to a service's port."""
         (view, conduct), (service, port, door) = seen, taken
         here = known(view, service)
 
         def make() -> Versioned | None:
-            name = str(names.outbound_udp(port.number, service.key.hostname))
+            name = name_of(taken)
             slot = Slot(LISTENER, name, service.key, (view.cluster, view.namespace, conduct))
             made = partial(datagram_listener, here, port, door, conduct)
             return self.checked.keep(slot, here.about, made, _sealed)
@@ -110,9 +114,10 @@ class Listeners:
             every = self.of(mesh, view, proxy)
             return {name: every[name] for name in wanted if name in every}
         found: dict[str, Versioned] = {}
+        workload = mesh.workloads.get((proxy.cluster, proxy.address))
         seen = (view, self.conducts.of(mesh, view, proxy))
         for each in view.datagrams:
-            if str(names.outbound_udp(each[1].number, each[0].key.hostname)) in wanted:
+            if name_of(each) in wanted and not is_bound(workload, each):
                 made = self._datagrams(seen, each)
                 if made:
                     found[made.name] = made

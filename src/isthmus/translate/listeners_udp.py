@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from isthmus.envoy.types import HttpCapsule, Listener, ListenerFilter, UdpProxyConfig, UdpRoute
 from isthmus.kit import duration
-from isthmus.model.service import Port
+from isthmus.model.service import Port, Service
+from isthmus.model.workload import Workload
 from isthmus.translate import names, proto
 from isthmus.translate.access_log import access_logs
 from isthmus.translate.conduct import Conduct
@@ -26,6 +27,20 @@ _ROUTE = "route"
 _IDLE_S = 60.0
 _ATTEMPTS = 3
 _WAITING_BYTES = 1 << 18
+
+Taken = tuple[Service, Port, int]
+"""A port whose datagrams are taken, and at which door."""
+
+
+def name_of(taken: Taken) -> str:
+    """The listener's name."""
+    service, port, _ = taken
+    return str(names.outbound_udp(port.number, service.key.hostname))
+
+
+def is_bound(workload: Workload | None, taken: Taken) -> bool:
+    """Whether the pod takes datagrams at that door itself, so that Envoy could not."""
+    return workload is not None and taken[2] in workload.binds
 
 
 def datagram_listener(here: Known, port: Port, door: int, conduct: Conduct) -> Listener:

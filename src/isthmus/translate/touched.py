@@ -145,7 +145,8 @@ class Touched:
 
     def _own(self, where: tuple[ClusterId, str], type_url: str) -> frozenset[str]:
         if type_url == LISTENER:
-            return frozenset({names.VIRTUAL_INBOUND, names.TUNNEL_INBOUND}) | self._by_address()
+            own = frozenset({names.VIRTUAL_INBOUND, names.TUNNEL_INBOUND})
+            return own | self._by_address() | self._at_doors(where)
         if type_url != UPSTREAM:
             return _NOTHING
         workloads = (mesh.workloads.get(where) for mesh in self._meshes)
@@ -153,6 +154,19 @@ class Touched:
         let_in = frozenset().union(*(index.let_in for index in self._indices))
         return let_in | frozenset(
             make(one.target_port) for one in serves for make in (names.inbound, names.inbound_udp)
+        )
+
+    def _at_doors(self, where: tuple[ClusterId, str]) -> frozenset[str]:
+        """The listeners whose doors a pod binds itself, or did."""
+        binds = {door for mesh in self._meshes if (one := mesh.workloads.get(where)) for door in one.binds}
+        if not binds:
+            return _NOTHING
+        services = (service for mesh in self._meshes for service in mesh.services.values() if service.doors)
+        return frozenset(
+            str(names.outbound_udp(number, service.key.hostname))
+            for service in services
+            for number, door in service.doors
+            if door in binds
         )
 
     def _names_by_services(self, type_url: str) -> Names:

@@ -13,11 +13,19 @@ class SecurityContext(msgspec.Struct, frozen=True, rename="camel", gc=False):
     run_as_user: int | None = None
 
 
+class ContainerPort(msgspec.Struct, frozen=True, rename="camel", gc=False):
+    """A port that a container says it listens on."""
+
+    container_port: int = 0
+    protocol: str = "TCP"
+
+
 class Container(msgspec.Struct, frozen=True, rename="camel", gc=False):
     """A container of a pod."""
 
     name: str = ""
     image: str = ""
+    ports: tuple[ContainerPort, ...] = ()
     security_context: SecurityContext | None = None
 
 

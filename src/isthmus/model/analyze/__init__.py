@@ -83,6 +83,8 @@ CHECKS: tuple[Check, ...] = (
     datagrams.connections_are_led_elsewhere,
     datagrams.policies_hold_for_them,
     datagrams.sidecars_are_everywhere,
+    datagrams.services_have_doors,
+    datagrams.doors_are_free,
     istio_annotations.are_known,
     deprecated.fields_are_replaced,
 )

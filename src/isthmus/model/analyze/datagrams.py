@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from isthmus.api.core.pod import Pod
 from isthmus.api.istio.destination_rule import DestinationRule, PortTrafficPolicy, TrafficPolicy
 from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.api.resource import Ref
-from isthmus.model.analyze.subject import Subject, destinations_in, finding
+from isthmus.model.analyze.pods import has_proxy
+from isthmus.model.analyze.subject import Subject, destinations_in, finding, finding_in
 from isthmus.model.codes import Code
 from isthmus.model.endpoint import Endpoint
 from isthmus.model.findings import Finding
+from isthmus.model.given import ALL_DOORS, doors_bound, with_doors
 from isthmus.model.names import host_matches, resolve
 from isthmus.model.service import Protocol, Resolution, Service
+from isthmus.model.shards import has_sidecar
 
 _MOST_NAMED = 3
 
@@ -128,6 +132,34 @@ def _is_settled(subject: Subject, service: Service, port: int) -> bool:
         if next(own, policy).tls is not None:
             return True
     return False
+
+
+def services_have_doors(subject: Subject) -> Iterator[Finding]:
+    """Each port whose datagrams proxies could take has a door, of which there are only so many."""
+    for key in sorted(subject.mesh.services):
+        service = subject.mesh.services[key]
+        without = sorted(set(with_doors(service)) - {number for number, _ in service.doors})
+        if without:
+            message = (
+                f"datagrams to {_listed(map(str, without), 'port', 'ports')} pass Envoy by, since older services have "
+                f"taken the {len(ALL_DOORS)} ports of loopback that there are for it (hint: fewer ports for datagrams)"
+            )
+            yield of_service(service, "$.spec.ports", message, Code.DATAGRAMS_PASS)
+
+
+def doors_are_free(subject: Subject) -> Iterator[Finding]:
+    """No pod with a sidecar binds a port at which its Envoy would take the datagrams to a service."""
+    doors: dict[int, str] = {}
+    for key, service in subject.mesh.services.items():
+        doors |= {door: f"port {number} of {key.hostname}" for number, door in service.doors}
+    for cluster, pod in subject.everywhere(Pod):
+        for door in doors_bound(pod.spec) if has_sidecar(pod) or has_proxy(pod.spec) else ():
+            if door in doors:
+                message = (
+                    f"takes UDP {door}, where Envoy would take the datagrams to {doors[door]}: this pod's pass Envoy "
+                    f"by (hint: a containerPort outside {ALL_DOORS[0]} to {ALL_DOORS[-1]})"
+                )
+                yield finding_in(cluster, pod, "$.spec.containers", message, Code.DATAGRAMS_PASS)
 
 
 def takes_nothing_else(service: Service, port: int = 0) -> bool:
