@@ -261,7 +261,7 @@ class Code(Enum):
     )  # fmt: skip
     DATAGRAMS_PASS = (
         "ISM0033", "DatagramsPassBy", _WARNING,
-        "Envoy has no port of its own for the datagrams to a service, so that they pass it by as they are.",
+        "Envoy cannot take datagrams to a service, so that they pass it by as they are.",
     )  # fmt: skip
 
     @property

@@ -85,6 +85,7 @@ CHECKS: tuple[Check, ...] = (
     datagrams.sidecars_are_everywhere,
     datagrams.services_have_doors,
     datagrams.doors_are_free,
+    datagrams.addresses_are_taken,
     istio_annotations.are_known,
     deprecated.fields_are_replaced,
 )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from isthmus.api.core.pod import Pod
 from isthmus.api.istio.destination_rule import DestinationRule, PortTrafficPolicy, TrafficPolicy
 from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.api.resource import Ref
-from isthmus.model.analyze.pods import has_proxy
+from isthmus.model.analyze.pods import has_proxy, is_of_users
 from isthmus.model.analyze.subject import Subject, destinations_in, finding, finding_in
 from isthmus.model.codes import Code
 from isthmus.model.endpoint import Endpoint
@@ -45,7 +45,8 @@ def _matches(rule: VirtualService, services: list[Service]) -> Iterator[Finding]
     for number, route in enumerate(rule.spec.tcp):
         for index, match in enumerate(route.match):
             port = match.port
-            if port and any(takes_nothing_else(each, port) for each in services):
+            here = [each for each in services if port and each.port(port) is not None]
+            if here and all(takes_nothing_else(each, port) for each in here):
                 message = f"port {port} takes datagrams alone, for which no VirtualService holds"
                 at = f"$.spec.tcp[{number}].match[{index}].port"
                 yield finding(rule, at, message, Code.NOT_FOR_DATAGRAMS)
@@ -147,6 +148,23 @@ def services_have_doors(subject: Subject) -> Iterator[Finding]:
             yield of_service(service, "$.spec.ports", message, Code.DATAGRAMS_PASS)
 
 
+def addresses_are_taken(subject: Subject) -> Iterator[Finding]:
+    """Each address of a service is one to which proxies can take datagrams: a single one, of IPv4."""
+    for key in sorted(subject.mesh.services):
+        service = subject.mesh.services[key]
+        if not service.doors or not is_of_users(key.namespace, subject.root):
+            continue
+        addresses = sorted({each for _, several in service.vips for each in several})
+        passing = [each for each in addresses if ":" in each or "/" in each]
+        if passing:
+            message = (
+                f"datagrams to {_listed(passing, 'address', 'addresses')} pass Envoy by, which takes those to single "
+                "addresses of IPv4 alone (hint: ipFamilies: [IPv4]; in a ServiceEntry such addresses, or none)"
+            )
+            path = "$.spec.addresses" if service.entry else "$.spec.clusterIPs"
+            yield of_service(service, path, message, Code.DATAGRAMS_PASS)
+
+
 def doors_are_free(subject: Subject) -> Iterator[Finding]:
     """No pod with a sidecar binds a port at which its Envoy would take the datagrams to a service."""
     doors: dict[int, str] = {}
@@ -180,7 +198,7 @@ def _name(endpoint: Endpoint) -> str:
     return f'{where} of cluster "{endpoint.cluster}"' if endpoint.cluster else where
 
 
-def _listed(found: Iterator[str], one: str, several: str) -> str:
+def _listed(found: Iterable[str], one: str, several: str) -> str:
     names = list(found)
     told = ", ".join(names[:_MOST_NAMED])
     rest = f" and {len(names) - _MOST_NAMED} others" if len(names) > _MOST_NAMED else ""
