@@ -24,7 +24,7 @@ LARGEST = 65_535
 _PROXY = "envoy.filters.udp_listener.udp_proxy"
 _CAPSULE = "envoy.filters.udp.session.http_capsule"
 _ROUTE = "route"
-_IDLE_S = 60.0
+_IDLE_S, _KEPT_S = 60.0, 86_400.0
 _ATTEMPTS = 3
 _WAITING_BYTES = 1 << 18
 
@@ -80,4 +80,6 @@ def _through_a_tunnel(proxy: UdpProxyConfig, here: Known, port: Port) -> None:
 
 
 def _idle_s(policy: Policy) -> float:
-    return duration.parse(policy.tcp.idle_timeout) if policy.tcp.idle_timeout else _IDLE_S
+    """Zero means that idle connections are kept; nobody ends a session of datagrams, so that it ends some day."""
+    asked = policy.tcp.idle_timeout
+    return (duration.parse(asked) or _KEPT_S) if asked else _IDLE_S
