@@ -64,7 +64,7 @@ def policies_hold_for_them(subject: Subject) -> Iterator[Finding]:
 
 def _in_vain(rule: DestinationRule, service: Service) -> Iterator[tuple[str, str]]:
     """Where a rule says what does not hold for datagrams, and that it does not."""
-    no_subset = "no subset is made for datagrams: they go to all endpoints (hint: a Service of its own)"
+    no_subset = "no subset is made of datagrams, which go to all endpoints (hint: a Service of its own)"
     for index, subset in enumerate(rule.spec.subsets):
         at = f"$.spec.subsets[{index}]"
         if takes_nothing_else(service):
@@ -77,6 +77,9 @@ def _in_vain(rule: DestinationRule, service: Service) -> Iterator[tuple[str, str
         return
     if takes_nothing_else(service):
         yield from _balancing("$.spec.trafficPolicy", policy)
+        for name, part in (("tunnel", policy.tunnel), ("proxyProtocol", policy.proxy_protocol)):
+            if part is not None:
+                yield f"$.spec.trafficPolicy.{name}", "is for connections, and this service has none"
     for number, port_policy in enumerate(policy.port_level_settings):
         if port_policy.port and takes_nothing_else(service, port_policy.port.number):
             yield from _balancing(f"$.spec.trafficPolicy.portLevelSettings[{number}]", port_policy)
