@@ -121,7 +121,7 @@ class Warmup(Part, frozen=True, kw_only=True):
 
 
 class ZoneAwareLbSetting(Part, frozen=True, kw_only=True):
-    """Envoy's zone aware routing."""
+    """Envoy's zone aware routing, which is not built: it has no effect."""
 
     enabled: bool | None = None
     """Whether callers prefer endpoints of their zone as far as these can carry it."""
@@ -144,7 +144,7 @@ class LoadBalancerSettings(Part, frozen=True, kw_only=True):
     locality_lb_setting: LocalityLbSetting | None = None
     """How localities share the traffic. Envoy: `priority` and `load_balancing_weight` of localities."""
     zone_aware_lb_setting: ZoneAwareLbSetting | None = None
-    """How zones share the traffic."""
+    """No effect, which is told: localities are weighed by `localityLbSetting`."""
     warmup: Warmup | None = None
     """How new endpoints get their share. Envoy: `slow_start_config`."""
     warmup_duration_secs: Duration = ""

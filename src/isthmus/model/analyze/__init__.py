@@ -51,6 +51,7 @@ CHECKS: tuple[Check, ...] = (
     destination_rules.are_not_overruled,
     destination_rules.subsets_have_endpoints,
     destination_rules.servers_are_verified,
+    destination_rules.zones_have_effect,
     sidecars.have_effect,
     sidecars.have_workloads,
     gateways.have_proxies,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from isthmus.api.istio.destination_rule import ClientTLSSettings, DestinationRule, Subset
+from isthmus.api.istio.destination_rule import ClientTLSSettings, DestinationRule, Subset, TrafficPolicy
 from isthmus.model.analyze.subject import Subject, finding
 from isthmus.model.codes import Code
 from isthmus.model.findings import Finding
@@ -72,21 +72,36 @@ def servers_are_verified(subject: Subject) -> Iterator[Finding]:
                 yield finding(rule, at, message, code)
 
 
+def zones_have_effect(subject: Subject) -> Iterator[Finding]:
+    """No DestinationRule asks for Envoy's zone aware routing, which nobody sets up."""
+    for rule in subject.of(DestinationRule):
+        for at, policy in _policies(rule):
+            balancers = {f"{at}.loadBalancer": policy.load_balancer}
+            for index, port in enumerate(policy.port_level_settings):
+                balancers[f"{at}.portLevelSettings[{index}].loadBalancer"] = port.load_balancer
+            for path, found in balancers.items():
+                if found is not None and found.zone_aware_lb_setting is not None:
+                    message = "has no effect: zone aware routing is not built (hint: localityLbSetting)"
+                    yield finding(rule, f"{path}.zoneAwareLbSetting", message, Code.NO_EFFECT)
+
+
 def _asked(rule: DestinationRule) -> Iterator[tuple[str, ClientTLSSettings, bool]]:
     """What a rule says of TLS: where, what, and whether it is for a port alone."""
-    policies = [("$.spec.trafficPolicy", rule.spec.traffic_policy)]
-    policies += [
-        (f"$.spec.subsets[{index}].trafficPolicy", subset.traffic_policy)
-        for index, subset in enumerate(rule.spec.subsets)
-    ]
-    for at, policy in policies:
-        if policy is None:
-            continue
+    for at, policy in _policies(rule):
         if policy.tls is not None:
             yield f"{at}.tls", policy.tls, False
         for index, port in enumerate(policy.port_level_settings):
             if port.tls is not None:
                 yield f"{at}.portLevelSettings[{index}].tls", port.tls, True
+
+
+def _policies(rule: DestinationRule) -> Iterator[tuple[str, TrafficPolicy]]:
+    """The policies of a rule and of its subsets, by their paths."""
+    if rule.spec.traffic_policy is not None:
+        yield "$.spec.trafficPolicy", rule.spec.traffic_policy
+    for index, subset in enumerate(rule.spec.subsets):
+        if subset.traffic_policy is not None:
+            yield f"$.spec.subsets[{index}].trafficPolicy", subset.traffic_policy
 
 
 def _is_served(subject: Subject, key: ServiceKey, subset: Subset) -> bool:
