@@ -13,7 +13,6 @@ ROOT = Path(__file__).parent.parent
 GOLDENS, PAGES = ROOT / "tests" / "golden", ROOT / "docs" / "reference"
 
 BEHIND = {
-    "DestinationRule", "WorkloadGroup",
     "BackendTLSPolicy", "GRPCRoute", "Gateway.gateway.networking.k8s.io", "GatewayClass", "HTTPRoute", "Ingress",
     "IngressClass", "ReferenceGrant", "TCPRoute", "TLSRoute",
 }  # fmt: skip

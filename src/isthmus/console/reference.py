@@ -13,6 +13,7 @@ from pathlib import Path
 from isthmus.api import KINDS
 from isthmus.api.described import Field, Struct, fields, fields_set, hints, parts
 from isthmus.api.istio.mesh_config import MeshConfig
+from isthmus.api.istio.mesh_networks import MeshNetworks
 from isthmus.api.resource import Kind
 from isthmus.api.yaml import documents
 from isthmus.console import reference_findings
@@ -34,8 +35,11 @@ class Page:
 def pages() -> list[Page]:
     """All pages, by name."""
     found = [_of_kind(kind) for kind in KINDS if kind.is_config]
-    mesh = Page("MeshConfig", "ConfigMap `istio` of the root namespace, key `mesh`.", MeshConfig, "")
-    return sorted([*found, mesh], key=lambda page: page.name)
+    settings = (
+        Page(head.__name__, f"ConfigMap `istio` of the root namespace, key `{key}`.", head, "")
+        for key, head in _SETTINGS.items()
+    )
+    return sorted([*found, *settings], key=lambda page: page.name)
 
 
 def _of_kind(kind: Kind) -> Page:
@@ -62,12 +66,15 @@ def _set_in(case: Path) -> Iterator[tuple[Struct, str]]:
             group = str(document.get("apiVersion", "")).rpartition("/")[0]
             yield from fields_set(_TYPES.get((group, str(document.get("kind")))), document)
             data = document.get("data")
-            if isinstance(data, Mapping) and isinstance(data.get("mesh"), str):
-                for _, mesh in documents(data["mesh"]):
-                    yield from fields_set(MeshConfig, mesh)
+            for key, head in _SETTINGS.items():
+                if isinstance(data, Mapping) and isinstance(data.get(key), str):
+                    for _, settings in documents(data[key]):
+                        yield from fields_set(head, settings)
 
 
 _TYPES = {(kind.group, kind.name): kind.type for kind in KINDS}
+_SETTINGS: Mapping[str, Struct] = {"mesh": MeshConfig, "meshNetworks": MeshNetworks}
+"""By its key in the ConfigMap what a text is."""
 
 
 def page_text(page: Page, shown: Goldens, at: Path) -> str:

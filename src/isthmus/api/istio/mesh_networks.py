@@ -20,29 +20,45 @@ class NetworkEndpoints(Part, frozen=True, kw_only=True):
     """Endpoints of a network: those in a range of addresses, or those of a cluster."""
 
     from_cidr: str = ""
+    """A range of addresses, as `10.1.0.0/16`; the longest that holds an endpoint's address counts. Of ranges that two
+    networks name, the first one's counts, which is told."""
     from_registry: str = ""
+    """The name of a cluster, for its endpoints that no label places elsewhere; it counts before `fromCidr`."""
 
 
 class NetworkGatewaySpec(Part, frozen=True, kw_only=True):
     """Where a network is entered: by the addresses of a Service, or by an address of its own."""
 
-    registry_service_name: str = ""  # name.namespace.svc.cluster.local
+    registry_service_name: str = ""
+    """A Service of the network's clusters, `NAME.NAMESPACE.svc.cluster.local`: the network is entered by its addresses.
+    A label of the Service itself counts before. Envoy: addresses in place of those of endpoints behind it."""
     address: str = ""
+    """An IP address, or a name that Pilot asks for, in place of a Service. Envoy: the `address` in place of those of
+    endpoints behind it."""
     port: int = 0
-    locality: str = ""  # region/zone/subzone
+    """The port at which it lets in, 15443 as a rule; it must be said. Envoy: the `port_value` beside the address."""
+    locality: str = ""
+    """Where it stands, as `region/zone/subzone`: it is for the endpoints nearest to it.
+    Envoy: which gateways stand in for which endpoints."""
 
 
 class NetworkSpec(Part, frozen=True, kw_only=True):
     """What belongs to a network, and where it is entered."""
 
     endpoints: tuple[NetworkEndpoints, ...] = ()
+    """What belongs to the network. Labels of pods, `network` of WorkloadEntries, and the label of a cluster's root
+    namespace count before."""
     gateways: tuple[NetworkGatewaySpec, ...] = ()
+    """Where it is entered, beside Services that are labelled so; nowhere without any of both: then its endpoints are
+    called directly.
+    Envoy: these in place of endpoints for callers of other networks, with the weight of all behind them."""
 
 
 class MeshNetworks(Part, frozen=True, kw_only=True):
     """The networks of the mesh, by name."""
 
     networks: dict[str, NetworkSpec] = {}
+    """Each network by its name, the one that labels say: `topology.istio.io/network`."""
 
 
 def read_mesh_networks(text: str) -> MeshNetworks:

@@ -11,66 +11,93 @@ class GroupMetadata(Part, frozen=True, kw_only=True):
     """What each entry of the group is marked with."""
 
     labels: dict[str, str] = {}
+    """Labels that each entry of the group shall have."""
     annotations: dict[str, str] = {}
+    """Annotations that each entry of the group shall have."""
 
 
 class HTTPHeader(Part, frozen=True, kw_only=True):
     """A header of a probe."""
 
     name: str = ""
+    """Its name."""
     value: str = ""
+    """Its value."""
 
 
 class HTTPHealthCheckConfig(Part, frozen=True, kw_only=True):
     """A probe by an HTTP request."""
 
     port: PortNumber
+    """The port that is asked."""
     path: str = "/"
+    """The path that is asked for."""
     host: str = ""
+    """The host that is asked; without a word the workload itself."""
     scheme: str = "HTTP"
+    """HTTP or HTTPS."""
     http_headers: tuple[HTTPHeader, ...] = ()
+    """Headers of the request."""
 
 
 class TCPHealthCheckConfig(Part, frozen=True, kw_only=True):
     """A probe by a connection."""
 
     port: PortNumber
+    """The port that must take a connection."""
     host: str = ""
+    """The host that must take it; without a word the workload itself."""
 
 
 class ExecHealthCheckConfig(Part, frozen=True, kw_only=True):
     """A probe by a command."""
 
     command: tuple[str, ...]
+    """The command and its arguments; the workload is ready where it ends with 0."""
 
 
 class GRPCHealthCheckConfig(Part, frozen=True, kw_only=True):
     """A probe by gRPC's health service."""
 
     port: PortNumber = 0
+    """The port that is asked."""
     service: str = ""
+    """The service whose health is asked for; without a word the server's."""
 
 
 class ReadinessProbe(Part, frozen=True, kw_only=True):
     """How the agent beside the workload finds out whether it may be given traffic; times in seconds."""
 
     initial_delay_seconds: int = 0
+    """How long after the start of the workload the first probe is; not negative."""
     timeout_seconds: int = 1
+    """How long a probe may take; not negative."""
     period_seconds: int = 10
+    """How long from probe to probe; not negative."""
     success_threshold: int = 1
+    """How many probes in a row must succeed, after one that failed."""
     failure_threshold: int = 3
+    """How many probes in a row must fail."""
     http_get: HTTPHealthCheckConfig | None = None
+    """A request that must be answered well. Exactly one way of probing must be said."""
     tcp_socket: TCPHealthCheckConfig | None = None
+    """A connection that must come about."""
     exec: ExecHealthCheckConfig | None = None
+    """A command that must succeed."""
     grpc: GRPCHealthCheckConfig | None = None
+    """A question to gRPC's health service."""
 
 
 class WorkloadGroupSpec(Part, frozen=True, kw_only=True):
-    """What the entries have in common."""
+    """What the entries have in common. It is read and checked, and has no effect: nobody makes entries of it."""
 
     metadata: GroupMetadata = GroupMetadata()
+    """What each entry of the group is marked with. Nobody makes entries: it has no effect."""
     template: WorkloadEntrySpec
+    """What each entry of the group says, but for `address`, which must not stand here. Nobody makes entries: it has no
+    effect, write a WorkloadEntry for each workload."""
     probe: ReadinessProbe | None = None
+    """How a workload is found ready. Nobody probes: it has no effect."""
 
 
 class WorkloadGroup(Object, frozen=True, kw_only=True):
