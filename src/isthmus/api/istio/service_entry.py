@@ -56,7 +56,7 @@ class ServiceEntrySpec(Part, frozen=True, kw_only=True):
     STATIC and DNS, pods with STATIC alone.
     Envoy: endpoints, as of `endpoints`."""
     export_to: tuple[str, ...] = ()
-    """Which namespaces see it: `.` its own, `*` all, or their names; without a word as MeshConfig says.
+    """Which namespaces see it: `.` its own, `*` all, `~` none, or their names; without a word as MeshConfig says.
     Envoy: to which proxies it is sent."""
     subject_alt_names: tuple[str, ...] = ()
     """For which names certificates of its endpoints may be, where a DestinationRule asks for SIMPLE or MUTUAL TLS and
