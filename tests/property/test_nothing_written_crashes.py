@@ -1,8 +1,9 @@
 """Whatever anybody writes, of any kind: it is read or refused, translation goes on, and Envoy takes what is sent.
 
-Objects are those of the goldens, in which each field is set somewhere, with some of their values replaced: by what
-stands in such a field elsewhere, by what people write by mistake, or by nothing. `ISTHMUS_EXAMPLES=20000` makes the
-run a long one; `ISTHMUS_ENVOY=1` lets Envoy itself look at each example in place of one in fifty.
+Objects are those of the goldens and of `seeds.yaml`, in which each field is set somewhere, with some of their values
+replaced: by what stands in such a field elsewhere, by what people write by mistake, or by nothing. What the mesh's own
+ConfigMap says, MeshConfig and MeshNetworks, is taken apart the same way. `ISTHMUS_EXAMPLES=20000` makes the run a long
+one; `ISTHMUS_ENVOY=1` lets Envoy itself look at each example in place of one in fifty.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ from functools import cache
 from pathlib import Path
 
 import msgspec
+import pytest
+import yaml
 from google.protobuf import json_format
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fakes.bookinfo import BOOKINFO, objects, pod, service
 from fakes.static_envoy import static_bootstrap
-from isthmus.api import kind_of
+from isthmus.api import KINDS, kind_of
 from isthmus.api.decode import decode
 from isthmus.api.errors import InvalidConfig, UnknownKind
 from isthmus.api.yaml import documents
@@ -38,13 +41,19 @@ from isthmus.translate.types import ENVOY_TYPES
 EXAMPLES = int(os.environ.get("ISTHMUS_EXAMPLES", "40"))
 OFTEN = 1 if os.environ.get("ISTHMUS_ENVOY") else 50
 ROOT = Path(__file__).parent.parent.parent
-MANIFESTS = tuple(ROOT / each for each in ("tests/golden", "tests/findings", "samples"))
+MANIFESTS = tuple(ROOT / each for each in ("tests/golden", "tests/findings", "samples", "tests/property"))
 GKE = ClusterId("gke")
 PROXIES = tuple(
     Proxy(kind=kind, address=address, name=name, namespace="default", cluster=GKE, labels=labels)
     for kind, address, name, labels in (
         (ProxyKind.SIDECAR, "10.10.0.11", "a", (("app", "reviews"),)),
         (ProxyKind.ROUTER, "10.10.0.9", "b", (("istio", "ingress"),)),
+        (
+            ProxyKind.ROUTER,
+            "10.10.0.8",
+            "c",
+            (("gateway.networking.k8s.io/gateway-name", "web"), ("istio", "ingressgateway")),
+        ),
     )
 )
 INGRESS = [
@@ -164,8 +173,14 @@ def written():
                 kind = kind_of(str(document.get("apiVersion")), str(document.get("kind")))
             except (UnknownKind, AttributeError):
                 continue
-            if kind.is_config and document.get("spec"):
-                found[kind].append(msgspec.to_builtins(document))
+            if kind.name == "ConfigMap" and document["metadata"]["name"] == "istio":
+                data = {key: yaml.safe_load(text) for key, text in document["data"].items()}
+                found[kind].append({"metadata": {"name": "istio", "namespace": "istio-system"}, "spec": data})
+            elif kind.is_config and document.get("spec"):
+                metadata = {"name": document["metadata"]["name"]}
+                if kind.namespaced:
+                    metadata["namespace"] = "default"
+                found[kind].append(msgspec.to_builtins(document) | {"metadata": metadata})
     return dict(found)
 
 
@@ -198,7 +213,6 @@ def an_object(draw):
     """An object of some golden, with at most three of its values replaced, doubled or taken away."""
     kind = draw(st.sampled_from(list(SEEDS)))
     made = copy.deepcopy(draw(st.sampled_from(SEEDS[kind])))
-    made["metadata"] = {"name": made["metadata"]["name"], "namespace": "default"}
     for _ in range(draw(st.integers(0, 3))):
         paths = list(leaves(made["spec"]))
         if not paths:
@@ -225,11 +239,19 @@ def an_object(draw):
 
 def read(kind, document):
     """The change that an object makes, if it is read at all."""
+    if kind.name == "ConfigMap":
+        data = {key: yaml.safe_dump(each, allow_unicode=True) for key, each in document["spec"].items()}
+        document = {"metadata": document["metadata"], "data": data}
     try:
         found = decode(kind, msgspec.json.encode(document))
     except InvalidConfig:
         return None
     return Change(ChangeKey(GKE, kind.ref(found.metadata)), found)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.is_config], ids=str)
+def test_each_kind_of_configuration_has_a_seed_that_is_read(kind):
+    assert any(read(kind, each) for each in SEEDS[kind])
 
 
 READ = []
