@@ -1,9 +1,8 @@
 """Whatever anybody writes, of any kind: it is read or refused, translation goes on, and Envoy takes what is sent.
 
-Objects are those of the goldens and of `seeds.yaml`, in which each field is set somewhere, with some of their values
-replaced: by what stands in such a field elsewhere, by what people write by mistake, or by nothing. What the mesh's own
-ConfigMap says, MeshConfig and MeshNetworks, is taken apart the same way. `ISTHMUS_EXAMPLES=20000` makes the run a long
-one; `ISTHMUS_ENVOY=1` lets Envoy itself look at each example in place of one in fifty.
+Objects are the seeds, in which each field is set somewhere, with some of their values replaced: by what stands in such
+a field elsewhere, by what people write by mistake, or by nothing. `ISTHMUS_EXAMPLES=20000` makes the run a long one;
+`ISTHMUS_ENVOY=1` lets Envoy itself look at each example in place of one in fifty.
 """
 
 from __future__ import annotations
@@ -12,65 +11,25 @@ import copy
 import os
 from collections import defaultdict
 from functools import cache
-from pathlib import Path
 
-import msgspec
 import pytest
-import yaml
 from google.protobuf import json_format
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fakes.bookinfo import BOOKINFO, objects, pod, service
+from fakes.seeds import GKE, PROXIES, SEEDS, WORLD, read
 from fakes.static_envoy import static_bootstrap
-from isthmus.api import KINDS, kind_of
-from isthmus.api.decode import decode
-from isthmus.api.errors import InvalidConfig, UnknownKind
-from isthmus.api.yaml import documents
+from isthmus.api import KINDS
 from isthmus.envoy.binary import envoy_executable, validate
 from isthmus.envoy.descriptors import class_of_url, pool
 from isthmus.envoy.rules import violations
 from isthmus.model.build import MeshBuilder
-from isthmus.model.change import Change, ChangeKey
 from isthmus.model.mesh import MeshSettings
-from isthmus.model.names import ClusterId
-from isthmus.model.proxy import Proxy, ProxyKind
 from isthmus.translate.generation import Translator
 from isthmus.translate.types import ENVOY_TYPES
 
 EXAMPLES = int(os.environ.get("ISTHMUS_EXAMPLES", "40"))
 OFTEN = 1 if os.environ.get("ISTHMUS_ENVOY") else 50
-ROOT = Path(__file__).parent.parent.parent
-MANIFESTS = tuple(ROOT / each for each in ("tests/golden", "tests/findings", "samples", "tests/property"))
-GKE = ClusterId("gke")
-PROXIES = tuple(
-    Proxy(kind=kind, address=address, name=name, namespace="default", cluster=GKE, labels=labels)
-    for kind, address, name, labels in (
-        (ProxyKind.SIDECAR, "10.10.0.11", "a", (("app", "reviews"),)),
-        (ProxyKind.ROUTER, "10.10.0.9", "b", (("istio", "ingress"),)),
-        (
-            ProxyKind.ROUTER,
-            "10.10.0.8",
-            "c",
-            (("gateway.networking.k8s.io/gateway-name", "web"), ("istio", "ingressgateway")),
-        ),
-    )
-)
-INGRESS = [
-    service("ingress", "10.110.0.9", "{port: 80, targetPort: 8080, name: http}").replace(
-        "app: ingress", "istio: ingress"
-    ),
-    pod("gateway", "10.10.0.9").replace("app: reviews", "istio: ingress"),
-]
-SHOP = [
-    service(
-        "shop", "10.110.0.99", "{port: 80, name: http}, {port: 3306, name: mysql}, {port: 443, name: tls}"
-    ),
-    service("db", "10.110.0.98", "{port: 3306, name: mysql}"),
-    service("proxy", "10.110.0.97", "{port: 3128, name: tcp}"),
-]
-WORLD = objects(gke=[*BOOKINFO["gke"], *INGRESS, *SHOP])
-
 TEXTS = (
     *(
         "",
@@ -156,37 +115,6 @@ NUMBERS = (
 STRANGE = (None, True, [], {}, [[]], {"a": {}}, [None], "", 7)
 
 
-def read_file(path):
-    """The documents of a file, but for those that are wrong on purpose."""
-    try:
-        return [value for _, value in documents(path.read_text())]
-    except InvalidConfig:
-        return []
-
-
-def written():
-    """The objects of configuration of all goldens, cases of findings and samples, by kind."""
-    found = defaultdict(list)
-    for path in sorted(path for each in MANIFESTS for path in each.rglob("*.yaml")):
-        for document in read_file(path):
-            try:
-                kind = kind_of(str(document.get("apiVersion")), str(document.get("kind")))
-            except (UnknownKind, AttributeError):
-                continue
-            if kind.name == "ConfigMap" and document["metadata"]["name"] == "istio":
-                data = {key: yaml.safe_load(text) for key, text in document["data"].items()}
-                found[kind].append({"metadata": {"name": "istio", "namespace": "istio-system"}, "spec": data})
-            elif kind.is_config and document.get("spec"):
-                metadata = {"name": document["metadata"]["name"]}
-                if kind.namespaced:
-                    metadata["namespace"] = "default"
-                found[kind].append(msgspec.to_builtins(document) | {"metadata": metadata})
-    return dict(found)
-
-
-SEEDS = written()
-
-
 def leaves(value, at=()):
     """The paths of all values within a value, the inner ones too."""
     inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
@@ -235,18 +163,6 @@ def an_object(draw):
             case "twice" if isinstance(place, list):
                 place.append(copy.deepcopy(place[last]))
     return kind, made
-
-
-def read(kind, document):
-    """The change that an object makes, if it is read at all."""
-    if kind.name == "ConfigMap":
-        data = {key: yaml.safe_dump(each, allow_unicode=True) for key, each in document["spec"].items()}
-        document = {"metadata": document["metadata"], "data": data}
-    try:
-        found = decode(kind, msgspec.json.encode(document))
-    except InvalidConfig:
-        return None
-    return Change(ChangeKey(GKE, kind.ref(found.metadata)), found)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.is_config], ids=str)
