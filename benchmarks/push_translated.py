@@ -54,6 +54,10 @@ class TranslatedWorld:
         """What every proxy must hold. None of them is a workload that serves something."""
         return {t: {each.name: each for each in self._now.resources(_ANYONE, t, None)} for t in TYPES}
 
+    def known(self, key: ChangeKey) -> Object | None:
+        """The object that is there now."""
+        return self._builder.objects[key.cluster].get(key.ref)
+
     def step(self, changes: Iterator[Change] | list[Change]) -> Generation:
         mesh, delta = self._builder.apply(list(changes))
         return self._translator.generation(mesh, delta)
