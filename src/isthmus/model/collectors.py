@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import msgspec
-
 from isthmus.api.istio.extension_provider import Collector, ExtensionProvider
 from isthmus.model.mesh import MeshSettings
 from isthmus.model.names import Hostname, resolve
@@ -14,7 +12,7 @@ from isthmus.model.reporting import own_collector
 
 def collector(found: ExtensionProvider) -> Collector | None:
     """The collector of a provider; None where it has none."""
-    parts = (getattr(found, field.name) for field in msgspec.structs.fields(ExtensionProvider)[1:])
+    parts = (getattr(found, name) for name in ExtensionProvider.__struct_fields__[1:])
     return next((each for each in parts if isinstance(each, Collector)), None)
 
 
