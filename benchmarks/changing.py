@@ -144,7 +144,10 @@ def _http_route(number: int) -> Json:
 
 def _grpc_route(number: int) -> Json:
     rule = {"matches": [{"method": {"service": f"shop.Cart{number}"}}], "backendRefs": TO_SERVICE}
-    return _object(GATEWAY_API, "GRPCRoute", {"parentRefs": [{"name": "web"}, SERVICE], "rules": [rule]})
+    # At the listener of an older HTTPRoute for the same hosts it would be refused.
+    parents = [{"name": "web", "sectionName": "http"}, SERVICE]
+    spec = {"parentRefs": parents, "hostnames": ["grpc.example.com"], "rules": [rule]}
+    return _object(GATEWAY_API, "GRPCRoute", spec)
 
 
 def _connection_route(kind: str, listener: str, hosts: Json) -> Body:
@@ -228,12 +231,12 @@ def surroundings() -> list[Json]:
     machines = {"hosts": ["machines.example.com"], "ports": ports, "workloadSelector": chosen}
     route = [{"destination": {"host": "svc-50.ns-0.svc.cluster.local"}}]
     edge = {"hosts": ["*"], "gateways": ["one"], "http": [{"route": route}]}
-    rule = {"matches": [{"path": {"value": "/base"}}], "backendRefs": TO_SERVICE}
+    own, rule = [{"name": "web", "sectionName": "own"}], {"backendRefs": TO_SERVICE}
     return [
         *(_node(0), _pod(0), of_pod, _web(0)),
         _object(NETWORKING, "ServiceEntry", machines | {"resolution": "STATIC"}, "machines"),
         _object(NETWORKING, "VirtualService", edge, "edge"),
-        _object(GATEWAY_API, "HTTPRoute", {"parentRefs": [{"name": "web"}], "rules": [rule]}, "base"),
+        _object(GATEWAY_API, "HTTPRoute", {"parentRefs": own, "rules": [rule]}, "base"),
         {**_ingress(0), "metadata": {"name": "base", "namespace": "ns-0"}},
     ]
 
