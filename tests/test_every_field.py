@@ -12,24 +12,11 @@ from isthmus.console import reference
 ROOT = Path(__file__).parent.parent
 GOLDENS, PAGES = ROOT / "tests" / "golden", ROOT / "docs" / "reference"
 
-BEHIND = {
-    "BackendTLSPolicy", "GRPCRoute", "Gateway.gateway.networking.k8s.io", "GatewayClass", "HTTPRoute", "Ingress",
-    "IngressClass", "ReferenceGrant", "TCPRoute", "TLSRoute",
-}  # fmt: skip
-"""Pages whose fields are not all described and shown yet; take yours out when they are."""
-
 SHOWN_ELSEWHERE: dict[str, str] = {}
 """By `Part.field` why no golden sets it."""
 
 
-behind = pytest.mark.xfail(reason="not all of it is there yet", strict=False)
-each_page = pytest.mark.parametrize(
-    "page",
-    [
-        pytest.param(page, id=page.name, marks=behind if page.name in BEHIND else ())
-        for page in reference.pages()
-    ],
-)
+each_page = pytest.mark.parametrize("page", reference.pages(), ids=lambda page: page.name)
 
 
 def fields_of(page):

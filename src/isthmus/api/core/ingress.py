@@ -21,17 +21,25 @@ class IngressClassParameters(Part, frozen=True, kw_only=True):
     """An object with parameters for all Ingresses of a class."""
 
     api_group: str = ""
+    """The object's group; no parameters are known."""
     kind: str
+    """The object's kind; no parameters are known."""
     name: str
+    """The object's name; it is not looked for."""
     namespace: str = ""
+    """The object's namespace; it is not looked for."""
     scope: str = "Cluster"
+    """`Cluster` or `Namespace`: whether the object is of a namespace."""
 
 
 class IngressClassSpec(Part, frozen=True, kw_only=True):
     """Who looks after the Ingresses of this class."""
 
     controller: str = ""
+    """Who serves the Ingresses of this class; `istio.io/ingress-controller` is this mesh. Others' are left to them.
+    Envoy: whether there are listeners and routes."""
     parameters: IngressClassParameters | None = None
+    """Parameters for all Ingresses of the class. They have no effect: none are known."""
 
 
 class IngressClass(Object, frozen=True, kw_only=True):
@@ -44,66 +52,98 @@ class ServiceBackendPort(Part, frozen=True, kw_only=True):
     """A port of a Service, by its name or its number."""
 
     name: str = ""
+    """The port by name. Envoy: the second part of the upstream's name."""
     number: Annotated[int, Meta(ge=0, le=65535)] = 0
+    """The port by number, in place of its name. Envoy: the second part of the upstream's name."""
 
 
 class IngressServiceBackend(Part, frozen=True, kw_only=True):
     """A Service of the same namespace."""
 
     name: str
+    """The Service, of the Ingress's own namespace; one that is not there answers 503. Envoy: the fourth part of the
+    upstream's name."""
     port: ServiceBackendPort = ServiceBackendPort()
+    """Its port, by name or by number; one that it has not answers 503. Envoy: the second part of the upstream's
+    name."""
 
 
 class TypedLocalObjectReference(Part, frozen=True, kw_only=True):
     """An object of any kind in the same namespace."""
 
     api_group: str = ""
+    """The object's group; none is known that takes requests."""
     kind: str
+    """The object's kind; none is known that takes requests."""
     name: str
+    """The object's name; it is not looked for."""
 
 
 class IngressBackend(Part, frozen=True, kw_only=True):
     """Who gets requests: a Service, or another object."""
 
     service: IngressServiceBackend | None = None
+    """The Service and its port. Envoy: `cluster` of the route."""
     resource: TypedLocalObjectReference | None = None
+    """Another object in place of a Service. None is known: the answer is 503, with an error. Envoy:
+    `direct_response`."""
 
 
 class HTTPIngressPath(Part, frozen=True, kw_only=True):
     """Requests whose path is, or begins with, `path`."""
 
     path: str = ""
+    """The path or prefix; empty: all. The exact one counts first, then the longer, then the older Ingress. Envoy:
+    `path` or `prefix` of the route's match."""
     path_type: str
+    """`Exact`; `Prefix`, by path elements: `/a` is `/a` and `/a/b`, not `/ab`; `ImplementationSpecific`: `/a/*` is
+    such a prefix, `/a.*` any text after `/a`, anything else exact. Envoy: `path` or `prefix` of the route's match."""
     backend: IngressBackend
+    """Who gets the requests. Envoy: `cluster` of the route, or `direct_response`."""
 
 
 class HTTPIngressRuleValue(Part, frozen=True, kw_only=True):
     """Who gets which paths."""
 
     paths: tuple[HTTPIngressPath, ...]
+    """Paths and who gets them. Envoy: `routes` of the virtual host."""
 
 
 class IngressRule(Part, frozen=True, kw_only=True):
     """The paths of a host; no host: all hosts."""
 
     host: str = ""
+    """The host; `*.` and a domain stand for exactly one label before it; empty: all hosts. Envoy:
+    `virtual_hosts.domains`, with a matcher of `:authority` for wildcards."""
     http: HTTPIngressRuleValue | None = None
+    """Who gets which paths of the host. Envoy: `routes` of the virtual host."""
 
 
 class IngressTLS(Part, frozen=True, kw_only=True):
     """The certificate for some hosts."""
 
     hosts: tuple[str, ...] = ()
+    """Server names that the certificate is for; none: all. Of two Ingresses for one the older counts. Envoy:
+    `filter_chain_match.server_names`."""
     secret_name: str = ""
+    """The Secret of the Ingress's own namespace with `tls.crt` and `tls.key`. Without it there is no HTTPS for the
+    hosts, with an error. Envoy: `tls_certificate_sds_secret_configs`."""
 
 
 class IngressSpec(Part, frozen=True, kw_only=True):
     """Rules, certificates, and who gets what no rule is for."""
 
     ingress_class_name: str | None = None
+    """The class, which says who serves it; the annotation `kubernetes.io/ingress.class` counts before it. Without any,
+    the cluster's default class counts. Envoy: whether there are routes."""
     default_backend: IngressBackend | None = None
+    """Who gets the requests that no rule is for, of any host. Of several Ingresses the oldest that says it counts for
+    all. Envoy: the last of the `routes` of each virtual host."""
     tls: tuple[IngressTLS, ...] = ()
+    """Certificates for HTTPS on port 443; plain HTTP on port 80 stays open beside it. Envoy: filter chains of the
+    listener."""
     rules: tuple[IngressRule, ...] = ()
+    """Who gets the requests, by host and path. Envoy: `virtual_hosts`."""
 
 
 class Ingress(Object, frozen=True, kw_only=True):

@@ -11,8 +11,11 @@ class Requirement(Part, frozen=True, kw_only=True):
     """A condition on one label."""
 
     key: str
+    """The label's name."""
     operator: str
+    """`In` and `NotIn` the values, `Exists` or `DoesNotExist`. Any other is never met."""
     values: tuple[str, ...] = ()
+    """Values for `In` and `NotIn`; a missing label is in none."""
 
     def holds(self, labels: Mapping[str, str]) -> bool:
         """Whether `labels` meet it; an operator that Kubernetes does not know is never met."""
@@ -32,7 +35,9 @@ class LabelSelector(Part, frozen=True, kw_only=True):
     """Conditions on labels that must all hold; none at all: everything is selected."""
 
     match_labels: dict[str, str] = {}
+    """Labels that must be there with exactly these values."""
     match_expressions: tuple[Requirement, ...] = ()
+    """Conditions that must all hold beside `matchLabels`."""
 
     def selects(self, labels: Mapping[str, str]) -> bool:
         wanted = all(labels.get(key) == value for key, value in self.match_labels.items())

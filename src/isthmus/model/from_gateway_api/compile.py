@@ -15,10 +15,11 @@ from isthmus.model.from_gateway_api.http_rules import Rules, http_rules
 from isthmus.model.from_gateway_api.inputs import Route
 from isthmus.model.from_gateway_api.listeners import Door
 from isthmus.model.from_gateway_api.references import Doubt, References, Referrer
-from isthmus.model.from_gateway_api.rule_parts import Backends, Resolver
+from isthmus.model.from_gateway_api.rule_parts import UNSUPPORTED, Backends, Resolver
 
 NOWHERE = "no-such-backend.invalid"
 """A destination that is never there, so that Envoy ends connections to it. Source: RFC 2606, `.invalid`."""
+_NOT_FIRST = "has no effect: of the rules for connections the first counts (hint: put its backends there)"
 
 
 def site_of(door: Door) -> Site:
@@ -104,7 +105,11 @@ class Compiler:
             case GRPCRoute():
                 return grpc_rules(route, resolver)
         _, wrong = self._connections(route, references)
-        return Rules(unresolved=wrong, kept=1)
+        unread = [
+            Doubt(UNSUPPORTED, f"$.spec.rules[{number}]", _NOT_FIRST)
+            for number in range(1, len(route.spec.rules))
+        ]
+        return Rules(unresolved=wrong, unsupported=unread, kept=1)
 
     def connections(self, route: TLSRoute | TCPRoute) -> tuple[RouteDestination, ...]:
         """Where connections go, by shares. Those of wrong backends go nowhere: they are ended."""

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from isthmus.api.gateway_api.backend_tls_policy import BackendTLSPolicy
 from isthmus.api.gateway_api.gateway import Gateway
 from isthmus.api.istio.gateway import GatewayConfig, GatewaySpec
 from isthmus.api.istio.virtual_service import VirtualService
@@ -204,6 +205,7 @@ def _findings(world: _World) -> Iterator[Finding]:
         yield from (_finding(gateway, each) for each in against if each is not None)
         for door in world.doors[_name(gateway)]:
             yield from (_finding(gateway, each, Severity.WARNING) for each in door.notes)
+        yield from (_finding(gateway, each, Severity.WARNING) for each in _strangers(gateway))
     for route in by_age(world.references.inputs.routes):
         yield from _route_findings(route, world)
     told: set[tuple[Ref, Doubt]] = set()
@@ -211,6 +213,24 @@ def _findings(world: _World) -> Iterator[Finding]:
         if (ref_of(policy), doubt) not in told:
             told.add((ref_of(policy), doubt))
             yield _finding(policy, doubt)
+    for policy, status in world.tls.statuses:
+        if status.ancestors:
+            yield from (_finding(policy, each, Severity.WARNING) for each in _unread(policy))
+
+
+def _strangers(gateway: Gateway) -> Iterator[Doubt]:
+    """That nobody can add listeners, where somebody was meant to."""
+    allowed = gateway.spec.allowed_listeners
+    if allowed is not None and allowed.namespaces.from_ != "None":
+        message = "has no effect: objects that add listeners are not read (hint: write them into the Gateway)"
+        yield Doubt("UnsupportedValue", "$.spec.allowedListeners", message)
+
+
+def _unread(policy: BackendTLSPolicy) -> Iterator[Doubt]:
+    for name in policy.spec.options:
+        yield Doubt(
+            "UnsupportedValue", f"$.spec.options[{name}]", "has no effect: this mesh does not read it"
+        )
 
 
 def _route_findings(route: Route, world: _World) -> Iterator[Finding]:
