@@ -104,5 +104,6 @@ def of_client(tls: ClientTLSSettings) -> Iterator[str]:
     if tls.mode not in {"SIMPLE", "MUTUAL"} or not tls.credential_name:
         return
     names = [pair_name(tls.credential_name)] if tls.mode == "MUTUAL" else []
-    names += [] if tls.insecure_skip_verify else [roots_name(tls.credential_name)]
+    by_itself = tls.insecure_skip_verify or bool(tls.ca_certificates)
+    names += [] if by_itself else [roots_name(tls.credential_name)]
     yield from (name for name in names if is_secret_name(name))

@@ -148,6 +148,7 @@ def test_a_gateway_with_a_certificate_of_its_own_shows_it():
     gateway = GATEWAY.replace("listeners: [{name: http, port: 80, protocol: HTTP}]", tls)
     made = through_gateway(policy(), gateway=gateway).destination_rules[0].spec.traffic_policy.tls
     assert (made.mode, made.credential_name) == ("MUTUAL", "kubernetes-gateway://default/cert")
+    assert made.ca_certificates == "system", "not the CAs of the Gateway's own Secret"
     gone = gateway.replace("name: cert", "name: gone")
     status = conditions(converted(gone).statuses[Ref("Gateway.gateway.networking.k8s.io", "default", "web")])
     assert status["ResolvedRefs"] == ("False", "InvalidClientCertificateRef")

@@ -38,11 +38,10 @@ class BackendTLSValidation(Part, frozen=True, kw_only=True):
     """Whom the gateway asks for, and whom it believes."""
 
     ca_certificate_refs: tuple[LocalObjectReference, ...] = ()
-    """One ConfigMap or Secret with `ca.crt`, whose CAs are believed. Where none is right, or there are several, no
-    connection succeeds. Envoy: `validation_context_sds_secret_config`."""
+    """One ConfigMap or Secret with `ca.crt`, whose CAs are believed. Where none is right, or there are several, or the
+    Gateway has a client's certificate, no connection succeeds. Envoy: `validation_context_sds_secret_config`."""
     well_known_ca_certificates: str = msgspec.field(default="", name="wellKnownCACertificates")
-    """`System`: the CAs that the gateway's image trusts. At a Gateway with a client's certificate: those in `ca.crt`
-    of that Secret. Envoy: `validation_context_sds_secret_config`."""
+    """`System`: those are believed whom the proxy's system trusts. Envoy: `validation_context_sds_secret_config`."""
     hostname: str
     """The server name that is asked for, and that the certificate must have where `subjectAltNames` says nothing.
     Envoy: `sni`; `match_typed_subject_alt_names`."""

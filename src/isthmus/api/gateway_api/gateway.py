@@ -189,7 +189,7 @@ class GatewayBackendTLS(Part, frozen=True, kw_only=True):
     """Who the gateway is towards services that want TLS."""
 
     client_certificate_ref: SecretObjectReference | None = None
-    """The certificate shown to services that a BackendTLSPolicy is for; its Secret's `ca.crt` says whom to believe.
+    """The certificate shown to services that a BackendTLSPolicy is for.
     Envoy: `tls_certificate_sds_secret_configs` of the upstream."""
 
 

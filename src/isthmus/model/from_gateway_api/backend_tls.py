@@ -10,6 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from isthmus.api.gateway_api.backend_tls_policy import BackendTLSPolicy, BackendTLSValidation, PolicyTarget
 from isthmus.api.gateway_api.gateway import Gateway
 from isthmus.api.gateway_api.reference import ObjectReference
@@ -129,6 +131,9 @@ class _Made:
 _UNTRUSTED = "invalid://no-valid-certificate"
 """A credential that is never there, so that connections fail, as the specification asks. Source: Istio's name."""
 
+_SYSTEM = "system"
+"""As `caCertificates`: those whom the proxy's system trusts, in place of the `ca.crt` of the client's Secret."""
+
 
 def _settings(policy: BackendTLSPolicy, gateway: Gateway, references: References) -> _Made:
     """The TLS of `policy` as `gateway` speaks it; where it cannot be, one by which no connection succeeds."""
@@ -163,7 +168,8 @@ def _settings(policy: BackendTLSPolicy, gateway: Gateway, references: References
         )
         return _Made(nothing, wrong, Doubt("Invalid", f"{at}.caCertificateRefs", message))
     if isinstance(own, str):
-        return _Made(_with(usual, mode="MUTUAL", credential_name=own), wrong)
+        mutual = _with(usual, mode="MUTUAL", credential_name=own)
+        return _Made(msgspec.structs.replace(mutual, ca_certificates=_SYSTEM), wrong)
     return _Made(_with(usual, credential_name=names[0]) if names else usual, wrong)
 
 
