@@ -94,12 +94,17 @@ def _condition(match: GRPCRouteMatch) -> istio.HTTPMatchRequest:
 def _path(method: GRPCMethodMatch) -> istio.StringMatch:
     """The path of a call: `/service/method`."""
     if method.type == "RegularExpression":
-        return istio.StringMatch(regex=f"/{method.service or '[^/]+'}/{method.method or '[^/]+'}")
+        return istio.StringMatch(regex=f"/{_expression(method.service)}/{_expression(method.method)}")
     if method.service and method.method:
         return istio.StringMatch(exact=f"/{method.service}/{method.method}")
     if method.service:
         return istio.StringMatch(prefix=f"/{method.service}/")
     return istio.StringMatch(regex=f"/[^/]+/{method.method}")
+
+
+def _expression(text: str) -> str:
+    """A part of the path, which a choice such as `a|b` must not reach beyond."""
+    return f"(?:{text})" if "|" in text else text or "[^/]+"
 
 
 def _unknown(match: GRPCRouteMatch, at: str) -> Iterator[Doubt]:
