@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
 from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.api.resource import Ref
 from isthmus.console.explain_source import Source
 from isthmus.console.explanations import Origin, Skipped
+from isthmus.model.delegates import Placed, delegates, placed
 from isthmus.model.proxy import ProxyKind
 from isthmus.model.scope import Views
 from isthmus.model.service import Service
@@ -27,6 +30,7 @@ class RulesOf:
         self._source, self._workload = source, workload
         self._proxy = source.proxy(workload)
         self._view = Views().view(source.mesh, self._proxy)
+        self._with_delegates: dict[str, tuple[Placed, ...] | None] = {}
 
     def _asker(self, routes: str) -> Asker:
         """For whom the routes `routes` were made."""
@@ -87,15 +91,46 @@ class RulesOf:
                 return self._origin(f"{meta.namespace}/{meta.name}", f"tcp[{number}]")
         return None
 
-    def _rule(self, config: str) -> VirtualService | None:
+    def _written(self, config: str) -> VirtualService | None:
         namespace, _, name = config.partition("/")
         found = self._source.mesh.config.get("VirtualService", {}).get(Ref("VirtualService", namespace, name))
         return found if isinstance(found, VirtualService) else None
 
+    def _placed(self, config: str) -> tuple[Placed, ...] | None:
+        """The rule's routes with where they are written; None where it leaves none to delegates."""
+        if config not in self._with_delegates:
+            rule, mesh = self._written(config), self._source.mesh
+            self._with_delegates[config] = (
+                placed(rule, mesh.of(VirtualService), mesh.settings.domain)
+                if rule and delegates(rule)
+                else None
+            )
+        return self._with_delegates[config]
+
+    def _rule(self, config: str) -> VirtualService | None:
+        """The rule as proxies have it: with the routes of its delegates."""
+        rule, several = self._written(config), self._placed(config)
+        if rule is None or several is None:
+            return rule
+        return replace(rule, spec=replace(rule.spec, http=tuple(each.route for each in several)))
+
     def _origin(self, config: str, entry: Entry | str | None) -> Origin:
+        several = self._placed(config)
+        if not isinstance(entry, Entry) or several is None:
+            return self._at(config, entry)
+        one = several[entry.http]
+        if one.delegate is None:
+            return self._at(config, Entry(one.root, entry.match))
+        outer, inner = one.matches[entry.match] if entry.match is not None else (None, None)
+        meta = one.delegate.metadata
+        there = self._at(f"{meta.namespace}/{meta.name}", Entry(one.inner, inner))
+        return replace(self._at(config, Entry(one.root, outer)), delegate=there)
+
+    def _at(self, config: str, entry: Entry | str | None) -> Origin:
+        """A part of a VirtualService, as somebody wrote it."""
         namespace, _, name = config.partition("/")
         ref, path = Ref("VirtualService", namespace, name), f"$.spec.{entry}" if entry else "$"
-        ref, path = self._source.mesh.origin(ref, path)  # what somebody wrote
+        ref, path = self._source.mesh.origin(ref, path)
         place = self._source.place(ref, path.removeprefix("$").removeprefix("."))
         return Origin(object=str(ref), entry=path.removeprefix("$").removeprefix(".spec."), place=place)
 

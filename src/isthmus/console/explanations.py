@@ -25,9 +25,12 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     object: str  # VirtualService namespace/name
     entry: str = ""  # http[1].match[0]
     place: str = ""  # file:line
+    delegate: Origin | None = None  # to whom that entry leaves its routes
 
     def __str__(self) -> str:
         words = [self.object, self.entry, f"({self.place})" if self.place else ""]
+        if self.delegate is not None:
+            words += ["→ delegate", str(self.delegate).removeprefix("VirtualService ")]
         return " ".join(word for word in words if word)
 
 

@@ -35,6 +35,19 @@ class Wrong(NamedTuple):
     message: str
 
 
+class Placed(NamedTuple):
+    """A route of a VirtualService in which delegates are in place, and where it is written."""
+
+    route: HTTPRoute
+    root: int  # the entry of `spec.http`
+    delegate: VirtualService | None = None
+    inner: int = 0  # the entry of the delegate's `spec.http`
+    matches: tuple[Pair, ...] = ()  # for each of the route's conditions those of root and delegate
+
+
+Pair = tuple[int | None, int | None]
+"""Conditions by their indices, the root's and the delegate's; None where one has no condition."""
+
 Tell = Callable[[Wrong], None]
 
 
@@ -56,22 +69,38 @@ def with_delegates(
 def _resolved(
     root: VirtualService, by_name: Mapping[tuple[str, str], VirtualService], domain: str, tell: Tell
 ) -> VirtualService:
-    if not any(route.delegate for route in root.spec.http):
+    if not delegates(root):
         return root
-    routes: list[HTTPRoute] = []
+    routes = tuple(each.route for each in _placed(root, by_name, domain, tell))
+    return replace(root, spec=replace(root.spec, http=routes))
+
+
+def delegates(root: VirtualService) -> bool:
+    """Whether it leaves routes to others."""
+    return any(route.delegate for route in root.spec.http)
+
+
+def placed(root: VirtualService, found: Sequence[VirtualService], domain: str) -> tuple[Placed, ...]:
+    """The routes that `with_delegates` gives `root`, in the same order, with where each is written."""
+    by_name = {(each.metadata.namespace, each.metadata.name): each for each in found}
+    return tuple(_placed(root, by_name, domain, lambda _: None))
+
+
+def _placed(
+    root: VirtualService, by_name: Mapping[tuple[str, str], VirtualService], domain: str, tell: Tell
+) -> Iterator[Placed]:
     for index, route in enumerate(root.spec.http):
         if route.delegate is None:
-            routes.append(route)
+            yield Placed(route, index)
             continue
         at = f"$.spec.http[{index}].delegate"
         found = _delegate(root, route.delegate, by_name)
         if isinstance(found, str):
             tell(Wrong(root, at, found))
-        else:
-            routes += (
-                _in_full(each, found.metadata.namespace, domain) for each in _merged(route, found, tell)
-            )
-    return replace(root, spec=replace(root.spec, http=tuple(routes)))
+            continue
+        for inner, pairs, merged in _merged(route, found, tell):
+            full = _in_full(merged, found.metadata.namespace, domain)
+            yield Placed(full, index, found, inner, pairs)
 
 
 def _delegate(
@@ -103,13 +132,16 @@ def _in_full(route: HTTPRoute, namespace: str, domain: str) -> HTTPRoute:
     )
 
 
-def _merged(root: HTTPRoute, delegate: VirtualService, tell: Tell) -> Iterator[HTTPRoute]:
+def _merged(
+    root: HTTPRoute, delegate: VirtualService, tell: Tell
+) -> Iterator[tuple[int, tuple[Pair, ...], HTTPRoute]]:
     for index, route in enumerate(delegate.spec.http):
         at = f"$.spec.http[{index}]"
         if route.delegate is not None:
             tell(Wrong(delegate, f"{at}.delegate", "is not followed: a delegate may not delegate"))
             continue
-        matches = tuple(_matches(root.match, route.match))
+        held = tuple(_matches(root.match, route.match))
+        matches, pairs = tuple(match for match, _ in held), tuple(pair for _, pair in held)
         if not matches and (root.match or route.match):
             tell(
                 Wrong(delegate, f"{at}.match", "has no effect: no request meets it and the root's conditions")
@@ -117,20 +149,21 @@ def _merged(root: HTTPRoute, delegate: VirtualService, tell: Tell) -> Iterator[H
             continue
         inherited = {name: getattr(root, name) for name in _INHERITED if not getattr(route, name)}
         name = "-".join(each for each in (root.name, route.name) if each)
-        yield replace(route, name=name, match=matches, **inherited)
+        yield index, pairs, replace(route, name=name, match=matches, **inherited)
 
 
 def _matches(
     root: Sequence[HTTPMatchRequest], delegate: Sequence[HTTPMatchRequest]
-) -> Iterator[HTTPMatchRequest]:
-    """Each way in which both hold."""
-    if not root or not delegate:
-        yield from root or delegate
-        return
-    for outer in root:
-        for inner in delegate:
+) -> Iterator[tuple[HTTPMatchRequest, Pair]]:
+    """Each way in which both hold, and of which conditions it is made."""
+    if not delegate:
+        yield from ((outer, (a, None)) for a, outer in enumerate(root))
+    elif not root:
+        yield from ((inner, (None, b)) for b, inner in enumerate(delegate))
+    for a, outer in enumerate(root):
+        for b, inner in enumerate(delegate):
             try:
-                yield _both(outer, inner)
+                yield _both(outer, inner), (a, b)
             except Conflict:
                 continue
 

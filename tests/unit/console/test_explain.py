@@ -405,6 +405,71 @@ RULE_WITH = """spec:
 """
 
 
+DELEGATED = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: root}
+spec:
+  hosts: [web]
+  http:
+    - match: [{uri: {prefix: /x}}, {uri: {prefix: /a}}]
+      delegate: {name: pages, namespace: shop}
+    - delegate: {name: gone}
+    - route: [{destination: {host: web}}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: pages, namespace: shop}
+spec:
+  http:
+    - match: [{uri: {exact: /x/1}}, {uri: {exact: /a/1}}]
+      directResponse: {status: 418}
+    - match: [{sourceLabels: {app: other}}]
+      directResponse: {status: 419}
+    - directResponse: {status: 420}
+"""
+
+
+def delegated(url):
+    found = Explainer(FromFiles(drawn(DEPLOYMENT, SERVICE, DELEGATED))).explain("web", Target(url=url))
+    taken = found.trace.branches[0].route.index
+    missed = [str(found.origins[str(each.index)]) for each in found.trace.near_misses]
+    return str(found.origins[str(taken)]), missed, found
+
+
+def written_at(words):
+    text = "---\n".join((DEPLOYMENT, SERVICE, DELEGATED))
+    return next(number for number, line in enumerate(text.splitlines(), 1) if words in line)
+
+
+def test_a_delegates_route_is_told_by_both_objects_entries_and_lines():
+    taken, missed, found = delegated("http://web/a/1")
+    root, inner = written_at("prefix: /x"), written_at("exact: /x/1")
+    first = "VirtualService default/root http[0].match[0]"
+    second = f"VirtualService default/root http[0].match[1] (a.yaml:{root})"
+    assert taken == f"{second} → delegate shop/pages http[0].match[1] (a.yaml:{inner})"
+    assert missed == [f"{first} (a.yaml:{root}) → delegate shop/pages http[0].match[0] (a.yaml:{inner})"]
+    assert [(str(each.origin).partition(" → ")[2], each.why) for each in found.skipped] == [
+        (f"delegate shop/pages http[1].match[0] (a.yaml:{written_at('app: other')})",
+         "is for callers with app=other, this one has web"),
+    ] * 2  # fmt: skip
+
+
+def test_a_route_of_a_delegate_without_conditions_has_those_of_the_root():
+    taken, missed, _ = delegated("http://web/a/2")
+    at = written_at("status: 420")
+    assert taken.endswith(
+        f"http[0].match[1] (a.yaml:{written_at('prefix: /x')}) → delegate shop/pages http[2] (a.yaml:{at})"
+    )
+    assert len(missed) == 3
+
+
+def test_a_route_beside_delegates_keeps_its_own_entry():
+    taken, _, _ = delegated("http://web/")
+    assert taken.startswith("VirtualService default/root http[2] (a.yaml:")
+    assert "delegate" not in taken
+
+
 def test_what_is_wrong_in_the_files_is_noted():
     wrong = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: web}\nspec: {hosts: web}\n"
     found = Explainer(FromFiles(drawn(DEPLOYMENT, SERVICE, wrong))).explain("web", Target(url="http://web/"))
