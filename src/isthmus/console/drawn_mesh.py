@@ -1,7 +1,8 @@
 """A mesh drawn from manifests alone: what is missing to it while nothing runs is made up, the same each time.
 
-Deployments get pods, pods and Services get addresses, Services get the endpoints that their clusters would
-find. What is written down (a pod's own address, EndpointSlices) stays as it is.
+Gateways of the Gateway API get their Deployments, Deployments get pods, pods and Services get addresses, Services
+get the endpoints that their clusters would find. What is written down (a pod's own address, EndpointSlices) stays
+as it is.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from isthmus.api.decode import decode
 from isthmus.api.errors import InvalidConfig, UnknownKind
 from isthmus.api.resource import Object, Ref
 from isthmus.api.yaml import documents
+from isthmus.console.drawn_gateways import MadeFor
 from isthmus.console.drawn_pods import (
     Addresses,
     Behind,
@@ -192,6 +194,8 @@ def _key(value: Tree) -> tuple[str, str, str, str]:
 
 def _drawn(number: int, found: list[_Document], given: Addresses) -> tuple[list[_Document], int]:
     """The documents of one cluster with pods, addresses and slices where there are none; how many pods are made up."""
+    if number == 0:
+        found = [*found, *_of_gateways(found)]
     values = [one.value for one in found]
     pods = [one for one in found if one.value.get("kind") == "Pod"]
     refusing = refusing_sidecars(values)
@@ -212,6 +216,14 @@ def _drawn(number: int, found: list[_Document], given: Addresses) -> tuple[list[
         one._replace(value=slice_, is_made_up=True) for one in rest for slice_ in behind.slices_of(one.value)
     ]
     return [*whole, *rest, *sliced], len(made)
+
+
+def _of_gateways(found: list[_Document]) -> Iterator[_Document]:
+    """What stands in the cluster of the configuration because of Gateways that are in files alone."""
+    made_for = MadeFor(one.value for one in found)
+    for one in found:
+        if not one.is_live:
+            yield from (one._replace(value=each, is_made_up=True) for each in made_for.objects(one.value))
 
 
 def _change(cluster: ClusterId, document: _Document) -> Change | None:

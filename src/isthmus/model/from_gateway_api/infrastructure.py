@@ -5,7 +5,7 @@ Source: Istio's "Kubernetes Gateway API", "Automated Deployment": names, labels 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from isthmus.api.gateway_api.gateway import Gateway, GatewayClass
@@ -30,11 +30,16 @@ _SHIFT = 10_000
 
 def managed_gateways(mesh: Mesh) -> tuple[Gateway, ...]:
     """The Gateways that get an Envoy of their own, by namespace and name."""
-    ours = {each.metadata.name: each.spec.controller_name for each in mesh.of(GatewayClass)}
+    return managed_among(mesh.of(GatewayClass), mesh.of(Gateway))
+
+
+def managed_among(classes: Iterable[GatewayClass], gateways: Iterable[Gateway]) -> tuple[Gateway, ...]:
+    """Those of `gateways` that get an Envoy of their own where there are these classes."""
+    ours = {each.metadata.name: each.spec.controller_name for each in classes}
     ours.setdefault(CLASS, CONTROLLER)
     return tuple(
         each
-        for each in mesh.of(Gateway)
+        for each in gateways
         if ours.get(each.spec.gateway_class_name) == CONTROLLER
         and is_managed(each)
         and gateway_doubt(each) is None
