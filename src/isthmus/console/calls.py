@@ -11,6 +11,7 @@ import msgspec
 from isthmus.model.mesh import Mesh
 from isthmus.model.names import ClusterId, Hostname
 from isthmus.model.service import Protocol, Resolution, Service
+from isthmus.model.visibility import is_visible
 from isthmus.translate.trace.call import Call, Hello, Request, Speech
 
 _SPEECH = {
@@ -110,7 +111,7 @@ def resolve_name(mesh: Mesh, caller: Caller, host: str) -> Resolved:
     domain = mesh.settings.domain
     bare = host.rstrip(".")
     tried = [f"{bare}.{caller.namespace}.svc.{domain}", f"{bare}.svc.{domain}", f"{bare}.{domain}", bare]
-    by_host = {service.key.hostname: service for service in mesh.services.values()}
+    by_host = {each.key.hostname: each for each in mesh.services.values() if _is_answered(each, caller)}
     for name in tried[3:] if host.endswith(".") else tried:
         service = by_host.get(Hostname(name))
         if service is not None:
@@ -120,6 +121,11 @@ def resolve_name(mesh: Mesh, caller: Caller, host: str) -> Resolved:
         if headless is not None and headless.resolution is Resolution.PASSTHROUGH:
             return _of_pod(mesh, headless, pod)
     return Resolved("", None, f"{host} is no Service of the mesh: its address is for DNS outside to say")
+
+
+def _is_answered(service: Service, caller: Caller) -> bool:
+    """Whether a DNS of the caller knows it: that of the cluster all Services, the agent's the entries it may see."""
+    return not service.entry or is_visible(service.export_to, service.key.namespace, caller.namespace)
 
 
 _FOR_DNS = "its ServiceEntry names no address: which one is called is for DNS outside to say"
