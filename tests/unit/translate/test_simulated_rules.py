@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fakes.ruled_manifests import SUBSETS, THIRDS, istio, ruled
-from simulate import assert_goes
+from simulate import assert_goes, explained
 
 
 def virtual_service(hosts, body, name="rules"):
@@ -247,3 +247,29 @@ def test_policies_leave_calls_where_they_go(policy, tls):
 )
 def test_a_subset_has_the_endpoints_with_its_labels(subset, lands_on):
     assert_goes(to(f"{{{lead('reviews', subset)}}}"), "productpage", "http://reviews:9080/", lands_on)
+
+
+RESOLVES = """apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio, namespace: istio-system}
+data: {mesh: "outboundTrafficPolicy: {mode: ALLOW_ANY_DYNAMIC_DNS}"}
+"""
+
+
+@pytest.mark.parametrize(
+    ("call", "lands_on", "tls"),
+    [
+        ("http://www.example.com/", "www.example.com:80", "plain"),
+        ("http://www.example.com:9080/", "www.example.com:9080", "plain"),
+        ("http://192.0.2.7:9080/", "192.0.2.7:9080", "plain"),
+        ("http://192.0.2.7:9080/ ; host: [2001:db8::1]", "[2001:db8::1]:80", "plain"),
+        ("http://www.example.com:9080/ ; host: other.example.com", "other.example.com:80", "plain"),
+        ("http://ratings:9080/", "ratings-v1", "mutual"),
+        ("http://ratings:9080/ ; host: www.example.com:81", "www.example.com:81", "plain"),
+        ("tcp://192.0.2.7:5432", "192.0.2.7:5432", "plain"),
+        ("https://www.example.com/", "(as the caller resolved it):443", "plain"),
+    ],
+)
+def test_requests_to_unknown_hosts_go_where_their_names_lead_if_the_mesh_says_so(call, lands_on, tls):
+    assert_goes(ruled(RESOLVES), "productpage", call, lands_on, tls)
+    assert not explained(ruled(RESOLVES), "productpage", call).trace.unexamined

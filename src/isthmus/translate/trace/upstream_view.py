@@ -9,9 +9,10 @@ from isthmus.translate.trace.call import Call, Speech
 from isthmus.translate.trace.endpoint_shares import endpoint_shares
 from isthmus.translate.trace.enums import enum_name
 from isthmus.translate.trace.held import Held
-from isthmus.translate.trace.steps import EndpointShare, UpstreamShare
+from isthmus.translate.trace.steps import EndpointShare, Tls, UpstreamShare
 from isthmus.translate.trace.transport import towards
 
+_BY_NAME = "envoy.clusters.dynamic_forward_proxy"
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
@@ -64,7 +65,7 @@ def spoken_to(upstream: Cluster, speech: Speech) -> Speech:
 
 
 def kind_of(upstream: Cluster) -> str:
-    """EDS, STATIC, STRICT_DNS, LOGICAL_DNS or ORIGINAL_DST."""
+    """EDS, STATIC, STRICT_DNS, LOGICAL_DNS or ORIGINAL_DST; of clusters by extension its name."""
     if upstream.HasField("cluster_type"):
         return str(upstream.cluster_type.name)
     return enum_name(upstream, "type")
@@ -88,12 +89,23 @@ def _endpoints(held: Held, upstream: Cluster, sent: Sent) -> tuple[EndpointShare
         case "ORIGINAL_DST":
             where = f"{sent.call.address or '(as the caller resolved it)'}:{sent.call.port}"
             return (EndpointShare(address=where, share=100.0, tls=towards(upstream, None, sent.alpn)),)
+        case kind if kind == _BY_NAME:
+            tls = towards(upstream, None, sent.alpn)
+            return (EndpointShare(address=_asked(sent.call, tls), share=100.0, tls=tls),)
         case "EDS":
             name = upstream.eds_cluster_config.service_name or upstream.name
             assignment = held.assignments.get(name)
         case _:
             assignment = upstream.load_assignment
     return endpoint_shares(upstream, assignment, sent.alpn) if assignment is not None else ()
+
+
+def _asked(call: Call, tls: Tls) -> str:
+    """The host and port that a request itself names. Source: Envoy's dynamic forward proxy reference."""
+    host = call.request.host if call.request is not None else ""
+    last = host.rpartition("]")[2]
+    usual = 80 if tls.mode == "plain" else 443
+    return host if ":" in last else f"{host or '(no host)'}:{usual}"
 
 
 def _balancing(upstream: Cluster) -> str:

@@ -40,7 +40,7 @@ from isthmus.translate.trace.transport import ending_at, refusal
 from isthmus.translate.trace.upstream_view import Sent, upstream_share
 
 _NETWORK = frozenset({"tcp_proxy", "http_connection_manager", "set_filter_state"})
-_HTTP = frozenset({"fault", "cors", "router", "grpc_stats", "grpc_web"})
+_HTTP = frozenset({"fault", "cors", "router", "grpc_stats", "grpc_web", "dynamic_forward_proxy"})
 """Filters of which it is known what they do to a call, by their types: people name filters as they like."""
 _ALPN = "envoy.network.application_protocols"
 
