@@ -9,6 +9,7 @@ import msgspec
 from isthmus.console import calls
 from isthmus.console.behind_gateways import at_door, behind, doors
 from isthmus.console.explain_dns import NameExplained, explain_name
+from isthmus.console.explain_policy import asked, let_in_by
 from isthmus.console.explain_rules import RulesOf
 from isthmus.console.explain_source import Source
 from isthmus.console.explanations import Arrival, Caller, Explanation
@@ -18,6 +19,7 @@ from isthmus.model.proxy import Proxy, ProxyKind
 from isthmus.model.workload import Workload
 from isthmus.translate.trace.call import Call, Hello, Request, Speech, Untraceable
 from isthmus.translate.trace.held import Held
+from isthmus.translate.trace.stance import stance
 from isthmus.translate.trace.steps import Closed, EndpointShare, Trace, UpstreamShare
 from isthmus.translate.trace.transport import expected
 from isthmus.translate.trace.walk import Side, trace
@@ -62,6 +64,7 @@ class Explainer:
             trace=found,
             origins=rules.origins(held, found, resolved.service),
             skipped=tuple(rules.skipped(found)),
+            asked=asked(self._source, found),
             arrivals=tuple(self._arrivals(found, workload)),
             notes=tuple(notes),
         )
@@ -172,8 +175,14 @@ class Explainer:
             return Arrival(
                 endpoint=endpoint.address, trace=None, workload=who, note="its proxy was not asked"
             )
+        side = Side.GATEWAY if is_gateway else Side.INBOUND
         try:
-            arrived = trace(held, sent, Side.GATEWAY if is_gateway else Side.INBOUND)
+            arrived = trace(held, sent, side)
+            takes = (
+                ""
+                if is_gateway or sent.speech is Speech.DATAGRAMS
+                else (stance(held, sent, side, str(workload.identity)).value)
+            )
         except Untraceable as error:
             return Arrival(endpoint=endpoint.address, trace=None, workload=who, note=str(error))
         return Arrival(
@@ -181,6 +190,8 @@ class Explainer:
             trace=arrived,
             workload=who,
             problem=problem_of(arrived, endpoint, str(there.identity)),
+            takes=takes,
+            let_in_by=None if is_gateway else let_in_by(self._source, there, sent.port),
         )
 
 

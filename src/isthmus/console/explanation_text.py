@@ -114,6 +114,10 @@ def _upstream(found: Explanation, upstream: UpstreamShare) -> Iterator[str]:
         yield _line("", click.style("no endpoint serves it: 503", fg="red"))
     for tls in dict.fromkeys(one.tls for one in upstream.endpoints if one.share and one.tls.sni):
         yield _line("", _dim(str(tls)))
+    if said := found.asked.get(upstream.name):
+        yield _line("", _dim(str(said)))
+    if upstream.limits:
+        yield _line("", _dim(f"at most {', '.join(upstream.limits)}"))
     arrivals = {each.endpoint: each for each in found.arrivals}
     for one in upstream.endpoints[:_MOST_ENDPOINTS]:
         yield from _endpoint(one, found.name_of(one), arrivals.get(one.address))
@@ -155,8 +159,21 @@ def _arrival(arrival: Arrival) -> Iterator[str]:
             each.name for _, each in arrival.trace.forwards if not each.name.startswith("inbound|")
         ):
             yield _line("", margin + _dim(f"  and sends it on to {upstream}"))
+        for said in _policy(arrival):
+            yield _line("", margin + _dim(f"  {said}"))
     elif arrival.note:
         yield _line("", margin + _dim(arrival.note))
+
+
+def _policy(arrival: Arrival) -> Iterator[str]:
+    """How the other side lets calls in."""
+    if arrival.takes:
+        yield arrival.takes
+    if arrival.let_in_by is not None:
+        yield f"let in by {arrival.let_in_by}"
+    for _, upstream in arrival.trace.forwards if arrival.trace else ():
+        if upstream.limits:
+            yield f"at most {', '.join(upstream.limits)}"
 
 
 def _not_taken(found: Explanation) -> Iterator[str]:

@@ -41,6 +41,17 @@ class Skipped(msgspec.Struct, frozen=True, kw_only=True):
     why: str
 
 
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """How an upstream is to be spoken to, and why."""
+
+    mode: str
+    why: str = ""
+    by: Origin | None = None
+
+    def __str__(self) -> str:
+        return f"asks for {self.mode} by {self.by}" if self.by else f"asks for {self.mode}: {self.why}"
+
+
 class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     """What the proxy beside an endpoint does with what it is sent."""
 
@@ -49,6 +60,8 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     workload: str = ""  # namespace/name of the pod at that address
     problem: str = ""  # why it would be refused
     note: str = ""  # why there is no trace
+    takes: str = ""  # whether the proxy is permissive or strict there
+    let_in_by: Origin | None = None  # the ingress of a Sidecar
     behind: tuple[EndpointShare, ...] = ()  # of a gateway between networks: to whom it passes the call on
 
 
@@ -60,6 +73,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     trace: Trace
     origins: dict[str, Origin] = {}  # by index of a route in its virtual host
     skipped: tuple[Skipped, ...] = ()
+    asked: dict[str, Asked] = {}  # by name of the upstream
     arrivals: tuple[Arrival, ...] = ()
     notes: tuple[str, ...] = ()
 

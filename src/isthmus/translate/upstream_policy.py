@@ -73,6 +73,22 @@ def policy_for(rule: DestinationRule | None, subset: Subset | None, port: int) -
     )
 
 
+def tls_place(rule: DestinationRule, subset: str, port: int) -> str:
+    """The path of the TLS settings that `policy_for` finds for a port; empty where it finds none."""
+    number = next((index for index, each in enumerate(rule.spec.subsets) if each.name == subset), None)
+    layers = [("$.spec.trafficPolicy", rule.spec.traffic_policy)]
+    if number is not None:
+        layers.insert(
+            0, (f"$.spec.subsets[{number}].trafficPolicy", rule.spec.subsets[number].traffic_policy)
+        )
+    said = [(path, layer) for path, layer in layers if layer is not None]
+    for path, layer in said:
+        for index, own in enumerate(layer.port_level_settings):
+            if own.port and own.port.number == port:
+                return f"{path}.portLevelSettings[{index}].tls" if own.tls is not None else ""
+    return next((f"{path}.tls" for path, layer in said if layer.tls is not None), "")
+
+
 def _first(layers: Sequence[L], part: Callable[[L], P | None]) -> P | None:
     return next((found for layer in layers if (found := part(layer)) is not None), None)
 

@@ -60,6 +60,8 @@ class UpstreamShare(msgspec.Struct, frozen=True, kw_only=True):
     path: str = ""
     config: str = ""  # the DestinationRule that shapes it: namespace/name
     outlier: str = ""
+    is_automatic: bool = False  # whether each endpoint is spoken to with mutual TLS if it has a sidecar
+    limits: tuple[str, ...] = ()  # of connections and requests, in words
     connect_timeout_s: float = 0.0
     endpoints: tuple[EndpointShare, ...] = ()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from isthmus.envoy.types import Cluster, UpstreamHttpProtocolOptions
@@ -11,9 +12,17 @@ from isthmus.translate.trace.enums import enum_name
 from isthmus.translate.trace.held import Held
 from isthmus.translate.trace.steps import EndpointShare, Tls, UpstreamShare
 from isthmus.translate.trace.transport import towards
+from isthmus.translate.upstream_policy import UNLIMITED
 
 _BY_NAME = "envoy.clusters.dynamic_forward_proxy"
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+
+_LIMITED = {
+    "max_connections": "connections",
+    "max_pending_requests": "requests waiting",
+    "max_requests": "requests at once",
+    "max_retries": "retries at once",
+}
 
 
 class Sent(NamedTuple):
@@ -41,6 +50,8 @@ def upstream_share(held: Held, name: str, share: float, sent: Sent) -> UpstreamS
         path=sent.path,
         config=config_of(upstream, "destination-rule"),
         outlier=_outlier(upstream),
+        is_automatic=bool(upstream.transport_socket_matches),
+        limits=tuple(_limits(upstream)),
         connect_timeout_s=upstream.connect_timeout.seconds + upstream.connect_timeout.nanos / 1e9,
         endpoints=_endpoints(held, upstream, sent),
     )
@@ -110,6 +121,14 @@ def _asked(call: Call, tls: Tls) -> str:
 
 def _balancing(upstream: Cluster) -> str:
     return enum_name(upstream, "lb_policy").lower().replace("_", " ")
+
+
+def _limits(upstream: Cluster) -> Iterator[str]:
+    """What its circuit breakers let through at once, where they limit anything."""
+    for each in upstream.circuit_breakers.thresholds:
+        for name, what in _LIMITED.items():
+            if each.HasField(name) and getattr(each, name).value != UNLIMITED:
+                yield f"{getattr(each, name).value} {what}"
 
 
 def _outlier(upstream: Cluster) -> str:
