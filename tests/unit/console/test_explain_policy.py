@@ -36,10 +36,7 @@ def test_without_a_word_mutual_tls_is_automatic(documents):
 
 def test_a_headless_service_is_spoken_to_as_all_its_endpoints_are():
     found, upstream, _ = call(url="tcp://stateful:9042")
-    assert found.asked[upstream.name].why in {
-        "automatic, for all its endpoints have sidecars",
-        "automatic, where an endpoint has a sidecar",
-    }
+    assert found.asked[upstream.name].why == "automatic, for all its endpoints have sidecars"
 
 
 @pytest.mark.parametrize(
@@ -86,6 +83,24 @@ def test_the_other_side_takes_both_without_a_word():
     _, _, arrival = call()
     assert arrival.takes == "permissive: mutual TLS and plain text are taken"
     assert arrival.let_in_by is None
+
+
+@pytest.mark.parametrize(
+    ("tls", "takes"),
+    [
+        (
+            "{mode: MUTUAL, serverCertificate: /a, privateKey: /b, caCertificates: /c}",
+            "strict: mutual TLS alone",
+        ),
+        (
+            "{mode: SIMPLE, serverCertificate: /a, privateKey: /b}",
+            "TLS alone is taken, with no certificate asked",
+        ),
+    ],
+)
+def test_tls_of_an_ingress_is_what_is_taken_there(tls, takes):
+    port = "port: {number: 9080, protocol: HTTPS, name: https}, defaultEndpoint: '127.0.0.1:80'"
+    assert call(sidecar(f"  ingress: [{{{port}, tls: {tls}}}]"))[2].takes.startswith(takes)
 
 
 def test_limits_of_the_callers_side_are_told():

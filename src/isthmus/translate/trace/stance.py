@@ -18,6 +18,7 @@ class Stance(Enum):
 
     PERMISSIVE = "permissive: mutual TLS and plain text are taken"
     STRICT = "strict: mutual TLS alone is taken"
+    TLS = "TLS alone is taken, with no certificate asked of callers"
     PLAIN = "plain text alone is taken"
     NEITHER = ""
 
@@ -31,8 +32,12 @@ def stance(held: Held, call: Call, side: Side, identity: str) -> Stance:
     hello = Hello(sni=call.hello.sni if call.hello else "", alpn=tuple(alpn), identity=identity)
     mutual = _is_taken(trace(held, replace(call, hello=hello), side))
     plain = _is_taken(trace(held, replace(call, hello=None), side))
-    found = {(True, True): Stance.PERMISSIVE, (True, False): Stance.STRICT, (False, True): Stance.PLAIN}
-    return found.get((mutual, plain), Stance.NEITHER)
+    if mutual and not plain:
+        nobody = replace(call, hello=replace(hello, identity="", alpn=()))
+        return Stance.TLS if _is_taken(trace(held, nobody, side)) else Stance.STRICT
+    if plain:
+        return Stance.PERMISSIVE if mutual else Stance.PLAIN
+    return Stance.NEITHER
 
 
 def _is_taken(found: Trace) -> bool:
