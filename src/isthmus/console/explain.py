@@ -10,6 +10,7 @@ from isthmus.console import calls
 from isthmus.console.behind_gateways import at_door, behind, doors
 from isthmus.console.explain_dns import NameExplained, explain_name
 from isthmus.console.explain_policy import asked, let_in_by
+from isthmus.console.explain_reports import reports
 from isthmus.console.explain_rules import RulesOf
 from isthmus.console.explain_source import Source
 from isthmus.console.explanations import Arrival, Caller, Explanation
@@ -64,6 +65,7 @@ class Explainer:
             trace=found,
             origins=rules.origins(held, found, resolved.service),
             skipped=tuple(rules.skipped(found)),
+            reports=tuple(reports(self._source, workload, found)),
             asked=asked(self._source, found),
             arrivals=tuple(self._arrivals(found, workload)),
             notes=tuple(notes),

@@ -41,6 +41,8 @@ def _lines(found: Explanation) -> Iterator[str]:
     for branch in found.trace.branches:
         yield from _branch(found, branch, many)
     yield from _not_taken(found)
+    for report in found.reports:
+        yield _line("reports", _dim(str(report)))
     for name in found.trace.unexamined:
         yield _line("note", click.style(f"filter {name} may yet decide otherwise", fg="yellow"))
     for note in found.notes:

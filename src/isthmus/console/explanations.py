@@ -52,6 +52,16 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         return f"asks for {self.mode} by {self.by}" if self.by else f"asks for {self.mode}: {self.why}"
 
 
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What is told of a call to others, and by which rules; none: as the mesh's settings say."""
+
+    what: str
+    by: tuple[Origin, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.what} by {', '.join(map(str, self.by)) or 'MeshConfig'}"
+
+
 class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     """What the proxy beside an endpoint does with what it is sent."""
 
@@ -73,6 +83,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     trace: Trace
     origins: dict[str, Origin] = {}  # by index of a route in its virtual host
     skipped: tuple[Skipped, ...] = ()
+    reports: tuple[Report, ...] = ()
     asked: dict[str, Asked] = {}  # by name of the upstream
     arrivals: tuple[Arrival, ...] = ()
     notes: tuple[str, ...] = ()

@@ -90,9 +90,7 @@ def _logs(scopes: tuple[Telemetry, ...], settings: ListenerSettings, side: str) 
     has_file = bool(settings.logs.path)
     found: dict[str, _Log] = {name: _Log() for name in usual or (("envoy",) if has_file else ())}
     for scope in scopes:
-        found = _scope_of_logs(
-            [rule for rule in scope.spec.access_logging if _is_of(rule.match, side)], found
-        )
+        found = _scope_of_logs([rule for rule in scope.spec.access_logging if is_of(rule.match, side)], found)
     known = log_providers(settings)
     for name, log in found.items():
         provider = known.get(name)
@@ -119,7 +117,7 @@ def log_providers(settings: ListenerSettings) -> dict[str, ExtensionProvider]:
 def _trace(
     scopes: tuple[Telemetry, ...], settings: ListenerSettings, own: ProxyConfig, side: str
 ) -> TraceTo | None:
-    rules = [rule for scope in scopes for rule in scope.spec.tracing if _is_of(rule.match, side)]
+    rules = [rule for scope in scopes for rule in scope.spec.tracing if is_of(rule.match, side)]
     named = {each.name: each for each in settings.providers}
     asked = next((rule.providers[0].name for rule in reversed(rules) if rule.providers), None)
     provider = _usual_provider(settings, own) if asked is None else named.get(asked)
@@ -169,7 +167,7 @@ def own_collector(own: ProxyConfig) -> ExtensionProvider | None:
     return None
 
 
-def _is_of(match: ModeMatch | None, side: str) -> bool:
+def is_of(match: ModeMatch | None, side: str) -> bool:
     return match is None or match.mode in {"CLIENT_AND_SERVER", side}
 
 

@@ -140,6 +140,8 @@ class ListenerStep(msgspec.Struct, frozen=True, kw_only=True):
     seen: str  # what listener filters found out
     tls: Tls = Tls()  # that ends here
     filters: tuple[str, ...] = ()
+    logs: tuple[str, ...] = ()  # where calls are written down
+    tracing: str = ""  # of how many calls traces are sent, and to whom
 
 
 class Trace(msgspec.Struct, frozen=True, kw_only=True):

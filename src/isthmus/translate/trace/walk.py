@@ -25,6 +25,7 @@ from isthmus.translate.trace.held import Held
 from isthmus.translate.trace.listener_filters import Seen, seen
 from isthmus.translate.trace.outcome import outcome
 from isthmus.translate.trace.path import arriving
+from isthmus.translate.trace.reports import logs, tracing
 from isthmus.translate.trace.routing import Found, route
 from isthmus.translate.trace.steps import (
     Action,
@@ -148,14 +149,19 @@ def _through(held: Held, call: Call, chain: FilterChain, step: ListenerStep) -> 
     for each in chain.filters:
         kind = each.typed_config.type_url.rpartition(".")[2]
         if kind == "TcpProxy":
-            return _bytes(held, inside, TcpProxy.FromString(each.typed_config.value), (step, alpn))
+            proxy = TcpProxy.FromString(each.typed_config.value)
+            return _bytes(held, inside, proxy, (_reporting(step, proxy), alpn))
         if kind == "HttpConnectionManager":
             manager = HttpConnectionManager.FromString(each.typed_config.value)
-            return _http(held, inside, manager, (step, alpn))
+            return _http(held, inside, manager, (_reporting(step, manager), alpn))
         if each.name.endswith(".set_filter_state"):
             alpn = _offered(NetworkSetFilterState.FromString(each.typed_config.value)) or alpn
     last = chain.filters[-1].name if chain.filters else "none"
     raise Untraceable(f"listener {step.listener}: its last network filter, {last}, is not known to the trace")
+
+
+def _reporting(step: ListenerStep, last: HttpConnectionManager | TcpProxy) -> ListenerStep:
+    return msgspec.structs.replace(step, logs=tuple(logs(last)), tracing=tracing(last))
 
 
 def _uncovered(call: Call, step: ListenerStep) -> Call:
