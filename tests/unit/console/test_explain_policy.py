@@ -7,7 +7,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from fakes.two_clusters import istio, ruled
+from fakes.ruled_manifests import istio, ruled
 from isthmus.console.cli import main
 from simulate import explained
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fakes.two_clusters import HTTP, cluster, deployment, files, istio, node, service
+from fakes.ruled_manifests import HTTP, cluster, deployment, files, istio, node, service
 from simulate import assert_goes
 
 BASE = (

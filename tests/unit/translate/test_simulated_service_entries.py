@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fakes.two_clusters import deployment, istio, ruled
+from fakes.ruled_manifests import deployment, istio, ruled
 from simulate import assert_goes, explained, transports
 
 
