@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import pytest
 
-from fakes.two_clusters import ruled
+from fakes.ruled_manifests import ruled
 from isthmus.console.explanation_text import text_of
 from simulate import explained
 

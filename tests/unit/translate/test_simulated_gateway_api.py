@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fakes.two_clusters import HTTP, TCP, cluster, deployment, files, service
+from fakes.ruled_manifests import HTTP, TCP, cluster, deployment, files, service
 from simulate import assert_goes, explained
 
 
