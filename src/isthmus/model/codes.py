@@ -238,7 +238,7 @@ class Code(Enum):
     )  # fmt: skip
     LOCALITY_UNKNOWN = (
         "ISM0024", "LocalityUnknown", _INFO,
-        "Nobody knows where the endpoints of a cluster are, though others say it: they are never near.",
+        "Nobody knows where the endpoints of a cluster are, though others say it: they count as near for everybody.",
     )  # fmt: skip
     NOBODY_REACHES = (
         "ISM0025", "GatewayWithoutService", _WARNING, "No Service leads to the pods of a Gateway.",

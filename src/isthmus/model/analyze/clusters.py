@@ -69,7 +69,7 @@ def localities_are_known(subject: Subject) -> Iterator[Finding]:
     for cluster in sorted(unknown):
         if cluster != NO_CLUSTER and unknown[cluster] and not known[cluster]:
             message = (
-                f"it is not known where any of its {unknown[cluster]} endpoints is, so that they are near to nobody "
+                f"it is not known where any of its {unknown[cluster]} endpoints is: they count as near for everybody "
                 "(hint: label nodes topology.kubernetes.io/region and zone, or pods topology.istio.io/locality)"
             )
             yield _finding(cluster, Ref("Cluster", "", cluster), "$", message, Code.LOCALITY_UNKNOWN)
