@@ -144,7 +144,11 @@ async def test_a_gateway_brings_up_an_envoy_that_serves_pods_of_both_clusters(sh
     assert listener["attachedRoutes"] == 1
     assert found["status"]["addresses"][0]["type"] == "IPAddress"
     assert await conditions(shop, "httproute", "shop") == {"Accepted": "True", "ResolvedRefs": "True"}
-    assert (await conditions(shop, "gatewayclass", "istio"))["Accepted"] == "True"
+
+    async def is_accepted() -> bool:
+        return (await conditions(shop, "gatewayclass", "istio")).get("Accepted") == "True"
+
+    assert await shop.until(is_accepted, 30), "the class is not accepted"
     await shop.kubectl(PUBLIC).run("delete", "gateway.gateway.networking.k8s.io", "web")
 
     async def gone() -> bool:

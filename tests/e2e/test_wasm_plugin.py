@@ -79,6 +79,13 @@ async def test_a_module_is_fetched_by_its_checksum(plugged: Stage) -> None:
     async with supervise(in_productpage(plugged, "istio-proxy", "sh", "-c", serve)):
         digest = hashlib.sha256(MODULE).hexdigest()
         where = f"http://127.0.0.1:{PORT}{PLACE.removeprefix('/tmp')}"
+
+        async def served() -> bool:
+            ask = f"curl -s -o /dev/null -w '%{{http_code}}' {where} || true"
+            return await in_productpage(plugged, "istio-proxy", "sh", "-c", ask) == "200"
+
+        # What Envoy cannot fetch at once it closes the way for, until it tries again.
+        assert await plugged.until(served, 20)
         await plugged.kubectl(PUBLIC).apply(plugin(url=where, sha256=digest))
 
         async def marked() -> bool:
