@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isthmus.api.istio.destination_rule import Distribute, LocalityLbSetting
+from isthmus.api.istio.load_balancer import Distribute, LocalityLbSetting
 from isthmus.envoy.types import ClusterLoadAssignment
 from isthmus.model.endpoint import Endpoint, EndpointShard, Health, Locality
 from isthmus.model.names import FLAT, ClusterId, NetworkId

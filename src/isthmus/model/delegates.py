@@ -10,14 +10,9 @@ from typing import NamedTuple, TypeVar
 
 from msgspec.structs import replace
 
-from isthmus.api.istio.virtual_service import (
-    Delegate,
-    Destination,
-    HTTPMatchRequest,
-    HTTPRoute,
-    StringMatch,
-    VirtualService,
-)
+from isthmus.api.istio.destination import Destination
+from isthmus.api.istio.http_route import Delegate, HTTPMatchRequest, HTTPRoute, StringMatch
+from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.model.names import resolve
 from isthmus.model.visibility import is_visible
 

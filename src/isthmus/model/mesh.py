@@ -7,7 +7,7 @@ from typing import TypeVar, cast
 
 import msgspec
 
-from isthmus.api.istio.destination_rule import LocalityLbSetting
+from isthmus.api.istio.load_balancer import LocalityLbSetting
 from isthmus.api.istio.mesh_config import MeshConfig
 from isthmus.api.resource import Object, Ref
 from isthmus.model.credential import Credential, CredentialKey

@@ -8,7 +8,8 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from isthmus.api.istio.destination_rule import DestinationRule, LocalityLbSetting
+from isthmus.api.istio.destination_rule import DestinationRule
+from isthmus.api.istio.load_balancer import LocalityLbSetting
 from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.api.resource import Object
 from isthmus.model.names import Hostname, ServiceKey, host_matches, resolve

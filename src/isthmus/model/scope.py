@@ -11,10 +11,11 @@ from functools import cached_property
 
 import msgspec
 
+from isthmus.api.istio.destination import Destination
 from isthmus.api.istio.destination_rule import DestinationRule
 from isthmus.api.istio.gateway import GatewayConfig
 from isthmus.api.istio.sidecar import IstioEgressListener, Sidecar
-from isthmus.api.istio.virtual_service import Destination, VirtualService
+from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.kit.memo import Memo
 from isthmus.model.collectors import collector_hosts
 from isthmus.model.delegates import with_delegates

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from isthmus.api.core.service import Service
-from isthmus.api.istio.destination_rule import LocalityLbSetting
+from isthmus.api.istio.load_balancer import LocalityLbSetting
 from isthmus.model.identity import SpiffeId
 
 _DISTRIBUTION = "networking.istio.io/traffic-distribution"

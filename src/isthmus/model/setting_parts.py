@@ -16,9 +16,9 @@ from isthmus.api.istio.destination_rule import (
     TcpKeepalive,
 )
 from isthmus.api.istio.extension_provider import ExtensionProvider
+from isthmus.api.istio.http_route import HTTPRetry
 from isthmus.api.istio.mesh_config import DefaultProviders, TlsConfig
 from isthmus.api.istio.proxy_config import ProxyConfig
-from isthmus.api.istio.virtual_service import HTTPRetry
 
 Names = tuple[str, ...]
 

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from isthmus.api.istio.destination_rule import LocalityLbSetting
+from isthmus.api.istio.load_balancer import LocalityLbSetting
 from isthmus.kit.memo import Memo
 from isthmus.kit.versioned import Versioned
 from isthmus.model.endpoint import EndpointShard

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from isthmus.api.istio.virtual_service import CLAIMS, StringMatch
+from isthmus.api.istio.http_route import CLAIMS, StringMatch
 from isthmus.envoy.types import MetadataMatcher, ValueMatcher
 from isthmus.translate.string_match import any_text, string_matcher
 

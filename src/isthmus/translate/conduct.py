@@ -12,10 +12,10 @@ from functools import partial
 import msgspec
 
 from isthmus.api.errors import InvalidConfig
+from isthmus.api.istio.http_route import HTTPRetry
 from isthmus.api.istio.mesh_config import TlsConfig
 from isthmus.api.istio.proxy_config import ProxyConfig, ProxyHeaders, Topology
 from isthmus.api.istio.telemetry import Telemetry
-from isthmus.api.istio.virtual_service import HTTPRetry
 from isthmus.api.resource import Object, Ref
 from isthmus.kit.memo import Memo
 from isthmus.model.findings import Code, Finding

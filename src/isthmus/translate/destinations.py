@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from isthmus.api.istio.destination import Destination
 from isthmus.api.istio.destination_rule import DestinationRule, Subset
-from isthmus.api.istio.virtual_service import Destination, RouteDestination, VirtualService
+from isthmus.api.istio.virtual_service import RouteDestination, VirtualService
 from isthmus.api.resource import Ref
 from isthmus.model.endpoint import Backing
 from isthmus.model.names import Hostname, resolve

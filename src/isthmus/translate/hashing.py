@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from isthmus.api.istio.destination_rule import ConsistentHash
-from isthmus.api.istio.virtual_service import HTTPRouteDestination
+from isthmus.api.istio.http_route import HTTPRouteDestination
+from isthmus.api.istio.load_balancer import ConsistentHash
 from isthmus.envoy.types import RouteAction
 from isthmus.kit import duration
 from isthmus.translate import proto

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from isthmus.api.istio.virtual_service import HeaderOperations, Headers
+from isthmus.api.istio.http_route import HeaderOperations, Headers
 from isthmus.envoy.format_string import format_string
 from isthmus.envoy.types import HeaderValue, HeaderValueOption, Route, WeightedCluster
 from isthmus.translate.errors import at

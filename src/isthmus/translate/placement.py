@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import NamedTuple
 
-from isthmus.api.istio.destination_rule import LocalityLbSetting
+from isthmus.api.istio.load_balancer import LocalityLbSetting
 from isthmus.model.endpoint import Endpoint, Locality
 from isthmus.model.locality import distance
 from isthmus.model.mesh import MeshSettings

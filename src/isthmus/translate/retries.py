@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isthmus.api.istio.virtual_service import HTTPRetry
+from isthmus.api.istio.http_route import HTTPRetry
 from isthmus.envoy.types import PreviousHostsPredicate, PreviousPrioritiesConfig, RetryPolicy
 from isthmus.kit import duration
 from isthmus.translate import proto

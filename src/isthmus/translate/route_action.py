@@ -6,8 +6,8 @@ import base64
 from dataclasses import dataclass
 from typing import TypeVar
 
-from isthmus.api.istio.virtual_service import (
-    Destination,
+from isthmus.api.istio.destination import Destination
+from isthmus.api.istio.http_route import (
     HTTPDirectResponse,
     HTTPMatchRequest,
     HTTPRedirect,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from isthmus.api.istio.virtual_service import HTTPMatchRequest, HTTPRetry, StringMatch
+from isthmus.api.istio.http_route import HTTPMatchRequest, HTTPRetry, StringMatch
 from isthmus.envoy.types import (
     HeaderMatcher,
     QueryParameterMatcher,

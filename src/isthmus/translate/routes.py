@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from isthmus.api.istio.virtual_service import HTTPMatchRequest, VirtualService
+from isthmus.api.istio.http_route import HTTPMatchRequest
+from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.api.resource import Ref
 from isthmus.envoy.rules import violations
 from isthmus.envoy.types import (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isthmus.api.istio.virtual_service import StringMatch
+from isthmus.api.istio.http_route import StringMatch
 from isthmus.envoy.types import StringMatcher
 from isthmus.translate.regex import regex
 

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from isthmus.api.istio import destination_rule as api
 from isthmus.api.istio.destination_rule import DestinationRule, PortTrafficPolicy, Subset, TrafficPolicy
+from isthmus.api.istio.load_balancer import ConsistentHash, LoadBalancerSettings, Warmup
 from isthmus.envoy.types import (
     BindConfig,
     CircuitBreakers,
@@ -30,7 +31,7 @@ MARK = 1337
 class Policy:
     """What a DestinationRule says for one port of a service or of a subset of it."""
 
-    load_balancer: api.LoadBalancerSettings | None = None
+    load_balancer: LoadBalancerSettings | None = None
     connection_pool: api.ConnectionPoolSettings | None = None
     outlier_detection: api.OutlierDetection | None = None
     tls: api.ClientTLSSettings | None = None
@@ -47,7 +48,7 @@ class Policy:
         return (self.connection_pool and self.connection_pool.tcp) or api.TcpSettings()
 
     @property
-    def consistent_hash(self) -> api.ConsistentHash | None:
+    def consistent_hash(self) -> ConsistentHash | None:
         return self.load_balancer.consistent_hash if self.load_balancer else None
 
 
@@ -126,7 +127,7 @@ def _apply_warmup(upstream: Cluster, policy: Policy) -> None:
             slow = upstream.least_request_lb_config.slow_start_config
         case _:
             return
-    warmup = asked.warmup or api.Warmup(duration=asked.warmup_duration_secs)
+    warmup = asked.warmup or Warmup(duration=asked.warmup_duration_secs)
     with at("trafficPolicy.loadBalancer.warmup.duration"):
         slow.slow_start_window.CopyFrom(proto.seconds(duration.parse(warmup.duration)))
     slow.min_weight_percent.value = 10.0 if warmup.minimum_percent is None else warmup.minimum_percent

@@ -7,17 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.api.errors import InvalidConfig, UnknownKind
+from isthmus.api.istio.destination import PortSelector
 from isthmus.api.istio.destination_rule import (
     ConnectionPoolSettings,
     DestinationRule,
     DestinationRuleSpec,
     HttpSettings,
-    LoadBalancerSettings,
     PortTrafficPolicy,
     Subset,
     TrafficPolicy,
 )
-from isthmus.api.istio.virtual_service import HTTPRetry, PortSelector
+from isthmus.api.istio.http_route import HTTPRetry
+from isthmus.api.istio.load_balancer import LoadBalancerSettings
 from isthmus.api.resource import Meta, Ref
 from isthmus.envoy.types import Cluster, EnvoyLocality, RouteConfiguration, VirtualHost
 from isthmus.kit.memo import Memo

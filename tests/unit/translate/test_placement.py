@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.api.istio.destination_rule import Distribute, Failover, LocalityLbSetting
+from isthmus.api.istio.load_balancer import Distribute, Failover, LocalityLbSetting
 from isthmus.model.endpoint import Locality
 from isthmus.translate.placement import Placement, Spot
 

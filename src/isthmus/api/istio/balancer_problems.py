@@ -5,12 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from isthmus.api.istio import text_problems as texts
-from isthmus.api.istio.destination_rule import (
-    ConsistentHash,
-    LoadBalancerSettings,
-    LocalityLbSetting,
-    Warmup,
-)
+from isthmus.api.istio.load_balancer import ConsistentHash, LoadBalancerSettings, LocalityLbSetting, Warmup
 
 Problem = tuple[str, str]
 """The path in the object, and what is wrong there with the mend."""

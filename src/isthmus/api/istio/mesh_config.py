@@ -12,14 +12,13 @@ from isthmus.api.errors import InvalidConfig
 from isthmus.api.istio.destination_rule import (
     ClientTLSSettings,
     ConnectionPoolSettings,
-    LocalityLbSetting,
     OutlierDetection,
     TcpKeepalive,
-    ZoneAwareLbSetting,
 )
 from isthmus.api.istio.extension_provider import ExtensionProvider
+from isthmus.api.istio.http_route import HTTPRetry
+from isthmus.api.istio.load_balancer import LocalityLbSetting, ZoneAwareLbSetting
 from isthmus.api.istio.proxy_config import AtLeast1Ms, ProxyConfig, Seconds
-from isthmus.api.istio.virtual_service import HTTPRetry
 from isthmus.api.resource import Part
 from isthmus.api.shape import Problem, converted, fitted
 from isthmus.api.yaml import documents

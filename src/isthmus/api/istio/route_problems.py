@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from isthmus.api.istio import text_problems as texts
-from isthmus.api.istio.virtual_service import (
+from isthmus.api.istio.destination import Destination
+from isthmus.api.istio.http_route import (
     CorsPolicy,
-    Destination,
     HTTPFaultInjection,
     HTTPMatchRequest,
     HTTPRedirect,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
+from isthmus.api.istio.destination import Destination
 from isthmus.api.istio.destination_rule import ConnectionPoolSettings
 from isthmus.api.istio.gateway import ServerTLSSettings
-from isthmus.api.istio.virtual_service import Destination
 from isthmus.api.resource import Object, Part
 from isthmus.api.words import PortNumber
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from isthmus.api.istio.destination_rule import DestinationRule, LoadBalancerSettings, OutlierDetection
+from isthmus.api.istio.destination_rule import DestinationRule, OutlierDetection
 from isthmus.api.istio.gateway import GatewayConfig
+from isthmus.api.istio.load_balancer import LoadBalancerSettings
 from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.api.resource import Object
 from isthmus.model.analyze.subject import Subject, finding

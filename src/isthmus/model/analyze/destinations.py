@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from isthmus.api.istio.destination import Destination
 from isthmus.api.istio.destination_rule import DestinationRule
-from isthmus.api.istio.virtual_service import Destination, VirtualService
+from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.model.analyze.subject import Subject, destinations_in, finding
 from isthmus.model.codes import Code, Severity
 from isthmus.model.findings import Finding

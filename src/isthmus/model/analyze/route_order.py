@@ -10,7 +10,8 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from isthmus.api.istio.virtual_service import HTTPMatchRequest, HTTPRoute, StringMatch, VirtualService
+from isthmus.api.istio.http_route import HTTPMatchRequest, HTTPRoute, StringMatch
+from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.api.resource import Part
 from isthmus.model.analyze.subject import Subject, finding
 from isthmus.model.codes import Code

@@ -11,8 +11,9 @@ from typing import NamedTuple, TypeVar, cast
 from isthmus.api import kind_of_type
 from isthmus.api.core.namespace import Namespace
 from isthmus.api.core.service import Service as ServiceObject
+from isthmus.api.istio.destination import Destination
 from isthmus.api.istio.gateway import GatewayConfig
-from isthmus.api.istio.virtual_service import Destination, VirtualService
+from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.api.resource import Object, Ref
 from isthmus.model.analyze.selection import Selection
 from isthmus.model.codes import Code, Severity

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from isthmus.api.istio.gateway import GatewayConfig
-from isthmus.api.istio.virtual_service import CLAIMS, VirtualService
+from isthmus.api.istio.http_route import CLAIMS
+from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.model.analyze.hosts import lets_in
 from isthmus.model.analyze.subject import Subject, finding
 from isthmus.model.codes import Code

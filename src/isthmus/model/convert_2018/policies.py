@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from isthmus.api.istio.destination import PortSelector
 from isthmus.api.istio.destination_rule import (
     ClientTLSSettings,
     ConnectionPoolSettings,
     DestinationRuleSpec,
     HttpSettings,
-    LoadBalancerSettings,
     OutlierDetection,
     PortTrafficPolicy,
     Subset,
@@ -25,7 +25,7 @@ from isthmus.api.istio.destination_rule import (
     TrafficPolicy,
     WorkloadSelector,
 )
-from isthmus.api.istio.virtual_service import PortSelector
+from isthmus.api.istio.load_balancer import LoadBalancerSettings
 from isthmus.api.istio_2018.destination_policy import DestinationPolicy, SimpleCircuitBreaker
 from isthmus.model.convert_2018.hosts import Host, Subsets, host_of
 from isthmus.model.convert_2018.told import Told

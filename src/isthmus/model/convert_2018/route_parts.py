@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isthmus.api.istio import virtual_service as istio
+from isthmus.api.istio import http_route as istio
 from isthmus.api.istio_2018.route_rule import Abort, CorsPolicy, Delay, RouteRule
 from isthmus.model.convert_2018.told import Told
 

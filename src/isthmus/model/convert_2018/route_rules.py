@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from isthmus.api.istio import http_route as istio_http
 from isthmus.api.istio import virtual_service as istio
+from isthmus.api.istio.destination import Destination
 from isthmus.api.istio_2018.route_rule import MatchCondition, RouteRule, StringMatch
 from isthmus.api.istio_2018.service import IstioService
 from isthmus.api.validate import problems
@@ -49,7 +51,7 @@ class Writer:
 
     def spec(self, rules: Sequence[RouteRule]) -> istio.VirtualServiceSpec:
         """All `rules`, which stand in the order in which they count."""
-        http: list[istio.HTTPRoute] = []
+        http: list[istio_http.HTTPRoute] = []
         tcp: list[istio.TCPRoute] = []
         for rule in rules:
             match = rule.spec.match
@@ -83,31 +85,31 @@ class Writer:
             tcp=(self._tcp(rule, match),) if match is not None and match.tcp is not None else (),
         )
 
-    def _http(self, rule: RouteRule) -> istio.HTTPRoute:
+    def _http(self, rule: RouteRule) -> istio_http.HTTPRoute:
         spec = rule.spec
         match = self._http_match(rule)
         policy = cors(spec.cors_policy)
         if spec.redirect is not None:
-            redirect = istio.HTTPRedirect(uri=spec.redirect.uri, authority=spec.redirect.authority)
-            return istio.HTTPRoute(
+            redirect = istio_http.HTTPRedirect(uri=spec.redirect.uri, authority=spec.redirect.authority)
+            return istio_http.HTTPRoute(
                 name=rule.metadata.name, match=match, redirect=redirect, cors_policy=policy
             )
         rewrite = spec.rewrite
-        added = istio.HeaderOperations(add=spec.append_headers)
-        return istio.HTTPRoute(
+        added = istio_http.HeaderOperations(add=spec.append_headers)
+        return istio_http.HTTPRoute(
             name=rule.metadata.name,
             match=match,
             route=tuple(
-                istio.HTTPRouteDestination(destination=each, weight=weight)
+                istio_http.HTTPRouteDestination(destination=each, weight=weight)
                 for each, weight in self._shares(rule)
             ),
-            rewrite=istio.HTTPRewrite(uri=rewrite.uri, authority=rewrite.authority) if rewrite else None,
+            rewrite=istio_http.HTTPRewrite(uri=rewrite.uri, authority=rewrite.authority) if rewrite else None,
             timeout=timeout(rule, self.told),
             retries=retries(rule, self.told),
             fault=fault(rule, self.told),
             mirror=self._destination(spec.mirror, rule, {}) if spec.mirror is not None else None,
             cors_policy=policy,
-            headers=istio.Headers(request=added) if spec.append_headers else None,
+            headers=istio_http.Headers(request=added) if spec.append_headers else None,
         )
 
     def _tcp(self, rule: RouteRule, match: MatchCondition) -> istio.TCPRoute:
@@ -129,7 +131,7 @@ class Writer:
             ),
         )
 
-    def _shares(self, rule: RouteRule) -> Iterator[tuple[istio.Destination, int]]:
+    def _shares(self, rule: RouteRule) -> Iterator[tuple[Destination, int]]:
         """Destinations with weights; one alone gets all, and none at all is the service itself."""
         route = rule.spec.route
         if not route:
@@ -143,21 +145,19 @@ class Writer:
             weight = share.weight if len(route) > 1 else 0
             yield self._destination(service, rule, share.labels), weight
 
-    def _destination(
-        self, service: IstioService, rule: RouteRule, labels: dict[str, str]
-    ) -> istio.Destination:
+    def _destination(self, service: IstioService, rule: RouteRule, labels: dict[str, str]) -> Destination:
         host = host_of(service, rule.metadata.namespace)
         subset = self.subsets.name(host, {**service.labels, **labels})
-        return istio.Destination(host=host.seen_from(self.namespace), subset=subset)
+        return Destination(host=host.seen_from(self.namespace), subset=subset)
 
-    def _http_match(self, rule: RouteRule) -> tuple[istio.HTTPMatchRequest, ...]:
+    def _http_match(self, rule: RouteRule) -> tuple[istio_http.HTTPMatchRequest, ...]:
         match = rule.spec.match
         if match is None:
             return ()
         headers = match.request.headers if match.request is not None else {}
         texts = {name: _text(each) for name, each in headers.items()}
         labels, namespace = self._source(rule, match.source)
-        made = istio.HTTPMatchRequest(
+        made = istio_http.HTTPMatchRequest(
             uri=texts.get("uri"),
             scheme=texts.get("scheme"),
             method=texts.get("method"),
@@ -166,7 +166,7 @@ class Writer:
             source_labels=labels,
             source_namespace=namespace,
         )
-        return () if made == istio.HTTPMatchRequest() else (made,)
+        return () if made == istio_http.HTTPMatchRequest() else (made,)
 
     def _source(self, rule: RouteRule, source: IstioService | None) -> tuple[dict[str, str], str]:
         """The callers' labels and namespace. Callers have no service name today: the label `app` stands for it."""
@@ -180,7 +180,7 @@ class Writer:
         return dict(source.labels), source.namespace
 
 
-def _text(match: StringMatch | str) -> istio.StringMatch:
+def _text(match: StringMatch | str) -> istio_http.StringMatch:
     if isinstance(match, str):
-        return istio.StringMatch(exact=match)
-    return istio.StringMatch(exact=match.exact, prefix=match.prefix, regex=match.regex)
+        return istio_http.StringMatch(exact=match)
+    return istio_http.StringMatch(exact=match.exact, prefix=match.prefix, regex=match.regex)

@@ -15,6 +15,7 @@ import msgspec
 from isthmus.api.gateway_api.backend_tls_policy import BackendTLSPolicy, BackendTLSValidation, PolicyTarget
 from isthmus.api.gateway_api.gateway import Gateway
 from isthmus.api.gateway_api.reference import ObjectReference
+from isthmus.api.istio.destination import PortSelector
 from isthmus.api.istio.destination_rule import (
     ClientTLSSettings,
     DestinationRule,
@@ -23,7 +24,6 @@ from isthmus.api.istio.destination_rule import (
     TrafficPolicy,
     WorkloadSelector,
 )
-from isthmus.api.istio.virtual_service import PortSelector
 from isthmus.api.resource import Meta
 from isthmus.model.from_gateway_api.gateway_status import client_certificate
 from isthmus.model.from_gateway_api.inputs import ref_of

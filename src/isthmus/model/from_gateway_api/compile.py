@@ -8,7 +8,8 @@ from isthmus.api.gateway_api.connection_route import TCPRoute, TLSRoute
 from isthmus.api.gateway_api.grpc_route import GRPCRoute
 from isthmus.api.gateway_api.http_route import HTTPRoute
 from isthmus.api.gateway_api.reference import BackendObjectReference
-from isthmus.api.istio.virtual_service import Destination, RouteDestination
+from isthmus.api.istio.destination import Destination
+from isthmus.api.istio.virtual_service import RouteDestination
 from isthmus.model.from_gateway_api.grpc_rules import grpc_rules
 from isthmus.model.from_gateway_api.http_filters import Site
 from isthmus.model.from_gateway_api.http_rules import Rules, http_rules

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from isthmus.api.gateway_api.connection_route import TCPRoute, TLSRoute
+from isthmus.api.istio import http_route as istio_http
 from isthmus.api.istio import virtual_service as istio
 from isthmus.api.resource import Meta
 from isthmus.model.from_gateway_api import hostnames
@@ -24,7 +25,7 @@ from isthmus.model.origins import Origin, Origins, Parts, numbered
 PARENTS = "internal.istio.io/parents"
 """Annotation that says from which routes an object was made. Source: Istio's name and form for it."""
 
-_NOBODY = istio.HTTPRoute(name="no-route", direct_response=istio.HTTPDirectResponse(status=404))
+_NOBODY = istio_http.HTTPRoute(name="no-route", direct_response=istio_http.HTTPDirectResponse(status=404))
 _Attached = tuple[Route, Hosts]
 Made = tuple[istio.VirtualService, Origins]
 

@@ -12,7 +12,7 @@ import msgspec
 
 from isthmus.api.gateway_api.grpc_route import GRPCMethodMatch, GRPCRoute, GRPCRouteMatch, GRPCRouteRule
 from isthmus.api.gateway_api.http_filter import HTTPRouteFilter
-from isthmus.api.istio import virtual_service as istio
+from isthmus.api.istio import http_route as istio
 from isthmus.model.from_gateway_api.http_filters import Actions, actions
 from isthmus.model.from_gateway_api.http_rules import Rules, place_of, rule_name
 from isthmus.model.from_gateway_api.inputs import ref_of

@@ -14,7 +14,7 @@ from isthmus.api.gateway_api.http_filter import (
     HTTPRouteFilter,
     HTTPURLRewriteFilter,
 )
-from isthmus.api.istio.virtual_service import CorsPolicy, HTTPMirrorPolicy, HTTPRedirect, StringMatch
+from isthmus.api.istio.http_route import CorsPolicy, HTTPMirrorPolicy, HTTPRedirect, StringMatch
 from isthmus.kit import duration
 from isthmus.model.from_gateway_api.references import Doubt
 from isthmus.model.from_gateway_api.rule_parts import UNSUPPORTED, Resolver

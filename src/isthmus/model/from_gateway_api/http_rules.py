@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from isthmus.api.gateway_api.http_route import HTTPRoute, HTTPRouteMatch, HTTPRouteRule
-from isthmus.api.istio import virtual_service as istio
+from isthmus.api.istio import http_route as istio
 from isthmus.api.resource import Object
 from isthmus.kit import duration
 from isthmus.model.from_gateway_api.http_filters import (

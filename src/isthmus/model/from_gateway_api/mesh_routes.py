@@ -12,7 +12,9 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from isthmus.api.gateway_api.connection_route import TCPRoute, TLSRoute
+from isthmus.api.istio import http_route as istio_http
 from isthmus.api.istio import virtual_service as istio
+from isthmus.api.istio.destination import Destination, PortSelector
 from isthmus.api.resource import Meta
 from isthmus.model.from_gateway_api.attach import Attachment
 from isthmus.model.from_gateway_api.compile import Compiler
@@ -66,7 +68,7 @@ def _virtual_service(service: Service, attached: Sequence[Attachment], compiler:
 
 def _http(
     service: Service, attached: Sequence[Attachment], compiler: Compiler
-) -> Iterator[tuple[istio.HTTPRoute, Origin]]:
+) -> Iterator[tuple[istio_http.HTTPRoute, Origin]]:
     requests = [each for each in attached if not isinstance(each.route, TLSRoute | TCPRoute)]
     if not requests:
         return
@@ -75,22 +77,25 @@ def _http(
         own = [each for each in requests if each.is_consumer and each.route.metadata.namespace == namespace]
         yield from _ranked(own, compiler, namespace)
         ports = _ports(service, own)
-        match = tuple(istio.HTTPMatchRequest(port=port, source_namespace=namespace) for port in ports)
-        refusal = istio.HTTPDirectResponse(status=404)
+        match = tuple(istio_http.HTTPMatchRequest(port=port, source_namespace=namespace) for port in ports)
+        refusal = istio_http.HTTPDirectResponse(status=404)
         yield (
-            istio.HTTPRoute(name="no-route", match=match, direct_response=refusal),
+            istio_http.HTTPRoute(name="no-route", match=match, direct_response=refusal),
             Origin(ref_of(own[0].route)),
         )
     producers = [each for each in requests if not each.is_consumer]
     yield from _ranked(producers, compiler, "")
     # Ports that no route is for are called as if there were none.
     for port in sorted(set(_ports(service)) - set(_ports(service, producers))):
-        number = istio.PortSelector(number=port)
-        share = istio.HTTPRouteDestination(
-            destination=istio.Destination(host=service.key.hostname, port=number), weight=1
+        number = PortSelector(number=port)
+        share = istio_http.HTTPRouteDestination(
+            destination=Destination(host=service.key.hostname, port=number), weight=1
         )
-        match = (istio.HTTPMatchRequest(port=port),)
-        yield istio.HTTPRoute(name="default", match=match, route=(share,)), Origin(ref_of(requests[0].route))
+        match = (istio_http.HTTPMatchRequest(port=port),)
+        yield (
+            istio_http.HTTPRoute(name="default", match=match, route=(share,)),
+            Origin(ref_of(requests[0].route)),
+        )
 
 
 def _ports(service: Service, attached: Sequence[Attachment] | None = None) -> list[int]:
@@ -103,7 +108,7 @@ def _ports(service: Service, attached: Sequence[Attachment] | None = None) -> li
 
 def _ranked(
     attached: Sequence[Attachment], compiler: Compiler, namespace: str
-) -> Iterator[tuple[istio.HTTPRoute, Origin]]:
+) -> Iterator[tuple[istio_http.HTTPRoute, Origin]]:
     """The rules in the order in which they count, those of HTTPRoutes and of GRPCRoutes apart."""
     for kind in ("GRPCRoute", "HTTPRoute"):
         own = [each for each in attached if each.kind == kind]
@@ -115,7 +120,9 @@ def _ranked(
                 yield msgspec.structs.replace(route, match=match), entry.origin
 
 
-def _narrowed(route: istio.HTTPRoute, each: Attachment, namespace: str) -> Iterator[istio.HTTPMatchRequest]:
+def _narrowed(
+    route: istio_http.HTTPRoute, each: Attachment, namespace: str
+) -> Iterator[istio_http.HTTPMatchRequest]:
     for match in route.match:
         for port in each.ports or (0,):
             yield msgspec.structs.replace(match, port=port, source_namespace=namespace)

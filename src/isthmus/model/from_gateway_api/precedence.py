@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from isthmus.api.gateway_api.grpc_route import GRPCRouteMatch
 from isthmus.api.gateway_api.http_route import HTTPRouteMatch
-from isthmus.api.istio.virtual_service import HTTPRoute
+from isthmus.api.istio.http_route import HTTPRoute
 from isthmus.model.origins import Origin
 
 _PATHS = {"Exact": 0, "RegularExpression": 1}

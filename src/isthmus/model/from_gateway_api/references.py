@@ -13,7 +13,7 @@ from isthmus.api.gateway_api.reference import (
     SecretObjectReference,
 )
 from isthmus.api.gateway_api.reference_grant import ReferenceGrant
-from isthmus.api.istio.virtual_service import Destination, PortSelector
+from isthmus.api.istio.destination import Destination, PortSelector
 from isthmus.api.resource import Ref
 from isthmus.model.from_gateway_api.inputs import Inputs
 from isthmus.model.names import ServiceKey, kubernetes_hostname

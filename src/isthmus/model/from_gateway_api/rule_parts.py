@@ -15,9 +15,9 @@ from isthmus.api.gateway_api.http_filter import (
 )
 from isthmus.api.gateway_api.http_route import HTTPBackendRef, HTTPHeaderMatch, HTTPQueryParamMatch
 from isthmus.api.gateway_api.reference import BackendObjectReference
-from isthmus.api.istio.virtual_service import (
+from isthmus.api.istio.destination import Destination
+from isthmus.api.istio.http_route import (
     Abort,
-    Destination,
     HeaderOperations,
     Headers,
     HTTPFaultInjection,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from isthmus.api.istio.virtual_service import HTTPRoute
+from isthmus.api.istio.http_route import HTTPRoute
 from isthmus.envoy.types import Any, EnvoyHttpFilter
 from isthmus.translate.http_filters import cors, fault, router
 

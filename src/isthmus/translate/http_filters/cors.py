@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isthmus.api.istio.virtual_service import CorsPolicy, HTTPRoute
+from isthmus.api.istio.http_route import CorsPolicy, HTTPRoute
 from isthmus.envoy.types import Any, Cors, CorsRoutePolicy, EnvoyHttpFilter, StringMatcher
 from isthmus.kit import duration
 from isthmus.translate import proto

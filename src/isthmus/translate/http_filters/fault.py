@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isthmus.api.istio.virtual_service import HTTPRoute, Percent
+from isthmus.api.istio.http_route import HTTPRoute, Percent
 from isthmus.envoy.types import Any, EnvoyHttpFilter, FractionalPercent, HTTPFault
 from isthmus.kit import duration
 from isthmus.translate import proto

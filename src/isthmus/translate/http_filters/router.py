@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isthmus.api.istio.virtual_service import HTTPRoute
+from isthmus.api.istio.http_route import HTTPRoute
 from isthmus.envoy.types import Any, EnvoyHttpFilter, Router
 from isthmus.translate import proto
 

@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from isthmus.api.istio.virtual_service import HTTPMatchRequest, VirtualService
+from isthmus.api.istio.http_route import HTTPMatchRequest
+from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.envoy.types import VirtualHost
 from isthmus.translate.route_match import Asker, concerns, gateway_name, takes_everything
 from isthmus.translate.trace.upstream_view import named_config
