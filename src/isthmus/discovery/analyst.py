@@ -20,6 +20,8 @@ SOURCE = "analysis"
 """By which name analysis wants statuses."""
 
 _MOST_LOGGED = 100
+_RESTS = 19
+"""How many times as long as it took to look nobody looks again: one twentieth of the time at the most is spent so."""
 
 
 class AnalystSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,8 +66,11 @@ class Analyst:
             await self._due.wait()
             await self._clock.sleep(self._settings.rest_s)
             self._due.clear()
+            began = self._clock.monotonic()
             await self.now(anew=True)
             self._tell()
+            # A mesh that never rests would otherwise be looked at all the time.
+            await self._clock.sleep(_RESTS * (self._clock.monotonic() - began))
 
     async def now(self, *, anew: bool = False) -> tuple[Finding, ...]:
         """What is wrong with the newest mesh; `anew`: also where only what is not in the mesh may have changed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 import pytest
 from structlog.testing import capture_logs
@@ -13,6 +14,8 @@ from isthmus.api.decode import decode
 from isthmus.discovery.analyst import Analyst, AnalystSettings
 from isthmus.discovery.finding_status import statuses_of
 from isthmus.discovery.status_writer import Statuses, StatusKey
+from isthmus.kit.clock import ManualClock
+from isthmus.kit.tasks import supervise
 from isthmus.model.build import MeshBuilder
 from isthmus.model.change import Change, ChangeKey
 from isthmus.model.findings import Code, Finding, Severity
@@ -129,3 +132,23 @@ def test_info_alone_passes_and_pods_have_no_such_status():
     (body,) = told_of.values()
     assert body["conditions"][1]["status"] == "True"
     assert body["validationMessages"][0]["level"] == "INFO"
+
+
+async def test_a_large_mesh_that_never_rests_is_looked_at_a_twentieth_of_the_time(monkeypatch):
+    clock, looks = ManualClock(), []
+
+    def two_seconds(*_):
+        looks.append(clock.now())
+        clock._now += 2
+        return ()
+
+    monkeypatch.setattr("isthmus.discovery.analyst.analyze", two_seconds)
+    analyst = Analyst(MeshBuilder(MeshSettings()), tuple, Statuses(), AnalystSettings(rest_s=1), clock)
+    async with supervise(analyst.run()):
+        for _ in range(200):
+            analyst.look()
+            await clock.advance(1)
+            await asyncio.sleep(0.001)  # the thread
+    waits = [later - earlier for earlier, later in itertools.pairwise(looks)]
+    assert waits
+    assert all(wait >= 40 for wait in waits)
