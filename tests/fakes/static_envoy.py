@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from google.protobuf import json_format
 
+from isthmus.envoy.binary import envoy_executable, validate
 from isthmus.envoy.descriptors import pool
 from isthmus.envoy.limits import RUNTIME
 from isthmus.envoy.types import (
@@ -65,6 +66,13 @@ def static_bootstrap(resources):
     for index, one in enumerate(resources[ROUTES]):
         static.listeners.append(_listener(f"routes {index}", RouteConfiguration.FromString(one.body), index))
     return bootstrap
+
+
+def must_take(resources):
+    """Raises `RefusedByEnvoy` where Envoy itself does not take `resources`."""
+    validate(
+        envoy_executable(), json_format.MessageToJson(static_bootstrap(resources), descriptor_pool=pool())
+    )
 
 
 def _listener(name, routes, index):

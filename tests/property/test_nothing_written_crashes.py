@@ -1,8 +1,8 @@
 """Whatever anybody writes, of any kind: it is read or refused, translation goes on, and Envoy takes what is sent.
 
 Objects are the seeds, in which each field is set somewhere, with some of their values replaced: by what stands in such
-a field elsewhere, by what people write by mistake, or by nothing. `ISTHMUS_EXAMPLES=20000` makes the run a long one;
-`ISTHMUS_ENVOY=1` lets Envoy itself look at each example in place of one in fifty.
+a field elsewhere, by what people write by mistake, or by nothing. `ISTHMUS_EXAMPLES=20000` makes the run a long one
+(`fakes/shares.py`); `ISTHMUS_ENVOY=1` lets Envoy itself look at each example in place of one in fifty.
 """
 
 from __future__ import annotations
@@ -11,106 +11,31 @@ import copy
 import os
 from collections import defaultdict
 from functools import cache
+from itertools import count
 
 import pytest
-from google.protobuf import json_format
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes.seeds import GKE, PROXIES, SEEDS, WORLD, read
-from fakes.static_envoy import static_bootstrap
+from fakes.shares import in_shares
+from fakes.told import must_be_sound
 from isthmus.api import KINDS
-from isthmus.envoy.binary import envoy_executable, validate
-from isthmus.envoy.descriptors import class_of_url, pool
-from isthmus.envoy.rules import violations
 from isthmus.model.build import MeshBuilder
 from isthmus.model.mesh import MeshSettings
 from isthmus.translate.generation import Translator
-from isthmus.translate.types import ENVOY_TYPES
 
-EXAMPLES = int(os.environ.get("ISTHMUS_EXAMPLES", "40"))
 OFTEN = 1 if os.environ.get("ISTHMUS_ENVOY") else 50
 TEXTS = (
-    *(
-        "",
-        " ",
-        "\x00",
-        "é\n",
-        "%",
-        "%REQ(",
-        "a/b/c",
-        "-1",
-        "9" * 40,
-        "🦉",
-        "(",
-        "[",
-        "\\1",
-        "*",
-        "*.example.com",
-        "a..b",
-    ),
-    *(
-        "x" * 300,
-        "/",
-        "/a",
-        ".*",
-        "a{9999}",
-        "1s",
-        "0s",
-        "1ns",
-        "-1s",
-        "soon",
-        "9" * 30 + "s",
-        "10.0.0.1",
-        "::1",
-    ),
-    *(
-        "10.0.0.0/99",
-        "unix://",
-        "unix:///a",
-        "127.0.0.1:80",
-        "mesh",
-        ".",
-        "~",
-        "shop",
-        "db",
-        "reviews",
-        "v1",
-        "TCP",
-    ),
-    *(
-        ":path",
-        "Host",
-        "@request.auth.claims",
-        "@request.auth.claims.sub",
-        "bad header",
-        "5xx",
-        "99",
-        "HTTP",
-        "TLS",
-    ),
+    *("", " ", "\x00", "é\n", "%", "%REQ(", "a/b/c", "-1", "9" * 40, "🦉", "(", "[", "\\1", "*"),
+    *("*.example.com", "a..b", "x" * 300, "/", "/a", ".*", "a{9999}", "1s", "0s", "1ns", "-1s", "soon"),
+    *("9" * 30 + "s", "10.0.0.1", "::1", "10.0.0.0/99", "unix://", "unix:///a", "127.0.0.1:80", "mesh"),
+    *(".", "~", "shop", "db", "reviews", "v1", "TCP", ":path", "Host", "@request.auth.claims"),
+    *("@request.auth.claims.sub", "bad header", "5xx", "99", "HTTP", "TLS"),
 )
 NUMBERS = (
-    0,
-    1,
-    2,
-    50,
-    80,
-    100,
-    301,
-    503,
-    3306,
-    9080,
-    15001,
-    15006,
-    65535,
-    65536,
-    -1,
-    2**31,
-    2**32,
-    2**63,
-    0.5,
-    1e300,
+    *(0, 1, 2, 50, 80, 100, 301, 503, 3306, 9080, 15001, 15006, 65535, 65536, -1, 2**31, 2**32, 2**63),
+    *(0.5, 1e300),
 )
 STRANGE = (None, True, [], {}, [[]], {"a": {}}, [None], "", 7)
 
@@ -170,27 +95,18 @@ def test_each_kind_of_configuration_has_a_seed_that_is_read(kind):
     assert any(read(kind, each) for each in SEEDS[kind])
 
 
-READ = []
+@in_shares(40)
+def test_translation_goes_on_and_envoy_takes_what_is_sent(share):
+    examples = count(1)
 
+    @given(st.lists(an_object(), min_size=1, max_size=4))
+    def holds(several):
+        changes = [change for each in several if (change := read(*each))]
+        if not changes:
+            return
+        builder, translator = MeshBuilder(MeshSettings(config_cluster=GKE)), Translator()
+        step = builder.apply([*WORLD, *changes])
+        generation = translator.generation(step.mesh, step.delta)
+        must_be_sound(generation, PROXIES, ask_envoy=next(examples) % OFTEN == 0)
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.lists(an_object(), min_size=1, max_size=4))
-def test_translation_goes_on_and_envoy_takes_what_is_sent(several):
-    changes = [change for each in several if (change := read(*each))]
-    if not changes:
-        return
-    READ.append(len(changes))
-    builder, translator = MeshBuilder(MeshSettings(config_cluster=GKE)), Translator()
-    step = builder.apply([*WORLD, *changes])
-    generation = translator.generation(step.mesh, step.delta)
-    for proxy in PROXIES:
-        resources = {url: list(generation.resources(proxy, url, None)) for url in ENVOY_TYPES}
-        for url, found in resources.items():
-            names = [one.name for one in found]
-            assert len(names) == len(set(names)), url
-            for one in found:
-                assert violations(class_of_url(url).FromString(one.body)) == [], one.name
-        if len(READ) % OFTEN == 0:
-            bootstrap = static_bootstrap(resources)
-            validate(envoy_executable(), json_format.MessageToJson(bootstrap, descriptor_pool=pool()))
-    assert isinstance(generation.findings, tuple)
+    share.run(holds)
