@@ -9,17 +9,28 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from ipaddress import IPv4Address
+from typing import NamedTuple
 
 import msgspec
 
 from isthmus.api.core.pod import PodSpec
 from isthmus.api.resource import Object
 from isthmus.model.allocation import Allocation
-from isthmus.model.names import ClusterId, ServiceKey
+from isthmus.model.names import ClusterId, Hostname, ServiceKey
 from isthmus.model.service import Resolution, Service
 
-Door = tuple[str, str, int]
-"""Namespace, host name and port."""
+
+class Door(NamedTuple):
+    """What a door is for: a port of a service."""
+
+    namespace: str
+    hostname: Hostname
+    port: int
+
+    @property
+    def service(self) -> ServiceKey:
+        return ServiceKey(self.namespace, self.hostname)
+
 
 LABEL = "networking.istio.io/enable-autoallocate-ip"
 """Set to false, an object is given no address."""
@@ -63,17 +74,17 @@ class Given:
             ports = tuple(with_doors(service)) if service is not None else ()
             self._with_doors[key] = ports
             if service is not None and ports:
-                doors |= {(*key, port): service.created for port in ports}
+                doors |= {Door(*key, port): service.created for port in ports}
             else:
                 del self._with_doors[key]
-        moved = {ServiceKey(*door[:2]) for door in self._doors.settle(doors)}  # type: ignore[arg-type]
+        moved = {door.service for door in self._doors.settle(doors)}
         return self._addresses.settle(addresses) | moved
 
     def to(self, service: Service) -> Service:
         """The service with what it is given."""
         key, place = service.key, self._addresses.place(service.key)
         given = () if place is None else (str(_FIRST_ADDRESS + place),)
-        doors = ((door[2], self._doors.place(door)) for door in self._known_doors(key))
+        doors = ((door.port, self._doors.place(door)) for door in self._known_doors(key))
         return msgspec.structs.replace(
             service,
             given=given,
@@ -81,7 +92,7 @@ class Given:
         )
 
     def _known_doors(self, key: ServiceKey) -> Iterator[Door]:
-        return ((*key, port) for port in self._with_doors.get(key, ()))
+        return (Door(*key, port) for port in self._with_doors.get(key, ()))
 
 
 def _lacks(service: Service, clusters: Collection[ClusterId]) -> bool:

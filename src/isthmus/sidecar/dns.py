@@ -7,24 +7,26 @@ answer: the addresses that we give names lead through Envoy itself, and it would
 from __future__ import annotations
 
 import asyncio
-import random
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
+from itertools import chain
 
 import msgspec
 
 from isthmus.kit.tasks import supervise
 from isthmus.sidecar import dns_message
-from isthmus.sidecar.dns_message import Question
+from isthmus.sidecar.dns_message import LARGEST, Question
 from isthmus.sidecar.dns_names import Meaning, Names
-from isthmus.sidecar.dns_upstream import Upstream
+from isthmus.sidecar.dns_upstream import Place, Upstream
 
 LOOPBACK = "127.0.0.1"
 _TURN = 64  # datagrams that are read before others have their turn on the loop
 _MOST_REMEMBERED = 8192
 _MOST_STREAMS = 128
 _IDLE_S = 10.0
+_LARGEST_QUESTION = 4096
 
 Reply = Callable[[bytes], None]
 
@@ -50,6 +52,10 @@ class Answerer:
         """Answer from these names from now on."""
         self._names = names
         self._answers.clear()
+
+    def is_own_question(self, asker: Place) -> bool:
+        """Whether what comes from there is what we asked others: where we cannot mark it, capture leads it back."""
+        return self._upstream.asks_from(asker)
 
     def take(self, packet: bytes, reply: Reply) -> None:
         """Answer a datagram."""
@@ -95,8 +101,9 @@ class Answerer:
     def _answer(self, packet: bytes, asked: Question, found: Meaning, reply: Reply) -> None:
         called, addresses = _called(asked, found), found.addresses
         if len(addresses) > 1:  # whoever takes the first should not always take the same
-            shuffled: Sequence[str] = random.sample(addresses, len(addresses))
-            reply(dns_message.answer(asked, shuffled, called, limit=asked.limit))
+            first = self.counts.answered % len(addresses)
+            turned = chain(addresses[first:], addresses[:first])
+            reply(dns_message.answer(asked, turned, called, limit=asked.limit))
             return
         made = dns_message.answer(asked, addresses, called, limit=asked.limit)
         if len(self._answers) >= _MOST_REMEMBERED:
@@ -120,12 +127,11 @@ class Answerer:
             if not answer.done():
                 answer.set_result(packet)
 
-        self._follow(asked._replace(limit=_LARGEST), found, take)
+        self._follow(asked._replace(limit=LARGEST), found, take)
         return await answer
 
 
 _HEADER_BYTES = 12
-_LARGEST = 65535
 
 
 def _called(asked: Question, found: Meaning) -> str:
@@ -160,10 +166,12 @@ class DnsServer:
     def _read(self, near: socket.socket) -> None:
         for _ in range(_TURN):
             try:
-                packet, asker = near.recvfrom(_LARGEST)
+                packet, asker = near.recvfrom(LARGEST)
             except (BlockingIOError, ConnectionError):
                 return
-            self._answerer.take(packet, lambda answer, asker=asker: _send(near, answer, asker))  # type: ignore[misc]
+            if self._answerer.is_own_question(asker[:2]):
+                continue
+            self._answerer.take(packet, partial(_send, near, asker))
 
     async def _stream(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._streams += 1
@@ -171,20 +179,23 @@ class DnsServer:
             while self._streams <= _MOST_STREAMS:
                 async with asyncio.timeout(_IDLE_S):
                     size = int.from_bytes(await reader.readexactly(2))
+                    if not _HEADER_BYTES < size <= _LARGEST_QUESTION:
+                        return
                     packet = await reader.readexactly(size)
-                if len(packet) <= _HEADER_BYTES:
-                    return
                 answer = await self._answerer.by_stream(packet)
                 writer.write(len(answer).to_bytes(2) + answer)
-                await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError, TimeoutError):
+                async with asyncio.timeout(_IDLE_S):
+                    await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
             return
+        except TimeoutError:
+            writer.transport.abort()  # what it does not read is not kept for it
         finally:
             self._streams -= 1
             writer.close()
 
 
-def _send(near: socket.socket, answer: bytes, asker: tuple[str, int]) -> None:
+def _send(near: socket.socket, asker: tuple[str, int], answer: bytes) -> None:
     # Whoever asked is gone, or does not read: resolvers ask again.
     with suppress(OSError):
         near.sendto(answer, asker)

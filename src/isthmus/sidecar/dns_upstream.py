@@ -19,10 +19,12 @@ _PORT = 53
 _TRY_S, _TRIES = 1.5, 3  # the usual resolver in an application gives up after 5 s
 _STREAM_S = 4.5
 _MOST_WAITING = 4096
+_READ_AGAIN_S = 1.0
 _MOST_QUESTIONS = 1000  # through one socket, so that the port by which answers come is hard to guess
 _DATAGRAM = 65535
 
 Reply = Callable[[bytes], None]
+Place = tuple[str, int]
 
 
 class Resolvers(NamedTuple):
@@ -54,6 +56,7 @@ class Upstream:
         self._resolvers = read()
         self._lines: dict[str, _Line] = {}
         self._waiting = 0
+        self._read_again = 0.0  # not before
         self.asked = self.unanswered = 0
 
     @property
@@ -70,6 +73,10 @@ class Upstream:
         self._waiting += 1
         _Ask(packet, reply, self).next()
 
+    def asks_from(self, place: Place) -> bool:
+        """Whether questions go out from this address and port."""
+        return any(line.place == place for line in self._lines.values())
+
     def close(self) -> None:
         """Let go of all sockets. Who waits gets no answer."""
         for line in self._lines.values():
@@ -82,7 +89,9 @@ class Upstream:
         for server in self._resolvers.servers[:_TRIES]:
             with suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
                 async with asyncio.timeout(_STREAM_S):
-                    return await self._by_stream(server, packet)
+                    answer = await self._by_stream(server, packet)
+                if dns_message.is_answer_to(answer, packet):
+                    return answer
         self.unanswered += 1
         return dns_message.failed(packet)
 
@@ -122,8 +131,10 @@ class Upstream:
 
     def _give_up(self, packet: bytes, reply: Reply) -> None:
         self.unanswered += 1
-        # Elsewhere than in a pod the file changes with the network.
-        self._resolvers = self._read()
+        now = asyncio.get_running_loop().time()
+        if now >= self._read_again:
+            # Elsewhere than in a pod the file changes with the network.
+            self._resolvers, self._read_again = self._read(), now + _READ_AGAIN_S
         reply(dns_message.failed(packet))
 
     def _socket(self, server: str, kind: socket.SocketKind) -> socket.socket:
@@ -185,6 +196,7 @@ class _Line:
 
     def __init__(self, far: socket.socket) -> None:
         self._far = far
+        self.place: Place = far.getsockname()[:2]
         self._waiting: dict[int, _Ask] = {}
         self._closing = False
         self.asked = 0

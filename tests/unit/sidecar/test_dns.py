@@ -18,6 +18,7 @@ import pytest
 from fakes.ports import free_ports
 from isthmus.kit.tasks import supervise
 from isthmus.model.name_table import Named, NameTable
+from isthmus.sidecar import dns_message
 from isthmus.sidecar.dns import Answerer, DnsServer
 from isthmus.sidecar.dns_names import Names
 from isthmus.sidecar.dns_upstream import Resolvers, Upstream
@@ -278,3 +279,74 @@ async def test_many_questions_at_once_each_get_their_answer() -> None:
         answers = await asyncio.gather(*asked)
         texts = {each.answer[-1][0].to_text() for each in answers}
         assert texts == {"192.0.2.7", "10.0.0.1"}
+
+
+async def test_an_answer_too_large_for_any_message_is_cut_and_the_stream_goes_on() -> None:
+    many = tuple(f"10.{each // 65536}.{each // 256 % 256}.{each % 256}" for each in range(6000))
+    names = Names(NameTable({"all.shop.svc.cluster.local": Named(many, "all", "shop")}), "shop")
+    async with pod(names=names) as found:
+        answer = await found.ask("all.shop", tcp=True)
+        assert answer.flags & dns.flags.TC
+        assert len(answer.answer[-1]) > 4000
+
+
+@pytest.mark.parametrize("size", [0, 5, 65_535])
+async def test_a_stream_that_asks_nothing_sensible_is_closed(size: int) -> None:
+    async with pod() as found:
+        reader, writer = await asyncio.open_connection("127.0.0.1", found.port)
+        writer.write(size.to_bytes(2))
+        assert await reader.read() == b""
+        writer.close()
+
+
+async def test_more_streams_than_there_is_room_for_are_closed_and_datagrams_go_on() -> None:
+    async with pod() as found:
+        slow = [await asyncio.open_connection("127.0.0.1", found.port) for _ in range(140)]
+        ends = [asyncio.ensure_future(reader.read(1)) for reader, _ in slow]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.sleep(0.1)
+        assert sum(each.done() for each in ends) == 12
+        assert await found.addresses("web.shop") == ["10.0.0.1"]
+        for _, writer in slow:
+            writer.close()
+        await asyncio.gather(*ends)
+
+
+async def test_where_capture_leads_our_own_questions_back_they_do_not_go_in_circles() -> None:
+    near = free_ports(1)[0]
+    # As where neither the mark nor the user can be had: whom we ask, is us.
+    upstream = Upstream(lambda: Resolvers(("127.0.0.1",), SEARCH), port=near)
+    server = DnsServer(Answerer(upstream, NAMES), near)
+    async with supervise(server.run()):
+        await server.ready.wait()
+        query = dns.message.make_query("nowhere.test", "A")
+        answer = await dns.asyncquery.udp(query, "127.0.0.1", port=near, timeout=9)
+        assert answer.rcode() == dns.rcode.SERVFAIL
+    assert upstream.asked == 1
+    upstream.close()
+
+
+async def test_thousands_of_questions_that_nobody_answers_are_bounded() -> None:
+    async with pod() as found:
+        found.resolver.silent = 1_000_000
+        query = dns.message.make_query("nowhere.test", "A").to_wire()
+        refused: list[bytes] = []
+        for _ in range(5000):
+            found.answerer.take(query, refused.append)
+        assert len(refused) == 5000 - 4096
+        assert await found.addresses("web.shop") == ["10.0.0.1"]
+
+
+async def test_an_answer_by_one_who_did_not_read_the_question_is_not_believed() -> None:
+    asked = dns.message.make_query("bank.example", "A")
+    other = dns.message.make_response(dns.message.make_query("other.example", "A", id=asked.id))
+    bare = dns.message.Message(asked.id)
+    bare.flags |= dns.flags.QR
+    answers = dns.rrset.from_text("bank.example.", 60, "IN", "A", "192.0.2.66")
+    bare.answer.append(answers)
+    for wrong in (other, bare):
+        assert not dns_message.is_answer_to(wrong.to_wire(), asked.to_wire())
+    refusal = dns.message.Message(asked.id)
+    refusal.flags |= dns.flags.QR
+    refusal.set_rcode(dns.rcode.FORMERR)
+    assert dns_message.is_answer_to(refusal.to_wire(), asked.to_wire())
