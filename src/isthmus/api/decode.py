@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import msgspec
 
 from isthmus.api.errors import InvalidConfig
-from isthmus.api.misshapen import shaped
 from isthmus.api.resource import Kind, Object
+from isthmus.api.shape import shaped
 from isthmus.api.validate import problems
 
 
@@ -32,23 +32,18 @@ def decode(kind: Kind, raw: bytes | msgspec.Raw | Mapping[str, object]) -> Objec
 def _in_spite_of(
     kind: Kind, raw: bytes | msgspec.Raw | Mapping[str, object], error: msgspec.ValidationError
 ) -> Object:
-    """The object where only nulls were in the way; raises `InvalidConfig` with what else is wrong."""
+    """The object where only nulls were in the way; raises `InvalidConfig` with all that is wrong."""
     tree = raw if isinstance(raw, Mapping) else msgspec.json.decode(raw)
     if not isinstance(tree, Mapping):
         raise InvalidConfig("$", "is no object") from error
-    found = shaped(kind, tree)
-    # What is said of the parts around a wrong one, or within it, follows from that.
-    rest = () if found.rest is None else problems(found.rest)
-    known = [path for path, _ in found.problems]
-    others = [each for each in rest if not any(_is_about(each[0], path) for path in known)]
-    wrong = (*found.problems, *others)
+    found = shaped(tree, kind.type, kind.name)
+    wrong = found.all_wrong(problems)[:_MOST]
     if wrong or found.rest is None:
         raise InvalidConfig(*wrong[0], others=wrong[1:]) from error
     return found.rest
 
 
-def _is_about(path: str, known: str) -> bool:
-    return path.startswith(known) or known.startswith(path)
+_MOST = 20
 
 
 def equal_for_mesh(one: Object, other: Object, *, with_generation: bool = False) -> bool:

@@ -6,6 +6,9 @@ UnknownKind       no kind of ours has this apiVersion and kind
 
 from __future__ import annotations
 
+Problem = tuple[str, str]
+"""The path, and what is wrong there with the mend."""
+
 
 class InvalidConfig(ValueError):
     """An object that does not decode: `path` says where (`$.spec.http[0].route[1].weight`).
@@ -13,7 +16,7 @@ class InvalidConfig(ValueError):
     `problems` are all things that are wrong with it, by path; `message` says them in one line.
     """
 
-    def __init__(self, path: str, message: str, others: tuple[tuple[str, str], ...] = ()) -> None:
+    def __init__(self, path: str, message: str, others: tuple[Problem, ...] = ()) -> None:
         self.path, self.problems = path, ((path, message), *others)
         self.message = "; ".join((message, *(": ".join(each) for each in others)))
         super().__init__(f"{path}: {self.message}")

@@ -1,139 +1,163 @@
-"""A value as people write it against a type of ours: all that does not fit at once, each by its path.
+"""A value as people write it against a type of ours: all that does not fit at once, each with its path and the mend.
 
-msgspec stops at the first thing; this goes on. Field names may also be written as in protobuf's text,
-`cluster_local` for `clusterLocal`, and null is nothing, as in protobuf's JSON.
+msgspec stops at the first thing; this goes on, and leaves out what does not fit, so that the rest can be looked
+at as well. A field that is null is one that is not there.
 """
 
 from __future__ import annotations
 
 import builtins
 import difflib
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple, TypeVar, cast
+import re
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from functools import cache
+from itertools import takewhile
+from typing import Generic, NamedTuple, TypeVar, cast
 
 import msgspec
 from msgspec import inspect
 
-from isthmus.kit import duration
+from isthmus.api.errors import Problem
 
-Problem = tuple[str, str]
-"""The path, and what is wrong there with the mend."""
 T = TypeVar("T")
-DURATION = "duration"
-"""By which a type of text says that it is one, and how long at least: `Meta(extra={DURATION: seconds})`."""
 
 
-class Fitted(NamedTuple):
-    """What came of fitting a value to a type."""
+class Shaped(NamedTuple, Generic[T]):
+    """What came of a value."""
 
-    value: object  # with the names of our fields, and without what nobody knows
-    wrong: tuple[Problem, ...]
-    unknown: tuple[Problem, ...]  # fields of the outermost part that it has not
+    rest: T | None  # without what does not fit; None where nothing is left to go on with
+    wrong: tuple[Problem, ...] = ()
+    unread: tuple[Problem, ...] = ()  # fields that nobody knows, of parts that let them pass
+
+    def all_wrong(self, problems: Callable[[T], Iterable[Problem]]) -> tuple[Problem, ...]:
+        """What is wrong, with what `problems` finds in the rest.
+
+        What they say of the parts around a wrong one, or within it, follows from that.
+        """
+        if self.rest is None:
+            return self.wrong
+        known = [path for path, _ in self.wrong]
+        others = (each for each in problems(self.rest) if not any(_is_about(each[0], path) for path in known))
+        return (*self.wrong, *dict.fromkeys(others))
 
 
-def fitted(value: object, type_: type[T]) -> Fitted:
-    """`value` made to fit `type_`, and all that does not."""
-    fitting = _Fitting()
-    found = fitting.fit(inspect.type_info(type_), value, "$")
-    return Fitted(found, tuple(fitting.wrong), tuple(fitting.unknown))
+def shaped(value: object, type_: type[T], called: str = "", *, as_protobuf: bool = False) -> Shaped[T]:
+    """`value` as one of `type_`, which people call `called`.
+
+    `as_protobuf`: field names may also be written as in protobuf's text, `cluster_local` for `clusterLocal`.
+    """
+    fitting = _Fitting(type_, called or type_.__name__, as_protobuf=as_protobuf)
+    found = fitting.fit(_info(cast(Hashable, type_)), value, "$")
+    rest = None if found is _GONE else msgspec.convert(found, type_)
+    return Shaped(rest, tuple(fitting.wrong), tuple(fitting.unread))
 
 
-def converted(found: Fitted, type_: type[T]) -> T:
-    """The value as one of `type_`, where nothing is wrong with it."""
-    return msgspec.convert(found.value, type_)
+def _is_about(path: str, known: str) -> bool:
+    """Whether one of the two is the other, or a part of it."""
+    shorter, longer = sorted((path, known), key=len)
+    return longer.startswith(shorter) and longer[len(shorter) : len(shorter) + 1] in {"", ".", "["}
+
+
+_GONE = object()
+"""In place of a part that does not fit as a whole."""
 
 
 class _Fitting:
-    def __init__(self) -> None:
+    def __init__(self, type_: type, called: str, *, as_protobuf: bool) -> None:
+        self._type, self._called, self._as_protobuf = type_, called, as_protobuf
         self.wrong: list[Problem] = []
-        self.unknown: list[Problem] = []
+        self.unread: list[Problem] = []
 
     def fit(self, info: inspect.Type, value: object, at: str) -> object:
         """`value` as far as it fits; what does not is noted."""
         match info:
             case inspect.Metadata():
-                return self._annotated(info, value, at)
+                return self.fit(info.type, value, at)
             case inspect.UnionType():
-                inner = [each for each in info.types if not isinstance(each, inspect.NoneType)]
-                return self.fit(inner[0], value, at) if len(inner) == 1 else value
+                return self._choice(info, value, at)
             case inspect.StructType():
                 return self._struct(info, value, at)
             case inspect.VarTupleType():
-                return self._tuple(info, value, at)
+                return self._list(info, value, at)
             case inspect.DictType():
-                return self._dict(info, value, at)
+                return self._map(info, value, at)
+            case _ if _is_any(info):
+                return value
             case inspect.LiteralType():
-                if value not in info.values:
-                    self._word(at, value, [str(each) for each in info.values])
-            case inspect.AnyType() | inspect.CustomType(cls=builtins.object):
-                pass
+                problem = _word_problem(value, [str(each) for each in info.values])
             case _:
-                self._plain(info, value, at)
-        return value
+                problem = _plain_problem((info,), value)
+        return self._refused(at, problem) if problem else value
 
-    def _annotated(self, info: inspect.Metadata, value: object, at: str) -> object:
-        fit, before = self.fit(info.type, value, at), len(self.wrong)
-        least_s = (info.extra or {}).get(DURATION)
-        if least_s is not None and isinstance(value, str) and len(self.wrong) == before:
-            problem = duration_problem(value, float(least_s))
-            if problem:
-                self.wrong.append((at, problem))
-        return fit
+    def _refused(self, at: str, problem: str) -> object:
+        self.wrong.append((at, problem))
+        return _GONE
+
+    def _choice(self, info: inspect.UnionType, value: object, at: str) -> object:
+        inner = [each for each in info.types if not isinstance(each, inspect.NoneType)]
+        if len(inner) == 1:
+            return self.fit(inner[0], value, at)
+        problem = _plain_problem(inner, value)
+        return self._refused(at, problem) if problem else value
 
     def _struct(self, info: inspect.StructType, value: object, at: str) -> object:
         if not isinstance(value, Mapping):
-            self.wrong.append((at, f"is {_shown(value)} (hint: fields of its own, not a list or a value)"))
-            return {}
+            return self._refused(at, f"is {_shown(value)} (hint: fields of its own, not a list or a value)")
         fields = {field.encode_name: field for field in info.fields}
         made: dict[str, object] = {}
         for key, each in value.items():
-            name = str(key) if key in fields else _camel(str(key))
+            name = _camel(str(key)) if self._as_protobuf and key not in fields else str(key)
             if name not in fields:
-                self._unknown(at, str(key), fields)
+                self._note_unknown(info, at, str(key))
             elif each is not None:
                 made[name] = self.fit(fields[name].type, each, f"{at}.{name}")
         for name, field in fields.items():
             if field.required and name not in made:
                 self.wrong.append((f"{at}.{name}", "is missing"))
-        return made
+                made[name] = _GONE
+        # A part without what it must have is none, nor is an object without its spec.
+        needed = {name for name, field in fields.items() if field.required} | (
+            {"spec"} if at == "$" else set()
+        )
+        if any(found is _GONE and name in needed for name, found in made.items()):
+            return _GONE
+        return {name: found for name, found in made.items() if found is not _GONE}
 
-    def _unknown(self, at: str, name: str, fields: Iterable[str]) -> None:
-        near = difflib.get_close_matches(name, fields, 1, 0.6)
-        hint = f" (hint: did you mean {near[0]}?)" if near else ""
-        if at == "$":
-            self.unknown.append((f"{at}.{name}", f"has no effect: this mesh does not read it{hint}"))
+    def _note_unknown(self, info: inspect.StructType, at: str, name: str) -> None:
+        hint = _hint(self._type, info, at, name)
+        if info.forbid_unknown_fields:
+            self.wrong.append((f"{at}.{name}", f"is no field of {self._called}{hint}"))
         else:
-            self.wrong.append((f"{at}.{name}", f"is no field of it{hint}"))
+            self.unread.append((f"{at}.{name}", f"has no effect: this mesh does not read it{hint}"))
 
-    def _tuple(self, info: inspect.VarTupleType, value: object, at: str) -> object:
+    def _list(self, info: inspect.VarTupleType, value: object, at: str) -> object:
         if not isinstance(value, list | tuple):
-            self.wrong.append((at, f"is {_shown(value)} (hint: a list: start each entry with `-`)"))
-            return []
-        return [self.fit(info.item_type, each, f"{at}[{index}]") for index, each in enumerate(value)]
+            return self._refused(at, f"is {_shown(value)} (hint: a list: start each entry with `-`)")
+        found = [self.fit(info.item_type, each, f"{at}[{index}]") for index, each in enumerate(value)]
+        # An entry stays at its number, or the paths of what is said of the others would lead elsewhere.
+        return _GONE if any(each is _GONE for each in found) else found
 
-    def _dict(self, info: inspect.DictType, value: object, at: str) -> object:
+    def _map(self, info: inspect.DictType, value: object, at: str) -> object:
         if not isinstance(value, Mapping):
-            self.wrong.append((at, f"is {_shown(value)} (hint: pairs, a name and a value each)"))
-            return {}
-        return {str(key): self.fit(info.value_type, each, f"{at}.{key}") for key, each in value.items()}
+            return self._refused(at, f"is {_shown(value)} (hint: pairs, a name and a value each)")
+        found = {
+            str(key): self.fit(info.value_type, each, f"{at}.{key}")
+            for key, each in value.items()
+            if each is not None or _is_any(info.value_type)
+        }
+        return {key: each for key, each in found.items() if each is not _GONE}
 
-    def _word(self, at: str, value: object, words: list[str]) -> None:
-        near = difflib.get_close_matches(str(value).upper(), words, 1, 0.7)
-        hint = f"did you mean {near[0]}?" if near else f"one of {', '.join(words)}"
-        self.wrong.append((at, f"is {_shown(value)} (hint: {hint})"))
 
-    def _plain(self, info: inspect.Type, value: object, at: str) -> None:
-        kind = type(info)
-        if kind not in _PLAIN:
-            raise TypeError(f"{at}: {kind.__name__} is no type for what people write")
-        types, name = _PLAIN[kind]
-        if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-            self.wrong.append((at, f"is {_shown(value)} (hint: {name})"))
-        elif isinstance(info, inspect.IntType | inspect.FloatType):
-            number = cast(float, value)
-            if (info.ge is not None and number < info.ge) or (info.le is not None and number > info.le):
-                most = "" if info.le is None else f" to {info.le}"
-                self.wrong.append((at, f"is {value} (hint: {info.ge}{most or ' or more'})"))
+def _is_any(info: inspect.Type) -> bool:
+    return isinstance(info, inspect.CustomType) and info.cls is builtins.object
+
+
+def _word_problem(value: object, words: list[str]) -> str:
+    if value in words:
+        return ""
+    near = _nearest(str(value).upper(), words, 0.7)
+    hint = f"did you mean {near}?" if near else f"one of {', '.join(words)}"
+    return f"is {_shown(value)} (hint: {hint})"
 
 
 _PLAIN: Mapping[type[inspect.Type], tuple[tuple[type, ...], str]] = {
@@ -144,15 +168,82 @@ _PLAIN: Mapping[type[inspect.Type], tuple[tuple[type, ...], str]] = {
 }
 
 
-def duration_problem(text: str, least_s: float = 0.0) -> str:
-    """What is wrong with `text` as a duration of at least `least_s` seconds; empty: nothing."""
-    try:
-        seconds = duration.parse(text)
-    except ValueError as error:
-        return str(error)
-    if seconds < 0:
-        return f"{text} is negative"
-    return f"is {text} (hint: {duration.show(least_s)} or more)" if seconds < least_s else ""
+def _plain_problem(infos: Iterable[inspect.Type], value: object) -> str:
+    """What is wrong with text, a number, or true or false, as one of `infos`; empty: nothing."""
+    said = []
+    for info in infos:
+        types, name = _PLAIN[type(info)]
+        is_one = isinstance(value, types) and (not isinstance(value, bool) or bool in types)
+        if isinstance(info, inspect.IntType) and isinstance(value, float) and value.is_integer():
+            is_one = True  # as msgspec has it
+        limits = _limits(info, cast(float, value)) if is_one else name
+        if not limits:
+            return ""
+        said.append(limits)
+    return f"is {_shown(value)} (hint: {', or '.join(said)})"
+
+
+def _limits(info: inspect.Type, number: float) -> str:
+    """Within which numbers it should be; empty: it is."""
+    if not isinstance(info, inspect.IntType | inspect.FloatType):
+        return ""
+    if (info.ge is None or number >= info.ge) and (info.le is None or number <= info.le):
+        return ""
+    return f"{info.ge} or more" if info.le is None else f"{info.ge} to {info.le}"
+
+
+def _hint(whole: type, part: inspect.StructType, at: str, name: str) -> str:
+    """The field that was meant: one of the same part, else where one of that name stands, else any that is near."""
+    of_part = [field.encode_name for field in part.fields]
+    near = _nearest(name, of_part, 0.85)
+    if not near:
+        here, places = re.sub(r"\[\d+\]", "[]", at), _places(whole).get(name)
+        if places:
+            best = max(places, key=lambda place: (_in_common(place, here), -len(place)))
+            return f" (hint: it stands at {f'{best}.{name}'.removeprefix('$.')})"
+        near = _nearest(name, of_part, 0.6) or _nearest(name, _places(whole), 0.6)
+    return f" (hint: did you mean {near}?)" if near else ""
+
+
+def _in_common(one: str, other: str) -> int:
+    """How many parts two paths have in common before they part."""
+    pairs = zip(one.split("."), other.split("."), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+def _nearest(name: str, names: Iterable[str], alike: float) -> str:
+    return next(iter(difflib.get_close_matches(name, sorted(names), 1, alike)), "")
+
+
+@cache
+def _info(type_: Hashable) -> inspect.Type:
+    return inspect.type_info(type_)
+
+
+@cache
+def _places(whole: type) -> Mapping[str, tuple[str, ...]]:
+    """By the name of each field that occurs anywhere in a type the paths of the parts that have it."""
+    found: dict[str, tuple[str, ...]] = {}
+    for path, name in _each_place(_info(whole), "$", frozenset()):
+        found[name] = (*found.get(name, ()), path)
+    return found
+
+
+def _each_place(info: inspect.Type, path: str, above: frozenset[type]) -> Iterator[tuple[str, str]]:
+    match info:
+        case inspect.StructType() if info.cls not in above:
+            for field in info.fields:
+                yield path, field.encode_name
+                yield from _each_place(field.type, f"{path}.{field.encode_name}", above | {info.cls})
+        case inspect.Metadata():
+            yield from _each_place(info.type, path, above)
+        case inspect.UnionType():
+            for each in info.types:
+                yield from _each_place(each, path, above)
+        case inspect.VarTupleType():
+            yield from _each_place(info.item_type, f"{path}[]", above)
+        case inspect.DictType():
+            yield from _each_place(info.value_type, path, above)
 
 
 def _shown(value: object) -> str:

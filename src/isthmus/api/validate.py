@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import msgspec
-
 from isthmus.api.core import ingress
 from isthmus.api.core.ingress import Ingress
+from isthmus.api.durations import duration_problems
+from isthmus.api.errors import Problem
 from isthmus.api.gateway_api import validate as gateway_api
 from isthmus.api.istio import (
     destination_rule_problems,
@@ -30,17 +30,7 @@ from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.api.istio.wasm_plugin import WasmPlugin
 from isthmus.api.istio.workload_entry import WorkloadEntry
 from isthmus.api.istio.workload_group import WorkloadGroup
-from isthmus.api.resource import Object, Part
-from isthmus.kit import duration
-
-Problem = tuple[str, str]
-"""The path in the object, and what is wrong there with the mend."""
-
-_DURATIONS = {
-    "timeout", "perTryTimeout", "backoff", "fixedDelay", "maxAge", "ttl", "connectTimeout", "idleTimeout",
-    "maxConnectionDuration", "interval", "time", "baseEjectionTime", "duration", "warmupDurationSecs",
-    "budgetInterval",
-}  # fmt: skip
+from isthmus.api.resource import Object
 
 
 def problems(found: Object) -> Iterator[Problem]:
@@ -48,15 +38,12 @@ def problems(found: Object) -> Iterator[Problem]:
     match found:
         case VirtualService():
             yield from virtual_service_problems.problems(found)
-            yield from durations("$.spec", found.spec)
         case DestinationRule():
             yield from destination_rule_problems.problems(found)
-            yield from durations("$.spec", found.spec)
         case GatewayConfig():
             yield from gateway_problems.problems(found)
         case Sidecar():
             yield from sidecar_problems.problems(found)
-            yield from durations("$.spec", found.spec)
         case ServiceEntry() | WorkloadEntry() | WorkloadGroup():
             yield from service_entry_problems.problems(found)
         case EnvoyFilter():
@@ -71,29 +58,4 @@ def problems(found: Object) -> Iterator[Problem]:
             yield from ingress.problems(found)
         case _:
             yield from gateway_api.problems(found)
-
-
-def durations(at: str, part: object) -> Iterator[Problem]:
-    """What is wrong with the durations anywhere in a part."""
-    if isinstance(part, Part):
-        for field in msgspec.structs.fields(part):
-            value, here = getattr(part, field.name), f"{at}.{field.encode_name}"
-            if field.encode_name in _DURATIONS and isinstance(value, str):
-                yield from _duration(here, value)
-            else:
-                yield from durations(here, value)
-    elif isinstance(part, tuple):
-        for index, each in enumerate(part):
-            yield from durations(f"{at}[{index}]", each)
-
-
-def _duration(at: str, text: str) -> Iterator[Problem]:
-    if not text:
-        return
-    try:
-        seconds = duration.parse(text)
-    except ValueError as error:
-        yield at, str(error)
-        return
-    if seconds < 0:
-        yield at, f"{text} is negative"
+    yield from duration_problems(found)

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from isthmus.api.described import docstrings
+from isthmus.api.errors import Problem
 
-Problem = tuple[str, str]
 _MARK = "No effect:"
 
 

@@ -12,12 +12,13 @@ from isthmus.api import kind_named
 from isthmus.api.core.config_map import ConfigMap
 from isthmus.api.decode import decode
 from isthmus.api.errors import InvalidConfig
-from isthmus.api.istio.mesh_config import MeshConfig, read_mesh_config
+from isthmus.api.istio.mesh_config import MeshConfig
 from isthmus.api.istio.proxy_config import ProxyConfig, ProxyConfigObject
 from isthmus.api.resource import Kind
 from isthmus.kube.client import Client
 from isthmus.kube.errors import KubeError, NotFound
 from isthmus.kube.kubeconfig import Access
+from isthmus.model.mesh_config_problems import checked_mesh_config
 from isthmus.sidecar.inject.manifest import inject_manifest
 from isthmus.sidecar.inject.settings import InjectSettings, InvalidSettings, read_settings
 
@@ -42,11 +43,14 @@ async def settings_of_cluster(access: Access, namespace: str = "istio-system") -
 
 
 async def _mesh(client: Client, namespace: str) -> MeshConfig:
-    """The mesh's settings; nothing where the cluster, a remote one, has none, or where they cannot be read."""
-    with suppress(NotFound, InvalidConfig):
+    """The mesh's settings; nothing where the cluster, a remote one, has none. Raises `KubeError`."""
+    try:
         found = await client.get(_CONFIG_MAPS, namespace, MESH)
-        return read_mesh_config((found.get("data") or {}).get("mesh", "")).config
-    return MeshConfig()
+        return checked_mesh_config((found.get("data") or {}).get("mesh", ""))[0]
+    except NotFound:
+        return MeshConfig()
+    except InvalidConfig as error:
+        raise KubeError(f"ConfigMap {namespace}/{MESH}: $.data.mesh:{error}") from error
 
 
 async def _proxy_configs(client: Client) -> tuple[ProxyConfigObject, ...]:

@@ -9,11 +9,11 @@ from ipaddress import ip_address
 
 import msgspec
 
+from isthmus.api.durations import duration_problems
+from isthmus.api.errors import InvalidConfig, Problem
 from isthmus.api.istio.extension_provider import Collector, ExtensionProvider, FileAccessLog, LogFormat
-from isthmus.api.istio.mesh_config import MeshConfig, TlsConfig
+from isthmus.api.istio.mesh_config import MeshConfig, TlsConfig, read_mesh_config
 from isthmus.api.istio.proxy_config import ProxyConfig, Tracing
-from isthmus.api.shape import Problem
-from isthmus.api.validate import durations
 from isthmus.envoy.format_string import format_string
 from isthmus.envoy.tls_names import CIPHERS, CURVES
 
@@ -22,6 +22,18 @@ OWN_PORTS = frozenset({15000, 15004, 15020, 15021, 15053, 15090})
 _VARIABLE = re.compile(r"%([^%]*)%")
 _OUTBOUND = ("SERVICE", "SERVICE_FQDN", "SERVICE_PORT", "SERVICE_PORT_NAME", "SUBSET_NAME")
 _INBOUND = ("SERVICE", "SERVICE_FQDN", "SERVICE_PORT", "SERVICE_PORT_NAME", "TARGET_PORT")
+
+
+def checked_mesh_config(text: str) -> tuple[MeshConfig, tuple[Problem, ...]]:
+    """The mesh configuration in `text`, YAML, and the fields in it that nobody knows.
+
+    Raises `InvalidConfig` with all that is wrong.
+    """
+    read = read_mesh_config(text)
+    wrong = read.all_wrong(problems)
+    if wrong or read.rest is None:
+        raise InvalidConfig(*wrong[0], others=wrong[1:])
+    return read.rest, read.unread
 
 
 def problems(found: MeshConfig) -> Iterator[Problem]:
@@ -42,8 +54,7 @@ def problems(found: MeshConfig) -> Iterator[Problem]:
     yield from _providers(found.extension_providers)
     yield from _defaults(found)
     yield from proxy_problems(found.default_config, "$.defaultConfig")
-    for field in msgspec.structs.fields(MeshConfig):
-        yield from durations(f"$.{field.encode_name}", getattr(found, field.name))
+    yield from duration_problems(found)
 
 
 def proxy_problems(found: ProxyConfig | None, at: str) -> Iterator[Problem]:

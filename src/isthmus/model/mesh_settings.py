@@ -8,23 +8,21 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from isthmus.api.core.config_map import ConfigMap
-from isthmus.api.errors import InvalidConfig
+from isthmus.api.errors import InvalidConfig, Problem
 from isthmus.api.istio.mesh_config import (
     DefaultProviders,
     DefaultTrafficPolicy,
     InboundTrafficPolicy,
     MeshConfig,
     OutboundTrafficPolicy,
-    read_mesh_config,
 )
 from isthmus.api.istio.proxy_config import ProxyConfig
 from isthmus.api.resource import Object, Ref
-from isthmus.api.shape import Problem
 from isthmus.api.without_effect import without_effect
 from isthmus.kit import duration
 from isthmus.model.findings import Finding, Severity
 from isthmus.model.mesh import MeshSettings
-from isthmus.model.mesh_config_problems import problems
+from isthmus.model.mesh_config_problems import checked_mesh_config
 from isthmus.model.setting_parts import (
     Exports,
     ListenerSettings,
@@ -49,14 +47,11 @@ def read_settings(found: Object | None, base: MeshSettings) -> Read:
     if not isinstance(found, ConfigMap):
         return Read(base)
     try:
-        read = read_mesh_config(found.data.get("mesh", ""))
+        config, unread = checked_mesh_config(found.data.get("mesh", ""))
     except InvalidConfig as error:
         return Read(None, tuple(_told(found, base, error.problems, Severity.ERROR)))
-    wrong = dict.fromkeys(problems(read.config))
-    if wrong:
-        return Read(None, tuple(_told(found, base, wrong, Severity.ERROR)))
-    silent = (*read.unknown, *without_effect(read.config))
-    return Read(settings_of(read.config, base), tuple(_told(found, base, silent, Severity.WARNING)))
+    silent = (*unread, *without_effect(config))
+    return Read(settings_of(config, base), tuple(_told(found, base, silent, Severity.WARNING)))
 
 
 def _told(

@@ -5,13 +5,14 @@ Source: Istio's reference: merged field by field, a field as a whole.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from isthmus.api.errors import InvalidConfig
+from isthmus.api.durations import duration_problems
+from isthmus.api.errors import InvalidConfig, Problem
 from isthmus.api.istio.proxy_config import ProxyConfig, ProxyConfigObject
-from isthmus.api.shape import Problem, converted, fitted
+from isthmus.api.shape import shaped
 from isthmus.api.yaml import documents
 from isthmus.model.mesh_config_problems import proxy_problems
 from isthmus.model.rules import age
@@ -51,14 +52,16 @@ def _usual(field: msgspec.structs.FieldInfo) -> object:
 def read_proxy_config(text: str) -> ProxyConfig:
     """What an annotation says, in YAML. Raises `InvalidConfig` with all that is wrong."""
     found = [document.value for document in documents(text)]
-    fit = fitted(found[0] if found else {}, ProxyConfig)
-    wrong: tuple[Problem, ...] = (*fit.wrong, *fit.unknown)
-    if not wrong:
-        config = converted(fit, ProxyConfig)
-        wrong = tuple(proxy_problems(config, "$"))
-        if not wrong:
-            return config
-    raise InvalidConfig(*wrong[0], others=wrong[1:])
+    read = shaped(found[0] if found else {}, ProxyConfig, as_protobuf=True)
+    wrong, config = read.all_wrong(_problems), read.rest
+    if wrong or config is None:
+        raise InvalidConfig(*wrong[0], others=wrong[1:])
+    return config
+
+
+def _problems(found: ProxyConfig) -> Iterator[Problem]:
+    yield from proxy_problems(found, "$")
+    yield from duration_problems(found)
 
 
 def of_objects(

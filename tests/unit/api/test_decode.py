@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 import msgspec
 import pytest
 
-from isthmus.api import kind_named, kind_of
+from isthmus.api import KINDS, kind_named, kind_of
 from isthmus.api.decode import decode, equal_for_mesh
+from isthmus.api.described import parts
 from isthmus.api.errors import InvalidConfig, UnknownKind
+from isthmus.api.shape import shaped
 
 VIRTUAL_SERVICE, POD = kind_named("VirtualService"), kind_named("Pod")
 
@@ -30,7 +33,7 @@ def test_a_wrong_type_is_told_with_its_path():
     raw = virtual_service(http=[{"route": [share(weight=50), share(weight="50")]}])
     path, message = refusal(raw)
     assert path == "$.spec.http[0].route[1].weight"
-    assert message == "expected `int`, got `str` (hint: write it without quotes)"
+    assert message == "is '50' (hint: a whole number, without quotes)"
 
 
 def test_json_and_a_mapping_are_told_alike():
@@ -58,12 +61,12 @@ def test_a_missing_field_is_told():
     ("spec", "path", "hint"),
     [
         ({"http": {"route": []}}, "$.spec.http", "a list: start each entry with `-`"),
-        ({"http": [{"timeout": 5}]}, "$.spec.http[0].timeout", "put it in quotes"),
+        ({"http": [{"timeout": 5}]}, "$.spec.http[0].timeout", "text: put it in quotes"),
         ({"http": [{"retries": 3}]}, "$.spec.http[0].retries", "fields of its own, not a list or a value"),
         (
             {"http": [{"match": [{"ignoreUriCase": "yes"}]}]},
             "$.spec.http[0].match[0].ignoreUriCase",
-            "true or false; write it without quotes",
+            "true or false, without quotes",
         ),
     ],
 )
@@ -170,3 +173,29 @@ def test_null_is_as_if_it_were_not_there():
     )
     assert found.spec.http[0].match == ()
     assert found.spec.http[0].timeout == ""
+
+
+def test_a_choice_of_types_is_told_with_all_of_them():
+    service = {"spec": {"ports": [{"port": 80, "targetPort": ["http"]}]}}
+    path, message = refusal(service, kind_named("Service"))
+    assert path == "$.spec.ports[0].targetPort"
+    assert message == "is a list (hint: a whole number, without quotes, or text: put it in quotes)"
+
+
+def test_what_is_said_of_parts_in_which_something_is_wrong_is_not_said_twice():
+    raw = virtual_service(gateways=["edge"], http=[{"route": [share(weight="50")]}, {"timeout": "soon"}])
+    with pytest.raises(InvalidConfig) as told:
+        decode(VIRTUAL_SERVICE, raw)
+    paths = [path for path, _ in told.value.problems]
+    assert paths == ["$.spec.http[0].route[0].weight", "$.spec.http[1]", "$.spec.http[1].timeout"]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.ref_kind)
+def test_of_each_kind_all_that_has_the_wrong_shape_can_be_told(kind):
+    """No kind has a field of a type that `shape` does not know."""
+    for wrong in (5, "text", True, [], [[]], {"a": {}}, [{"a": 1}]):
+        tree = {name: wrong for field in msgspec.structs.fields(kind.type) if (name := field.encode_name)}
+        with suppress(InvalidConfig):
+            decode(kind, tree)
+        for part in parts(kind.type):
+            shaped({field.encode_name: wrong for field in msgspec.structs.fields(part)}, part)

@@ -4,10 +4,11 @@ import pytest
 
 from isthmus.api.errors import InvalidConfig
 from isthmus.api.istio.mesh_config import MeshConfig, read_mesh_config
+from isthmus.model.mesh_config_problems import checked_mesh_config
 
 
 def test_no_text_means_the_defaults():
-    assert read_mesh_config("").config == read_mesh_config("# nothing\n").config == MeshConfig()
+    assert read_mesh_config("").rest == read_mesh_config("# nothing\n").rest == MeshConfig()
 
 
 def test_known_fields_are_read_and_others_let_pass():
@@ -15,8 +16,8 @@ def test_known_fields_are_read_and_others_let_pass():
         "trustDomain: td\naccessLogFile: /dev/stdout\ningressClass: istio\n"
         "outboundTrafficPolicy: {mode: REGISTRY_ONLY}"
     )
-    found, unknown = read_mesh_config(text)
-    assert unknown == ()
+    found, unread = checked_mesh_config(text)
+    assert unread == ()
     assert (found.trust_domain, found.access_log_file) == ("td", "/dev/stdout")
     assert found.outbound_traffic_policy.mode == "REGISTRY_ONLY"
 
@@ -37,5 +38,5 @@ def test_known_fields_are_read_and_others_let_pass():
 )
 def test_what_is_wrong_is_told_with_its_path(text, path):
     with pytest.raises(InvalidConfig) as caught:
-        read_mesh_config(text)
+        checked_mesh_config(text)
     assert caught.value.path == path

@@ -145,7 +145,7 @@ def test_files_that_do_not_decode_are_told_with_path(manifest):
     found = run("analyze", manifest(SERVICE + RULES.replace("WEIGHT", "all")))
     assert found.exit_code == FOUND
     where = "error [IST0106] VirtualService default/reviews: $.spec.http[0].route[0].weight"
-    assert f"{where}: expected `int`, got `str`" in found.stdout
+    assert f"{where}: is 'all' (hint: a whole number, without quotes)" in found.stdout
 
 
 def test_files_that_fit_not_together_are_told_as_json_too(manifest):
@@ -175,7 +175,10 @@ spec: {host: reviews, subsets: [{name: v1}]}
     ("text", "words"),
     [
         ("a: [", "is not YAML"),
-        ("metadata: [a]\napiVersion: v1\nkind: Pod", "Pod default/: $.metadata: expected `object`"),
+        (
+            "metadata: [a]\napiVersion: v1\nkind: Pod",
+            "Pod default/: $.metadata: is a list (hint: fields of its own",
+        ),
         ("- 1", "nothing found"),
         ("apiVersion: v1\nkind: Pod\nmetadata: {name: 5}", "$.metadata.name"),
     ],

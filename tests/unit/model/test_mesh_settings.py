@@ -31,12 +31,15 @@ def test_what_the_config_map_says_replaces_the_base():
 
 
 def test_all_that_cannot_be_read_is_told_with_its_path():
-    settings, findings = read("trustDomain: [a]\nconnectTimeout: soon\ndefaultConfig: {concurency: 2}")
+    settings, findings = read(
+        "trustDomain: [a]\nconnectTimeout: soon\nproxyListenPort: 15090\ndefaultConfig: {concurency: 2}"
+    )
     assert settings is None
     assert [(each.path, each.cluster) for each in findings] == [
         ("$.data.mesh:$.trustDomain", "east"),
-        ("$.data.mesh:$.connectTimeout", "east"),
         ("$.data.mesh:$.defaultConfig.concurency", "east"),
+        ("$.data.mesh:$.proxyListenPort", "east"),
+        ("$.data.mesh:$.connectTimeout", "east"),
     ]
 
 

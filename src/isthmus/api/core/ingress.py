@@ -8,9 +8,8 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from isthmus.api.errors import Problem
 from isthmus.api.resource import Object, Part
-
-Problem = tuple[str, str]
 
 _HOST = re.compile(r"(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+")

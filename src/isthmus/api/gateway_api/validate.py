@@ -12,6 +12,7 @@ from functools import cache
 
 import msgspec
 
+from isthmus.api.errors import Problem
 from isthmus.api.gateway_api import validate_gateway, validate_route
 from isthmus.api.gateway_api.backend_tls_policy import BackendTLSPolicy
 from isthmus.api.gateway_api.connection_route import TCPRoute, TLSRoute
@@ -20,9 +21,6 @@ from isthmus.api.gateway_api.grpc_route import GRPCRoute
 from isthmus.api.gateway_api.http_route import HTTPRoute
 from isthmus.api.gateway_api.reference_grant import ReferenceGrant
 from isthmus.api.resource import Object, Part
-
-Problem = tuple[str, str]
-"""The path in the object, and what is wrong there with the mend."""
 
 _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _DOMAIN = rf"{_LABEL}(\.{_LABEL})*"

@@ -5,11 +5,10 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator, Sequence
 
+from isthmus.api.errors import Problem
 from isthmus.api.gateway_api.backend_tls_policy import BackendTLSPolicy, SubjectAltName
 from isthmus.api.gateway_api.gateway import Gateway, GatewayAddress, Listener
 from isthmus.api.gateway_api.validate_route import repeated
-
-Problem = tuple[str, str]
 
 
 def gateway(found: Gateway) -> Iterator[Problem]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from isthmus.api.errors import Problem
 from isthmus.api.gateway_api.connection_route import TCPRoute, TLSRoute
 from isthmus.api.gateway_api.grpc_route import GRPCMethodMatch, GRPCRoute
 from isthmus.api.gateway_api.http_filter import (
@@ -16,8 +17,6 @@ from isthmus.api.gateway_api.http_filter import (
 from isthmus.api.gateway_api.http_route import HTTPPathMatch, HTTPRoute, HTTPRouteMatch, HTTPRouteRule
 from isthmus.api.gateway_api.reference import ParentReference
 from isthmus.kit import duration
-
-Problem = tuple[str, str]
 
 _MOST_MATCHES = 128  # in all rules of a route together
 _PATH = re.compile(r"(?:[-A-Za-z0-9/._~!$&'()*+,;=:@]|%[0-9a-fA-F]{2})+")

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from isthmus.api.errors import Problem
 from isthmus.api.istio import text_problems as texts
 from isthmus.api.istio.load_balancer import ConsistentHash, LoadBalancerSettings, LocalityLbSetting, Warmup
-
-Problem = tuple[str, str]
-"""The path in the object, and what is wrong there with the mend."""
 
 _SIMPLE = ("UNSPECIFIED", "LEAST_REQUEST", "LEAST_CONN", "RANDOM", "ROUND_ROBIN", "PASSTHROUGH")
 _WARMING = ("", "UNSPECIFIED", "LEAST_REQUEST", "LEAST_CONN", "ROUND_ROBIN")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from isthmus.api.errors import Problem
 from isthmus.api.istio import text_problems as texts
 from isthmus.api.istio.balancer_problems import balancer
 from isthmus.api.istio.destination_rule import (
@@ -15,9 +16,6 @@ from isthmus.api.istio.destination_rule import (
     PortTrafficPolicy,
     TrafficPolicy,
 )
-
-Problem = tuple[str, str]
-"""The path in the object, and what is wrong there with the mend."""
 
 _TLS_MODES = ("DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL")
 _UPGRADES = ("DEFAULT", "DO_NOT_UPGRADE", "UPGRADE")

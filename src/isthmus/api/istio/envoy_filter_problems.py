@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import re2
 
+from isthmus.api.errors import Problem
 from isthmus.api.istio.envoy_filter import (
     APPLY_TO,
     CONTEXTS,
@@ -17,8 +18,6 @@ from isthmus.api.istio.envoy_filter import (
     EnvoyFilter,
     ListenerMatch,
 )
-
-Problem = tuple[str, str]
 
 MERGES = frozenset({"MERGE", "MERGE_AND_REPLACE_LIST"})
 INSERTS = frozenset({"INSERT_BEFORE", "INSERT_AFTER", "INSERT_FIRST"})

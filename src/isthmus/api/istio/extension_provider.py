@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
-from msgspec import Meta
 
-from isthmus.api.istio.proxy_config import Count, Seconds
 from isthmus.api.resource import Part
-
-ServicePort = Annotated[int, Meta(ge=0, le=65535)]
+from isthmus.api.words import Count, Duration, PortNumber
 
 
 class Collector(Part, frozen=True, kw_only=True):
@@ -19,7 +16,7 @@ class Collector(Part, frozen=True, kw_only=True):
     service: str = ""
     """The service, by its full name, as `namespace/host` where names could mean several. Envoy: the
     upstream of the service."""
-    port: ServicePort = 0
+    port: PortNumber = 0
     """The port of the service."""
 
 
@@ -39,7 +36,7 @@ class HttpExport(Part, frozen=True, kw_only=True):
 
     path: str = ""
     """The path."""
-    timeout: Seconds = ""
+    timeout: Duration = ""
     """How long it may take; 10s without."""
     headers: tuple[HttpHeader, ...] = ()
     """Headers that are sent along."""
@@ -48,7 +45,7 @@ class HttpExport(Part, frozen=True, kw_only=True):
 class GrpcExport(Part, frozen=True, kw_only=True):
     """Spans over gRPC."""
 
-    timeout: Seconds = ""
+    timeout: Duration = ""
     """How long it may take."""
     initial_metadata: tuple[HttpHeader, ...] = ()
     """Headers that are sent along."""
@@ -94,7 +91,7 @@ class Zipkin(Collector, frozen=True, kw_only=True):
     """The path; /api/v2/spans without. Envoy: `collector_endpoint`."""
     trace_context_option: Literal["USE_B3", "USE_B3_WITH_W3C_PROPAGATION"] = "USE_B3"
     """Whether W3C's headers are understood and sent as well. Envoy: `trace_context_option`."""
-    timeout: Seconds = ""
+    timeout: Duration = ""
     """How long it may take. Envoy: `collector_service`."""
     headers: tuple[HttpHeader, ...] = ()
     """Headers that are sent along. Envoy: `collector_service`."""
@@ -238,7 +235,7 @@ class RequestBody(Part, frozen=True, kw_only=True):
 class ExternalAuthorizer(Collector, frozen=True, kw_only=True):
     """A service that is asked whether a request may pass; AuthorizationPolicies name it."""
 
-    timeout: Seconds = ""
+    timeout: Duration = ""
     """How long it may take."""
     fail_open: bool = False
     """Whether requests pass where it cannot be asked."""

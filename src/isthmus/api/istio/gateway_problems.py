@@ -6,9 +6,8 @@ import re
 from collections.abc import Collection, Iterator
 from ipaddress import ip_address
 
+from isthmus.api.errors import Problem
 from isthmus.api.istio.gateway import GatewayConfig, Server, ServerTLSSettings
-
-Problem = tuple[str, str]
 
 PLAIN_HTTP = frozenset({"HTTP", "HTTP2", "GRPC", "GRPC-WEB"})
 ENCRYPTED = frozenset({"HTTPS", "TLS"})

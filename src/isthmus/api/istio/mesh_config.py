@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, NamedTuple
+from typing import Literal
 
 import msgspec
-from msgspec import Meta
 
 from isthmus.api.errors import InvalidConfig
 from isthmus.api.istio.destination_rule import (
@@ -18,12 +17,12 @@ from isthmus.api.istio.destination_rule import (
 from isthmus.api.istio.extension_provider import ExtensionProvider
 from isthmus.api.istio.http_route import HTTPRetry
 from isthmus.api.istio.load_balancer import LocalityLbSetting, ZoneAwareLbSetting
-from isthmus.api.istio.proxy_config import AtLeast1Ms, ProxyConfig, Seconds
+from isthmus.api.istio.proxy_config import ProxyConfig
 from isthmus.api.resource import Part
-from isthmus.api.shape import Problem, converted, fitted
+from isthmus.api.shape import Shaped, shaped
+from isthmus.api.words import AtLeast1Ms, Duration, PortNumber
 from isthmus.api.yaml import documents
 
-Port = Annotated[int, Meta(ge=0, le=65535)]
 Names = tuple[str, ...]
 
 
@@ -87,7 +86,7 @@ class Ca(Part, frozen=True, kw_only=True):
     """Where it is."""
     tls_settings: ClientTLSSettings | None = None
     """How it is spoken to."""
-    request_timeout: Seconds = ""
+    request_timeout: Duration = ""
     """How long it may take."""
     istiod_side: bool | None = None
     """Whether the control plane asks it."""
@@ -183,22 +182,22 @@ class TlsConfig(Part, frozen=True, kw_only=True):
 class MeshConfig(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Settings of the whole mesh; None, empty: nothing is said."""
 
-    proxy_listen_port: Port = 0
+    proxy_listen_port: PortNumber = 0
     """Where captured calls of applications arrive; 15001 without. Envoy: the address of
     `virtualOutbound`. The capture of pods must be told the same."""
-    proxy_inbound_listen_port: Port = 0
+    proxy_inbound_listen_port: PortNumber = 0
     """Where captured calls to applications arrive; 15006 without. Envoy: the address of
     `virtualInbound`."""
-    proxy_http_port: Port = 0
+    proxy_http_port: PortNumber = 0
     """No effect: calls are captured, so that applications need no HTTP proxy to be told of."""
     connect_timeout: AtLeast1Ms = ""
     """How long connecting may take where no DestinationRule says it; 10s without, and a second across
     clusters. Envoy: `connect_timeout`."""
-    hbone_idle_timeout: Seconds = ""
+    hbone_idle_timeout: Duration = ""
     """No effect: there is no ambient mode here."""
     tcp_keepalive: TcpKeepalive | None = None
     """Probes of idle connections where no DestinationRule says it. Envoy: `tcp_keepalive`."""
-    protocol_detection_timeout: Seconds = ""
+    protocol_detection_timeout: Duration = ""
     """How long the first bytes of a connection are waited for where nothing says its protocol; 0s waits
     for ever. Envoy: `listener_filters_timeout`."""
     ingress_class: str = ""
@@ -308,24 +307,14 @@ class MeshConfig(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """No effect: the exportTo of ServiceEntries says who sees them."""
 
 
-class ReadMeshConfig(NamedTuple):
-    """A mesh configuration, and what it has that nobody reads."""
+def read_mesh_config(text: str) -> Shaped[MeshConfig]:
+    """The mesh configuration in `text`, YAML, as far as its shape is right: `mesh_config_problems` knows the rest.
 
-    config: MeshConfig
-    unknown: tuple[Problem, ...] = ()
-
-
-def read_mesh_config(text: str) -> ReadMeshConfig:
-    """The mesh configuration in `text`, YAML, whose shape is checked: `mesh_config_problems` knows the rest.
-
-    Raises `InvalidConfig` with all that has the wrong shape; paths are those within the text.
+    Raises `InvalidConfig` where it is no YAML; paths are those within the text.
     """
     found = [document.value for document in documents(text)]
     if not found:
-        return ReadMeshConfig(MeshConfig())
+        return Shaped(MeshConfig())
     if not isinstance(found[0], Mapping):
         raise InvalidConfig("$", "is no mapping (hint: fields of MeshConfig, a line each: trustDomain: …)")
-    fit = fitted(found[0], MeshConfig)
-    if fit.wrong:
-        raise InvalidConfig(*fit.wrong[0], others=fit.wrong[1:])
-    return ReadMeshConfig(converted(fit, MeshConfig), fit.unknown)
+    return shaped(found[0], MeshConfig, as_protobuf=True)

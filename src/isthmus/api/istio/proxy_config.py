@@ -7,23 +7,15 @@ fields of it.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
-from msgspec import Meta
 
 from isthmus.api.istio.destination_rule import ClientTLSSettings, TcpKeepalive
 from isthmus.api.istio.wasm_plugin import MatchLabelsSelector
 from isthmus.api.resource import Object, Part
-from isthmus.api.shape import DURATION
+from isthmus.api.words import AtLeast1S, Count, Duration, PortNumber, Share
 
-Seconds = Annotated[str, Meta(extra={DURATION: 0.0})]
-"""A duration."""
-AtLeast1Ms = Annotated[str, Meta(extra={DURATION: 0.001})]
-AtLeast1S = Annotated[str, Meta(extra={DURATION: 1.0})]
-Port = Annotated[int, Meta(ge=0, le=65535)]
-Count = Annotated[int, Meta(ge=0)]
-Percent = Annotated[float, Meta(ge=0, le=100)]
 ForwardDetails = Literal[
     "UNDEFINED", "SANITIZE", "FORWARD_ONLY", "APPEND_FORWARD", "SANITIZE_SET", "ALWAYS_FORWARD_ONLY"
 ]
@@ -126,7 +118,7 @@ class Tracing(Part, frozen=True, kw_only=True):
     OpenTelemetry."""
     open_census_agent: OpenCensusAgent | None = None
     """No effect: Envoy has no OpenCensus any more: name a provider of OpenTelemetry."""
-    sampling: Percent | None = None
+    sampling: Share | None = None
     """How many calls of a hundred are traced; 1 without. Envoy: `random_sampling`."""
     custom_tags: dict[str, CustomTag] = {}
     """Further tags of spans, by name. Envoy: `custom_tags`."""
@@ -266,13 +258,13 @@ class ProxyConfig(Part, frozen=True, kw_only=True):
     """How that name is made of labels; CANONICAL_NAME_ONLY without. Envoy: the node's `cluster`."""
     drain_duration: AtLeast1S = ""
     """How long connections last when the rules for them change; 45s without. Envoy: `--drain-time-s`."""
-    parent_shutdown_duration: Seconds = ""
+    parent_shutdown_duration: Duration = ""
     """No effect: Envoy is not restarted hot."""
-    termination_drain_duration: Seconds = ""
+    termination_drain_duration: Duration = ""
     """How long connections last when the pod ends; 5s without."""
     discovery_address: str = ""
     """Where Pilot is."""
-    discovery_refresh_delay: Seconds = ""
+    discovery_refresh_delay: Duration = ""
     """No effect: it is deprecated."""
     zipkin_address: str = ""
     """A collector in Zipkin's form; `tracing` is newer. Envoy: `tracing`."""
@@ -280,7 +272,7 @@ class ProxyConfig(Part, frozen=True, kw_only=True):
     """An IP address and port where statistics are sent. Envoy: `stats_sinks`."""
     envoy_metrics_service_address: str = ""
     """No effect: it is deprecated for `envoyMetricsService`."""
-    proxy_admin_port: Port = 0
+    proxy_admin_port: PortNumber = 0
     """Where Envoy's admin listens, on loopback; 15000 without. Envoy: `admin`."""
     availability_zone: str = ""
     """No effect: it is deprecated; a node's labels say the zone."""
@@ -309,7 +301,7 @@ class ProxyConfig(Part, frozen=True, kw_only=True):
     `metadata`."""
     runtime_values: dict[str, str] = {}
     """Values of Envoy's runtime. Envoy: `layered_runtime`."""
-    status_port: Port = 0
+    status_port: PortNumber = 0
     """Where the agent answers; 15020 without."""
     extra_stat_tags: tuple[str, ...] = ()
     """No effect: they are labels of Istio's own metrics."""
@@ -331,7 +323,7 @@ class ProxyConfig(Part, frozen=True, kw_only=True):
     """No effect: keys are software's."""
     proxy_headers: ProxyHeaders | None = None
     """Which headers proxies add."""
-    file_flush_interval: Seconds = ""
+    file_flush_interval: Duration = ""
     """How often logs are written; 1s without. Envoy: `--file-flush-interval-msec`."""
     file_flush_min_size_kb: Count | None = None
     """At which size they are written sooner. Envoy: `--file-flush-min-size-kb`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from isthmus.api.errors import Problem
 from isthmus.api.istio import text_problems as texts
 from isthmus.api.istio.destination import Destination
 from isthmus.api.istio.http_route import (
@@ -16,9 +17,6 @@ from isthmus.api.istio.http_route import (
     HTTPRoute,
     StringMatch,
 )
-
-Problem = tuple[str, str]
-"""The path in the object, and what is wrong there with the mend."""
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", "*")
 _PREFLIGHTS = ("UNSPECIFIED", "FORWARD", "IGNORE")

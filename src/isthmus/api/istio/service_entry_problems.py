@@ -6,11 +6,10 @@ import re
 from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
 
+from isthmus.api.errors import Problem
 from isthmus.api.istio.service_entry import EntryPort, ServiceEntry, ServiceEntrySpec
 from isthmus.api.istio.workload_entry import WorkloadEntry, WorkloadEntrySpec
 from isthmus.api.istio.workload_group import ReadinessProbe, WorkloadGroup
-
-Problem = tuple[str, str]
 
 _PROTOCOLS = (
     "HTTP", "HTTPS", "HTTP2", "GRPC", "GRPC-WEB", "TLS", "TCP", "MONGO", "MYSQL", "REDIS", "UDP",

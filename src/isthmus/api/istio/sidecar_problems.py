@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import ip_address
 
+from isthmus.api.errors import Problem
 from isthmus.api.istio.sidecar import IstioEgressListener, IstioIngressListener, Sidecar
-
-Problem = tuple[str, str]
 
 _UNIX = "unix://"
 _HERE = frozenset({"127.0.0.1", "::1", "0.0.0.0", "::"})

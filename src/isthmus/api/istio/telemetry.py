@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
-
-from msgspec import Meta
+from typing import Literal
 
 from isthmus.api.istio.envoy_filter import PolicyTargetReference
 from isthmus.api.istio.proxy_config import CustomTag
 from isthmus.api.istio.wasm_plugin import MatchLabelsSelector
 from isthmus.api.resource import Object, Part
+from isthmus.api.words import AtLeast1Ms, Share
 
 Mode = Literal["CLIENT_AND_SERVER", "CLIENT", "SERVER"]
 Metric = Literal[
@@ -49,7 +48,7 @@ class TracingRule(Part, frozen=True, kw_only=True):
     providers: tuple[ProviderRef, ...] = ()
     """Who gets the spans: the first of them, for Envoy reports to one.
     Envoy: `provider` of the connection manager's `tracing`."""
-    random_sampling_percentage: Annotated[float, Meta(ge=0, le=100)] | None = None
+    random_sampling_percentage: Share | None = None
     """How many calls of a hundred are traced that nobody decided on before; 1 without.
     Envoy: `random_sampling`."""
     disable_span_reporting: bool | None = None
@@ -104,7 +103,7 @@ class MetricsRule(Part, frozen=True, kw_only=True):
     """Who gets them."""
     overrides: tuple[MetricOverride, ...] = ()
     """What is not as usual."""
-    reporting_interval: str = ""
+    reporting_interval: AtLeast1Ms = ""
     """How often they are told."""
 
 

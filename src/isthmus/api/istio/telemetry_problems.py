@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from isthmus.api.errors import Problem
 from isthmus.api.istio.proxy_config import CustomTag, ProxyConfigObject
 from isthmus.api.istio.telemetry import MetricsRule, Telemetry, TracingRule
-from isthmus.api.shape import duration_problem
-
-Problem = tuple[str, str]
 
 
 def problems(found: Telemetry) -> Iterator[Problem]:
@@ -64,8 +62,6 @@ def tag_problem(at: str, tag: CustomTag) -> Iterator[Problem]:
 
 
 def _metrics(at: str, rule: MetricsRule) -> Iterator[Problem]:
-    if rule.reporting_interval and (wrong := duration_problem(rule.reporting_interval, 0.001)):
-        yield f"{at}.reportingInterval", wrong
     for number, provider in enumerate(rule.providers):
         yield from _name(f"{at}.providers[{number}].name", provider.name)
     for index, override in enumerate(rule.overrides):

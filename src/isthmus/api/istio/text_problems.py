@@ -7,8 +7,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from ipaddress import ip_address
 
-Problem = tuple[str, str]
-"""The path in the object, and what is wrong there with the mend."""
+from isthmus.api.errors import Problem
 
 _LABEL = r"[a-zA-Z0-9_]([-a-zA-Z0-9_]*[a-zA-Z0-9_])?"
 _HOST = re.compile(rf"(\*|(\*\.)?{_LABEL}(\.{_LABEL})*\.?|\*-?{_LABEL}(\.{_LABEL})*)")

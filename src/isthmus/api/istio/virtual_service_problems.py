@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from isthmus.api.errors import Problem
 from isthmus.api.istio import text_problems as texts
-from isthmus.api.istio.route_problems import Problem, destination, http_route
+from isthmus.api.istio.route_problems import destination, http_route
 from isthmus.api.istio.virtual_service import (
     L4MatchAttributes,
     RouteDestination,

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
+from isthmus.api.errors import Problem
 from isthmus.api.istio.wasm_plugin import (
     ENV_SOURCES,
     FAIL_STRATEGIES,
@@ -17,8 +18,6 @@ from isthmus.api.istio.wasm_plugin import (
     WasmPlugin,
     WasmPluginSpec,
 )
-
-Problem = tuple[str, str]
 
 SCHEMES = ("oci", "http", "https", "file")
 _SHA256 = re.compile(r"[0-9a-f]{64}")

@@ -5,14 +5,13 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 
+from isthmus.api.errors import Problem
 from isthmus.api.istio_2018.destination_policy import DestinationPolicy
 from isthmus.api.istio_2018.egress_rule import EgressRule
 from isthmus.api.istio_2018.route_rule import MatchRequest, RouteRule, RouteRuleSpec, StringMatch
 from isthmus.api.istio_2018.service import IstioService
 from isthmus.api.resource import Object
 from isthmus.kit import duration
-
-Problem = tuple[str, str]
 
 _PROTOCOLS = {"http", "https", "http2", "grpc", "tcp", "mongo", "redis"}
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from isthmus.api.errors import Problem
 from isthmus.api.istio.gateway import GatewayConfig, Server, ServerTLSSettings
 from isthmus.api.istio.gateway_problems import CIPHERS, ENCRYPTED, PASSING, shown_by
 from isthmus.model.analyze.subject import Subject, finding
 from isthmus.model.codes import Code
 from isthmus.model.credential_uses import VERIFIES_CLIENTS
 from isthmus.model.findings import Finding
-
-Problem = tuple[str, str]
 
 
 def have_effect(subject: Subject) -> Iterator[Finding]:
