@@ -51,4 +51,4 @@ def at_door(source: Source, door: tuple[Workload, int], hello: Hello) -> Trace |
 def behind(passed: Trace) -> Iterator[EndpointShare]:
     """The endpoints to which the gateway passes connections on."""
     for _, upstream in passed.forwards:
-        yield from (one for one in upstream.endpoints if one.share)
+        yield from (one for one in upstream.endpoints if one.serves)

@@ -112,9 +112,10 @@ def _upstream(found: Explanation, upstream: UpstreamShare) -> Iterator[str]:
     request = found.trace.call.request
     if request and upstream.path and (upstream.path, upstream.host) != (request.path, request.host):
         yield _line("", f"asked for {upstream.host}{upstream.path}")
-    if not any(one.share for one in upstream.endpoints):
+    serving = [one for one in upstream.endpoints if one.serves]
+    if not serving:
         yield _line("", click.style("no endpoint serves it: 503", fg="red"))
-    for tls in dict.fromkeys(one.tls for one in upstream.endpoints if one.share and one.tls.sni):
+    for tls in dict.fromkeys(one.tls for one in serving if one.tls.sni):
         yield _line("", _dim(str(tls)))
     if said := found.asked.get(upstream.name):
         yield _line("", _dim(str(said)))

@@ -107,11 +107,12 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
                 case "closed":
                     ends.append(("closed", branch.share))
         for share, upstream in self.trace.forwards:
-            served = [one for one in upstream.endpoints if one.share]
-            if not served:
+            called = [one for one in upstream.endpoints if one.share]
+            if not called:
                 ends.append(("503", share))
-            for one in served:
-                ends += [(self.name_of(end), share * part / 100) for end, part in self._through(one)]
+            for one in called:
+                of_one = self._through(one) if one.serves else [(None, one.share)]
+                ends += [(self.name_of(end) if end else "503", share * part / 100) for end, part in of_one]
         return ends
 
     def _through(self, endpoint: EndpointShare) -> list[tuple[EndpointShare, float]]:

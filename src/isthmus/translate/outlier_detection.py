@@ -18,28 +18,41 @@ from isthmus.translate import proto
 from isthmus.translate.errors import at
 from isthmus.translate.upstream_policy import Policy
 
+_ONE_IN_A_HUNDRED = 1
+"""The least share of well endpoints, in per cent, that Envoy knows but none."""
+
 
 def apply_outlier_detection(upstream: Cluster, policy: Policy, crosses: bool, enters: bool = False) -> None:
     """When an endpoint is put aside. Across clusters this is on by default: failover depends on it.
 
     `enters`: some are behind gateways of other networks.
     """
-    if policy.outlier_detection is not None:
-        upstream.outlier_detection.CopyFrom(_as_asked(policy.outlier_detection))
-        healthy_percent = policy.outlier_detection.min_health_percent
+    asked = policy.outlier_detection
+    if asked is not None:
+        upstream.outlier_detection.CopyFrom(_as_asked(asked))
     elif crosses:
         upstream.outlier_detection.CopyFrom(_across_clusters())
         if enters:
             _spare_gateways(upstream.outlier_detection)
-        healthy_percent = 0
         upstream.close_connections_on_host_health_failure = True
-    else:
-        return
     if upstream.type == Cluster.ORIGINAL_DST:
         return  # it has neither localities nor a number of endpoints
-    # Below this share of healthy endpoints Envoy would use the ejected ones too.
-    upstream.common_lb_config.healthy_panic_threshold.value = healthy_percent
-    upstream.common_lb_config.locality_weighted_lb_config.SetInParent()
+    if upstream.HasField("outlier_detection"):
+        upstream.common_lb_config.locality_weighted_lb_config.SetInParent()
+    _apply_panic(upstream, asked)
+
+
+def _apply_panic(upstream: Cluster, asked: api.OutlierDetection | None) -> None:
+    """Below which share of well endpoints all are asked, also those that were put aside or go away.
+
+    Whoever asks for detection says so himself. Where nobody did, all are asked only when none is left:
+    what was put aside may answer, where nothing else can. Envoy's own half would ask pods that go away
+    while enough others stay.
+    """
+    if asked is not None:
+        upstream.common_lb_config.healthy_panic_threshold.value = asked.min_health_percent
+    elif upstream.type == Cluster.EDS:
+        upstream.common_lb_config.healthy_panic_threshold.value = _ONE_IN_A_HUNDRED
 
 
 def _across_clusters() -> OutlierDetection:

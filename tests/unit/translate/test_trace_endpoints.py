@@ -84,6 +84,12 @@ def test_too_few_healthy_ones_mean_panic_where_that_is_not_switched_off():
     assert shares(upstream(panic=0), groups) == {1: 100, 2: 0, 3: 0, 4: 0}
 
 
+def test_all_priorities_share_by_number_when_none_of_their_endpoints_is_well():
+    near, far = group("eu", (1, 1, DOWN)), group("us", (2, 1, DOWN), (3, 1, DOWN), priority=1)
+    assert shares(upstream(panic=1), near, far) == {1: 33.33, 2: 33.33, 3: 33.33}
+    assert shares(upstream(panic=0), near, far) == {1: 0, 2: 0, 3: 0}
+
+
 def test_nobody_to_call_is_nothing():
     assert shares(upstream()) == {}
 

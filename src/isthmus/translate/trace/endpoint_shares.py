@@ -36,13 +36,13 @@ def endpoint_shares(
     levels = sorted({group.priority for group in groups})
     by_level = [[group for group in groups if group.priority == level] for level in levels]
     health = [_healthy_share(level) for level in by_level]
-    loads = _loads(health)
     threshold = _panic_threshold(upstream)
     calm = sum(min(1.0, each * _OVERPROVISIONED) for each in health) >= 1.0
+    panics = [not calm and each * 100 < threshold for each in health]
+    loads = _loads_by_number(by_level) if all(panics) else _loads(health)
     found: list[EndpointShare] = []
-    for level, load, healthy in zip(by_level, loads, health, strict=True):
-        panics = not calm and healthy * 100 < threshold
-        found.extend(_level(upstream, level, load, panics, alpn))
+    for level, load, panic in zip(by_level, loads, panics, strict=True):
+        found.extend(_level(upstream, level, load, panic, alpn))
     return tuple(found)
 
 
@@ -114,6 +114,13 @@ def _loads(health: list[float]) -> list[float]:
         loads.append(part)
         left -= part
     return loads
+
+
+def _loads_by_number(levels: Sequence[Sequence[_Group]]) -> list[float]:
+    """What part each priority gets where all of them panic: as many as its endpoints are, well or not."""
+    numbers = [sum(len(group.endpoints) for group in level) for level in levels]
+    whole = sum(numbers)
+    return [each / whole if whole else 0.0 for each in numbers]
 
 
 def _panic_threshold(upstream: Cluster) -> float:

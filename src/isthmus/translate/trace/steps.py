@@ -46,6 +46,11 @@ class EndpointShare(msgspec.Struct, frozen=True, kw_only=True):
     health: str = "healthy"
     tls: Tls = Tls()
 
+    @property
+    def serves(self) -> bool:
+        """Whether calls come here and are answered: where nobody is well, also the lost are asked."""
+        return self.share > 0 and self.health != "unhealthy"
+
 
 class UpstreamShare(msgspec.Struct, frozen=True, kw_only=True):
     """An upstream that may be chosen, with its share of the calls."""
