@@ -80,8 +80,8 @@ def hints(of: Struct) -> Mapping[str, Any]:
 
 
 @cache
-def docstrings(of: Struct) -> Mapping[str, str]:
-    """The docstring under each field that has one, also of those that it inherits."""
+def docstrings(of: type) -> Mapping[str, str]:
+    """The docstring under each field, or member of an enumeration, that has one, also of those that it inherits."""
     found: dict[str, str] = {}
     for base in reversed(of.__mro__):
         if base.__module__.startswith("isthmus."):
@@ -97,10 +97,12 @@ def _in_source(module: str) -> Mapping[str, Mapping[str, str]]:
 
 def _under_fields(found: ast.ClassDef) -> Iterator[tuple[str, str]]:
     for field, below in zip(found.body, found.body[1:], strict=False):
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
-            text = below.value if isinstance(below, ast.Expr) else None
-            if isinstance(text, ast.Constant) and isinstance(text.value, str):
-                yield field.target.id, text.value
+        match field, below:
+            case (
+                ast.AnnAssign(target=ast.Name(id=name)) | ast.Assign(targets=[ast.Name(id=name)]),
+                ast.Expr(value=ast.Constant(value=str(text))),
+            ):
+                yield name, text
 
 
 def _bare(hint: Any) -> Any:

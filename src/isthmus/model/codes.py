@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from enum import Enum
 
+from isthmus.api.described import docstrings
+
 
 class Severity(Enum):
     """How much a finding matters."""
@@ -24,245 +26,142 @@ _ERROR, _WARNING, _INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
 class Code(Enum):
     """What a finding is about."""
 
-    DEPRECATED = ("IST0002", "Deprecated", _WARNING, "A field is used that another one has replaced.")
-    NOT_FOUND = ("IST0101", "ReferencedResourceNotFound", _ERROR, "Something is named that is not there.")
-    NOT_INJECTED = (
-        "IST0102", "NamespaceNotInjected", _INFO,
-        "A namespace does not say whether its pods get sidecars, and none of them has one.",
-    )  # fmt: skip
-    NO_SIDECAR = (
-        "IST0103", "PodMissingProxy", _WARNING, "A pod has no sidecar, though its namespace asks for them.",
-    )  # fmt: skip
-    SCHEMA = ("IST0106", "SchemaValidationError", _ERROR, "An object by itself is not as its kind has it.")
-    MISPLACED_ANNOTATION = (
-        "IST0107", "MisplacedAnnotation", _WARNING, "An annotation stands on a kind of object that it is not for.",
-    )  # fmt: skip
-    UNKNOWN_ANNOTATION = (
-        "IST0108", "UnknownAnnotation", _WARNING, "An annotation begins like Istio's, and Istio has none of that name.",
-    )  # fmt: skip
-    SAME_HOSTS = (
-        "IST0109", "ConflictingMeshGatewayVirtualServiceHosts", _ERROR,
-        "Two VirtualServices hold for one host in sidecars, of which one alone counts.",
-    )  # fmt: skip
-    SAME_SELECTOR = (
-        "IST0110", "ConflictingSidecarWorkloadSelectors", _ERROR,
-        "Two Sidecars select the same workloads, of which one alone counts.",
-    )  # fmt: skip
-    SEVERAL_SIDECARS = (
-        "IST0111", "MultipleSidecarsWithoutWorkloadSelectors", _ERROR,
-        "Two Sidecars are for a whole namespace, of which one alone counts.",
-    )  # fmt: skip
-    PORT_REQUIRED = (
-        "IST0112", "VirtualServiceDestinationPortSelectorRequired", _ERROR,
-        "A destination has several ports, and nothing says which of them is meant.",
-    )  # fmt: skip
-    SEVERAL_PROTOCOLS = (
-        "IST0116", "DeploymentAssociatedToMultipleServices", _WARNING,
-        "Services that share pods speak different protocols on one port of them.",
-    )  # fmt: skip
-    PORT_NAME = (
-        "IST0118", "PortNameIsNotUnderNamingConvention", _INFO,
-        "What is spoken on a port is not said by its name or appProtocol, and must be found out for each connection.",
-    )  # fmt: skip
-    INVALID_REGEX = ("IST0122", "InvalidRegexp", _ERROR, "A regular expression is not one of RE2.")
-    INJECTION_LABELS = (
-        "IST0123", "NamespaceMultipleInjectionLabels", _WARNING,
-        "A namespace has more than one label that says whether its pods get sidecars.",
-    )  # fmt: skip
-    INVALID_ANNOTATION = (
-        "IST0125",
-        "InvalidAnnotation",
-        _WARNING,
-        "An annotation has a value that it cannot have.",
-    )
-    NO_WORKLOADS = ("IST0127", "NoMatchingWorkloadsFound", _WARNING, "A selector finds no workload.")
-    NOT_VERIFIED = (
-        "IST0128", "NoServerCertificateVerificationDestinationLevel", _WARNING,
-        "TLS is asked for, and nothing says which authorities are trusted: anybody may answer.",
-    )  # fmt: skip
-    NOT_VERIFIED_ON_PORT = (
-        "IST0129", "NoServerCertificateVerificationPortLevel", _WARNING,
-        "TLS is asked for on a port, and nothing says which authorities are trusted: anybody may answer.",
-    )  # fmt: skip
-    UNREACHABLE_RULE = (
-        "IST0130", "VirtualServiceUnreachableRule", _WARNING,
-        "No request meets a rule, since rules before it take all that it matches.",
-    )  # fmt: skip
-    INEFFECTIVE_MATCH = (
-        "IST0131", "VirtualServiceIneffectiveMatch", _INFO,
-        "One of the matches of a rule is never met, since a rule before it takes all of that.",
-    )  # fmt: skip
-    HOST_NOT_IN_GATEWAY = (
-        "IST0132", "VirtualServiceHostNotFoundInGateway", _WARNING,
-        "A VirtualService is bound to a Gateway that does not let its host in.",
-    )  # fmt: skip
-    ADDRESS_REQUIRED = (
-        "IST0134", "ServiceEntryAddressesRequired", _WARNING,
-        "A ServiceEntry has a port for plain connections and no address by which they could be told apart.",
-    )  # fmt: skip
-    DEPRECATED_ANNOTATION = (
-        "IST0135", "DeprecatedAnnotation", _INFO, "An annotation is used that Istio has given up.",
-    )  # fmt: skip
-    CONFLICTING_PORTS = (
-        "IST0137", "DeploymentConflictingPorts", _INFO,
-        "Services that share pods lead to one port of them from different ports of their own.",
-    )  # fmt: skip
-    SAME_CERTIFICATE = (
-        "IST0138", "GatewayDuplicateCertificate", _WARNING,
-        "Two Gateways give out one certificate; browsers then reuse a connection for the hosts of the other.",
-    )  # fmt: skip
-    NOT_AT_INGRESS = (
-        "IST0140", "IngressRouteRulesNotAffected", _INFO,
-        "Rules of the mesh choose subsets of a service that a gateway leads to without them.",
-    )  # fmt: skip
-    RESERVED_UID = (
-        "IST0144", "InvalidApplicationUID", _WARNING,
-        "A container runs as user 1337, whose traffic is not captured since it is the sidecar's.",
-    )  # fmt: skip
-    SAME_SERVERS = (
-        "IST0145", "ConflictingGateways", _ERROR,
-        "Two Gateways open one port of the same proxies for the same host.",
-    )  # fmt: skip
-    AUTO_IMAGE_IN_TEMPLATE = (
-        "IST0146", "ImageAutoWithoutInjectionWarning", _WARNING,
-        "A template of pods has `image: auto`, which nobody replaces.",
-    )  # fmt: skip
-    AUTO_IMAGE = (
-        "IST0147", "ImageAutoWithoutInjectionError", _ERROR, "A pod has `image: auto`, which nobody replaced.",
-    )  # fmt: skip
-    EXTERNAL_NAME_PORT = (
-        "IST0150", "ExternalNameServiceTypeInvalidPortName", _WARNING,
-        "An ExternalName Service has a port for plain connections, which are taken from everybody else.",
-    )  # fmt: skip
-    RELATIVE_PATCH = (
-        "IST0151", "EnvoyFilterUsesRelativeOperation", _WARNING,
-        "A patch is placed by another EnvoyFilter's, and no priority says which of them comes first.",
-    )  # fmt: skip
-    PATCH_REPLACE = (
-        "IST0152", "EnvoyFilterUsesReplaceOperationIncorrectly", _ERROR,
-        "REPLACE is asked for where it means nothing.",
-    )  # fmt: skip
-    PATCH_ADD = (
-        "IST0153", "EnvoyFilterUsesAddOperationIncorrectly", _ERROR, "ADD is asked for where it means nothing.",
-    )  # fmt: skip
-    PATCH_REMOVE = (
-        "IST0154", "EnvoyFilterUsesRemoveOperationIncorrectly", _ERROR,
-        "REMOVE is asked for where it means nothing.",
-    )  # fmt: skip
-    PATCH_OF_VERSION = (
-        "IST0155", "EnvoyFilterUsesRelativeOperationWithProxyVersion", _WARNING,
-        "A relative patch is for certain versions of proxies, so that it may end with an upgrade.",
-    )  # fmt: skip
-    TELEMETRY_PROVIDER = (
-        "IST0157", "InvalidTelemetryProvider", _WARNING,
-        "A Telemetry names a provider that MeshConfig has not, or one of another sort.",
-    )  # fmt: skip
-    SAME_TELEMETRY_SELECTOR = (
-        "IST0159", "ConflictingTelemetryWorkloadSelectors", _ERROR,
-        "Two Telemetries select the same workloads, of which one alone counts.",
-    )  # fmt: skip
-    SEVERAL_TELEMETRIES = (
-        "IST0160", "MultipleTelemetriesWithoutWorkloadSelectors", _ERROR,
-        "Two Telemetries are for a whole namespace, of which one alone counts.",
-    )  # fmt: skip
-    PORT_NOT_SERVED = (
-        "IST0162", "GatewayPortNotDefinedOnService", _WARNING,
-        "A Gateway opens a port that no Service of its pods leads to.",
-    )  # fmt: skip
-    INTERNAL_GATEWAY = (
-        "IST0165", "ReferencedInternalGateway", _WARNING,
-        "A VirtualService names a Gateway that is made from the Gateway API.",
-    )  # fmt: skip
-    CLUSTERS_DIFFER = (
-        "IST0170", "MultiClusterInconsistentService", _WARNING,
-        "A service is not the same in all clusters that have it.",
-    )  # fmt: skip
-    SUBSET_EMPTY = (
-        "IST0173", "DestinationRuleSubsetNotSelectPods", _WARNING,
-        "No cluster has an endpoint with the labels of a subset.",
-    )  # fmt: skip
-    RULE_FOR_NOBODY = (
-        "IST0174", "UnknownDestinationRuleHost", _WARNING, "A DestinationRule is for a host that no service has.",
-    )  # fmt: skip
-    OTHER = ("ISM0000", "Finding", _WARNING, "Something else, which the message says.")
-    OVERRULED = (
-        "ISM0002", "DestinationRuleOverruled", _WARNING, "The policy of a DestinationRule is another one's.",
-    )  # fmt: skip
-    DELEGATE = (
-        "ISM0003",
-        "DelegateWithoutEffect",
-        _ERROR,
-        "Routes are left to a VirtualService that has none to give.",
-    )
-    NOT_READ_HERE = (
-        "ISM0004", "ConfigurationReadElsewhere", _INFO,
-        "Configuration is in a cluster from which none is read, and in no other.",
-    )  # fmt: skip
-    NOT_SENT = (
-        "ISM0005", "NotSentToProxies", _ERROR,
-        "What an object asks for cannot be said to Envoy; proxies keep what they had.",
-    )  # fmt: skip
-    PATCH = ("ISM0006", "PatchWithoutEffect", _WARNING, "A patch finds nothing, or fits nowhere.")
-    NO_EFFECT = ("ISM0007", "FieldWithoutEffect", _WARNING, "A field has no effect in this release.")
-    ANNOTATION_UNREAD = (
-        "ISM0008", "AnnotationWithoutEffect", _INFO, "An annotation of Istio's has no effect in this release.",
-    )  # fmt: skip
-    NETWORKS_OVERLAP = (
-        "ISM0011", "NetworksOverlap", _WARNING, "An address may be in either of two networks.",
-    )  # fmt: skip
-    NETWORK_WITHOUT_GATEWAY = (
-        "ISM0012", "NetworkWithoutGateway", _WARNING, "A network has endpoints, and no gateway to them.",
-    )  # fmt: skip
-    GATEWAY_OUT_OF_REACH = (
-        "ISM0013", "NetworkGatewayOutOfReach", _WARNING, "A gateway between networks lets nobody in.",
-    )  # fmt: skip
-    NETWORK_CLOSED = (
-        "ISM0014", "EndpointsBehindNoGateway", _WARNING,
-        "Callers in one network reach no endpoint of a service that has some in another.",
-    )  # fmt: skip
-    COPIES_DIFFER = (
-        "ISM0010", "CopiesDifferBetweenClusters", _WARNING,
-        "An object of configuration is in several clusters under one name, and is not the same.",
-    )  # fmt: skip
-    HOST_TAKEN = (
-        "ISM0021", "HostOfSeveralServices", _WARNING,
-        "Services of several namespaces have one host; a proxy is told of one of them.",
-    )  # fmt: skip
-    ADDRESS_TAKEN = (
-        "ISM0022", "AddressOfSeveralServices", _WARNING,
-        "Services have one address and port; connections to it go to the oldest.",
-    )  # fmt: skip
-    SIDECARS_DIFFER = (
-        "ISM0023", "SidecarMissingInCluster", _WARNING,
-        "A service's endpoints have sidecars in one cluster and none in another.",
-    )  # fmt: skip
-    LOCALITY_UNKNOWN = (
-        "ISM0024", "LocalityUnknown", _INFO,
-        "Nobody knows where the endpoints of a cluster are, though others say it: they count as near for everybody.",
-    )  # fmt: skip
-    NOBODY_REACHES = (
-        "ISM0025", "GatewayWithoutService", _WARNING, "No Service leads to the pods of a Gateway.",
-    )  # fmt: skip
-    INJECTION_DIFFERS = (
-        "ISM0026", "InjectionDiffersBetweenClusters", _WARNING,
-        "A namespace gets sidecars in one cluster and none in another.",
-    )  # fmt: skip
-    RANGES_OVERLAP = (
-        "ISM0027", "AddressRangesOverlap", _WARNING,
-        "An address range of a ServiceEntry holds the addresses of Services.",
-    )  # fmt: skip
-    NOT_FOR_DATAGRAMS = (
-        "ISM0031", "RuleWithoutDatagrams", _WARNING,
-        "A rule is for a port that takes datagrams alone, for which it does not hold.",
-    )  # fmt: skip
-    DATAGRAMS_READABLE = (
-        "ISM0032", "DatagramsReadable", _WARNING,
-        "Some endpoints of a port for datagrams have no sidecar, so that they are in mutual TLS to none.",
-    )  # fmt: skip
-    DATAGRAMS_PASS = (
-        "ISM0033", "DatagramsPassBy", _WARNING,
-        "Envoy cannot take datagrams to a service, so that they pass it by as they are.",
-    )  # fmt: skip
+    DEPRECATED = ("IST0002", "Deprecated", _WARNING)
+    """A field is used that another one has replaced."""
+    NOT_FOUND = ("IST0101", "ReferencedResourceNotFound", _ERROR)
+    """Something is named that is not there."""
+    NOT_INJECTED = ("IST0102", "NamespaceNotInjected", _INFO)
+    """A namespace does not say whether its pods get sidecars, and none of them has one."""
+    NO_SIDECAR = ("IST0103", "PodMissingProxy", _WARNING)
+    """A pod has no sidecar, though its namespace asks for them."""
+    SCHEMA = ("IST0106", "SchemaValidationError", _ERROR)
+    """An object by itself is not as its kind has it."""
+    MISPLACED_ANNOTATION = ("IST0107", "MisplacedAnnotation", _WARNING)
+    """An annotation stands on a kind of object that it is not for."""
+    UNKNOWN_ANNOTATION = ("IST0108", "UnknownAnnotation", _WARNING)
+    """An annotation begins like Istio's, and Istio has none of that name."""
+    SAME_HOSTS = ("IST0109", "ConflictingMeshGatewayVirtualServiceHosts", _ERROR)
+    """Two VirtualServices hold for one host in sidecars, of which one alone counts."""
+    SAME_SELECTOR = ("IST0110", "ConflictingSidecarWorkloadSelectors", _ERROR)
+    """Two Sidecars select the same workloads, of which one alone counts."""
+    SEVERAL_SIDECARS = ("IST0111", "MultipleSidecarsWithoutWorkloadSelectors", _ERROR)
+    """Two Sidecars are for a whole namespace, of which one alone counts."""
+    PORT_REQUIRED = ("IST0112", "VirtualServiceDestinationPortSelectorRequired", _ERROR)
+    """A destination has several ports, and nothing says which of them is meant."""
+    SEVERAL_PROTOCOLS = ("IST0116", "DeploymentAssociatedToMultipleServices", _WARNING)
+    """Services that share pods speak different protocols on one port of them."""
+    PORT_NAME = ("IST0118", "PortNameIsNotUnderNamingConvention", _INFO)
+    """What is spoken on a port is not said by its name or appProtocol, and must be found out for each connection."""
+    INVALID_REGEX = ("IST0122", "InvalidRegexp", _ERROR)
+    """A regular expression is not one of RE2."""
+    INJECTION_LABELS = ("IST0123", "NamespaceMultipleInjectionLabels", _WARNING)
+    """A namespace has more than one label that says whether its pods get sidecars."""
+    INVALID_ANNOTATION = ("IST0125", "InvalidAnnotation", _WARNING)
+    """An annotation has a value that it cannot have."""
+    NO_WORKLOADS = ("IST0127", "NoMatchingWorkloadsFound", _WARNING)
+    """A selector finds no workload."""
+    NOT_VERIFIED = ("IST0128", "NoServerCertificateVerificationDestinationLevel", _WARNING)
+    """TLS is asked for, and nothing says which authorities are trusted: anybody may answer."""
+    NOT_VERIFIED_ON_PORT = ("IST0129", "NoServerCertificateVerificationPortLevel", _WARNING)
+    """TLS is asked for on a port, and nothing says which authorities are trusted: anybody may answer."""
+    UNREACHABLE_RULE = ("IST0130", "VirtualServiceUnreachableRule", _WARNING)
+    """No request meets a rule, since rules before it take all that it matches."""
+    INEFFECTIVE_MATCH = ("IST0131", "VirtualServiceIneffectiveMatch", _INFO)
+    """One of the matches of a rule is never met, since a rule before it takes all of that."""
+    HOST_NOT_IN_GATEWAY = ("IST0132", "VirtualServiceHostNotFoundInGateway", _WARNING)
+    """A VirtualService is bound to a Gateway that does not let its host in."""
+    ADDRESS_REQUIRED = ("IST0134", "ServiceEntryAddressesRequired", _WARNING)
+    """A ServiceEntry has a port for plain connections and no address by which they could be told apart."""
+    DEPRECATED_ANNOTATION = ("IST0135", "DeprecatedAnnotation", _INFO)
+    """An annotation is used that Istio has given up."""
+    CONFLICTING_PORTS = ("IST0137", "DeploymentConflictingPorts", _INFO)
+    """Services that share pods lead to one port of them from different ports of their own."""
+    SAME_CERTIFICATE = ("IST0138", "GatewayDuplicateCertificate", _WARNING)
+    """Two Gateways give out one certificate; browsers then reuse a connection for the hosts of the other."""
+    NOT_AT_INGRESS = ("IST0140", "IngressRouteRulesNotAffected", _INFO)
+    """Rules of the mesh choose subsets of a service that a gateway leads to without them."""
+    RESERVED_UID = ("IST0144", "InvalidApplicationUID", _WARNING)
+    """A container runs as user 1337, whose traffic is not captured since it is the sidecar's."""
+    SAME_SERVERS = ("IST0145", "ConflictingGateways", _ERROR)
+    """Two Gateways open one port of the same proxies for the same host."""
+    AUTO_IMAGE_IN_TEMPLATE = ("IST0146", "ImageAutoWithoutInjectionWarning", _WARNING)
+    """A template of pods has `image: auto`, which nobody replaces."""
+    AUTO_IMAGE = ("IST0147", "ImageAutoWithoutInjectionError", _ERROR)
+    """A pod has `image: auto`, which nobody replaced."""
+    EXTERNAL_NAME_PORT = ("IST0150", "ExternalNameServiceTypeInvalidPortName", _WARNING)
+    """An ExternalName Service has a port for plain connections, which are taken from everybody else."""
+    RELATIVE_PATCH = ("IST0151", "EnvoyFilterUsesRelativeOperation", _WARNING)
+    """A patch is placed by another EnvoyFilter's, and no priority says which of them comes first."""
+    PATCH_REPLACE = ("IST0152", "EnvoyFilterUsesReplaceOperationIncorrectly", _ERROR)
+    """REPLACE is asked for where it means nothing."""
+    PATCH_ADD = ("IST0153", "EnvoyFilterUsesAddOperationIncorrectly", _ERROR)
+    """ADD is asked for where it means nothing."""
+    PATCH_REMOVE = ("IST0154", "EnvoyFilterUsesRemoveOperationIncorrectly", _ERROR)
+    """REMOVE is asked for where it means nothing."""
+    PATCH_OF_VERSION = ("IST0155", "EnvoyFilterUsesRelativeOperationWithProxyVersion", _WARNING)
+    """A relative patch is for certain versions of proxies, so that it may end with an upgrade."""
+    TELEMETRY_PROVIDER = ("IST0157", "InvalidTelemetryProvider", _WARNING)
+    """A Telemetry names a provider that MeshConfig has not, or one of another sort."""
+    SAME_TELEMETRY_SELECTOR = ("IST0159", "ConflictingTelemetryWorkloadSelectors", _ERROR)
+    """Two Telemetries select the same workloads, of which one alone counts."""
+    SEVERAL_TELEMETRIES = ("IST0160", "MultipleTelemetriesWithoutWorkloadSelectors", _ERROR)
+    """Two Telemetries are for a whole namespace, of which one alone counts."""
+    PORT_NOT_SERVED = ("IST0162", "GatewayPortNotDefinedOnService", _WARNING)
+    """A Gateway opens a port that no Service of its pods leads to."""
+    INTERNAL_GATEWAY = ("IST0165", "ReferencedInternalGateway", _WARNING)
+    """A VirtualService names a Gateway that is made from the Gateway API."""
+    CLUSTERS_DIFFER = ("IST0170", "MultiClusterInconsistentService", _WARNING)
+    """A service is not the same in all clusters that have it."""
+    SUBSET_EMPTY = ("IST0173", "DestinationRuleSubsetNotSelectPods", _WARNING)
+    """No cluster has an endpoint with the labels of a subset."""
+    RULE_FOR_NOBODY = ("IST0174", "UnknownDestinationRuleHost", _WARNING)
+    """A DestinationRule is for a host that no service has."""
+    OTHER = ("ISM0000", "Finding", _WARNING)
+    """Something else, which the message says."""
+    OVERRULED = ("ISM0002", "DestinationRuleOverruled", _WARNING)
+    """The policy of a DestinationRule is another one's."""
+    DELEGATE = ("ISM0003", "DelegateWithoutEffect", _ERROR)
+    """Routes are left to a VirtualService that has none to give."""
+    NOT_READ_HERE = ("ISM0004", "ConfigurationReadElsewhere", _INFO)
+    """Configuration is in a cluster from which none is read, and in no other."""
+    NOT_SENT = ("ISM0005", "NotSentToProxies", _ERROR)
+    """What an object asks for cannot be said to Envoy; proxies keep what they had."""
+    PATCH = ("ISM0006", "PatchWithoutEffect", _WARNING)
+    """A patch finds nothing, or fits nowhere."""
+    NO_EFFECT = ("ISM0007", "FieldWithoutEffect", _WARNING)
+    """A field has no effect in this release."""
+    ANNOTATION_UNREAD = ("ISM0008", "AnnotationWithoutEffect", _INFO)
+    """An annotation of Istio's has no effect in this release."""
+    NETWORKS_OVERLAP = ("ISM0011", "NetworksOverlap", _WARNING)
+    """An address may be in either of two networks."""
+    NETWORK_WITHOUT_GATEWAY = ("ISM0012", "NetworkWithoutGateway", _WARNING)
+    """A network has endpoints, and no gateway to them."""
+    GATEWAY_OUT_OF_REACH = ("ISM0013", "NetworkGatewayOutOfReach", _WARNING)
+    """A gateway between networks lets nobody in."""
+    NETWORK_CLOSED = ("ISM0014", "EndpointsBehindNoGateway", _WARNING)
+    """Callers in one network reach no endpoint of a service that has some in another."""
+    COPIES_DIFFER = ("ISM0010", "CopiesDifferBetweenClusters", _WARNING)
+    """An object of configuration is in several clusters under one name, and is not the same."""
+    HOST_TAKEN = ("ISM0021", "HostOfSeveralServices", _WARNING)
+    """Services of several namespaces have one host; a proxy is told of one of them."""
+    ADDRESS_TAKEN = ("ISM0022", "AddressOfSeveralServices", _WARNING)
+    """Services have one address and port; connections to it go to the oldest."""
+    SIDECARS_DIFFER = ("ISM0023", "SidecarMissingInCluster", _WARNING)
+    """A service's endpoints have sidecars in one cluster and none in another."""
+    LOCALITY_UNKNOWN = ("ISM0024", "LocalityUnknown", _INFO)
+    """Nobody knows where the endpoints of a cluster are, though others say it: they count as near for everybody."""
+    NOBODY_REACHES = ("ISM0025", "GatewayWithoutService", _WARNING)
+    """No Service leads to the pods of a Gateway."""
+    INJECTION_DIFFERS = ("ISM0026", "InjectionDiffersBetweenClusters", _WARNING)
+    """A namespace gets sidecars in one cluster and none in another."""
+    RANGES_OVERLAP = ("ISM0027", "AddressRangesOverlap", _WARNING)
+    """An address range of a ServiceEntry holds the addresses of Services."""
+    NOT_FOR_DATAGRAMS = ("ISM0031", "RuleWithoutDatagrams", _WARNING)
+    """A rule is for a port that takes datagrams alone, for which it does not hold."""
+    DATAGRAMS_READABLE = ("ISM0032", "DatagramsReadable", _WARNING)
+    """Some endpoints of a port for datagrams have no sidecar, so that they are in mutual TLS to none."""
+    DATAGRAMS_PASS = ("ISM0033", "DatagramsPassBy", _WARNING)
+    """Envoy cannot take datagrams to a service, so that they pass it by as they are."""
 
     @property
     def number(self) -> str:
@@ -279,8 +178,8 @@ class Code(Enum):
 
     @property
     def meaning(self) -> str:
-        """One sentence."""
-        return self.value[3]
+        """One sentence: the docstring under the code."""
+        return docstrings(Code)[self.name]
 
     @property
     def page(self) -> str:
