@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
 
+from isthmus.kit.ip import is_address
 from isthmus.model.mesh import Mesh
 from isthmus.model.names import ClusterId, Hostname
 from isthmus.model.service import Protocol, Resolution, Service
@@ -66,7 +66,7 @@ def call_of(target: Target, resolved: Resolved) -> Call:
         raise WrongCall(f"{target.url}: which port? (hint: {scheme}://{host}:PORT)")
     if scheme in _TLS:
         alpn = ("h2", "http/1.1") if scheme == "https" else ()
-        hello = Hello(sni="" if _is_address(host) else host, alpn=alpn)
+        hello = Hello(sni="" if is_address(host) else host, alpn=alpn)
         # Whoever ends the TLS sees the request in it; for all others it is bytes.
         inside = _request(target, scheme, port) if scheme == "https" else None
         return Call(address=resolved.address, port=port, speech=Speech.BYTES, request=inside, hello=hello)
@@ -102,7 +102,7 @@ def _request(target: Target, scheme: str, port: int) -> Request:
 
 def resolve_name(mesh: Mesh, caller: Caller, host: str) -> Resolved:
     """What the DNS of the caller's cluster says of `host`: Services by their names in the order of its search list."""
-    if _is_address(host):
+    if is_address(host):
         known = [each for each in mesh.services.values() if host in _all_addresses(each)]
         # Elsewhere the address may be another service's.
         return Resolved(
@@ -174,11 +174,3 @@ def hosts_of(mesh: Mesh, caller: Caller, resolved: Resolved, host: str) -> tuple
         return (resolved.service.key.hostname,)
     domain, bare = mesh.settings.domain, host.rstrip(".")
     return (f"{bare}.{caller.namespace}.svc.{domain}", f"{bare}.svc.{domain}", f"{bare}.{domain}", bare)
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True

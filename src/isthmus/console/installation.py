@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from importlib import resources
-from ipaddress import ip_address
 from string import Template
 from typing import Any
 
@@ -13,6 +12,7 @@ import yaml
 
 from isthmus.api.crd import custom_resource_definitions, gateway_api_definitions
 from isthmus.console import manifests
+from isthmus.kit.ip import is_address
 from isthmus.sidecar.inject.pod import Pod
 from isthmus.sidecar.inject.settings import InjectSettings
 from isthmus.sidecar.inject.template import router_spec
@@ -101,12 +101,10 @@ def _check(installation: Installation) -> None:
                 f"{_OPTIONS.get(name, '--' + name.replace('_', '-'))}: cannot be {value!r} (hint: {hint})"
             )
     for address in installation.pilot_addresses:
-        try:
-            ip_address(address)
-        except ValueError as error:
+        if not is_address(address):
             raise InvalidInstallation(
                 f"--pilot-address: {address!r} is no IP address (hint: that of Pilot's pod; Pilot keeps it true)"
-            ) from error
+            )
 
 
 def _add_proxy(deployment: Any, installation: Installation) -> None:

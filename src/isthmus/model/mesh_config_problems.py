@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Collection, Iterator
-from ipaddress import ip_address
 
 import msgspec
 
@@ -16,6 +15,7 @@ from isthmus.api.istio.mesh_config import MeshConfig, TlsConfig, read_mesh_confi
 from isthmus.api.istio.proxy_config import ProxyConfig, Tracing
 from isthmus.envoy.format_string import format_string
 from isthmus.envoy.tls_names import CIPHERS, CURVES
+from isthmus.kit.ip import is_address
 
 OWN_PORTS = frozenset({15000, 15004, 15020, 15021, 15053, 15090})
 """Where the agent and Envoy listen anyway."""
@@ -73,7 +73,7 @@ def proxy_problems(found: ProxyConfig | None, at: str) -> Iterator[Problem]:
     statsd = found.statsd_udp_address
     if statsd:
         yield from address_problem(f"{at}.statsdUdpAddress", statsd)
-        if not _is_ip(statsd.rpartition(":")[0]):
+        if not is_address(statsd.rpartition(":")[0]):
             yield f"{at}.statsdUdpAddress", f"{statsd!r} is by name (hint: an IP address and a port)"
     for name in ("envoyMetricsService", "envoyAccessLogService"):
         service = getattr(found, _snake(name))
@@ -85,14 +85,6 @@ def proxy_problems(found: ProxyConfig | None, at: str) -> Iterator[Problem]:
         except re.error as error:
             where = f"{at}.proxyStatsMatcher.inclusionRegexps"
             yield where, f"{prefix!r} is no regular expression: {error}"
-
-
-def _is_ip(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def address_problem(at: str, text: str) -> Iterator[Problem]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from ipaddress import ip_address
 from typing import NamedTuple
 
 from isthmus.api.core.config_map import ConfigMap
@@ -12,6 +11,7 @@ from isthmus.api.core.service import Service
 from isthmus.api.errors import InvalidConfig
 from isthmus.api.istio.mesh_networks import MeshNetworks, NetworkGatewaySpec, read_mesh_networks
 from isthmus.api.resource import Ref
+from isthmus.kit.ip import is_address
 from isthmus.model import maps
 from isthmus.model.dirt import Dirt
 from isthmus.model.endpoint import Locality
@@ -177,7 +177,7 @@ class NetworkState:
                 continue
             awaited.add(door.network)
             for address, port in door.where:
-                if _is_ip(address):
+                if is_address(address):
                     addresses: tuple[str, ...] = (address,)
                 else:
                     hosts.add(address)
@@ -193,14 +193,6 @@ class NetworkState:
 def _name(gateway: NetworkGatewaySpec) -> Name:
     name, namespace, *_ = gateway.registry_service_name.split(".")
     return namespace, name
-
-
-def _is_ip(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _about(found: Service, cluster: ClusterId, message: str, severity: Severity) -> Finding:

@@ -5,11 +5,10 @@ Everything else comes from Pilot over delta ADS. Source: envoy.config.bootstrap.
 
 from __future__ import annotations
 
-from ipaddress import ip_address
-
 import msgspec
 
 from isthmus.envoy.limits import RUNTIME
+from isthmus.kit.ip import is_address
 from isthmus.model.endpoint import Locality
 from isthmus.sidecar.stats_sinks import sink_upstreams, stats_sinks
 from isthmus.sidecar.stats_tags import stats_tags
@@ -177,7 +176,7 @@ def _mutual_tls(settings: BootstrapSettings) -> Tree:
             "@type": f"{_TYPE_PREFIX}{_TLS}.UpstreamTlsContext",
             # Pilot shows one certificate, which says its identity and no DNS name. The server name is for a
             # gateway between networks that Pilot may be behind.
-            **({} if _is_ip(settings.pilot_host) else {"sni": settings.pilot_host}),
+            **({} if is_address(settings.pilot_host) else {"sni": settings.pilot_host}),
             "common_tls_context": {
                 "alpn_protocols": ["h2"],
                 "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
@@ -189,14 +188,6 @@ def _mutual_tls(settings: BootstrapSettings) -> Tree:
             },
         },
     }
-
-
-def _is_ip(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _secret(name: str) -> Tree:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import ip_address
+
+from isthmus.kit.ip import is_address
 
 Tree = dict[str, object]
 
@@ -14,7 +15,7 @@ _TYPES = "type.googleapis.com/envoy"
 def stats_sinks(statsd: str, metrics_service: str) -> Iterator[Tree]:
     """The sinks for these addresses, `host:port`; empty: none. statsd is reached by an IP address only."""
     host, _, port = statsd.rpartition(":")
-    if _is_address(host) and port.isdecimal():
+    if is_address(host) and port.isdecimal():
         socket = {"address": host, "port_value": int(port), "protocol": "UDP"}
         config = {
             "@type": f"{_TYPES}.config.metrics.v3.StatsdSink",
@@ -28,14 +29,6 @@ def stats_sinks(statsd: str, metrics_service: str) -> Iterator[Tree]:
             "grpc_service": {"envoy_grpc": {"cluster_name": _METRICS}},
         }
         yield {"name": "envoy.stat_sinks.metrics_service", "typed_config": config}
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def sink_upstreams(metrics_service: str) -> Iterator[Tree]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import ip_address
 
 from isthmus.envoy.types import StringMatcher, SubjectAltNameMatcher
+from isthmus.kit.ip import is_address
 
 
 def matchers(names: Iterable[str]) -> list[SubjectAltNameMatcher]:
@@ -22,8 +22,4 @@ def _kind(name: str) -> str:
         return "URI"
     if "@" in name:
         return "EMAIL"
-    try:
-        ip_address(name)
-    except ValueError:
-        return "DNS"
-    return "IP_ADDRESS"
+    return "IP_ADDRESS" if is_address(name) else "DNS"

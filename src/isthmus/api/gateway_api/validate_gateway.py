@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator, Sequence
 
 from isthmus.api.errors import Problem
 from isthmus.api.gateway_api.backend_tls_policy import BackendTLSPolicy, SubjectAltName
 from isthmus.api.gateway_api.gateway import Gateway, GatewayAddress, Listener
 from isthmus.api.gateway_api.validate_route import repeated
+from isthmus.kit.ip import is_address
 
 
 def gateway(found: Gateway) -> Iterator[Problem]:
@@ -62,16 +62,8 @@ def _addresses(addresses: Sequence[GatewayAddress]) -> Iterator[Problem]:
         at = f"$.spec.addresses[{index}].value"
         if each.value and values[index] in values[:index]:
             yield at, f"{each.value} stands twice"
-        if each.type == "IPAddress" and each.value and not _is_address(each.value):
+        if each.type == "IPAddress" and each.value and not is_address(each.value):
             yield at, f"{each.value!r} is no address (hint: such as 192.0.2.1, or type Hostname)"
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def backend_tls_policy(found: BackendTLSPolicy) -> Iterator[Problem]:

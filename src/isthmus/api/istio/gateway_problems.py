@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
-from ipaddress import ip_address
 
 from isthmus.api.errors import Problem
 from isthmus.api.istio.gateway import GatewayConfig, Server, ServerTLSSettings
+from isthmus.kit.ip import is_address
 
 PLAIN_HTTP = frozenset({"HTTP", "HTTP2", "GRPC", "GRPC-WEB"})
 ENCRYPTED = frozenset({"HTTPS", "TLS"})
@@ -53,7 +53,7 @@ def _server(at: str, server: Server) -> Iterator[Problem]:
     yield from _word(f"{at}.port.protocol", server.port.protocol.upper(), PROTOCOLS, server.port.protocol)
     for number, host in enumerate(server.hosts):
         yield from _host(f"{at}.hosts[{number}]", host)
-    if server.bind and not _is_address(server.bind):
+    if server.bind and not is_address(server.bind):
         yield f"{at}.bind", f"{server.bind!r} is no IP address (hint: leave it out to listen at all)"
 
 
@@ -63,7 +63,7 @@ def _host(at: str, host: str) -> Iterator[Problem]:
         yield at, f"{host!r} names no namespace (hint: ./{name} for this one, */{name} for all)"
     if "*" in name[1:]:
         yield at, f"{host!r} has a star that is not its first letter"
-    elif not _HOST.fullmatch(name) and not _is_address(name):
+    elif not _HOST.fullmatch(name) and not is_address(name):
         yield at, f"{host!r} is no host (hint: a DNS name, one that begins with *., or *)"
 
 
@@ -167,11 +167,3 @@ def _parameters(at: str, tls: ServerTLSSettings) -> Iterator[Problem]:
 def _word(at: str, word: str, words: Collection[str], said: str = "") -> Iterator[Problem]:
     if word not in words:
         yield at, f"is {said or word!r} (hint: one of {', '.join(sorted(words))})"
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 
 import msgspec
 
 from isthmus.api.errors import InvalidConfig
 from isthmus.api.resource import Part
 from isthmus.api.yaml import documents
+from isthmus.kit.ip import is_address
 
 _LABEL = r"[a-zA-Z0-9_]([-a-zA-Z0-9_]*[a-zA-Z0-9_])?"
 _HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?")
@@ -103,7 +104,7 @@ def _gateway_problems(at: str, found: NetworkGatewaySpec) -> Iterator[tuple[str,
         yield at, "needs exactly one of address, registryServiceName"
     if not 1 <= found.port <= 65535:
         yield f"{at}.port", f"is {found.port or 'missing'} (hint: 15443 is usual)"
-    if found.address and not _is_address(found.address):
+    if found.address and not _is_place(found.address):
         yield f"{at}.address", f"{found.address!r} is neither an IP address nor a host name"
     name = found.registry_service_name
     if name and len(name.split(".")) < 2:
@@ -111,10 +112,7 @@ def _gateway_problems(at: str, found: NetworkGatewaySpec) -> Iterator[tuple[str,
         yield f"{at}.registryServiceName", f"{name!r} names no namespace ({hint})"
 
 
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        # What looks like an address with a number too many is none of a host either.
-        return bool(_HOST.fullmatch(text)) and not text.rpartition(".")[2].isdecimal()
-    return True
+def _is_place(text: str) -> bool:
+    # What looks like an address with a number too many is none of a host either.
+    is_host = _HOST.fullmatch(text) and not text.rpartition(".")[2].isdecimal()
+    return bool(is_host) or is_address(text)

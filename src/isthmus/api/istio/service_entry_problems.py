@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from ipaddress import ip_address, ip_network
 
 from isthmus.api.errors import Problem
 from isthmus.api.istio.service_entry import EntryPort, ServiceEntry, ServiceEntrySpec
 from isthmus.api.istio.workload_entry import WorkloadEntry, WorkloadEntrySpec
 from isthmus.api.istio.workload_group import ReadinessProbe, WorkloadGroup
+from isthmus.kit.ip import is_address, is_network
 
 _PROTOCOLS = (
     "HTTP", "HTTPS", "HTTP2", "GRPC", "GRPC-WEB", "TLS", "TCP", "MONGO", "MYSQL", "REDIS", "UDP",
@@ -38,7 +38,7 @@ def _service_entry(spec: ServiceEntrySpec) -> Iterator[Problem]:
     for index, host in enumerate(spec.hosts):
         yield from _host(f"$.spec.hosts[{index}]", host, spec)
     for index, address in enumerate(spec.addresses):
-        if not _is_network(address):
+        if not is_network(address):
             hint = "hint: 10.1.2.3, or 10.1.2.0/24 without bits behind the prefix"
             yield f"$.spec.addresses[{index}]", f"{address!r} is neither an address nor a CIDR ({hint})"
     yield from _ports(spec.ports)
@@ -107,9 +107,9 @@ def _workload(at: str, found: WorkloadEntrySpec, *, is_named: bool = False) -> I
         # An entry of another network is reached through that network's gateway.
         if not found.network:
             yield f"{at}.address", "is empty (hint: an IP address)"
-    elif is_named and not _HOST.fullmatch(address) and not _is_address(address):
+    elif is_named and not _HOST.fullmatch(address) and not is_address(address):
         yield f"{at}.address", f"{address!r} is neither a name nor an IP address"
-    elif not is_named and at != "$.spec" and not _is_address(address):
+    elif not is_named and at != "$.spec" and not is_address(address):
         yield f"{at}.address", f"{address!r} is no IP address (hint: resolution DNS takes names)"
     if not 0 <= found.weight < 1 << 32:
         yield f"{at}.weight", f"is {found.weight} (hint: 1 to 4294967295)"
@@ -136,19 +136,3 @@ def _probe(at: str, probe: ReadinessProbe) -> Iterator[Problem]:
     for name, seconds in times.items():
         if seconds < 0:
             yield f"{at}.{name}", "is negative"
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_network(text: str) -> bool:
-    try:
-        ip_network(text)
-    except ValueError:
-        return False
-    return True

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import ip_address
 
 from isthmus.api.errors import Problem
 from isthmus.api.istio.sidecar import IstioEgressListener, IstioIngressListener, Sidecar
+from isthmus.kit.ip import is_address
 
 _UNIX = "unix://"
 _HERE = frozenset({"127.0.0.1", "::1", "0.0.0.0", "::"})
@@ -89,9 +89,7 @@ _SNAKE = {
 
 
 def _address(at: str, text: str) -> Iterator[Problem]:
-    try:
-        ip_address(text)
-    except ValueError:
+    if not is_address(text):
         yield at, f"{text!r} is no address (hint: 127.0.0.1)"
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Collection, Iterator, Mapping
-from ipaddress import ip_address
+
+from isthmus.kit.ip import is_address
 
 from isthmus.api.errors import Problem
 
@@ -76,12 +77,3 @@ def selector(at: str, labels: Mapping[str, str]) -> Iterator[Problem]:
                 f"{at}[{name}]",
                 f"{value!r} has a star, which labels are not matched by (hint: the whole value)",
             )
-
-
-def is_address(text: str) -> bool:
-    """Whether `text` is an IP address."""
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
@@ -16,6 +15,7 @@ from isthmus.api.istio.envoy_filter import (
 )
 from isthmus.api.istio.wasm_plugin import TrafficSelector, WasmPlugin
 from isthmus.api.resource import Ref
+from isthmus.kit.ip import is_address
 from isthmus.model.findings import Code, Finding, Severity
 from isthmus.translate.patch.compiled import Patch, references_without_proxies
 from isthmus.translate.patch.decoded import decoded
@@ -188,7 +188,7 @@ def _upstream(where: SplitResult) -> Tree:
     address: Tree = {"socket_address": {"address": host, "port_value": _port(where)}}
     made: Tree = {
         "name": name,
-        "type": "STATIC" if _is_address(host) else "STRICT_DNS",
+        "type": "STATIC" if is_address(host) else "STRICT_DNS",
         "connect_timeout": f"{_CONNECT_S}s",
         "load_assignment": {
             "cluster_name": name,
@@ -197,17 +197,9 @@ def _upstream(where: SplitResult) -> Tree:
     }
     if where.scheme == "https":
         tls: Tree = {"@type": f"{_TYPES}.transport_sockets.tls.v3.UpstreamTlsContext"}
-        tls |= {} if _is_address(host) else {"sni": host}
+        tls |= {} if is_address(host) else {"sni": host}
         made["transport_socket"] = {"name": "envoy.transport_sockets.tls", "typed_config": tls}
     return made
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _matches(found: WasmPlugin) -> Iterator[tuple[str, EnvoyConfigObjectMatch]]:

@@ -1,0 +1,23 @@
+"""What texts say of IP: whether they are addresses or networks, where others may be names."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address, ip_network
+
+
+def is_address(text: str) -> bool:
+    """Whether `text` is an IPv4 or IPv6 address, without brackets, port or length of prefix."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def is_network(text: str) -> bool:
+    """Whether `text` is a range of addresses, `10.0.0.0/8`, with no bits beyond its prefix, or one address."""
+    try:
+        ip_network(text)
+    except ValueError:
+        return False
+    return True
