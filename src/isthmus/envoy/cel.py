@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-import re2
+from isthmus.kit import regex
 
 _TOKEN = re.compile(
     r"""(?P<space>[\t\n\f\r ]+|//[^\n]*)
@@ -250,12 +250,8 @@ class _Parser:
     def _check_regex(text: str) -> None:
         quotes = 3 if text.rstrip("\"'") and text.endswith(('"""', "'''")) else 1
         pattern = text.lstrip("rRbB")[quotes:-quotes]
-        options = re2.Options()
-        options.log_errors = False
-        try:
-            re2.compile(pattern, options)
-        except re2.error as error:
-            raise _Wrong(f"has {text}, which is no regular expression of RE2") from error
+        if regex.fault(pattern):
+            raise _Wrong(f"has {text}, which is no regular expression of RE2")
 
     def _check_literal(self, found: _Token) -> None:
         if found.kind == "text":

@@ -206,7 +206,7 @@ _OPERATIONS = {"REPLACE": Code.PATCH_REPLACE, "ADD": Code.PATCH_ADD, "REMOVE": C
 
 def code_of_problem(path: str, message: str) -> Code:
     """The code of a problem that was found with an object by itself, by where it is and what is said."""
-    if path.endswith((".regex", ".proxyVersion")):
+    if " RE2: " in message:
         return Code.INVALID_REGEX
     if path.endswith(".patch.operation"):
         return _OPERATIONS.get(message.partition(" ")[0], Code.SCHEMA)

@@ -10,6 +10,7 @@ import msgspec
 
 from isthmus.api.durations import duration_problems
 from isthmus.api.errors import InvalidConfig, Problem
+from isthmus.api.istio import text_problems as texts
 from isthmus.api.istio.extension_provider import Collector, ExtensionProvider, FileAccessLog, LogFormat
 from isthmus.api.istio.mesh_config import MeshConfig, TlsConfig, read_mesh_config
 from isthmus.api.istio.proxy_config import ProxyConfig, Tracing
@@ -80,11 +81,7 @@ def proxy_problems(found: ProxyConfig | None, at: str) -> Iterator[Problem]:
         if service is not None:
             yield from address_problem(f"{at}.{name}.address", service.address)
     for prefix in found.proxy_stats_matcher.inclusion_regexps if found.proxy_stats_matcher else ():
-        try:
-            re.compile(prefix)
-        except re.error as error:
-            where = f"{at}.proxyStatsMatcher.inclusionRegexps"
-            yield where, f"{prefix!r} is no regular expression: {error}"
+        yield from texts.regex(f"{at}.proxyStatsMatcher.inclusionRegexps", prefix)
 
 
 def address_problem(at: str, text: str) -> Iterator[Problem]:

@@ -117,7 +117,7 @@ def test_every_field_is_read():
             "{applyTo: CLUSTER, match: {proxy: {proxyVersion: '1(?=2)'}}, patch: {operation: REMOVE}}",
             (
                 "configPatches[0].match.proxy.proxyVersion: '1(?=2)' is no regular expression of RE2: "
-                "invalid perl operator: (?="
+                "invalid perl operator: (?= (hint: see its syntax, github.com/google/re2/wiki/Syntax)"
             ),
         ),
         (

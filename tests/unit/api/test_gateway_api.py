@@ -30,6 +30,18 @@ def http(**rule):
     return {"rules": [{"backendRefs": [BACKEND], **rule}]}
 
 
+@pytest.mark.parametrize(
+    ("match", "path"),
+    [
+        ({"path": {"type": "RegularExpression", "value": "/a(?!b)"}}, "path.value"),
+        ({"headers": [{"type": "RegularExpression", "name": "x", "value": "a++"}]}, "headers[0].value"),
+        ({"queryParams": [{"type": "RegularExpression", "name": "x", "value": "("}]}, "queryParams[0].value"),
+    ],
+)
+def test_what_envoy_takes_for_no_expression_is_told_of_the_route(match, path):
+    one("HTTPRoute", http(matches=[match]), f"$.spec.rules[0].matches[0].{path}", "regular expression of RE2")
+
+
 def test_each_kind_has_a_definition_that_kubernetes_takes():
     for kind in KINDS:
         spec = definition(kind)["spec"]

@@ -54,7 +54,7 @@ CASES = {
     "'%NOPE%' starts no command of Envoy's": merged(
         "VIRTUAL_HOST", ROUTES, "{request_headers_to_add: [{header: {key: a, value: '%NOPE%'}}]}"
     ),
-    "RE2 says": merged(
+    "regular expression of RE2": merged(
         "VIRTUAL_HOST",
         ROUTES,
         "{cors: {allow_origin_string_match: [{safe_regex: {regex: '('}}]}}",

@@ -14,8 +14,16 @@ from isthmus.api.gateway_api.http_filter import (
     HTTPPathModifier,
     HTTPRouteFilter,
 )
-from isthmus.api.gateway_api.http_route import HTTPPathMatch, HTTPRoute, HTTPRouteMatch, HTTPRouteRule
+from isthmus.api.gateway_api.http_route import (
+    HTTPHeaderMatch,
+    HTTPPathMatch,
+    HTTPQueryParamMatch,
+    HTTPRoute,
+    HTTPRouteMatch,
+    HTTPRouteRule,
+)
 from isthmus.api.gateway_api.reference import ParentReference
+from isthmus.api.istio import text_problems as texts
 from isthmus.kit import duration
 
 _MOST_MATCHES = 128  # in all rules of a route together
@@ -24,6 +32,7 @@ _NOT_IN_PATHS = ("//", "/./", "/../", "%2f", "%2F", "#")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+\-.^_`|~]+")
 _SERVICE = re.compile(r"\.?[A-Za-z_][A-Za-z_0-9]*(\.[A-Za-z_][A-Za-z_0-9]*)*")
 _METHOD = re.compile(r"[A-Za-z_][A-Za-z_0-9]*")
+_REGEX = "RegularExpression"
 _SETTINGS = {
     "RequestHeaderModifier": "request_header_modifier",
     "ResponseHeaderModifier": "response_header_modifier",
@@ -62,7 +71,7 @@ def grpc_route(found: GRPCRoute) -> Iterator[Problem]:
     for index, rule in enumerate(found.spec.rules):
         at = f"$.spec.rules[{index}]"
         for number, match in enumerate(rule.matches):
-            yield from _header_names(f"{at}.matches[{number}].headers", [each.name for each in match.headers])
+            yield from _pairs(f"{at}.matches[{number}].headers", match.headers)
             if match.method is not None:
                 yield from _grpc_method(f"{at}.matches[{number}].method", match.method)
         yield from _filters(f"{at}.filters", rule.filters)
@@ -127,11 +136,13 @@ def _seconds(text: str) -> float:
 
 def _http_match(at: str, match: HTTPRouteMatch) -> Iterator[Problem]:
     yield from _path(f"{at}.path.value", match.path)
-    yield from _header_names(f"{at}.headers", [each.name for each in match.headers])
-    yield from _header_names(f"{at}.queryParams", [each.name for each in match.query_params])
+    yield from _pairs(f"{at}.headers", match.headers)
+    yield from _pairs(f"{at}.queryParams", match.query_params)
 
 
 def _path(at: str, path: HTTPPathMatch) -> Iterator[Problem]:
+    if path.type == _REGEX:
+        yield from texts.regex(at, path.value)
     if path.type not in {"Exact", "PathPrefix"}:
         return
     if not path.value.startswith("/"):
@@ -144,10 +155,12 @@ def _path(at: str, path: HTTPPathMatch) -> Iterator[Problem]:
         yield at, f"{path.value!r} has characters that no path has (hint: write them as %20)"
 
 
-def _header_names(at: str, names: Sequence[str]) -> Iterator[Problem]:
-    for index, name in enumerate(names):
-        if not _HEADER.fullmatch(name):
-            yield f"{at}[{index}].name", f"{name!r} is no name (hint: letters, digits and dashes)"
+def _pairs(at: str, pairs: Sequence[HTTPHeaderMatch | HTTPQueryParamMatch]) -> Iterator[Problem]:
+    for index, each in enumerate(pairs):
+        if not _HEADER.fullmatch(each.name):
+            yield f"{at}[{index}].name", f"{each.name!r} is no name (hint: letters, digits and dashes)"
+        if each.type == _REGEX:
+            yield from texts.regex(f"{at}[{index}].value", each.value)
 
 
 def _grpc_method(at: str, method: GRPCMethodMatch) -> Iterator[Problem]:
@@ -158,6 +171,9 @@ def _grpc_method(at: str, method: GRPCMethodMatch) -> Iterator[Problem]:
             yield f"{at}.service", f"{method.service!r} is no service (hint: such as shop.v1.Cart)"
         if method.method and not _METHOD.fullmatch(method.method):
             yield f"{at}.method", f"{method.method!r} is no method (hint: such as AddItem)"
+    elif method.type == _REGEX:
+        yield from texts.regex(f"{at}.service", method.service)
+        yield from texts.regex(f"{at}.method", method.method)
 
 
 def _http_filters(at: str, filters: Sequence[HTTPRouteFilter], rule: HTTPRouteRule) -> Iterator[Problem]:

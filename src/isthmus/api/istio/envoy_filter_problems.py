@@ -5,9 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Sequence
 
-import re2
-
 from isthmus.api.errors import Problem
+from isthmus.api.istio import text_problems as texts
 from isthmus.api.istio.envoy_filter import (
     APPLY_TO,
     CONTEXTS,
@@ -64,7 +63,7 @@ def _patch(at: str, found: EnvoyConfigObjectPatch) -> Iterator[Problem]:
     if known:
         yield from _match_fits(at, found)
     if found.match.proxy is not None and found.match.proxy.proxy_version:
-        yield from _version(f"{at}.match.proxy.proxyVersion", found.match.proxy.proxy_version)
+        yield from texts.regex(f"{at}.match.proxy.proxyVersion", found.match.proxy.proxy_version)
     if found.match.listener is not None:
         yield from _listener_match(f"{at}.match.listener", found.apply_to, found.match.listener)
     routes = found.match.route_configuration
@@ -120,17 +119,6 @@ def _listener_match(at: str, to: str, match: ListenerMatch) -> Iterator[Problem]
         yield f"{here}.subFilter", "is for applyTo HTTP_FILTER alone"
     if chain.filter.sub_filter is not None and chain.filter.name not in _MANAGERS:
         yield f"{here}.name", "has no HTTP filters (hint: envoy.filters.network.http_connection_manager)"
-
-
-def _version(at: str, text: str) -> Iterator[Problem]:
-    quiet = re2.Options()
-    quiet.log_errors = False
-    try:
-        re2.compile(text, quiet)
-    except re2.error as error:
-        said = error.args[0] if error.args else error
-        why = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
-        yield at, f"{text!r} is no regular expression of RE2: {why}"
 
 
 def _word(at: str, found: str, words: Sequence[str]) -> Iterator[Problem]:

@@ -6,9 +6,9 @@ import difflib
 import re
 from collections.abc import Collection, Iterator, Mapping
 
-from isthmus.kit.ip import is_address
-
 from isthmus.api.errors import Problem
+from isthmus.kit.ip import is_address
+from isthmus.kit.regex import fault, short
 
 _LABEL = r"[a-zA-Z0-9_]([-a-zA-Z0-9_]*[a-zA-Z0-9_])?"
 _HOST = re.compile(rf"(\*|(\*\.)?{_LABEL}(\.{_LABEL})*\.?|\*-?{_LABEL}(\.{_LABEL})*)")
@@ -50,15 +50,9 @@ def export_to(at: str, names: Collection[str], *, nowhere: bool = False) -> Iter
 
 
 def regex(at: str, text: str) -> Iterator[Problem]:
-    """Nothing where RE2 can read `text`."""
-    # RE2 knows neither look-around nor references back; Python's own parser finds the rest.
-    if re.search(r"\(\?(?:[=!]|<[=!])|\\[1-9]", text):
-        yield at, f"{text!r} uses what RE2 has not: look-around or references back"
-        return
-    try:
-        re.compile(text)
-    except re.error as error:
-        yield at, f"{text!r} is no regular expression: {error}"
+    """Nothing where Envoy takes `text` as a regular expression."""
+    if wrong := fault(text):
+        yield at, f"{short(text)} {wrong}"
 
 
 def header(at: str, name: str) -> Iterator[Problem]:
