@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+import msgspec
+
 from isthmus.api.core.pod import Pod
 from isthmus.api.core.service import Service as ServiceObject
 from isthmus.api.istio.service_entry import ServiceEntry
@@ -151,9 +153,7 @@ def labels_of(found: WorkloadEntry) -> dict[str, str]:
 
 
 def _with_all_labels(found: WorkloadEntry) -> WorkloadEntrySpec:
-    spec = found.spec
-    fields = {name: getattr(spec, name) for name in spec.__struct_fields__}
-    return WorkloadEntrySpec(**(fields | {"labels": labels_of(found)}))
+    return msgspec.structs.replace(found.spec, labels=labels_of(found))
 
 
 def _numbers(entry: ServiceEntry, own: Mapping[str, int]) -> Numbers:

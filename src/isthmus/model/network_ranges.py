@@ -11,7 +11,7 @@ from isthmus.api.istio.mesh_networks import MeshNetworks
 from isthmus.model.endpoint import Endpoint
 from isthmus.model.names import FLAT, ClusterId, NetworkId
 
-Range = tuple[str, NetworkId]
+Range = tuple[IPv4Network | IPv6Network, NetworkId]
 
 
 class NetworkRanges(msgspec.Struct, frozen=True):
@@ -40,7 +40,7 @@ class NetworkRanges(msgspec.Struct, frozen=True):
             found = ip_address(address)
         except ValueError:
             return FLAT
-        return next((network for cidr, network in self.ranges if found in ip_network(cidr)), FLAT)
+        return next((network for each, network in self.ranges if found in each), FLAT)
 
 
 def ranges_of(found: MeshNetworks) -> NetworkRanges:
@@ -54,9 +54,7 @@ def ranges_of(found: MeshNetworks) -> NetworkRanges:
             if endpoints.from_cidr:
                 ranges.setdefault(ip_network(endpoints.from_cidr, strict=False), NetworkId(name))
     ordered = sorted(ranges, key=lambda each: (-each.prefixlen, str(each)))
-    return NetworkRanges(
-        tuple(sorted(clusters.items())), tuple((str(each), ranges[each]) for each in ordered)
-    )
+    return NetworkRanges(tuple(sorted(clusters.items())), tuple((each, ranges[each]) for each in ordered))
 
 
 class Claims(msgspec.Struct, frozen=True):
@@ -82,8 +80,8 @@ def claimed_twice(found: MeshNetworks) -> Iterator[Claims]:
 
 def overlapping(ranges: Iterable[Range]) -> Iterator[tuple[Range, Range]]:
     """Ranges of different networks of which one lies within the other: the narrower and the wider one."""
-    known = [(ip_network(cidr), (cidr, network)) for cidr, network in ranges]
+    known = tuple(ranges)
     for number, (wide, wider) in enumerate(known):
         for narrow, narrower in known[:number]:
-            if narrow.version == wide.version and narrow.overlaps(wide) and narrower[1] != wider[1]:
-                yield narrower, wider
+            if narrow.version == wide.version and narrow.overlaps(wide) and narrower != wider:
+                yield (narrow, narrower), (wide, wider)

@@ -58,7 +58,7 @@ def shard(
             before = found.get(built.address)
             if before is not None:
                 merged = tuple(sorted({**dict(before.ports), **dict(built.ports)}.items()))
-                built = _with_ports(built, merged)
+                built = msgspec.structs.replace(built, ports=merged)
             found[built.address] = built
     joined = sorted(_joined(found, place), key=lambda each: each.address)
     return EndpointShard(tuple(joined))
@@ -91,11 +91,6 @@ def with_the_same(before: EndpointShard, after: EndpointShard) -> EndpointShard:
             for endpoint in after.endpoints
         )
     )
-
-
-def _with_ports(endpoint: Endpoint, ports: tuple[tuple[str, int], ...]) -> Endpoint:
-    fields = {name: getattr(endpoint, name) for name in endpoint.__struct_fields__}
-    return Endpoint(**(fields | {"ports": ports}))
 
 
 def _merged_names(service: Service, object_: ServiceObject) -> Mapping[str, str]:
