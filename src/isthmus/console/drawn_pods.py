@@ -194,13 +194,15 @@ def _endpoint(pod: Tree) -> Tree:
 
 def _target_ports(spec: Tree, pod: Tree) -> Iterator[tuple[str, int, str]]:
     """Name, number on the pod and protocol of each port; those whose name the pod does not have are left out."""
+    of_pod = part(pod, "spec")
+    staying = (each for each in _parts(of_pod, "initContainers") if each.get("restartPolicy") == "Always")
     named = {
-        port.get("name"): port.get("containerPort")
-        for container in _parts(part(pod, "spec"), "containers")
+        (port.get("name"), port.get("protocol", "TCP")): port.get("containerPort")
+        for container in (*_parts(of_pod, "containers"), *staying)
         for port in _parts(container, "ports")
     }
     for port in _parts(spec, "ports"):
         target = port.get("targetPort") or port.get("port")
-        number = named.get(target) if isinstance(target, str) else target
+        number = named.get((target, port.get("protocol", "TCP"))) if isinstance(target, str) else target
         if isinstance(number, int) and number:
             yield str(port.get("name", "")), number, str(port.get("protocol", "TCP"))

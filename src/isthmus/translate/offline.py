@@ -22,7 +22,7 @@ from isthmus.api.core.endpoint_slice import (
     TargetRef,
 )
 from isthmus.api.core.pod import Pod
-from isthmus.api.core.service import Service, ServicePort
+from isthmus.api.core.service import Service
 from isthmus.api.decode import decode
 from isthmus.api.errors import InvalidConfig
 from isthmus.api.resource import Meta, Object, Ref
@@ -160,24 +160,27 @@ def _changes(cluster: ClusterId, objects: Mapping[Ref, Object | Finding]) -> Ite
     pods = [found for found in objects.values() if isinstance(found, Pod)]
     for ref, found in objects.items():
         if isinstance(found, Service) and found.spec.selector and (ref.namespace, ref.name) not in sliced:
-            made = _slice(found, pods)
-            yield Change(ChangeKey(cluster, Ref("EndpointSlice", ref.namespace, ref.name)), made)
+            for made in _slices(found, pods):
+                key = Ref("EndpointSlice", ref.namespace, made.metadata.name)
+                yield Change(ChangeKey(cluster, key), made)
 
 
-def _slice(service: Service, pods: list[Pod]) -> EndpointSlice:
-    """The slice that a cluster would make. Target ports are numbers; names of container ports are not read."""
+def _slices(service: Service, pods: list[Pod]) -> Iterator[EndpointSlice]:
+    """The slices that a cluster would make: pods on which the ports have other numbers are in slices of their own."""
     namespace, selector = service.metadata.namespace, service.spec.selector or {}
-    behind = [
-        pod
-        for pod in pods
-        if pod.metadata.namespace == namespace
-        and pod.status.pod_ip
-        and selector.items() <= pod.metadata.labels.items()
-    ]
+    behind: dict[tuple[EndpointPort, ...], list[Pod]] = {}
+    for pod in pods:
+        is_meant = pod.metadata.namespace == namespace and selector.items() <= pod.metadata.labels.items()
+        if is_meant and pod.status.pod_ip:
+            behind.setdefault(tuple(_ports(service, pod)), []).append(pod)
+    for number, (ports, several) in enumerate(behind.items()):
+        yield _slice(service, f"{service.metadata.name}-{number}", ports, several)
+
+
+def _slice(service: Service, name: str, ports: tuple[EndpointPort, ...], pods: list[Pod]) -> EndpointSlice:
+    namespace = service.metadata.namespace
     return EndpointSlice(
-        metadata=Meta(
-            name=service.metadata.name, namespace=namespace, labels={SERVICE_NAME: service.metadata.name}
-        ),
+        metadata=Meta(name=name, namespace=namespace, labels={SERVICE_NAME: service.metadata.name}),
         endpoints=tuple(
             SliceEndpoint(
                 addresses=(pod.status.pod_ip,),
@@ -185,14 +188,19 @@ def _slice(service: Service, pods: list[Pod]) -> EndpointSlice:
                 target_ref=TargetRef("Pod", pod.metadata.name, namespace),
                 node_name=pod.spec.node_name or None,
             )
-            for pod in behind
+            for pod in pods
         ),
-        ports=tuple(EndpointPort(port.name, _target(port), port.protocol) for port in service.spec.ports),
+        ports=ports,
     )
 
 
-def _target(port: ServicePort) -> int:
-    return port.target_port if isinstance(port.target_port, int) and port.target_port else port.port
+def _ports(service: Service, pod: Pod) -> Iterator[EndpointPort]:
+    """Where the pod serves each port; a port whose name the pod does not have is left out."""
+    for port in service.spec.ports:
+        target = port.target_port or port.port
+        number = pod.spec.port_called(target, port.protocol) if isinstance(target, str) else target
+        if number:
+            yield EndpointPort(port.name, number, port.protocol)
 
 
 def _proxy(spec: ProxySpec, config: ClusterId) -> Proxy:

@@ -17,6 +17,7 @@ class ContainerPort(msgspec.Struct, frozen=True, rename="camel", gc=False):
     """A port that a container says it listens on."""
 
     container_port: int = 0
+    name: str = ""
     protocol: str = "TCP"
 
 
@@ -27,6 +28,7 @@ class Container(msgspec.Struct, frozen=True, rename="camel", gc=False):
     image: str = ""
     ports: tuple[ContainerPort, ...] = ()
     security_context: SecurityContext | None = None
+    restart_policy: str = ""  # of an init container: Always, where it stays beside the others
 
 
 class PodSpec(msgspec.Struct, frozen=True, rename="camel", gc=False):
@@ -38,6 +40,14 @@ class PodSpec(msgspec.Struct, frozen=True, rename="camel", gc=False):
     containers: tuple[Container, ...] = ()
     init_containers: tuple[Container, ...] = ()
     security_context: SecurityContext | None = None
+
+    def port_called(self, name: str, protocol: str) -> int:
+        """The number of the port that a container calls so; 0 where none does, and then no Service finds it."""
+        staying = (each for each in self.init_containers if each.restart_policy == "Always")
+        ports = (port for container in (*self.containers, *staying) for port in container.ports)
+        return next(
+            (port.container_port for port in ports if (port.name, port.protocol) == (name, protocol)), 0
+        )
 
 
 class PodStatus(msgspec.Struct, frozen=True, rename="camel", gc=False):
