@@ -40,12 +40,13 @@ def merge(key: ServiceKey, members: Sequence[Member]) -> Merged:
         resolution=resolution,
         vips=tuple(sorted((member.cluster, vips) for member in members if (vips := _vips(member.object)))),
         clusters=tuple(sorted(member.cluster for member in members)),
-        external_name=next((m.object.spec.external_name for m in members if m.object.spec.external_name), ""),
+        external_name=members[0].object.spec.external_name if resolution is Resolution.DNS else "",
         created=created,
         export_to=_export_to(members[0].object),
         takes_address=takes_address(members[0].object),
         distribution=distribution_of(members[0].object),
         node_only=members[0].object.spec.internal_traffic_policy == "Local",
+        sticky=resolution is Resolution.ENDPOINTS and members[0].object.spec.session_affinity == "ClientIP",
         accounts=tuple(sorted({each for member in members for each in accounts_of(member.object)})),
     )
     return Merged(service, tuple(findings + wrong))
@@ -65,6 +66,8 @@ def _ports(members: Sequence[Member]) -> tuple[tuple[Port, ...], list[Finding]]:
     findings = []
     for member in members:
         for index, port in enumerate(member.object.spec.ports):
+            if not port.is_carried:
+                continue
             protocol = protocol_of(port)
             here = Port(port.port, port.name, protocol)
             # UDP and TCP may share a number: they are two ports.
@@ -115,7 +118,7 @@ def _difference(first: Member, missing: list[int], extra: list[int]) -> str:
 
 
 def _numbers(member: Member) -> set[int]:
-    return {port.port for port in member.object.spec.ports}
+    return {port.port for port in member.object.spec.ports if port.is_carried}
 
 
 def _resolution(members: Sequence[Member]) -> tuple[Resolution, list[Finding]]:

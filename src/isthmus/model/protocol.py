@@ -19,7 +19,7 @@ _BY_NAME = {
     "redis": Protocol.REDIS,
     "udp": Protocol.UDP,
 }
-_BY_APP_PROTOCOL = _BY_NAME | {
+_OF_KUBERNETES = {
     "kubernetes.io/h2c": Protocol.HTTP2,
     "kubernetes.io/ws": Protocol.HTTP,
     "kubernetes.io/wss": Protocol.HTTPS,
@@ -35,15 +35,12 @@ def protocol_named(protocol: str, port: int) -> Protocol:
 
 
 def protocol_of(port: ServicePort) -> Protocol:
-    """What is spoken on `port`: appProtocol, else the name up to its first dash, else to be found out."""
+    """What is spoken on `port`: appProtocol, else its name, each up to its first dash, else to be found out."""
     if port.protocol == "UDP":
         return Protocol.UDP
-    if port.app_protocol:
-        return _BY_APP_PROTOCOL.get(port.app_protocol.lower(), Protocol.UNSPECIFIED)
-    name = port.name.lower()
-    for known in ("grpc-web", name.partition("-")[0]):
-        if name == known or name.startswith(f"{known}-"):
-            found = _BY_NAME.get(known)
-            if found is not None:
-                return found
-    return Protocol.TCP if port.port in _WELL_KNOWN_TCP else Protocol.UNSPECIFIED
+    said = (port.app_protocol or port.name).lower()
+    if said in _OF_KUBERNETES:
+        return _OF_KUBERNETES[said]
+    if said == "grpc-web" or said.startswith("grpc-web-"):
+        return Protocol.GRPC_WEB
+    return protocol_named(said.partition("-")[0], port.port)

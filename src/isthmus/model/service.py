@@ -7,7 +7,7 @@ from enum import Enum
 import msgspec
 
 from isthmus.model.endpoint import Endpoint
-from isthmus.model.names import ClusterId, ServiceKey
+from isthmus.model.names import ClusterId, Hostname, ServiceKey
 
 
 class Protocol(Enum):
@@ -66,6 +66,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     vips: tuple[tuple[ClusterId, tuple[str, ...]], ...] = ()  # its addresses in each cluster, sorted
     clusters: tuple[ClusterId, ...] = ()  # where a Service object exists, sorted
     external_name: str = ""
+    alias_of: Hostname = Hostname("")  # the host of the mesh that its external name is
     created: str = ""  # the oldest of its objects; decides between services that claim the same listener
     entry: str = ""  # the ServiceEntry that it is from; empty: Kubernetes
     export_to: tuple[str, ...] = ()  # the namespaces that see it; empty: all
@@ -75,6 +76,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     takes_address: bool = True  # whether it may be given an address where it has none
     distribution: str = ""  # which endpoints are near, by `service_traffic`
     node_only: bool = False  # callers are served by endpoints of their own node
+    sticky: bool = False  # each caller stays at one endpoint, where no rule says otherwise
     accounts: tuple[str, ...] = ()  # who serves it besides its endpoints
     given: tuple[str, ...] = ()  # its addresses in clusters where it has none of its own
     doors: tuple[tuple[int, int], ...] = ()  # where proxies take its datagrams on loopback, by port

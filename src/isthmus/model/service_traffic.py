@@ -1,6 +1,7 @@
 """Which of its endpoints a Kubernetes Service wants callers to take, and who serves it besides them.
 
-Sources: Kubernetes' "Traffic distribution" and "Internal traffic policy"; Istio's annotations reference.
+Sources: Kubernetes' "Traffic distribution", "Topology aware routing" and "Internal traffic policy"; Istio's
+annotations reference.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from isthmus.api.istio.load_balancer import LocalityLbSetting
 from isthmus.model.identity import SpiffeId
 
 _DISTRIBUTION = "networking.istio.io/traffic-distribution"
+_TOPOLOGY = ("service.kubernetes.io/topology-mode", "service.kubernetes.io/topology-aware-hints")
 _ACCOUNTS = ("alpha.istio.io/kubernetes-serviceaccounts", "alpha.istio.io/canonical-serviceaccounts")
 
 NODE_LABEL = "kubernetes.io/hostname"
@@ -25,8 +27,13 @@ _SETTINGS = {
 
 
 def distribution_of(found: Service) -> str:
-    """What the Service says of near and far endpoints, its annotation before its field; empty: nothing."""
-    said = found.metadata.annotations.get(_DISTRIBUTION) or found.spec.traffic_distribution
+    """What the Service says of near and far endpoints, its annotations before its field; empty: nothing.
+
+    Topology aware routing keeps calls in their zone. Kubernetes lets it count before the field.
+    """
+    annotations = found.metadata.annotations
+    aware = any(annotations.get(name, "").lower() == "auto" for name in _TOPOLOGY)
+    said = annotations.get(_DISTRIBUTION) or ("PreferSameZone" if aware else found.spec.traffic_distribution)
     return said.lower() if said.lower() in _SETTINGS else ""
 
 

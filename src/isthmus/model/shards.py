@@ -96,7 +96,8 @@ def with_the_same(before: EndpointShard, after: EndpointShard) -> EndpointShard:
 def _merged_names(service: Service, object_: ServiceObject) -> Mapping[str, str]:
     """The merged service's name for each port name of the cluster's own Service."""
     merged = {(port.number, port.protocol is Protocol.UDP): port.name for port in service.ports}
-    keys = {port.name: (port.port, protocol_of(port) is Protocol.UDP) for port in object_.spec.ports}
+    carried = (port for port in object_.spec.ports if port.is_carried)
+    keys = {port.name: (port.port, protocol_of(port) is Protocol.UDP) for port in carried}
     return {name: merged[key] for name, key in keys.items() if key in merged}
 
 

@@ -23,7 +23,7 @@ from isthmus.translate.passthrough import passes
 from isthmus.translate.placement import Placement, Standpoint, labels_asked, placement, setting_for_service
 from isthmus.translate.split_horizon import Ways, closed, own_only, ways
 from isthmus.translate.tunnels import TUNNEL_PORT, tunnels
-from isthmus.translate.upstream_policy import Policy, policy_for
+from isthmus.translate.upstream_policy import Policy
 
 ShardsOfService = Mapping[ClusterId, EndpointShard]
 Shards = Mapping[ServiceKey, ShardsOfService]
@@ -198,7 +198,7 @@ def _target(view: View, name: str) -> _Target | None:
     if port is None or (parts.subset and subset is None):
         return None
     labels = tuple(sorted(subset.labels.items())) if subset else ()
-    policy = settled(policy_for(found.rule, subset, port.number), view.settings.upstream)
+    policy = settled(found.policy(port.number, subset), view.settings.upstream)
     setting = setting_for_service(policy, service, view.settings)
     is_udp = parts.direction is Direction.OUTBOUND_UDP
     tunnel = TUNNEL_PORT if is_udp and (by_sni or tunnels(found, policy)) else 0

@@ -15,7 +15,7 @@ from isthmus.model.scope import View
 from isthmus.model.service import Service
 from isthmus.translate import names
 from isthmus.translate.errors import Unsayable
-from isthmus.translate.upstream_policy import Policy, policy_for
+from isthmus.translate.upstream_policy import Policy, policy_for, sticking
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,11 @@ class Known:
         if self.rule is not None:
             return Ref("DestinationRule", self.rule.metadata.namespace, self.rule.metadata.name)
         return ref_of(self.service)
+
+    def policy(self, port: int, subset: Subset | None = None) -> Policy:
+        """How a port of it is called: as its DestinationRule says, then as the Service itself does."""
+        found = policy_for(self.rule, subset, port)
+        return sticking(found) if self.service.sticky else found
 
     def subset(self, name: str) -> Subset | None:
         """The subset of that name; None for the service as a whole, or where it has no such subset."""
@@ -78,10 +83,15 @@ class Destinations:
     known: Mapping[Hostname, Known]
 
     def hostname(self, destination: Destination) -> Hostname:
-        return resolve(destination.host, self.namespace, self.domain)
+        """The full host, which for another name of a service is the service's own."""
+        found = self.find(destination)
+        return found.service.key.hostname if found else self._said(destination)
 
     def find(self, destination: Destination) -> Known | None:
-        return self.known.get(self.hostname(destination))
+        return self.known.get(self._said(destination))
+
+    def _said(self, destination: Destination) -> Hostname:
+        return resolve(destination.host, self.namespace, self.domain)
 
     def port(self, destination: Destination, listener_port: int) -> int:
         """The port it names, else the service's only one, else that of the listener."""
@@ -103,7 +113,7 @@ class Destinations:
         if found is None:
             return Policy()
         subset = found.subset(destination.subset)
-        return policy_for(found.rule, subset, self.port(destination, listener_port))
+        return found.policy(self.port(destination, listener_port), subset)
 
     def shares(self, route: Sequence[RouteDestination], listener_port: int) -> list[tuple[str, int]]:
         """Upstreams and their weights, of a route for connections; a single destination needs no weight."""
@@ -145,7 +155,7 @@ def destinations_of(view: View, rule: VirtualService) -> Destinations:
     """Where `rule` leads, as far as the view knows those hosts."""
     namespace, domain = rule.metadata.namespace, view.settings.domain
     hosts = {resolve(one.host, namespace, domain) for one in _destinations(rule)}
-    services = ((host, view.service(host, namespace)) for host in sorted(hosts))
+    services = ((host, view.meant(host)) for host in sorted(hosts))
     found = {host: known(view, service) for host, service in services if service is not None}
     return Destinations(namespace, domain, found)
 

@@ -22,7 +22,7 @@ from isthmus.translate.conduct import Conduct
 from isthmus.translate.connection_manager import Face, Manager, connection_manager
 from isthmus.translate.connection_rules import TcpRules, by_name, cidr, narrow, parts
 from isthmus.translate.connections import manner
-from isthmus.translate.destinations import Destinations
+from isthmus.translate.destinations import Destinations, known
 from isthmus.translate.egress import unknown_upstream
 from isthmus.translate.errors import Unsayable, at
 from isthmus.translate.listener_parts import (
@@ -37,7 +37,6 @@ from isthmus.translate.network_filters import set_alpn, tcp_proxy
 from isthmus.translate.route_match import Asker
 from isthmus.translate.transport import upstream_alpn
 from isthmus.translate.tunnels import TUNNEL_PORT
-from isthmus.translate.upstream_policy import policy_for
 
 ANY = "0.0.0.0"
 
@@ -127,7 +126,8 @@ def _claims(service: Service, port: Port, cluster: ClusterId, shards: Shards) ->
     TLS to no certain address is told apart by its server name, so that many hosts may share a port.
     """
     if service.resolution is Resolution.PASSTHROUGH:
-        called = {endpoint.address for shard in shards.values() for endpoint in shard.endpoints}
+        endpoints = (each for shard in shards.values() for each in shard.endpoints)
+        called = {each.address for each in endpoints if each.port(port.name) is not None}
     else:
         called = set(service.addresses(cluster))
     if (not called or service.given) and (service.entry or service.is_resolved_by_proxy):
@@ -216,8 +216,7 @@ def _http_beside(taker: Takers, claim: Claim | None, about: Seen) -> FilterChain
 
 def _mesh_only(claim: Claim, view: View) -> bool:
     """Whether TLS to the service is mutual TLS of the mesh, if it is any: others may refuse our ALPN."""
-    rule = view.destination_rule(claim.service)
-    tls = policy_for(rule, None, claim.port.number).tls
+    tls = known(view, claim.service).policy(claim.port.number).tls
     elsewhere = view.virtual_service(claim.service.key.hostname)
     if claim.service.is_external:
         return False
@@ -257,7 +256,7 @@ def tcp_chains(claim: Claim, tcp_rules: Mapping[ServiceKey, TcpRules], about: Se
             return
         narrow(made.filter_chain_match, part)
         yield made
-    how = manner([policy_for(view.destination_rule(claim.service), None, claim.port.number)])
+    how = manner([known(view, claim.service).policy(claim.port.number)])
     yield chain("", None, tcp_proxy.to_upstreams([(whole, 1)], logs, whole, how))
 
 

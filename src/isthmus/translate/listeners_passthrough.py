@@ -14,6 +14,7 @@ from isthmus.model.scope import View
 from isthmus.translate import proto
 from isthmus.translate.access_log import access_logs
 from isthmus.translate.conduct import Conduct
+from isthmus.translate.connections import manner
 from isthmus.translate.destinations import Known, known
 from isthmus.translate.gateway_servers import Opened
 from isthmus.translate.listener_parts import chain
@@ -57,4 +58,6 @@ def chains(here: Known, conduct: Conduct) -> Iterator[FilterChain]:
         match = FilterChainMatch(server_names=[name.sni], application_protocols=ALL_MESH_ALPN)
         proxy = TcpProxy(stat_prefix=name.sni, cluster=name.sni, access_log=logs)
         proxy.max_connect_attempts.value = _ATTEMPTS
+        if manner([here.policy(name.port, here.subset(name.subset))]).by_source:
+            proxy.hash_policy.add().source_ip.SetInParent()
         yield chain("", match, Filter(name=NAME, typed_config=proto.any_of(proxy)))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isqrt
 from typing import TypeVar
+
+import msgspec
 
 from isthmus.api.istio import destination_rule as api
 from isthmus.api.istio.destination_rule import DestinationRule, PortTrafficPolicy, Subset, TrafficPolicy
@@ -72,6 +74,15 @@ def policy_for(rule: DestinationRule | None, subset: Subset | None, port: int) -
         proxy_protocol=_first(layers, lambda layer: layer.proxy_protocol),
         retry_budget=_first(layers, lambda layer: layer.retry_budget),
     )
+
+
+def sticking(policy: Policy) -> Policy:
+    """The same where each caller shall stay at one endpoint, which is found by its address; what is said counts."""
+    said = policy.load_balancer or LoadBalancerSettings()
+    if said.simple not in {"", "UNSPECIFIED"} or said.consistent_hash is not None:
+        return policy
+    by_caller = msgspec.structs.replace(said, consistent_hash=ConsistentHash(use_source_ip=True))
+    return replace(policy, load_balancer=by_caller)
 
 
 def tls_place(rule: DestinationRule, subset: str, port: int) -> str:

@@ -27,7 +27,7 @@ from isthmus.translate.placement import setting_of, weighs_localities
 from isthmus.translate.stat_names import inbound_stat_name, outbound_stat_name
 from isthmus.translate.tunnels import apply_tunnel, tunnels
 from isthmus.translate.upstream_names import resolve_by_name
-from isthmus.translate.upstream_policy import Policy, mark, policy_for
+from isthmus.translate.upstream_policy import Policy, mark
 from isthmus.translate.upstream_protocol import HTTP_OPTIONS, apply_protocol, as_the_caller_speaks
 from isthmus.translate.upstream_proxy_protocol import apply_proxy_protocol
 from isthmus.translate.upstream_tls import apply_tls
@@ -43,7 +43,7 @@ def outbound_upstream(known: Known, name: UpstreamName, settings: MeshSettings) 
     if port is None or (name.subset and subset is None):
         raise ValueError(f"{known.service.key} has no {name}")
     usual = settings.upstream
-    policy = settled(policy_for(known.rule, subset, port.number), usual)
+    policy = settled(known.policy(port.number, subset), usual)
     limit_s = upstream_policy.connect_timeout_s(policy, usual.connect_timeout_s, known.crosses)
     upstream = Cluster(name=str(name), alt_stat_name=f"{name};", connect_timeout=proto.seconds(limit_s))
     if usual.outbound_stat_name:
@@ -81,7 +81,7 @@ def passing_upstream(known: Known, name: UpstreamName, settings: MeshSettings) -
     port, subset = name.port_of(known.service), known.subset(name.subset)
     if port is None or (name.subset and subset is None):
         raise ValueError(f"{known.service.key} has no {name}")
-    policy = policy_for(known.rule, subset, port.number)
+    policy = known.policy(port.number, subset)
     limit_s = upstream_policy.connect_timeout_s(policy, settings.upstream.connect_timeout_s, known.crosses)
     upstream = Cluster(name=name.sni, alt_stat_name=f"{name.sni};", connect_timeout=proto.seconds(limit_s))
     upstream_policy.apply_load_balancer(upstream, policy)

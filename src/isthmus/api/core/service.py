@@ -17,6 +17,23 @@ class ServicePort(msgspec.Struct, frozen=True, rename="camel", gc=False):
     app_protocol: str | None = None
     node_port: int = 0
 
+    @property
+    def is_carried(self) -> bool:
+        """Whether the mesh has a part in what is sent there: SCTP goes past it."""
+        return self.protocol != "SCTP"
+
+
+class ClientIP(msgspec.Struct, frozen=True, rename="camel", gc=False):
+    """For how long callers stay at an endpoint."""
+
+    timeout_seconds: int | None = None
+
+
+class SessionAffinityConfig(msgspec.Struct, frozen=True, gc=False):
+    """How callers stay at their endpoints."""
+
+    client_ip: ClientIP | None = msgspec.field(default=None, name="clientIP")
+
 
 class ServiceSpec(msgspec.Struct, frozen=True, rename="camel"):
     """What a Service offers and by which addresses."""
@@ -31,6 +48,7 @@ class ServiceSpec(msgspec.Struct, frozen=True, rename="camel"):
     external_ips: tuple[str, ...] = msgspec.field(default=(), name="externalIPs")
     ip_family_policy: str = ""
     session_affinity: str = ""
+    session_affinity_config: SessionAffinityConfig | None = None
     internal_traffic_policy: str = ""
     traffic_distribution: str = ""
 

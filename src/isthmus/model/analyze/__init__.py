@@ -66,6 +66,7 @@ CHECKS: tuple[Check, ...] = (
     services.addresses_are_theirs,
     services.ports_say_protocols,
     services.external_names_take_requests,
+    services.callers_stay,
     envoy_filters.have_proxies,
     envoy_filters.are_placed,
     telemetries.reach_somebody,

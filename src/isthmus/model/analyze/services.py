@@ -10,7 +10,7 @@ from isthmus.api.resource import Ref
 from isthmus.model.analyze.subject import SYSTEM_NAMESPACES, Subject, finding_in
 from isthmus.model.codes import Code
 from isthmus.model.findings import Finding
-from isthmus.model.names import NO_CLUSTER, ClusterId, Hostname
+from isthmus.model.names import NO_CLUSTER, ClusterId, Hostname, kubernetes_hostname
 from isthmus.model.protocol import protocol_of
 from isthmus.model.service import Protocol, Service
 from isthmus.model.visibility import EVERYWHERE
@@ -59,7 +59,11 @@ def ports_say_protocols(subject: Subject) -> Iterator[Finding]:
         if service.spec.type == "ExternalName":
             continue
         for index, port in enumerate(service.spec.ports):
-            if protocol_of(port) is Protocol.UNSPECIFIED:
+            if not port.is_carried:
+                message = f"port {port.port} is for {port.protocol}: that goes past the mesh, and no rule holds for it"
+                at = f"$.spec.ports[{index}].protocol"
+                yield finding_in(cluster, service, at, message, Code.NO_EFFECT)
+            elif protocol_of(port) is Protocol.UNSPECIFIED:
                 called = f"{port.name!r}" if port.name else "without a name"
                 message = (
                     f"port {port.port} is {called}: what is spoken there is found out for each connection "
@@ -72,7 +76,7 @@ def ports_say_protocols(subject: Subject) -> Iterator[Finding]:
 def external_names_take_requests(subject: Subject) -> Iterator[Finding]:
     """No port of an ExternalName Service is for plain connections: it has no address to tell them by."""
     for cluster, service in _of_users(subject):
-        if service.spec.type != "ExternalName":
+        if service.spec.type != "ExternalName" or _is_alias(subject, service):
             continue
         for index, port in enumerate(service.spec.ports):
             protocol = protocol_of(port)
@@ -83,6 +87,29 @@ def external_names_take_requests(subject: Subject) -> Iterator[Finding]:
                 )
                 at = f"$.spec.ports[{index}]"
                 yield finding_in(cluster, service, at, message, Code.EXTERNAL_NAME_PORT)
+
+
+def callers_stay(subject: Subject) -> Iterator[Finding]:
+    """No Service says for how long a caller stays at one endpoint: it does while the endpoints are the same."""
+    for cluster, service in _of_users(subject):
+        said = service.spec.session_affinity_config
+        limit_s = said.client_ip.timeout_seconds if said is not None and said.client_ip is not None else None
+        if service.spec.session_affinity == "ClientIP" and limit_s not in {None, _USUAL_STAY_S}:
+            message = (
+                f"has no effect: callers stay at one endpoint as long as the endpoints are the same, not for {limit_s} "
+                "s (hint: a DestinationRule's httpCookie has a ttl)"
+            )
+            at = "$.spec.sessionAffinityConfig.clientIP.timeoutSeconds"
+            yield finding_in(cluster, service, at, message, Code.NO_EFFECT)
+
+
+_USUAL_STAY_S = 10_800  # Source: Kubernetes' Service reference; API servers write it where nothing is said
+
+
+def _is_alias(subject: Subject, found: ServiceObject) -> bool:
+    host = kubernetes_hostname(found.metadata.name, found.metadata.namespace, subject.domain)
+    service = subject.services_by_host.get(host)
+    return service is not None and bool(service.alias_of)
 
 
 def _of_users(subject: Subject) -> Iterator[tuple[ClusterId, ServiceObject]]:
