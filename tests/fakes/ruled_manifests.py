@@ -80,6 +80,8 @@ EAST = (
     deployment("stateful", "stateful"),
     service("empty", HTTP),
     service("outside", ("http", 80), more=", type: ExternalName, externalName: api.example.com"),
+    service("critics", more=", type: ExternalName, externalName: reviews.default.svc.cluster.local"),
+    service("far-away", more=", type: ExternalName, externalName: far.default.svc.cluster.local"),
     service("web", ("http", 80)).replace("port: 80,", "port: 80, targetPort: web,"),
     deployment("web-v1", "web"),
     service("other", HTTP, namespace="elsewhere"),

@@ -423,6 +423,19 @@ spec:
   workloadSelector: {matchLabels: {app: reviews}}
   trafficPolicy: {tls: {mode: MUTUAL, credentialName: cert}}
 """
+OTHER_NAME = """\
+apiVersion: v1
+kind: Service
+metadata: {name: critics, namespace: default}
+spec: {type: ExternalName, externalName: reviews.default.svc.cluster.local}
+"""
+STAYING = ("spec: {", "spec: {sessionAffinity: ClientIP, ")
+RULES_BY_OTHER_NAME = """\
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: by-other-name, namespace: default}
+spec: {hosts: [critics], http: [{route: [{destination: {host: critics-too}}]}]}
+"""
 OWN_SERVICES = """\
   mesh: |
     serviceSettings: [{settings: {clusterLocal: true}, hosts: ["*.default.svc.cluster.local"]}]
@@ -472,6 +485,9 @@ def all_changes():
         *objects(gke=[DATAGRAMS, BARE, TUNNELLED, LOGS], onprem=[DATAGRAMS.replace("110", "120")]),
         *objects(gke=[DATAGRAMS.replace("UDP", "TCP").replace("dns", "http")]),
         *objects(gke=[BINDING]),
+        *objects(gke=[OTHER_NAME, OTHER_NAME.replace("critics", "critics-too"), RULES_BY_OTHER_NAME]),
+        *objects(gke=[OTHER_NAME.replace("Name: reviews", "Name: critics-too")]),
+        *objects(gke=[service("reviews", "10.110.0.10").replace(*STAYING)]),
         *objects(gke=[PATCHES, LOCAL_PATCHES, EXTENSION, PLUGIN, ROOT_PLUGIN]),
     ]
     return [*found, *(Change(change.key, None) for change in found)]

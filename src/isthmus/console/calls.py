@@ -132,6 +132,11 @@ _FOR_DNS = "its ServiceEntry names no address: which one is called is for DNS ou
 
 
 def _address_of(mesh: Mesh, caller: Caller, service: Service) -> Resolved:
+    if service.alias_of:
+        meant = next(each for each in mesh.services.values() if each.key.hostname == service.alias_of)
+        resolved = _address_of(mesh, caller, meant)
+        note = f"{service.key.name} is another name of {service.alias_of}"
+        return resolved._replace(note=f"{note}; {resolved.note}" if resolved.note else note)
     missing = ""
     if caller.cluster not in service.clusters:
         where = " and ".join(service.clusters)

@@ -11,6 +11,7 @@ from isthmus.api.resource import Object, Ref
 from isthmus.model import maps
 from isthmus.model.assemble import backing, service_of, shard_of, workload_of
 from isthmus.model.change import Change, ChangeKey, Unknown
+from isthmus.model.completion import Completion
 from isthmus.model.config import Known, config_after
 from isthmus.model.config_cluster import is_config, without_effect
 from isthmus.model.credentials import Credentials
@@ -22,7 +23,6 @@ from isthmus.model.entries import Entries, joined
 from isthmus.model.exports import refs_shown, service_shown
 from isthmus.model.facts import Facts, Name
 from isthmus.model.findings import Finding
-from isthmus.model.given import Given
 from isthmus.model.mesh import Mesh, MeshSettings
 from isthmus.model.mesh_settings import read_settings, with_same_parts
 from isthmus.model.names import NO_CLUSTER, ClusterId, ServiceKey, kubernetes_hostname
@@ -56,8 +56,7 @@ class MeshBuilder:
         self._disagreements: dict[ServiceKey, tuple[Finding, ...]] = {}
         self._serving = Serving()
         self._entries = Entries()
-        self._given = Given()
-        self._clusters: frozenset[ClusterId] = frozenset()  # to which services have been given addresses
+        self._completion = Completion(settings.domain)
         self._networks = NetworkState(settings)
         self.derived = Derived()
         self._credentials = Credentials(Ref("ConfigMap", settings.root_namespace, "istio"))
@@ -201,7 +200,6 @@ class MeshBuilder:
         self, keys: set[ServiceKey], settings: MeshSettings
     ) -> tuple[Services, frozenset[ServiceKey]]:
         """The services, of which `keys` are made anew; and those that are given something else now."""
-        old = self._mesh.services
         made: dict[ServiceKey, Service | None] = {}
         # The order in which clusters' words count: configuration first, then by name.
         ordered = sorted(self._facts, key=lambda cluster: (cluster != self._base.config_cluster, cluster))
@@ -216,25 +214,8 @@ class MeshBuilder:
                 self._disagreements[key] = findings
             service = merged.service if merged is not None else entered
             made[key] = service_shown(service, settings.exports)
-        moved = self._give(made)
-        given = {
-            key: maps.same(old.get(key), self._given.to(found)) if found is not None else None
-            for key, found in made.items()
-        }
-        return maps.updated(old, given), moved
-
-    def _give(self, made: dict[ServiceKey, Service | None]) -> frozenset[ServiceKey]:
-        """Give addresses to those `made`, to which others are added who get theirs by it: they are returned."""
-        old, clusters = (
-            self._mesh.services,
-            frozenset(each for each in self._facts if self._facts[each].has_services),
-        )
-        if clusters != self._clusters:  # every service may lack an address in a new cluster
-            self._clusters = clusters
-            made |= {key: old[key] for key in old.keys() - made.keys()}
-        moved = self._given.settle(made, clusters)
-        made |= {key: old[key] for key in moved - made.keys()}
-        return moved
+        clusters = frozenset(each for each, facts in self._facts.items() if facts.has_services)
+        return self._completion.after(self._mesh.services, made, clusters)
 
     def _shards(
         self, where: set[tuple[ServiceKey, ClusterId]], dirt: Dirt, services: Services, settings: MeshSettings

@@ -106,7 +106,11 @@ class View:
         is_sidecar = self.kind is ProxyKind.SIDECAR
         self.sidecar = rules.sidecars.holding(self.namespace, labels) if is_sidecar else None
         self._horizon = Horizon(self.sidecar, self.namespace)
-        self.services: tuple[Service, ...] = one_of_each_host(self._seen(mesh.services), self.namespace)
+        seen = one_of_each_host(self._seen(mesh.services), self.namespace)
+        self.services: tuple[Service, ...] = tuple(each for each in seen if not each.alias_of)
+        self.aliases: tuple[Service, ...] = tuple(
+            each for each in seen if each.alias_of
+        )  # other names of these
 
     def _seen(self, services: Mapping[ServiceKey, Service]) -> Iterator[Service]:
         """The services that are shown, and those to which rules that are shown may lead; in the order of keys."""
@@ -115,6 +119,12 @@ class View:
         if not everything:
             led_to |= self._rules.led_to(self.namespace, self._horizon)
             led_to |= {Hostname(self.egress_proxy.host)} if self.egress_proxy else set()
+            led_to |= {
+                each.alias_of
+                for key, each in services.items()
+                if each.alias_of
+                and (key.hostname in led_to or self._horizon.sees(key.namespace, key.hostname))
+            }
         for key in sorted(services):
             if everything or key.hostname in led_to or self._horizon.sees(key.namespace, key.hostname):
                 service = services[key]
@@ -163,8 +173,30 @@ class View:
         return tuple(sorted(self._by_port))
 
     def service(self, host: str, namespace: str) -> Service | None:
-        """The service that `host` means in an object of `namespace`."""
+        """The service whose host `host` is in an object of `namespace`."""
         return self._by_host.get(resolve(host, namespace, self.settings.domain))
+
+    def meant(self, host: Hostname) -> Service | None:
+        """The service that has this full host, or of which it is another name."""
+        return self._by_host.get(self._standing_for.get(host, host))
+
+    @cached_property
+    def _standing_for(self) -> Mapping[Hostname, Hostname]:
+        return {each.key.hostname: each.alias_of for each in self.aliases}
+
+    def names_of(self, service: Service) -> tuple[tuple[ServiceKey, ...], ...]:
+        """By which names it is called: its own with those for which the same rules hold, then each other by itself."""
+        own, others = service.key, self._other_names.get(service.key.hostname, ())
+        rule = self.virtual_service(own.hostname) if others else None
+        apart = [key for key in others if self.virtual_service(key.hostname) not in (None, rule)]
+        return ((own, *(key for key in others if key not in apart)), *((key,) for key in apart))
+
+    @cached_property
+    def _other_names(self) -> Mapping[Hostname, tuple[ServiceKey, ...]]:
+        found: dict[Hostname, list[ServiceKey]] = defaultdict(list)
+        for each in self.aliases:
+            found[each.alias_of].append(each.key)
+        return {host: tuple(keys) for host, keys in found.items()}
 
     def backing(self, service: ServiceKey) -> Backing:
         """What is known of its endpoints as a whole."""
@@ -183,7 +215,7 @@ class View:
     def hosts_without_service(self) -> tuple[tuple[Hostname, VirtualService], ...]:
         """Hosts for which there are rules and no service, sorted."""
         found = []
-        for host in sorted(self._rules.by_host.keys() - self._by_host.keys()):
+        for host in sorted(self._rules.by_host.keys() - self._by_host.keys() - self._standing_for.keys()):
             rule = self._rules.claim(host, self.namespace, self._horizon)
             found += [(host, rule)] if rule is not None else []
         return tuple(found)

@@ -102,9 +102,10 @@ def _trace(found: TraceTo | None, view: View, service: str) -> Trace | None:
 def _place(found: Collector, view: View) -> Place | None:
     """Where the service is that a provider names; None where the mesh has none, or not with that port."""
     for host in hostnames(found, view.settings):
-        service = view.service(host, "")
+        service = view.meant(host)
         if service is not None and service.port(found.port) is not None:
-            return Place(upstream=names.outbound(found.port, "", host), host=host, port=found.port)
+            upstream = names.outbound(found.port, "", service.key.hostname)
+            return Place(upstream=upstream, host=host, port=found.port)
     return None
 
 

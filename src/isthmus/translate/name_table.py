@@ -42,7 +42,9 @@ class NameTables:
         entries = (
             self._entry(service, mesh.shards.get(service.key, _NONE), here) for service in view.services
         )
-        return Versioned.of(NAME, b"".join(entries))
+        # The DNS of its cluster may know another name, and not what it stands for.
+        others = (alias(each.key.hostname, each.alias_of) for each in view.aliases)
+        return Versioned.of(NAME, b"".join((*entries, *others)))
 
     def _entry(self, service: Service, shards: Shards, here: _Here) -> bytes:
         cluster = here.cluster

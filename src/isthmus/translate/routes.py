@@ -21,7 +21,7 @@ from isthmus.envoy.types import (
     VirtualHost,
 )
 from isthmus.kit.memo import Memo
-from isthmus.model.names import Hostname
+from isthmus.model.names import Hostname, ServiceKey
 from isthmus.model.scope import View
 from isthmus.model.service import Port, Resolution, Service
 from isthmus.translate import names, proto
@@ -35,7 +35,6 @@ from isthmus.translate.retries import retry_policy
 from isthmus.translate.route_action import LARGEST_ANSWER_BYTES, Rule, apply_action
 from isthmus.translate.route_match import Asker, concerns, route_match, takes_everything
 from isthmus.translate.types import ROUTES
-from isthmus.translate.upstream_policy import policy_for
 
 _VIRTUAL_HOSTS = 2  # field number in RouteConfiguration
 
@@ -67,18 +66,21 @@ class Routes:
         return None if found is None else joined(name, found)
 
     def _on_port(self, view: View, port: int) -> list[Host]:
-        hosts = [self._service_host(view, service, port) for service in http_services(view, port)]
+        hosts = [
+            host for service in http_services(view, port) for host in self._service_hosts(view, service, port)
+        ]
         hosts += [self._bare_host(view, host, rule, port) for host, rule in view.hosts_without_service]
         return without_repetition([*(host for host in hosts if host), _everything_else(view)])
 
     def _at_path(self, view: View, bind: str) -> list[Host]:
         """The hosts that a Sidecar shows at a path of the file system; what it does not show is refused there."""
         hosts = [
-            self._service_host(view, service, port.number)
+            host
             for one in called(view.sidecar)
             if one.bind == bind
             for service, port in view.shown_by(one.listener)
             if port.protocol.is_http
+            for host in self._service_hosts(view, service, port.number)
         ]
         return without_repetition([*(host for host in hosts if host), _refused()]) if hosts else []
 
@@ -86,23 +88,31 @@ class Routes:
         service = view.service(hostname, "")
         if service is None or service.port(port) is None:
             return None
-        host = self._service_host(view, service, port, any_domain=True)
-        return [host] if host else []
+        _, *apart = self._service_hosts(view, service, port)
+        hosts = (*apart, self._service_host(view, service, port, ()))
+        return [host for host in hosts if host]
+
+    def _service_hosts(self, view: View, service: Service, port: int) -> Iterator[Host | None]:
+        """The service's own host, and one for each other name of it that has rules of its own."""
+        for spoken in view.names_of(service):
+            yield self._service_host(view, service, port, spoken)
 
     def _service_host(
-        self, view: View, service: Service, port: int, *, any_domain: bool = False
+        self, view: View, service: Service, port: int, spoken: tuple[ServiceKey, ...]
     ) -> Host | None:
-        rule = view.virtual_service(service.key.hostname)
+        """The host for requests to the names `spoken`, by the rules for the first; to any where there are none."""
+        key = spoken[0] if spoken else service.key
+        rule = view.virtual_service(key.hostname)
         here = known(view, service)
         leads = destinations_of(view, rule) if rule else None
         others = tuple(part for one in leads.known.values() for part in one.parts) if leads else ()
         asker = Asker(view.namespace, view.labels, port, retry=view.settings.route.retry)
-        local = view.namespace == service.key.namespace
-        scope = (port, any_domain, local, view.cluster, *_asked_of(asker, rule))
+        local = view.namespace if any(each.namespace == view.namespace for each in spoken) else ""
+        scope = (port, spoken, local, view.cluster, *_asked_of(asker, rule))
 
         def make() -> Host | None:
-            domains = ("*",) if any_domain else tuple(service_domains(view, service))
-            name = names.virtual_host(service.key.hostname, port)
+            domains = tuple(service_domains(view, service, spoken)) or ("*",)
+            name = names.virtual_host(key.hostname, port)
             slot = Slot(ROUTES, name, service.key, scope)
             about = about_rule(rule) if rule else here.about
 
@@ -169,23 +179,29 @@ def _asked_of(asker: Asker, rule: VirtualService | None) -> tuple[object, ...]:
     )
 
 
-def service_domains(view: View, service: Service) -> Iterator[str]:
-    """By which names a service is asked for in this view, the full one first.
+def service_domains(view: View, service: Service, spoken: Iterable[ServiceKey]) -> Iterator[str]:
+    """The domains by which a service is asked for by some of its names; its addresses go with its own.
 
     Source: Istio's virtual hosts: short names as the client's namespace may use them, then addresses.
     """
-    key, suffix = service.key, f".svc.{view.settings.domain}"
-    spoken = [str(key.hostname)]
-    if key.hostname.endswith(suffix):
-        if view.namespace == key.namespace:
-            spoken.append(key.name)
-        spoken += [f"{key.name}.{key.namespace}.svc", f"{key.name}.{key.namespace}"]
+    for key in spoken:
+        written = list(_written(view, key))
+        yield from written
+        if service.resolution is Resolution.PASSTHROUGH:
+            yield from (f"*.{name}" for name in written)
+        if key == service.key:
+            yield from (address for address in service.addresses(view.cluster) if "/" not in address)
+
+
+def _written(view: View, key: ServiceKey) -> Iterator[str]:
+    """How callers of the view may write a name, in full first."""
+    yield str(key.hostname)
     if key.hostname != "*":
-        spoken.insert(1, f"{key.hostname}.")
-    yield from spoken
-    if service.resolution is Resolution.PASSTHROUGH:
-        yield from (f"*.{name}" for name in spoken)
-    yield from (address for address in service.addresses(view.cluster) if "/" not in address)
+        yield f"{key.hostname}."
+    if key.hostname.endswith(f".svc.{view.settings.domain}"):
+        if view.namespace == key.namespace:
+            yield key.name
+        yield from (f"{key.name}.{key.namespace}.svc", f"{key.name}.{key.namespace}")
 
 
 def rule_routes(rule: VirtualService, leads: Destinations, asker: Asker) -> Iterator[Route]:
@@ -236,7 +252,7 @@ def _default_route(here: Known, port: Port, asker: Asker) -> Route:
     """Everything to the service."""
     hostname = here.service.key.hostname
     action = RouteAction(cluster=names.outbound(port.number, "", hostname), timeout=proto.seconds(0))
-    hashing = policy_for(here.rule, None, port.number).consistent_hash
+    hashing = here.policy(port.number).consistent_hash
     if hashing:
         action.hash_policy.append(hash_policy(hashing))
     if policy := retry_policy(asker.retry, crosses=here.crosses, hashed=hashing is not None):

@@ -18,7 +18,7 @@ from isthmus.model.credential_uses import uses_of
 from isthmus.model.delta import Delta
 from isthmus.model.mesh import Mesh
 from isthmus.model.name_table import NAME
-from isthmus.model.names import ClusterId, Hostname, ServiceKey, host_matches, resolve
+from isthmus.model.names import ClusterId, Hostname, ServiceKey, host_matches, resolve, service_named
 from isthmus.model.proxy import Proxy, ProxyKind
 from isthmus.model.service import Protocol, Resolution, Service
 from isthmus.translate import names
@@ -205,7 +205,10 @@ class Touched:
         if type_url not in {LISTENER, UPSTREAM}:
             return False
         hosts = {key.hostname for key in self._delta.services}
-        return any(not hosts.isdisjoint(index.collectors) for index in self._indices)
+        domain = self._meshes[-1].settings.domain
+        collectors = frozenset().union(*(index.collectors for index in self._indices))
+        named = [key for host in collectors if (key := service_named(host, domain))]
+        return not hosts.isdisjoint({*collectors, *(one.alias_of for one in self._services(named))})
 
     def _listeners(self) -> Names:
         delta = self._delta

@@ -56,6 +56,8 @@ from simulate import assert_goes, explained
         ("tcp://stateful:9042", "stateful", "mutual"),
         ("tcp://stateful-0.stateful:9042", "stateful-0", "mutual"),
         ("http://outside/", "api.example.com:80", "plain"),
+        ("http://critics:9080/", THIRDS, "mutual"),
+        ("http://far-away:9080/", "far-v1", "mutual"),
         ("http://nowhere:9080/", "(as the caller resolved it):9080", "plain"),
         ("http://www.example.com/", "(as the caller resolved it):80", "plain"),
         ("https://www.example.com/", "(as the caller resolved it):443", "plain"),

@@ -18,7 +18,11 @@ def have_services(subject: Subject) -> Iterator[Finding]:
     """Each DestinationRule is for a service."""
     for rule in subject.of(DestinationRule):
         host = resolve(rule.spec.host, rule.metadata.namespace, subject.domain)
-        if subject.service_of(host) is None and not (host.startswith("*") and subject.any_under(host)):
+        found = subject.services_by_host.get(host)
+        if found is not None and found.alias_of:
+            message = f"has no effect: {host} is another name of a service (hint: host: {found.alias_of})"
+            yield finding(rule, "$.spec.host", message, Code.RULE_FOR_NOBODY)
+        elif subject.service_of(host) is None and not (host.startswith("*") and subject.any_under(host)):
             message = f"no service is called {host}, so that this rule has no effect"
             yield finding(rule, "$.spec.host", message, Code.RULE_FOR_NOBODY)
 

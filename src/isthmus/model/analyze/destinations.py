@@ -29,6 +29,7 @@ def exist(subject: Subject) -> Iterator[Finding]:
                 yield finding(found, f"{path}.host", message, Code.NOT_FOUND)
                 continue
             yield from _port_exists(found, path, destination, service)
+            host = service.key.hostname if host in subject.services_by_host else host
             if destination.subset and not subsets.has(host, destination.subset):
                 message = (
                     f"{host} has no subset {destination.subset!r} (hint: define it in a DestinationRule)"

@@ -76,8 +76,10 @@ class Subject:
         return self.service_of(resolve(host, namespace, self.domain))
 
     def service_of(self, host: Hostname) -> Service | None:
-        """The service that answers to a full host name."""
+        """The service that answers to a full host name, which may be another name of it."""
         found, rest = self.services_by_host.get(host), str(host)
+        if found is not None and found.alias_of:
+            return self.services_by_host.get(found.alias_of)
         while found is None and rest:
             rest = rest.partition(".")[2]
             found = self.services_by_host.get(Hostname(f"*.{rest}" if rest else "*"))
