@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from google.protobuf import json_format
 
 from isthmus.envoy.binary import envoy_executable, validate
@@ -84,3 +86,37 @@ def _listener(name, routes, index):
     )
     connection.typed_config.CopyFrom(proto.any_of(manager))
     return listener
+
+
+def bootstrap_with_cel(*expressions):
+    """A bootstrap, as JSON, with a log for each expression that filters by it."""
+    kind = "type.googleapis.com/envoy.extensions"
+    logs = [
+        {
+            "name": "log",
+            "filter": {
+                "extension_filter": {
+                    "name": "cel",
+                    "typed_config": {
+                        "@type": f"{kind}.access_loggers.filters.cel.v3.ExpressionFilter",
+                        "expression": each,
+                    },
+                }
+            },
+            "typed_config": {"@type": f"{kind}.access_loggers.file.v3.FileAccessLog", "path": "/dev/null"},
+        }
+        for each in expressions
+    ]
+    proxy = {
+        "@type": f"{kind}.filters.network.tcp_proxy.v3.TcpProxy",
+        "stat_prefix": "a",
+        "cluster": "b",
+        "access_log": logs,
+    }
+    listener = {
+        "name": "a",
+        "address": {"socket_address": {"address": "127.0.0.1", "port_value": 19999}},
+        "filter_chains": [{"filters": [{"name": "tcp", "typed_config": proxy}]}],
+    }
+    upstream = {"name": "b", "type": "STATIC", "connect_timeout": "1s"}
+    return json.dumps({"static_resources": {"listeners": [listener], "clusters": [upstream]}})

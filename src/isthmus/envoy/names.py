@@ -6,6 +6,7 @@ The one list to extend: `tools/envoy_api.py` makes type stubs of it, `envoy.type
 from __future__ import annotations
 
 _BY_PACKAGE: dict[str, str] = {
+    "cel.expr": "Expr ParsedExpr",
     "google.protobuf": "Any BoolValue DoubleValue Duration Empty StringValue Struct Timestamp UInt32Value "
     "UInt64Value Value",
     "google.rpc": "Status",
