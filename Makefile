@@ -25,6 +25,6 @@ bench: setup     ## measure; results go to benchmarks/BASELINE.md
 docs: setup      ## write docs/reference anew, from the types that decode each kind
 	@$(PY) tools/reference.py
 adr:             ## list the decisions
-	@head -qn 1 docs/adr/*.md
+	@head -qn 1 docs/adr/*.md | sed 's|^# ||'
 clean:           ## remove what setup made
 	@rm -rf .venv .setup typings src/isthmus/envoy/descriptors.binpb.xz src/isthmus/envoy/types.pyi

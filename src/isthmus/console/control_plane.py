@@ -80,5 +80,7 @@ async def _pod_named(client: Client, namespace: str, beginning: str) -> str:
         return beginning
     found = sorted(name for name in names if name.startswith(beginning))
     if not found:
-        raise KubeError(f"no pod in namespace {namespace!r} is called {beginning}… (hint: -n NAMESPACE)")
+        raise KubeError(
+            f"no pod in namespace {namespace!r} is called {beginning}… (hint: kubectl get pods -A)"
+        )
     return found[0]

@@ -84,16 +84,14 @@ def page_text(page: Page, shown: Goldens, at: Path) -> str:
     return "\n\n".join([f"# {page.name}", f"{page.about} {made_from}", *sections]) + "\n"
 
 
-def index_text(found: Iterable[Page], directory: Path) -> str:
+def index_text(found: Iterable[Page]) -> str:
     """The page that leads to all others."""
     head = (
         "# Reference\n\nEvery field of every kind that the mesh reads: what it does, and where it is found in Envoy. "
         "Made by `make docs`; do not edit.\n\n"
     )
     rows = [f"- [{page.name}]({page.name}.md): {_summary(page.head)}" for page in found]
-    for other in sorted(path for path in directory.glob("*.md") if path.name[0].islower()):
-        title = other.read_text().partition("\n")[0].lstrip("# ")
-        rows.append(f"- [{title}]({other.name})")
+    rows.append("- [Findings](findings.md): what is said to be wrong, by its code, and the mend.")
     return head + "\n".join(rows) + "\n"
 
 
@@ -117,10 +115,9 @@ def texts(directory: Path, golden_directory: Path) -> dict[str, str]:
     """The pages as they are in `directory`, by the names of their files."""
     shown, found = goldens(golden_directory), pages()
     made = {f"{page.name}.md": page_text(page, shown, directory) for page in found}
-    findings = "- [Findings](findings.md): what is said to be wrong, by its code, and the mend.\n"
     cases = golden_directory.parent / "findings"
     return {
-        "README.md": index_text(found, directory) + findings,
+        "README.md": index_text(found),
         "findings.md": reference_findings.page(cases),
         **made,
     }

@@ -26,6 +26,18 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
+class ToldWhole(click.Group):
+    """Commands whose first sentence is shown whole, however long it is."""
+
+    group_class = type  # groups within it are such, too
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """One row a command."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, each.get_short_help_str(1000)) for name, each in commands if each])
+
+
 class LazyGroup(click.Group):
     """Commands that cost nothing until they are used."""
 

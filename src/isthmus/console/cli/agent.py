@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from isthmus.console.cli import ToldWhole
 from isthmus.console.render import fail, show
 from isthmus.kit.log import set_up_logs
 from isthmus.kit.tasks import run_until_cancelled
@@ -15,7 +16,7 @@ from isthmus.model.proxy import ProxyKind
 from isthmus.settings import environment
 
 
-@click.group("agent")
+@click.group("agent", cls=ToldWhole)
 def command() -> None:
     """What runs beside a workload."""
 
@@ -70,8 +71,12 @@ def router(**flags: Any) -> None:
 @click.option("--exclude-inbound-ports", default="", help="ports")
 @click.option("--mark", default=1337, show_default=True, help="mark of Envoy's own connections")
 @click.option("--user", type=int, help="user of Envoy's own connections, instead of the mark")
-@click.option("--outbound-port", default=15001, show_default=True)
-@click.option("--inbound-port", default=15006, show_default=True)
+@click.option(
+    "--outbound-port", default=15001, show_default=True, help="where Envoy takes what the pod calls"
+)
+@click.option(
+    "--inbound-port", default=15006, show_default=True, help="where Envoy takes what the pod is asked"
+)
 @click.option("--dns-port", default=0, help="of the agent, which answers the pod's DNS; 0: it does not")
 @click.option(
     "--datagrams", type=bool, default=True, show_default=True, help="lead those to services to Envoy"

@@ -34,8 +34,20 @@ from isthmus.model.analyze import CHECKS
 @click.option(
     "--suppress", multiple=True, metavar="CODE=OBJECT", help="as 'IST0103=Pod shop/*'; may be several"
 )
-@click.option("--output-threshold", type=click.Choice(LEVELS), default="info", show_default=True)
-@click.option("--failure-threshold", type=click.Choice(LEVELS), default="error", show_default=True)
+@click.option(
+    "--output-threshold",
+    type=click.Choice(LEVELS),
+    default="info",
+    show_default=True,
+    help="show what matters as much, or more",
+)
+@click.option(
+    "--failure-threshold",
+    type=click.Choice(LEVELS),
+    default="error",
+    show_default=True,
+    help="end with 79 where anything matters as much",
+)
 @click.option("-R", "--recursive", is_flag=True, help="look into folders of folders, which is done anyway")
 @click.option("-L", "--list-analyzers", is_flag=True, help="say what is looked at, and end")
 @click.option("-o", "--output", type=click.Choice(list(OUTPUTS)), default="text", show_default=True)

@@ -9,12 +9,13 @@ import click
 
 from isthmus.ca import store
 from isthmus.ca.founding import CannotFound, Founding, found
+from isthmus.console.cli import ToldWhole
 from isthmus.console.render import fail
 from isthmus.kit import x509
 from isthmus.kit.clock import SystemClock
 
 
-@click.group("ca")
+@click.group("ca", cls=ToldWhole)
 def command() -> None:
     """The root of trust."""
 

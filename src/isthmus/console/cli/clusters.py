@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from isthmus.console.cli import ToldWhole
 from isthmus.console.control_plane import ask_pilot
 from isthmus.console.registration import CannotRegister, Registration, add_cluster
 from isthmus.console.render import fail, show, table
@@ -16,7 +17,7 @@ from isthmus.kube.errors import KubeError
 from isthmus.model.findings import Severity
 
 
-@click.group("clusters")
+@click.group("clusters", cls=ToldWhole)
 def command() -> None:
     """The clusters of the mesh."""
 
@@ -24,7 +25,7 @@ def command() -> None:
 @command.command("list")
 @click.option("--context", help="kubeconfig context of the cluster that Pilot runs in")
 @click.option("--kubeconfig", type=click.Path(path_type=Path), help="kubeconfig file")
-@click.option("-n", "--namespace", default="istio-system", show_default=True)
+@click.option("-n", "--namespace", default="istio-system", show_default=True, help="Pilot's namespace")
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table")
 def list_clusters(context: str | None, kubeconfig: Path | None, namespace: str, output: str) -> None:
     """Show each cluster, its state as Pilot sees it, and what is wrong in the registry."""

@@ -37,7 +37,7 @@ from isthmus.kube.errors import KubeError
 @click.option("--cluster", default="", help="FROM's cluster, where several have such a pod")
 @click.option("--context", help="of a running mesh: kubeconfig context of FROM's cluster")
 @click.option("--kubeconfig", type=click.Path(path_type=Path), help="of a running mesh: kubeconfig file")
-@click.option("--method", default="GET", show_default=True)
+@click.option("--method", default="GET", show_default=True, help="of HTTP")
 @click.option("--path", default="", help="in place of TO's")
 @click.option("--host", default="", help="the Host header, in place of TO's")
 @click.option("--header", "headers", multiple=True, help="NAME: VALUE; may be given several times")

@@ -34,15 +34,14 @@ def command(role: str, **flags: object) -> None:
     """Print the manifests of ROLE: `isthmus install primary --cluster east | kubectl apply -f -`.
 
     \b
-    primary  Citadel and Pilot, and the kinds of configuration that Pilot reads
-    remote   Citadel, and the names under which its sidecars find the Pilot of another cluster
-    gateway  an Envoy for traffic from outside
+    primary         Citadel and Pilot, and the kinds that Pilot reads
+    remote          Citadel, and the names by which sidecars find another's Pilot
+    gateway         an Envoy for traffic from outside
     egress-gateway  an Envoy by which traffic leaves
     secret-reader   what Pilot needs to read the Secrets of one more namespace
-    gateway-api
-             the kinds of the Gateway API, for a cluster that has not its own release of them
-    eastwest an Envoy that lets calls from other networks into this cluster's
-    networks what such Envoys let in: services of the mesh, and Pilot; once, where configuration is read
+    gateway-api     the kinds of the Gateway API, where a cluster has no release of them
+    eastwest        an Envoy that lets in calls from other networks
+    networks        what such Envoys let in; once, where configuration is read
 
     Citadel needs Secret cacerts: see isthmus ca init. To apply again is to change what differs.
     """

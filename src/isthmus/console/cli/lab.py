@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from isthmus.console.cli import ToldWhole
 from isthmus.console.lab_client import LabClient
 from isthmus.console.lab_process import lab_launch, samples_folder
 from isthmus.console.render import fail, show, table
@@ -20,7 +21,7 @@ from isthmus.lab.state import LabRecord, StateError
 from isthmus.settings import state_folder
 
 
-@click.group("lab")
+@click.group("lab", cls=ToldWhole)
 def command() -> None:
     """Kubernetes clusters in network namespaces: no Docker, no root."""
 
@@ -108,7 +109,13 @@ def link() -> None:
 
 @link.command("cut")
 @_named
-@click.option("--how", type=click.Choice(["blackhole", "down"]), default="blackhole", show_default=True)
+@click.option(
+    "--how",
+    type=click.Choice(["blackhole", "down"]),
+    default="blackhole",
+    show_default=True,
+    help="whether anybody says so",
+)
 def cut(name: str, how: str) -> None:
     """Cut it: packets vanish, or (down) routers say that there is no way."""
     _ask(name, "POST", "/link/cut", {"how": how})
@@ -124,7 +131,7 @@ def heal(name: str) -> None:
 @link.command("impair")
 @_named
 @click.option("--delay-ms", default=0.0, help="one way")
-@click.option("--jitter-ms", default=0.0)
+@click.option("--jitter-ms", default=0.0, help="by how much the delay differs from packet to packet")
 @click.option("--loss", default=0.0, help="share of packets, 0 to 1")
 def impair(name: str, **how: float) -> None:
     """Make it slow or lossy; without flags, make it good again."""

@@ -10,6 +10,7 @@ from typing import Any
 import click
 import msgspec
 
+from isthmus.console.cli import ToldWhole
 from isthmus.console.control_plane import access_to, ask_pilot
 from isthmus.console.proxies import read_part, render_rows, render_status
 from isthmus.console.render import fail, show
@@ -19,7 +20,7 @@ F = Callable[..., Any]
 _PARTS = ("clusters", "endpoints", "listeners", "routes", "names")
 
 
-@click.group("proxy")
+@click.group("proxy", cls=ToldWhole)
 def command() -> None:
     """The Envoys of the mesh."""
 

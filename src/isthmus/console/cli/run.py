@@ -9,6 +9,7 @@ from typing import Any
 import click
 import uvloop
 
+from isthmus.console.cli import ToldWhole
 from isthmus.console.cli.options import settings_from, settings_options
 from isthmus.console.render import fail
 from isthmus.kit.log import set_up_logs
@@ -18,7 +19,7 @@ from isthmus.kube.kubeconfig import Access, from_file, in_cluster
 from isthmus.settings import PilotSettings, own_api_server
 
 
-@click.group("run")
+@click.group("run", cls=ToldWhole)
 def command() -> None:
     """Run a part of the mesh: it serves until it is told to stop."""
 
@@ -36,11 +37,17 @@ def pilot(**flags: Any) -> None:
 
 @command.command("citadel")
 @click.option("--cluster", required=True, envvar="ISTHMUS_CLUSTER", help="name of the cluster it serves")
-@click.option("--trust-domain", default="cluster.local", show_default=True)
-@click.option("--ca-dir", type=click.Path(path_type=Path), default=Path("/etc/cacerts"), show_default=True)
+@click.option("--trust-domain", default="cluster.local", show_default=True, help="of all identities")
+@click.option(
+    "--ca-dir",
+    type=click.Path(path_type=Path),
+    default=Path("/etc/cacerts"),
+    show_default=True,
+    help="folder with the four CA files, as isthmus ca init makes them",
+)
 @click.option("--kubeconfig", default="", help="kubeconfig; empty: the pod's service account")
 @click.option("--cert-lifetime", default="24h", show_default=True, help="life of workload certificates")
-@click.option("--log-level", default="info", show_default=True)
+@click.option("--log-level", default="info", show_default=True, help="debug, info, warning or error")
 def citadel(cluster: str, trust_domain: str, ca_dir: Path, **flags: str) -> None:
     """Issue certificates to the workloads of one cluster."""
     from isthmus.ca.authority import Lifetimes

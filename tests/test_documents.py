@@ -1,0 +1,177 @@
+"""What the documents name is there: links, files, commands and their options, codes, settings, manifests."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import click
+import pytest
+
+from isthmus.console.cli import main
+from isthmus.console.drawn_mesh import Manifest
+from isthmus.console.faults import faults_of_each
+from isthmus.model.codes import Code
+from isthmus.settings import PREFIX, PilotSettings
+
+ROOT = Path(__file__).parent.parent
+FOLDERS = ("", "docs", "docs/adr", "docs/guides", "docs/reference", "samples/*", "benchmarks")
+DOCUMENTS = sorted(path for folder in FOLDERS for path in ROOT.glob(f"{folder}/*.md".lstrip("/")))
+BY_HAND = [path for path in DOCUMENTS if path.name != "CHANGELOG.md" and path.parent.name != "reference"]
+GUIDES = sorted((ROOT / "docs" / "guides").glob("*.md"))
+
+_LINK = re.compile(r"\]\((?!https?:)([^)\s]+)\)")
+_BLOCK = re.compile(r"^ *```(\w+)\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
+_CODE = re.compile(r"`([^`\n]+(?:\n[^`\n]+)?)`")
+_OURS = re.compile(r"^(?:\.ci|benchmarks|docs|samples|src|tests|tools)/[\w./*-]+$")
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@cache
+def prose(path: Path) -> str:
+    """The text without its blocks of code."""
+    return _BLOCK.sub("", path.read_text())
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    return [text for kind, text in _BLOCK.findall(path.read_text()) if kind == language]
+
+
+def anchors(path: Path) -> set[str]:
+    """The places in a document that links may lead to, as GitHub names them."""
+    text = path.read_text()
+    titles = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    named = {re.sub(r"[^\w -]", "", title.lower()).strip().replace(" ", "-") for title in titles}
+    return named | set(re.findall(r'<a id="([^"]+)">', text))
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
+def test_each_link_leads_somewhere(path: Path) -> None:
+    lost = []
+    for link in _LINK.findall(prose(path)):
+        file, _, place = link.partition("#")
+        target = path.parent / file if file else path
+        if not target.exists() or (place and place not in anchors(target)):
+            lost.append(link)
+    assert not lost
+
+
+@pytest.mark.parametrize("path", BY_HAND, ids=name_of)
+def test_each_file_that_is_named_is_there(path: Path) -> None:
+    named = [word for code in _CODE.findall(prose(path)) for word in code.split()]
+    typed = [word for text in blocks(path, "console") for word in re.split(r"[\s=,]+", text)]
+    assert not [
+        word for word in (*named, *typed) if _OURS.match(word) and not list(ROOT.glob(word.rstrip("/.")))
+    ]
+
+
+def test_each_file_of_the_architecture_is_there() -> None:
+    """Names without a folder are beside the one before."""
+    lost, folder = [], ROOT / "src/isthmus"
+    for row in re.findall(r"^\|(.*)\|$", prose(ROOT / "ARCHITECTURE.md"), re.MULTILINE):
+        for word in _CODE.findall(row):
+            name = word.partition(" · ")[0]
+            if not re.fullmatch(r"[\w./]+(?:\.py|/)", name) or "NAME" in name or "SUBJECT" in name:
+                continue
+            places = [root / name for root in (ROOT / "src/isthmus", ROOT, folder) if (root / name).exists()]
+            folder = places[0].parent if places else folder
+            lost += [] if places else [name]
+    assert not lost
+
+
+def commands(path: Path) -> Iterator[list[str]]:
+    """The calls of `isthmus` in a document, in blocks and in sentences."""
+    for text in blocks(path, "console"):
+        joined = re.sub(r"\\\n\s*", " ", text)
+        for line in joined.splitlines():
+            yield from calls(line)
+    for code in _CODE.findall(prose(path)):
+        yield from calls(code.replace("\n", " "))
+
+
+def calls(line: str) -> Iterator[list[str]]:
+    """The words after each `isthmus` that stands where a command begins."""
+    for part in re.split(r"(?:^|[|;(]|&&|\|\|)\s*(?:\$ |! )*(?:until |do |\w+=\$\()?", line):
+        if part.startswith("isthmus "):
+            try:
+                yield shlex.split(re.sub(r"[)>&].*$", "", part), comments=True)[1:]
+            except ValueError:
+                yield re.sub(r"['\"]", "", part).split()[1:]
+
+
+@pytest.mark.parametrize("path", BY_HAND, ids=name_of)
+def test_each_command_and_its_options_are_there(path: Path) -> None:
+    assert not [unknown for words in commands(path) for unknown in unknown_words(words)]
+
+
+def unknown_words(words: list[str]) -> Iterator[str]:
+    command: click.Command | None = main
+    context = click.Context(main)
+    rest = list(words)
+    while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
+        said = rest.pop(0)
+        command = command.get_command(context, said)
+        if command is None:
+            yield f"isthmus … {said}"
+            return
+    assert command is not None
+    known = {name for each in command.params for name in (*each.opts, *each.secondary_opts)} | {
+        "-h",
+        "--help",
+    }
+    for word in rest:
+        option = word.partition("=")[0]
+        if re.fullmatch(r"--?[a-z][\w-]*", option) and option not in known:
+            yield f"isthmus {' '.join(words)}: {option}"
+
+
+@pytest.mark.parametrize("path", BY_HAND, ids=name_of)
+def test_each_code_and_decision_that_is_named_is_there(path: Path) -> None:
+    codes = {each.value[0] for each in Code}
+    decisions = {each.name[:4] for each in (ROOT / "docs/adr").glob("*.md")}
+    text = path.read_text()
+    assert not set(re.findall(r"\bIS[TM]\d{4}\b", text)) - codes
+    assert not set(re.findall(r"\bADRs? (\d{4})\b", text)) - decisions
+
+
+@pytest.mark.parametrize("path", BY_HAND, ids=name_of)
+def test_each_variable_that_is_named_is_read(path: Path) -> None:
+    named = set(re.findall(rf"\b{PREFIX}[A-Z_]+", path.read_text()))
+    settings = {f"{PREFIX}{each.upper()}" for each in PilotSettings.__struct_fields__}
+    assert not [each for each in named - settings if each not in code()]
+
+
+@cache
+def code() -> str:
+    """All of our Python but this test."""
+    files = [path for folder in ("src", "tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")]
+    return "".join(path.read_text() for path in files if path != Path(__file__))
+
+
+@pytest.mark.parametrize("path", BY_HAND, ids=name_of)
+def test_each_target_of_make_is_there(path: Path) -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    text = path.read_text()
+    named = set(re.findall(r"`make ([a-z]+)`", text)) | set(
+        re.findall(r"^\$ make ([a-z]+)", text, re.MULTILINE)
+    )
+    assert not named - targets
+
+
+@pytest.mark.parametrize("path", BY_HAND, ids=name_of)
+def test_nothing_is_wrong_with_the_manifests_that_are_shown(path: Path) -> None:
+    shown = [text for text in blocks(path, "yaml") if re.search(r"^apiVersion:", text, re.MULTILINE)]
+    manifests = [Manifest(f"{path.name} {index}", text, "") for index, text in enumerate(shown)]
+    assert not [str(each) for each in faults_of_each(manifests)]
+
+
+def test_the_index_tells_of_each_guide_and_decision() -> None:
+    told = set(_LINK.findall(prose(ROOT / "docs/README.md")))
+    assert {f"guides/{each.name}" for each in GUIDES} <= told
+    assert {f"adr/{each.name}" for each in (ROOT / "docs/adr").glob("*.md")} <= told
