@@ -8,9 +8,13 @@ from typing import Any
 
 import msgspec
 
+from isthmus.api.core.pod import Pod
+from isthmus.api.resource import Ref
 from isthmus.console.drawn_mesh import DrawnMesh
 from isthmus.console.proxy_resources import resources
 from isthmus.kit.versioned import Versioned
+from isthmus.model.analyze.pods import has_proxy
+from isthmus.model.shards import has_sidecar
 from isthmus.model.workload import Workload
 from isthmus.translate.offline import PARTS
 from isthmus.translate.show import as_tree
@@ -80,8 +84,19 @@ def differences(before: DrawnMesh, after: DrawnMesh) -> Differences:
 
 
 def _workloads(drawn: DrawnMesh) -> dict[str, Workload]:
+    """Those with a proxy, by how they are called."""
     found = drawn.generation.mesh.workloads.values()
-    return {f"{each.name}.{each.namespace} ({each.cluster})": each for each in found}
+    return {
+        f"{each.name}.{each.namespace} ({each.cluster})": each for each in found if _has_proxy(drawn, each)
+    }
+
+
+def _has_proxy(drawn: DrawnMesh, workload: Workload) -> bool:
+    """What no cluster has admitted yet may still get one."""
+    pod = drawn.objects.get(workload.cluster, {}).get(Ref("Pod", workload.namespace, workload.name))
+    if not isinstance(pod, Pod) or not pod.metadata.uid:
+        return True
+    return has_sidecar(pod) or has_proxy(pod.spec)
 
 
 def _changes(

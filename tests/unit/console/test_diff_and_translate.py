@@ -132,3 +132,27 @@ metadata: {name: caller, labels: {security.istio.io/tlsMode: istio}}
     done = run("diff", "-f", write("pod.yaml", pod), "--context", "gke")
     assert done.stdout.splitlines() == ["+ proxy caller.default (gke)"]
     assert run("diff", "-f", write("rule.yaml", rule), "--context", "gke").exit_code == 0
+
+
+def test_pods_that_run_without_a_proxy_are_none(write, monkeypatch):
+    def pod(name, containers):
+        meta = f"{{name: {name}, uid: {name}, labels: {{app: shop}}}}"
+        return f"""
+---
+apiVersion: v1
+kind: Pod
+metadata: {meta}
+spec: {{containers: [{containers}]}}
+status: {{phase: Running, podIP: 10.9.0.{len(name)}}}
+"""
+
+    held = MESH + pod("alone", "{name: app}") + pod("beside-it", "{name: app}, {name: istio-proxy}")
+
+    async def held_by(_kubeconfig, contexts, _root):
+        return {context: list(yaml.safe_load_all(held)) for context in contexts}
+
+    monkeypatch.setattr(mesh_options, "held_by", held_by)
+    rule = MESH.rpartition("---")[2].replace("1s", "2s")
+    done = run("diff", "-f", write("rule.yaml", rule), "--context", "gke")
+    assert "beside-it.default" in done.stdout
+    assert "alone" not in done.stdout
