@@ -32,7 +32,6 @@ from isthmus.kube.kubeconfig import Access
 from isthmus.kube.lease import Lease
 from isthmus.model.build import MeshBuilder
 from isthmus.model.change import Change, ChangeKey
-from isthmus.model.credential_names import names_of
 from isthmus.model.credential_uses import used_names
 from isthmus.model.findings import Finding
 from isthmus.model.from_gateway_api.infrastructure import managed_gateways
@@ -119,8 +118,7 @@ class Pilot:
         """Stop following, now and then, what configuration does not refer to any more."""
         while True:
             await asyncio.sleep(_SWEEP_S)
-            names = used_names(self.builder.mesh)
-            self.wanted.keep(lambda key: not names.isdisjoint(names_of(key.ref)))  # noqa: B023 - called at once
+            self.wanted.keep(used_names(self.builder.mesh))
 
     def _withheld(self) -> tuple[Finding, ...]:
         return self._generation.findings if self._generation is not None else ()

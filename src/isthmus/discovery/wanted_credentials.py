@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from isthmus.kit.watchable import Watchable
 from isthmus.model.credential import CredentialKey
+from isthmus.model.credential_names import names_of
 
 Keys = frozenset[CredentialKey]
 
@@ -28,9 +29,9 @@ class WantedCredentials:
         self._wanted[who] = frozenset(keys)
         self._add_up()
 
-    def keep(self, is_used: Callable[[CredentialKey], bool]) -> None:
-        """Let go of what was asked for and is not used any more."""
-        self._asked = frozenset(key for key in self._asked if is_used(key))
+    def keep(self, used: frozenset[str]) -> None:
+        """Let go of what was asked for and has none of the names that are `used`."""
+        self._asked = frozenset(key for key in self._asked if not used.isdisjoint(names_of(key.ref)))
         self._add_up()
 
     def _add_up(self) -> None:

@@ -104,7 +104,7 @@ class Listeners:
             name = name_of(taken)
             slot = Slot(LISTENER, name, service.key, (view.cluster, view.namespace, conduct))
             made = partial(datagram_listener, here, port, door, conduct)
-            return self.checked.keep(slot, here.about, made, _sealed)
+            return self.checked.keep(slot, here.about, made, proto.sealed)
 
         return self.one.get((*here.parts, conduct), (port, door, view.cluster, view.namespace), make)
 
@@ -142,11 +142,11 @@ class Listeners:
         def inbound() -> Versioned | None:
             scope = (proxy.cluster, proxy.address)
             slot = Slot(LISTENER, names.VIRTUAL_INBOUND, None, scope)
-            return self.checked.keep(slot, about, lambda: inbound_listener(taken, conduct), _sealed)
+            return self.checked.keep(slot, about, lambda: inbound_listener(taken, conduct), proto.sealed)
 
         def outbound() -> Versioned | None:
             slot = Slot(LISTENER, names.VIRTUAL_OUTBOUND, None, (unknown,))
-            return self.checked.keep(slot, about, lambda: virtual_outbound(conduct, unknown), _sealed)
+            return self.checked.keep(slot, about, lambda: virtual_outbound(conduct, unknown), proto.sealed)
 
         both: tuple[Versioned | None, ...] = (
             self.one.get((conduct, view.sidecar), (names.VIRTUAL_INBOUND, serves), inbound),
@@ -161,7 +161,7 @@ class Listeners:
 
         def make() -> Versioned | None:
             slot = Slot(LISTENER, names.TUNNEL_INBOUND, None, (workload.cluster, workload.address))
-            return self.checked.keep(slot, about, partial(tunnel_listener, workload, conduct), _sealed)
+            return self.checked.keep(slot, about, partial(tunnel_listener, workload, conduct), proto.sealed)
 
         return self.one.get((conduct,), (names.TUNNEL_INBOUND, workload.serves), make)
 
@@ -196,11 +196,11 @@ class Listeners:
 
         own = ref_of(owners[0] if owners else next(http_services(view, taker.port)))
         about = about_rule(next(iter(rules.values()))) if rules else own
-        found = self.checked.keep(slot, about, make, _sealed)
+        found = self.checked.keep(slot, about, make, proto.sealed)
         if found is None and rules:
             # As with rules that cannot be read at all: the service is called as if there were none.
             slot = slot._replace(name=f"{taker.name} without rules")
-            return self.checked.keep(slot, own, lambda: port_listener(taker, {}, view, conduct), _sealed)
+            return self.checked.keep(slot, own, lambda: port_listener(taker, {}, view, conduct), proto.sealed)
         return found
 
     def _gateway(self, seen: Seen, servers: list[Opened]) -> Found:
@@ -297,7 +297,3 @@ def _is_headless(service: Service) -> bool:
 def _is_http(service: Service, port: int) -> bool:
     own = service.port(port)
     return own is not None and own.protocol.is_http
-
-
-def _sealed(message: Listener) -> Versioned:
-    return Versioned.of(message.name, proto.body(message))

@@ -99,7 +99,7 @@ class OwnListeners:
                 Slot(LISTENER, one.name, None, scope),
                 about(sidecar),
                 partial(called_listener, one, seen),
-                _sealed,
+                proto.sealed,
             )
             for one in called(sidecar)
         )
@@ -110,9 +110,7 @@ class OwnListeners:
         return self.sockets.get(
             (sidecar, conduct),
             (one.number, one.known_as),
-            lambda: self._checked.keep(slot, about(sidecar), lambda: socket_listener(one, conduct), _sealed),
+            lambda: self._checked.keep(
+                slot, about(sidecar), lambda: socket_listener(one, conduct), proto.sealed
+            ),
         )
-
-
-def _sealed(message: Listener) -> Versioned:
-    return Versioned.of(message.name, proto.body(message))

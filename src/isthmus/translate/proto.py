@@ -10,14 +10,17 @@ from google.protobuf.message import Message
 from isthmus.envoy.types import (
     Address,
     Any,
+    Cluster,
     Duration,
     FractionalPercent,
+    Listener,
     Pipe,
     SocketAddress,
     TransportSocket,
     UInt32Value,
 )
 from isthmus.kit.protobuf import field
+from isthmus.kit.versioned import Versioned
 
 
 def any_of(message: Message) -> Any:
@@ -84,3 +87,8 @@ def joined(number: int, bodies: Iterable[bytes]) -> bytes:
 def body(message: Message) -> bytes:
     """`message` serialised; equal messages give equal bytes."""
     return message.SerializeToString(deterministic=True)
+
+
+def sealed(message: Cluster | Listener) -> Versioned:
+    """`message` as it is sent, under its own name."""
+    return Versioned.of(message.name, body(message))

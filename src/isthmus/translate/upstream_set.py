@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 
-from isthmus.envoy.types import Cluster
 from isthmus.kit.memo import Memo
 from isthmus.kit.versioned import Versioned
 from isthmus.model.endpoint import EndpointShard
@@ -125,7 +124,7 @@ class Upstreams:
 
         def make() -> Versioned | None:
             made = partial(passing_upstream, here, name, settings)
-            return self.checked.keep(slot, here.about, made, _sealed)
+            return self.checked.keep(slot, here.about, made, proto.sealed)
 
         return self._one.get((*here.parts, *settings.of_upstreams), (name.sni, here.crosses), make)
 
@@ -137,7 +136,7 @@ class Upstreams:
         def make() -> Versioned | None:
             slot = Slot(UPSTREAM, str(name), here.service.key, here.facts)
             return self.checked.keep(
-                slot, here.about, lambda: outbound_upstream(here, name, settings), _sealed
+                slot, here.about, lambda: outbound_upstream(here, name, settings), proto.sealed
             )
 
         return self._one.get((*here.parts, *settings.of_upstreams), (name, here.facts), make)
@@ -150,7 +149,7 @@ class Upstreams:
         settings = view.settings.upstream
 
         def make() -> tuple[Versioned, ...]:
-            return tuple(_sealed(collector_upstream(place, settings)) for place in conduct.places)
+            return tuple(proto.sealed(collector_upstream(place, settings)) for place in conduct.places)
 
         return self._always_of.get((settings, conduct), "collectors", make)
 
@@ -167,16 +166,20 @@ class Upstreams:
         def make() -> Versioned | None:
             name = names.inbound(one.number)
             if sidecar is None:
-                return _sealed(inbound_upstream(one, settings))
+                return proto.sealed(inbound_upstream(one, settings))
             slot = Slot(UPSTREAM, name, None, ("inbound", about(sidecar), one.to))
-            return self.checked.keep(slot, about(sidecar), lambda: inbound_upstream(one, settings), _sealed)
+            return self.checked.keep(
+                slot, about(sidecar), lambda: inbound_upstream(one, settings), proto.sealed
+            )
 
         # Only a pattern for its statistics makes it depend on which service leads there.
         served = one.served if settings.inbound_stat_name else None
         return self._own.get((settings, sidecar), (one.number, one.to, served), make)
 
     def _own_datagrams(self, address: str, port: int) -> Versioned:
-        return self._datagrams.get((), (address, port), lambda: _sealed(application_datagrams(address, port)))
+        return self._datagrams.get(
+            (), (address, port), lambda: proto.sealed(application_datagrams(address, port))
+        )
 
 
 def headless_services(view: View) -> tuple[ServiceKey, ...]:
@@ -201,7 +204,7 @@ def _fixed(view: View) -> tuple[Versioned, ...]:
         made.append(inbound_passthrough(settings))
     if settings.dynamic_dns:
         made.append(dynamic_upstream(settings))
-    return tuple(map(_sealed, made))
+    return tuple(map(proto.sealed, made))
 
 
 def _told(view: View) -> Iterator[str]:
@@ -209,7 +212,3 @@ def _told(view: View) -> Iterator[str]:
         if service.resolution is Resolution.ENDPOINTS:
             yield from map(str, names_of(known(view, service)))
     yield from (name.sni for _, name in passing_names(view))
-
-
-def _sealed(message: Cluster) -> Versioned:
-    return Versioned.of(message.name, proto.body(message))
