@@ -8,6 +8,7 @@ import statistics
 import threading
 import time
 
+from isthmus.kit.polling import until
 from isthmus.kit.tasks import supervise
 from isthmus.model.name_table import Named, decode, entry
 from isthmus.sidecar import dns_message
@@ -71,8 +72,7 @@ async def measure(size: int) -> None:
         await server.ready.wait()
         thread = threading.Thread(target=ask, args=(size, found))
         thread.start()
-        while thread.is_alive():  # noqa: ASYNC110 - it asks from a thread of its own
-            await asyncio.sleep(0.05)
+        await until(lambda: not thread.is_alive())
     print(
         f"{size:6} names: table {len(body) / 1024:.0f} KiB, read in {read_ms:.1f} ms; "
         f"p50 {found['p50_us']:.0f} µs, p99 {found['p99_us']:.0f} µs, {found['per_second']:,.0f} questions/s"

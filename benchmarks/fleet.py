@@ -23,6 +23,7 @@ from collections.abc import Callable, Sequence
 from hashlib import blake2b
 
 from isthmus.envoy.types import DeltaDiscoveryRequest, DeltaDiscoveryResponse, Node
+from isthmus.kit.polling import until
 from isthmus.kit.protobuf import field
 from isthmus.wire.call import CallStream, Channel
 from isthmus.xds.server import DELTA_PATH
@@ -164,8 +165,7 @@ class Fleet:
         def holds(proxy: Proxy) -> bool:
             return all(len(proxy.held.get(t, ())) >= count for t, count in wanted.items())
 
-        while len(self._proxies) < self._count or not all(map(holds, self._proxies)):  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
+        await until(lambda: len(self._proxies) >= self._count and all(map(holds, self._proxies)))
 
 
 def main() -> None:

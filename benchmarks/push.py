@@ -26,6 +26,7 @@ from benchmarks.push_translated import TranslatedWorld
 from benchmarks.push_world import SyntheticWorld, World
 
 from isthmus.kit.log import set_up_logs
+from isthmus.kit.polling import until
 from isthmus.kit.tasks import supervise
 from isthmus.wire.listeners import Plaintext
 from isthmus.wire.serve import GrpcServer
@@ -149,8 +150,7 @@ async def push_again_and_again(
         fanout.publish(generation)
         received = await far.ask("wait")
         # The last proxies' answers are part of the price.
-        while not all(session.conversation.quiet for session in fanout.sessions):  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
+        await until(lambda: all(session.conversation.quiet for session in fanout.sessions), 0.02)
         spent += time.process_time() - cpu
         assert isinstance(received, list)
         waits += [at - begin for at in received]

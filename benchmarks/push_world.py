@@ -49,23 +49,18 @@ class SyntheticGeneration:
     resources_by_type: dict[str, dict[str, Versioned]]
     touched_names: dict[str, frozenset[str]] = field(default_factory=dict)
 
-    def touched(self, subject: str, type_url: str) -> frozenset[str] | None:  # noqa: ARG002
+    def touched(self, _: str, type_url: str, /) -> frozenset[str] | None:
         """The names that were changed."""
         return self.touched_names.get(type_url, frozenset())
 
-    def resources(
-        self,
-        subject: str,  # noqa: ARG002
-        type_url: str,
-        names: frozenset[str] | None,
-    ) -> Iterable[Versioned]:
+    def resources(self, _: str, type_url: str, names: frozenset[str] | None, /) -> Iterable[Versioned]:
         """Those of `names` that exist."""
         found = self.resources_by_type.get(type_url, {})
         if names is None:
             return tuple(found.values())
         return tuple(found[name] for name in names if name in found)
 
-    def unsettled(self, subject: str, type_url: str, names: frozenset[str]) -> frozenset[str]:  # noqa: ARG002
+    def unsettled(self, _: str, _type_url: str, _names: frozenset[str], /) -> frozenset[str]:
         """Everything is known."""
         return frozenset()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 
 import msgspec
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakes.bookinfo import BOOKINFO, objects
@@ -53,7 +53,7 @@ def told(batches):
     return found, sorted(str(each) for each in (*step.mesh.findings, *generation.findings))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60)
 @given(rivals(), st.randoms(use_true_random=False))
 def test_in_one_batch(some, random):
     changes = [*WORLD, *FAR, *some]
@@ -61,7 +61,7 @@ def test_in_one_batch(some, random):
     assert told([changes]) == told([other])
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60)
 @given(rivals(), st.randoms(use_true_random=False), st.integers(1, 5))
 def test_one_after_the_other(some, random, size):
     changes = [*WORLD, *FAR, *some]

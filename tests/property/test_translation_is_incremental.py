@@ -17,12 +17,12 @@ from fakes.bookinfo import (
     service,
 )
 from fakes.credentials import PKI, secret, tls_secret
+from fakes.edge import https, originating, tls_gateway
 from fakes.manifests import put
-from isthmus.model.build import MeshBuilder
+from fakes.translation import Translation
 from isthmus.model.change import Change
 from isthmus.model.endpoint import Locality
 from isthmus.model.findings import Code
-from isthmus.model.mesh import MeshSettings
 from isthmus.model.names import ClusterId, NetworkId
 from isthmus.model.proxy import Proxy, ProxyKind
 from isthmus.translate.generation import Translator
@@ -388,21 +388,13 @@ spec:
   targetRefs: [{group: "", kind: Service, name: reviews}]
   validation: {hostname: reviews.example.com, wellKnownCACertificates: System}
 """  # fmt: skip
-TLS_GATEWAY = """
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {name: edge}
-spec:
-  selector: {istio: ingress}
-  servers:
-    - port: {number: 443, name: https, protocol: HTTPS}
-      hosts: [a.example.com]
-      tls: {mode: MUTUAL, credentialName: cert}
-    - {port: {number: 443, name: pass, protocol: TLS}, hosts: [b.example.com], tls: {mode: PASSTHROUGH}}
-    - {port: {number: 80, name: http, protocol: HTTP}, hosts: ["*.example.com"], tls: {httpsRedirect: true}}
-"""
-OTHER_CREDENTIAL = TLS_GATEWAY.replace("credentialName: cert", "credentialName: other").replace(
-    "MUTUAL", "SIMPLE"
+AT_EDGE = (
+    '{port: {number: 443, name: pass, protocol: TLS}, hosts: ["b.example.com"], tls: {mode: PASSTHROUGH}}',
+    '{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*.example.com"], tls: {httpsRedirect: true}}',
+)
+TLS_GATEWAY = tls_gateway("edge", https("a.example.com", "mode: MUTUAL, credentialName: cert"), *AT_EDGE)
+OTHER_CREDENTIAL = tls_gateway(
+    "edge", https("a.example.com", "mode: SIMPLE, credentialName: other"), *AT_EDGE
 )
 EDGE_RULES = """
 apiVersion: networking.istio.io/v1
@@ -414,15 +406,7 @@ spec:
   http: [{route: [{destination: {host: ratings}}]}]
   tls: [{match: [{sniHosts: [b.example.com, api.example.com]}], route: [{destination: {host: reviews}}]}]
 """
-ORIGINATION = """
-apiVersion: networking.istio.io/v1
-kind: DestinationRule
-metadata: {name: origination}
-spec:
-  host: ratings
-  workloadSelector: {matchLabels: {app: reviews}}
-  trafficPolicy: {tls: {mode: MUTUAL, credentialName: cert}}
-"""
+ORIGINATION = originating("ratings", "cert")
 OTHER_NAME = """\
 apiVersion: v1
 kind: Service
@@ -518,12 +502,10 @@ def as_if_new(asked, last):
 
 def test_a_pod_that_takes_datagrams_at_a_door_is_sent_no_listener_there_until_it_is_gone():
     name, proxy = "outbound-udp|53||datagrams.default.svc.cluster.local", PROXIES[0]
-    builder, translator = MeshBuilder(MeshSettings(config_cluster=ClusterId("gke"))), Translator()
-    binding = objects(gke=[BINDING])[-1]
+    mesh, binding = Translation(), objects(gke=[BINDING])[-1]
     steps = [objects(gke=[DATAGRAMS]), [binding], [Change(binding.key, None)]]
     for batch, there in zip(steps, (True, False, True), strict=True):
-        step = builder.apply(batch)
-        generation = translator.generation(step.mesh, step.delta)
+        generation = mesh.take(*batch)
         touched = generation.touched(proxy, LISTENER)
         assert touched is None or name in touched
         for asked in (None, frozenset({name})):
@@ -536,13 +518,10 @@ def test_a_pod_that_takes_datagrams_at_a_door_is_sent_no_listener_there_until_it
     st.lists(st.lists(st.sampled_from(range(len(CHANGES))), min_size=1, max_size=4), min_size=1, max_size=8)
 )
 def test_step_by_step_is_from_nothing_and_what_differs_was_touched(batches):
-    mesh_settings = MeshSettings(config_cluster=ClusterId("gke"))
-    builder, translator = MeshBuilder(mesh_settings), Translator()
-    step = builder.apply(CHANGES[: len(CHANGES) // 4])
-    before = everything(translator.generation(step.mesh, step.delta))
+    mesh = Translation(*CHANGES[: len(CHANGES) // 4])
+    before = everything(mesh.now)
     for batch in batches:
-        step = builder.apply([CHANGES[index] for index in batch])
-        generation = translator.generation(step.mesh, step.delta)
+        generation = mesh.take(*(CHANGES[index] for index in batch))
         after = everything(generation)
         for proxy in PROXIES:
             for type_url in TYPES:
@@ -550,6 +529,6 @@ def test_step_by_step_is_from_nothing_and_what_differs_was_touched(batches):
                 differs = differing(before[proxy.name, type_url], after[proxy.name, type_url])
                 assert touched is None or differs <= touched, (proxy.name, type_url)
         before = after
-    everything_at_once = msgspec.structs.replace(step.delta, everything=True)
-    fresh = Translator().generation(step.mesh, everything_at_once)
+    everything_at_once = msgspec.structs.replace(mesh.delta, everything=True)
+    fresh = Translator().generation(mesh.builder.mesh, everything_at_once)
     assert as_if_new(fresh, generation) == as_if_new(generation, generation)

@@ -53,7 +53,7 @@ class FromProxies:
         """What it said that it holds; None where it was not asked."""
         return self._held.get((workload.namespace, workload.name))
 
-    def place(self, ref: Ref, path: str) -> str:  # noqa: ARG002 - the protocol's
+    def place(self, _: Ref, _path: str, /) -> str:
         """Nowhere: what runs has no file."""
         return ""
 

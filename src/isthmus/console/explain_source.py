@@ -29,6 +29,6 @@ class Source(Protocol):
         """What that proxy holds; None where it is not known."""
         ...
 
-    def place(self, ref: Ref, path: str) -> str:
+    def place(self, ref: Ref, path: str, /) -> str:
         """Where a part of an object is written, `file:line`; empty where that is not known."""
         ...

@@ -11,6 +11,7 @@ import aiohttp
 import msgspec
 
 from isthmus.console.lab_process import DOOR
+from isthmus.kit.polling import until
 from isthmus.kube.errors import KubeError
 from isthmus.lab.state import ClusterRecord, LabRecord, StateFolder
 
@@ -51,8 +52,7 @@ class LabClient:
         """Whether the lab is up within `limit_s`."""
         try:
             async with asyncio.timeout(limit_s):
-                while self._state.record() is None:  # noqa: ASYNC110 - another process writes it
-                    await asyncio.sleep(0.05)
+                await until(lambda: self._state.record() is not None)
         except TimeoutError:
             return False
         return True

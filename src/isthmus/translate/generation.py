@@ -20,6 +20,7 @@ from isthmus.model.scope import View, Views
 from isthmus.model.workload import Workload
 from isthmus.translate import names
 from isthmus.translate.assignments import MANY, LoadAssignments
+from isthmus.translate.conduct import Conducts
 from isthmus.translate.doors import Doors
 from isthmus.translate.egress import called
 from isthmus.translate.gateway_conflicts import gateway_conflicts
@@ -48,6 +49,7 @@ class Translator:
 
     def __init__(self, follow: Follow = lambda _: None) -> None:
         self.views = Views()
+        self.conducts = Conducts()
         self.upstreams = Upstreams()
         self.assignments = LoadAssignments()
         self.listeners = Listeners()
@@ -63,6 +65,7 @@ class Translator:
         self._number = 0
         self._memory = Memory(
             (
+                *self.conducts.memos,
                 *self.upstreams.memos,
                 *self.assignments.memos,
                 *self.listeners.memos,
@@ -160,7 +163,7 @@ class Generation:
             make.routes.checked,
         )
         withheld = [found for checked in parts for found in checked.findings(self._exists)]
-        reports = (*reporting_findings(self.mesh), *make.listeners.conducts.findings)
+        reports = (*reporting_findings(self.mesh), *make.conducts.findings)
         more = (*reports, *make.secrets.findings(self.mesh), *make.patches.findings(self.mesh))
         return tuple(dict.fromkeys(self.mesh.told(each) for each in (*withheld, *more)))
 
@@ -185,7 +188,7 @@ class Generation:
         view = self._view(proxy)
         workload = self.mesh.workloads.get((proxy.cluster, proxy.address))
         own = workload if proxy.kind is ProxyKind.SIDECAR else None
-        conduct = self._make.listeners.conducts.of(self.mesh, view, proxy)
+        conduct = self._make.conducts.of(self.mesh, view, proxy)
         if wanted is None:
             return self._make.upstreams.all(view, self.mesh.shards, own, conduct)
         return self._make.upstreams.named(view, self.mesh.shards, own, conduct, wanted)
@@ -203,9 +206,10 @@ class Generation:
 
     def _listeners(self, proxy: Proxy, wanted: Wanted) -> Iterable[Versioned]:
         view = self._view(proxy)
+        seen = (view, self._make.conducts.of(self.mesh, view, proxy))
         if wanted is None:
-            return self._make.listeners.of(self.mesh, view, proxy).values()
-        return self._make.listeners.named(self.mesh, view, proxy, wanted).values()
+            return self._make.listeners.of(self.mesh, seen, proxy).values()
+        return self._make.listeners.named(self.mesh, seen, proxy, wanted).values()
 
     def _routes(self, proxy: Proxy, wanted: Wanted) -> Iterator[Versioned]:
         view = self._view(proxy)

@@ -20,7 +20,7 @@ from isthmus.model.service import Resolution, Service
 from isthmus.model.workload import Workload
 from isthmus.translate import names, proto
 from isthmus.translate.checked import Checked, Slot
-from isthmus.translate.conduct import Conduct, Conducts
+from isthmus.translate.conduct import Conduct
 from isthmus.translate.connection_rules import TcpRules
 from isthmus.translate.destinations import destinations_of, known, ref_of
 from isthmus.translate.egress import unknown_upstream
@@ -61,27 +61,26 @@ class Listeners:
         self._parts: Memo[_PortParts] = Memo()
         self._passthrough = Passthrough()
         self._own = OwnListeners(self.checked)
-        self.conducts = Conducts()
         self.memos = (
             *(self.one, self.ports, self.headless, self._parts, self._passthrough.chains),
-            *(self._own.called, self._own.sockets, *self.conducts.memos),
+            *(self._own.called, self._own.sockets),
         )
 
-    def of(self, mesh: Mesh, view: View, proxy: Proxy) -> Found:
+    def of(self, mesh: Mesh, seen: Seen, proxy: Proxy) -> Found:
         """All listeners of `proxy`."""
         workload = mesh.workloads.get((proxy.cluster, proxy.address))
-        conduct = self.conducts.of(mesh, view, proxy)
+        view, conduct = seen
         if view.kind is ProxyKind.ROUTER:
             return self.ports.get(
                 (view, conduct, workload),
                 "gateway",
-                lambda: self._gateway((view, conduct), opened(view, workload)),
+                lambda: self._gateway(seen, opened(view, workload)),
             )
         headless = self.headless.get((view,), "", lambda: headless_services(view))
         inputs = (view, conduct, *(mesh.shards.get(key) for key in headless))
         found = {
-            **self.ports.get(inputs, "all", lambda: self._all(mesh, (view, conduct))),
-            **self._with_sockets(mesh, (view, conduct), proxy),
+            **self.ports.get(inputs, "all", lambda: self._all(mesh, seen)),
+            **self._with_sockets(mesh, seen, proxy),
         }
         if workload is not None and workload.binds:
             for taken in filter(partial(is_bound, workload), view.datagrams):
@@ -108,14 +107,14 @@ class Listeners:
 
         return self.one.get((*here.parts, conduct), (port, door, view.cluster, view.namespace), make)
 
-    def named(self, mesh: Mesh, view: View, proxy: Proxy, wanted: frozenset[str]) -> Found:
+    def named(self, mesh: Mesh, seen: Seen, proxy: Proxy, wanted: frozenset[str]) -> Found:
         """Those of `wanted` that exist."""
+        view, _ = seen
         if view.kind is ProxyKind.ROUTER:
-            every = self.of(mesh, view, proxy)
+            every = self.of(mesh, seen, proxy)
             return {name: every[name] for name in wanted if name in every}
         found: dict[str, Versioned] = {}
         workload = mesh.workloads.get((proxy.cluster, proxy.address))
-        seen = (view, self.conducts.of(mesh, view, proxy))
         for each in view.datagrams:
             if name_of(each) in wanted and not is_bound(workload, each):
                 made = self._datagrams(seen, each)

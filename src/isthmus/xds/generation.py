@@ -21,7 +21,7 @@ class Generation(Protocol[S]):
         """Grows with each generation."""
         ...
 
-    def touched(self, subject: S, type_url: str) -> frozenset[str] | None:
+    def touched(self, subject: S, type_url: str, /) -> frozenset[str] | None:
         """Names of this type that may differ for `subject` from the generation published before this one.
 
         `EVERYTHING` (None) where that cannot be told cheaply; the empty set where nothing can differ.
@@ -30,7 +30,7 @@ class Generation(Protocol[S]):
         """
         ...
 
-    def resources(self, subject: S, type_url: str, names: frozenset[str] | None) -> Iterable[Versioned]:
+    def resources(self, subject: S, type_url: str, names: frozenset[str] | None, /) -> Iterable[Versioned]:
         """The resources of a type for `subject`: all of them (None), or those of `names` that exist.
 
         Equal resources of different subjects are the same object where that can be had: what is built of
@@ -40,7 +40,7 @@ class Generation(Protocol[S]):
         """
         ...
 
-    def unsettled(self, subject: S, type_url: str, names: frozenset[str]) -> frozenset[str]:
+    def unsettled(self, subject: S, type_url: str, names: frozenset[str], /) -> frozenset[str]:
         """Those of `names` of which nobody knows yet whether they exist: nothing is said of them for now.
 
         When it is known, `touched` names them.

@@ -143,10 +143,13 @@ def test_a_cut_line_carries_nothing_until_it_is_healed_and_the_cluster_itself_go
 
 async def quiet(wan: Wan) -> dict[str, LinkCounters]:
     """The counters, once nothing has moved for longer than anything is under way."""
-    now: dict[str, LinkCounters] | None = None
-    while now != (now := await wan.traffic()):  # noqa: ASYNC110 - the kernel sets no event
+    before = None
+    while True:
+        now = await wan.traffic()
+        if now == before:
+            return now
+        before = now
         await asyncio.sleep(0.15)
-    return now
 
 
 async def slow_and_lossy(_: Path) -> Any:

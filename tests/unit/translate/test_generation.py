@@ -15,14 +15,12 @@ from fakes.bookinfo import (
     pod,
     service,
 )
+from fakes.translation import Translation
 from isthmus.envoy.types import Cluster, ClusterLoadAssignment, RouteConfiguration
-from isthmus.model.build import MeshBuilder
 from isthmus.model.change import Change
 from isthmus.model.endpoint import Locality
-from isthmus.model.mesh import MeshSettings
 from isthmus.model.names import ClusterId
 from isthmus.model.proxy import Proxy, ProxyKind
-from isthmus.translate.generation import Translator
 from isthmus.translate.types import ENDPOINTS, LISTENER, ROUTES, SECRET, TYPES, UPSTREAM
 
 GKE = Proxy(
@@ -40,25 +38,14 @@ REVIEWS = "outbound|9080||reviews.default.svc.cluster.local"
 V3 = "outbound|9080|v3|reviews.default.svc.cluster.local"
 
 
-class Pilot:
-    """A builder and a translator, one step after another."""
+class Pilot(Translation):
+    """A translation of objects, one step after another."""
 
     def __init__(self, **clusters):
-        self.builder = MeshBuilder(MeshSettings(config_cluster=ClusterId("gke")))
-        self.translator = Translator()
-        self.step(**clusters)
+        super().__init__(*objects(**clusters))
 
     def step(self, **clusters):
-        return self.take(objects(**clusters))
-
-    def take(self, changes):
-        step = self.builder.apply(changes)
-        self.delta = step.delta
-        self.now = self.translator.generation(step.mesh, step.delta)
-        return self.now
-
-    def all(self, proxy, type_url):
-        return {one.name: one for one in self.now.resources(proxy, type_url, None)}
+        return self.take(*objects(**clusters))
 
     def one(self, proxy, type_url, name):
         found = list(self.now.resources(proxy, type_url, frozenset({name})))
@@ -114,7 +101,7 @@ def test_endpoints_touch_their_services_assignments_and_nothing_else_of_other_pr
             msgspec.structs.replace(one, addresses=("10.20.0.99",)) for one in endpoints.value.endpoints
         ),
     )
-    pilot.take([Change(endpoints.key, moved)])
+    pilot.take(Change(endpoints.key, moved))
     assert pilot.now.touched(GKE, ENDPOINTS) == {REVIEWS, V3, V3.replace("v3", "v1")}
     assert pilot.now.touched(GKE, UPSTREAM) == set()
     assert pilot.now.touched(GKE, LISTENER) == set()
@@ -239,7 +226,7 @@ def test_without_anything_better_unknown_subsets_are_routed_to_and_answer_503():
 def test_subsets_that_go_before_their_rules_take_their_endpoints_along(pilot):
     pilot.step(gke=[DESTINATION_RULE, VIRTUAL_SERVICE])
     before = upstreams_of_reviews(pilot)
-    pilot.take([Change(change.key, None) for change in objects(gke=[DESTINATION_RULE])])
+    pilot.take(*(Change(change.key, None) for change in objects(gke=[DESTINATION_RULE])))
     assert upstreams_of_reviews(pilot) == before
     assert pilot.one(GKE, UPSTREAM, before[0]) is None
     assert "no subset" in pilot.now.findings[0].message
@@ -260,7 +247,7 @@ def test_a_bad_rule_that_is_gone_is_no_longer_spoken_of(pilot):
     pilot.step(gke=[BAD_ROUTE])
     pilot.one(GKE, ROUTES, "9080")
     gone = [Change(change.key, None) for change in objects(gke=[VIRTUAL_SERVICE])]
-    pilot.take(gone)
+    pilot.take(*gone)
     assert pilot.now.findings == ()
 
 

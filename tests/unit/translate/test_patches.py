@@ -6,15 +6,13 @@ import msgspec
 import pytest
 
 from fakes.bookinfo import BOOKINFO, objects
+from fakes.translation import Translation
 from isthmus.api.resource import Ref
 from isthmus.envoy.types import Cluster
-from isthmus.model.build import MeshBuilder
 from isthmus.model.change import Change, ChangeKey
 from isthmus.model.findings import Code, Severity
-from isthmus.model.mesh import MeshSettings
 from isthmus.model.names import ClusterId
 from isthmus.model.proxy import Proxy, ProxyKind
-from isthmus.translate.generation import Translator
 from isthmus.translate.types import ENDPOINTS, EXTENSION, LISTENER, ROUTES, TYPES, UPSTREAM
 
 REVIEWS = Proxy(
@@ -48,23 +46,17 @@ USUAL = 1  # seconds, for a service that spans clusters
 FOR_REVIEWS = "workloadSelector: {labels: {app: reviews}}, "
 
 
-class Pilot:
-    """A builder and a translator, one step after another."""
+class Pilot(Translation):
+    """The Bookinfo and patches, one step after another."""
 
     def __init__(self, *patches):
-        self.builder = MeshBuilder(MeshSettings(config_cluster=ClusterId("gke")))
-        self.translator = Translator()
-        self.take(objects(gke=[*BOOKINFO["gke"], *patches], onprem=BOOKINFO["onprem"]))
-
-    def take(self, changes):
-        step = self.builder.apply(changes)
-        self.now = self.translator.generation(step.mesh, step.delta)
+        super().__init__(*objects(gke=[*BOOKINFO["gke"], *patches], onprem=BOOKINFO["onprem"]))
 
     def put(self, *patches):
-        self.take(objects(gke=list(patches)))
+        self.take(*objects(gke=list(patches)))
 
     def all(self, proxy, type_url=UPSTREAM):
-        return {one.name: one for one in self.now.resources(proxy, type_url, None)}
+        return super().all(proxy, type_url)
 
     def timeout(self, proxy, name=NAME):
         return Cluster.FromString(self.all(proxy)[name].body).connect_timeout.seconds
@@ -87,7 +79,7 @@ def test_where_no_patch_holds_what_is_sent_is_the_very_object_that_was_made():
     made = pilot.translator.upstreams.all
     view = pilot.translator.views.view(pilot.now.mesh, RATINGS)
     workload = pilot.now.mesh.workloads[RATINGS.cluster, RATINGS.address]
-    conduct = pilot.translator.listeners.conducts.of(pilot.now.mesh, view, RATINGS)
+    conduct = pilot.translator.conducts.of(pilot.now.mesh, view, RATINGS)
     plain = {one.name: one for one in made(view, pilot.now.mesh.shards, workload, conduct)}
     found = pilot.all(RATINGS)
     assert plain.keys() == found.keys()
@@ -117,7 +109,7 @@ def test_a_resource_that_no_patch_is_for_stays_the_same_object():
 def test_what_was_patched_is_as_before_when_the_envoy_filter_goes():
     pilot = Pilot(envoy_filter(timeout("3s")))
     before = Pilot().all(REVIEWS)
-    pilot.take([Change(ChangeKey(ClusterId("gke"), Ref("EnvoyFilter", "default", "patch")), None)])
+    pilot.take(Change(ChangeKey(ClusterId("gke"), Ref("EnvoyFilter", "default", "patch")), None))
     assert pilot.all(REVIEWS) == before
     assert pilot.told() == []
 

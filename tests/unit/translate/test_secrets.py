@@ -7,61 +7,34 @@ import pytest
 
 from fakes.bookinfo import BOOKINFO, objects
 from fakes.credentials import PKI, secret, tls_secret
+from fakes.edge import GKE, INGRESS, https, originating, tls_gateway
 from fakes.manifests import gone, put
+from fakes.translation import Translation
 from isthmus.api.resource import Ref
 from isthmus.envoy.types import Secret
-from isthmus.model.build import MeshBuilder
 from isthmus.model.credential import CredentialKey
-from isthmus.model.mesh import MeshSettings
 from isthmus.model.names import ClusterId
-from isthmus.model.proxy import Proxy, ProxyKind
-from isthmus.translate.generation import Translator
+from isthmus.model.proxy import ProxyKind
 from isthmus.translate.types import LISTENER, SECRET
 
-GKE, ONPREM = ClusterId("gke"), ClusterId("onprem")
+ONPREM = ClusterId("onprem")
 SHOWN = PKI.leaf(dns=("bookinfo.example.com",))
 NAME, ROOTS = "kubernetes://bookinfo", "kubernetes://bookinfo-cacert"
-GATEWAY = """
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {name: bookinfo}
-spec:
-  selector: {istio: ingress}
-  servers:
-    - port: {number: 443, name: https, protocol: HTTPS}
-      hosts: ["*"]
-      tls: {mode: MUTUAL, credentialName: bookinfo}
-"""
-RULE = """
-apiVersion: networking.istio.io/v1
-kind: DestinationRule
-metadata: {name: ratings}
-spec:
-  host: ratings
-  workloadSelector: {matchLabels: {app: reviews}}
-  trafficPolicy: {tls: {mode: MUTUAL, credentialName: client}}
-"""
-INGRESS = Proxy(
-    kind=ProxyKind.ROUTER,
-    address="10.10.0.9",
-    name="ingress",
-    namespace="istio-system",
-    cluster=GKE,
-    labels=(("istio", "ingress"),),
-    proven=True,
-)
 
 
-class World:
+def asking(credential):
+    """A Gateway that asks callers for certificates, and shows `credential`."""
+    return tls_gateway("bookinfo", https("*", f'mode: MUTUAL, credentialName: "{credential}"'))
+
+
+GATEWAY = asking("bookinfo")
+
+
+class World(Translation):
+    """The Bookinfo, and further configuration."""
+
     def __init__(self, *texts):
-        self.builder = MeshBuilder(MeshSettings(config_cluster=GKE))
-        self.followed = set()
-        self.translator = Translator(self.followed.update)
-        self.step(*objects(gke=[*BOOKINFO["gke"], *texts], onprem=BOOKINFO["onprem"]))
-
-    def step(self, *changes):
-        step = self.builder.apply(changes)
-        self.now = self.translator.generation(step.mesh, step.delta)
+        super().__init__(*objects(gke=[*BOOKINFO["gke"], *texts], onprem=BOOKINFO["onprem"]))
 
     def names(self, proxy, wanted=None):
         return {one.name for one in self.now.resources(proxy, SECRET, wanted)}
@@ -70,7 +43,7 @@ class World:
 @pytest.fixture
 def world():
     made = World(GATEWAY)
-    made.step(put(GKE, tls_secret("bookinfo", SHOWN, **{"ca.crt": PKI.roots})))
+    made.take(put(GKE, tls_secret("bookinfo", SHOWN, **{"ca.crt": PKI.roots})))
     return made
 
 
@@ -100,15 +73,13 @@ def test_nobody_else_is_sent_them(world, differs):
 
 
 def test_a_name_that_no_configuration_has_is_not_served(world):
-    world.step(put(GKE, tls_secret("private", SHOWN)))
+    world.take(put(GKE, tls_secret("private", SHOWN)))
     assert world.names(INGRESS, frozenset({"kubernetes://private"})) == set()
 
 
 def test_a_secret_of_another_namespace_is_not_served_unless_it_is_granted():
-    made = World(
-        GATEWAY.replace("credentialName: bookinfo", "credentialName: kubernetes-gateway://shop/cert")
-    )
-    made.step(put(GKE, tls_secret("cert", SHOWN, "shop", **{"ca.crt": PKI.roots})))
+    made = World(asking("kubernetes-gateway://shop/cert"))
+    made.take(put(GKE, tls_secret("cert", SHOWN, "shop", **{"ca.crt": PKI.roots})))
     assert made.names(INGRESS) == set()
     (finding, *_) = [each for each in made.now.findings if each.path.endswith("tls.credentialName")]
     assert "is of another namespace" in finding.message
@@ -124,8 +95,8 @@ def test_a_secret_of_another_namespace_is_not_served_unless_it_is_granted():
 
 
 def test_sidecars_have_the_credentials_of_rules_that_select_them():
-    made = World(RULE)
-    made.step(put(GKE, tls_secret("client", SHOWN, "default", **{"ca.crt": PKI.roots})))
+    made = World(originating("ratings", "client"))
+    made.take(put(GKE, tls_secret("client", SHOWN, "default", **{"ca.crt": PKI.roots})))
     caller = msgspec.structs.replace(
         INGRESS, kind=ProxyKind.SIDECAR, namespace="default", labels=(("app", "reviews"),)
     )
@@ -140,20 +111,20 @@ def test_what_nobody_knows_yet_is_followed_and_not_said_to_be_absent():
     key = CredentialKey(GKE, Ref("Secret", "istio-system", "bookinfo"))
     assert made.followed == {key}
     assert made.now.unsettled(msgspec.structs.replace(INGRESS, proven=False), SECRET, asked) == frozenset()
-    made.step(gone(GKE, secret("bookinfo")))
+    made.take(gone(GKE, secret("bookinfo")))
     assert made.now.unsettled(INGRESS, SECRET, asked) == frozenset()
     assert NAME in made.now.touched(INGRESS, SECRET)
 
 
 def test_a_certificate_that_is_not_there_is_a_finding_until_it_is():
     made = World(GATEWAY)
-    made.step(gone(GKE, secret("bookinfo")))
+    made.take(gone(GKE, secret("bookinfo")))
     assert made.names(INGRESS) == set()
     found = [each for each in made.now.findings if each.ref.kind == "Gateway"]
     assert found[0].path == "$.spec.servers[0].tls.credentialName"
     assert 'Secret istio-system/bookinfo in cluster "gke" is not there' in found[0].message
     assert "kubectl -n istio-system create secret" in found[0].message
-    made.step(put(GKE, tls_secret("bookinfo", SHOWN)), gone(GKE, secret("bookinfo-cacert")))
+    made.take(put(GKE, tls_secret("bookinfo", SHOWN)), gone(GKE, secret("bookinfo-cacert")))
     assert made.names(INGRESS) == {NAME}
     (found,) = [each for each in made.now.findings if each.ref.kind == "Gateway"]
     assert "holds no certificates of a CA" in found.message
@@ -161,7 +132,7 @@ def test_a_certificate_that_is_not_there_is_a_finding_until_it_is():
 
 def test_a_new_certificate_touches_its_own_names_and_no_listener(world):
     before = {one.name: one for one in world.now.resources(INGRESS, SECRET, None)}
-    world.step(
+    world.take(
         put(GKE, tls_secret("bookinfo", PKI.leaf(dns=("bookinfo.example.com",)), **{"ca.crt": PKI.roots}))
     )
     touched = world.now.touched(INGRESS, SECRET)

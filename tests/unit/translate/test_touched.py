@@ -1,11 +1,9 @@
 import pytest
 
 from fakes.bookinfo import BOOKINFO, DESTINATION_RULE, GATEWAY, VIRTUAL_SERVICE, objects
-from isthmus.model.build import MeshBuilder
-from isthmus.model.mesh import MeshSettings
+from fakes.translation import Translation
 from isthmus.model.names import ClusterId
 from isthmus.model.proxy import Proxy, ProxyKind
-from isthmus.translate.generation import Translator
 from isthmus.translate.types import ENDPOINTS, LISTENER, ROUTES, SECRET, TYPES, UPSTREAM
 
 REVIEWS = "reviews.default.svc.cluster.local"
@@ -26,11 +24,8 @@ def step():
     """Takes configuration, one step after the whole Bookinfo; gives the generation in which it is new."""
 
     def taken(*config, before=()):
-        builder, translator = MeshBuilder(MeshSettings(config_cluster=ClusterId("gke"))), Translator()
-        first = builder.apply(objects(gke=[*BOOKINFO["gke"], *before], onprem=BOOKINFO["onprem"]))
-        translator.generation(first.mesh, first.delta)
-        second = builder.apply(objects(gke=config))
-        return translator.generation(second.mesh, second.delta)
+        mesh = Translation(*objects(gke=[*BOOKINFO["gke"], *before], onprem=BOOKINFO["onprem"]))
+        return mesh.take(*objects(gke=config))
 
     return taken
 

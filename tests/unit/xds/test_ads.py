@@ -17,6 +17,7 @@ from fakes.world import FakeWorld
 from isthmus.envoy.types import Any, Node
 from isthmus.kit.clock import ManualClock
 from isthmus.kit.metrics import XDS_REJECTS, exposition
+from isthmus.kit.polling import until
 from isthmus.kit.tasks import supervise
 from isthmus.wire.call import CallFailed, Channel, ClientTls
 from isthmus.wire.listeners import Secure, ServerCertificate
@@ -64,8 +65,7 @@ async def quietly(client: AdsClient) -> None:
 
 async def eventually(holds) -> None:
     async with asyncio.timeout(20):
-        while not holds():  # noqa: ASYNC110 - what it waits for happens in another place
-            await asyncio.sleep(0.005)
+        await until(holds, 0.005)
 
 
 @pytest.mark.parametrize("dialect", ["delta", "sotw"])

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
-import aiohttp
 import pytest
 from google.protobuf.message import Message
 
+from fakes.ads_envoy import Envoy, address, envoy
 from fakes.pilot import FakePilot
 from fakes.world import FakeGeneration
 from isthmus.envoy.binary import NoEnvoy, envoy_executable
@@ -24,20 +22,15 @@ from isthmus.envoy.types import (
     RouteConfiguration,
     Router,
 )
+from isthmus.kit.polling import until
 from isthmus.kit.versioned import Versioned
 from isthmus.xds.status import State, proxies
 from isthmus.xds.type_urls import CLUSTER, ENDPOINTS, LISTENER, ROUTES
-
-ADS = {"ads": {}, "resource_api_version": "V3"}
 
 
 def packed(message: Message) -> Any:
     full_name = message.DESCRIPTOR.full_name
     return Any(type_url=f"type.googleapis.com/{full_name}", value=message.SerializeToString())
-
-
-def address(port: int) -> dict[str, object]:
-    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
 
 
 def upstream(name: str, timeout_s: int = 1, lb_policy: int = 0) -> Cluster:
@@ -113,92 +106,9 @@ class Mesh:
         return len(found) == 4 and all(state is State.SYNCED for state, _ in found.values())
 
 
-class Envoy:
-    """A running Envoy, by its admin page."""
-
-    def __init__(self, admin: str, http: aiohttp.ClientSession) -> None:
-        self._admin, self._http = admin, http
-
-    async def get(self, path: str) -> str:
-        async with self._http.get(f"{self._admin}{path}") as reply:
-            return await reply.text()
-
-    async def dump(self, kind: str) -> list[dict[str, object]]:
-        found = json.loads(await self.get("/config_dump?include_eds"))["configs"]
-        return [each for each in found if each["@type"].endswith(f".{kind}")]
-
-    async def comes_to_have_warm(self, *names: str) -> None:
-        """Waits until these upstreams are warm, and no others are there.
-
-        Our side may be quiet before: Envoy accepts an upstream first and asks for its endpoints then.
-        """
-        async with asyncio.timeout(30):
-            while True:
-                [dump] = await self.dump("ClustersConfigDump")
-                warm = {each["cluster"]["name"] for each in dump.get("dynamic_active_clusters", [])}
-                if warm == set(names) and not dump.get("dynamic_warming_clusters"):
-                    return
-                await asyncio.sleep(0.01)
-
-    async def addresses_of(self, name: str) -> list[str]:
-        found = json.loads(await self.get("/clusters?format=json"))["cluster_statuses"]
-        [one] = [each for each in found if each["name"] == name]
-        return sorted(
-            str(each["address"]["socket_address"]["port_value"]) for each in one.get("host_statuses", [])
-        )
-
-
-@asynccontextmanager
-async def envoy(pilot: str, dialect: str, folder: Path) -> AsyncIterator[Envoy]:
-    host, _, port = pilot.rpartition(":")
-    ads = {
-        "api_type": "DELTA_GRPC" if dialect == "delta" else "GRPC",
-        "transport_api_version": "V3",
-        "grpc_services": [{"envoy_grpc": {"cluster_name": "xds-grpc"}}],
-    }
-    upstream_of_pilot = {
-        "name": "xds-grpc",
-        "connect_timeout": "1s",
-        "typed_extension_protocol_options": {
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-                "explicit_http_config": {"http2_protocol_options": {}},
-            }
-        },
-        "load_assignment": {
-            "cluster_name": "xds-grpc",
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address(int(port))}}]}],
-        },
-    }
-    admin_path = folder / "admin"
-    bootstrap = {
-        "node": {"id": f"sidecar~{host}~a.books~books.svc.cluster.local", "cluster": "a.books"},
-        "admin": {"address": address(0)},
-        "dynamic_resources": {"ads_config": ads, "cds_config": ADS, "lds_config": ADS},
-        "static_resources": {"clusters": [upstream_of_pilot]},
-    }
-    (folder / "bootstrap.json").write_text(json.dumps(bootstrap))
-    with (folder / "envoy.log").open("wb") as log:
-        process = await asyncio.create_subprocess_exec(
-            str(envoy_executable()),
-            *("-c", str(folder / "bootstrap.json"), "--admin-address-path", str(admin_path)),
-            *("--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warning"),
-            stdout=log,
-            stderr=log,
-        )
-        try:
-            await eventually(lambda: admin_path.exists() and admin_path.read_text().strip())
-            async with aiohttp.ClientSession() as http:
-                yield Envoy(f"http://{admin_path.read_text().strip()}", http)
-        finally:
-            process.terminate()
-            await process.wait()
-
-
 async def eventually(holds) -> None:
     async with asyncio.timeout(30):
-        while not holds():  # noqa: ASYNC110 - it happens in another process
-            await asyncio.sleep(0.01)
+        await until(holds, 0.01)
 
 
 @pytest.fixture

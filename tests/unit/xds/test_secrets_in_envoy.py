@@ -9,64 +9,19 @@ import msgspec
 
 from fakes.bookinfo import objects
 from fakes.credentials import PKI, tls_secret
+from fakes.edge import GKE, INGRESS, Pilot, https, tls_gateway
 from fakes.manifests import gone, put
 from fakes.ports import free_ports
 from isthmus.kit import x509
-from isthmus.kit.tasks import supervise
-from isthmus.model.build import MeshBuilder
-from isthmus.model.mesh import MeshSettings
-from isthmus.model.names import ClusterId
-from isthmus.model.proxy import Proxy, ProxyKind
-from isthmus.translate.generation import Translator
-from isthmus.translate.types import TYPES
-from isthmus.wire.listeners import Plaintext
-from isthmus.wire.serve import GrpcServer, Limits
-from isthmus.xds.fanout import Fanout
-from isthmus.xds.server import AdsServer
-from unit.xds.test_real_envoy import envoy
-
-GKE = ClusterId("gke")
-INGRESS = Proxy(
-    kind=ProxyKind.ROUTER,
-    address="10.10.0.9",
-    name="ingress",
-    namespace="istio-system",
-    cluster=GKE,
-    labels=(("istio", "ingress"),),
-    proven=True,
-)
-GATEWAY = """
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {name: edge}
-spec:
-  selector: {istio: ingress}
-  servers:
-    - port: {number: %s, name: a, protocol: HTTPS}
-      bind: 127.0.0.1
-      hosts: [a.example.com]
-      tls: {mode: SIMPLE, credentialName: a}
-    - port: {number: %s, name: b, protocol: HTTPS}
-      bind: 127.0.0.1
-      hosts: [b.example.com]
-      tls: {mode: SIMPLE, credentialName: b}
-"""
 
 
-class Pilot:
-    """A mesh of one gateway, and who serves it."""
-
-    def __init__(self) -> None:
-        self.builder = MeshBuilder(MeshSettings(config_cluster=GKE))
-        self.followed: set[object] = set()
-        self.translator = Translator(self.followed.update)
-        self.fanout: Fanout[Proxy] = Fanout(TYPES)
-        self.subject = INGRESS
-
-    def step(self, *changes):
-        step = self.builder.apply(changes)
-        if step.delta:
-            self.fanout.publish(self.translator.generation(step.mesh, step.delta))
+def gateway(port):
+    """Two servers at one port of loopback."""
+    servers = (
+        https(f"{name}.example.com", f"mode: SIMPLE, credentialName: {name}", port, "127.0.0.1")
+        for name in "ab"
+    )
+    return objects(gke=[tls_gateway("edge", *servers)])
 
 
 async def shown(port: int, host: str) -> str:
@@ -95,47 +50,32 @@ def serial(certificate) -> str:
 
 async def test_a_listener_opens_with_its_certificates_and_shows_new_ones(tmp_path):
     pilot, (port,) = Pilot(), free_ports(1)
-    server = GrpcServer(
-        AdsServer(pilot.fanout, lambda _: pilot.subject).services(),
-        [Plaintext("127.0.0.1", 0)],
-        Limits(stop_grace_s=0.1),
-    )
     first, second, other = (PKI.leaf(dns=(f"{name}.example.com",)) for name in ("a", "a", "b"))
     pilot.step(*objects(gke=[]))
-    async with supervise(server.run(), pilot.fanout.run()):
-        [address] = await server.addresses()
-        async with envoy(address, "delta", tmp_path) as running:
-            pilot.step(*objects(gke=[GATEWAY % (port, port)]))
-            await asyncio.sleep(0.5)
-            assert await shown(port, "a.example.com") == "", "nobody knows yet whether there is one: it waits"
-            pilot.step(put(GKE, tls_secret("a", first)), gone(GKE, tls_secret("b", other)))
-            assert await comes(port, "a.example.com", serial(first)), await running.get("/config_dump")
-            assert await shown(port, "b.example.com") == "", "one that is not there keeps nobody else waiting"
-            pilot.step(put(GKE, tls_secret("b", other)))
-            assert await comes(port, "b.example.com", serial(other))
-            pilot.step(put(GKE, tls_secret("a", second)))
-            assert await comes(port, "a.example.com", serial(second))
-            pilot.step(gone(GKE, tls_secret("a", second)))
-            await asyncio.sleep(0.3)
-            assert await shown(port, "a.example.com") == serial(second), "the last good one stays"
+    async with pilot.envoy(tmp_path) as running:
+        pilot.step(*gateway(port))
+        await asyncio.sleep(0.5)
+        assert await shown(port, "a.example.com") == "", "nobody knows yet whether there is one: it waits"
+        pilot.step(put(GKE, tls_secret("a", first)), gone(GKE, tls_secret("b", other)))
+        assert await comes(port, "a.example.com", serial(first)), await running.get("/config_dump")
+        assert await shown(port, "b.example.com") == "", "one that is not there keeps nobody else waiting"
+        pilot.step(put(GKE, tls_secret("b", other)))
+        assert await comes(port, "b.example.com", serial(other))
+        pilot.step(put(GKE, tls_secret("a", second)))
+        assert await comes(port, "a.example.com", serial(second))
+        pilot.step(gone(GKE, tls_secret("a", second)))
+        await asyncio.sleep(0.3)
+        assert await shown(port, "a.example.com") == serial(second), "the last good one stays"
 
 
 async def test_a_proxy_that_is_proven_later_gets_its_certificates_then(tmp_path):
-    pilot, (port,) = Pilot(), free_ports(1)
-    pilot.subject = msgspec.structs.replace(INGRESS, proven=False)
-    server = GrpcServer(
-        AdsServer(pilot.fanout, lambda _: pilot.subject).services(),
-        [Plaintext("127.0.0.1", 0)],
-        Limits(stop_grace_s=0.1),
-    )
+    pilot, (port,) = Pilot(msgspec.structs.replace(INGRESS, proven=False)), free_ports(1)
     first = PKI.leaf(dns=("a.example.com",))
-    pilot.step(*objects(gke=[GATEWAY % (port, port)]), put(GKE, tls_secret("a", first)))
-    async with supervise(server.run(), pilot.fanout.run()):
-        [address] = await server.addresses()
-        async with envoy(address, "delta", tmp_path):
-            await asyncio.sleep(0.5)
-            assert await shown(port, "a.example.com") == ""
-            pilot.subject = INGRESS
-            pilot.fanout.identify_again(lambda _: True)
-            pilot.step(gone(GKE, tls_secret("b", first)))
-            assert await comes(port, "a.example.com", serial(first))
+    pilot.step(*gateway(port), put(GKE, tls_secret("a", first)))
+    async with pilot.envoy(tmp_path):
+        await asyncio.sleep(0.5)
+        assert await shown(port, "a.example.com") == ""
+        pilot.subject = INGRESS
+        pilot.fanout.identify_again(lambda _: True)
+        pilot.step(gone(GKE, tls_secret("b", first)))
+        assert await comes(port, "a.example.com", serial(first))

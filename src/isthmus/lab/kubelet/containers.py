@@ -190,7 +190,9 @@ class Container:
                 group.create_task(self._probe_liveness(self.spec["livenessProbe"]))
 
     async def _until_success(self, probe: Json) -> None:
-        while not await self._ask(probe):  # noqa: ASYNC110 - nothing tells us when the answer changes
+        while True:
+            if await self._ask(probe):
+                return
             await asyncio.sleep(wait_s(probe, succeeded=False))
 
     async def _probe_readiness(self, probe: Json) -> None:

@@ -19,7 +19,7 @@ class HttpFilter(Protocol):
         """The filter as every HTTP connection manager has it."""
         ...
 
-    def on_route(self, route: HTTPRoute) -> Any | None:
+    def on_route(self, route: HTTPRoute, /) -> Any | None:
         """Its settings for one route; None where the route says nothing of it."""
         ...
 

@@ -13,6 +13,6 @@ def in_chain() -> EnvoyHttpFilter:
     return EnvoyHttpFilter(name=NAME, typed_config=proto.any_of(Router()))
 
 
-def on_route(route: HTTPRoute) -> Any | None:  # noqa: ARG001 - the protocol's
+def on_route(_: HTTPRoute, /) -> Any | None:
     """None: routes tell the router by what they are."""
     return None
