@@ -341,7 +341,8 @@ FURTHER_MESH = MESH.replace(
     "    trustDomainAliases: [old]\n    inboundTrafficPolicy: {mode: LOCALHOST}",
 ).replace(
     "defaultProviders: {tracing: [spans]}",
-    "defaultTrafficPolicy: {outlierDetection: {interval: 1s}}\n    defaultServiceExportTo: ['.']\n"
+    "defaultTrafficPolicy: {outlierDetection: {interval: 1s}, connectionPool: {tcp: {idleTimeout: 9s}}}\n"
+    "    tlsDefaults: {minProtocolVersion: TLSV1_3}\n    defaultServiceExportTo: ['.']\n"
     "    defaultVirtualServiceExportTo: [other]\n    defaultDestinationRuleExportTo: ['.']",
 )
 

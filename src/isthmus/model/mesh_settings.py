@@ -9,6 +9,7 @@ import msgspec
 
 from isthmus.api.core.config_map import ConfigMap
 from isthmus.api.errors import InvalidConfig, Problem
+from isthmus.api.istio.destination_rule import ConnectionPoolSettings, TcpSettings
 from isthmus.api.istio.mesh_config import (
     DefaultProviders,
     DefaultTrafficPolicy,
@@ -110,7 +111,8 @@ def _upstream(config: MeshConfig, base: UpstreamSettings) -> UpstreamSettings:
 
 
 def _listener(config: MeshConfig, base: ListenerSettings) -> ListenerSettings:
-    paths = config.path_normalization
+    paths, usual = config.path_normalization, config.default_traffic_policy or DefaultTrafficPolicy()
+    pool = usual.connection_pool or ConnectionPoolSettings()
     return ListenerSettings(
         outbound_port=config.proxy_listen_port or base.outbound_port,
         inbound_port=config.proxy_inbound_listen_port or base.inbound_port,
@@ -119,6 +121,8 @@ def _listener(config: MeshConfig, base: ListenerSettings) -> ListenerSettings:
         paths=paths.normalization if paths is not None else base.paths,
         inbound_retry=config.default_inbound_http_retry_policy,
         mutual_tls=config.mesh_mtls,
+        own_tls=config.tls_defaults,
+        usual_tcp=pool.tcp or TcpSettings(),
         inbound_stat_name=config.inbound_cluster_stat_name,
         outbound_stat_name=config.outbound_cluster_stat_name,
         logs=LogSettings(

@@ -14,6 +14,7 @@ from isthmus.api.istio.destination_rule import (
     ConnectionPoolSettings,
     OutlierDetection,
     TcpKeepalive,
+    TcpSettings,
 )
 from isthmus.api.istio.extension_provider import ExtensionProvider
 from isthmus.api.istio.http_route import HTTPRetry
@@ -83,6 +84,8 @@ class ListenerSettings(msgspec.Struct, frozen=True, kw_only=True):
     paths: str = "DEFAULT"
     inbound_retry: HTTPRetry | None = None
     mutual_tls: TlsConfig | None = None
+    own_tls: TlsConfig | None = None  # that is not the mesh's own
+    usual_tcp: TcpSettings = TcpSettings()
     inbound_stat_name: str = ""
     outbound_stat_name: str = ""
     logs: LogSettings = LogSettings()

@@ -12,6 +12,7 @@ from functools import partial
 import msgspec
 
 from isthmus.api.errors import InvalidConfig
+from isthmus.api.istio.destination_rule import TcpSettings
 from isthmus.api.istio.http_route import HTTPRetry
 from isthmus.api.istio.mesh_config import TlsConfig
 from isthmus.api.istio.proxy_config import ProxyConfig, ProxyHeaders, Topology
@@ -41,6 +42,8 @@ class Conduct(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     paths: str = "DEFAULT"
     inbound_retry: HTTPRetry | None = None
     mutual_tls: TlsConfig | None = None
+    own_tls: TlsConfig | None = None  # where servers show certificates that are not the mesh's
+    usual_tcp: TcpSettings = TcpSettings()  # of connections of which no DestinationRule says it
     logs_listeners: bool = True
     caller: Side = Side()
     called: Side = Side()
@@ -126,6 +129,8 @@ def _conduct(view: View, config: ProxyConfig, sides: Mapping[str, Side]) -> Cond
         paths=listener.paths,
         inbound_retry=listener.inbound_retry,
         mutual_tls=listener.mutual_tls,
+        own_tls=listener.own_tls,
+        usual_tcp=listener.usual_tcp,
         logs_listeners=listener.logs.of_listeners,
         caller=sides[CLIENT],
         called=sides[SERVER],

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from isthmus.api.istio.destination import Destination
-from isthmus.api.istio.destination_rule import DestinationRule, Subset
+from isthmus.api.istio.destination_rule import DestinationRule, Subset, TcpSettings
 from isthmus.api.istio.virtual_service import RouteDestination, VirtualService
 from isthmus.api.resource import Ref
 from isthmus.model.endpoint import Backing
@@ -15,7 +15,7 @@ from isthmus.model.scope import View
 from isthmus.model.service import Service
 from isthmus.translate import names
 from isthmus.translate.errors import Unsayable
-from isthmus.translate.upstream_policy import Policy, policy_for, sticking
+from isthmus.translate.upstream_policy import Policy, policy_for, sticking, with_usual
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,7 @@ class Destinations:
     namespace: str  # short names are of there
     domain: str
     known: Mapping[Hostname, Known]
+    usual: TcpSettings  # of connections of which no DestinationRule says it
 
     def hostname(self, destination: Destination) -> Hostname:
         """The full host, which for another name of a service is the service's own."""
@@ -108,12 +109,12 @@ class Destinations:
         return names.outbound(port, destination.subset, self.hostname(destination))
 
     def policy(self, destination: Destination, listener_port: int) -> Policy:
-        """How it is called, as far as a DestinationRule says it."""
+        """How it is called, as far as a DestinationRule says it, or the mesh of connections."""
         found = self.find(destination)
         if found is None:
-            return Policy()
+            return with_usual(Policy(), self.usual)
         subset = found.subset(destination.subset)
-        return found.policy(self.port(destination, listener_port), subset)
+        return with_usual(found.policy(self.port(destination, listener_port), subset), self.usual)
 
     def shares(self, route: Sequence[RouteDestination], listener_port: int) -> list[tuple[str, int]]:
         """Upstreams and their weights, of a route for connections; a single destination needs no weight."""
@@ -157,7 +158,7 @@ def destinations_of(view: View, rule: VirtualService) -> Destinations:
     hosts = {resolve(one.host, namespace, domain) for one in _destinations(rule)}
     services = ((host, view.meant(host)) for host in sorted(hosts))
     found = {host: known(view, service) for host, service in services if service is not None}
-    return Destinations(namespace, domain, found)
+    return Destinations(namespace, domain, found, view.settings.listener.usual_tcp)
 
 
 def _destinations(rule: VirtualService) -> Iterator[Destination]:

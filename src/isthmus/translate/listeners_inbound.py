@@ -26,6 +26,7 @@ from isthmus.translate.access_log import access_logs, listener_logs
 from isthmus.translate.conduct import Conduct
 from isthmus.translate.connection_manager import Face, Manager, connection_manager
 from isthmus.translate.connection_rules import cidr
+from isthmus.translate.connections import manner
 from isthmus.translate.entrances import Entrance
 from isthmus.translate.errors import Unsayable
 from isthmus.translate.listener_parts import (
@@ -41,6 +42,7 @@ from isthmus.translate.network_filters import tcp_proxy
 from isthmus.translate.retries import inbound_retries
 from isthmus.translate.server_tls import HTTP_ALPN, server_tls
 from isthmus.translate.transport import ALL_MESH_ALPN, MESH_ALPN, MESH_HTTP_ALPN, mutual_downstream
+from isthmus.translate.upstream_policy import Policy
 
 # Who is told apart by first bytes may also be silent: a server that speaks first. Then it is plain text.
 _SILENCE_S = 5.0
@@ -103,7 +105,9 @@ def _port_chains(one: Entrance, conduct: Conduct) -> Iterator[FilterChain]:
     """The chains of one port: what can be told of a caller decides which takes it."""
     name = names.listener(one.bind or "0.0.0.0", one.number)
     http = connection_manager(_manager(one, conduct))
-    tcp = tcp_proxy.to_upstream(names.inbound(one.number), access_logs(conduct, inbound=True, http=False))
+    upstream, logs = names.inbound(one.number), access_logs(conduct, inbound=True, http=False)
+    how = manner([Policy(connection_pool=one.pool)])
+    tcp = tcp_proxy.to_upstreams([(upstream, 1)], logs, upstream, how)
 
     def mutual(alpn: tuple[str, ...], proxy: Filter) -> FilterChain:
         made = chain(name, _match(one, tls=True, alpn=alpn), proxy)

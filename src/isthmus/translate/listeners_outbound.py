@@ -37,6 +37,7 @@ from isthmus.translate.network_filters import set_alpn, tcp_proxy
 from isthmus.translate.route_match import Asker
 from isthmus.translate.transport import upstream_alpn
 from isthmus.translate.tunnels import TUNNEL_PORT
+from isthmus.translate.upstream_policy import with_usual
 
 ANY = "0.0.0.0"
 
@@ -256,7 +257,7 @@ def tcp_chains(claim: Claim, tcp_rules: Mapping[ServiceKey, TcpRules], about: Se
             return
         narrow(made.filter_chain_match, part)
         yield made
-    how = manner([known(view, claim.service).policy(claim.port.number)])
+    how = manner([with_usual(known(view, claim.service).policy(claim.port.number), conduct.usual_tcp)])
     yield chain("", None, tcp_proxy.to_upstreams([(whole, 1)], logs, whole, how))
 
 

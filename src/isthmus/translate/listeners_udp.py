@@ -15,7 +15,7 @@ from isthmus.translate.access_log import access_logs
 from isthmus.translate.conduct import Conduct
 from isthmus.translate.destinations import Known
 from isthmus.translate.tunnels import tunnels
-from isthmus.translate.upstream_policy import Policy
+from isthmus.translate.upstream_policy import Policy, with_usual
 
 LOOPBACK = "127.0.0.1"
 LARGEST = 65_535
@@ -45,7 +45,7 @@ def is_bound(workload: Workload | None, taken: Taken) -> bool:
 
 def datagram_listener(here: Known, port: Port, door: int, conduct: Conduct) -> Listener:
     """The listener at `door`: each caller's session goes to one endpoint as long as it is not idle."""
-    policy = here.policy(port.number)
+    policy = with_usual(here.policy(port.number), conduct.usual_tcp)
     name = names.outbound_udp(port.number, here.service.key.hostname)
     proxy = UdpProxyConfig(
         stat_prefix=f"{name};",

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from isthmus.api.istio.gateway import ServerTLSSettings
-from isthmus.api.istio.gateway_problems import CIPHERS
+from isthmus.api.istio.mesh_config import TlsConfig
+from isthmus.envoy.tls_names import CIPHERS
 from isthmus.envoy.types import (
     CertificateValidationContext,
     CommonTlsContext,
@@ -24,12 +25,13 @@ from isthmus.translate.names import file_certificate, file_roots
 from isthmus.translate.subject_names import matchers
 
 HTTP_ALPN = ("h2", "http/1.1")
-_VERSIONS = {"TLSV1_0": "TLSv1_0", "TLSV1_1": "TLSv1_1", "TLSV1_2": "TLSv1_2", "TLSV1_3": "TLSv1_3"}
 
 
 def server_tls(tls: ServerTLSSettings, conduct: Conduct, alpn: Iterable[str]) -> TransportSocket:
     """The transport socket by which a server of a Gateway ends TLS."""
+    usual = conduct.own_tls
     if tls.mode == "ISTIO_MUTUAL":
+        usual = conduct.mutual_tls
         made = transport.mutual_server(conduct.trust_domains, alpn, matchers(tls.subject_alt_names))
     else:
         common = CommonTlsContext(alpn_protocols=alpn, tls_certificate_sds_secret_configs=_shown(tls))
@@ -37,16 +39,25 @@ def server_tls(tls: ServerTLSSettings, conduct: Conduct, alpn: Iterable[str]) ->
         made = DownstreamTlsContext(common_tls_context=common)
         if tls.mode in VERIFIES_CLIENTS:
             made.require_client_certificate.value = tls.mode == "MUTUAL"
-    made.common_tls_context.tls_params.CopyFrom(_parameters(tls))
+    made.common_tls_context.tls_params.CopyFrom(_parameters(tls, usual))
     return proto.transport_socket("tls", made)
 
 
-def _parameters(tls: ServerTLSSettings) -> TlsParameters:
-    made = TlsParameters(
-        tls_minimum_protocol_version=_VERSIONS.get(tls.min_protocol_version, "TLSv1_2"),
-        tls_maximum_protocol_version=_VERSIONS.get(tls.max_protocol_version, "TLSv1_3"),
-    )
-    made.cipher_suites.extend(dict.fromkeys(each for each in tls.cipher_suites if each in CIPHERS))
+def _parameters(tls: ServerTLSSettings, usual: TlsConfig | None) -> TlsParameters:
+    """How strong TLS must be: as the server says, or else the mesh."""
+    made = TlsParameters(tls_minimum_protocol_version="TLSv1_2", tls_maximum_protocol_version="TLSv1_3")
+    transport.apply_strength(made, usual)
+    if tls.max_protocol_version in transport.VERSIONS:
+        made.tls_maximum_protocol_version = transport.VERSIONS[tls.max_protocol_version]
+        # The mesh cannot ask for more than a server that says what it can do at the most.
+        made.tls_minimum_protocol_version = min(
+            made.tls_minimum_protocol_version, made.tls_maximum_protocol_version
+        )
+    if tls.min_protocol_version in transport.VERSIONS:
+        made.tls_minimum_protocol_version = transport.VERSIONS[tls.min_protocol_version]
+    if ciphers := [each for each in dict.fromkeys(tls.cipher_suites) if each in CIPHERS]:
+        made.ClearField("cipher_suites")
+        made.cipher_suites.extend(ciphers)
     return made
 
 

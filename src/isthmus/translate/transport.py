@@ -80,15 +80,21 @@ def mutual_server(
     return context
 
 
-_VERSIONS = {"TLSV1_2": TlsParameters.TLSv1_2, "TLSV1_3": TlsParameters.TLSv1_3}
+VERSIONS = {
+    "TLSV1_0": TlsParameters.TLSv1_0,
+    "TLSV1_1": TlsParameters.TLSv1_1,
+    "TLSV1_2": TlsParameters.TLSv1_2,
+    "TLSV1_3": TlsParameters.TLSv1_3,
+}
+"""TLS_AUTO is none of them: what that means depends on who says it."""
 
 
 def apply_strength(params: TlsParameters, found: TlsConfig | None) -> None:
     """Sets how strong TLS must be, where anybody says it."""
     if found is None:
         return
-    if found.min_protocol_version != "TLS_AUTO":
-        params.tls_minimum_protocol_version = _VERSIONS[found.min_protocol_version]
+    if found.min_protocol_version in VERSIONS:
+        params.tls_minimum_protocol_version = VERSIONS[found.min_protocol_version]
     params.ecdh_curves.extend(found.ecdh_curves)
     params.cipher_suites.extend(found.cipher_suites)
 

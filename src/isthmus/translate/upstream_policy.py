@@ -85,6 +85,13 @@ def sticking(policy: Policy) -> Policy:
     return replace(policy, load_balancer=by_caller)
 
 
+def with_usual(policy: Policy, usual: api.TcpSettings) -> Policy:
+    """`policy`, with what is usual of connections where it says nothing of them."""
+    if policy.connection_pool is not None or usual == api.TcpSettings():
+        return policy
+    return replace(policy, connection_pool=api.ConnectionPoolSettings(tcp=usual))
+
+
 def tls_place(rule: DestinationRule, subset: str, port: int) -> str:
     """The path of the TLS settings that `policy_for` finds for a port; empty where it finds none."""
     number = next((index for index, each in enumerate(rule.spec.subsets) if each.name == subset), None)

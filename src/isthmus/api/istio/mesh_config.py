@@ -298,9 +298,11 @@ class MeshConfig(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     default_traffic_policy: DefaultTrafficPolicy | None = None
     """What holds for calls of which no DestinationRule says it."""
     mesh_mtls: TlsConfig | None = msgspec.field(default=None, name="meshMTLS")
-    """How strong mutual TLS between workloads must be. Envoy: `tls_params` of inbound TLS."""
+    """How strong mutual TLS between workloads must be, also where it ends at a gateway. Envoy: `tls_params` of inbound
+    TLS, and of a Gateway's servers with ISTIO_MUTUAL that do not say it themselves."""
     tls_defaults: TlsConfig | None = None
-    """How strong TLS towards services outside of the mesh must be. Envoy: `tls_params` of upstreams."""
+    """How strong TLS must be that is not the mesh's own. Envoy: `tls_params` of upstreams with SIMPLE or MUTUAL, and of
+    a Gateway's servers, and a Sidecar's, that do not say it themselves."""
     service_scope_configs: tuple[ServiceScopeConfig, ...] = ()
     """No effect: it is about an ambient mesh."""
     service_entry_visibility: dict[str, object] | None = None

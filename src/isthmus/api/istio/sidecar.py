@@ -94,7 +94,8 @@ class SidecarSpec(Part, frozen=True, kw_only=True):
     egress: tuple[IstioEgressListener, ...] = ()
     """What is seen of the mesh; without it everything. Envoy: which resources the proxy is sent."""
     inbound_connection_pool: ConnectionPoolSettings | None = None
-    """Limits towards the application on all its ports. Envoy: the upstreams `inbound|PORT||`."""
+    """Limits towards the application on all its ports. Envoy: the upstreams `inbound|PORT||`, and `tcp_proxy` of the
+    chains for connections."""
     outbound_traffic_policy: SidecarOutboundTrafficPolicy | None = None
     """What becomes of calls to destinations that nobody knows."""
 

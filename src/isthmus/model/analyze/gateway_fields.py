@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from isthmus.api.errors import Problem
 from isthmus.api.istio.gateway import GatewayConfig, Server, ServerTLSSettings
-from isthmus.api.istio.gateway_problems import CIPHERS, ENCRYPTED, PASSING, shown_by
+from isthmus.api.istio.gateway_problems import ENCRYPTED, PASSING, shown_by
+from isthmus.envoy.tls_names import CIPHERS
 from isthmus.model.analyze.subject import Subject, finding
 from isthmus.model.codes import Code
 from isthmus.model.credential_uses import VERIFIES_CLIENTS
