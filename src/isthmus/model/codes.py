@@ -125,7 +125,7 @@ class Code(Enum):
     NOT_READ_HERE = ("ISM0004", "ConfigurationReadElsewhere", _INFO)
     """Configuration is in a cluster from which none is read, and in no other."""
     NOT_SENT = ("ISM0005", "NotSentToProxies", _ERROR)
-    """What an object asks for cannot be said to Envoy; proxies keep what they had."""
+    """What an object asks for cannot be said to Envoy; proxies keep what they had, or do without it."""
     PATCH = ("ISM0006", "PatchWithoutEffect", _WARNING)
     """A patch finds nothing, or fits nowhere."""
     NO_EFFECT = ("ISM0007", "FieldWithoutEffect", _WARNING)

@@ -85,6 +85,11 @@ def sticking(policy: Policy) -> Policy:
     return replace(policy, load_balancer=by_caller)
 
 
+def essence(policy: Policy) -> Policy:
+    """The part of `policy` without which a server would not understand, or bytes be seen that should not."""
+    return Policy(tls=policy.tls, proxy_protocol=policy.proxy_protocol)
+
+
 def with_usual(policy: Policy, usual: api.TcpSettings) -> Policy:
     """`policy`, with what is usual of connections where it says nothing of them."""
     if policy.connection_pool is not None or usual == api.TcpSettings():

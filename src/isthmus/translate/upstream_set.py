@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 
+from isthmus.envoy.types import Cluster
 from isthmus.kit.memo import Memo
 from isthmus.kit.versioned import Versioned
 from isthmus.model.endpoint import EndpointShard
@@ -25,6 +26,7 @@ from isthmus.translate.names import UpstreamName
 from isthmus.translate.passthrough import names_of, passes, passing_names
 from isthmus.translate.tunnels import application_datagrams, datagram_targets
 from isthmus.translate.types import UPSTREAM
+from isthmus.translate.upstream_policy import essence
 from isthmus.translate.upstreams import (
     black_hole,
     collector_upstream,
@@ -123,8 +125,7 @@ class Upstreams:
         slot = Slot(UPSTREAM, name.sni, here.service.key, (here.crosses,))
 
         def make() -> Versioned | None:
-            made = partial(passing_upstream, here, name, settings)
-            return self.checked.keep(slot, here.about, made, proto.sealed)
+            return self._kept(slot, here, partial(passing_upstream, here, name, settings))
 
         return self._one.get((*here.parts, *settings.of_upstreams), (name.sni, here.crosses), make)
 
@@ -135,11 +136,17 @@ class Upstreams:
 
         def make() -> Versioned | None:
             slot = Slot(UPSTREAM, str(name), here.service.key, here.facts)
-            return self.checked.keep(
-                slot, here.about, lambda: outbound_upstream(here, name, settings), proto.sealed
-            )
+            return self._kept(slot, here, partial(outbound_upstream, here, name, settings))
 
         return self._one.get((*here.parts, *settings.of_upstreams), (name, here.facts), make)
+
+    def _kept(self, slot: Slot, here: Known, make: Callable[..., Cluster]) -> Versioned | None:
+        """What `make` makes; where its rule cannot be said and never could, what is essential of that."""
+        found = self.checked.keep(slot, here.about, make, proto.sealed)
+        if found is not None or here.rule is None:
+            return found
+        slot = slot._replace(scope=(*slot.scope, "essence"))
+        return self.checked.keep(slot, here.about, partial(make, part=essence), proto.sealed)
 
     def _always(self, view: View) -> tuple[Versioned, ...]:
         return self._always_of.get((view.settings.upstream,), view.kind, lambda: _fixed(view))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from isthmus.api.istio.destination_rule import Subset
 from isthmus.envoy.types import (
@@ -37,13 +37,24 @@ _LOOPBACK_SOURCE, _LOOPBACK_SOURCE_V6 = "127.0.0.6", "::6"
 """From where Envoy calls the application beside it: capture lets packets from there pass."""
 
 
-def outbound_upstream(known: Known, name: UpstreamName, settings: MeshSettings) -> Cluster:
+Part = Callable[[Policy], Policy]
+"""What of a policy is heeded."""
+
+
+def whole(policy: Policy) -> Policy:
+    """All of it."""
+    return policy
+
+
+def outbound_upstream(
+    known: Known, name: UpstreamName, settings: MeshSettings, part: Part = whole
+) -> Cluster:
     """The upstream `name` of a service that has such a port and subset; `ValueError` where it has not."""
     port, subset = name.port_of(known.service), known.subset(name.subset)
     if port is None or (name.subset and subset is None):
         raise ValueError(f"{known.service.key} has no {name}")
     usual = settings.upstream
-    policy = settled(known.policy(port.number, subset), usual)
+    policy = settled(part(known.policy(port.number, subset)), usual)
     limit_s = upstream_policy.connect_timeout_s(policy, usual.connect_timeout_s, known.crosses)
     upstream = Cluster(name=str(name), alt_stat_name=f"{name};", connect_timeout=proto.seconds(limit_s))
     if usual.outbound_stat_name:
@@ -73,7 +84,7 @@ def outbound_upstream(known: Known, name: UpstreamName, settings: MeshSettings) 
     return upstream
 
 
-def passing_upstream(known: Known, name: UpstreamName, settings: MeshSettings) -> Cluster:
+def passing_upstream(known: Known, name: UpstreamName, settings: MeshSettings, part: Part = whole) -> Cluster:
     """What stands behind a server name at a gateway between networks: the bytes are not ours to look into.
 
     An endpoint that cannot be connected to is put aside at once, since another takes the call.
@@ -81,7 +92,7 @@ def passing_upstream(known: Known, name: UpstreamName, settings: MeshSettings) -
     port, subset = name.port_of(known.service), known.subset(name.subset)
     if port is None or (name.subset and subset is None):
         raise ValueError(f"{known.service.key} has no {name}")
-    policy = known.policy(port.number, subset)
+    policy = part(known.policy(port.number, subset))
     limit_s = upstream_policy.connect_timeout_s(policy, settings.upstream.connect_timeout_s, known.crosses)
     upstream = Cluster(name=name.sni, alt_stat_name=f"{name.sni};", connect_timeout=proto.seconds(limit_s))
     upstream_policy.apply_load_balancer(upstream, policy)
