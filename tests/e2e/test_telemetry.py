@@ -233,7 +233,7 @@ async def test_settings_that_are_wrong_are_told_and_the_last_good_ones_hold(told
 
     async def said() -> bool:
         paths = {each["path"] for each in await findings(told)}
-        return {"$.data.mesh:$.connectTimeout", "$.data.mesh:$.outboundTrafficPolicy.mode"} <= paths
+        return {"$.data.mesh.connectTimeout", "$.data.mesh.outboundTrafficPolicy.mode"} <= paths
 
     assert await told.until(said, 30)
     (answer,) = await call(told)

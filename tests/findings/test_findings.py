@@ -14,6 +14,7 @@ from isthmus.model.codes import Code
 HERE = Path(__file__).parent
 UNSHOWN = {
     Code.OTHER,  # says nothing by itself
+    Code.CLUSTER,  # tests/unit/discovery: of what Pilot follows, not of files
     Code.NOT_SENT,  # tests/golden/withheld
 }
 """Codes without a case here, and why."""

@@ -10,7 +10,7 @@ from isthmus.api.decode import decode
 from isthmus.api.resource import Ref
 from isthmus.model.build import MeshBuilder
 from isthmus.model.change import Change, ChangeKey, cluster_ref
-from isthmus.model.findings import Finding
+from isthmus.model.findings import Code, Finding
 from isthmus.model.mesh import MeshSettings
 from isthmus.model.names import ClusterId
 
@@ -291,7 +291,11 @@ def change_of(cluster, what, action):
     kind, body = what
     found = decode(kind_named(kind), body)
     ref = kind_named(kind).ref(found.metadata)
-    values = {"put": found, "remove": None, "spoil": Finding(ref=ref, message="is wrong", cluster=cluster)}
+    values = {
+        "put": found,
+        "remove": None,
+        "spoil": Finding(ref=ref, message="is wrong", cluster=cluster, code=Code.OTHER),
+    }
     return Change(ChangeKey(cluster, ref), values[action])
 
 

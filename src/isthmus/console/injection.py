@@ -50,7 +50,7 @@ async def _mesh(client: Client, namespace: str) -> MeshConfig:
     except NotFound:
         return MeshConfig()
     except InvalidConfig as error:
-        raise KubeError(f"ConfigMap {namespace}/{MESH}: $.data.mesh:{error}") from error
+        raise KubeError(f"ConfigMap {namespace}/{MESH}: $.data.mesh{str(error).removeprefix('$')}") from error
 
 
 async def _proxy_configs(client: Client) -> tuple[ProxyConfigObject, ...]:

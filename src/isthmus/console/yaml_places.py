@@ -12,7 +12,7 @@ import yaml
 def line_of(text: str, start: int, path: str) -> int:
     """The line, counted from 1, of what `path` leads to in the document at line `start`; of what it reaches of it."""
     node = _documents(text).get(start)
-    return start if node is None else _walk(node, path).start_mark.line + 1
+    return start if node is None else _line(node, path)
 
 
 @lru_cache(maxsize=256)
@@ -22,13 +22,19 @@ def _documents(text: str) -> Mapping[int, yaml.Node]:
     return {node.start_mark.line + 1: node for node in found}
 
 
-def _walk(node: yaml.Node, path: str) -> yaml.Node:
-    for step in re.findall(r"[^.\[\]]+", path):
+def _line(node: yaml.Node, path: str) -> int:
+    """The line of what `path` reaches, in YAML within YAML as well: MeshConfig stands in a text of a ConfigMap."""
+    steps = re.findall(r"[^.\[\]]+", path)
+    for number, step in enumerate(steps):
+        if isinstance(node, yaml.ScalarNode) and node.style == "|":
+            within = _documents(node.value).get(1)
+            rest = ".".join(steps[number:])
+            return node.start_mark.line + 1 + (_line(within, rest) if within is not None else 0)
         below = _below(node, step)
         if below is None:
-            return node
+            break
         node = below
-    return node
+    return node.start_mark.line + 1
 
 
 def _below(node: yaml.Node, step: str) -> yaml.Node | None:

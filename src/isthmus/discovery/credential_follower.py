@@ -25,7 +25,7 @@ from isthmus.kube.informer import Informer
 from isthmus.kube.watch import Watch
 from isthmus.model.change import UNKNOWN, Unknown
 from isthmus.model.credential import CredentialKey, certificate_path, credential_of, untimely
-from isthmus.model.findings import Finding
+from isthmus.model.findings import Code, Finding
 from isthmus.model.names import ClusterId
 
 Word = Object | Finding | Unknown | None
@@ -87,7 +87,7 @@ class CredentialFollower:
     def _heard(self, ref: Ref, fact: Object | InvalidConfig | None) -> None:
         self._held.pop(ref, None)
         if isinstance(fact, InvalidConfig):
-            self._tell(ref, Finding(ref=ref, path=fact.path, message=fact.message, cluster=self._cluster))
+            self._tell(ref, self._finding(ref, fact.path, fact.message))
             return
         if isinstance(fact, Secret | ConfigMap):
             self._held[ref] = fact
@@ -103,7 +103,10 @@ class CredentialFollower:
             return found  # whoever hears it finds the same
         if not wrong:
             return found
-        return Finding(ref=ref, path=certificate_path(found), message=wrong, cluster=self._cluster)
+        return self._finding(ref, certificate_path(found), wrong)
+
+    def _finding(self, ref: Ref, path: str, message: str) -> Finding:
+        return Finding(ref=ref, path=path, message=message, cluster=self._cluster, code=Code.CREDENTIAL)
 
     async def _watch_the_clock(self) -> None:
         while True:
@@ -128,4 +131,5 @@ def _forbidden(ref: Ref, cluster: ClusterId) -> Finding:
     hint = (
         f"hint: isthmus install secret-reader --cluster {cluster} --in {ref.namespace} | kubectl apply -f -"
     )
-    return Finding(ref=ref, message=f"pilot may not read it ({hint})", cluster=cluster)
+    message = f"pilot may not read it ({hint})"
+    return Finding(ref=ref, message=message, cluster=cluster, code=Code.CREDENTIAL)

@@ -12,7 +12,7 @@ from isthmus.api.resource import Ref
 from isthmus.kit.tasks import supervise
 from isthmus.kit.watchable import Watchable
 from isthmus.kube.kubeconfig import Access
-from isthmus.model.findings import Finding
+from isthmus.model.findings import Code, Finding
 from isthmus.model.names import ClusterId
 
 
@@ -107,6 +107,7 @@ def join(claims: list[Claims]) -> Registered:
                     message=f"{spec.source} names a cluster that {first.source} named first: it is ignored "
                     f"(hint: give one of them another name)",
                     cluster=spec.id,
+                    code=Code.CLUSTER,
                 )
             )
     return Registered(specs, tuple(findings))

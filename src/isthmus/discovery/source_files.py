@@ -18,7 +18,7 @@ from isthmus.discovery.cluster_file import ClusterFile, read_cluster
 from isthmus.discovery.registry import Claims, ClusterSpec
 from isthmus.kit.clock import Clock, SystemClock
 from isthmus.kit.watchable import Watchable
-from isthmus.model.findings import Finding, Severity
+from isthmus.model.findings import Code, Finding, Severity
 from isthmus.model.names import ClusterId
 
 _LOOK_EVERY_S = 0.5
@@ -203,4 +203,5 @@ def _spec(cluster: ClusterFile) -> ClusterSpec:
 
 
 def _about(file: str, path: str, message: str, severity: Severity = Severity.ERROR) -> Finding:
-    return Finding(ref=Ref("ClusterFile", "", file), path=path, message=message, severity=severity)
+    ref = Ref("ClusterFile", "", file)
+    return Finding(ref=ref, path=path, message=message, severity=severity, code=Code.CLUSTER)

@@ -21,7 +21,7 @@ from isthmus.kube.errors import InvalidKubeconfig, Refused
 from isthmus.kube.informer import Informer
 from isthmus.kube.kubeconfig import Access, from_text
 from isthmus.kube.watch import Watch
-from isthmus.model.findings import Finding, Severity
+from isthmus.model.findings import Code, Finding, Severity
 from isthmus.model.names import ClusterId
 
 LABEL = "istio/multiCluster"
@@ -60,7 +60,8 @@ class SecretsSource:
 
     def _read(self) -> Claims:
         findings = [
-            Finding(ref=ref, path=error.path, message=error.message) for ref, error in self._wrong.items()
+            Finding(ref=ref, path=error.path, message=error.message, code=Code.CLUSTER)
+            for ref, error in self._wrong.items()
         ]
         specs: list[ClusterSpec] = []
         for ref in sorted(self._secrets):
@@ -76,7 +77,7 @@ def read_entry(ref: Ref, key: str, value: str) -> tuple[ClusterSpec | None, Find
     path = f"$.data[{key}]"
 
     def wrong(message: str, severity: Severity = Severity.ERROR) -> tuple[None, Finding]:
-        return None, Finding(ref=ref, path=path, message=message, severity=severity)
+        return None, Finding(ref=ref, path=path, message=message, severity=severity, code=Code.CLUSTER)
 
     if not _NAME.fullmatch(key):
         return wrong("is no name for a cluster (hint: lower case letters, digits, dashes and dots)")

@@ -106,6 +106,8 @@ class Code(Enum):
     """Two Telemetries select the same workloads, of which one alone counts."""
     SEVERAL_TELEMETRIES = ("IST0160", "MultipleTelemetriesWithoutWorkloadSelectors", _ERROR)
     """Two Telemetries are for a whole namespace, of which one alone counts."""
+    CREDENTIAL = ("IST0161", "InvalidGatewayCredential", _ERROR)
+    """What proxies shall show or believe is no certificate that they can use."""
     PORT_NOT_SERVED = ("IST0162", "GatewayPortNotDefinedOnService", _WARNING)
     """A Gateway opens a port that no Service of its pods leads to."""
     INTERNAL_GATEWAY = ("IST0165", "ReferencedInternalGateway", _WARNING)
@@ -117,7 +119,9 @@ class Code(Enum):
     RULE_FOR_NOBODY = ("IST0174", "UnknownDestinationRuleHost", _WARNING)
     """A DestinationRule is for a host that no service has."""
     OTHER = ("ISM0000", "Finding", _WARNING)
-    """Something else, which the message says."""
+    """Something that this version does not know, as a newer Pilot may tell it."""
+    CLUSTER = ("ISM0001", "ClusterLeftOut", _ERROR)
+    """A cluster is named, and cannot be followed as it is said."""
     OVERRULED = ("ISM0002", "DestinationRuleOverruled", _WARNING)
     """The policy of a DestinationRule is another one's."""
     DELEGATE = ("ISM0003", "DelegateWithoutEffect", _ERROR)
@@ -140,6 +144,8 @@ class Code(Enum):
     """A gateway between networks lets nobody in."""
     NETWORK_CLOSED = ("ISM0014", "EndpointsBehindNoGateway", _WARNING)
     """Callers in one network reach no endpoint of a service that has some in another."""
+    NOT_ACCEPTED = ("ISM0015", "NotAccepted", _ERROR)
+    """An object of the Gateway API, or a part of it, is not accepted; the conditions of its status say the same."""
     COPIES_DIFFER = ("ISM0010", "CopiesDifferBetweenClusters", _WARNING)
     """An object of configuration is in several clusters under one name, and is not the same."""
     HOST_TAKEN = ("ISM0021", "HostOfSeveralServices", _WARNING)

@@ -11,7 +11,7 @@ from isthmus.api.resource import Object, Ref
 from isthmus.model import maps
 from isthmus.model.change import UNKNOWN, Change
 from isthmus.model.credential import ABSENT, CREDENTIAL_KINDS, Credential, CredentialKey, credential_of
-from isthmus.model.findings import Finding
+from isthmus.model.findings import Code, Finding
 from isthmus.model.names import ClusterId
 
 
@@ -37,7 +37,13 @@ class Credentials:
             try:
                 made = _read(change.value)
             except InvalidConfig as error:
-                finding = Finding(ref=key.ref, path=error.path, message=error.message, cluster=key.cluster)
+                finding = Finding(
+                    ref=key.ref,
+                    path=error.path,
+                    message=error.message,
+                    cluster=key.cluster,
+                    code=Code.CREDENTIAL,
+                )
         if finding is not None:
             made = self.found.get(key, ABSENT)
         self._put({key: made})

@@ -12,7 +12,7 @@ from isthmus.api.istio.workload_entry import WorkloadEntry
 from isthmus.api.resource import Meta, Object, Ref
 from isthmus.model.endpoint import Endpoint, EndpointShard
 from isthmus.model.facts import Facts
-from isthmus.model.findings import Finding, Severity
+from isthmus.model.findings import Code, Finding, Severity
 from isthmus.model.from_service_entry import (
     endpoints_beside,
     endpoints_of_pods,
@@ -105,7 +105,13 @@ class Entries:
                 "(hint: give the ServiceEntry another host)"
             )
             ref = Ref("ServiceEntry", key.namespace, entry.metadata.name)
-            yield Finding(ref=ref, path="$.spec.hosts", message=message, severity=Severity.INFO)
+            yield Finding(
+                ref=ref,
+                path="$.spec.hosts",
+                message=message,
+                severity=Severity.INFO,
+                code=Code.HOST_TAKEN,
+            )
 
     def _of(self, key: ServiceKey) -> list[ServiceEntry]:
         found = self._by_key.get(key)

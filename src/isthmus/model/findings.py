@@ -15,11 +15,11 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, order=False):
     """What is wrong, where, and how to mend it. Never raised; shown by CLI, status and debug pages."""
 
     ref: Ref
+    code: Code
     message: str  # lower case, no full stop, ends in `(hint: …)` where there is one
     path: str = "$"
     cluster: ClusterId = ClusterId("")
     severity: Severity = Severity.ERROR
-    code: Code = Code.OTHER
 
     def __str__(self) -> str:
         place = f' in cluster "{self.cluster}"' if self.cluster else ""

@@ -20,7 +20,7 @@ from isthmus.api.istio import virtual_service as istio
 from isthmus.api.istio.destination import Destination, PortSelector
 from isthmus.api.istio.gateway import GatewayConfig, GatewayPort, GatewaySpec, Server, ServerTLSSettings
 from isthmus.api.resource import Meta, Object, Ref
-from isthmus.model.findings import Finding, Severity
+from isthmus.model.findings import Code, Finding
 from isthmus.model.from_gateway_api.hostnames import covers, specificity
 from isthmus.model.names import ServiceKey, kubernetes_hostname
 from isthmus.model.origins import Origin, Origins, numbered
@@ -179,7 +179,7 @@ def _default(
     said = [each for each in ours if each.spec.default_backend is not None]
     for each in said[1:]:
         message = f"has no effect: Ingress {age(said[0])[1]}/{age(said[0])[2]} has one and is older (hint: keep one)"
-        findings.append(_finding(each, "$.spec.defaultBackend", message, Severity.WARNING))
+        findings.append(_finding(each, "$.spec.defaultBackend", message, Code.NO_EFFECT))
     if not said or said[0].spec.default_backend is None:
         return None
     route = _route(said[0], said[0].spec.default_backend, "$.spec.defaultBackend", inputs, findings)
@@ -194,7 +194,7 @@ def _route(
     """To the backend; where it is wrong, a refusal."""
     leads = _destination(found, backend, inputs)
     if isinstance(leads, str):
-        findings.append(_finding(found, at, leads))
+        findings.append(_finding(found, at, leads, Code.NOT_FOUND))
         return istio_http.HTTPRoute(direct_response=_REFUSED)
     return istio_http.HTTPRoute(route=(istio_http.HTTPRouteDestination(destination=leads, weight=1),))
 
@@ -227,11 +227,11 @@ def _servers(ours: Iterable[Ingress], inputs: Inputs, findings: list[Finding]) -
             again = [host for host in asked if host in taken]
             if again:
                 message = f"an older Ingress has a certificate for {', '.join(again)} (hint: keep one)"
-                findings.append(_finding(each, f"{at}.hosts", message, Severity.WARNING))
+                findings.append(_finding(each, f"{at}.hosts", message, Code.NO_EFFECT))
             hosts = tuple(dict.fromkeys(host for host in asked if host not in taken))
             if (namespace, tls.secret_name) not in inputs.certificates:
                 message = f"no Secret {namespace}/{tls.secret_name} with tls.crt and tls.key"
-                findings.append(_finding(each, f"{at}.secretName", message))
+                findings.append(_finding(each, f"{at}.secretName", message, Code.NOT_FOUND))
             elif hosts:
                 taken |= set(hosts)
                 secret = f"kubernetes-gateway://{namespace}/{tls.secret_name}"
@@ -283,5 +283,5 @@ def _ref(found: Ingress) -> Ref:
     return Ref("Ingress", found.metadata.namespace, found.metadata.name)
 
 
-def _finding(found: Ingress, path: str, message: str, severity: Severity = Severity.ERROR) -> Finding:
-    return Finding(ref=_ref(found), path=path, message=message, severity=severity)
+def _finding(found: Ingress, path: str, message: str, code: Code) -> Finding:
+    return Finding(ref=_ref(found), path=path, message=message, severity=code.severity, code=code)

@@ -21,7 +21,7 @@ from isthmus.api.istio.proxy_config import ProxyConfig
 from isthmus.api.resource import Object, Ref
 from isthmus.api.without_effect import without_effect
 from isthmus.kit import duration
-from isthmus.model.findings import Finding, Severity
+from isthmus.model.findings import Code, Finding
 from isthmus.model.mesh import MeshSettings
 from isthmus.model.mesh_config_problems import checked_mesh_config
 from isthmus.model.setting_parts import (
@@ -50,18 +50,18 @@ def read_settings(found: Object | None, base: MeshSettings) -> Read:
     try:
         config, unread = checked_mesh_config(found.data.get("mesh", ""))
     except InvalidConfig as error:
-        return Read(None, tuple(_told(found, base, error.problems, Severity.ERROR)))
+        return Read(None, tuple(_told(found, base, error.problems, Code.SCHEMA)))
     silent = (*unread, *without_effect(config))
-    return Read(settings_of(config, base), tuple(_told(found, base, silent, Severity.WARNING)))
+    return Read(settings_of(config, base), tuple(_told(found, base, silent, Code.NO_EFFECT)))
 
 
-def _told(
-    found: ConfigMap, base: MeshSettings, said: Iterable[Problem], severity: Severity
-) -> Iterable[Finding]:
+def _told(found: ConfigMap, base: MeshSettings, said: Iterable[Problem], code: Code) -> Iterable[Finding]:
     ref = Ref("ConfigMap", found.metadata.namespace, found.metadata.name)
     for path, message in said:
-        where, cluster = f"$.data.mesh:{path}", base.config_cluster
-        yield Finding(ref=ref, path=where, message=message, cluster=cluster, severity=severity)
+        where, cluster = f"$.data.mesh{path.removeprefix('$')}", base.config_cluster
+        yield Finding(
+            ref=ref, path=where, message=message, cluster=cluster, severity=code.severity, code=code
+        )
 
 
 def settings_of(config: MeshConfig, base: MeshSettings) -> MeshSettings:

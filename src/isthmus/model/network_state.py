@@ -69,19 +69,25 @@ class NetworkState:
             facts.ranges = self.ranges
 
     def _take(self, text: str, ref: Ref) -> None:
-        at, cluster = "$.data.meshNetworks:", self._base.config_cluster
+        at, cluster = "$.data.meshNetworks", self._base.config_cluster
         try:
             self._said = read_mesh_networks(text)
         except InvalidConfig as error:
             self._of_text = tuple(
-                Finding(ref=ref, path=f"{at}{path}", message=message, cluster=cluster, code=Code.SCHEMA)
+                Finding(
+                    ref=ref,
+                    path=f"{at}{path.removeprefix('$')}",
+                    message=message,
+                    cluster=cluster,
+                    code=Code.SCHEMA,
+                )
                 for path, message in error.problems
             )
             return
         self._of_text = tuple(
             Finding(
                 ref=ref,
-                path=f"{at}{each.path}",
+                path=f"{at}{each.path.removeprefix('$')}",
                 message=f"network {each.other} has {each.what} already, which counts",
                 cluster=cluster,
                 severity=Severity.WARNING,
@@ -91,7 +97,7 @@ class NetworkState:
         ) + tuple(
             Finding(
                 ref=ref,
-                path=f"{at}$.networks[{narrow[1]}]",
+                path=f"{at}.networks[{narrow[1]}]",
                 message=f"{narrow[0]} lies within {wide[0]} of network {wide[1]}; there the narrower range counts",
                 cluster=cluster,
                 severity=Severity.INFO,

@@ -34,20 +34,26 @@ def reporting_findings(mesh: Mesh) -> Iterator[Finding]:
 def _telemetry(found: Telemetry, known: Mapping[str, ExtensionProvider]) -> Iterator[Finding]:
     ref, spec = ref_of(found), found.spec
     for path, message in without_effect(spec, "$.spec"):
-        yield Finding(ref=ref, path=path, message=message, severity=Severity.WARNING)
+        yield Finding(ref=ref, path=path, message=message, severity=Severity.WARNING, code=Code.NO_EFFECT)
     for index, logging in enumerate(spec.access_logging):
         at = f"$.spec.accessLogging[{index}]"
         yield from _providers(ref, at, logging.providers, known, LOGS)
         expression = logging.filter.expression if logging.filter is not None else ""
         if expression and (wrong := problem_of(expression)):
             message = f"{expression!r} {wrong}: this log is not written (hint: like response.code >= 500)"
-            yield Finding(ref=ref, path=f"{at}.filter.expression", message=message)
+            yield Finding(ref=ref, path=f"{at}.filter.expression", message=message, code=Code.NOT_SENT)
     for index, rule in enumerate(spec.tracing):
         at = f"$.spec.tracing[{index}]"
         yield from _providers(ref, at, rule.providers, known, TRACES)
         if len(rule.providers) > 1:
             message = "has several: spans go to the first alone"
-            yield Finding(ref=ref, path=f"{at}.providers", message=message, severity=Severity.WARNING)
+            yield Finding(
+                ref=ref,
+                path=f"{at}.providers",
+                message=message,
+                severity=Severity.WARNING,
+                code=Code.NO_EFFECT,
+            )
         yield from _tags(ref, f"{at}.customTags", rule.custom_tags)
 
 
@@ -81,7 +87,7 @@ def _tags(ref: Ref, at: str, tags: Mapping[str, CustomTag]) -> Iterator[Finding]
             format_string(tag.formatter.value)
         except ValueError as error:
             path, message = f"{at}.{name}.formatter.value", f"{_LEFT_OUT}: {error}"
-            yield Finding(ref=ref, path=path, message=message)
+            yield Finding(ref=ref, path=path, message=message, code=Code.NOT_SENT)
 
 
 def _collectors(mesh: Mesh) -> Iterator[Finding]:
@@ -97,7 +103,7 @@ def _collectors(mesh: Mesh) -> Iterator[Finding]:
         by_host = {key.hostname: service for key, service in mesh.services.items()}
     for (index, name), (provider, where) in wanted.items():
         (kind,) = provider.chosen
-        at = f"$.data.mesh:$.extensionProviders[{index}].{kind}"
+        at = f"$.data.mesh.extensionProviders[{index}].{kind}"
         services = [by_host[host] for host in hostnames(where, settings) if host in by_host]
         ports = [port for each in services if (port := each.port(where.port)) is not None]
         if not services:
@@ -115,8 +121,8 @@ def _collectors(mesh: Mesh) -> Iterator[Finding]:
         else:
             continue
         ref = Ref("ConfigMap", settings.root_namespace, "istio")
-        cluster, severity = settings.config_cluster, Severity.WARNING
-        yield Finding(ref=ref, path=path, message=message, cluster=cluster, severity=severity)
+        cluster, severity, code = settings.config_cluster, Severity.WARNING, Code.NOT_FOUND
+        yield Finding(ref=ref, path=path, message=message, cluster=cluster, severity=severity, code=code)
 
 
 def _is_grpc(provider: ExtensionProvider, kind: str) -> bool:

@@ -11,7 +11,7 @@ from isthmus.api.resource import Ref
 from isthmus.envoy.types import Listener
 from isthmus.kit.memo import Memo
 from isthmus.kit.versioned import Versioned
-from isthmus.model.findings import Finding, Severity
+from isthmus.model.findings import Code, Finding, Severity
 from isthmus.model.mesh import Mesh
 from isthmus.model.names import ServiceKey
 from isthmus.model.proxy import Proxy, ProxyKind
@@ -286,6 +286,7 @@ def _loses(service: Service, taker: Takers, why: str) -> Finding:
         ref=ref_of(service),
         message=f"port {taker.port}: connections to {taker.name} go to {winner}, {why}",
         severity=Severity.WARNING,
+        code=Code.ADDRESS_TAKEN,
     )
 
 

@@ -29,6 +29,7 @@ from isthmus.api.resource import Meta, Object, Ref
 from isthmus.api.yaml import documents
 from isthmus.model.build import MeshBuilder
 from isthmus.model.change import Change, ChangeKey
+from isthmus.model.codes import code_of_problem
 from isthmus.model.endpoint import Locality
 from isthmus.model.findings import Finding
 from isthmus.model.mesh import MeshSettings
@@ -146,7 +147,12 @@ def _object(line: int, document: Mapping[str, object]) -> tuple[Ref, Object | Fi
     try:
         return ref, decode(kind, {**document, "metadata": meta})
     except InvalidConfig as error:
-        return ref, Finding(ref=ref, path=f"line {line}: {error.path}", message=error.message)
+        return ref, Finding(
+            ref=ref,
+            path=f"line {line}: {error.path}",
+            message=error.message,
+            code=code_of_problem(error.path, error.message),
+        )
 
 
 def _changes(cluster: ClusterId, objects: Mapping[Ref, Object | Finding]) -> Iterator[Change]:

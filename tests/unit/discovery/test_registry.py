@@ -6,7 +6,7 @@ from isthmus.api.resource import Ref
 from isthmus.discovery.registry import Claims, ClusterSpec, FixedSource, Registered, Registry, join
 from isthmus.kit.tasks import supervise
 from isthmus.kube.kubeconfig import Access
-from isthmus.model.findings import Finding
+from isthmus.model.findings import Code, Finding
 
 
 def spec(name, source="file a", server="https://a"):
@@ -22,7 +22,9 @@ def test_the_earlier_source_keeps_a_name_and_the_other_is_told():
 
 
 def test_findings_of_all_sources_are_kept():
-    one, other = (Finding(ref=Ref("ClusterFile", "", name), message="is wrong") for name in "ab")
+    one, other = (
+        Finding(ref=Ref("ClusterFile", "", name), message="is wrong", code=Code.OTHER) for name in "ab"
+    )
     assert join([Claims(findings=(one,)), Claims(findings=(other,))]).findings == (one, other)
 
 

@@ -22,7 +22,7 @@ from fakes.manifests import (
 from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.model.build import MeshBuilder
 from isthmus.model.change import Change, ChangeKey, cluster_ref
-from isthmus.model.findings import Finding, Severity
+from isthmus.model.findings import Code, Finding, Severity
 from isthmus.model.identity import SpiffeId
 from isthmus.model.workload import ServedPort
 
@@ -126,7 +126,10 @@ def test_a_node_that_moves_moves_its_pods():
 
 
 def test_a_removed_cluster_takes_its_part_and_its_findings(builder):
-    wrong = Change(ChangeKey(WEST, ref_of(POD)), Finding(ref=ref_of(POD), message="is wrong", cluster=WEST))
+    wrong = Change(
+        ChangeKey(WEST, ref_of(POD)),
+        Finding(ref=ref_of(POD), message="is wrong", cluster=WEST, code=Code.OTHER),
+    )
     builder.apply([put(WEST, REVIEWS), put(WEST, SLICE), put(WEST, RULES), wrong])
     assert builder.mesh.services[key("reviews")].clusters == (EAST, WEST)
     assert {each.cluster for each in builder.mesh.findings} == {WEST}
@@ -150,7 +153,7 @@ def test_a_cluster_that_nobody_knows_may_leave(builder):
 def test_a_wrong_object_keeps_the_last_good_one_and_is_told(builder):
     builder.apply([put(EAST, RULES)])
     before = builder.mesh
-    finding = Finding(ref=ref_of(RULES), path="$.spec", message="is wrong", cluster=EAST)
+    finding = Finding(ref=ref_of(RULES), path="$.spec", message="is wrong", cluster=EAST, code=Code.OTHER)
     mesh, delta = builder.apply([Change(ChangeKey(EAST, ref_of(RULES)), finding)])
     assert mesh.config is before.config
     assert mesh.findings == (finding,)
@@ -159,7 +162,7 @@ def test_a_wrong_object_keeps_the_last_good_one_and_is_told(builder):
 
 
 def test_a_wrong_object_that_goes_takes_its_finding(builder):
-    finding = Finding(ref=ref_of(RULES), message="is wrong", cluster=EAST)
+    finding = Finding(ref=ref_of(RULES), message="is wrong", cluster=EAST, code=Code.OTHER)
     builder.apply([put(EAST, RULES), Change(ChangeKey(EAST, ref_of(RULES)), finding)])
     mesh, delta = builder.apply([gone(EAST, RULES)])
     assert not mesh.findings
@@ -221,7 +224,7 @@ def test_settings_that_cannot_be_read_keep_the_last_ones_and_are_told(builder):
     assert mesh.settings.listener.logs.path == "/dev/stdout"
     assert not delta
     (finding,) = mesh.findings
-    assert finding.path == "$.data.mesh:$.connectTimeout"
+    assert finding.path == "$.data.mesh.connectTimeout"
     assert not builder.apply([put(EAST, mesh_config("connectTimeout: 5s"))]).mesh.findings
 
 

@@ -36,10 +36,10 @@ def test_all_that_cannot_be_read_is_told_with_its_path():
     )
     assert settings is None
     assert [(each.path, each.cluster) for each in findings] == [
-        ("$.data.mesh:$.trustDomain", "east"),
-        ("$.data.mesh:$.defaultConfig.concurency", "east"),
-        ("$.data.mesh:$.proxyListenPort", "east"),
-        ("$.data.mesh:$.connectTimeout", "east"),
+        ("$.data.mesh.trustDomain", "east"),
+        ("$.data.mesh.defaultConfig.concurency", "east"),
+        ("$.data.mesh.proxyListenPort", "east"),
+        ("$.data.mesh.connectTimeout", "east"),
     ]
 
 
@@ -56,5 +56,5 @@ def test_what_has_no_effect_is_told_and_the_rest_holds():
     settings, findings = read("accessLogFil: /a\nconnectTimeout: 1s")
     assert settings.upstream.connect_timeout_s == 1.0
     assert [(each.path, each.severity) for each in findings] == [
-        ("$.data.mesh:$.accessLogFil", Severity.WARNING)
+        ("$.data.mesh.accessLogFil", Severity.WARNING)
     ]

@@ -101,7 +101,7 @@ outboundTrafficPolicy: {mode: REGISTRY_ONLY}
 def test_fields_that_nobody_reads_are_told_until_they_go():
     built = builder()
     (found,) = built.apply([mesh_config("accessLogFil: /dev/stdout\ntrustDomain: a")]).mesh.findings
-    assert found.path == "$.data.mesh:$.accessLogFil"
+    assert found.path == "$.data.mesh.accessLogFil"
     assert found.message.endswith("(hint: did you mean accessLogFile?)")
     assert built.apply([mesh_config("trustDomain: a")]).mesh.findings == ()
 
@@ -111,7 +111,7 @@ def test_wrong_settings_keep_the_last_good_ones_and_are_told():
     good = built.apply([mesh_config("connectTimeout: 2s")]).mesh.settings
     mesh = built.apply([mesh_config("connectTimeout: soon")]).mesh
     assert mesh.settings is good
-    assert [finding.path for finding in mesh.findings] == ["$.data.mesh:$.connectTimeout"]
+    assert [finding.path for finding in mesh.findings] == ["$.data.mesh.connectTimeout"]
 
 
 def test_another_trust_domain_leaves_no_identity_of_the_old_one():

@@ -39,7 +39,7 @@ Place = tuple[ClusterId, Ref, str]
 
 def _of_one(place: Place, kind: str, name: str, value: str) -> Iterator[Finding]:
     known = KNOWN.get(name)
-    if known is None:
+    if known is None or (name in LABELS and kind not in known.kinds):
         yield _unknown(place, name)
         return
     if known.kinds and kind not in known.kinds:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from ipaddress import ip_network
 from typing import NamedTuple
+
+from isthmus.kit.ip import is_network
 
 POD, SERVICE, ANY = ("Pod",), ("Service",), ()
 
@@ -84,6 +85,7 @@ KNOWN: Mapping[str, Known] = {
     ),
     "topology.istio.io/controlPlaneClusters": Known(("Namespace",)),
     "security.istio.io/autoMTLS": Known(ANY, given_up=True),
+    "istio.io/rev": Known(POD),
     "istio.io/dry-run": Known(("AuthorizationPolicy",), "bool"),
     **_of(
         "istio.io",
@@ -125,7 +127,7 @@ READ = frozenset(
         # Written by control planes, for themselves and for people.
         *(name for name in KNOWN if name.partition("/")[0] in {"internal.istio.io", "install.operator.istio.io"}),
         "istio.io/autoRegistrationGroup", "istio.io/workloadController", "istio.io/connectedAt",
-        "istio.io/disconnectedAt", "proxy.istio.io/overrides",
+        "istio.io/disconnectedAt", "proxy.istio.io/overrides", "istio.io/rev",
     }
 )  # fmt: skip
 """Those that have their effect here, or need none; tests/unit/model holds it against what the code names."""
@@ -151,7 +153,7 @@ def wrong_value(known: Known, text: str) -> str:
             return next((f"{one!r} is no port" for one in _listed(text) if not _is_port(one)), "")
         case "ranges":
             hint = "hint: 10.0.0.0/8, or * for all"
-            return next((f"{one!r} is no range ({hint})" for one in _listed(text) if not _is_range(one)), "")
+            return next((f"{one!r} is no range ({hint})" for one in _listed(text) if not is_network(one)), "")
         case _:
             return ""
 
@@ -162,11 +164,3 @@ def _listed(text: str) -> list[str]:
 
 def _is_port(text: str) -> bool:
     return text.isdecimal() and int(text) <= 65535
-
-
-def _is_range(text: str) -> bool:
-    try:
-        ip_network(text)
-    except ValueError:
-        return False
-    return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from isthmus.api.resource import Object, Ref
-from isthmus.model.findings import Finding, Severity
+from isthmus.model.findings import Code, Finding, Severity
 
 
 @dataclass(slots=True)
@@ -25,4 +25,6 @@ class Told:
     def _tell(self, about: Object, path: str, message: str, severity: Severity) -> None:
         meta = about.metadata
         ref = Ref(type(about).__name__, meta.namespace, meta.name)
-        self.findings.append(Finding(ref=ref, path=path, message=message, severity=severity))
+        self.findings.append(
+            Finding(ref=ref, path=path, message=message, severity=severity, code=Code.NO_EFFECT)
+        )

@@ -82,7 +82,7 @@ def _at_gateway(bare: Attachment, found: Sequence[Door], inputs: Inputs) -> Atta
     open_ = [door for door in named if bare.kind in door.kinds and _lets_in(door, route, inputs)]
     if not open_:
         namespace = route.metadata.namespace
-        message = f"no listener of {ref.name} takes a {bare.kind} of {namespace} (hint: see allowedRoutes)"
+        message = f"no listener of {ref.name} takes {bare.kind}s of {namespace} (hint: see allowedRoutes)"
         return bare.refuse("NotAllowedByListeners", message)
     doors = tuple((door, hosts) for door in open_ if (hosts := _hosts(door, route)))
     if not doors:

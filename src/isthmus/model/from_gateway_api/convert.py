@@ -242,4 +242,6 @@ def _route_findings(route: Route, world: _World) -> Iterator[Finding]:
 
 
 def _finding(found: Object, doubt: Doubt, severity: Severity = Severity.ERROR) -> Finding:
-    return Finding(ref=ref_of(found), path=doubt.path, message=doubt.message, severity=severity)
+    return Finding(
+        ref=ref_of(found), path=doubt.path, message=doubt.message, severity=severity, code=doubt.code
+    )

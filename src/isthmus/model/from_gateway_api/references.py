@@ -15,6 +15,7 @@ from isthmus.api.gateway_api.reference import (
 from isthmus.api.gateway_api.reference_grant import ReferenceGrant
 from isthmus.api.istio.destination import Destination, PortSelector
 from isthmus.api.resource import Ref
+from isthmus.model.codes import Code
 from isthmus.model.from_gateway_api.inputs import Inputs
 from isthmus.model.names import ServiceKey, kubernetes_hostname
 from isthmus.model.service import Protocol
@@ -26,6 +27,23 @@ class Doubt(NamedTuple):
     reason: str
     path: str
     message: str
+
+    @property
+    def code(self) -> Code:
+        """What a finding of it is about."""
+        return _CODES.get(self.reason, Code.NOT_ACCEPTED)
+
+
+_CODES = {
+    "BackendNotFound": Code.NOT_FOUND,
+    "TargetNotFound": Code.NOT_FOUND,
+    "InvalidCertificateRef": Code.NOT_FOUND,
+    "InvalidCACertificateRef": Code.NOT_FOUND,
+    "UnsupportedValue": Code.NO_EFFECT,
+    "NoMatchingListenerHostname": Code.HOST_NOT_IN_GATEWAY,
+    "HostnameConflict": Code.SAME_SERVERS,
+    "ProtocolConflict": Code.SAME_SERVERS,
+}
 
 
 class Referrer(NamedTuple):
