@@ -19,6 +19,7 @@ from fakes.bookinfo import (
 from fakes.credentials import PKI, secret, tls_secret
 from fakes.edge import https, originating, tls_gateway
 from fakes.manifests import put
+from fakes.told import differing, told
 from fakes.translation import Translation
 from isthmus.model.change import Change
 from isthmus.model.endpoint import Locality
@@ -53,7 +54,7 @@ PROXIES = (
         name="c",
         namespace="default",
         cluster=ClusterId("gke"),
-        labels=(("istio", "ingress"),),
+        labels=(("gateway.networking.k8s.io/gateway-name", "web"), ("istio", "ingress")),
         proven=True,
     ),
 )
@@ -183,6 +184,46 @@ spec:
       match: {listener: {filterChain: {filter: {subFilter: {name: envoy.filters.http.cors}}}}}
       patch: {operation: REMOVE}
 """
+NAMED_PATCHES = """
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: {name: named}
+spec:
+  configPatches:
+    - applyTo: CLUSTER
+      match: {cluster: {service: reviews.default.svc.cluster.local}}
+      patch: {operation: MERGE, value: {connect_timeout: 4s}}
+    - applyTo: CLUSTER
+      match: {cluster: {name: "outbound|9080||ratings.default.svc.cluster.local"}}
+      patch: {operation: REMOVE}
+    - applyTo: LISTENER
+      match: {listener: {name: virtualInbound}}
+      patch: {operation: MERGE, value: {per_connection_buffer_limit_bytes: 9000}}
+"""
+OTHER_GATEWAYS = """
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: {name: web}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: web}]
+  configPatches: [{applyTo: CLUSTER, patch: {operation: MERGE, value: {connect_timeout: 5s}}}]
+"""
+ROOT_STICKY = STICKY.replace(
+    "metadata: {name: reviews", "metadata: {namespace: istio-system, name: reviews"
+).replace("host: reviews,", "host: reviews.default.svc.cluster.local,")
+PLAIN = """
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: %s, namespace: %s}
+spec: {host: "%s", trafficPolicy: {%s}}
+"""
+PLAINS = (
+    PLAIN
+    % ("plain", "other", "reviews.default.svc.cluster.local", "connectionPool: {http: {maxRetries: 3}}"),
+    PLAIN % ("round", "default", "reviews", "loadBalancer: {simple: ROUND_ROBIN}"),
+    PLAIN % ("sticky", "istio-system", "*.local", "loadBalancer: {consistentHash: {httpHeaderName: x-user}}"),
+)
+"""Rules by which it changes, on what the routes to services depend that say nothing of it themselves."""
 
 PLUGIN = """
 apiVersion: extensions.istio.io/v1alpha1
@@ -474,6 +515,8 @@ def all_changes():
         *objects(gke=[OTHER_NAME.replace("Name: reviews", "Name: critics-too")]),
         *objects(gke=[service("reviews", "10.110.0.10").replace(*STAYING)]),
         *objects(gke=[PATCHES, LOCAL_PATCHES, EXTENSION, PLUGIN, ROOT_PLUGIN]),
+        *objects(gke=[NAMED_PATCHES, OTHER_GATEWAYS, PLUGIN.replace("name: plugin", "name: second")]),
+        *objects(gke=[ROOT_STICKY, *PLAINS]),
     ]
     return [*found, *(Change(change.key, None) for change in found)]
 
@@ -482,23 +525,11 @@ SHOWN = PKI.leaf(dns=("a.example.com",))
 CHANGES = all_changes()
 
 
-def everything(generation):
-    return {
-        (proxy.name, type_url): {one.name: one for one in generation.resources(proxy, type_url, None)}
-        for proxy in PROXIES
-        for type_url in TYPES
-    }
-
-
-def differing(before, after):
-    return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
-
-
 def as_if_new(asked, last):
     """What all proxies are told; without routes while some are withheld, since the last good ones stay then."""
-    told = everything(asked)
+    found = told(asked, PROXIES)
     withheld = any(found.code is Code.NOT_SENT for found in last.findings)
-    return {key: found for key, found in told.items() if key[1] != ROUTES or not withheld}
+    return {key: each for key, each in found.items() if key[1] != ROUTES or not withheld}
 
 
 def test_a_pod_that_takes_datagrams_at_a_door_is_sent_no_listener_there_until_it_is_gone():
@@ -520,14 +551,14 @@ def test_a_pod_that_takes_datagrams_at_a_door_is_sent_no_listener_there_until_it
 )
 def test_step_by_step_is_from_nothing_and_what_differs_was_touched(batches):
     mesh = Translation(*CHANGES[: len(CHANGES) // 4])
-    before = everything(mesh.now)
+    before = told(mesh.now, PROXIES)
     for batch in batches:
         generation = mesh.take(*(CHANGES[index] for index in batch))
-        after = everything(generation)
+        after = told(generation, PROXIES)
         for proxy in PROXIES:
             for type_url in TYPES:
                 touched = generation.touched(proxy, type_url)
-                differs = differing(before[proxy.name, type_url], after[proxy.name, type_url])
+                differs = differing(before[proxy, type_url], after[proxy, type_url])
                 assert touched is None or differs <= touched, (proxy.name, type_url)
         before = after
     everything_at_once = msgspec.structs.replace(mesh.delta, everything=True)

@@ -12,16 +12,10 @@ from typing import NamedTuple
 
 import re2
 
-from isthmus.api.istio.envoy_filter import EnvoyFilter, PolicyTargetReference, ProxyMatch
+from isthmus.api.istio.envoy_filter import EnvoyFilter, ProxyMatch
 from isthmus.model.proxy import Proxy, ProxyKind
+from isthmus.model.selection import selects
 
-GATEWAY_NAME = "gateway.networking.k8s.io/gateway-name"
-GATEWAY_CLASS = "gateway.networking.k8s.io/gateway-class-name"
-PROXIES_BY_LABEL = {
-    ("gateway.networking.k8s.io", "Gateway"): GATEWAY_NAME,
-    ("gateway.networking.k8s.io", "GatewayClass"): GATEWAY_CLASS,
-}
-"""By which label the proxies of an object are known."""
 _OF_SIDECARS = frozenset({"ANY", "SIDECAR_INBOUND", "SIDECAR_OUTBOUND"})
 _OF_GATEWAYS = frozenset({"ANY", "GATEWAY"})
 
@@ -76,24 +70,6 @@ class EnvoyFilters:
         meta = found.metadata
         age = meta.creation_timestamp or ""
         return found.spec.priority, meta.namespace != self._root, age, meta.name, meta.namespace
-
-
-def selects(found: EnvoyFilter, proxy: Proxy) -> bool:
-    """Whether the EnvoyFilter is for a proxy with these labels; of its namespace or the root's it must be."""
-    if found.spec.target_refs:
-        return any(refers(each, found.metadata.namespace, proxy) for each in found.spec.target_refs)
-    selector = found.spec.workload_selector
-    return selector is None or proxy.has_labels(selector.labels)
-
-
-def refers(reference: PolicyTargetReference, namespace: str, proxy: Proxy) -> bool:
-    """Whether a reference in an object of `namespace` means the proxy: that of a Gateway, or of a class of them."""
-    label = PROXIES_BY_LABEL.get((reference.group, reference.kind))
-    if label is None:
-        return False
-    if label == GATEWAY_NAME and proxy.namespace != (reference.namespace or namespace):
-        return False
-    return proxy.has_labels({label: reference.name})
 
 
 def _says(proxy: Proxy, match: ProxyMatch | None) -> bool:

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator
 
 from isthmus.api.istio.telemetry import Telemetry
 from isthmus.api.resource import Ref
-from isthmus.model.envoy_filters import refers
 from isthmus.model.findings import Code, Finding, Severity
 from isthmus.model.proxy import Proxy
 from isthmus.model.rules import age
+from isthmus.model.selection import labels_of, references_of, selects
 
 
 class Telemetries:
@@ -30,15 +30,15 @@ class Telemetries:
             elif (first := self._whole.setdefault(namespace, each)) is not each:
                 self._late.append((each, first))
         self.labels = frozenset(
-            label for several in self._selecting.values() for one in several for label in _labels(one)
+            label for several in self._selecting.values() for one in several for label in labels_of(one)
         )
-        self.by_reference = any(_references(one) for several in self._selecting.values() for one in several)
+        self.by_reference = any(references_of(one) for several in self._selecting.values() for one in several)
 
     def holding(self, proxy: Proxy) -> tuple[Telemetry, ...]:
         """Those for `proxy`, the widest first."""
         namespaces = dict.fromkeys((self._root, proxy.namespace))
         found = [self._whole[namespace] for namespace in namespaces if namespace in self._whole]
-        own = next((each for each in self._selecting.get(proxy.namespace, ()) if _is_for(each, proxy)), None)
+        own = next((each for each in self._selecting.get(proxy.namespace, ()) if selects(each, proxy)), None)
         return (*found, own) if own is not None else tuple(found)
 
     def findings(self) -> Iterator[Finding]:
@@ -64,26 +64,9 @@ def ref_of(found: Telemetry) -> Ref:
     return Ref("Telemetry", found.metadata.namespace, found.metadata.name)
 
 
-def _references(found: Telemetry) -> tuple[object, ...]:
-    spec = found.spec
-    return (*spec.target_refs, *([spec.target_ref] if spec.target_ref is not None else ()))
-
-
-def _labels(found: Telemetry) -> dict[str, str]:
-    return found.spec.selector.match_labels if found.spec.selector is not None else {}
-
-
 def _selects(found: Telemetry) -> bool:
-    return bool(_references(found) or _labels(found))
+    return bool(references_of(found) or labels_of(found))
 
 
 def _target(found: Telemetry) -> tuple[object, ...]:
-    return (tuple(sorted(_labels(found).items())), *_references(found))
-
-
-def _is_for(found: Telemetry, proxy: Proxy) -> bool:
-    spec, namespace = found.spec, found.metadata.namespace
-    references = (*spec.target_refs, *([spec.target_ref] if spec.target_ref is not None else ()))
-    if references:
-        return any(refers(each, namespace, proxy) for each in references)
-    return proxy.has_labels(_labels(found))
+    return (tuple(sorted(labels_of(found).items())), *references_of(found))

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from isthmus.api.istio.wasm_plugin import WasmPlugin
-from isthmus.model.envoy_filters import refers
 from isthmus.model.proxy import Proxy
+from isthmus.model.selection import selects
 
 _PHASES = ("AUTHN", "AUTHZ", "STATS", "UNSPECIFIED_PHASE")
 
@@ -29,7 +29,7 @@ class WasmPlugins:
             each
             for namespace in dict.fromkeys((self._root, proxy.namespace))
             for each in self._by_namespace.get(namespace, ())
-            if _selects(each, proxy)
+            if selects(each, proxy)
         ]
         return tuple(sorted(found, key=_order))
 
@@ -37,11 +37,3 @@ class WasmPlugins:
 def _order(found: WasmPlugin) -> tuple[int, int, str, str]:
     spec, meta = found.spec, found.metadata
     return _PHASES.index(spec.phase), -(spec.priority or 0), meta.name, meta.namespace
-
-
-def _selects(found: WasmPlugin, proxy: Proxy) -> bool:
-    spec = found.spec
-    references = (*spec.target_refs, *([spec.target_ref] if spec.target_ref is not None else ()))
-    if references:
-        return any(refers(each, found.metadata.namespace, proxy) for each in references)
-    return spec.selector is None or proxy.has_labels(spec.selector.match_labels)

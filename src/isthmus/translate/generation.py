@@ -33,7 +33,8 @@ from isthmus.translate.placement import Standpoint
 from isthmus.translate.routes import Routes, http_services
 from isthmus.translate.routes_gateway import gateway_routes
 from isthmus.translate.secrets import Follow, Secrets
-from isthmus.translate.touched import ConfigIndex, Touched
+from isthmus.translate.touched import Touched
+from isthmus.translate.transition import ConfigIndex
 from isthmus.translate.types import DOORS, ENDPOINTS, LISTENER, NAMES, ROUTES, SECRET, UPSTREAM
 from isthmus.translate.upstream_set import Upstreams
 

@@ -15,8 +15,35 @@ spec: {egress: [{hosts: ["./*"]}]}
 """
 
 
-def proxy(kind=ProxyKind.SIDECAR, namespace="default"):
-    return Proxy(kind=kind, address="10.10.9.9", name="one", namespace=namespace, cluster=ClusterId("gke"))
+INGRESS = (("istio", "ingress"),)
+REFUSING = """
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: refusing}
+spec: {host: reviews, trafficPolicy: {connectionPool: {http: {maxRetries: 1}}}}
+"""
+STICKY = REFUSING.replace("refusing", "sticky").replace(
+    "connectionPool: {http: {maxRetries: 1}}", "loadBalancer: {consistentHash: {useSourceIp: true}}"
+)
+PATCH = """
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: {name: patch}
+spec:
+  workloadSelector: {labels: {app: reviews}}
+  configPatches: [{applyTo: CLUSTER, match: {%s}, patch: {operation: MERGE, value: {connect_timeout: 3s}}}]
+"""
+PLUGIN = """
+apiVersion: extensions.istio.io/v1alpha1
+kind: WasmPlugin
+metadata: {name: plugin}
+spec: {url: "https://modules.example/a.wasm", sha256: "%s"}
+""" % ("a" * 64)
+
+
+def proxy(kind=ProxyKind.SIDECAR, namespace="default", labels=()):
+    gke = ClusterId("gke")
+    return Proxy(kind=kind, address="10.10.9.9", name="one", namespace=namespace, cluster=gke, labels=labels)
 
 
 @pytest.fixture
@@ -47,7 +74,41 @@ def test_a_destination_rule_for_one_namespace_touches_nothing_in_others(step):
 def test_a_gateway_touches_no_sidecar(step):
     generation = step(GATEWAY)
     assert all(generation.touched(proxy(), each) == frozenset() for each in TYPES)
-    assert generation.touched(proxy(ProxyKind.ROUTER), LISTENER) is None
+    assert generation.touched(proxy(ProxyKind.ROUTER, labels=INGRESS), LISTENER) is None
+
+
+def test_a_gateway_touches_what_its_own_envoys_listen_for_alone(step):
+    generation = step(GATEWAY)
+    assert all(generation.touched(proxy(ProxyKind.ROUTER), each) == frozenset() for each in TYPES)
+    ingress = proxy(ProxyKind.ROUTER, labels=INGRESS)
+    assert {each for each in TYPES if generation.touched(ingress, each) is None} == {LISTENER, ROUTES}
+
+
+@pytest.mark.parametrize("before", [(), (REFUSING,), (STICKY,), (DESTINATION_RULE,)])
+def test_a_destination_rule_touches_routes_where_some_rule_says_what_they_depend_on(step, before):
+    shapes = before in {(STICKY,), (DESTINATION_RULE,)}
+    touched = step(REFUSING.replace("refusing", "another"), before=before).touched(proxy(), ROUTES)
+    assert touched is None if shapes else touched == frozenset()
+
+
+def test_an_envoy_filter_touches_the_upstreams_of_the_service_that_it_names(step):
+    generation = step(PATCH % f"cluster: {{service: {REVIEWS}}}")
+    chosen = generation.touched(proxy(labels=(("app", "reviews"),)), UPSTREAM)
+    assert f"outbound|9080||{REVIEWS}" in chosen
+    assert "inbound|9080||" in chosen
+    assert all("ratings" not in name for name in chosen)
+    assert generation.touched(proxy(labels=(("app", "ratings"),)), UPSTREAM) == frozenset()
+
+
+def test_an_envoy_filter_touches_the_upstream_that_it_names(step):
+    generation = step(PATCH % "cluster: {name: PassthroughCluster}")
+    assert generation.touched(proxy(labels=(("app", "reviews"),)), UPSTREAM) == {"PassthroughCluster"}
+
+
+def test_a_plugin_touches_listeners_and_the_upstream_that_it_is_fetched_from(step):
+    generation = step(PLUGIN)
+    assert generation.touched(proxy(), UPSTREAM) == {"wasm-modules|https|443|modules.example"}
+    assert {each for each in TYPES if generation.touched(proxy(), each) is None} == {LISTENER}
 
 
 def test_a_sidecar_touches_its_own_namespace_only(step):

@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 
 from isthmus.api.core.service import Service
 from isthmus.api.gateway_api.gateway import Gateway, GatewayAddress
+from isthmus.model.selection import GATEWAY_NAME
 
 Name = tuple[str, str]
 """Namespace and name."""
 
-GATEWAY_NAME = "gateway.networking.k8s.io/gateway-name"
-"""Label of the pods, and all other objects, that are made for a Gateway."""
 _OVERRIDE = "gateway.istio.io/name-override"
 
 

@@ -23,7 +23,7 @@ from isthmus.translate.patch.soundness import fault, moved
 from isthmus.translate.patch.upstreams import patch_upstream
 from isthmus.translate.types import EXTENSION, LISTENER, PATCHED, ROUTES, UPSTREAM
 
-_WHOLE = {LISTENER: "LISTENER", UPSTREAM: "CLUSTER", EXTENSION: "EXTENSION_CONFIG"}
+WHOLE = {LISTENER: "LISTENER", UPSTREAM: "CLUSTER", EXTENSION: "EXTENSION_CONFIG"}
 """As what a resource of a type is added."""
 
 
@@ -81,7 +81,7 @@ class Held:
 
     @staticmethod
     def _is_addition(type_url: str, patch: Patch) -> bool:
-        return patch.operation == "ADD" and patch.apply_to == _WHOLE.get(type_url)
+        return patch.operation == "ADD" and patch.apply_to == WHOLE.get(type_url)
 
     def _through(
         self, type_url: str, one: Versioned, patches: Sequence[Patch], about: About

@@ -11,8 +11,8 @@ from isthmus.api.istio.envoy_filter import EnvoyConfigObjectMatch, EnvoyFilter, 
 from isthmus.api.istio.envoy_filter_problems import LISTENER_KINDS, MERGES, ROUTE_KINDS
 from isthmus.api.resource import Ref
 from isthmus.envoy.rules import violations
-from isthmus.model.envoy_filters import PROXIES_BY_LABEL
 from isthmus.model.findings import Code, Finding, Severity
+from isthmus.model.selection import PROXIES_BY_LABEL
 from isthmus.translate.patch.decoded import Undecodable, decoded
 from isthmus.translate.patch.texts import text_fault
 from isthmus.translate.types import EXTENSION, LISTENER, ROUTES, UPSTREAM

@@ -1,0 +1,49 @@
+"""Which proxies an object is for that selects some: by labels, or by the Gateway that they were made for."""
+
+from __future__ import annotations
+
+from isthmus.api.istio.envoy_filter import EnvoyFilter, PolicyTargetReference
+from isthmus.api.istio.telemetry import Telemetry
+from isthmus.api.istio.wasm_plugin import WasmPlugin
+from isthmus.model.proxy import Proxy
+
+Selecting = EnvoyFilter | Telemetry | WasmPlugin
+GATEWAY_NAME = "gateway.networking.k8s.io/gateway-name"
+"""Label of the pods, and all other objects, that are made for a Gateway."""
+GATEWAY_CLASS = "gateway.networking.k8s.io/gateway-class-name"
+PROXIES_BY_LABEL = {
+    ("gateway.networking.k8s.io", "Gateway"): GATEWAY_NAME,
+    ("gateway.networking.k8s.io", "GatewayClass"): GATEWAY_CLASS,
+}
+"""By which label the proxies of an object are known."""
+
+
+def selects(found: Selecting, proxy: Proxy) -> bool:
+    """Whether it is for a proxy with these labels; of its namespace or the root's the proxy must be."""
+    references = references_of(found)
+    if references:
+        return any(_refers(each, found.metadata.namespace, proxy) for each in references)
+    return proxy.has_labels(labels_of(found))
+
+
+def references_of(found: Selecting) -> tuple[PolicyTargetReference, ...]:
+    """The objects whose proxies are meant; where there are any, labels do not count."""
+    one = None if isinstance(found, EnvoyFilter) else found.spec.target_ref
+    return found.spec.target_refs if one is None else (*found.spec.target_refs, one)
+
+
+def labels_of(found: Selecting) -> dict[str, str]:
+    """The labels of the proxies that are meant; empty: all."""
+    if isinstance(found, EnvoyFilter):
+        return found.spec.workload_selector.labels if found.spec.workload_selector is not None else {}
+    return found.spec.selector.match_labels if found.spec.selector is not None else {}
+
+
+def _refers(reference: PolicyTargetReference, namespace: str, proxy: Proxy) -> bool:
+    """Whether a reference in an object of `namespace` means the proxy."""
+    label = PROXIES_BY_LABEL.get((reference.group, reference.kind))
+    if label is None:
+        return False
+    if label == GATEWAY_NAME and proxy.namespace != (reference.namespace or namespace):
+        return False
+    return proxy.has_labels({label: reference.name})
