@@ -19,6 +19,7 @@ BENCHMARKS = (
     ("Translation", "benchmarks.translate"),
     ("Decoding and indexing", "benchmarks.model"),
     ("Analysis", "benchmarks.analysis"),
+    ("A route among many", "benchmarks.routes"),
     ("From the first request to the mesh", "benchmarks.start_up"),
 )
 

@@ -110,7 +110,7 @@ class Pilot:
         self.planes.set(control_planes(mesh, self._settings.root_namespace, self.fleet.watchers()))
         self.analyst.look()
         self.wanted.want("derived", self.builder.derived.credentials)
-        self.statuses.want("mesh", self._told.of(mesh))
+        self.statuses.want("mesh", self._told.after(mesh, delta))
         if delta.config or delta.everything:
             self._gateways.set(managed_gateways(mesh))
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
 
+from isthmus.api import kind_of_type
+from isthmus.api.core.namespace import Namespace
 from isthmus.api.core.service import (
     Ingress,
     LoadBalancerStatus,
@@ -11,15 +15,13 @@ from isthmus.api.core.service import (
     ServiceStatus,
 )
 from isthmus.api.core.service import Service as CoreService
-from isthmus.api.gateway_api.backend_tls_policy import BackendTLSPolicy
-from isthmus.api.gateway_api.gateway import Gateway, GatewayClass
 from isthmus.api.gateway_api.kinds import KINDS
-from isthmus.api.gateway_api.reference_grant import ReferenceGrant
 from isthmus.api.gateway_api.validate import problems
 from isthmus.api.resource import Meta, Ref
 from isthmus.api.yaml import documents
-from isthmus.model.from_gateway_api.convert import convert
-from isthmus.model.from_gateway_api.inputs import Inputs
+from isthmus.model.credential import ABSENT, Credential, CredentialKey
+from isthmus.model.derived import Derived, Sources
+from isthmus.model.mesh import MeshSettings
 from isthmus.model.names import ServiceKey, kubernetes_hostname
 from isthmus.model.service import Port, Protocol, Service
 
@@ -70,30 +72,74 @@ def outside(*addresses):
     )
 
 
-def inputs(found, **more):
-    """Inputs with `found` among a few services, namespaces and Secrets."""
-    found = list(found)
-    plain = (GatewayClass, Gateway, ReferenceGrant, BackendTLSPolicy)
-    usual = {
-        "services": {each.key: each for each in SERVICES},
-        "namespaces": {"default": {}, "other": {"team": "blue"}, "third": {}},
-        "certificates": {("default", "cert"), ("default", "cert-2"), ("other", "cert")},
-        "authorities": {Ref("ConfigMap", "default", "ca"), Ref("ConfigMap", "default", "ca-2")},
-        "own_services": {("default", "web-istio"): outside("192.0.2.1")},
+class Known(dict):
+    """Credentials of which everything is known: what is not among them is not there."""
+
+    def get(self, key, default=None):
+        return super().get(key, ABSENT)
+
+
+class Converted(NamedTuple):
+    """What objects came to."""
+
+    gateways: tuple
+    virtual_services: tuple
+    destination_rules: tuple
+    origins: dict
+    statuses: dict
+    findings: tuple
+
+
+USUAL = {
+    "services": {each.key: each for each in SERVICES},
+    "namespaces": {"default": {}, "other": {"team": "blue"}, "third": {}},
+    "certificates": {("default", "cert"), ("default", "cert-2"), ("other", "cert")},
+    "authorities": {Ref("ConfigMap", "default", "ca"), Ref("ConfigMap", "default", "ca-2")},
+    "own_services": {("default", "web-istio"): outside("192.0.2.1")},
+    "settings": MeshSettings(),
+}
+
+
+def sources(found, **more):
+    """`found` among a few services, namespaces and Secrets."""
+    world = USUAL | more
+    labels = {
+        name: Namespace(metadata=Meta(name=name, labels=own)) for name, own in world["namespaces"].items()
     }
-    return Inputs(
-        classes=tuple(each for each in found if isinstance(each, GatewayClass)),
-        gateways=tuple(each for each in found if isinstance(each, Gateway)),
-        grants=tuple(each for each in found if isinstance(each, ReferenceGrant)),
-        policies=tuple(each for each in found if isinstance(each, BackendTLSPolicy)),
-        routes=tuple(each for each in found if not isinstance(each, plain)),
-        **{**usual, **more},
-    )
+    objects = {kind_of_type(type(each)).ref(each.metadata): each for each in found}
+    objects |= {Ref("Namespace", "", name): each for name, each in labels.items()}
+    objects |= {Ref("Service", *name): each for name, each in world["own_services"].items()}
+    pairs = {Ref("Secret", *name): Credential(certificate=b"pem") for name in world["certificates"]}
+    roots = {ref: Credential(roots=b"pem") for ref in world["authorities"]}
+    known = Known({CredentialKey("", ref): each for ref, each in {**pairs, **roots}.items()})
+    return Sources(objects, world["services"], known, world["settings"])
+
+
+def derived(found, **more):
+    """What `found` comes to, from scratch."""
+    world = sources(found, **more)
+    made = Derived(world.settings)
+    made.follow(world.objects, world.services, world)
+    return made
+
+
+def result_of(made):
+    """The parts of `made` in a fixed order."""
+    of = {
+        kind: tuple(made.objects[ref] for ref in sorted(made.objects) if ref.kind == kind)
+        for kind in MADE_KINDS
+    }
+    told = tuple(sorted(made.findings, key=lambda each: each.ref))
+    return Converted(*of.values(), dict(made.origins), dict(made.statuses), told)
+
+
+MADE_KINDS = ("Gateway", "VirtualService", "DestinationRule")
 
 
 def converted(*texts, **more):
     """What the objects in `texts`, with the usual class, come to."""
-    return convert(inputs([each for text in (CLASS, *texts) for each in objects(text)], **more))
+    found = [each for text in (CLASS, *texts) for each in objects(text)]
+    return result_of(derived(found, **more))
 
 
 def conditions(status):

@@ -6,10 +6,9 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fakes.gateway_api import CLASS, inputs, objects
+from fakes.gateway_api import CLASS, derived, objects, result_of
 from isthmus.api.gateway_api.kinds import KINDS
 from isthmus.api.validate import problems as istio_problems
-from isthmus.model.from_gateway_api.convert import convert
 
 TYPES = {kind.name: kind.type for kind in KINDS}
 HOSTS = ["a.com", "*.a.com", "x.a.com", "b.net"]
@@ -128,13 +127,13 @@ def test_the_order_of_objects_does_not_matter(some, random):
     some = [*objects(CLASS), *some]
     other = list(some)
     random.shuffle(other)
-    assert convert(inputs(some)) == convert(inputs(other))
+    assert result_of(derived(some)) == result_of(derived(other))
 
 
 @settings(max_examples=150, deadline=None)
 @given(found)
 def test_what_is_made_is_right_by_the_rules_of_its_own_kind(some):
-    result = convert(inputs([*objects(CLASS), *some]))
+    result = result_of(derived([*objects(CLASS), *some]))
     made = (*result.gateways, *result.virtual_services, *result.destination_rules)
     wrong = [problem for each in made for problem in istio_problems(each)]
     # A TLSRoute of a Service may be for server names that the Service has not: people cannot write that.

@@ -407,6 +407,7 @@ def check_step(before, step):
     assert delta.networks or before.networks is mesh.networks
     refs = {kind: moved(before.config.get(kind, {}), found) for kind, found in mesh.config.items()}
     assert {ref for found in refs.values() for ref in found} <= delta.config
+    assert moved(before.statuses, mesh.statuses) <= delta.statuses
     for part in ("settings", "services", "shards", "backings", "workloads", "config", "findings", "statuses"):
         one, other = getattr(before, part), getattr(mesh, part)
         assert one is other or one != other, f"{part} is equal and yet another object"
@@ -448,6 +449,7 @@ def test_what_is_told_twice_changes_nothing(batches):
     again = [change for change in remembered(batches) if not isinstance(change.value, Finding)]
     wrong = [change for change in remembered(batches) if isinstance(change.value, Finding)]
     mesh, delta = builder.apply([*again, *wrong])
+    assert moved(before.statuses, mesh.statuses) <= delta.statuses
     for part in ("settings", "services", "shards", "backings", "workloads", "config"):
         assert getattr(mesh, part) is getattr(before, part)
     assert not delta or not batches

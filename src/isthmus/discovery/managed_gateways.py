@@ -19,7 +19,7 @@ from isthmus.kube.errors import Conflict, KubeError, NotFound
 from isthmus.kube.informer import Informer
 from isthmus.kube.watch import Watch
 from isthmus.model.from_gateway_api.infrastructure import MANAGED, MANAGED_BY, infrastructure
-from isthmus.model.from_gateway_api.inputs import CLASS, CONTROLLER
+from isthmus.model.from_gateway_api.objects import CLASS, CONTROLLER
 from isthmus.model.from_gateway_api.reach import deployed_name
 
 Json = dict[str, Any]

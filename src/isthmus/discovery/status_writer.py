@@ -59,10 +59,10 @@ class Statuses:
         if self._by_source.get(source) is told:
             return
         self._by_source[source] = told
-        merged: dict[StatusKey, Body] = {}
-        for each in self._by_source.values():
-            for key, body in each.items():
-                merged[key] = {**merged[key], **body} if key in merged else body
+        first, *others = sorted(self._by_source.values(), key=len, reverse=True)
+        merged = dict(first)
+        for key, body in (item for each in others for item in each.items()):
+            merged[key] = {**merged[key], **body} if key in merged else body
         self.wanted.set(merged)
 
 
@@ -113,10 +113,14 @@ class StatusWriter:
     async def _follow(self) -> None:
         async for wanted in self._statuses.wanted.changes():
             ours = {key: body for key, body in wanted.items() if key.cluster == self._cluster}
-            self._due = {key: body for key, body in ours.items() if self._written.get(key) != body}
+            self._due = {key: body for key, body in ours.items() if not self._is_written(key, body)}
             self._written = {key: body for key, body in self._written.items() if key in ours}
             self._later = {key: at for key, at in self._later.items() if key in self._due}
             self._more.set()
+
+    def _is_written(self, key: StatusKey, body: Body) -> bool:
+        written = self._written.get(key)
+        return written is body or written == body
 
     async def _write_all(self) -> None:
         backoff = Backoff()

@@ -1,4 +1,4 @@
-"""What the mesh tells of objects, in the words of their status: each made once for as long as it is the same."""
+"""What the mesh tells of objects, in the words of their status: made for those only of which something is new."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import msgspec
 from isthmus.api import kind_named
 from isthmus.api.resource import Object, Ref
 from isthmus.discovery.status_writer import Body, StatusKey
+from isthmus.model import maps
+from isthmus.model.delta import Delta
 from isthmus.model.mesh import Mesh
 
 _REFERENCES = ("parentRef", "ancestorRef")
@@ -19,22 +21,23 @@ class ToldStatuses:
     """Bodies for the status writer."""
 
     def __init__(self) -> None:
-        self._made_of: object = None
         self._told: Mapping[StatusKey, Body] = {}
-        self._bodies: dict[Ref, tuple[msgspec.Struct, Body]] = {}
+        self._keys: dict[Ref, StatusKey] = {}
 
-    def of(self, mesh: Mesh) -> Mapping[StatusKey, Body]:
-        """All that `mesh` tells; the same mapping as before where nothing is new."""
-        uids = {ref: _uid(mesh, ref) for ref in mesh.statuses} if mesh.statuses is not self._made_of else None
-        if uids is None:
-            return self._told
-        before, self._bodies = self._bodies, {}
-        for ref, status in mesh.statuses.items():
-            known = before.get(ref)
-            self._bodies[ref] = known if known and known[0] is status else (status, body_of(status))
-        cluster = mesh.settings.config_cluster
-        self._told = {StatusKey(cluster, ref, uids[ref]): body for ref, (_, body) in self._bodies.items()}
-        self._made_of = mesh.statuses
+    def after(self, mesh: Mesh, delta: Delta) -> Mapping[StatusKey, Body]:
+        """All that `mesh`, the next one, tells; the same mapping as before where nothing is new.
+
+        An object that came in the place of another is told anew: its status is empty.
+        """
+        changes: dict[StatusKey, Body | None] = {}
+        for ref in delta.statuses | (delta.config & self._keys.keys()):
+            before, status = self._keys.pop(ref, None), mesh.statuses.get(ref)
+            if before is not None:
+                changes[before] = None
+            if status is not None:
+                key = self._keys[ref] = StatusKey(mesh.settings.config_cluster, ref, _uid(mesh, ref))
+                changes[key] = maps.same(self._told.get(key), body_of(status))
+        self._told = maps.updated(self._told, changes)
         return self._told
 
 

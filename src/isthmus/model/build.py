@@ -58,7 +58,7 @@ class MeshBuilder:
         self._entries = Entries()
         self._completion = Completion(settings.domain)
         self._networks = NetworkState(settings)
-        self.derived = Derived()
+        self.derived = Derived(settings)
         self._credentials = Credentials(Ref("ConfigMap", settings.root_namespace, "istio"))
         self._mesh = Mesh(settings=settings, origins=self.derived.origins, statuses=self.derived.statuses)
         self._is_first = True
@@ -143,9 +143,10 @@ class MeshBuilder:
         backings = self._backings(touched, services, shards, settings)
         workloads = self._workloads(dirt, services, shards, settings)
         here = self._here()
-        dirt.config |= self.derived.follow(
-            dirt.here, Sources(here, services, self._credentials.found, settings)
-        )
+        moved_services = maps.differing(old.services, services, touched)
+        sources = Sources(here, services, self._credentials.found, settings)
+        derived = self.derived.follow(dirt.here, moved_services, sources)
+        dirt.config |= derived.objects
         mesh = Mesh(
             settings=settings,
             services=services,
@@ -161,10 +162,10 @@ class MeshBuilder:
             findings=self._findings(),
         )
         delta = Delta(
-            services=maps.differing(old.services, services, touched)
-            | maps.differing(old.backings, backings, touched),
+            services=moved_services | maps.differing(old.backings, backings, touched),
             endpoints=maps.differing(old.shards, shards, touched),
             config=frozenset(dirt.config),
+            statuses=derived.statuses,
             workloads=maps.differing(old.workloads, workloads, dirt.workloads),
             networks=networks is not old.networks,
             credentials=maps.all_differing(old.credentials, mesh.credentials),

@@ -16,6 +16,7 @@ class Delta(msgspec.Struct, frozen=True, kw_only=True):
     endpoints: frozenset[ServiceKey] = frozenset()  # endpoints only
     config: frozenset[Ref] = frozenset()  # configuration objects
     workloads: frozenset[tuple[ClusterId, str]] = frozenset()  # by cluster and address: inbound sides
+    statuses: frozenset[Ref] = frozenset()  # what is told of objects; no proxy asks for it
     networks: bool = False  # how networks are reached
     credentials: frozenset[CredentialKey] = frozenset()  # Secrets, and ConfigMaps of CAs
     settings: bool = False  # of the mesh: which parts differ is to be seen in the meshes

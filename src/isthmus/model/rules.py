@@ -154,13 +154,8 @@ def labels_asked_by(rule: VirtualService) -> Iterator[str]:
 
 def hosts_of(rule: VirtualService, domain: str) -> Iterator[Hostname]:
     """The hosts to which `rule` leads."""
-    spec, namespace = rule.spec, rule.metadata.namespace
-    named = [share.destination for http in spec.http for share in http.route]
-    named += [mirror.destination for http in spec.http for mirror in http.mirrors]
-    named += [http.mirror for http in spec.http if http.mirror]
-    named += [share.destination for tls in spec.tls for share in tls.route]
-    named += [share.destination for tcp in spec.tcp for share in tcp.route]
-    return (resolve(destination.host, namespace, domain) for destination in named)
+    namespace = rule.metadata.namespace
+    return (resolve(each.host, namespace, domain) for each in rule.spec.destinations())
 
 
 def most_specific_first(patterns: Iterable[H]) -> tuple[H, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from isthmus.api.istio.destination import Destination
@@ -155,19 +155,7 @@ _LARGEST_SUM = 4_294_967_295
 def destinations_of(view: View, rule: VirtualService) -> Destinations:
     """Where `rule` leads, as far as the view knows those hosts."""
     namespace, domain = rule.metadata.namespace, view.settings.domain
-    hosts = {resolve(one.host, namespace, domain) for one in _destinations(rule)}
+    hosts = {resolve(one.host, namespace, domain) for one in rule.spec.destinations()}
     services = ((host, view.meant(host)) for host in sorted(hosts))
     found = {host: known(view, service) for host, service in services if service is not None}
     return Destinations(namespace, domain, found, view.settings.listener.usual_tcp)
-
-
-def _destinations(rule: VirtualService) -> Iterator[Destination]:
-    for http in rule.spec.http:
-        yield from (share.destination for share in http.route)
-        yield from (mirror.destination for mirror in http.mirrors)
-        if http.mirror:
-            yield http.mirror
-    for tls in rule.spec.tls:
-        yield from (share.destination for share in tls.route)
-    for tcp in rule.spec.tcp:
-        yield from (share.destination for share in tcp.route)

@@ -48,7 +48,10 @@ class ConfigIndex:
                 *(one.listener for one in entrances((), each, "") if one.socket),
             )
         )
-        self.routes_connections = any(rule.spec.tcp or rule.spec.tls for rule in mesh.of(VirtualService))
+        rules = mesh.config.get(VirtualService.__name__, {}).values()  # in any order: there may be thousands
+        self.routes_connections = any(
+            isinstance(each, VirtualService) and (each.spec.tcp or each.spec.tls) for each in rules
+        )
         self._subsets: dict[str, set[str]] = defaultdict(set)  # by host or pattern
         self._routed: set[str] = set()
         for rule in mesh.of(DestinationRule):

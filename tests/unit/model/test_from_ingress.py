@@ -5,11 +5,11 @@ import random
 import msgspec
 import pytest
 
-from fakes.gateway_api import SERVICES
+from fakes.gateway_api import derived, outside, result_of
 from isthmus.api.core.ingress import Ingress, IngressClass, problems
-from isthmus.api.resource import Ref
+from isthmus.api.resource import Meta, Ref
 from isthmus.api.validate import problems as istio_problems
-from isthmus.model.from_ingress import CONTROLLER, Inputs, convert
+from isthmus.model.from_ingress.convert import CONTROLLER
 
 
 def to(name="a", port=80):
@@ -37,13 +37,15 @@ def ingress(*rules, name="i", created="2026-01-01T00:00:00Z", annotations=None, 
     return found
 
 
-def converted(*found, **more):
-    usual = {
-        "services": {each.key: each for each in SERVICES},
-        "certificates": {("default", "cert")},
-        "addresses": ("192.0.2.1",),
-    }
-    result = convert(Inputs(ingresses=found, **{**usual, **more}))
+REACHED = outside("192.0.2.1")
+GATEWAY = msgspec.structs.replace(
+    REACHED, metadata=Meta(name="istio-ingressgateway", namespace="istio-system")
+)
+
+
+def converted(*found, classes=(), **more):
+    usual = {"own_services": {("istio-system", "istio-ingressgateway"): GATEWAY}}
+    result = result_of(derived([*found, *classes], **usual | more))
     for each in (*result.gateways, *result.virtual_services):
         assert not list(istio_problems(each))
     return result
@@ -157,7 +159,7 @@ def test_a_secret_that_is_not_there_and_a_host_that_another_has_are_told():
     other = ingress(host(path()), name="z", tls=tls)
     result = converted(mine, other)
     assert len(result.gateways[0].spec.servers) == 2
-    assert [each.path for each in result.findings] == ["$.spec.tls[0].hosts", "$.spec.tls[1].secretName"]
+    assert {each.path for each in result.findings} == {"$.spec.tls[0].hosts", "$.spec.tls[1].secretName"}
 
 
 def class_(name, controller=CONTROLLER, default=""):
@@ -185,7 +187,7 @@ def test_an_ingress_is_ours_by_its_class(named, annotations, classes, ours):
 
 
 def test_without_ingresses_there_is_no_gateway():
-    assert converted() == ((), (), {}, {}, ())
+    assert converted() == ((), (), (), {}, {}, ())
 
 
 def test_the_order_of_ingresses_does_not_matter():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from isthmus.api.istio.destination import Destination, Weight
 from isthmus.api.istio.http_route import HTTPRoute
 from isthmus.api.resource import Object, Part
@@ -86,6 +88,18 @@ class VirtualServiceSpec(Part, frozen=True, kw_only=True):
     """For all other connections. Envoy: filter chains."""
     export_to: tuple[str, ...] = ()
     """For callers of which namespaces: names, `.` for its own, `*` for all, which is the usual."""
+
+    def destinations(self) -> Iterator[Destination]:
+        """Where the rules send anything, some of it again."""
+        for http in self.http:
+            yield from (share.destination for share in http.route)
+            yield from (mirror.destination for mirror in http.mirrors)
+            if http.mirror:
+                yield http.mirror
+        for tls in self.tls:
+            yield from (share.destination for share in tls.route)
+        for tcp in self.tcp:
+            yield from (share.destination for share in tcp.route)
 
 
 class VirtualService(Object, frozen=True, kw_only=True):

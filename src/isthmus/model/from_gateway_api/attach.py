@@ -6,17 +6,19 @@ Source: Gateway API reference, ParentReference, AllowedRoutes, and the routes' `
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
-from isthmus.api.gateway_api.connection_route import TCPRoute, TLSRoute
+from isthmus.api.gateway_api.connection_route import TCPRoute
 from isthmus.api.gateway_api.reference import GROUP, ParentReference
+from isthmus.api.resource import Ref
 from isthmus.model.from_gateway_api import hostnames
-from isthmus.model.from_gateway_api.inputs import Inputs, Route
-from isthmus.model.from_gateway_api.listeners import Door
-from isthmus.model.from_gateway_api.reach import Name
+from isthmus.model.from_gateway_api.listeners import Door, DoorKey
+from isthmus.model.from_gateway_api.objects import GATEWAY, Route
 from isthmus.model.from_gateway_api.references import Doubt
-from isthmus.model.names import ServiceKey, kubernetes_hostname
+from isthmus.model.lookup import Lookup
+from isthmus.model.rules import age
 from isthmus.model.service import Port, Protocol, Service
 
 Hosts = tuple[tuple[str, str], ...]
@@ -53,33 +55,31 @@ class Attachment:
         return replace(self, doors=(), service=None, refused=Doubt(reason, self.path, message))
 
 
-def attachments(
-    route: Route, gateways: Mapping[Name, tuple[Door, ...]], inputs: Inputs
-) -> Iterator[Attachment]:
+Doors = Callable[[Ref], Mapping[str, Door] | None]
+"""The listeners of a Gateway by their names; None for a Gateway that is not ours."""
+
+
+def attachments(route: Route, doors: Doors, lookup: Lookup) -> Iterator[Attachment]:
     """One for each parent that is ours, in the route's order. Of other parents nothing is known."""
     for index, ref in enumerate(route.spec.parent_refs):
         bare = Attachment(route, index, ref)
         namespace = ref.namespace or route.metadata.namespace
         if (ref.group, ref.kind) == (GROUP, "Gateway"):
-            found = gateways.get((namespace, ref.name))
+            found = doors(Ref(GATEWAY, namespace, ref.name))
             if found is not None:
-                yield _at_gateway(bare, found, inputs)
+                yield _at_gateway(bare, found, lookup)
         elif (ref.group, ref.kind) == ("", "Service"):
-            key = ServiceKey(namespace, kubernetes_hostname(ref.name, namespace, inputs.domain))
-            yield _at_service(bare, inputs.services.get(key))
+            yield _at_service(bare, lookup.service(lookup.service_key(namespace, ref.name)))
 
 
-def _at_gateway(bare: Attachment, found: Sequence[Door], inputs: Inputs) -> Attachment:
+def _at_gateway(bare: Attachment, found: Mapping[str, Door], lookup: Lookup) -> Attachment:
     ref, route = bare.ref, bare.route
-    named = [
-        door
-        for door in found
-        if ref.section_name in {"", door.listener.name} and ref.port in {None, door.listener.port}
-    ]
+    meant = found.values() if not ref.section_name else filter(None, (found.get(ref.section_name),))
+    named = [door for door in meant if ref.port in {None, door.listener.port}]
     if not named:
-        has = ", ".join(f"{door.listener.name} on {door.listener.port}" for door in found)
+        has = ", ".join(f"{door.listener.name} on {door.listener.port}" for door in found.values())
         return bare.refuse("NoMatchingParent", f"{ref.name} has no such listener (hint: it has {has})")
-    open_ = [door for door in named if bare.kind in door.kinds and _lets_in(door, route, inputs)]
+    open_ = [door for door in named if bare.kind in door.kinds and _lets_in(door, route, lookup)]
     if not open_:
         namespace = route.metadata.namespace
         message = f"no listener of {ref.name} takes {bare.kind}s of {namespace} (hint: see allowedRoutes)"
@@ -92,7 +92,7 @@ def _at_gateway(bare: Attachment, found: Sequence[Door], inputs: Inputs) -> Atta
     return replace(bare, doors=doors)
 
 
-def _lets_in(door: Door, route: Route, inputs: Inputs) -> bool:
+def _lets_in(door: Door, route: Route, lookup: Lookup) -> bool:
     allowed, namespace = door.listener.allowed_routes.namespaces, route.metadata.namespace
     match allowed.from_:
         case "All":
@@ -100,7 +100,7 @@ def _lets_in(door: Door, route: Route, inputs: Inputs) -> bool:
         case "Same":
             return namespace == door.gateway.metadata.namespace
         case "Selector" if allowed.selector is not None:
-            return allowed.selector.selects(inputs.namespaces.get(namespace, {}))
+            return allowed.selector.selects(lookup.labels(namespace))
     return False
 
 
@@ -127,58 +127,62 @@ def _is_meant(port: Port, ref: ParentReference) -> bool:
     return named and port.protocol is not Protocol.UDP
 
 
-_Owner = Name
-"""The route that came first."""
+class Claim(NamedTuple):
+    """That a route wants requests or connections of a listener: sorts the older first."""
+
+    age: tuple[str, str, str]
+    hosts: frozenset[str]
 
 
-@dataclass(slots=True)
-class Claims:
-    """Who came first to the hosts of each listener: call it for attachments by the age of their routes."""
-
-    _taken: dict[tuple[str, str], dict[str, dict[str, _Owner]]] = field(
-        default_factory=lambda: defaultdict(lambda: defaultdict(dict))
-    )  # by listener, kind of routes and host
-
-    def settle(self, found: Attachment) -> Attachment:
-        """`found` without what an older route has that it cannot share.
-
-        Requests for a host are for HTTPRoutes or for GRPCRoutes; connections by a server name are for one
-        TLSRoute, and all those of a TCP listener for one TCPRoute.
-        """
-        if not found.doors:
-            return found
-        kept = tuple((door, hosts) for door, all_ in found.doors if (hosts := self._claim(found, door, all_)))
-        if kept:
-            return replace(found, doors=kept)
-        message = "an older route has the same hosts, which it cannot share (hint: other hosts, or one route)"
-        return found.refuse("Conflicted", message)
-
-    def _claim(self, found: Attachment, door: Door, hosts: Hosts) -> Hosts:
-        taken = self._taken[door.key]
-        own = (found.route.metadata.namespace, found.route.metadata.name)
-        mine = taken[found.kind]
-        if isinstance(found.route, TCPRoute):
-            kept = hosts if set(mine.values()) <= {own} else ()
-        elif isinstance(found.route, TLSRoute):
-            kept = tuple(each for each in hosts if mine.get(each[0], own) == own)
-        else:
-            others = [claimed for kind, claimed in taken.items() if kind != found.kind]
-            meet = any(hostnames.meets(host, claimed) for host, _ in hosts for claimed in others)
-            kept = () if meet else hosts
-        for host, _ in kept:
-            mine.setdefault(host, own)
-        return kept
-
-
-ByDoor = Mapping[tuple[str, str], Sequence[tuple[Route, Hosts]]]
-"""The routes that are attached to each listener, by its key."""
-
-
-def by_door(found: Iterable[Attachment]) -> ByDoor:
-    """What is attached to each listener; a route that names one twice stands there once."""
-    made: dict[tuple[str, str], dict[tuple[str, str, str], tuple[Route, Hosts]]] = defaultdict(dict)
+def claims(found: Iterable[Attachment]) -> Mapping[DoorKey, Claim]:
+    """What the attachments of one route want of each listener."""
+    hosts: dict[DoorKey, frozenset[str]] = defaultdict(frozenset)
+    ages = {}
     for each in found:
-        meta = each.route.metadata
-        for door, hosts in each.doors:
-            made[door.key].setdefault((each.kind, meta.namespace, meta.name), (each.route, hosts))
-    return {key: tuple(routes.values()) for key, routes in made.items()}
+        for door, own in each.doors:
+            hosts[door.key] |= {host for host, _ in own}
+            ages[door.key] = age(each.route)
+    return {key: Claim(ages[key], all_) for key, all_ in hosts.items()}
+
+
+def lost(claimed: Mapping[Ref, Claim]) -> Mapping[Ref, frozenset[str]]:
+    """The hosts that routes of one listener do not get, because an older one has what cannot be shared.
+
+    Requests for a host are for HTTPRoutes or for GRPCRoutes; connections by a server name are for one TLSRoute,
+    and all those of a TCP listener for one TCPRoute.
+    """
+    kinds = {ref.kind for ref in claimed}
+    if len(kinds) == 1 and kinds <= _SHARING:
+        return {}
+    found: dict[Ref, frozenset[str]] = {}
+    taken: dict[str, dict[str, None]] = {kind: {} for kind in kinds}
+    for ref, (_, hosts) in sorted(claimed.items(), key=lambda each: (each[1].age, each[0].kind)):
+        if ref.kind in _SHARING:
+            others = [own for kind, own in taken.items() if kind != ref.kind]
+            meet = any(hostnames.meets(host, own) for host in hosts for own in others)
+            gone = hosts if meet else frozenset()
+        else:
+            gone = hosts & taken[ref.kind].keys()
+        if gone:
+            found[ref] = frozenset(gone)
+        taken[ref.kind] |= dict.fromkeys(hosts - gone)
+    return found
+
+
+_SHARING = {"HTTPRoute", "GRPCRoute"}
+"""Kinds of which several routes may have a host together."""
+
+
+def settled(found: Attachment, gone: Callable[[DoorKey], frozenset[str]]) -> Attachment:
+    """`found` without the hosts that are `gone` to older routes."""
+    if not found.doors:
+        return found
+    left = tuple(
+        (door, kept)
+        for door, hosts in found.doors
+        if (kept := tuple(each for each in hosts if each[0] not in gone(door.key)))
+    )
+    if left:
+        return replace(found, doors=left)
+    message = "an older route has the same hosts, which it cannot share (hint: other hosts, or one route)"
+    return found.refuse("Conflicted", message)

@@ -6,9 +6,9 @@ a rule of its own, in its namespace and for its pods only.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import msgspec
 
@@ -24,82 +24,84 @@ from isthmus.api.istio.destination_rule import (
     TrafficPolicy,
     WorkloadSelector,
 )
-from isthmus.api.resource import Meta
+from isthmus.api.resource import Meta, Ref
 from isthmus.model.from_gateway_api.gateway_status import client_certificate
-from isthmus.model.from_gateway_api.inputs import ref_of
 from isthmus.model.from_gateway_api.listeners import config_name
+from isthmus.model.from_gateway_api.objects import CONTROLLER, ref_of
 from isthmus.model.from_gateway_api.reach import reach_of
 from isthmus.model.from_gateway_api.references import Doubt, References, Referrer
 from isthmus.model.from_gateway_api.route_status import parent_of
-from isthmus.model.from_gateway_api.status import AncestorStatus, Condition, PolicyStatus, condition
-from isthmus.model.names import ServiceKey, kubernetes_hostname
+from isthmus.model.from_gateway_api.status import AncestorStatus, Condition, condition
+from isthmus.model.lookup import Lookup
+from isthmus.model.names import ServiceKey
 from isthmus.model.origins import Origin, Origins, numbered
 from isthmus.model.service import Service
 
-Users = Mapping[ServiceKey, Sequence[Gateway]]
-"""The gateways whose routes lead to each service."""
+
+class TargetTold(NamedTuple):
+    """What becomes of a policy for one of its targets."""
+
+    doubts: tuple[Doubt, ...]
+    ancestors: Mapping[Ref, AncestorStatus]  # by the gateways
 
 
-@dataclass(slots=True)
-class BackendTls:
-    """What all policies come to."""
+class BackendTls(NamedTuple):
+    """What all policies for one service come to."""
 
-    rules: list[tuple[DestinationRule, Origins]] = field(default_factory=list)
-    statuses: list[tuple[BackendTLSPolicy, PolicyStatus]] = field(default_factory=list)
-    doubts: list[tuple[BackendTLSPolicy, Doubt]] = field(default_factory=list)
+    rules: tuple[tuple[DestinationRule, Origins], ...]  # one for each gateway that calls it
+    told: Mapping[Ref, TargetTold]  # by the policies
 
 
 @dataclass(slots=True)
 class _Wanted:
-    """The TLS that one gateway speaks to one service: as a whole, and on some ports."""
+    """The TLS that one gateway speaks to the service: as a whole, and on some ports."""
 
     whole: tuple[ClientTLSSettings, Origin] | None = None
     ports: dict[int, tuple[ClientTLSSettings, Origin]] = field(default_factory=dict)
 
 
-def backend_tls(policies: Sequence[BackendTLSPolicy], users: Users, references: References) -> BackendTls:
-    """Rules and statuses of `policies`, which stand by age: of two for one target the older counts."""
-    found = BackendTls()
-    wanted: dict[tuple[str, str, ServiceKey], _Wanted] = defaultdict(_Wanted)
-    taken: set[tuple[ServiceKey, str]] = set()
-    for policy in policies:
-        ancestors: dict[tuple[str, str], AncestorStatus] = {}
-        for index, target in enumerate(policy.spec.target_refs):
-            key = _key(policy, target, references)
-            service = references.inputs.services.get(key)
-            wrong = _target(policy, index, service, (key, target.section_name) in taken)
-            taken.add((key, target.section_name))
-            if wrong is not None:
-                found.doubts.append((policy, wrong))
-            for gateway in users.get(key, ()):
-                made = _settings(policy, gateway, references)
-                name = (gateway.metadata.namespace, gateway.metadata.name)
-                conditions = tuple(_conditions(policy, wrong, made))
-                ancestors[name] = AncestorStatus(
-                    ancestor_ref=parent_of("Gateway", *name),
-                    controller_name=references.inputs.controller,
-                    conditions=conditions,
-                )
-                if wrong is None and service is not None:
-                    origin = Origin(ref_of(policy), f"$.spec.targetRefs[{index}]")
-                    _take(wanted[(*name, key)], service, target, (made.settings, origin))
-                found.doubts += [(policy, doubt) for doubt in made.doubts]
-        found.statuses.append(
-            (policy, PolicyStatus(ancestors=tuple(ancestors[name] for name in sorted(ancestors))))
-        )
-    by_name = {
-        (each.metadata.namespace, each.metadata.name): each for all_ in users.values() for each in all_
-    }
-    found.rules = [
-        _rule(by_name[namespace, name], key, wanted[namespace, name, key], references)
-        for namespace, name, key in sorted(wanted)
-    ]
+def targets(policy: BackendTLSPolicy, lookup: Lookup) -> Mapping[ServiceKey, tuple[int, ...]]:
+    """The services that a policy is for, with the numbers of its targets."""
+    found: dict[ServiceKey, tuple[int, ...]] = {}
+    for index, target in enumerate(policy.spec.target_refs):
+        key = lookup.service_key(policy.metadata.namespace, target.name)
+        found[key] = (*found.get(key, ()), index)
     return found
 
 
-def _key(policy: BackendTLSPolicy, target: PolicyTarget, references: References) -> ServiceKey:
-    namespace = policy.metadata.namespace
-    return ServiceKey(namespace, kubernetes_hostname(target.name, namespace, references.inputs.domain))
+def backend_tls(
+    key: ServiceKey, policies: Iterable[BackendTLSPolicy], users: Sequence[Gateway], references: References
+) -> BackendTls:
+    """Rules for the gateways `users`, which call the service `key`, by the policies for it, the older first."""
+    service = references.lookup.service(key)
+    wanted: dict[Ref, _Wanted] = {ref_of(gateway): _Wanted() for gateway in users}
+    told: dict[Ref, TargetTold] = {}
+    taken: set[str] = set()
+    for policy in policies:
+        doubts: list[Doubt] = []
+        ancestors: dict[Ref, AncestorStatus] = {}
+        for index in targets(policy, references.lookup)[key]:
+            target = policy.spec.target_refs[index]
+            wrong = _target(policy, index, service, target.section_name in taken)
+            taken.add(target.section_name)
+            doubts += [wrong] if wrong is not None else []
+            for gateway in users:
+                made = _settings(policy, gateway, references)
+                ancestors[ref_of(gateway)] = AncestorStatus(
+                    ancestor_ref=parent_of("Gateway", gateway.metadata.namespace, gateway.metadata.name),
+                    controller_name=CONTROLLER,
+                    conditions=tuple(_conditions(policy, wrong, made)),
+                )
+                if wrong is None and service is not None:
+                    origin = Origin(ref_of(policy), f"$.spec.targetRefs[{index}]")
+                    _take(wanted[ref_of(gateway)], service, target, (made.settings, origin))
+                doubts += made.doubts
+        told[ref_of(policy)] = TargetTold(tuple(dict.fromkeys(doubts)), ancestors)
+    rules = [(gateway, wanted[ref_of(gateway)]) for gateway in users]
+    return BackendTls(
+        tuple(_rule(gateway, key, each, references) for gateway, each in rules if each.whole or each.ports),
+        told,
+    )
 
 
 def _target(policy: BackendTLSPolicy, index: int, service: Service | None, taken: bool) -> Doubt | None:
@@ -219,7 +221,7 @@ def _rule(
     gateway: Gateway, key: ServiceKey, wanted: _Wanted, references: References
 ) -> tuple[DestinationRule, Origins]:
     meta = gateway.metadata
-    reach = reach_of(gateway, references.inputs.own_services, references.inputs.domain)
+    reach = reach_of(gateway, references.lookup)
     numbers = sorted(wanted.ports)
     ports = tuple(
         PortTrafficPolicy(port=PortSelector(number=number), tls=wanted.ports[number][0]) for number in numbers

@@ -6,89 +6,85 @@ those of each narrower one, and a host that is another listener's alone is answe
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from isthmus.api.gateway_api.connection_route import TCPRoute, TLSRoute
 from isthmus.api.istio import http_route as istio_http
 from isthmus.api.istio import virtual_service as istio
-from isthmus.api.resource import Meta
+from isthmus.api.resource import Meta, Ref
 from isthmus.model.from_gateway_api import hostnames
 from isthmus.model.from_gateway_api.attach import Hosts
-from isthmus.model.from_gateway_api.compile import Compiler, site_of
-from isthmus.model.from_gateway_api.inputs import Route, ref_of
+from isthmus.model.from_gateway_api.compile import site_of
+from isthmus.model.from_gateway_api.http_filters import Site
+from isthmus.model.from_gateway_api.http_rules import Rules
 from isthmus.model.from_gateway_api.listeners import Door
+from isthmus.model.from_gateway_api.objects import Route, ref_of
 from isthmus.model.origins import Origin, Origins, Parts, numbered
 
 PARENTS = "internal.istio.io/parents"
 """Annotation that says from which routes an object was made. Source: Istio's name and form for it."""
 
 _NOBODY = istio_http.HTTPRoute(name="no-route", direct_response=istio_http.HTTPDirectResponse(status=404))
-_Attached = tuple[Route, Hosts]
 Made = tuple[istio.VirtualService, Origins]
+RulesOf = Callable[[Route, Site], Rules]
+"""Who makes the rules of routes."""
 
 
-def virtual_services(
-    door: Door, doors: Sequence[Door], attached: Sequence[_Attached], compiler: Compiler
-) -> Iterator[Made]:
-    """The rules of a listener that is run; `doors` are all listeners of its Gateway."""
-    if door.server is None:
-        return
-    first = [other for other in doors if other.outdoes(door)]
-    inside = [(route, _left(hosts, first)) for route, hosts in attached]
-    if door.protocol in {"HTTP", "HTTPS"}:
-        yield from _requests(door, inside, attached, compiler)
-        own = door.listener.hostname
-        taken = any(host == own for _, hosts in inside for host, _ in hosts)
-        if door.protocol == "HTTP" and not taken and any(door.outdoes(other) for other in doors):
-            yield _made(door, own, [], (istio.VirtualServiceSpec(http=(_NOBODY,)), ()))
-        return
-    for route, hosts in inside:
-        if isinstance(route, TLSRoute | TCPRoute) and hosts:
-            yield _connections(door, route, [host for host, _ in hosts], compiler)
+class Word(NamedTuple):
+    """A route at a host of a listener, and its own word for that host."""
+
+    route: Route
+    word: str
 
 
-def _left(hosts: Hosts, first: Sequence[Door]) -> Hosts:
-    """Those hosts that no more specific listener has for itself."""
-    taken = [door.listener.hostname for door in first]
-    return tuple(each for each in hosts if not any(hostnames.covers(own, each[0]) for own in taken))
+def rules_of_host(door: Door, host: str, words: Mapping[str, Sequence[Word]], rules: RulesOf) -> Made | None:
+    """The rules for a host of a listener; `words` are the routes at the host, and at each that covers it.
+
+    None where the listener is not run, or a more specific one has the host for itself.
+    """
+    if door.server is None or not words.get(host) or not door.has_left(host):
+        return None
+    kinds = {type(each.route) for each in words[host]}
+    found = [each for all_ in words.values() for each in all_ if type(each.route) in kinds]
+    by_route: dict[Ref, Word] = {}  # a route counts by its most specific word
+    for each in sorted(found, key=lambda one: hostnames.specificity(one.word)):
+        by_route.setdefault(ref_of(each.route), each)
+    ranked = [
+        ((hostnames.specificity(word), entry.rank), entry)
+        for route, word in by_route.values()
+        for entry in rules(route, site_of(door)).entries
+    ]
+    ranked.sort(key=lambda each: each[0])
+    http = tuple(one for _, entry in ranked for one in entry.routes)
+    parts = numbered("$.spec.http", (entry.origin for _, entry in ranked for _ in entry.routes))
+    routes = [route for route, _ in by_route.values()]
+    return _made(door, host, routes, (istio.VirtualServiceSpec(http=http), tuple(parts)))
 
 
-def _requests(
-    door: Door, inside: Sequence[_Attached], attached: Sequence[_Attached], compiler: Compiler
-) -> Iterator[Made]:
-    by_host: dict[str, list[tuple[str, Route]]] = defaultdict(list)  # with the routes' own words
-    for route, hosts in attached:
-        for host, word in hosts:
-            by_host[host].append((word, route))
-    for host in sorted({host for _, hosts in inside for host, _ in hosts}):
-        kinds = {type(route) for _, route in by_host[host]}
-        found = [each for wide in hostnames.covering(host) for each in by_host.get(wide, ())]
-        words: dict[tuple[str, str], tuple[str, Route]] = {}  # a route counts by its most specific word
-        for word, route in sorted(found, key=lambda each: hostnames.specificity(each[0])):
-            if type(route) in kinds:
-                words.setdefault((route.metadata.namespace, route.metadata.name), (word, route))
-        ranked = [
-            ((hostnames.specificity(word), entry.rank), entry)
-            for word, route in words.values()
-            for entry in compiler.rules(route, site_of(door)).entries
-        ]
-        ranked.sort(key=lambda each: each[0])
-        rules = tuple(one for _, entry in ranked for one in entry.routes)
-        parts = numbered("$.spec.http", (entry.origin for _, entry in ranked for _ in entry.routes))
-        routes = [route for _, route in words.values()]
-        yield _made(door, host, routes, (istio.VirtualServiceSpec(http=rules), tuple(parts)))
+def closed(door: Door) -> Made | None:
+    """For a listener that has its hosts for itself: that those which no route is for are nobody's.
+
+    Only where requests come to one port without TLS: else the connection itself is the listener's alone.
+    """
+    if door.server is None or door.protocol != "HTTP" or not door.around.is_narrower:
+        return None
+    return _made(door, door.listener.hostname, [], (istio.VirtualServiceSpec(http=(_NOBODY,)), ()))
 
 
-def _connections(door: Door, route: TLSRoute | TCPRoute, hosts: list[str], compiler: Compiler) -> Made:
-    shares = compiler.connections(route)
+def connections(door: Door, route: TLSRoute | TCPRoute, hosts: Hosts, rules: RulesOf) -> Made | None:
+    """Where connections go that are for `route`."""
+    left = [host for host, _ in hosts if door.has_left(host)]
+    if door.server is None or not left:
+        return None
+    shares = rules(route, Site()).connections
     origin = Origin(ref_of(route), "$.spec.rules[0]")
     if isinstance(route, TCPRoute):
         tcp = istio.VirtualServiceSpec(tcp=(istio.TCPRoute(route=shares),))
-        return _made(door, hosts[0], [route], (tcp, (("$.spec.tcp[0]", origin),)))
-    names = tuple(host or "*" for host in hosts)
+        return _made(door, left[0], [route], (tcp, (("$.spec.tcp[0]", origin),)))
+    names = tuple(host or "*" for host in left)
     tls = (istio.TLSRoute(match=(istio.TLSMatchAttributes(sni_hosts=names),), route=shares),)
     part = f"{route.metadata.namespace}.{route.metadata.name}"
     spec = istio.VirtualServiceSpec(hosts=names, tls=tls)

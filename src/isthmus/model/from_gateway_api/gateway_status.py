@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from isthmus.api.gateway_api.gateway import Gateway, RouteGroupKind
+from isthmus.model.from_gateway_api.gateway_doubt import gateway_doubt
 from isthmus.model.from_gateway_api.listeners import Door
 from isthmus.model.from_gateway_api.reach import Reach, is_managed, reach_of
 from isthmus.model.from_gateway_api.references import Doubt, References, Referrer
@@ -21,7 +22,7 @@ def gateway_status(
     gateway: Gateway, doors: Sequence[Door], attached: Mapping[str, int], references: References
 ) -> GatewayStatus:
     """What became of `gateway`; `attached` counts the routes of each listener, by its name."""
-    reach = reach_of(gateway, references.inputs.own_services, references.inputs.domain)
+    reach = reach_of(gateway, references.lookup)
     return GatewayStatus(
         addresses=tuple(GatewayStatusAddress(type=_type(each), value=each) for each in reach.addresses),
         conditions=tuple(_conditions(gateway, doors, reach, references)),
@@ -38,7 +39,7 @@ def _conditions(
 ) -> Iterator[Condition]:
     generation = gateway.metadata.generation
     refused = gateway_doubt(gateway)
-    wrong = [door.listener.name for door in doors if door.conflict or door.refused]
+    wrong = [door.listener.name for door in doors if door.around.conflict or door.refused]
     if refused is not None:
         yield condition("Accepted", refused.reason, refused.message, holds=False, generation=generation)
     elif wrong:
@@ -51,23 +52,9 @@ def _conditions(
     yield _resolved(gateway, doors, references)
 
 
-def gateway_doubt(gateway: Gateway) -> Doubt | None:
-    """What stands against the Gateway as a whole; then none of its listeners is run."""
-    infrastructure = gateway.spec.infrastructure
-    if infrastructure is not None and infrastructure.parameters_ref is not None:
-        kind = infrastructure.parameters_ref.kind
-        path = "$.spec.infrastructure.parametersRef"
-        return Doubt("InvalidParameters", path, f"{kind} says nothing to this mesh (hint: leave it out)")
-    for index, address in enumerate(gateway.spec.addresses):
-        if address.type not in {"IPAddress", "Hostname"}:
-            message = f"is {address.type} (hint: IPAddress or Hostname)"
-            return Doubt("UnsupportedAddress", f"$.spec.addresses[{index}].type", message)
-    return None
-
-
 def _programmed(gateway: Gateway, doors: Sequence[Door], reach: Reach) -> Condition:
     generation = gateway.metadata.generation
-    if gateway_doubt(gateway) is not None or all(door.server is None for door in doors):
+    if all(door.server is None for door in doors):
         reason, message = "Invalid", "no listener is run"
     elif reach.unusable and (reach.addresses or not is_managed(gateway)):
         reason, message = "AddressNotUsable", f"is not reached at {', '.join(reach.unusable)}"
@@ -114,27 +101,31 @@ def _listener(door: Door, attached: int) -> ListenerStatus:
 
 def _listener_conditions(door: Door) -> Iterator[Condition]:
     generation = door.gateway.metadata.generation
-    against = door.conflict._replace(reason="Invalid") if door.conflict is not None else door.refused
+    against = (
+        door.around.conflict._replace(reason="Invalid") if door.around.conflict is not None else door.refused
+    )
     if against is None:
         yield condition("Accepted", "Accepted", holds=True, generation=generation)
     else:
         yield condition("Accepted", against.reason, against.message, holds=False, generation=generation)
-    if door.conflict is None:
+    if door.around.conflict is None:
         yield condition("Conflicted", "NoConflicts", holds=False, generation=generation)
     else:
-        reason, _, message = door.conflict
+        reason, _, message = door.around.conflict
         yield condition("Conflicted", reason, message, holds=True, generation=generation)
     if door.unresolved:
         reason, _, message = door.unresolved[0]
         yield condition("ResolvedRefs", reason, message, holds=False, generation=generation)
     else:
         yield condition("ResolvedRefs", "ResolvedRefs", holds=True, generation=generation)
-    if door.server is None or gateway_doubt(door.gateway) is not None:
+    if door.server is None:
         yield condition("Programmed", "Invalid", "is not run", holds=False, generation=generation)
     else:
         yield condition("Programmed", "Programmed", holds=True, generation=generation)
-    if door.overlaps:
-        message = f"shares hosts and its port with {', '.join(door.overlaps)}: clients may reuse connections"
+    if door.around.overlaps:
+        message = (
+            f"shares hosts and its port with {', '.join(door.around.overlaps)}: clients may reuse connections"
+        )
         yield condition(
             "OverlappingTLSConfig", "OverlappingHostnames", message, holds=True, generation=generation
         )

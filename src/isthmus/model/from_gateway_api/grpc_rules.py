@@ -15,7 +15,7 @@ from isthmus.api.gateway_api.http_filter import HTTPRouteFilter
 from isthmus.api.istio import http_route as istio
 from isthmus.model.from_gateway_api.http_filters import Actions, actions
 from isthmus.model.from_gateway_api.http_rules import Rules, place_of, rule_name
-from isthmus.model.from_gateway_api.inputs import ref_of
+from isthmus.model.from_gateway_api.objects import ref_of
 from isthmus.model.from_gateway_api.precedence import Entry, grpc_rank
 from isthmus.model.from_gateway_api.references import Doubt
 from isthmus.model.from_gateway_api.rule_parts import (

@@ -9,6 +9,7 @@ import msgspec
 
 from isthmus.api.gateway_api.http_route import HTTPRoute, HTTPRouteMatch, HTTPRouteRule
 from isthmus.api.istio import http_route as istio
+from isthmus.api.istio.virtual_service import RouteDestination
 from isthmus.api.resource import Object
 from isthmus.kit import duration
 from isthmus.model.from_gateway_api.http_filters import (
@@ -19,7 +20,7 @@ from isthmus.model.from_gateway_api.http_filters import (
     redirect_of,
     replaced_prefix,
 )
-from isthmus.model.from_gateway_api.inputs import ref_of
+from isthmus.model.from_gateway_api.objects import ref_of
 from isthmus.model.from_gateway_api.precedence import Entry, Place, http_rank
 from isthmus.model.from_gateway_api.references import Doubt
 from isthmus.model.from_gateway_api.rule_parts import (
@@ -47,6 +48,7 @@ class Rules:
     unresolved: list[Doubt] = field(default_factory=list)  # the rule holds, and refuses what it cannot send
     unsupported: list[Doubt] = field(default_factory=list)  # the rule is dropped
     kept: int = 0  # rules that hold
+    connections: tuple[RouteDestination, ...] = ()  # where they go, if the route is for connections
 
 
 def http_rules(route: HTTPRoute, resolver: Resolver, site: Site) -> Rules:

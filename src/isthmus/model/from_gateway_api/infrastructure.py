@@ -10,9 +10,9 @@ from typing import Any
 
 from isthmus.api.gateway_api.gateway import Gateway, GatewayClass
 from isthmus.api.gateway_api.reference import GROUP
-from isthmus.model.from_gateway_api.gateway_status import gateway_doubt
-from isthmus.model.from_gateway_api.inputs import CLASS, CONTROLLER
+from isthmus.model.from_gateway_api.gateway_doubt import gateway_doubt
 from isthmus.model.from_gateway_api.listeners import STATUS_PORT
+from isthmus.model.from_gateway_api.objects import CLASS, CONTROLLER
 from isthmus.model.from_gateway_api.reach import deployed_name, is_managed
 from isthmus.model.mesh import Mesh
 from isthmus.model.selection import GATEWAY_NAME

@@ -1,19 +1,23 @@
 """Listeners of a Gateway: what stands against each, and the server of Istio's that does the same.
 
-Source: Gateway API reference, Listener, ListenerStatus, and "Distinct Listeners".
+Source: Gateway API reference, Listener and ListenerStatus.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from isthmus.api.gateway_api.gateway import Gateway, Listener, RouteGroupKind
 from isthmus.api.gateway_api.reference import GROUP
 from isthmus.api.istio.gateway import GatewayPort, Server, ServerTLSSettings
+from isthmus.api.resource import Ref
 from isthmus.model.from_gateway_api import hostnames
-from isthmus.model.from_gateway_api.inputs import ref_of
+from isthmus.model.from_gateway_api.gateway_doubt import gateway_doubt
 from isthmus.model.from_gateway_api.listener_tls import Tls, frontend, settings
+from isthmus.model.from_gateway_api.neighbours import FAMILIES, Around, neighbours
+from isthmus.model.from_gateway_api.objects import ref_of
 from isthmus.model.from_gateway_api.references import Doubt, References
 from isthmus.model.origins import Origin
 
@@ -26,9 +30,14 @@ _KINDS: dict[tuple[str, str], tuple[str, ...]] = {
     ("TCP", ""): ("TCPRoute",),
 }
 """Which routes a listener takes, by its protocol and how it ends TLS."""
-_FAMILIES = {"HTTP": "HTTP", "HTTPS": "TLS", "TLS": "TLS", "TCP": "TCP"}
-"""Protocols of one family can share a port: their requests or connections say the host."""
 STATUS_PORT = 15021
+
+
+class DoorKey(NamedTuple):
+    """Which listener of which Gateway."""
+
+    gateway: Ref
+    listener: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +47,10 @@ class Door:
     gateway: Gateway
     listener: Listener
     index: int
+    around: Around
     kinds: tuple[str, ...] = ()  # that may be attached
-    conflict: Doubt | None = None
     refused: Doubt | None = None  # it cannot be run as it is
     unresolved: tuple[Doubt, ...] = ()
-    overlaps: tuple[str, ...] = ()  # listeners of its port whose TLS settings its clients might meet
     server: Server | None = None  # None where it is not run
     notes: tuple[Doubt, ...] = field(default=())  # what has no effect
 
@@ -64,19 +72,12 @@ class Door:
         return config_name(self.gateway, self.listener.name)
 
     @property
-    def key(self) -> tuple[str, str]:
-        """The namespace and name of that Gateway: no two listeners share them."""
-        return self.gateway.metadata.namespace, self.config_name
+    def key(self) -> DoorKey:
+        return DoorKey(ref_of(self.gateway), self.listener.name)
 
-    def outdoes(self, other: Door) -> bool:
-        """Whether it shares a port with `other` and takes some of its hosts: they are for it alone."""
-        mine, theirs = self.listener, other.listener
-        return (
-            mine.port == theirs.port
-            and _FAMILIES.get(self.protocol) == _FAMILIES.get(other.protocol)
-            and mine.hostname != theirs.hostname
-            and hostnames.covers(theirs.hostname, mine.hostname)
-        )
+    def has_left(self, host: str) -> bool:
+        """Whether no more specific listener of its port has `host`, one of its own, for itself."""
+        return self.around.narrower.isdisjoint(hostnames.covering(host))
 
 
 def config_name(gateway: Gateway, part: str) -> str:
@@ -86,17 +87,18 @@ def config_name(gateway: Gateway, part: str) -> str:
 
 def doors(gateway: Gateway, references: References) -> tuple[Door, ...]:
     """All listeners of a Gateway, in its order."""
+    listeners = gateway.spec.listeners
     return tuple(
-        _door(gateway, index, listener, references) for index, listener in enumerate(gateway.spec.listeners)
+        _door(Door(gateway, listener, index, around), references)
+        for index, (listener, around) in enumerate(zip(listeners, neighbours(listeners), strict=True))
     )
 
 
-def _door(gateway: Gateway, index: int, listener: Listener, references: References) -> Door:
-    at, protocol = f"$.spec.listeners[{index}]", listener.protocol.upper()
+def _door(bare: Door, references: References) -> Door:
+    gateway, listener, at, protocol = bare.gateway, bare.listener, bare.place, bare.protocol
     mode = listener.tls.mode if listener.tls is not None and protocol in {"HTTPS", "TLS"} else ""
     possible = _KINDS.get((protocol, mode), ())
     kinds, strange = _kinds(listener, possible, at)
-    conflict = _conflict(gateway, listener, at)
     refused = _refused(listener, mode, at)
     tls = Tls()
     if refused is None and mode == "Terminate":
@@ -105,21 +107,12 @@ def _door(gateway: Gateway, index: int, listener: Listener, references: Referenc
             tls = frontend(gateway, listener.port, references, tls)
         refused = tls.refused
     unresolved = (*tls.unresolved, *strange)
-    runs = conflict is None and refused is None and (mode != "Terminate" or tls.settings is not None)
+    runs = bare.around.conflict is None and refused is None and gateway_doubt(gateway) is None
+    runs = runs and (mode != "Terminate" or tls.settings is not None)
     if mode == "Passthrough":
         tls = Tls(settings=ServerTLSSettings(mode="PASSTHROUGH"))
-    return Door(
-        gateway=gateway,
-        listener=listener,
-        index=index,
-        kinds=kinds,
-        conflict=conflict,
-        refused=refused,
-        unresolved=unresolved,
-        overlaps=tuple(_overlaps(gateway, listener)) if conflict is None else (),
-        server=_server(listener, tls.settings) if runs else None,
-        notes=tls.notes,
-    )
+    server = _server(listener, tls.settings) if runs else None
+    return replace(bare, kinds=kinds, refused=refused, unresolved=unresolved, server=server, notes=tls.notes)
 
 
 def _server(listener: Listener, tls: ServerTLSSettings | None) -> Server:
@@ -132,8 +125,8 @@ def _server(listener: Listener, tls: ServerTLSSettings | None) -> Server:
 
 def _refused(listener: Listener, mode: str, at: str) -> Doubt | None:
     protocol = listener.protocol.upper()
-    if protocol not in _FAMILIES:
-        message = f"is {listener.protocol} (hint: one of {', '.join(_FAMILIES)})"
+    if protocol not in FAMILIES:
+        message = f"is {listener.protocol} (hint: one of {', '.join(FAMILIES)})"
         return Doubt("UnsupportedProtocol", f"{at}.protocol", message)
     if listener.port == STATUS_PORT:
         message = f"{STATUS_PORT} is where gateways say whether they are ready (hint: another port)"
@@ -159,37 +152,3 @@ def _kinds(listener: Listener, possible: Sequence[str], at: str) -> tuple[tuple[
     hint = f"hint: {', '.join(possible)}" if possible else "hint: another protocol"
     message = f"{listener.protocol} listeners do not take {what} ({hint})"
     return taken, (Doubt("InvalidRouteKinds", f"{at}.allowedRoutes.kinds", message),)
-
-
-def _conflict(gateway: Gateway, listener: Listener, at: str) -> Doubt | None:
-    """Why it cannot be told from another listener of the Gateway; then neither of both is run."""
-    family = _FAMILIES.get(listener.protocol.upper(), listener.protocol)
-    for other in gateway.spec.listeners:
-        if other is listener or other.port != listener.port:
-            continue
-        others = _FAMILIES.get(other.protocol.upper(), other.protocol)
-        same_hosts = family == "TCP" or other.hostname == listener.hostname
-        if others != family and "UDP" not in {family, others}:
-            message = f"port {listener.port} is for {other.protocol} in {other.name} (hint: another port)"
-            return Doubt("ProtocolConflict", f"{at}.protocol", message)
-        if others == family and same_hosts:
-            what = listener.hostname or "all hosts"
-            message = (
-                f"{other.name} listens on port {listener.port} for {what}, too (hint: one of both suffices)"
-            )
-            if other.protocol.upper() != listener.protocol.upper():
-                return Doubt("ProtocolConflict", f"{at}.protocol", message)
-            return Doubt("HostnameConflict", f"{at}.hostname", message)
-    return None
-
-
-def _overlaps(gateway: Gateway, listener: Listener) -> Iterator[str]:
-    """Listeners whose hosts are among its own, with TLS of their own: a client may reuse a connection for both."""
-    for other in gateway.spec.listeners:
-        if (
-            other is not listener
-            and other.port == listener.port
-            and {other.protocol.upper(), listener.protocol.upper()} == {"HTTPS"}
-            and hostnames.common(other.hostname, listener.hostname) is not None
-        ):
-            yield other.name

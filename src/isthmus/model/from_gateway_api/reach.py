@@ -11,10 +11,8 @@ from dataclasses import dataclass, field
 
 from isthmus.api.core.service import Service
 from isthmus.api.gateway_api.gateway import Gateway, GatewayAddress
+from isthmus.model.lookup import Lookup
 from isthmus.model.selection import GATEWAY_NAME
-
-Name = tuple[str, str]
-"""Namespace and name."""
 
 _OVERRIDE = "gateway.istio.io/name-override"
 
@@ -41,38 +39,36 @@ def deployed_name(gateway: Gateway) -> str:
     return meta.annotations.get(_OVERRIDE) or f"{meta.name}-{gateway.spec.gateway_class_name}"
 
 
-def reach_of(gateway: Gateway, services: Mapping[Name, Service], domain: str) -> Reach:
+def reach_of(gateway: Gateway, lookup: Lookup) -> Reach:
     """By the Services of the cluster in which the Gateway stands."""
     meta = gateway.metadata
     own = {GATEWAY_NAME: meta.name}
     if is_managed(gateway):
-        reached = addresses_of(services.get((meta.namespace, deployed_name(gateway))), domain)
+        reached = addresses_of(lookup.own_service((meta.namespace, deployed_name(gateway))), lookup.domain)
         wrong = tuple(
             each.value for each in gateway.spec.addresses if each.value and each.value not in reached
         )
         return Reach(meta.namespace, own, reached, wrong)
-    found = [(each, _meant(each, meta.namespace, services, domain)) for each in gateway.spec.addresses]
+    found = [(each, _meant(each, meta.namespace, lookup)) for each in gateway.spec.addresses]
     first = next((service for _, service in found if service is not None), None)
     if first is None:
         return Reach(meta.namespace, own, (), tuple(each.value or each.type for each, _ in found))
     same = [one for one in found if one[1] is not None and _pods(one[1]) == _pods(first)]
-    reached = tuple(dict.fromkeys(at for _, one in same for at in addresses_of(one, domain)))
+    reached = tuple(dict.fromkeys(at for _, one in same for at in addresses_of(one, lookup.domain)))
     wrong = tuple(each.value or each.type for each, service in found if (each, service) not in same)
     return Reach(first.metadata.namespace, first.spec.selector or {}, reached, wrong)
 
 
-def _meant(
-    address: GatewayAddress, namespace: str, services: Mapping[Name, Service], domain: str
-) -> Service | None:
+def _meant(address: GatewayAddress, namespace: str, lookup: Lookup) -> Service | None:
     """The Service that an address names: `name`, or `name.namespace.svc.DOMAIN`."""
     name, _, rest = address.value.partition(".")
     if address.type != "Hostname" or not name:
         return None
     if rest:
         namespace, _, zone = rest.partition(".")
-        if zone != f"svc.{domain}":
+        if zone != f"svc.{lookup.domain}":
             return None
-    found = services.get((namespace, name))
+    found = lookup.own_service((namespace, name))
     return found if found is not None and found.spec.selector else None
 
 

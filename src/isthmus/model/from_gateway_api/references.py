@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,8 +16,7 @@ from isthmus.api.gateway_api.reference_grant import ReferenceGrant
 from isthmus.api.istio.destination import Destination, PortSelector
 from isthmus.api.resource import Ref
 from isthmus.model.codes import Code
-from isthmus.model.from_gateway_api.inputs import Inputs
-from isthmus.model.names import ServiceKey, kubernetes_hostname
+from isthmus.model.lookup import Lookup
 from isthmus.model.service import Protocol
 
 
@@ -53,12 +52,31 @@ class Referrer(NamedTuple):
     namespace: str
 
 
+class GrantKey(NamedTuple):
+    """Who may refer to what; without a name to all objects of its kind and namespace."""
+
+    from_group: str
+    by: Referrer
+    to_group: str
+    to: Ref
+
+
+GRANTS = "granted"
+"""The groups of grants, by `GrantKey`."""
+
+
 @dataclass(frozen=True, slots=True)
 class References:
-    """Resolves references among the inputs."""
+    """Resolves references."""
 
-    inputs: Inputs
-    grants: Grants
+    lookup: Lookup
+
+    def allow(self, by: Referrer, to: Ref) -> bool:
+        """Whether `by` may refer to an object of the core group; in its own namespace it always may."""
+        if to.namespace == by.namespace:
+            return True
+        wanted = (to, to._replace(name=""))
+        return any(self.lookup.look(GRANTS, GrantKey(GROUP, by, "", each)) for each in wanted)
 
     def backend(self, by: Referrer, ref: BackendObjectReference, path: str) -> Destination | Doubt:
         """Where `ref` leads, or what stands against it."""
@@ -66,10 +84,10 @@ class References:
         if (ref.group, ref.kind) != ("", "Service"):
             kind = f"{ref.group or 'core'} {ref.kind}"
             return Doubt("InvalidKind", path, f"{kind} takes no traffic here (hint: name a Service)")
-        if not self.grants.allow(by, Ref("Service", namespace, ref.name)):
+        if not self.allow(by, Ref("Service", namespace, ref.name)):
             return not_permitted(by, f"Service {namespace}/{ref.name}", path)
-        key = ServiceKey(namespace, kubernetes_hostname(ref.name, namespace, self.inputs.domain))
-        service = self.inputs.services.get(key)
+        key = self.lookup.service_key(namespace, ref.name)
+        service = self.lookup.service(key)
         if service is None:
             return Doubt("BackendNotFound", path, f"no Service {namespace}/{ref.name} in any cluster")
         if ref.port is None:
@@ -95,9 +113,9 @@ class References:
             return Doubt(
                 "InvalidCertificateRef", path, f"{ref.kind} holds no certificate (hint: name a Secret)"
             )
-        if not self.grants.allow(by, Ref("Secret", namespace, ref.name)):
+        if not self.allow(by, Ref("Secret", namespace, ref.name)):
             return not_permitted(by, f"Secret {namespace}/{ref.name}", path)
-        if (namespace, ref.name) not in self.inputs.certificates:
+        if not self.lookup.has_certificate((namespace, ref.name)):
             message = f"no Secret {namespace}/{ref.name} with tls.crt and tls.key"
             return Doubt("InvalidCertificateRef", path, message)
         return f"kubernetes-gateway://{namespace}/{ref.name}"
@@ -108,9 +126,9 @@ class References:
         if ref.group or ref.kind not in {"ConfigMap", "Secret"}:
             message = f"{ref.kind} holds no certificates of a CA (hint: name a ConfigMap with ca.crt)"
             return Doubt("InvalidCACertificateKind", path, message)
-        if not self.grants.allow(by, Ref(ref.kind, namespace, ref.name)):
+        if not self.allow(by, Ref(ref.kind, namespace, ref.name)):
             return not_permitted(by, f"{ref.kind} {namespace}/{ref.name}", path)
-        if Ref(ref.kind, namespace, ref.name) not in self.inputs.authorities:
+        if not self.lookup.has_authority(Ref(ref.kind, namespace, ref.name)):
             message = f"no {ref.kind} {namespace}/{ref.name} with ca.crt"
             return Doubt("InvalidCACertificateRef", path, message)
         scheme = "configmap" if ref.kind == "ConfigMap" else "kubernetes-gateway"
@@ -123,20 +141,9 @@ def not_permitted(by: Referrer, what: str, path: str) -> Doubt:
     return Doubt("RefNotPermitted", path, f"{what} may not be referred to ({hint})")
 
 
-class Grants:
-    """Who may refer to what in other namespaces."""
-
-    def __init__(self, grants: Iterable[ReferenceGrant]) -> None:
-        self._granted = {
-            (from_.group, from_.kind, from_.namespace, to.group, to.kind, grant.metadata.namespace, to.name)
-            for grant in grants
-            for from_ in grant.spec.from_
-            for to in grant.spec.to
-        }
-
-    def allow(self, by: Referrer, to: Ref) -> bool:
-        """Whether `by` may refer to an object of the core group; in its own namespace it always may."""
-        if to.namespace == by.namespace:
-            return True
-        wanted = (GROUP, by.kind, by.namespace, "", to.kind, to.namespace)
-        return (*wanted, "") in self._granted or (*wanted, to.name) in self._granted
+def granted(grant: ReferenceGrant) -> Iterator[GrantKey]:
+    """What a grant allows."""
+    for from_ in grant.spec.from_:
+        for to in grant.spec.to:
+            ref = Ref(to.kind, grant.metadata.namespace, to.name)
+            yield GrantKey(from_.group, Referrer(from_.kind, from_.namespace), to.group, ref)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from isthmus.api.gateway_api.reference import ParentReference
 from isthmus.model.from_gateway_api.attach import Attachment
 from isthmus.model.from_gateway_api.http_rules import Rules
+from isthmus.model.from_gateway_api.objects import CONTROLLER
 from isthmus.model.from_gateway_api.status import Condition, ParentStatus, RouteStatus, condition
 
 
@@ -18,13 +19,13 @@ def accepted(found: Attachment, rules: Rules) -> Attachment:
     return found
 
 
-def route_status(found: Sequence[Attachment], rules: Rules, controller: str) -> RouteStatus:
+def route_status(found: Sequence[Attachment], rules: Rules) -> RouteStatus:
     """What became of a route at those of its parents that are ours."""
     return RouteStatus(
         parents=tuple(
             ParentStatus(
                 parent_ref=each.ref,
-                controller_name=controller,
+                controller_name=CONTROLLER,
                 conditions=tuple(_conditions(each, rules)),
             )
             for each in found

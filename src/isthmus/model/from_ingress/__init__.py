@@ -1,0 +1,1 @@
+"""Ingress → Istio's kinds. Begin with `convert.py`."""
