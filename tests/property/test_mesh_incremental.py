@@ -128,12 +128,18 @@ nodes = st.builds(
     st.sampled_from(["a", "b"]),
 )
 namespaces = st.builds(
-    lambda name, network: (
+    lambda name, network, mesh: (
         "Namespace",
-        {"metadata": {"name": name, "labels": {"topology.istio.io/network": network} if network else {}}},
+        {
+            "metadata": {
+                "name": name,
+                "labels": {key: value for key, value in {NETWORK: network, "mesh": mesh}.items() if value},
+            }
+        },
     ),
     st.sampled_from(["default", "istio-system"]),
     st.sampled_from(["", "east", "west"]),
+    st.sampled_from(["", "here"]),
 )
 configs = st.builds(
     lambda name, host: (
@@ -273,7 +279,13 @@ mesh_configs = st.builds(
             "data": {"mesh": text, "meshNetworks": networks},
         },
     ),
-    st.sampled_from(["", "accessLogFile: /dev/stdout", "trustDomain: other.example", "acessLogFile: x"]),
+    st.sampled_from(
+        [
+            *("", "accessLogFile: /dev/stdout", "trustDomain: other.example", "acessLogFile: x"),
+            "discoverySelectors: [{matchLabels: {mesh: here}}]",
+            "discoverySelectors: [{matchLabels: {kubernetes.io/metadata.name: default}}]",
+        ]
+    ),
     st.sampled_from(
         [
             "",

@@ -374,7 +374,8 @@ data:
 """
 OTHER_MESH = MESH.replace("accessLogFile: /dev/stdout", "connectTimeout: 3s").replace(
     "defaultProviders: {tracing: [spans]}",
-    "defaultHttpRetryPolicy: {attempts: 5}\n    outboundTrafficPolicy: {mode: ALLOW_ANY_DYNAMIC_DNS}",
+    "defaultHttpRetryPolicy: {attempts: 5}\n    outboundTrafficPolicy: {mode: ALLOW_ANY_DYNAMIC_DNS}\n"
+    "    discoverySelectors: [{matchLabels: {kubernetes.io/metadata.name: default}}]",
 )
 FURTHER_MESH = MESH.replace(
     "accessLogFile: /dev/stdout",

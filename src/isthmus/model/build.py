@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from isthmus.api.core.config_map import ConfigMap
@@ -18,6 +18,7 @@ from isthmus.model.credentials import Credentials
 from isthmus.model.delta import Delta
 from isthmus.model.derived import Derived, Sources
 from isthmus.model.dirt import Dirt
+from isthmus.model.discovery_selection import Selection
 from isthmus.model.endpoint import Backing, EndpointShard
 from isthmus.model.entries import Entries, joined
 from isthmus.model.exports import refs_shown, service_shown
@@ -61,6 +62,7 @@ class MeshBuilder:
         self.derived = Derived(settings)
         self._credentials = Credentials(Ref("ConfigMap", settings.root_namespace, "istio"))
         self._mesh = Mesh(settings=settings, origins=self.derived.origins, statuses=self.derived.statuses)
+        self._selection = Selection(settings.root_namespace)
         self._is_first = True
 
     @property
@@ -77,10 +79,20 @@ class MeshBuilder:
         """The mesh after `batch`."""
         dirt = Dirt(self._entries)
         for change in batch.values() if isinstance(batch, Mapping) else batch:
-            self._take(change, dirt)
+            self._take_all(self._selection.passed(change, self._known), dirt)
         step = self._next(dirt)
         self._mesh, self._is_first = step.mesh, False
         return step
+
+    def _known(self, cluster: ClusterId) -> Iterator[Change]:
+        facts = self._facts.get(cluster)
+        known: Mapping[Ref, Object] = facts.objects if facts is not None else {}
+        yield from (Change(ChangeKey(cluster, ref), value) for ref, value in known.items())
+        yield from (Change(ChangeKey(*key), each) for key, each in self._wrong.items() if key[0] == cluster)
+
+    def _take_all(self, changes: Iterable[Change], dirt: Dirt) -> None:
+        for change in changes:
+            self._take(change, dirt)
 
     def _take(self, change: Change, dirt: Dirt) -> None:
         cluster, ref = change.key
@@ -192,6 +204,7 @@ class MeshBuilder:
         settings, self._of_settings = read_settings(found, self._base)
         if settings is None:
             return old  # the last good ones stay
+        self._take_all(self._selection.choose(settings.written.discovery_selectors, self._known), dirt)
         if (settings.trust_domain, settings.exports) != (old.trust_domain, old.exports):
             dirt.mark_all(self._facts)
             dirt.config |= set(refs_shown(facts.objects)) if facts is not None else set()

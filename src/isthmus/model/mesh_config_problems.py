@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator
 
 import msgspec
 
+from isthmus.api.core.label_selector import OPERATORS
 from isthmus.api.durations import duration_problems
 from isthmus.api.errors import InvalidConfig, Problem
 from isthmus.api.istio import text_problems as texts
@@ -52,10 +53,24 @@ def problems(found: MeshConfig) -> Iterator[Problem]:
     yield from _pattern("$.outboundClusterStatName", found.outbound_cluster_stat_name, _OUTBOUND)
     for name, tls in (("meshMTLS", found.mesh_mtls), ("tlsDefaults", found.tls_defaults)):
         yield from _tls(f"$.{name}", tls)
+    yield from _selectors(found)
     yield from _providers(found.extension_providers)
     yield from _defaults(found)
     yield from proxy_problems(found.default_config, "$.defaultConfig")
     yield from duration_problems(found)
+
+
+def _selectors(found: MeshConfig) -> Iterator[Problem]:
+    for index, selector in enumerate(found.discovery_selectors):
+        for number, each in enumerate(selector.match_expressions):
+            at = f"$.discoverySelectors[{index}].matchExpressions[{number}]"
+            if each.operator not in OPERATORS:
+                yield f"{at}.operator", f"is {each.operator!r} (hint: one of {', '.join(OPERATORS)})"
+            elif bool(each.values) != (each.operator in {"In", "NotIn"}):
+                yield (
+                    f"{at}.values",
+                    f"{'stand beside' if each.values else 'are missing for'} {each.operator}",
+                )
 
 
 def proxy_problems(found: ProxyConfig | None, at: str) -> Iterator[Problem]:

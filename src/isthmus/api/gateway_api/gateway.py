@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from isthmus.api.core.label_selector import LabelSelector
 from isthmus.api.gateway_api.reference import (
     GROUP,
     LocalObjectReference,
@@ -11,7 +12,6 @@ from isthmus.api.gateway_api.reference import (
     PortNumber,
     SecretObjectReference,
 )
-from isthmus.api.gateway_api.selector import LabelSelector
 from isthmus.api.resource import Object, Part
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from isthmus.api.core.label_selector import LabelSelector
 from isthmus.api.errors import InvalidConfig
 from isthmus.api.istio.destination_rule import (
     ClientTLSSettings,
@@ -106,26 +107,6 @@ class ServiceSettings(Part, frozen=True, kw_only=True):
     """What holds for them."""
     hosts: Names = ()
     """The services: names, or patterns as `*.ns.svc.cluster.local`."""
-
-
-class LabelSelectorRequirement(Part, frozen=True, kw_only=True):
-    """A condition on one label."""
-
-    key: str = ""
-    """The label."""
-    operator: Literal["In", "NotIn", "Exists", "DoesNotExist"] = "In"
-    """How its value is compared."""
-    values: Names = ()
-    """With which values."""
-
-
-class LabelSelector(Part, frozen=True, kw_only=True):
-    """Objects by their labels."""
-
-    match_labels: dict[str, str] = {}
-    """Labels that must be there."""
-    match_expressions: tuple[LabelSelectorRequirement, ...] = ()
-    """Further conditions on labels."""
 
 
 class ServiceScopeConfig(Part, frozen=True, kw_only=True):
@@ -288,7 +269,9 @@ class MeshConfig(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     default_providers: DefaultProviders | None = None
     """The providers where no Telemetry names one."""
     discovery_selectors: tuple[LabelSelector, ...] = ()
-    """No effect: objects of all namespaces are read; Sidecars and exportTo narrow what proxies see."""
+    """The namespaces that the mesh looks at, each cluster's own by their labels; one that any of these
+    selects; all without. The root namespace always is one. What is in others is as if it were not
+    there, but Secrets that Gateways name."""
     path_normalization: PathNormalization | None = None
     """What becomes of a path before it is looked at."""
     default_http_retry_policy: HTTPRetry | None = None

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from isthmus.api.resource import Part
 
+OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
+
 
 class Requirement(Part, frozen=True, kw_only=True):
     """A condition on one label."""
