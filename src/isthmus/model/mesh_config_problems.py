@@ -12,6 +12,8 @@ from isthmus.api.core.label_selector import OPERATORS
 from isthmus.api.durations import duration_problems
 from isthmus.api.errors import InvalidConfig, Problem
 from isthmus.api.istio import text_problems as texts
+from isthmus.api.istio.destination_rule import ClientTLSSettings
+from isthmus.api.istio.destination_rule_problems import client_tls
 from isthmus.api.istio.extension_provider import Collector, ExtensionProvider, FileAccessLog, LogFormat
 from isthmus.api.istio.mesh_config import MeshConfig, TlsConfig, read_mesh_config
 from isthmus.api.istio.proxy_config import ProxyConfig, Tracing
@@ -54,10 +56,23 @@ def problems(found: MeshConfig) -> Iterator[Problem]:
     for name, tls in (("meshMTLS", found.mesh_mtls), ("tlsDefaults", found.tls_defaults)):
         yield from _tls(f"$.{name}", tls)
     yield from _selectors(found)
+    if (outbound := found.outbound_traffic_policy) is not None:
+        yield from _client_tls("$.outboundTrafficPolicy.tls", outbound.tls)
     yield from _providers(found.extension_providers)
     yield from _defaults(found)
     yield from proxy_problems(found.default_config, "$.defaultConfig")
     yield from duration_problems(found)
+
+
+def _client_tls(at: str, tls: ClientTLSSettings | None) -> Iterator[Problem]:
+    if tls is not None:
+        yield from client_tls(at, tls)
+        if tls.credential_name:
+            hint = "clientCertificate, privateKey and caCertificates: files beside Envoy"
+            yield (
+                f"{at}.credentialName",
+                f"is for DestinationRules, not for all proxies at once (hint: {hint})",
+            )
 
 
 def _selectors(found: MeshConfig) -> Iterator[Problem]:
@@ -82,6 +97,7 @@ def proxy_problems(found: ProxyConfig | None, at: str) -> Iterator[Problem]:
         if (count := sum(each is not None for each in msgspec.structs.astuple(tag))) != 1:
             why = "nothing" if not count else "several"
             yield f"{at}.tracing.customTags.{name}", f"says {why} (hint: one of literal, environment, header)"
+    yield from _client_tls(f"{at}.tracing.tlsSettings", tracing.tls_settings)
     for name in ("zipkin", "datadog"):
         collector = getattr(tracing, name)
         if collector is not None:
@@ -95,6 +111,7 @@ def proxy_problems(found: ProxyConfig | None, at: str) -> Iterator[Problem]:
         service = getattr(found, _snake(name))
         if service is not None:
             yield from address_problem(f"{at}.{name}.address", service.address)
+            yield from _client_tls(f"{at}.{name}.tlsSettings", service.tls_settings)
     for prefix in found.proxy_stats_matcher.inclusion_regexps if found.proxy_stats_matcher else ():
         yield from texts.regex(f"{at}.proxyStatsMatcher.inclusionRegexps", prefix)
 

@@ -255,7 +255,9 @@ def bootstrap_settings(settings: AgentSettings, socket: Path) -> BootstrapSettin
         mark=settings.mark,
         runtime=config.runtime_values,
         statsd=config.statsd_udp_address,
-        metrics_service=config.envoy_metrics_service.address if config.envoy_metrics_service else "",
+        metrics_service=config.envoy_metrics_service,
+        stats=config.proxy_stats_matcher,
+        stat_tags=config.extra_stat_tags,
     )
 
 

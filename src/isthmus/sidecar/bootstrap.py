@@ -7,22 +7,20 @@ from __future__ import annotations
 
 import msgspec
 
+from isthmus.api.istio.proxy_config import RemoteService, StatsMatcher
 from isthmus.envoy.limits import RUNTIME
-from isthmus.kit.ip import is_address
 from isthmus.model.endpoint import Locality
+from isthmus.sidecar.bootstrap_tls import SDS, mutual_tls
+from isthmus.sidecar.stats_matcher import stats_matcher
 from isthmus.sidecar.stats_sinks import sink_upstreams, stats_sinks
 from isthmus.sidecar.stats_tags import stats_tags
 
 Tree = dict[str, object]
 
-SDS, XDS, AGENT, STATS = "sds-grpc", "xds-grpc", "agent", "prometheus_stats"
-
-CERTIFICATE, ROOTS = "default", "ROOTCA"
-"""Names of the two secrets that the agent serves: Istio's."""
+XDS, AGENT, STATS = "xds-grpc", "agent", "prometheus_stats"
 
 _TYPE_PREFIX = "type.googleapis.com/"
 _MARK_OPTION = {"description": "SO_MARK", "level": 1, "name": 36, "state": "STATE_PREBIND"}
-_TLS = "envoy.extensions.transport_sockets.tls.v3"
 
 
 class BootstrapSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,7 +47,9 @@ class BootstrapSettings(msgspec.Struct, frozen=True, kw_only=True):
     stats_flush_s: int = 60
     runtime: dict[str, str] = {}  # values of Envoy's runtime, by key
     statsd: str = ""  # host:port of a listener for statistics over UDP
-    metrics_service: str = ""  # host:port of Envoy's metrics service
+    metrics_service: RemoteService | None = None  # Envoy's metrics service
+    stats: StatsMatcher | None = None  # which are kept; None: all
+    stat_tags: tuple[str, ...] = ()  # further labels in names of statistics
 
 
 def bootstrap_json(settings: BootstrapSettings) -> str:
@@ -76,7 +76,11 @@ def _tree(settings: BootstrapSettings) -> Tree:
                 *([_way_to_pilot(settings.pilot_socket)] if settings.pilot_socket else []),
             ],
         },
-        "stats_config": {"use_all_default_tags": False, "stats_tags": stats_tags(settings.domain)},
+        "stats_config": {
+            "use_all_default_tags": False,
+            "stats_tags": stats_tags(settings.domain, settings.stat_tags),
+            **stats_matcher(settings.stats),
+        },
         # Waking up rarely is what an idle sidecar costs: the defaults are 32 times a second.
         "stats_flush_interval": f"{settings.stats_flush_s}s",
         "watchdogs": {"main_thread_watchdog": _watchdog(), "worker_watchdog": _watchdog()},
@@ -164,47 +168,11 @@ def _xds(settings: BootstrapSettings) -> Tree:
         "load_assignment": _endpoint(XDS, _address(settings.pilot_host, settings.pilot_port)),
     }
     if settings.pilot_identity:
-        upstream["transport_socket"] = _mutual_tls(settings)
+        # Pilot shows one certificate, which says its identity and no DNS name. The server name is for a
+        # gateway between networks that Pilot may be behind.
+        match: Tree = {"san_type": "URI", "matcher": {"exact": settings.pilot_identity}}
+        upstream["transport_socket"] = mutual_tls(settings.pilot_host, [match])
     return upstream
-
-
-def _mutual_tls(settings: BootstrapSettings) -> Tree:
-    match = {"san_type": "URI", "matcher": {"exact": settings.pilot_identity}}
-    return {
-        "name": "envoy.transport_sockets.tls",
-        "typed_config": {
-            "@type": f"{_TYPE_PREFIX}{_TLS}.UpstreamTlsContext",
-            # Pilot shows one certificate, which says its identity and no DNS name. The server name is for a
-            # gateway between networks that Pilot may be behind.
-            **({} if is_address(settings.pilot_host) else {"sni": settings.pilot_host}),
-            "common_tls_context": {
-                "alpn_protocols": ["h2"],
-                "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
-                "tls_certificate_sds_secret_configs": [_secret(CERTIFICATE)],
-                "combined_validation_context": {
-                    "default_validation_context": {"match_typed_subject_alt_names": [match]},
-                    "validation_context_sds_secret_config": _secret(ROOTS),
-                },
-            },
-        },
-    }
-
-
-def _secret(name: str) -> Tree:
-    source = {
-        "api_type": "GRPC",
-        "transport_api_version": "V3",
-        "set_node_on_first_message_only": True,
-        "grpc_services": [{"envoy_grpc": {"cluster_name": SDS}}],
-    }
-    return {
-        "name": name,
-        "sds_config": {
-            "api_config_source": source,
-            "resource_api_version": "V3",
-            "initial_fetch_timeout": "0s",
-        },
-    }
 
 
 def _loopback(name: str, port: int) -> Tree:

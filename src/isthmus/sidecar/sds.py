@@ -14,7 +14,7 @@ from isthmus.kit.clock import Clock
 from isthmus.kit.log import log
 from isthmus.kit.versioned import Versioned
 from isthmus.kit.watchable import Watchable
-from isthmus.sidecar.bootstrap import CERTIFICATE, ROOTS
+from isthmus.sidecar.bootstrap_tls import CERTIFICATE, ROOTS
 from isthmus.sidecar.certs import Held
 from isthmus.sidecar.file_secrets import FileSecrets
 from isthmus.sidecar.secret_messages import Asked, key_pair, read_delta, read_sotw, trust

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from isthmus.api.istio.destination_rule import TcpKeepalive
+from isthmus.api.istio.proxy_config import RemoteService
+from isthmus.kit import duration
 from isthmus.kit.ip import is_address
+from isthmus.sidecar.bootstrap_tls import originated_tls
 
 Tree = dict[str, object]
 
@@ -12,8 +16,8 @@ _METRICS = "envoy_metrics_service"
 _TYPES = "type.googleapis.com/envoy"
 
 
-def stats_sinks(statsd: str, metrics_service: str) -> Iterator[Tree]:
-    """The sinks for these addresses, `host:port`; empty: none. statsd is reached by an IP address only."""
+def stats_sinks(statsd: str, metrics_service: RemoteService | None) -> Iterator[Tree]:
+    """The sinks for these; empty, None: none. statsd is `host:port`, reached by an IP address only."""
     host, _, port = statsd.rpartition(":")
     if is_address(host) and port.isdecimal():
         socket = {"address": host, "port_value": int(port), "protocol": "UDP"}
@@ -22,7 +26,7 @@ def stats_sinks(statsd: str, metrics_service: str) -> Iterator[Tree]:
             "address": {"socket_address": socket},
         }
         yield {"name": "envoy.stat_sinks.statsd", "typed_config": config}
-    if metrics_service:
+    if metrics_service is not None and metrics_service.address:
         config = {
             "@type": f"{_TYPES}.config.metrics.v3.MetricsServiceConfig",
             "transport_api_version": "V3",
@@ -31,14 +35,14 @@ def stats_sinks(statsd: str, metrics_service: str) -> Iterator[Tree]:
         yield {"name": "envoy.stat_sinks.metrics_service", "typed_config": config}
 
 
-def sink_upstreams(metrics_service: str) -> Iterator[Tree]:
+def sink_upstreams(service: RemoteService | None) -> Iterator[Tree]:
     """The upstreams that sinks need."""
-    host, _, port = metrics_service.rpartition(":")
-    if not host or not port.isdecimal():
+    host, _, port = service.address.rpartition(":") if service is not None else ("", "", "")
+    if service is None or not host or not port.isdecimal():
         return
     name = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
     where = {"socket_address": {"address": host, "port_value": int(port)}}
-    yield {
+    made: Tree = {
         "name": _METRICS,
         "type": "STRICT_DNS",
         "dns_lookup_family": "V4_PREFERRED",
@@ -54,3 +58,14 @@ def sink_upstreams(metrics_service: str) -> Iterator[Tree]:
             "endpoints": [{"lb_endpoints": [{"endpoint": {"address": where}}]}],
         },
     }
+    if service.tcp_keepalive is not None:
+        made["upstream_connection_options"] = {"tcp_keepalive": _keepalive(service.tcp_keepalive)}
+    if service.tls_settings is not None and service.tls_settings.mode != "DISABLE":
+        made["transport_socket"] = originated_tls(host, service.tls_settings)
+    yield made
+
+
+def _keepalive(asked: TcpKeepalive) -> Tree:
+    seconds = {"keepalive_time": asked.time, "keepalive_interval": asked.interval}
+    made: Tree = {name: int(duration.parse(text)) for name, text in seconds.items() if text}
+    return made | ({"keepalive_probes": asked.probes} if asked.probes else {})

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 
 
-def stats_tags(domain: str) -> list[dict[str, str]]:
+def stats_tags(domain: str, further: tuple[str, ...] = ()) -> list[dict[str, str]]:
     """The tag specifiers of a mesh whose services end in `.svc.<domain>`.
 
     In each expression the outer group is what is cut out of the name, the inner one the label's value.
     Upstreams are called `outbound|9080|v1|reviews.default.svc.cluster.local`: only the domain, or a
-    semicolon, tells where a name with dots ends.
+    semicolon, tells where a name with dots ends. `further` labels stand in names as Istio's filters and plugins
+    write them: `name.=.value;.;`.
     """
     host = rf"(?:\..+?\.svc\.{re.escape(domain)}|;)"
     return [
@@ -24,4 +25,5 @@ def stats_tags(domain: str) -> list[dict[str, str]]:
         },
         {"tag_name": "http_conn_manager_prefix", "regex": r"^http\.((.+?)\.)(?=downstream_|rq_|tracing|no_)"},
         {"tag_name": "listener_address", "regex": r"^listener\.((.+?)\.)(?=[a-z]+[_.])"},
+        *({"tag_name": each, "regex": rf"({re.escape(each)}\.=\.(.*?);\.;)"} for each in further),
     ]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from isthmus.api.istio.destination_rule import ClientTLSSettings, TcpKeepalive
 from isthmus.api.istio.extension_provider import Collector, ExtensionProvider
 from isthmus.api.istio.proxy_config import ProxyConfig
 from isthmus.envoy.types import GrpcService
@@ -26,6 +27,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     port: int
     own: bool = False  # it is no service of the mesh: the upstream is made for it
     http2: bool = False
+    tls: ClientTLSSettings | None = None
+    keepalive: TcpKeepalive | None = None
 
     @property
     def authority(self) -> str:
@@ -63,7 +66,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
 def side_of(said: Reporting, config: ProxyConfig, view: View, service: str) -> Side:
     """What is reported, as far as its collectors can be reached."""
     logs = [*_logs(said.logs, view), *_log_services(config, view)]
-    return Side(logs=tuple(logs), trace=_trace(said.trace, view, service))
+    return Side(logs=tuple(logs), trace=_trace(said.trace, config, view, service))
 
 
 def _logs(found: tuple[LogTo, ...], view: View) -> Iterator[Log]:
@@ -83,11 +86,14 @@ def _log_services(config: ProxyConfig, view: View) -> Iterator[Log]:
     written = {"service": host, "port": int(port)}
     for kind in ("envoyHttpAls", "envoyTcpAls"):
         provider = msgspec.convert({"name": "envoy_accesslog_service", kind: written}, ExtensionProvider)
-        place = _any_place(Collector(service=host, port=int(port)), view, http2=True)
+        place = _any_place(Collector(service=host, port=int(port)), view)
+        if place.own:
+            tls, keepalive = service.tls_settings, service.tcp_keepalive
+            place = msgspec.structs.replace(place, http2=True, tls=tls, keepalive=keepalive)
         yield Log(to=LogTo(provider=provider), place=place)
 
 
-def _trace(found: TraceTo | None, view: View, service: str) -> Trace | None:
+def _trace(found: TraceTo | None, config: ProxyConfig, view: View, service: str) -> Trace | None:
     if found is None:
         return None
     where = collector(found.provider)
@@ -95,6 +101,8 @@ def _trace(found: TraceTo | None, view: View, service: str) -> Trace | None:
         return None
     of_proxy = found.provider.name not in {each.name for each in view.settings.listener.providers}
     place = _any_place(where, view) if of_proxy else _place(where, view)
+    if place is not None and place.own and config.tracing is not None:
+        place = msgspec.structs.replace(place, tls=config.tracing.tls_settings)
     named = service if found.provider.datadog is not None else ""
     return Trace(to=found, place=place, service=named) if place is not None else None
 
@@ -109,13 +117,13 @@ def _place(found: Collector, view: View) -> Place | None:
     return None
 
 
-def _any_place(found: Collector, view: View, *, http2: bool = False) -> Place:
+def _any_place(found: Collector, view: View) -> Place:
     """The same, or a host outside of the mesh."""
     inside = _place(found, view)
     if inside is not None:
         return inside
     name = f"{OUTSIDE}{found.port}||{found.service}"
-    return Place(upstream=name, host=found.service, port=found.port, own=True, http2=http2)
+    return Place(upstream=name, host=found.service, port=found.port, own=True)
 
 
 def grpc_service(place: Place) -> GrpcService:

@@ -54,7 +54,7 @@ class Conduct(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     def places(self) -> Iterator[Place]:
         """Where collectors are that are no services of the mesh, each once."""
         found = (*self.caller.places, *self.called.places)
-        yield from dict.fromkeys(place for place in found if place.own)
+        yield from {place.upstream: place for place in found if place.own}.values()
 
 
 class Conducts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from isthmus.api.istio.destination_rule import ClientTLSSettings
 from isthmus.envoy.types import (
     Cluster,
     DnsCacheConfig,
@@ -11,6 +12,7 @@ from isthmus.envoy.types import (
 )
 from isthmus.model.setting_parts import UpstreamSettings
 from isthmus.translate import names, proto
+from isthmus.translate.upstream_tls import apply_tls_outside
 
 _CACHE = "unknown-hosts"
 _MOST_HOSTS = 1024
@@ -20,10 +22,17 @@ def dynamic_upstream(settings: UpstreamSettings) -> Cluster:
     """The upstream that is wherever a request's host is."""
     upstream = Cluster(name=names.DYNAMIC_DNS, connect_timeout=proto.seconds(settings.connect_timeout_s))
     upstream.lb_policy = Cluster.CLUSTER_PROVIDED
+    apply_tls_outside(upstream, settings.dynamic_tls, "")
     config = DynamicForwardProxyCluster(dns_cache_config=_cache(settings.dns_refresh_s))
+    # Else Envoy insists on asking for, and verifying, the host of each request.
+    config.allow_insecure_cluster_options = _names_itself(settings.dynamic_tls)
     upstream.cluster_type.name = "envoy.clusters.dynamic_forward_proxy"
     upstream.cluster_type.typed_config.CopyFrom(proto.any_of(config))
     return upstream
+
+
+def _names_itself(tls: ClientTLSSettings | None) -> bool:
+    return tls is not None and bool(tls.sni or tls.subject_alt_names or tls.insecure_skip_verify)
 
 
 def dynamic_filter(refresh_s: float) -> EnvoyHttpFilter:

@@ -211,8 +211,17 @@ def apply_connection_options(upstream: Cluster, policy: Policy, crosses: bool) -
     asked = policy.tcp.tcp_keepalive
     if asked is None and not crosses:
         return
+    apply_keepalive(upstream, asked or api.TcpKeepalive(probes=3, time="3s", interval="1s"))
+    if crosses:
+        # This replaces the bootstrap's options for all upstreams, so the mark is said again.
+        upstream.upstream_bind_config.CopyFrom(
+            BindConfig(socket_options=[mark(), _tcp_user_timeout(milliseconds=3000)])
+        )
+
+
+def apply_keepalive(upstream: Cluster, asked: api.TcpKeepalive) -> None:
+    """Probes of idle connections; what is not said is as the system has it."""
     keepalive = upstream.upstream_connection_options.tcp_keepalive
-    asked = asked or api.TcpKeepalive(probes=3, time="3s", interval="1s")
     keepalive.SetInParent()
     if asked.probes:
         keepalive.keepalive_probes.value = asked.probes
@@ -220,11 +229,6 @@ def apply_connection_options(upstream: Cluster, policy: Policy, crosses: bool) -
         keepalive.keepalive_time.value = int(duration.parse(asked.time))
     if asked.interval:
         keepalive.keepalive_interval.value = int(duration.parse(asked.interval))
-    if crosses:
-        # This replaces the bootstrap's options for all upstreams, so the mark is said again.
-        upstream.upstream_bind_config.CopyFrom(
-            BindConfig(socket_options=[mark(), _tcp_user_timeout(milliseconds=3000)])
-        )
 
 
 def mark() -> SocketOption:

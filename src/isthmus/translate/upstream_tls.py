@@ -15,6 +15,7 @@ from isthmus.envoy.types import (
     TlsParameters,
     UpstreamTlsContext,
 )
+from isthmus.kit.ip import is_address
 from isthmus.model.credential_names import pair_name, roots_name
 from isthmus.model.service import Port, Service
 from isthmus.translate import proto, transport
@@ -51,32 +52,58 @@ def apply_tls(
             mutual = transport.mutual_upstream(identities, (asked and asked.sni) or name.sni, alpn, named)
             upstream.transport_socket.CopyFrom(mutual)
         case _ if asked:
-            upstream.transport_socket.CopyFrom(proto.transport_socket("tls", _originated(asked, port, here)))
+            sni = asked.sni or _own_name(port, here.service)
+            expected = asked.subject_alt_names or here.service.subject_alt_names
+            _originate(upstream, asked, (sni, expected), http2=port.protocol.is_http2)
             if port.protocol.is_http:
-                ask_for_host(
-                    upstream,
-                    by_name=not asked.sni,
-                    verified=not asked.insecure_skip_verify and not _expected(asked, port, here.service),
-                )
+                _ask_for_host(upstream, asked, verified=not (expected or sni))
 
 
-def _originated(asked: ClientTLSSettings, port: Port, here: Known) -> UpstreamTlsContext:
-    """TLS of the SIMPLE and MUTUAL modes."""
+def apply_tls_outside(
+    upstream: Cluster, asked: ClientTLSSettings | None, host: str, *, http2: bool = False
+) -> None:
+    """Sets how `upstream`, which is no service of the mesh, is spoken to: in plain text without word.
+
+    `host` is where it is; empty: where each request says.
+    """
+    if asked is None or asked.mode == "DISABLE":
+        return
+    sni = asked.sni or ("" if is_address(host) else host)
+    if asked.mode == "ISTIO_MUTUAL":
+        alpn, named = ("h2",) if http2 else (), matchers(asked.subject_alt_names)
+        upstream.transport_socket.CopyFrom(transport.mutual_upstream((), sni, alpn, named))
+        return
+    expected = asked.subject_alt_names or ((host,) if host and not asked.sni else ())
+    _originate(upstream, asked, (sni, expected), http2=http2)
+    if not host:
+        _ask_for_host(upstream, asked, verified=not (expected or sni))
+
+
+def _ask_for_host(upstream: Cluster, asked: ClientTLSSettings, *, verified: bool) -> None:
+    verified = verified and not asked.insecure_skip_verify
+    ask_for_host(upstream, by_name=not asked.sni, verified=verified)
+
+
+def _originate(
+    upstream: Cluster, asked: ClientTLSSettings, names: tuple[str, tuple[str, ...]], *, http2: bool
+) -> None:
+    """TLS of the SIMPLE and MUTUAL modes; `names`: the server name, and those of which a certificate has one."""
+    sni, expected = names
     common = CommonTlsContext(
         tls_params=TlsParameters(tls_minimum_protocol_version="TLSv1_2"),
-        alpn_protocols=["h2"] if port.protocol.is_http2 else [],
+        alpn_protocols=["h2"] if http2 else [],
     )
     if asked.mode == "MUTUAL":
         common.tls_certificate_sds_secret_configs.append(_shown(asked))
     if not asked.insecure_skip_verify:
-        names = matchers(_expected(asked, port, here.service))
+        named = matchers(expected or ((sni,) if sni else ()))
         combined = common.combined_validation_context
         combined.default_validation_context.CopyFrom(
-            CertificateValidationContext(match_typed_subject_alt_names=names)
+            CertificateValidationContext(match_typed_subject_alt_names=named)
         )
         combined.validation_context_sds_secret_config.CopyFrom(_roots(asked))
-    sni = transport.server_name(asked.sni or _own_name(port, here.service))
-    return UpstreamTlsContext(sni=sni, common_tls_context=common)
+    context = UpstreamTlsContext(sni=transport.server_name(sni), common_tls_context=common)
+    upstream.transport_socket.CopyFrom(proto.transport_socket("tls", context))
 
 
 def _shown(asked: ClientTLSSettings) -> SdsSecretConfig:
@@ -89,12 +116,6 @@ def _roots(asked: ClientTLSSettings) -> SdsSecretConfig:
     if asked.credential_name and not asked.ca_certificates:
         return transport.secret(roots_name(asked.credential_name))
     return transport.in_file(file_roots(asked.ca_certificates or SYSTEM, asked.ca_crl))
-
-
-def _expected(asked: ClientTLSSettings, port: Port, service: Service) -> tuple[str, ...]:
-    """The names of which the certificate must have one; none for HTTP that is verified by the host it asks for."""
-    sni = asked.sni or _own_name(port, service)
-    return asked.subject_alt_names or service.subject_alt_names or ((sni,) if sni else ())
 
 
 def _own_name(port: Port, service: Service) -> str:

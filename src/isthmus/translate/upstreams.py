@@ -27,10 +27,10 @@ from isthmus.translate.placement import setting_of, weighs_localities
 from isthmus.translate.stat_names import inbound_stat_name, outbound_stat_name
 from isthmus.translate.tunnels import apply_tunnel, tunnels
 from isthmus.translate.upstream_names import resolve_by_name
-from isthmus.translate.upstream_policy import Policy, mark
+from isthmus.translate.upstream_policy import Policy, apply_keepalive, mark
 from isthmus.translate.upstream_protocol import HTTP_OPTIONS, apply_protocol, as_the_caller_speaks
 from isthmus.translate.upstream_proxy_protocol import apply_proxy_protocol
-from isthmus.translate.upstream_tls import apply_tls
+from isthmus.translate.upstream_tls import apply_tls, apply_tls_outside
 
 _BY_NAME = frozenset({Cluster.STRICT_DNS, Cluster.LOGICAL_DNS})
 _LOOPBACK_SOURCE, _LOOPBACK_SOURCE_V6 = "127.0.0.6", "::6"
@@ -227,4 +227,7 @@ def collector_upstream(place: Place, settings: UpstreamSettings) -> Cluster:
         options = UpstreamHttpProtocolOptions()
         options.explicit_http_config.http2_protocol_options.SetInParent()
         upstream.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(proto.any_of(options))
+    if place.keepalive is not None:
+        apply_keepalive(upstream, place.keepalive)
+    apply_tls_outside(upstream, place.tls, place.host, http2=place.http2)
     return upstream

@@ -81,5 +81,5 @@ def test_wrong_selectors_leave_the_last_good_ones():
     )
     assert seen(builder) == ([], [])
     assert [each.path for each in builder.mesh.findings] == [
-        "$.data.mesh:$.discoverySelectors[0].matchExpressions[0].operator"
+        "$.data.mesh.discoverySelectors[0].matchExpressions[0].operator"
     ]

@@ -4,6 +4,8 @@ import msgspec
 import pytest
 from google.protobuf import json_format
 
+from isthmus.api.istio.destination_rule import ClientTLSSettings, TcpKeepalive
+from isthmus.api.istio.proxy_config import RemoteService, StatsMatcher
 from isthmus.envoy.binary import NoEnvoy, envoy_executable, validate
 from isthmus.envoy.descriptors import pool
 from isthmus.envoy.limits import RUNTIME
@@ -17,6 +19,7 @@ SETTINGS = BootstrapSettings(
     metadata={"CLUSTER_ID": "gke", "LABELS": {"app": "reviews"}},
     locality=Locality("europe-west1", "b"),
 )
+METRICS = RemoteService(address="metrics.example.com:5000", tcp_keepalive=TcpKeepalive(probes=3, time="5s"))
 
 
 def bootstrap(settings: BootstrapSettings) -> Bootstrap:
@@ -36,7 +39,14 @@ def upstreams(settings: BootstrapSettings = SETTINGS) -> dict:
         {"mark": None},
         {"pilot_identity": ""},
         {"node_id": "router~10.0.0.1~a.b~b.svc.c.d"},
-        {"statsd": "127.0.0.1:9125", "metrics_service": "metrics.default.svc.cluster.local:5000"},
+        {"statsd": "127.0.0.1:9125", "metrics_service": METRICS},
+        {"metrics_service": msgspec.structs.replace(METRICS, tls_settings=ClientTLSSettings(mode="SIMPLE"))},
+        {
+            "metrics_service": msgspec.structs.replace(
+                METRICS, tls_settings=ClientTLSSettings(mode="ISTIO_MUTUAL")
+            )
+        },
+        {"stats": StatsMatcher(inclusion_prefixes=("a",), inclusion_regexps=("b.*",)), "stat_tags": ("c.d",)},
         {"runtime": {"envoy.reloadable_features.anything": "false"}},
     ],
 )
@@ -120,9 +130,7 @@ def test_a_name_with_dots_is_one_label(name: str, upstream: str):
 
 
 def test_statistics_are_sent_to_whom_the_settings_name():
-    made = bootstrap(
-        msgspec.structs.replace(SETTINGS, statsd="127.0.0.1:9125", metrics_service="m.example:5000")
-    )
+    made = bootstrap(msgspec.structs.replace(SETTINGS, statsd="127.0.0.1:9125", metrics_service=METRICS))
     assert [each.name for each in made.stats_sinks] == [
         "envoy.stat_sinks.statsd",
         "envoy.stat_sinks.metrics_service",

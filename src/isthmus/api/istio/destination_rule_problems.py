@@ -54,7 +54,7 @@ def _policy(at: str, policy: TrafficPolicy | PortTrafficPolicy | None) -> Iterat
     if policy.outlier_detection is not None:
         yield from _outliers(f"{at}.outlierDetection", policy.outlier_detection)
     if policy.tls is not None:
-        yield from _tls(f"{at}.tls", policy.tls)
+        yield from client_tls(f"{at}.tls", policy.tls)
     if isinstance(policy, TrafficPolicy):
         yield from _of_whole(at, policy)
 
@@ -99,7 +99,8 @@ def _outliers(at: str, found: OutlierDetection) -> Iterator[Problem]:
             yield f"{at}.{name}", f"is {text} (hint: more, or leave it out for the usual)"
 
 
-def _tls(at: str, tls: ClientTLSSettings) -> Iterator[Problem]:
+def client_tls(at: str, tls: ClientTLSSettings) -> Iterator[Problem]:
+    """Everything that is wrong with how something is spoken to; the mesh's settings have it as well."""
     yield from texts.word(f"{at}.mode", tls.mode, _TLS_MODES)
     files = {
         "clientCertificate": tls.client_certificate,

@@ -35,8 +35,8 @@ class OutboundTrafficPolicy(Part, frozen=True, kw_only=True):
     requests where their host's name leads. Envoy: the virtual host `allow_any`, `block_all` or
     `allow_any_dynamic_dns`."""
     tls: ClientTLSSettings | None = None
-    """No effect: requests to hosts that nobody knows are sent as the application wrote them; a
-    ServiceEntry and a DestinationRule originate TLS."""
+    """TLS that ALLOW_ANY_DYNAMIC_DNS speaks to such hosts, on port 443 where the host names none; without, they
+    are asked as the application wrote it. Envoy: the `transport_socket` of `AllowAnyDynamicDNSCluster`."""
 
 
 class InboundTrafficPolicy(Part, frozen=True, kw_only=True):

@@ -125,7 +125,8 @@ class Tracing(Part, frozen=True, kw_only=True):
     max_path_tag_length: Count = 0
     """How much of a path a span shows. Envoy: `max_path_tag_length`."""
     tls_settings: ClientTLSSettings | None = None
-    """No effect: collectors in the mesh are called as its services are, all others in plain text."""
+    """How a collector outside of the mesh is spoken to; those in the mesh are called as its services are.
+    Envoy: the `transport_socket` of `collector|…`."""
     enable_istio_tags: bool | None = None
     """Whether spans say Istio's tags; true without."""
 
@@ -238,9 +239,10 @@ class RemoteService(Part, frozen=True, kw_only=True):
     address: str = ""
     """Host and port."""
     tls_settings: ClientTLSSettings | None = None
-    """No effect: it is spoken to in plain text."""
+    """How it is spoken to where it is no service of the mesh; in plain text without. Envoy: the
+    `transport_socket` of `collector|…`, or of `envoy_metrics_service`."""
     tcp_keepalive: TcpKeepalive | None = None
-    """No effect: connections to it are kept as Envoy does."""
+    """Probes of idle connections to it. Envoy: `tcp_keepalive`."""
 
 
 class ProxyConfig(Part, frozen=True, kw_only=True):
@@ -304,7 +306,7 @@ class ProxyConfig(Part, frozen=True, kw_only=True):
     status_port: PortNumber = 0
     """Where the agent answers; 15020 without."""
     extra_stat_tags: tuple[str, ...] = ()
-    """No effect: they are labels of Istio's own metrics."""
+    """Further labels that stand in names of statistics as Istio's plugins write them. Envoy: `stats_tags`."""
     gateway_topology: Topology | None = None
     """What stands before a gateway."""
     mesh_id: str = ""
@@ -312,7 +314,7 @@ class ProxyConfig(Part, frozen=True, kw_only=True):
     readiness_probe: dict[str, object] | None = None
     """When the proxy's container counts as ready, over what is usual."""
     proxy_stats_matcher: StatsMatcher | None = None
-    """No effect: all statistics are kept."""
+    """Which statistics are kept beside those by which a mesh is run; all without. Envoy: `stats_matcher`."""
     hold_application_until_proxy_starts: bool | None = None
     """Whether the application's containers start when the proxy is ready."""
     ca_certificates_pem: tuple[str, ...] = ()
