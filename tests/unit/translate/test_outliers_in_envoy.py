@@ -18,7 +18,13 @@ POD = """
 apiVersion: v1
 kind: Pod
 metadata: {{name: {name}, labels: {{app: reviews}}}}
+spec: {{nodeName: {node}}}
 status: {{phase: Running, podIP: {address}}}
+"""
+NODE = """
+apiVersion: v1
+kind: Node
+metadata: {{name: {name}, labels: {{topology.kubernetes.io/region: {name}}}}}
 """
 SERVICE = """
 apiVersion: v1
@@ -27,7 +33,15 @@ metadata: {{name: reviews}}
 spec: {{clusterIP: 127.0.0.2, selector: {{app: reviews}}, ports: [{{port: {port}, targetPort: {target}, name: http}}]}}
 """
 CLUSTER = "kind: Cluster\nmetadata: {{name: {name}}}\n"
+RULE = """
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {{name: reviews}}
+spec: {{host: reviews, trafficPolicy: {{loadBalancer: {{localityLbSetting: {setting}}}}}}}
+"""
 PODS = {"gke": "127.0.0.11", "onprem": "127.0.0.12"}
+NEAREST = "{enabled: true}"
+ALL_TO_THE_FAR = "{distribute: [{from: 'gke/*', to: {'onprem/*': 100}}]}"
 
 
 class Application:
@@ -86,17 +100,21 @@ async def _get(port, path, host):
 
 
 @asynccontextmanager
-async def reviews(folder, clusters):
-    """A sidecar in gke that calls reviews, which has a pod in each of these clusters."""
+async def reviews(folder, clusters, setting=""):
+    """A sidecar in gke that calls reviews, which has a pod in each of these clusters.
+
+    With a setting for localities each cluster is a region.
+    """
     try:
         executable = envoy_executable()
     except NoEnvoy as error:
         pytest.skip(str(error))
     port, target, admin = free_ports(3)
-    texts = ["kind: Case\nproxy: {address: 127.0.0.1, cluster: gke}\n"]
+    texts = ["kind: Case\nproxy: {address: 127.0.0.1, cluster: gke, locality: gke}\n"]
     for name, address in PODS.items():
         texts += [CLUSTER.format(name=name), SERVICE.format(port=port, target=target)]
-        texts += [POD.format(name=f"reviews-{name}", address=address)] if name in clusters else []
+        texts += [NODE.format(name=name), RULE.format(setting=setting)] if setting else []
+        texts += [POD.format(name=f"reviews-{name}", address=address, node=name)] if name in clusters else []
     case = read_case("---\n".join(texts))
     mesh = LoopbackMesh(case.generation(), case.proxy, 0, folder, admin)
     mesh.believe(Pki(), "spiffe://cluster.local/ns/default/sa/caller")
@@ -136,3 +154,19 @@ async def test_all_endpoints_are_asked_when_none_is_well(tmp_path):
         before = [each.asked for each in service.pods.values()]
         assert await service.calls(40) == [200] * 40
         assert all(each.asked > one for each, one in zip(service.pods.values(), before, strict=True))
+
+
+@pytest.mark.parametrize(("setting", "first"), [(NEAREST, "gke"), (ALL_TO_THE_FAR, "onprem")])
+async def test_the_other_cluster_takes_over_from_the_one_that_is_meant_to_answer(tmp_path, setting, first):
+    async with reviews(tmp_path, ("gke", "onprem"), setting) as service:
+        meant = service.pods[first]
+        assert await service.calls(10) == [200] * 10
+        assert meant.asked == 10
+        meant.status = 503
+
+        async def is_put_aside():
+            await service.calls(5)
+            return await service.calls(5) == [200] * 5
+
+        await eventually(is_put_aside)
+        assert sum(each.asked for each in service.pods.values()) > meant.asked

@@ -52,6 +52,7 @@ def shares(**by_region):
 
 
 EU = {"s-eu": 25.0, "s-west-eu": 75.0}
+EAST = {"s-eu": 20.0, "s-us": 60.0, "s-asia": 20.0}
 ALL = {"s-eu": 12.5, "s-west-eu": 37.5, "s-us": 37.5, "s-asia": 12.5}
 
 
@@ -77,6 +78,8 @@ ALL = {"s-eu": 12.5, "s-west-eu": 37.5, "s-us": 37.5, "s-asia": 12.5}
         ("failoverPriority: ['topology.kubernetes.io/region']", "client-us", "s-us"),
         ("failoverPriority: ['version']", "client-eu", EU),
         ("failoverPriority: ['version=v2']", "client-eu", {"s-us": 75.0, "s-asia": 25.0}),
+        ("failoverPriority: ['topology.istio.io/cluster']", "client-eu", EAST),
+        ("failoverPriority: ['topology.istio.io/cluster=west']", "client-us", "s-west-eu"),
     ],
 )
 def test_calls_stay_near_unless_rules_share_them(setting, caller, lands_on):
@@ -93,6 +96,10 @@ def test_calls_stay_near_unless_rules_share_them(setting, caller, lands_on):
         ("", "client-us", "east", "s-west-eu"),
         ("failover: [{from: us, to: eu}]", "client-us", "east", "s-west-eu"),
         (shares(us=100), "client-eu", "west", "s-us"),
+        # Who gets no share takes over when all of those that get one are gone.
+        (shares(us=100), "client-eu", "east", "s-west-eu"),
+        (shares(us=50, asia=50), "client-eu", "east", "s-west-eu"),
+        ("failoverPriority: ['topology.istio.io/cluster']", "client-eu", "east", "s-west-eu"),
     ],
 )
 def test_others_take_over_what_a_lost_cluster_had(setting, caller, without, lands_on):
@@ -102,3 +109,33 @@ def test_others_take_over_what_a_lost_cluster_had(setting, caller, without, land
 @pytest.mark.parametrize("caller", ["client-eu", "client-us", "client-nowhere"])
 def test_what_is_in_one_place_alone_is_called_there_from_everywhere(caller):
     assert_goes(mesh(), caller, "http://only-us:9080/", "only-us", "mutual")
+
+
+TO_US = '{distribute: [{from: "eu/*", to: {"us/*": 100}}]}'
+OFF = "{enabled: false}"
+
+
+@pytest.mark.parametrize(
+    ("rule", "distribution", "of_mesh", "lands_on"),
+    [
+        ("", "", "", EU),
+        ("", "", TO_US, "s-us"),
+        ("", "PreferClose", TO_US, EU),
+        ("", "PreferClose", OFF, EU),
+        (f"localityLbSetting: {TO_US}", "PreferClose", "", "s-us"),
+        (f"localityLbSetting: {OFF}", "PreferClose", TO_US, ALL),
+        ("simple: RANDOM", "PreferClose", TO_US, EU),
+        ("simple: RANDOM", "", TO_US, "s-us"),
+    ],
+)
+def test_the_rule_counts_before_the_service_and_that_before_the_mesh(rule, distribution, of_mesh, lands_on):
+    plain, near = service("s", HTTP), service("s", HTTP, more=f', trafficDistribution: "{distribution}"')
+    parts = [near if distribution and each == plain else each for each in (cluster("east"), *BASE, *WEST)]
+    if of_mesh:
+        meta = "metadata: {name: istio, namespace: istio-system}"
+        text = f"localityLbSetting: {of_mesh}"
+        parts.insert(1, f"apiVersion: v1\nkind: ConfigMap\n{meta}\ndata: {{mesh: '{text}'}}\n")
+    if rule:
+        spec = f"{{host: s, trafficPolicy: {{loadBalancer: {{{rule}}}}}}}"
+        parts.insert(1, istio("DestinationRule", "s", spec))
+    assert_goes(files(*parts), "client-eu", "http://s:9080/", lands_on, "mutual")
