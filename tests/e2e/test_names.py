@@ -10,8 +10,10 @@ import pytest
 import yaml
 
 from e2e.calls import Request, call
+from isthmus.console.calls import Target
 from isthmus.console.control_plane import access_to, running_pod
 from isthmus.console.demo.stage import PRIVATE, PUBLIC, Stage
+from isthmus.console.explain_live import explain_live
 from isthmus.kube.client import Client
 from isthmus.kube.pods import run
 
@@ -74,6 +76,12 @@ async def test_a_service_of_the_other_cluster_is_called_by_its_plain_name(far: S
         far, "stars.default", "stars.default.svc", "stars.default.svc.cluster.local", "STARS"
     )
     assert len({str(each) for each in found.values()}) == 1
+    access = access_to(far.lab.kubeconfig(PUBLIC), None)
+    explained = await explain_live(access, "productpage", Target(url="http://stars:9080/"))
+    assert [explained.trace.call.address] == found["STARS"]
+    assert {each.cluster for _, upstream in explained.trace.forwards for each in upstream.endpoints} == {
+        PRIVATE
+    }
 
 
 async def test_names_of_outside_and_of_ones_own_cluster_are_what_they_were(stage: Stage) -> None:

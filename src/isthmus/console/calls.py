@@ -38,6 +38,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     path: str = ""  # in place of the URL's
     host: str = ""  # in place of the URL's
     headers: tuple[tuple[str, str], ...] = ()
+    address: str = ""  # which the caller's agent gives the host, where it was asked
 
 
 class Resolved(NamedTuple):

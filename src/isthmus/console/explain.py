@@ -48,6 +48,9 @@ class Explainer:
         where = calls.Caller(workload.cluster, workload.namespace)
         _, host, _ = calls.parts_of(target.url)
         resolved = calls.resolve_name(self._mesh, where, host)
+        if target.address and resolved.service is None:
+            note = f"the agent beside {workload.name} gives {host} the address {target.address}"
+            resolved = resolved._replace(address=target.address, note=note)
         call = calls.call_of(target, resolved)
         if call.speech is Speech.DATAGRAMS:
             call = msgspec.structs.replace(call, hosts=calls.hosts_of(self._mesh, where, resolved, host))

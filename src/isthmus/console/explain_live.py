@@ -12,11 +12,12 @@ from isthmus.api import KINDS
 from isthmus.api.decode import decode
 from isthmus.api.errors import InvalidConfig
 from isthmus.api.resource import Kind, Object, Ref
-from isthmus.console.calls import Target, WrongCall
+from isthmus.console.calls import Caller, Target, WrongCall, parts_of, resolve_name
 from isthmus.console.control_plane import ask_envoy
 from isthmus.console.explain import Explainer
 from isthmus.console.explain_files import proxy_of
 from isthmus.console.explanations import Explanation
+from isthmus.console.proxy_names import explain_live_name
 from isthmus.kube.client import Client
 from isthmus.kube.errors import KubeError, NotFound
 from isthmus.kube.kubeconfig import Access
@@ -70,6 +71,7 @@ async def explain_live(access: Access, caller: str, target: Target, without: str
         mesh = mesh_of(proxy, [each for kind in KINDS for each in await _objects(client, kind)])
     dumps: dict[Pod, Mapping[str, object]] = {(proxy.namespace, proxy.name): dump}
     pod = f"{proxy.namespace}/{proxy.name}"
+    target = await _with_address(access, mesh, proxy, target)
     first = Explainer(FromProxies(mesh, dumps), without).explain(pod, target)
     for other in _others(first, proxy):
         if other not in dumps and len(dumps) <= _MOST_ASKED:
@@ -77,6 +79,17 @@ async def explain_live(access: Access, caller: str, target: Target, without: str
             if found is not None:
                 dumps[other] = found
     return Explainer(FromProxies(mesh, dumps), without).explain(pod, target)
+
+
+async def _with_address(access: Access, mesh: Mesh, proxy: Proxy, target: Target) -> Target:
+    """With what the caller's agent says of a host that its cluster does not know: others may have it."""
+    _, host, _ = parts_of(target.url)
+    known = resolve_name(mesh, Caller(proxy.cluster, proxy.namespace), host)
+    if proxy.kind is ProxyKind.SIDECAR and known.service is None and not known.address:
+        with suppress(KubeError, WrongCall):  # then it is for DNS outside to say
+            said = await explain_live_name(access, f"{proxy.namespace}/{proxy.name}", host)
+            return msgspec.structs.replace(target, address="".join(said.addresses[:1]))
+    return target
 
 
 def node_of(dump: Mapping[str, object]) -> Proxy:

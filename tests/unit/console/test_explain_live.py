@@ -109,6 +109,15 @@ def test_a_running_mesh_is_explained_as_its_files_are(headers):
     assert all(each.place == "" for each in found.origins.values())
 
 
+def test_a_name_that_only_the_agent_knows_means_what_the_agent_says():
+    live = Explainer(FromProxies(FOUND.mesh, {("default", "web-1"): dump_of("web-1")}))
+    told = live.explain("web-1", Target(url="http://stars/", address="240.240.0.7"))
+    assert told.trace.call.address == "240.240.0.7"
+    assert told.notes == ("the agent beside web-1 gives stars the address 240.240.0.7",)
+    own = live.explain("web-1", Target(url="http://web/", address="240.240.0.7"))
+    assert own.trace.call.address == "10.1.0.1"
+
+
 def test_a_proxy_that_was_not_asked_is_not_known():
     found = Explainer(FromProxies(FOUND.mesh, {("default", "web-1"): dump_of("web-1")})).explain(
         "web-1", Target(url="http://web/", headers=(("x", "y"),))
