@@ -39,6 +39,7 @@ PROXIES = (
         labels=(("app", "reviews"),),
         locality=Locality("eu"),
         proven=True,
+        metadata=(("ENABLE_SELF_DISCOVERY", "true"),),
     ),
     Proxy(
         kind=ProxyKind.SIDECAR,
@@ -456,6 +457,9 @@ kind: Service
 metadata: {name: critics, namespace: default}
 spec: {type: ExternalName, externalName: reviews.default.svc.cluster.local}
 """
+BY_ZONES = DESTINATION_RULE.replace(
+    "subsets", "trafficPolicy: {loadBalancer: {zoneAwareLbSetting: {}}}, subsets"
+)
 STAYING = ("spec: {", "spec: {sessionAffinity: ClientIP, ")
 RULES_BY_OTHER_NAME = """\
 apiVersion: networking.istio.io/v1
@@ -514,7 +518,7 @@ def all_changes():
         *objects(gke=[BINDING]),
         *objects(gke=[OTHER_NAME, OTHER_NAME.replace("critics", "critics-too"), RULES_BY_OTHER_NAME]),
         *objects(gke=[OTHER_NAME.replace("Name: reviews", "Name: critics-too")]),
-        *objects(gke=[service("reviews", "10.110.0.10").replace(*STAYING)]),
+        *objects(gke=[service("reviews", "10.110.0.10").replace(*STAYING), BY_ZONES]),
         *objects(gke=[PATCHES, LOCAL_PATCHES, EXTENSION, PLUGIN, ROOT_PLUGIN]),
         *objects(gke=[NAMED_PATCHES, OTHER_GATEWAYS, PLUGIN.replace("name: plugin", "name: second")]),
         *objects(gke=[ROOT_STICKY, *PLAINS]),

@@ -7,7 +7,7 @@ from typing import TypeVar, cast
 
 import msgspec
 
-from isthmus.api.istio.load_balancer import LocalityLbSetting
+from isthmus.api.istio.load_balancer import LocalityLbSetting, ZoneAwareLbSetting
 from isthmus.api.istio.mesh_config import MeshConfig
 from isthmus.api.resource import Object, Ref
 from isthmus.model.credential import Credential, CredentialKey
@@ -40,6 +40,7 @@ class MeshSettings(msgspec.Struct, frozen=True, kw_only=True):
     unknown: Unknown = Unknown.ALLOW
     exports: Exports = Exports()  # objects that say nothing have them already
     locality_lb_setting: LocalityLbSetting | None = None  # for services of which no DestinationRule says it
+    zone_aware_lb_setting: ZoneAwareLbSetting | None = None  # the same, and counts before it
     upstream: UpstreamSettings = UpstreamSettings()
     listener: ListenerSettings = ListenerSettings()
     route: RouteSettings = RouteSettings()
@@ -53,7 +54,7 @@ class MeshSettings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def of_upstreams(self) -> tuple[object, ...]:
         """The parts on which upstreams to services depend."""
-        return self.upstream, self.locality_lb_setting
+        return self.upstream, self.locality_lb_setting, self.zone_aware_lb_setting
 
     @property
     def of_routes(self) -> tuple[object, ...]:

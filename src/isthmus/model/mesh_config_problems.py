@@ -12,6 +12,7 @@ from isthmus.api.core.label_selector import OPERATORS
 from isthmus.api.durations import duration_problems
 from isthmus.api.errors import InvalidConfig, Problem
 from isthmus.api.istio import text_problems as texts
+from isthmus.api.istio.balancer_problems import localities, zones
 from isthmus.api.istio.destination_rule import ClientTLSSettings
 from isthmus.api.istio.destination_rule_problems import client_tls
 from isthmus.api.istio.extension_provider import Collector, ExtensionProvider, FileAccessLog, LogFormat
@@ -60,6 +61,10 @@ def problems(found: MeshConfig) -> Iterator[Problem]:
         yield from _client_tls("$.outboundTrafficPolicy.tls", outbound.tls)
     yield from _providers(found.extension_providers)
     yield from _defaults(found)
+    if found.locality_lb_setting is not None:
+        yield from localities("$.localityLbSetting", found.locality_lb_setting)
+    if found.zone_aware_lb_setting is not None:
+        yield from zones("$.zoneAwareLbSetting", found.zone_aware_lb_setting)
     yield from proxy_problems(found.default_config, "$.defaultConfig")
     yield from duration_problems(found)
 

@@ -79,6 +79,7 @@ def settings_of(config: MeshConfig, base: MeshSettings) -> MeshSettings:
             destination_rules=config.default_destination_rule_export_to,
         ),
         locality_lb_setting=_or(config.locality_lb_setting, base.locality_lb_setting),
+        zone_aware_lb_setting=config.zone_aware_lb_setting,
         upstream=_upstream(config, base.upstream),
         listener=_listener(config, base.listener),
         route=RouteSettings(retry=config.default_http_retry_policy),
@@ -147,7 +148,10 @@ def _or(found: T | None, usual: T) -> T:
     return found if found is not None else usual
 
 
-PARTS = ("exports", "local", "locality_lb_setting", "upstream", "listener", "route", "written")
+PARTS = (
+    *("exports", "local", "locality_lb_setting", "zone_aware_lb_setting"),
+    *("upstream", "listener", "route", "written"),
+)
 
 
 def with_same_parts(before: MeshSettings, after: MeshSettings) -> MeshSettings:

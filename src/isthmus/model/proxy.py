@@ -48,6 +48,11 @@ class Proxy(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(NetworkId(each.strip()) for each in said.split(",") if each.strip())
 
     @property
+    def knows_itself(self) -> bool:
+        """Whether it asks for those with which it shares its calls, as zone aware routing needs them."""
+        return dict(self.metadata).get("ENABLE_SELF_DISCOVERY", "").lower() == "true"
+
+    @property
     def families(self) -> tuple[int, ...]:
         """The versions of IP that it has addresses of, sorted; both where it says none that can be read."""
         said = dict(self.metadata).get("INSTANCE_IPS", "").split(",")

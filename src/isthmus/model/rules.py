@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from isthmus.api.istio.destination_rule import DestinationRule
-from isthmus.api.istio.load_balancer import LocalityLbSetting
+from isthmus.api.istio.load_balancer import LocalityLbSetting, ZoneAwareLbSetting
 from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.api.resource import Object
 from isthmus.model.names import Hostname, ServiceKey, host_matches, resolve
@@ -95,11 +95,12 @@ def labels_weighed_by(rule: DestinationRule) -> Iterator[str]:
     policies = [rule.spec.traffic_policy, *(subset.traffic_policy for subset in rule.spec.subsets)]
     for policy in filter(None, policies):
         parts = [policy.load_balancer, *(port.load_balancer for port in policy.port_level_settings)]
-        for settings in (part.locality_lb_setting for part in parts if part):
-            yield from labels_that_fail_over(settings)
+        for part in filter(None, parts):
+            yield from labels_that_fail_over(part.locality_lb_setting)
+            yield from labels_that_fail_over(part.zone_aware_lb_setting)
 
 
-def labels_that_fail_over(settings: LocalityLbSetting | None) -> Iterator[str]:
+def labels_that_fail_over(settings: LocalityLbSetting | ZoneAwareLbSetting | None) -> Iterator[str]:
     """The labels of clients and endpoints that `failoverPriority` compares."""
     for each in settings.failover_priority if settings else ():
         yield each.partition("=")[0]

@@ -56,6 +56,7 @@ class Rules:
         self.collectors = frozenset(collector_hosts(mesh.settings))
         self._asked = {label for each in found for label in labels_asked_by(each)} | self.destinations.labels
         self._asked |= set(labels_that_fail_over(mesh.settings.locality_lb_setting))
+        self._asked |= set(labels_that_fail_over(mesh.settings.zone_aware_lb_setting))
         self._asked_of_routers = {label for each in self.gateways for label in each.spec.selector}
 
     def virtual_service(self, host: Hostname, namespace: str, horizon: Horizon) -> VirtualService | None:

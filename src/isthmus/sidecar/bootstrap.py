@@ -14,6 +14,7 @@ from isthmus.sidecar.bootstrap_tls import SDS, mutual_tls
 from isthmus.sidecar.stats_matcher import stats_matcher
 from isthmus.sidecar.stats_sinks import sink_upstreams, stats_sinks
 from isthmus.sidecar.stats_tags import stats_tags
+from isthmus.translate.names import LOCAL
 
 Tree = dict[str, object]
 
@@ -51,6 +52,11 @@ class BootstrapSettings(msgspec.Struct, frozen=True, kw_only=True):
     stats: StatsMatcher | None = None  # which are kept; None: all
     stat_tags: tuple[str, ...] = ()  # further labels in names of statistics
 
+    @property
+    def knows_itself(self) -> bool:
+        """Whether Envoy is told of those with which it shares its calls, for zone aware routing."""
+        return str(self.metadata.get("ENABLE_SELF_DISCOVERY", "")).lower() == "true"
+
 
 def bootstrap_json(settings: BootstrapSettings) -> str:
     """The bootstrap as Envoy reads it from a file that ends in `.json`: Envoy refuses fields it does not know."""
@@ -69,6 +75,7 @@ def _tree(settings: BootstrapSettings) -> Tree:
                 _loopback(STATS, settings.admin_port),
                 _loopback(AGENT, settings.agent_port),
                 *sink_upstreams(settings.metrics_service),
+                *([_local()] if settings.knows_itself else []),
             ],
             "listeners": [
                 _listener("stats", settings.stats_port, "/stats/prometheus", STATS),
@@ -97,9 +104,14 @@ def _tree(settings: BootstrapSettings) -> Tree:
     sinks = list(stats_sinks(settings.statsd, settings.metrics_service))
     if sinks:
         tree["stats_sinks"] = sinks
+    manager: Tree = {}
     if settings.mark is not None:
         options = [{**_MARK_OPTION, "int_value": settings.mark}]
-        tree["cluster_manager"] = {"upstream_bind_config": {"socket_options": options}}
+        manager["upstream_bind_config"] = {"socket_options": options}
+    if settings.knows_itself:
+        manager["local_cluster_name"] = LOCAL
+    if manager:
+        tree["cluster_manager"] = manager
     return tree
 
 
@@ -173,6 +185,17 @@ def _xds(settings: BootstrapSettings) -> Tree:
         match: Tree = {"san_type": "URI", "matcher": {"exact": settings.pilot_identity}}
         upstream["transport_socket"] = mutual_tls(settings.pilot_host, [match])
     return upstream
+
+
+def _local() -> Tree:
+    # With the usual limit for the first answer: a Pilot of another make may know nothing of it.
+    source = {"ads": {}, "resource_api_version": "V3"}
+    return {
+        "name": LOCAL,
+        "type": "EDS",
+        "connect_timeout": "1s",
+        "eds_cluster_config": {"eds_config": source, "service_name": LOCAL},
+    }
 
 
 def _loopback(name: str, port: int) -> Tree:

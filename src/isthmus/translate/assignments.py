@@ -6,21 +6,21 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from isthmus.api.istio.load_balancer import LocalityLbSetting
 from isthmus.kit.memo import Memo
 from isthmus.kit.versioned import Versioned
-from isthmus.model.endpoint import EndpointShard
+from isthmus.model.endpoint import EndpointShard, Locality
 from isthmus.model.mesh import Mesh
 from isthmus.model.names import NO_CLUSTER, ClusterId, NetworkId, ServiceKey
 from isthmus.model.network import Networks
+from isthmus.model.proxy import Proxy
 from isthmus.model.scope import View
 from isthmus.model.service import Resolution, Service
 from isthmus.translate.destinations import Known, known
 from isthmus.translate.endpoints import NOWHERE, Assignments, Selection
 from isthmus.translate.mesh_policy import settled
-from isthmus.translate.names import Direction, UpstreamName
+from isthmus.translate.names import LOCAL, Direction, UpstreamName
 from isthmus.translate.passthrough import passes
-from isthmus.translate.placement import Placement, Standpoint, labels_asked, placement, setting_for_service
+from isthmus.translate.placement import Placement, Setting, Standpoint, labels_asked, placement, setting_of
 from isthmus.translate.split_horizon import Ways, closed, own_only, ways
 from isthmus.translate.tunnels import TUNNEL_PORT, tunnels
 from isthmus.translate.upstream_policy import Policy
@@ -31,6 +31,8 @@ Shards = Mapping[ServiceKey, ShardsOfService]
 _NONE: ShardsOfService = {}
 MANY = 64
 """From so many names on it is a proxy's first question, not one of a change."""
+_REPLICAS = "pod-template-hash"
+"""Label of pods by which those of one kind are known."""
 _SHEETS = 512
 """How many such answers: one for each view, locality and set of names that proxies ask for."""
 
@@ -102,6 +104,25 @@ class LoadAssignments:
         target = self._target(view, name)
         return None if target is None else self._of_target(target, mesh, here)
 
+    def local(self, mesh: Mesh, proxy: Proxy) -> Versioned:
+        """Those of its region with which the proxy shares its calls: its likes behind the first service it serves.
+
+        All are of one priority: Envoy refuses others here.
+        """
+        workload = mesh.workloads.get((proxy.cluster, proxy.address))
+        served = min(workload.serves, key=lambda each: each.service) if workload and workload.serves else None
+        shards = mesh.shards.get(served.service, _NONE) if served else _NONE
+        labels = tuple(each for each in workload.labels if each[0] == _REPLICAS) if workload else ()
+        selection = Selection(served.port.name if served else "", labels)
+        here = Locality(proxy.locality.region)
+
+        def make() -> Versioned:
+            near = {name: _near(here, shard) for name, shard in shards.items()}
+            placed = Placement(None, fails_over=False, here=here)
+            return Versioned.of(LOCAL, self._parts.body(LOCAL, near, selection, placed))
+
+        return self._whole.get((shards,), (LOCAL, selection, here), make)
+
     def _target(self, view: View, name: str) -> _Target | None:
         return self._targets.get((view,), name, lambda: _target(view, name))
 
@@ -148,6 +169,11 @@ class LoadAssignments:
         return Versioned.of(name, self._parts.body(name, shards, target.selection, placed, by))
 
 
+def _near(here: Locality, shard: EndpointShard) -> EndpointShard:
+    """The endpoints of a region."""
+    return EndpointShard(tuple(each for each in shard.endpoints if each.locality.region == here.region))
+
+
 class _Sheet:
     """The assignments of many names, and the shards that they were made from."""
 
@@ -173,7 +199,7 @@ class _Target(NamedTuple):
     name: UpstreamName
     known: Known
     policy: Policy
-    setting: LocalityLbSetting | None
+    setting: Setting
     selection: Selection
     cluster: ClusterId = ClusterId("")  # the only one whose endpoints may be reached
 
@@ -199,7 +225,7 @@ def _target(view: View, name: str) -> _Target | None:
         return None
     labels = tuple(sorted(subset.labels.items())) if subset else ()
     policy = settled(found.policy(port.number, subset), view.settings.upstream)
-    setting = setting_for_service(policy, service, view.settings)
+    setting = setting_of(policy, service, view.settings)
     is_udp = parts.direction is Direction.OUTBOUND_UDP
     tunnel = TUNNEL_PORT if is_udp and (by_sni or tunnels(found, policy)) else 0
     selection = Selection(port.name, labels, labels_asked(setting), mutual_only=by_sni, tunnel=tunnel)

@@ -28,6 +28,7 @@ from isthmus.translate.gateway_servers import Opened, opened, side_by_side
 from isthmus.translate.listeners import Listeners, conflicts
 from isthmus.translate.memory import Memory
 from isthmus.translate.name_table import NameTables
+from isthmus.translate.names import LOCAL
 from isthmus.translate.patch.patches import Patches
 from isthmus.translate.placement import Standpoint
 from isthmus.translate.routes import Routes, http_services
@@ -201,9 +202,10 @@ class Generation:
         here = Standpoint(
             proxy.locality, proxy.network, view.cluster, view.labels, node, proxy.network_view, proxy.families
         )
-        return self._make.assignments.of(
-            view, self.mesh, names, here, lambda: self._make.upstreams.names(view)
-        )
+        assignments = self._make.assignments
+        found = assignments.of(view, self.mesh, names, here, lambda: self._make.upstreams.names(view))
+        local = proxy.knows_itself and (wanted is None or LOCAL in wanted)
+        return (*found, assignments.local(self.mesh, proxy)) if local else found
 
     def _listeners(self, proxy: Proxy, wanted: Wanted) -> Iterable[Versioned]:
         view = self._view(proxy)

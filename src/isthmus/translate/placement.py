@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from math import ceil
 from typing import NamedTuple
 
-from isthmus.api.istio.load_balancer import LocalityLbSetting
+from isthmus.api.istio.load_balancer import LoadBalancerSettings, LocalityLbSetting, ZoneAwareLbSetting
+from isthmus.envoy.types import Cluster
 from isthmus.model.endpoint import Endpoint, Locality
 from isthmus.model.locality import distance
 from isthmus.model.mesh import MeshSettings
@@ -20,6 +21,8 @@ from isthmus.model.service_traffic import NODE_LABEL, setting_for
 from isthmus.translate.upstream_policy import Policy, detects_outliers
 
 Labels = tuple[tuple[str, str], ...]
+Setting = LocalityLbSetting | ZoneAwareLbSetting | None
+"""What is said of places; None: nothing."""
 
 _TOPOLOGY = {
     "topology.kubernetes.io/region": 0,
@@ -28,6 +31,8 @@ _TOPOLOGY = {
 }
 """Labels that say a part of the locality."""
 _NETWORK, _CLUSTER = "topology.istio.io/network", "topology.istio.io/cluster"
+_SAME_REGION = 2
+"""How far endpoints of a region are from each other at the most."""
 _RANKS = 5
 """How many ranks localities have among those that match alike otherwise."""
 
@@ -64,7 +69,7 @@ class Placement:
     `settings` None: all endpoints are alike.
     """
 
-    settings: LocalityLbSetting | None
+    settings: Setting
     fails_over: bool
     here: Locality
     values: tuple[str, ...] = ()  # of the proxy, for the labels that are asked for
@@ -95,7 +100,7 @@ class Placement:
     @property
     def shares(self) -> Mapping[str, int]:
         """Percent by pattern, as the first rule says that covers where we are."""
-        for rule in self.settings.distribute if self.settings else ():
+        for rule in self.settings.distribute if isinstance(self.settings, LocalityLbSetting) else ():
             if _covers(rule.from_, self.here):
                 return {pattern: percent for pattern, percent in rule.to.items() if percent > 0}
         return {}
@@ -105,37 +110,42 @@ class Placement:
             return 0
         asked = self.settings.failover_priority if self.settings else ()
         regions = {rule.from_: rule.to for rule in self.settings.failover} if self.settings else {}
-        far = 0 if asked and not regions else _far(self.here, spot.locality, regions.get(self.here.region))
+        far = _far(self.here, spot.locality, regions.get(self.here.region))
+        if isinstance(self.settings, ZoneAwareLbSetting):
+            far = max(0, far - _SAME_REGION)  # zones share, regions take over
+        elif asked and not regions:
+            far = 0
         matching = _leading_matches(self.values, spot.labels)
         return (len(asked) - matching) * _RANKS + far
 
 
-def setting_of(policy: Policy, mesh: MeshSettings) -> LocalityLbSetting | None:
-    """What holds: the policy's own setting, else the mesh's."""
-    own = policy.load_balancer.locality_lb_setting if policy.load_balancer else None
-    return mesh.locality_lb_setting if own is None else own
-
-
-def setting_for_service(policy: Policy, service: Service, mesh: MeshSettings) -> LocalityLbSetting | None:
-    """The same for a Service, whose own word on near and far comes after that of its DestinationRule."""
-    asks = service.distribution and (
-        policy.load_balancer is None or not policy.load_balancer.locality_lb_setting
+def setting_of(policy: Policy, service: Service, mesh: MeshSettings) -> Setting:
+    """What holds: the word of its DestinationRule, else of the Service itself, else of the mesh."""
+    own = policy.load_balancer or LoadBalancerSettings()
+    of_service = setting_for(service.distribution) if service.distribution else None
+    in_order: tuple[Setting, ...] = (
+        *(own.zone_aware_lb_setting, own.locality_lb_setting, of_service),
+        *(mesh.zone_aware_lb_setting, mesh.locality_lb_setting),
     )
-    return setting_for(service.distribution) if asks else setting_of(policy, mesh)
+    return next((each for each in in_order if each is not None and not _is_off(each)), None)
 
 
-def placement(
-    policy: Policy, settings: LocalityLbSetting | None, crosses: bool, here: Standpoint
-) -> Placement:
+def _is_off(setting: LocalityLbSetting | ZoneAwareLbSetting) -> bool:
+    """Whether zone aware routing is turned off there, so that the next word counts."""
+    return isinstance(setting, ZoneAwareLbSetting) and setting.enabled is False
+
+
+def placement(policy: Policy, settings: Setting, crosses: bool, here: Standpoint) -> Placement:
     """How the endpoints of an upstream with this policy are placed. `crosses`: some are in other clusters."""
     if settings is not None and settings.enabled is False:
         return Placement(None, fails_over=False, here=here.locality)
     asked = _asked(settings)
     values = tuple(wanted if named else here.label(name) for name, named, wanted in asked)
-    return Placement(settings, detects_outliers(policy, crosses), here.locality, values)
+    fails_over = isinstance(settings, ZoneAwareLbSetting) or detects_outliers(policy, crosses)
+    return Placement(settings, fails_over, here.locality, values)
 
 
-def labels_asked(settings: LocalityLbSetting | None) -> tuple[str, ...]:
+def labels_asked(settings: Setting) -> tuple[str, ...]:
     """The labels by which endpoints are told apart."""
     return tuple(name for name, _, _ in _asked(settings))
 
@@ -146,12 +156,22 @@ def spot_of(endpoint: Endpoint, asked: Iterable[str]) -> Spot:
     return Spot(endpoint.locality, tuple(there.label(name) for name in asked))
 
 
-def weighs_localities(settings: LocalityLbSetting | None) -> bool:
-    """Whether localities get shares of their own."""
-    return settings is not None and settings.enabled is not False and bool(settings.distribute)
+def apply_setting(upstream: Cluster, settings: Setting) -> None:
+    """Let Envoy weigh localities, or share by zones. Source: Envoy's "Zone aware routing": not by hashes."""
+    match settings:
+        case LocalityLbSetting(distribute=shares) if shares and settings.enabled is not False:
+            upstream.common_lb_config.locality_weighted_lb_config.SetInParent()
+        case ZoneAwareLbSetting(min_cluster_size=least) if upstream.lb_policy in _BY_ZONES:
+            config = upstream.common_lb_config.zone_aware_lb_config
+            config.SetInParent()
+            if least is not None:
+                config.min_cluster_size.value = least
 
 
-def _asked(settings: LocalityLbSetting | None) -> Iterator[tuple[str, str, str]]:
+_BY_ZONES = frozenset({Cluster.ROUND_ROBIN, Cluster.LEAST_REQUEST, Cluster.RANDOM})
+
+
+def _asked(settings: Setting) -> Iterator[tuple[str, str, str]]:
     """`label` or `label=value`, where the value stands for the proxy's own, in parts."""
     for each in settings.failover_priority if settings else ():
         yield each.partition("=")

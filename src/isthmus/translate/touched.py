@@ -47,7 +47,15 @@ class Touched:
         alike = (proxy.kind, asked, own)
         if alike not in self._found:
             self._found[alike] = together(self._parts(proxy, own))
-        return self._found[alike].get(type_url, NOTHING)
+        found = self._found[alike].get(type_url, NOTHING)
+        if type_url == ENDPOINTS and found is not None and proxy.knows_itself and self._touches_likes(where):
+            return found | {names.LOCAL}
+        return found
+
+    def _touches_likes(self, where: tuple[ClusterId, str]) -> bool:
+        """Whether endpoints of some service that is served there differ."""
+        served = {one.service for each in self._step.workloads(where) for one in each.serves}
+        return where in self._delta.workloads or not served.isdisjoint(self._delta.endpoints)
 
     def _parts(self, proxy: Proxy, own: tuple[ClusterId, str] | None) -> Iterator[Touch]:
         kind = proxy.kind

@@ -23,7 +23,7 @@ from isthmus.translate.errors import at
 from isthmus.translate.mesh_policy import settled, strengthen
 from isthmus.translate.names import Direction, UpstreamName
 from isthmus.translate.outlier_detection import apply_outlier_detection
-from isthmus.translate.placement import setting_of, weighs_localities
+from isthmus.translate.placement import apply_setting, setting_of
 from isthmus.translate.stat_names import inbound_stat_name, outbound_stat_name
 from isthmus.translate.tunnels import apply_tunnel, tunnels
 from isthmus.translate.upstream_names import resolve_by_name
@@ -71,8 +71,8 @@ def outbound_upstream(
         upstream_policy.apply_connection_options(upstream, policy, known.crosses)
     told = upstream.type == Cluster.EDS
     apply_outlier_detection(upstream, policy, known.crosses and told, known.enters and told)
-    if upstream.type == Cluster.EDS and weighs_localities(setting_of(policy, settings)):
-        upstream.common_lb_config.locality_weighted_lb_config.SetInParent()
+    if upstream.type == Cluster.EDS:
+        apply_setting(upstream, setting_of(policy, known.service, settings))
     if port.protocol is Protocol.UDP:
         apply_tunnel(upstream, name, policy, known)
     else:
@@ -102,8 +102,7 @@ def passing_upstream(known: Known, name: UpstreamName, settings: MeshSettings, p
     upstream_policy.apply_limits(upstream, policy)
     upstream_policy.apply_connection_options(upstream, policy, known.crosses)
     apply_outlier_detection(upstream, policy, crosses=True)
-    if weighs_localities(setting_of(policy, settings)):
-        upstream.common_lb_config.locality_weighted_lb_config.SetInParent()
+    apply_setting(upstream, setting_of(policy, known.service, settings))
     _describe(upstream, known, name)
     return upstream
 

@@ -47,6 +47,7 @@ def upstreams(settings: BootstrapSettings = SETTINGS) -> dict:
             )
         },
         {"stats": StatsMatcher(inclusion_prefixes=("a",), inclusion_regexps=("b.*",)), "stat_tags": ("c.d",)},
+        {"metadata": {"ENABLE_SELF_DISCOVERY": "true"}},
         {"runtime": {"envoy.reloadable_features.anything": "false"}},
     ],
 )
@@ -137,6 +138,13 @@ def test_statistics_are_sent_to_whom_the_settings_name():
     ]
     assert "envoy_metrics_service" in {each.name for each in made.static_resources.clusters}
     assert not bootstrap(SETTINGS).stats_sinks
+
+
+def test_a_proxy_that_is_to_know_itself_asks_who_shares_its_calls():
+    made = bootstrap(msgspec.structs.replace(SETTINGS, metadata={"ENABLE_SELF_DISCOVERY": "true"}))
+    assert made.cluster_manager.local_cluster_name == "local_cluster"
+    assert "local_cluster" in {each.name for each in made.static_resources.clusters}
+    assert not bootstrap(SETTINGS).cluster_manager.local_cluster_name
 
 
 def test_values_of_the_runtime_stand_beside_our_own():

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from isthmus.api.errors import Problem
 from isthmus.api.istio import text_problems as texts
-from isthmus.api.istio.load_balancer import ConsistentHash, LoadBalancerSettings, LocalityLbSetting, Warmup
+from isthmus.api.istio.load_balancer import (
+    ConsistentHash,
+    Failover,
+    LoadBalancerSettings,
+    LocalityLbSetting,
+    Warmup,
+    ZoneAwareLbSetting,
+)
 
 _SIMPLE = ("UNSPECIFIED", "LEAST_REQUEST", "LEAST_CONN", "RANDOM", "ROUND_ROBIN", "PASSTHROUGH")
 _WARMING = ("", "UNSPECIFIED", "LEAST_REQUEST", "LEAST_CONN", "ROUND_ROBIN")
@@ -23,6 +30,8 @@ def balancer(at: str, found: LoadBalancerSettings) -> Iterator[Problem]:
         yield f"{at}.zoneAwareLbSetting", "stands beside localityLbSetting (hint: one of the two)"
     if found.locality_lb_setting is not None:
         yield from localities(f"{at}.localityLbSetting", found.locality_lb_setting)
+    if found.zone_aware_lb_setting is not None:
+        yield from zones(f"{at}.zoneAwareLbSetting", found.zone_aware_lb_setting)
     if found.warmup is not None:
         yield from _warmup(f"{at}.warmup", found.warmup)
     if (found.warmup is not None or found.warmup_duration_secs) and (
@@ -80,8 +89,28 @@ def localities(at: str, found: LocalityLbSetting) -> Iterator[Problem]:
                 )
         if sum(each.to.values()) != 100:
             yield f"{here}.to", f"adds up to {sum(each.to.values())} (hint: shares of 100)"
-    for index, step in enumerate(found.failover):
-        here = f"{at}.failover[{index}]"
+    yield from _failover(f"{at}.failover", found.failover)
+
+
+def zones(at: str, found: ZoneAwareLbSetting) -> Iterator[Problem]:
+    """Everything that is wrong with how zones share and regions fail over; MeshConfig has it as well."""
+    if found.min_cluster_size is not None and found.min_cluster_size < 0:
+        yield f"{at}.minClusterSize", f"is {found.min_cluster_size} (hint: a number of endpoints)"
+    for index, each in enumerate(found.failover_priority):
+        if each.partition("=")[0] in _PLACES:
+            hint = "hint: regions fail over by themselves, and zones share"
+            yield f"{at}.failoverPriority[{index}]", f"{each!r} is a place ({hint})"
+    yield from _failover(f"{at}.failover", found.failover)
+
+
+_PLACES = frozenset(
+    {"topology.kubernetes.io/region", "topology.kubernetes.io/zone", "topology.istio.io/subzone"}
+)
+
+
+def _failover(at: str, steps: Iterable[Failover]) -> Iterator[Problem]:
+    for index, step in enumerate(steps):
+        here = f"{at}[{index}]"
         for name, region in (("from", step.from_), ("to", step.to)):
             if not region or "/" in region or "*" in region:
                 yield f"{here}.{name}", f"is {region!r} (hint: the name of a region alone)"

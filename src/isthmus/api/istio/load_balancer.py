@@ -116,16 +116,20 @@ class Warmup(Part, frozen=True, kw_only=True):
 
 
 class ZoneAwareLbSetting(Part, frozen=True, kw_only=True):
-    """Envoy's zone aware routing, which is not built: it has no effect."""
+    """Callers keep to endpoints of their zone as far as these can carry it, and share out the rest.
+
+    Envoy does it itself where it knows in which zones callers are: proxyMetadata
+    `ISTIO_META_ENABLE_SELF_DISCOVERY: "true"` gives it `local_cluster`.
+    """
 
     enabled: bool | None = None
-    """Whether callers prefer endpoints of their zone as far as these can carry it."""
+    """Whether zones count in this way; without a word they do. Envoy: `zone_aware_lb_config`."""
     min_cluster_size: int | None = None
-    """With fewer endpoints, zones do not count."""
+    """With fewer endpoints, zones do not count; 6 without. Envoy: `zone_aware_lb_config.min_cluster_size`."""
     failover: tuple[Failover, ...] = ()
-    """Which region takes over from which."""
+    """Which region takes over from which; all zones of a region are alike. Envoy: `priority` of localities."""
     failover_priority: tuple[str, ...] = ()
-    """Labels by which endpoints rank."""
+    """Labels by which endpoints rank before their regions; not those of places. Envoy: `priority` of localities."""
 
 
 class LoadBalancerSettings(Part, frozen=True, kw_only=True):
@@ -139,7 +143,7 @@ class LoadBalancerSettings(Part, frozen=True, kw_only=True):
     locality_lb_setting: LocalityLbSetting | None = None
     """How localities share the traffic. Envoy: `priority` and `load_balancing_weight` of localities."""
     zone_aware_lb_setting: ZoneAwareLbSetting | None = None
-    """No effect, which is told: localities are weighed by `localityLbSetting`."""
+    """How zones share the traffic by themselves, in place of `localityLbSetting`. Envoy: `zone_aware_lb_config`."""
     warmup: Warmup | None = None
     """How new endpoints get their share. Envoy: `slow_start_config`."""
     warmup_duration_secs: Duration = ""

@@ -238,7 +238,8 @@ class MeshConfig(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """How localities share and take over where no DestinationRule says it. Envoy: priorities and weights
     of endpoints."""
     zone_aware_lb_setting: ZoneAwareLbSetting | None = None
-    """No effect: localities are weighed by `localityLbSetting`."""
+    """How zones share by themselves where no DestinationRule or Service says it; it counts before
+    `localityLbSetting`. Envoy: `zone_aware_lb_config`."""
     dns_refresh_rate: AtLeast1Ms = ""
     """How often names are asked for that Envoy resolves; 5s without, and no sooner than an answer's own
     life says. Envoy: `dns_refresh_rate`."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from isthmus.api.core.pod import Pod
 from isthmus.api.istio.destination_rule import ClientTLSSettings, DestinationRule, Subset, TrafficPolicy
+from isthmus.api.istio.load_balancer import LoadBalancerSettings
 from isthmus.model.analyze.subject import Subject, finding
 from isthmus.model.codes import Code
 from isthmus.model.findings import Finding
@@ -77,16 +79,38 @@ def servers_are_verified(subject: Subject) -> Iterator[Finding]:
 
 
 def zones_have_effect(subject: Subject) -> Iterator[Finding]:
-    """No DestinationRule asks for Envoy's zone aware routing, which nobody sets up."""
+    """Zones share by themselves where Envoy knows in which zones callers are, and where it does not hash."""
+    usual = subject.mesh.settings.listener.proxy.proxy_metadata
+    known = usual.get(_KNOWS_ITSELF, "").lower() == "true" or any(
+        _KNOWS_ITSELF in pod.metadata.annotations.get("proxy.istio.io/config", "")
+        for _, pod in subject.everywhere(Pod)
+    )
     for rule in subject.of(DestinationRule):
-        for at, policy in _policies(rule):
-            balancers = {f"{at}.loadBalancer": policy.load_balancer}
-            for index, port in enumerate(policy.port_level_settings):
-                balancers[f"{at}.portLevelSettings[{index}].loadBalancer"] = port.load_balancer
-            for path, found in balancers.items():
-                if found is not None and found.zone_aware_lb_setting is not None:
-                    message = "has no effect: zone aware routing is not built (hint: localityLbSetting)"
-                    yield finding(rule, f"{path}.zoneAwareLbSetting", message, Code.NO_EFFECT)
+        for path, found in _balancers(rule):
+            zones = found.zone_aware_lb_setting
+            if zones is None or zones.enabled is False:
+                continue
+            why = ""
+            if found.consistent_hash is not None or found.simple == "PASSTHROUGH":
+                why = "this balancer knows no zones (hint: simple: LEAST_REQUEST)"
+            elif not known:
+                hint = f'hint: proxyMetadata: {{{_KNOWS_ITSELF}: "true"}} in the mesh\'s defaultConfig'
+                why = f"no proxy is told in which zones callers are ({hint})"
+            if why:
+                yield finding(rule, f"{path}.zoneAwareLbSetting", f"has no effect: {why}", Code.NO_EFFECT)
+
+
+_KNOWS_ITSELF = "ISTIO_META_ENABLE_SELF_DISCOVERY"
+
+
+def _balancers(rule: DestinationRule) -> Iterator[tuple[str, LoadBalancerSettings]]:
+    """What a rule says of balancing, by the paths."""
+    for at, policy in _policies(rule):
+        if policy.load_balancer is not None:
+            yield f"{at}.loadBalancer", policy.load_balancer
+        for index, port in enumerate(policy.port_level_settings):
+            if port.load_balancer is not None:
+                yield f"{at}.portLevelSettings[{index}].loadBalancer", port.load_balancer
 
 
 def _asked(rule: DestinationRule) -> Iterator[tuple[str, ClientTLSSettings, bool]]:

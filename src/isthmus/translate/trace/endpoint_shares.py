@@ -5,7 +5,8 @@ Source: Envoy's load balancing documentation: priority levels, panic threshold, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from isthmus.envoy.types import Address, Cluster, ClusterLoadAssignment, LbEndpoint
@@ -13,6 +14,7 @@ from isthmus.translate.trace.enums import enum_name
 from isthmus.translate.trace.held import cluster_of, network_of, workload_of
 from isthmus.translate.trace.steps import EndpointShare
 from isthmus.translate.trace.transport import towards
+from isthmus.translate.trace.zone_shares import zone_shares
 
 _OVERPROVISIONED = 1.4  # Envoy's default: 72 per cent of healthy endpoints can take all of a level's load
 _PANIC = 50.0  # per cent, where an upstream does not say
@@ -28,8 +30,37 @@ class _Group(NamedTuple):
     endpoints: Sequence[LbEndpoint]
 
 
+class _Load(NamedTuple):
+    """What the endpoints of one priority get."""
+
+    part: float  # of all calls
+    panics: bool  # whether those that are put aside are asked as well
+    zones: Mapping[str, float] | None  # the part of each locality; None: as many as its endpoints
+
+
+class Callers(NamedTuple):
+    """From where calls come: the locality of this caller, and those of all that share its calls."""
+
+    here: str
+    likes: ClusterLoadAssignment
+
+    def zones(self, upstream: Cluster, level: Sequence[_Group]) -> Mapping[str, float] | None:
+        """What part each locality of the first priority gets, where zones share by themselves."""
+        if not upstream.common_lb_config.HasField("zone_aware_lb_config"):
+            return None
+        callers = _numbers(group for group in _groups(self.likes) if not group.priority)
+        return zone_shares(upstream, self.here, callers, _numbers(level))
+
+
+NOBODY = Callers("", ClusterLoadAssignment())
+"""Where Envoy is not told who shares its calls."""
+
+
 def endpoint_shares(
-    upstream: Cluster, assignment: ClusterLoadAssignment, alpn: tuple[str, ...]
+    upstream: Cluster,
+    assignment: ClusterLoadAssignment,
+    alpn: tuple[str, ...],
+    callers: Callers = NOBODY,
 ) -> tuple[EndpointShare, ...]:
     """All endpoints, in order of priority, with their shares; those put aside have none."""
     groups = sorted(_groups(assignment), key=lambda group: group.priority)
@@ -41,9 +72,18 @@ def endpoint_shares(
     panics = [not calm and each * 100 < threshold for each in health]
     loads = _loads_by_number(by_level) if all(panics) else _loads(health)
     found: list[EndpointShare] = []
-    for level, load, panic in zip(by_level, loads, panics, strict=True):
-        found.extend(_level(upstream, level, load, panic, alpn))
+    for index, (level, part, panic) in enumerate(zip(by_level, loads, panics, strict=True)):
+        zones = callers.zones(upstream, level) if not index and not panic else None
+        found.extend(_level(upstream, level, _Load(part, panic, zones), alpn))
     return tuple(found)
+
+
+def _numbers(groups: Iterable[_Group]) -> Mapping[str, int]:
+    """How many endpoints are well, by locality."""
+    found: Counter[str] = Counter()
+    for group in groups:
+        found[group.locality] += sum(map(_serves, group.endpoints))
+    return found
 
 
 def _groups(assignment: ClusterLoadAssignment) -> Iterator[_Group]:
@@ -54,19 +94,23 @@ def _groups(assignment: ClusterLoadAssignment) -> Iterator[_Group]:
 
 
 def _level(
-    upstream: Cluster, level: list[_Group], load: float, panics: bool, alpn: tuple[str, ...]
+    upstream: Cluster, level: list[_Group], load: _Load, alpn: tuple[str, ...]
 ) -> Iterator[EndpointShare]:
-    """The endpoints of one priority, which gets `load` of the calls."""
-    by_locality = upstream.common_lb_config.HasField("locality_weighted_lb_config") and not panics
-    weights = [[_weight(one) if panics or _serves(one) else 0 for one in group.endpoints] for group in level]
+    """The endpoints of one priority."""
+    by_locality = upstream.common_lb_config.HasField("locality_weighted_lb_config") and not load.panics
+    weights = [
+        [_weight(one) if load.panics or _serves(one) else 0 for one in group.endpoints] for group in level
+    ]
     if by_locality:
         # A locality counts with its weight, less where too few of its endpoints are healthy.
         parts = [group.weight * min(1.0, _OVERPROVISIONED * _healthy_share([group])) for group in level]
+    elif load.zones is not None:
+        parts = [load.zones.get(group.locality, 0.0) for group in level]
     else:
         parts = [float(sum(own)) for own in weights]
     whole = sum(parts)
     for group, own, part in zip(level, weights, parts, strict=True):
-        of_group = load * part / whole if whole else 0.0
+        of_group = load.part * part / whole if whole else 0.0
         for one, weight in zip(group.endpoints, own, strict=True):
             share = of_group * weight / sum(own) if sum(own) else 0.0
             yield _endpoint(upstream, group, one, share * 100, alpn)

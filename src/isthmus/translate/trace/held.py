@@ -26,6 +26,7 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     routes: Mapping[str, RouteConfiguration]
     upstreams: Mapping[str, Cluster]
     assignments: Mapping[str, ClusterLoadAssignment]
+    here: str = ""  # the proxy's own locality: region/zone/subzone
 
     @property
     def clusters(self) -> frozenset[str]:
@@ -52,6 +53,7 @@ def made_for(generation: Generation, proxy: Proxy) -> Held:
         assignments={
             name: ClusterLoadAssignment.FromString(body) for name, body in bodies(ENDPOINTS).items()
         },
+        here="/".join(proxy.locality).rstrip("/"),
     )
 
 
@@ -67,7 +69,16 @@ def shown_by(dump: Json) -> Held:
         routes=_named(_read(RouteConfiguration, routes, "route_config")),
         upstreams=_named(_read(Cluster, upstreams, "cluster")),
         assignments={one.cluster_name: one for one in _read(ClusterLoadAssignment, found, "endpoint_config")},
+        here=_locality(dump),
     )
+
+
+def _locality(dump: Json) -> str:
+    for section in cast(Iterable[dict[str, dict[str, dict[str, Json]]]], dump.get("configs", ())):
+        where = section.get("bootstrap", {}).get("node", {}).get("locality", {})
+        if where:
+            return "/".join(str(where.get(part, "")) for part in ("region", "zone", "sub_zone")).rstrip("/")
+    return ""
 
 
 def _entries(dump: Json, kind: str, keys: Iterable[str]) -> Iterator[Json]:

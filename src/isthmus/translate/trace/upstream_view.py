@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from isthmus.envoy.types import Cluster, UpstreamHttpProtocolOptions
+from isthmus.translate.names import LOCAL
 from isthmus.translate.trace.call import Call, Speech
-from isthmus.translate.trace.endpoint_shares import endpoint_shares
+from isthmus.translate.trace.endpoint_shares import NOBODY, Callers, endpoint_shares
 from isthmus.translate.trace.enums import enum_name
 from isthmus.translate.trace.held import Held
 from isthmus.translate.trace.steps import EndpointShare, Tls, UpstreamShare
@@ -108,7 +109,9 @@ def _endpoints(held: Held, upstream: Cluster, sent: Sent) -> tuple[EndpointShare
             assignment = held.assignments.get(name)
         case _:
             assignment = upstream.load_assignment
-    return endpoint_shares(upstream, assignment, sent.alpn) if assignment is not None else ()
+    likes = held.assignments.get(LOCAL)
+    callers = Callers(held.here, likes) if likes is not None else NOBODY
+    return endpoint_shares(upstream, assignment, sent.alpn, callers) if assignment is not None else ()
 
 
 def _asked(call: Call, tls: Tls) -> str:
