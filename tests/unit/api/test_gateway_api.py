@@ -3,11 +3,11 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from isthmus.api.core.label_selector import LabelSelector, Requirement
 from isthmus.api.crd import definition
 from isthmus.api.decode import decode
 from isthmus.api.errors import InvalidConfig
 from isthmus.api.gateway_api.kinds import KINDS
-from isthmus.api.gateway_api.selector import LabelSelector, Requirement
 from isthmus.api.gateway_api.validate import problems
 
 BY_NAME = {kind.name: kind for kind in KINDS}
