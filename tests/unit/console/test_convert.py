@@ -56,7 +56,7 @@ def test_a_namespace_may_be_given_for_those_who_say_none():
 def test_objects_of_other_kinds_are_left_out_and_told():
     found = run("-f", "-", input=OTHER)
     assert (found.exit_code, found.stdout) == (0, "")
-    assert "warning: -:1: v1 Service is no kind of 2018" in found.stderr
+    assert "warning: stdin:1: v1 Service is no kind of 2018" in found.stderr
 
 
 def test_what_cannot_be_converted_is_told_and_ends_in_one():
@@ -82,3 +82,14 @@ def test_what_is_no_yaml_is_told():
     found = run("-f", "-", input="a: [")
     assert found.exit_code == 1
     assert "is not YAML" in found.stderr
+
+
+def test_a_folder_stands_for_all_manifests_in_it(tmp_path):
+    (tmp_path / "one.yaml").write_text(RULE % "")
+    (tmp_path / "other.yml").write_text((RULE % "").replace("reviews", "ratings"))
+    found = run("-f", tmp_path)
+    assert found.exit_code == 0
+    names = {each["metadata"]["name"] for each in yaml.safe_load_all(found.stdout)}
+    assert names == {"reviews", "ratings"}
+    missing = run("-f", tmp_path / "none")
+    assert (missing.exit_code, "there is no such file" in missing.stderr) == (1, True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import click
 import msgspec
@@ -16,6 +15,8 @@ from isthmus.api.istio_2018.kinds import KINDS
 from isthmus.api.istio_2018.validate import problems
 from isthmus.api.resource import Kind, Object
 from isthmus.api.yaml import documents
+from isthmus.console.drawn_mesh import given_manifests
+from isthmus.console.render import fail
 from isthmus.model.convert_2018.convert import convert
 from isthmus.model.findings import Severity
 
@@ -28,23 +29,29 @@ _DEFAULTS = (
 
 @click.command("convert")
 @click.option(
-    "-f", "--filename", "files", required=True, multiple=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path, allow_dash=True),
-    help="manifests; several, or - for standard input",
-)  # fmt: skip
+    "-f",
+    "--filename",
+    "names",
+    required=True,
+    multiple=True,
+    help="a file, a folder, or - for stdin; several",
+)
 @click.option(
     "-n", "--namespace", default="", help="of objects that do not say theirs; empty: it is left open"
 )
-def command(files: tuple[Path, ...], namespace: str) -> None:
+def command(names: tuple[str, ...], namespace: str) -> None:
     """Turn RouteRules, DestinationPolicies and EgressRules (config.istio.io/v1alpha2) into today's kinds, as YAML.
 
     What means something else today is told on standard error, as is what has no equivalent; exit 1 if there is any.
     """
     found: list[Object] = []
     failed = False
-    for each in files:
-        text = sys.stdin.read() if str(each) == "-" else each.read_text()
-        for place, value in _objects(text, str(each)):
+    try:
+        manifests = given_manifests(names)
+    except InvalidConfig as error:
+        fail(str(error))
+    for each in manifests:
+        for place, value in _objects(each.text, each.name):
             read = _read(place, value, namespace)
             failed |= read is None
             found += [read] if isinstance(read, Object) else []
