@@ -189,9 +189,9 @@ async def test_a_call_across_clusters_is_one_trace_at_the_collector(collector: S
             where = span["localEndpoint"]["serviceName"], span["tags"].get("istio.cluster_id", "")
             seen.setdefault(span["traceId"], set()).add(where)
         return any(
-            ("productpage", PUBLIC) in found
-            and ("reviews", PRIVATE) in found
-            and "ratings" in {service for service, _ in found}
+            ("productpage.default", PUBLIC) in found
+            and ("reviews.default", PRIVATE) in found
+            and "ratings.default" in {service for service, _ in found}
             for found in seen.values()
         )
 

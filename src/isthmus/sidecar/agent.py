@@ -21,7 +21,7 @@ from isthmus.model.endpoint import Locality
 from isthmus.model.identity import SpiffeId
 from isthmus.model.proxy import ProxyKind
 from isthmus.model.proxy_config import ANNOTATION
-from isthmus.model.service_name import service_name
+from isthmus.model.service_name import canonical_name, service_name
 from isthmus.sidecar import sds
 from isthmus.sidecar.ads_messages import node
 from isthmus.sidecar.bootstrap import BootstrapSettings, bootstrap_json
@@ -215,19 +215,15 @@ def _own_config(settings: AgentSettings) -> object:
 def proxy_environment(settings: AgentSettings) -> dict[str, str]:
     """What Envoy reads of its environment for spans: whose they are."""
     labels = {**read_podinfo(settings.podinfo / "labels"), **settings.labels}
-    name = service_name(labels, settings.namespace, settings.config.tracing_service_name or _CANONICAL)
     revision = labels.get("service.istio.io/canonical-revision") or labels.get("version") or "latest"
     already = settings.attributes
-    attributes = {"service.name": settings.config.service_cluster or name}
+    attributes = {"service.name": service_name(settings.config, labels, settings.namespace)}
     pairs = [f"{key}={quote(value)}" for key, value in attributes.items() if f"{key}=" not in already]
     return {
-        "ISTIO_META_CANONICAL_SERVICE": service_name(labels, settings.namespace),
+        "ISTIO_META_CANONICAL_SERVICE": canonical_name(labels),
         "ISTIO_META_CANONICAL_REVISION": revision,
         "OTEL_RESOURCE_ATTRIBUTES": ",".join([*pairs, *([already] if already else [])]),
     }
-
-
-_CANONICAL = "CANONICAL_NAME_ONLY"
 
 
 def bootstrap_settings(settings: AgentSettings, socket: Path) -> BootstrapSettings:
@@ -237,8 +233,7 @@ def bootstrap_settings(settings: AgentSettings, socket: Path) -> BootstrapSettin
     labels = {**read_podinfo(settings.podinfo / "labels"), **settings.labels}
     return BootstrapSettings(
         node_id=node_id(settings),
-        node_cluster=config.service_cluster
-        or service_name(labels, settings.namespace, config.tracing_service_name or _CANONICAL),
+        node_cluster=service_name(config, labels, settings.namespace),
         metadata=node_metadata(settings),
         locality=settings.locality,
         domain=settings.domain,

@@ -75,7 +75,7 @@ class Conducts:
         labels = proxy.labels if telemetries.by_reference else ()
         labels = labels or tuple(each for each in proxy.labels if each[0] in telemetries.labels)
         # Datadog's collector must be told by us whose spans it gets, the others learn it from the proxy.
-        name = service_name(dict(proxy.labels), proxy.namespace) if _asks_for_name(mesh, config) else ""
+        name = _service_name(config, proxy) if _asks_for_name(mesh, config) else ""
         asked = (proxy.kind, proxy.namespace, labels, proxy.config, name)
         make = partial(self._make, mesh, view, telemetries, (proxy, config, name))
         return self._found.get((view, telemetries, mesh.settings), asked, make)
@@ -137,6 +137,10 @@ def _conduct(view: View, config: ProxyConfig, sides: Mapping[str, Side]) -> Cond
         headers=config.proxy_headers or ProxyHeaders(),
         topology=config.gateway_topology or Topology(),
     )
+
+
+def _service_name(config: ProxyConfig, proxy: Proxy) -> str:
+    return service_name(config, dict(proxy.labels), proxy.namespace)
 
 
 def _asks_for_name(mesh: Mesh, config: ProxyConfig) -> bool:

@@ -31,6 +31,7 @@ from isthmus.translate.egress import called, unknown_upstream
 from isthmus.translate.errors import at
 from isthmus.translate.hashing import hash_policy
 from isthmus.translate.http_filters import FILTERS
+from isthmus.translate.operation import operation
 from isthmus.translate.retries import retry_policy
 from isthmus.translate.route_action import LARGEST_ANSWER_BYTES, Rule, apply_action
 from isthmus.translate.route_match import Asker, concerns, route_match, takes_everything
@@ -233,6 +234,7 @@ def _route(rule: VirtualService, part: Rule, match: RouteMatch) -> Route:
     apply_action(route, part)
     if part.match and part.match.stat_prefix:
         route.stat_prefix = part.match.stat_prefix
+    route.decorator.operation = operation(route, rule.metadata.name, part.listener_port)
     meta = rule.metadata
     config = f"/apis/networking.istio.io/v1/namespaces/{meta.namespace}/virtual-service/{meta.name}"
     route.metadata.filter_metadata["istio"].update({"config": config})
@@ -258,7 +260,7 @@ def _default_route(here: Known, port: Port, asker: Asker) -> Route:
     if policy := retry_policy(asker.retry, crosses=here.crosses, hashed=hashing is not None):
         action.retry_policy.CopyFrom(policy)
     route = Route(name="default", match=RouteMatch(prefix="/"), route=action)
-    route.decorator.operation = f"{hostname}:{port.number}/*"
+    route.decorator.operation = operation(route, hostname, port.number)
     return route
 
 

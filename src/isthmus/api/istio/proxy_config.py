@@ -257,7 +257,8 @@ class ProxyConfig(Part, frozen=True, kw_only=True):
     tracing_service_name: (
         Literal["APP_LABEL_AND_NAMESPACE", "CANONICAL_NAME_ONLY", "CANONICAL_NAME_AND_NAMESPACE"] | None
     ) = None
-    """How that name is made of labels; CANONICAL_NAME_ONLY without. Envoy: the node's `cluster`."""
+    """How that name is made: of the label `app` and the namespace without, `reviews.default`. Envoy: the node's
+    `cluster`."""
     drain_duration: AtLeast1S = ""
     """How long connections last when the rules for them change; 45s without. Envoy: `--drain-time-s`."""
     parent_shutdown_duration: Duration = ""
