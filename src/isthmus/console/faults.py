@@ -80,7 +80,10 @@ def faults_together(
     if any(each.object.startswith("File ") for each in alone):
         return
     drawn = draw(texts, held)
-    for finding in (*analyze(drawn.generation.mesh, drawn.objects), *patch_findings(drawn)):
+    for finding in (
+        *analyze(drawn.generation.mesh, drawn.objects, is_whole=held is not None),
+        *patch_findings(drawn),
+    ):
         if finding.code not in OF_SCHEMA:
             yield fault(finding, *_place(drawn, finding))
 

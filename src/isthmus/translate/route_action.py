@@ -140,7 +140,8 @@ def _apply_mirrors(action: RouteAction, rule: Rule) -> None:
     http = rule.http
     mirrors = [(mirror.destination, mirror.percentage) for mirror in http.mirrors]
     if http.mirror is not None:
-        old = None if http.mirror_percent is None else Percent(value=http.mirror_percent)
+        before = http.mirror_percent if http.mirror_percent is not None else http.mirror_percent_once
+        old = None if before is None else Percent(value=before)
         mirrors.append((http.mirror, http.mirror_percentage or old))
     for destination, share in mirrors:
         policy = action.request_mirror_policies.add(cluster=rule.upstream(destination))

@@ -28,7 +28,7 @@ spec: {hosts: [lost.example.com], http: [{route: [{destination: {host: nobody}}]
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
 metadata: {name: reviews}
-spec: {host: reviews, subsets: [{name: v1, labels: {version: v1}}]}
+spec: {host: gone, subsets: [{name: v1, labels: {version: v1}}]}
 """
 
 
@@ -48,7 +48,7 @@ def codes(*words):
 
 
 def test_all_is_shown_and_an_error_is_a_failure(mesh):
-    assert sorted(codes(mesh)) == ["IST0101", "IST0118", "IST0173"]
+    assert sorted(codes(mesh)) == ["IST0101", "IST0118", "IST0174"]
     assert run(mesh).exit_code == FOUND
 
 
@@ -58,7 +58,7 @@ def test_standard_input_is_a_file_as_well():
 
 def test_a_namespace_is_shown_alone(mesh):
     assert codes(mesh, "-n", "shop") == ["IST0101"]
-    assert sorted(codes(mesh, "-n", "default")) == ["IST0118", "IST0173"]
+    assert sorted(codes(mesh, "-n", "default")) == ["IST0118", "IST0174"]
     assert run(mesh, "-n", "default").exit_code == 0
     assert len(codes(mesh, "-n", "shop", "-A")) == 3
 
@@ -77,7 +77,7 @@ def test_an_object_may_suppress_codes_itself(mesh):
             said.strip('"')
         )
         mesh.write_text(MESH.replace("name: lost", annotation + "}"))
-        assert sorted(codes(mesh)) == ["IST0118", "IST0173"]
+        assert sorted(codes(mesh)) == ["IST0118", "IST0174"]
 
 
 def test_thresholds_say_what_is_shown_and_what_fails(mesh):
@@ -85,7 +85,7 @@ def test_thresholds_say_what_is_shown_and_what_fails(mesh):
     only_default = ("-n", "default")
     assert run(mesh, *only_default, "--failure-threshold", "warning").exit_code == FOUND
     assert (
-        run(mesh, *only_default, "--suppress", "IST0173=*", "--failure-threshold", "warning").exit_code == 0
+        run(mesh, *only_default, "--suppress", "IST0174=*", "--failure-threshold", "warning").exit_code == 0
     )
     assert run(mesh, *only_default, "--failure-threshold", "info").exit_code == FOUND
 

@@ -163,12 +163,12 @@ def test_warnings_alone_are_no_failure(manifest):
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
 metadata: {name: reviews}
-spec: {host: reviews, subsets: [{name: v1}]}
+spec: {host: gone, subsets: [{name: v1}]}
 """
     )
     found = run("analyze", manifest(text))
     assert found.exit_code == 0
-    assert "warning [IST0173] DestinationRule default/reviews: $.spec.subsets[0]: " in found.stdout
+    assert "warning [IST0174] DestinationRule default/reviews: $.spec.host: " in found.stdout
 
 
 @pytest.mark.parametrize(

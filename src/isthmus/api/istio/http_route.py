@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta
 
 from isthmus.api.istio.destination import Destination, Weight
@@ -286,6 +287,8 @@ class HTTPRoute(Part, frozen=True, kw_only=True):
     """Several who get a copy. Envoy: `request_mirror_policies`."""
     mirror_percent: int | None = None
     """Deprecated: write mirrorPercentage. Envoy: `request_mirror_policies.runtime_fraction`."""
+    mirror_percent_once: int | None = msgspec.field(default=None, name="mirror_percent")
+    """Deprecated: mirrorPercent as it was written first. Envoy: `request_mirror_policies.runtime_fraction`."""
     mirror_percentage: Percent | None = None
     """The share of requests that `mirror` gets; all without a word.
     Envoy: `request_mirror_policies.runtime_fraction`."""

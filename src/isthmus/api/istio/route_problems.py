@@ -187,8 +187,12 @@ def _mirrors(at: str, route: HTTPRoute) -> Iterator[Problem]:
             yield f"{at}.mirrors", "stands beside mirror (hint: put that one into the list)"
     for index, each in enumerate(route.mirrors):
         yield from destination(f"{at}.mirrors[{index}].destination", each.destination)
-    if route.mirror_percent is not None and not 0 <= route.mirror_percent <= 100:
-        yield f"{at}.mirrorPercent", f"is {route.mirror_percent} (hint: 0 to 100)"
+    for name, percent in (
+        ("mirrorPercent", route.mirror_percent),
+        ("mirror_percent", route.mirror_percent_once),
+    ):
+        if percent is not None and not 0 <= percent <= 100:
+            yield f"{at}.{name}", f"is {percent} (hint: 0 to 100)"
 
 
 def _cors(at: str, found: CorsPolicy) -> Iterator[Problem]:

@@ -17,6 +17,7 @@ from isthmus.model.analyze import (
     destination_rules,
     destinations,
     envoy_filters,
+    gateway_api_routes,
     gateway_fields,
     gateways,
     istio_annotations,
@@ -60,6 +61,7 @@ CHECKS: tuple[Check, ...] = (
     gateways.certificates_are_theirs,
     gateways.ports_have_one_protocol,
     gateway_fields.have_effect,
+    gateway_api_routes.have_parents,
     service_entries.have_addresses,
     service_entries.ranges_are_free,
     services.hosts_are_theirs,
@@ -94,13 +96,14 @@ CHECKS: tuple[Check, ...] = (
 
 
 def analyze(
-    mesh: Mesh, objects: Mapping[ClusterId, Mapping[Ref, Object]] | None = None
+    mesh: Mesh, objects: Mapping[ClusterId, Mapping[Ref, Object]] | None = None, *, is_whole: bool = True
 ) -> tuple[Finding, ...]:
     """All findings: those made on the way into the mesh, then those of each check.
 
-    `objects` are all that is known of each cluster; without them only what is in the mesh is looked at.
+    `objects` are all that is known of each cluster; without them only what is in the mesh is looked at. Where they
+    are not the whole, what they refer to may be elsewhere.
     """
-    subject = Subject(mesh, objects or {})
+    subject = Subject(mesh, objects or {}, is_whole=is_whole)
     # Which copies of configuration in other clusters matter is told by a check, where they are known.
     made = (each for each in mesh.findings if not objects or each.code is not Code.NOT_READ_HERE)
     found = (*made, *(each for check in CHECKS for each in check(subject)))

@@ -39,8 +39,12 @@ def _told(found: Object, used: Iterator[Used]) -> Iterator[Finding]:
 def _of_routes(found: VirtualService) -> Iterator[Used]:
     for index, route in enumerate(found.spec.http):
         at = f"$.spec.http[{index}]"
-        if route.mirror_percent is not None:
-            yield f"{at}.mirrorPercent", "mirrorPercentage"
+        for name, percent in (
+            ("mirrorPercent", route.mirror_percent),
+            ("mirror_percent", route.mirror_percent_once),
+        ):
+            if percent is not None:
+                yield f"{at}.{name}", "mirrorPercentage"
         if route.cors_policy is not None and route.cors_policy.allow_origin:
             yield f"{at}.corsPolicy.allowOrigin", "allowOrigins"
         delay = route.fault.delay if route.fault is not None else None

@@ -24,7 +24,7 @@ def have_services(subject: Subject) -> Iterator[Finding]:
         if found is not None and found.alias_of:
             message = f"has no effect: {host} is another name of a service (hint: host: {found.alias_of})"
             yield finding(rule, "$.spec.host", message, Code.RULE_FOR_NOBODY)
-        elif subject.service_of(host) is None and not (host.startswith("*") and subject.any_under(host)):
+        elif subject.lacks(host) and not (host.startswith("*") and subject.any_under(host)):
             message = f"no service is called {host}, so that this rule has no effect"
             yield finding(rule, "$.spec.host", message, Code.RULE_FOR_NOBODY)
 
@@ -55,6 +55,8 @@ def subsets_have_endpoints(subject: Subject) -> Iterator[Finding]:
         )
         if service is None or service.is_resolved_by_proxy:
             continue
+        if not subject.is_whole and not subject.mesh.shards.get(service.key):
+            continue  # its pods are not in the files
         for index, subset in enumerate(rule.spec.subsets):
             if not _is_served(subject, service.key, subset):
                 message = f"no endpoint of {service.key.hostname} has the labels of subset {subset.name!r}"

@@ -22,6 +22,8 @@ def exist(subject: Subject) -> Iterator[Finding]:
         for path, destination in destinations_in(found):
             host = resolve(destination.host, found.metadata.namespace, subject.domain)
             service = subject.service_of(host)
+            if service is None and not subject.lacks(host):
+                continue
             if service is None:
                 meant = subject.like(host)
                 hint = f"did you mean {meant}?" if meant else "check the namespace"
@@ -30,7 +32,7 @@ def exist(subject: Subject) -> Iterator[Finding]:
                 continue
             yield from _port_exists(found, path, destination, service)
             host = service.key.hostname if host in subject.services_by_host else host
-            if destination.subset and not subsets.has(host, destination.subset):
+            if destination.subset and not subsets.may_have(found, host, destination.subset):
                 message = (
                     f"{host} has no subset {destination.subset!r} (hint: define it in a DestinationRule)"
                 )
@@ -96,6 +98,8 @@ class _Subsets:
     """The names of subsets by host."""
 
     def __init__(self, subject: Subject) -> None:
+        refused = (ref.namespace for ref in subject.refused if ref.kind == "DestinationRule")
+        self._unread_in = frozenset(refused)
         self._exact: dict[Hostname, set[str]] = {}
         self._wild: dict[Hostname, set[str]] = {}
         for rule in subject.of(DestinationRule):
@@ -103,7 +107,10 @@ class _Subsets:
             held = self._wild if host.startswith("*") else self._exact
             held.setdefault(host, set()).update(subset.name for subset in rule.spec.subsets)
 
-    def has(self, host: Hostname, name: str) -> bool:
+    def may_have(self, by: VirtualService, host: Hostname, name: str) -> bool:
+        """Whether a rule defines it, or is refused where that of `by` would be looked for."""
+        if by.metadata.namespace in self._unread_in:
+            return True
         if name in self._exact.get(host, ()):
             return True
         return any(name in found and host_matches(pattern, host) for pattern, found in self._wild.items())

@@ -23,8 +23,7 @@ def have_proxies(subject: Subject) -> Iterator[Finding]:
         if selector is None:
             continue
         everywhere = namespace == subject.root
-        pods = subject.workloads if everywhere else subject.workloads_in.get(namespace)
-        if pods is None or not pods.has(selector.labels):
+        if not subject.finds(selector.labels, "" if everywhere else namespace):
             yield finding(found, "$.spec.workloadSelector", "selects no pod", Code.NO_WORKLOADS)
 
 

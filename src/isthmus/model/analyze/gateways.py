@@ -20,13 +20,13 @@ from isthmus.model.workload import Workload
 def have_proxies(subject: Subject) -> Iterator[Finding]:
     """Each Gateway selects some workload."""
     for found in subject.of(GatewayConfig):
-        if not subject.workloads.has(found.spec.selector):
+        if not subject.finds(found.spec.selector):
             yield finding(found, "$.spec.selector", "selects no pod", Code.NO_WORKLOADS)
 
 
 def are_reached(subject: Subject) -> Iterator[Finding]:
     """Each port that a Gateway opens is one to which some Service of its pods leads."""
-    if not subject.objects:
+    if not subject.objects or any(ref.kind == "Service" for ref in subject.refused):
         return
     for found in subject.of(GatewayConfig):
         workloads = subject.workloads.having(found.spec.selector)

@@ -30,6 +30,11 @@ class Selection(Generic[T]):
             if wanted.items() <= labels.items()
         )
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of all labels."""
+        return frozenset(name for name, _ in self._having)
+
     def has(self, wanted: Mapping[str, str]) -> bool:
         """Whether anything has all of these labels."""
         return bool(self._things) if not wanted else bool(self.having(wanted))

@@ -34,7 +34,7 @@ def have_workloads(subject: Subject) -> Iterator[Finding]:
             continue
         here = subject.workloads_in.get(namespace)
         workloads = here.having(wanted) if here is not None else ()
-        if not workloads:
+        if not subject.finds(wanted, namespace):
             labels = ",".join(f"{name}={value}" for name, value in sorted(wanted.items()))
             yield finding(found, "$.spec.workloadSelector", f"no pod has {labels}", Code.NO_WORKLOADS)
         for workload in workloads:

@@ -16,7 +16,7 @@ from isthmus.api.istio.gateway import GatewayConfig
 from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.api.resource import Object, Ref
 from isthmus.model.analyze.selection import Selection
-from isthmus.model.codes import Code, Severity
+from isthmus.model.codes import OF_SCHEMA, Code, Severity
 from isthmus.model.findings import Finding
 from isthmus.model.mesh import Mesh
 from isthmus.model.names import ClusterId, Hostname, host_matches, kubernetes_hostname, resolve
@@ -47,9 +47,12 @@ class Found(NamedTuple):
 class Subject:
     """A mesh, and all that is known of each of its clusters."""
 
-    def __init__(self, mesh: Mesh, objects: Mapping[ClusterId, Mapping[Ref, Object]]) -> None:
+    def __init__(
+        self, mesh: Mesh, objects: Mapping[ClusterId, Mapping[Ref, Object]], *, is_whole: bool = True
+    ) -> None:
         self.mesh = mesh
         self.objects = objects
+        self.is_whole = is_whole  # or else files, beside which there may be others
         self.domain = mesh.settings.domain
         self.root = mesh.settings.root_namespace
         self._guesses = 0
@@ -84,6 +87,15 @@ class Subject:
             rest = rest.partition(".")[2]
             found = self.services_by_host.get(Hostname(f"*.{rest}" if rest else "*"))
         return found
+
+    def lacks(self, host: Hostname) -> bool:
+        """Whether no service answers to a full host name, not even one that is refused."""
+        return self.service_of(host) is None and host not in self._refused_hosts
+
+    @cached_property
+    def _refused_hosts(self) -> frozenset[Hostname]:
+        services = (each for each in self.refused if each.kind == "Service")
+        return frozenset(kubernetes_hostname(each.name, each.namespace, self.domain) for each in services)
 
     @cached_property
     def services_by_host(self) -> Mapping[Hostname, Service]:
@@ -121,6 +133,21 @@ class Subject:
     def gateways(self) -> Mapping[tuple[str, str], GatewayConfig]:
         """The Gateways by namespace and name."""
         return {(each.metadata.namespace, each.metadata.name): each for each in self.of(GatewayConfig)}
+
+    def finds(self, selector: Mapping[str, str], namespace: str = "") -> bool:
+        """Whether a selector finds pods, of a namespace or of any.
+
+        Files without pods that have labels of such names say nothing of them: those are elsewhere.
+        """
+        here = self.workloads_in.get(namespace) if namespace else self.workloads
+        if here is not None and here.has(selector):
+            return True
+        return not self.is_whole and not (here is not None and selector.keys() <= here.names)
+
+    @cached_property
+    def refused(self) -> frozenset[Ref]:
+        """What is there, and is not read since it is wrong by itself: nothing more is to be said of it."""
+        return frozenset(each.ref for each in self.mesh.findings if each.code in OF_SCHEMA)
 
     @cached_property
     def workloads(self) -> Selection[Workload]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from isthmus.api.istio.gateway import GatewayConfig
 from isthmus.api.istio.http_route import CLAIMS
 from isthmus.api.istio.virtual_service import VirtualService
+from isthmus.api.resource import Ref
 from isthmus.model.analyze.hosts import lets_in
 from isthmus.model.analyze.subject import Subject, finding
 from isthmus.model.codes import Code
@@ -47,7 +48,7 @@ def gateways_exist(subject: Subject) -> Iterator[Finding]:
                     f"{name} is made from a Gateway of the Gateway API (hint: attach an HTTPRoute to that)"
                 )
                 yield finding(found, at, message, Code.INTERNAL_GATEWAY)
-            elif gateway is None:
+            elif gateway is None and Ref("Gateway", *name.split("/", 1)) not in subject.refused:
                 yield finding(found, at, f"no Gateway is called {name}", Code.NOT_FOUND)
 
 

@@ -41,7 +41,7 @@ _NO_FIELD = re.compile(
     r'^Message type "(?P<type>[^"]+)" has no field named "(?P<field>[^"]+)".*?fields\(except extensions\): '
     r'"\[(?P<known>.*)\]"', re.IGNORECASE
 )  # fmt: skip
-_NO_TYPE = re.compile(r"Can not find message descriptor by type_url: (?P<url>\S+?)\.?(?= |$)")
+_NO_TYPE = re.compile(r"Can not find message descriptor by type_url: (?P<url>(?!at )\S*?)\.?(?= |$)")
 _LONGEST = 300
 
 
@@ -89,7 +89,10 @@ def _explained(said: str) -> Undecodable:
         return Undecodable(path, f"Envoy's {name} has no field {unknown['field']!r} (hint: {hint})")
     if unknown := _NO_TYPE.search(said):
         hint = "types of version 3 begin with envoy.extensions or envoy.config"
-        return Undecodable(path, f"Envoy knows no type {unknown['url'].rpartition('/')[2]} (hint: {hint})")
+        name = unknown["url"].rpartition("/")[2]
+        return Undecodable(
+            path, f"Envoy knows no type {name} (hint: {hint})" if name else f"it names no type (hint: {hint})"
+        )
     what = (said[: at.start()] + said[at.end() :] if at else said).rstrip(". ")
     what = what.rpartition(" field: ")[2]
     return Undecodable(
