@@ -186,6 +186,20 @@ def test_an_ingress_is_ours_by_its_class(named, annotations, classes, ours):
     assert bool(converted(found, classes=classes).virtual_services) is ours
 
 
+@pytest.mark.parametrize(("controller", "told"), [(CONTROLLER, True), ("example.com/other", False)])
+def test_parameters_of_our_classes_are_told_to_have_no_effect(controller, told):
+    parameters = {"apiGroup": "example.com", "kind": "Size", "name": "big"}
+    found = msgspec.convert(
+        {"metadata": {"name": "edge"}, "spec": {"controller": controller, "parameters": parameters}},
+        IngressClass,
+    )
+    result = converted(ingress(host(path()), ingressClassName="edge"), classes=(found,))
+    assert bool(result.virtual_services) is told
+    assert [(each.ref, each.path) for each in result.findings] == (
+        [(Ref("IngressClass", "", "edge"), "$.spec.parameters")] if told else []
+    )
+
+
 def test_without_ingresses_there_is_no_gateway():
     assert converted() == ((), (), (), {}, {}, ())
 

@@ -410,6 +410,22 @@ def test_what_is_not_known_drops_its_rule_and_is_told(wrong, where):
     assert [each.name for each in rules(partly)] == ["default.r.1"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "type_", "hint"),
+    [
+        ("HTTPRoute", "URLRewrit", "did you mean URLRewrite?"),
+        ("HTTPRoute", "ExternalAuth", "one of RequestHeaderModifier,"),
+        ("GRPCRoute", "requestmirror", "did you mean RequestMirror?"),
+        ("GRPCRoute", "URLRewrite", "one of RequestHeaderModifier, ResponseHeaderModifier, RequestMirror"),
+    ],
+)
+def test_a_filter_that_is_not_known_is_told_with_one_that_is(kind, type_, hint):
+    result = converted(GATEWAY, route(kind=kind, rules=[rule(to("a"), filters=[{"type": type_}])]))
+    assert parent(result, kind, "r")["Accepted"] == ("False", "UnsupportedValue")
+    (message,) = {each.message for each in result.findings if each.path.endswith("filters[0].type")}
+    assert f"is {type_!r} (hint: {hint}" in message
+
+
 def test_calls_are_matched_by_service_and_method():
     methods = [
         {"service": "shop.Cart", "method": "Add"},

@@ -89,6 +89,8 @@ def test_parameters_that_nobody_reads_are_told():
     )
     result = converted(text.replace("name: istio}", "name: mine}"))
     assert conditions(result.statuses[Ref("GatewayClass", "", "mine")])["Accepted"][1] == "InvalidParameters"
+    (told,) = result.findings
+    assert (told.ref, told.path) == (Ref("GatewayClass", "", "mine"), "$.spec.parametersRef")
     ref = {"infrastructure": {"parametersRef": {"group": "", "kind": "ConfigMap", "name": "x"}}}
     result = converted(gateway(listener("http"), **ref), route())
     assert of_gateway(result)["Accepted"] == ("False", "InvalidParameters")

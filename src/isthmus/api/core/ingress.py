@@ -38,7 +38,7 @@ class IngressClassSpec(Part, frozen=True, kw_only=True):
     """Who serves the Ingresses of this class; `istio.io/ingress-controller` is this mesh. Others' are left to them.
     Envoy: whether there are listeners and routes."""
     parameters: IngressClassParameters | None = None
-    """Parameters for all Ingresses of the class. They have no effect: none are known."""
+    """Parameters for all Ingresses of the class. They have no effect, which a warning says: none are known."""
 
 
 class IngressClass(Object, frozen=True, kw_only=True):

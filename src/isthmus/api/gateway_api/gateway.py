@@ -35,8 +35,8 @@ class GatewayClassSpec(Part, frozen=True, kw_only=True):
     """Who runs the Gateways of this class; `istio.io/gateway-controller` is this mesh. Others' are left to them.
     Envoy: whether there are listeners."""
     parameters_ref: ParametersReference | None = None
-    """Parameters for all Gateways of the class. None are known: the class's status says so, and its Gateways are run
-    without."""
+    """Parameters for all Gateways of the class. None are known: the class's status and a warning say so, and its
+    Gateways are run without."""
     description: str = ""
     """A text for people; nothing else reads it."""
 

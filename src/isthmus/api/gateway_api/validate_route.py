@@ -203,7 +203,7 @@ def _filters(at: str, filters: Sequence[GRPCRouteFilter]) -> Iterator[Problem]:
             given = getattr(each, field, None) is not None
             if given and each.type != type_:
                 yield f"{here}.type", f"is {each.type!r} and the settings are those of {type_}"
-            if not given and each.type == type_:
+            if not given and each.type == type_ and hasattr(each, field):
                 yield here, f"says type {type_} and gives no settings for it"
         mirror = each.request_mirror
         if mirror is not None and mirror.percent is not None and mirror.fraction is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from isthmus.api.gateway_api.gateway import Gateway, RouteGroupKind
+from isthmus.kit.ip import is_address
 from isthmus.model.from_gateway_api.gateway_doubt import gateway_doubt
 from isthmus.model.from_gateway_api.listeners import Door
 from isthmus.model.from_gateway_api.reach import Reach, is_managed, reach_of
@@ -31,7 +32,7 @@ def gateway_status(
 
 
 def _type(address: str) -> str:
-    return "IPAddress" if address.replace(".", "").isdigit() or ":" in address else "Hostname"
+    return "IPAddress" if is_address(address) else "Hostname"
 
 
 def _conditions(

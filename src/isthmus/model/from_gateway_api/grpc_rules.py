@@ -13,7 +13,7 @@ import msgspec
 from isthmus.api.gateway_api.grpc_route import GRPCMethodMatch, GRPCRoute, GRPCRouteMatch, GRPCRouteRule
 from isthmus.api.gateway_api.http_filter import HTTPRouteFilter
 from isthmus.api.istio import http_route as istio
-from isthmus.model.from_gateway_api.http_filters import Actions, actions
+from isthmus.model.from_gateway_api.http_filters import GRPC_FILTERS, Actions, actions
 from isthmus.model.from_gateway_api.http_rules import Rules, place_of, rule_name
 from isthmus.model.from_gateway_api.objects import ref_of
 from isthmus.model.from_gateway_api.precedence import Entry, grpc_rank
@@ -36,7 +36,7 @@ def grpc_rules(route: GRPCRoute, resolver: Resolver) -> Rules:
     found = Rules()
     for number, rule in enumerate(route.spec.rules):
         at = f"$.spec.rules[{number}]"
-        done = actions(_as_http(rule), resolver, f"{at}.filters")
+        done = actions(_as_http(rule), resolver, f"{at}.filters", GRPC_FILTERS)
         shares = resolver.backends(rule.backend_refs, at)
         matches = rule.matches or (GRPCRouteMatch(),)
         wrong = [*done.unsupported, *shares.unsupported]

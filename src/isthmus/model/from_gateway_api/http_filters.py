@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from isthmus.api.gateway_api.http_filter import (
@@ -15,13 +15,16 @@ from isthmus.api.gateway_api.http_filter import (
     HTTPURLRewriteFilter,
 )
 from isthmus.api.istio.http_route import CorsPolicy, HTTPMirrorPolicy, HTTPRedirect, StringMatch
+from isthmus.api.istio.text_problems import word
 from isthmus.kit import duration
 from isthmus.model.from_gateway_api.references import Doubt
 from isthmus.model.from_gateway_api.rule_parts import UNSUPPORTED, Resolver
 
 _CODES = {301, 302, 303, 307, 308}
 _METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH")
-_KNOWN = "RequestHeaderModifier, ResponseHeaderModifier, RequestMirror, RequestRedirect, URLRewrite, CORS"
+GRPC_FILTERS = ("RequestHeaderModifier", "ResponseHeaderModifier", "RequestMirror")
+HTTP_FILTERS = (*GRPC_FILTERS, "RequestRedirect", "URLRewrite", "CORS")
+"""The types of filters that rules of each kind of routes can have."""
 _USUAL_PORTS = {"http": 80, "https": 443}
 
 
@@ -47,11 +50,14 @@ class Actions:
     unsupported: list[Doubt] = field(default_factory=list)
 
 
-def actions(filters: tuple[HTTPRouteFilter, ...], resolver: Resolver, at: str) -> Actions:
-    """What all `filters` do together, and what stands against them."""
+def actions(
+    filters: Iterable[HTTPRouteFilter], resolver: Resolver, at: str, known: Collection[str] = HTTP_FILTERS
+) -> Actions:
+    """What all `filters` do together, and what stands against them; types that are not `known` do nothing."""
     found = Actions()
     for index, each in enumerate(filters):
         path = f"{at}[{index}]"
+        found.unsupported += [Doubt(UNSUPPORTED, *wrong) for wrong in word(f"{path}.type", each.type, known)]
         match each:
             case HTTPRouteFilter(type="RequestHeaderModifier", request_header_modifier=asked):
                 found.request_headers = asked
@@ -69,9 +75,6 @@ def actions(filters: tuple[HTTPRouteFilter, ...], resolver: Resolver, at: str) -
                     found.unresolved.append(leads)
                 else:
                     found.mirrors.append(leads)
-            case _:
-                message = f"is {each.type!r}, which this mesh does not know (hint: one of {_KNOWN})"
-                found.unsupported.append(Doubt(UNSUPPORTED, f"{path}.type", message))
         found.unsupported.extend(_unknown(each, path))
     if found.redirect is not None and found.rewrite is not None:
         message = "have both a RequestRedirect and a URLRewrite (hint: one of both)"

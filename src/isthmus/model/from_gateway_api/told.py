@@ -31,7 +31,7 @@ def class_told(found: GatewayClass) -> Told:
     message = f"{asked.kind} says nothing to this mesh (hint: leave it out)"
     doubt = Doubt("InvalidParameters", "$.spec.parametersRef", message)
     refused = condition("Accepted", doubt.reason, message, holds=False, generation=generation)
-    return Told(ClassStatus(conditions=(refused,)))
+    return Told(ClassStatus(conditions=(refused,)), (_finding(found, doubt, Severity.WARNING),))
 
 
 def gateway_told(

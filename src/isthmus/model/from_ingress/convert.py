@@ -16,6 +16,7 @@ from isthmus.api.core.ingress import Ingress, IngressClass
 from isthmus.api.istio import virtual_service as istio
 from isthmus.api.istio.gateway import GatewayConfig, GatewayPort, GatewaySpec, Server
 from isthmus.api.resource import Meta, Ref
+from isthmus.kit.ip import is_address
 from isthmus.kit.sheet import Cell, Column, Entries
 from isthmus.model.findings import Code, Finding
 from isthmus.model.from_gateway_api.hostnames import covering, specificity
@@ -38,7 +39,7 @@ _ONE = ""
 
 MADE = ("ingress gateway", "ingress rules")
 """Columns of pairs of Istio's objects and their origins."""
-TOLD = ("ingress told", "ingress hosts told", "ingress default told")
+TOLD = ("ingress class told", "ingress told", "ingress hosts told", "ingress default told")
 """Columns of what is told of objects, by their refs, and of what they have in common."""
 
 
@@ -95,6 +96,7 @@ class Ingresses:
             Column("ingress rules", self._rules, ("of ingress host",)),  # by host
             Column("ingress servers", self._servers, ("ingress certificates",)),  # one
             Column("ingress gateway", self._gateway, ("ingresses",)),  # one
+            Column("ingress class told", self._class_told, ("IngressClass",)),
             Column("ingress told", self._told, ("Ingress",)),
             Column("ingress hosts told", self._hosts_told, ("ingress certificates",)),  # one
             Column("ingress default told", self._default_told, ("default backends",)),  # one
@@ -203,7 +205,7 @@ class Ingresses:
         return ((made, Origins(Origin(min(ages, key=lambda each: ages[each])))),)
 
     def _class_told(self, ref: Ref) -> Told | None:
-        """Of a class of ours with parameters that nobody reads them."""
+        """Of the parameters of a class of ours that nobody reads them."""
         found = self._class(ref)
         if found is None or found.spec.controller != CONTROLLER or found.spec.parameters is None:
             return None
@@ -256,5 +258,4 @@ def _asked(_: Ref, found: Read) -> Entries:
 
 
 def _address(text: str) -> IngressAddress:
-    is_ip = text.replace(".", "").isdigit() or ":" in text
-    return IngressAddress(ip=text) if is_ip else IngressAddress(hostname=text)
+    return IngressAddress(ip=text) if is_address(text) else IngressAddress(hostname=text)
