@@ -101,9 +101,19 @@ def _client_settings(at: str, policy: TrafficPolicy | None) -> Iterator[tuple[st
 
 def of_client(tls: ClientTLSSettings) -> Iterator[str]:
     """The names of the credentials of who calls with TLS."""
-    if tls.mode not in {"SIMPLE", "MUTUAL"} or not tls.credential_name:
+    if tls.mode not in {"SIMPLE", "MUTUAL"}:
         return
-    names = [pair_name(tls.credential_name)] if tls.mode == "MUTUAL" else []
-    by_itself = tls.insecure_skip_verify or bool(tls.ca_certificates)
-    names += [] if by_itself else [roots_name(tls.credential_name)]
+    names = [pair_name(tls.credential_name)] if tls.mode == "MUTUAL" and tls.credential_name else []
+    roots = client_roots(tls)
+    names += [roots] if roots and not tls.insecure_skip_verify else []
     yield from (name for name in names if is_secret_name(name))
+
+
+def client_roots(tls: ClientTLSSettings) -> str:
+    """The CAs by which who calls believes the service; empty where they are in a file.
+
+    A file cannot stand beside a credential, so that a credential named in its place is from a BackendTLSPolicy.
+    """
+    if tls.ca_certificates:
+        return roots_name(tls.ca_certificates) if is_secret_name(tls.ca_certificates) else ""
+    return roots_name(tls.credential_name) if tls.credential_name else ""

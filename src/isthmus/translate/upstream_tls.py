@@ -16,7 +16,8 @@ from isthmus.envoy.types import (
     UpstreamTlsContext,
 )
 from isthmus.kit.ip import is_address
-from isthmus.model.credential_names import pair_name, roots_name
+from isthmus.model.credential_names import pair_name
+from isthmus.model.credential_uses import client_roots
 from isthmus.model.service import Port, Service
 from isthmus.translate import proto, transport
 from isthmus.translate.destinations import Known
@@ -113,8 +114,8 @@ def _shown(asked: ClientTLSSettings) -> SdsSecretConfig:
 
 
 def _roots(asked: ClientTLSSettings) -> SdsSecretConfig:
-    if asked.credential_name and not asked.ca_certificates:
-        return transport.secret(roots_name(asked.credential_name))
+    if credential := client_roots(asked):
+        return transport.secret(credential)
     return transport.in_file(file_roots(asked.ca_certificates or SYSTEM, asked.ca_crl))
 
 

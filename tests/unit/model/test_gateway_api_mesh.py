@@ -149,6 +149,15 @@ def test_a_gateway_with_a_certificate_of_its_own_shows_it():
     made = through_gateway(policy(), gateway=gateway).destination_rules[0].spec.traffic_policy.tls
     assert (made.mode, made.credential_name) == ("MUTUAL", "kubernetes-gateway://default/cert")
     assert made.ca_certificates == "system", "not the CAs of the Gateway's own Secret"
+    ca = [{"group": "", "kind": "ConfigMap", "name": "ca"}]
+    own = policy(validation={"caCertificateRefs": ca, "wellKnownCACertificates": ""})
+    result = through_gateway(own, gateway=gateway)
+    made = result.destination_rules[0].spec.traffic_policy.tls
+    assert (made.credential_name, made.ca_certificates) == (
+        "kubernetes-gateway://default/cert",
+        "configmap://default/ca",
+    )
+    assert ancestor(result)["Accepted"] == ("True", "Accepted")
     gone = gateway.replace("name: cert", "name: gone")
     status = conditions(converted(gone).statuses[Ref("Gateway.gateway.networking.k8s.io", "default", "web")])
     assert status["ResolvedRefs"] == ("False", "InvalidClientCertificateRef")

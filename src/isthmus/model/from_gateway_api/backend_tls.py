@@ -163,15 +163,10 @@ def _settings(policy: BackendTLSPolicy, gateway: Gateway, references: References
         message = f"is {validation.well_known_ca_certificates!r} (hint: System)"
         return _Made(nothing, wrong, Doubt("Invalid", path, message))
     own = client_certificate(gateway, references)
-    if isinstance(own, str) and names:
-        # One credential of Istio's names both: the CA's certificates are those of the client's Secret.
-        message = (
-            "has a CA of its own, which a Gateway with a client's certificate cannot have here (hint: System)"
-        )
-        return _Made(nothing, wrong, Doubt("Invalid", f"{at}.caCertificateRefs", message))
     if isinstance(own, str):
+        # A client's Secret would vouch for the service, too, if nobody else did.
         mutual = _with(usual, mode="MUTUAL", credential_name=own)
-        return _Made(msgspec.structs.replace(mutual, ca_certificates=_SYSTEM), wrong)
+        return _Made(msgspec.structs.replace(mutual, ca_certificates=names[0] if names else _SYSTEM), wrong)
     return _Made(_with(usual, credential_name=names[0]) if names else usual, wrong)
 
 
