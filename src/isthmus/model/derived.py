@@ -31,7 +31,8 @@ from isthmus.model.rules import RUN_IN
 from isthmus.model.service import Service
 from isthmus.model.told import Told
 
-_KINDS = frozenset({kind.ref_kind for kind in KINDS} | {"Ingress", "IngressClass", "Namespace", "Service"})
+_BESIDE = {"Ingress", "IngressClass", "Namespace", "Service", "ServiceEntry"}
+_KINDS = frozenset({kind.ref_kind for kind in KINDS} | _BESIDE)
 """The objects that may be looked up."""
 _MADE = (*gateway_api.MADE, *ingresses.MADE)
 _TOLD = (*gateway_api.TOLD, *ingresses.TOLD)

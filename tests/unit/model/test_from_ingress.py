@@ -116,6 +116,11 @@ def test_rules_for_wider_hosts_stand_behind_and_the_default_last():
     }
 
 
+def test_a_wildcard_and_a_host_that_is_spelt_like_it_keep_rules_of_their_own():
+    result = converted(ingress(host(path(), name="*.x.com"), host(path(), name="any.x.com")))
+    assert sorted(each.spec.hosts[0] for each in result.virtual_services) == ["*.x.com", "any.x.com"]
+
+
 def test_a_wildcard_stands_for_one_label():
     (match, _) = routes(converted(ingress(host(path("/a"), name="*.x.com"))), "*.x.com")[0].match
     assert match.authority.regex == r"[^.]+\.x\.com(:[0-9]+)?"

@@ -2,10 +2,25 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 
-from fakes.gateway_api import GATEWAY, conditions, converted, parent, rules
+from fakes.gateway_api import (
+    CLASS,
+    GATEWAY,
+    SERVICES,
+    conditions,
+    converted,
+    derived,
+    objects,
+    parent,
+    result_of,
+    rules,
+)
+from isthmus.api.istio.service_entry import ServiceEntry
 from isthmus.api.resource import Ref
+from isthmus.model.names import ServiceKey
+from isthmus.model.service import Port, Protocol, Service
 
 A = "a.default.svc.cluster.local"
 C = "c.other.svc.cluster.local"
@@ -97,6 +112,56 @@ def test_one_route_may_be_of_a_gateway_and_of_a_service():
     refs = [{"name": "web"}, {"group": "", "kind": "Service", "name": "a"}]
     result = converted(GATEWAY, route(parentRefs=refs))
     assert sorted(each.spec.hosts for each in result.virtual_services) == [("*",), (A,)]
+
+
+ISTIO = "networking.istio.io"
+
+
+def entry(*hosts, name="api", namespace="default"):
+    spec = {"hosts": list(hosts), "ports": [{"number": 80, "name": "http", "protocol": "HTTP"}]}
+    return msgspec.convert({"metadata": {"name": name, "namespace": namespace}, "spec": spec}, ServiceEntry)
+
+
+def outside(*texts, entries):
+    """What comes of `texts` where there are `entries` and the services that are made of them."""
+    keys = [ServiceKey(each.metadata.namespace, host) for each in entries for host in each.spec.hosts]
+    made = {key: Service(key=key, ports=(Port(80, "http", Protocol.HTTP),), entry="api") for key in keys}
+    found = [each for text in (CLASS, *texts) for each in objects(text)]
+    return result_of(derived([*found, *entries], services={each.key: each for each in SERVICES} | made))
+
+
+def test_a_route_of_an_entry_is_for_all_its_hosts():
+    ref = {"group": ISTIO, "kind": "ServiceEntry", "name": "api"}
+    result = outside(route(parent=ref), entries=[entry("a.example.com", "*.b.example.com")])
+    assert [each.spec.hosts for each in result.virtual_services] == [("*.b.example.com",), ("a.example.com",)]
+    assert parent(result, "HTTPRoute", "r")["Accepted"] == ("True", "Accepted")
+
+
+@pytest.mark.parametrize(
+    ("where", "hosts", "reason"),
+    [
+        ({"name": "gone"}, ["a.example.com"], "NoMatchingParent"),
+        ({"port": 81}, ["a.example.com"], "NoMatchingParent"),
+        ({"port": 80}, ["*.example.com"], "UnsupportedValue"),
+    ],
+)
+def test_an_entry_that_cannot_be_a_parent_is_told(where, hosts, reason):
+    ref = {"group": ISTIO, "kind": "ServiceEntry", "name": "api"} | where
+    result = outside(route(parent=ref), entries=[entry(*hosts)])
+    assert parent(result, "HTTPRoute", "r")["Accepted"] == ("False", reason)
+    assert not result.virtual_services
+
+
+def test_a_host_may_be_a_backend_that_of_the_own_namespace_first():
+    hosts = [entry("x.com", namespace=each) for each in ("another", "default")]
+    backend = {"group": ISTIO, "kind": "Hostname", "name": "x.com", "port": 80}
+    found = route(parentRefs=[{"name": "web"}], rules=[{"backendRefs": [backend]}])
+    result = outside(GATEWAY, found, entries=hosts)
+    (rule,) = rules(result)
+    assert (rule.route[0].destination.host, rule.route[0].destination.port.number) == ("x.com", 80)
+    assert parent(result, "HTTPRoute", "r")["ResolvedRefs"] == ("True", "ResolvedRefs")
+    gone = outside(GATEWAY, found, entries=[])
+    assert parent(gone, "HTTPRoute", "r")["ResolvedRefs"] == ("False", "BackendNotFound")
 
 
 def policy(name="p", created="2026-01-01T00:00:00Z", **more):

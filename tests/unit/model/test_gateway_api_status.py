@@ -412,3 +412,14 @@ def test_tls_may_end_at_the_gateway_and_go_on_as_tcp():
     (made,) = result.virtual_services
     assert (made.spec.hosts, len(made.spec.tcp)) == (("db.x.com",), 1)
     assert accepted(result, "TLSRoute", "t") == ("False", "NotAllowedByListeners")
+
+
+def test_hosts_and_listeners_whose_names_run_together_keep_rules_of_their_own():
+    found = gateway(listener("a"), listener("a-b", 8080), listener("c", 8081))
+    result = converted(
+        found,
+        route("one", parents=[{"sectionName": "a"}], hostnames=["b-x.com"]),
+        route("two", parents=[{"sectionName": "a-b"}], hostnames=["x.com"]),
+        route("three", parents=[{"sectionName": "c"}], hostnames=["*.x.com", "any.x.com"]),
+    )
+    assert hosts(result) == ["*.x.com", "any.x.com", "b-x.com", "x.com"]

@@ -15,20 +15,22 @@ Weight = Annotated[int, Meta(ge=0, le=1_000_000)]
 
 
 class ParentReference(Part, frozen=True, kw_only=True):
-    """What a route wants to be attached to: a Gateway, or a Service of the mesh."""
+    """What a route wants to be attached to: a Gateway, or a Service or ServiceEntry of the mesh."""
 
     group: str = GROUP
-    """The parent's group: that of the Gateway API, or the empty one for a Service. Other parents are left to others."""
+    """The parent's group: that of the Gateway API, the empty one for a Service, or `networking.istio.io` for a
+    ServiceEntry. Other parents are left to others."""
     kind: str = "Gateway"
-    """`Gateway`, or `Service` for calls inside the mesh. Envoy: to which proxies the rules are sent."""
+    """`Gateway`, or `Service` or `ServiceEntry` for calls that sidecars make, of all hosts of the latter. Envoy: to
+    which proxies the rules are sent."""
     namespace: str = ""  # empty: the route's own
     """The parent's namespace; empty: the route's own. A route of a Service of another namespace is for callers of the
     route's own namespace only."""
     name: str
     """The parent's name. Envoy: to which proxies the rules are sent."""
     section_name: str = ""  # a listener's name, or that of a Service's port
-    """One listener of the Gateway, or one port of the Service, by name; without it all that let the route in. Envoy:
-    in which listeners and route configurations the rules are."""
+    """One listener of the Gateway, or one port of the Service or ServiceEntry, by name; without it all that let the
+    route in. Envoy: in which listeners and route configurations the rules are."""
     port: PortNumber | None = None
     """Only listeners, or the Service's port, with this number. Envoy: in which listeners and route configurations the
     rules are."""
@@ -38,17 +40,19 @@ class BackendObjectReference(Part, frozen=True, kw_only=True):
     """Whom requests or connections are sent to."""
 
     group: str = ""
-    """Its group: only the empty one, of Services, is known. Any other refuses the traffic meant for it."""
+    """Its group: the empty one for Services, or `networking.istio.io` for hosts. Any other refuses the traffic meant
+    for it."""
     kind: str = "Service"
-    """Only `Service` is known. Any other refuses the traffic meant for it."""
+    """`Service`, or `Hostname` for a host of a ServiceEntry or of any service. Any other refuses the traffic meant for
+    it."""
     name: str
-    """The Service. One that is not there refuses the traffic meant for it. Envoy: the fourth part of the upstream's
-    name."""
+    """The Service, or the host. One that is not there refuses the traffic meant for it. Envoy: the fourth part of the
+    upstream's name."""
     namespace: str = ""  # empty: the route's own
-    """Its namespace; empty: the route's own. Another one needs a ReferenceGrant there. Envoy: in the fourth part of
-    the upstream's name."""
+    """Its namespace; empty: the route's own. Another one needs a ReferenceGrant there; a host has none. Envoy: in the
+    fourth part of the upstream's name."""
     port: PortNumber | None = None
-    """A port of the Service by number; a Service is not found without. Envoy: the second part of the upstream's
+    """A port of it by number; it is not found without. Envoy: the second part of the upstream's
     name."""
 
 

@@ -12,12 +12,14 @@ from typing import NamedTuple
 
 from isthmus.api.gateway_api.connection_route import TCPRoute
 from isthmus.api.gateway_api.reference import GROUP, ParentReference
+from isthmus.api.istio.service_entry import ServiceEntry
 from isthmus.api.resource import Ref
 from isthmus.model.from_gateway_api import hostnames
 from isthmus.model.from_gateway_api.listeners import Door, DoorKey
 from isthmus.model.from_gateway_api.objects import GATEWAY, Route
-from isthmus.model.from_gateway_api.references import Doubt
+from isthmus.model.from_gateway_api.references import Doubt, Group
 from isthmus.model.lookup import Lookup
+from isthmus.model.names import Hostname, ServiceKey
 from isthmus.model.rules import age
 from isthmus.model.service import Port, Protocol, Service
 
@@ -33,8 +35,8 @@ class Attachment:
     index: int  # of the reference to the parent
     ref: ParentReference
     doors: tuple[tuple[Door, Hosts], ...] = ()
-    service: Service | None = None
-    ports: tuple[int, ...] = ()  # of the service; empty: all
+    services: tuple[Service, ...] = ()  # several where a ServiceEntry has several hosts
+    ports: tuple[int, ...] = ()  # of the services; empty: all
     refused: Doubt | None = None
 
     @property
@@ -48,11 +50,11 @@ class Attachment:
     @property
     def is_consumer(self) -> bool:
         """Whether it is for those who call the service from the route's own namespace only."""
-        return self.service is not None and self.service.key.namespace != self.route.metadata.namespace
+        return any(each.key.namespace != self.route.metadata.namespace for each in self.services)
 
     def refuse(self, reason: str, message: str) -> Attachment:
         """The same, attached to nothing."""
-        return replace(self, doors=(), service=None, refused=Doubt(reason, self.path, message))
+        return replace(self, doors=(), services=(), refused=Doubt(reason, self.path, message))
 
 
 Doors = Callable[[Ref], Mapping[str, Door] | None]
@@ -68,8 +70,8 @@ def attachments(route: Route, doors: Doors, lookup: Lookup) -> Iterator[Attachme
             found = doors(Ref(GATEWAY, namespace, ref.name))
             if found is not None:
                 yield _at_gateway(bare, found, lookup)
-        elif (ref.group, ref.kind) == ("", "Service"):
-            yield _at_service(bare, lookup.service(lookup.service_key(namespace, ref.name)))
+        elif (ref.group, ref.kind) in {(Group.CORE, "Service"), (Group.ISTIO, "ServiceEntry")}:
+            yield _at_services(bare, _services(ref, namespace, lookup))
 
 
 def _at_gateway(bare: Attachment, found: Mapping[str, Door], lookup: Lookup) -> Attachment:
@@ -110,16 +112,33 @@ def _hosts(door: Door, route: Route) -> Hosts:
     return hostnames.shared(door.listener.hostname, route.spec.hostnames)
 
 
-def _at_service(bare: Attachment, service: Service | None) -> Attachment:
+def _services(ref: ParentReference, namespace: str, lookup: Lookup) -> tuple[Service, ...]:
+    """The Service, or those that are made of a ServiceEntry: one for each of its hosts."""
+    if ref.kind == "Service":
+        keys = [lookup.service_key(namespace, ref.name)]
+    else:
+        entry = lookup.object(Ref(ref.kind, namespace, ref.name))
+        hosts = entry.spec.hosts if isinstance(entry, ServiceEntry) else ()
+        keys = [ServiceKey(namespace, Hostname(host)) for host in hosts]
+    return tuple(service for key in keys if (service := lookup.service(key)) is not None)
+
+
+def _at_services(bare: Attachment, services: tuple[Service, ...]) -> Attachment:
     ref = bare.ref
-    if service is None:
-        return bare.refuse("NoMatchingParent", f"no Service {ref.name} in any cluster")
-    ports = tuple(port.number for port in service.ports if _is_meant(port, ref))
+    if not services:
+        where = " in any cluster" if ref.kind == "Service" else ""
+        return bare.refuse("NoMatchingParent", f"no {ref.kind} {ref.name}{where}")
+    found = services[0].ports
+    ports = tuple(port.number for port in found if _is_meant(port, ref))
     if not ports:
-        has = ", ".join(f"{port.name or 'unnamed'} {port.number}" for port in service.ports)
+        has = ", ".join(f"{port.name or 'unnamed'} {port.number}" for port in found)
         return bare.refuse("NoMatchingParent", f"{ref.name} has no such port (hint: it has {has})")
     whole = not ref.section_name and ref.port is None
-    return replace(bare, service=service, ports=() if whole else ports)
+    if not whole and any(each.key.hostname.startswith("*") for each in services):
+        # What comes to the other ports would have to go on to the host that it is for, whichever that is.
+        message = f"names one port of {ref.name}, which has a wildcard host (hint: leave the port out)"
+        return bare.refuse("UnsupportedValue", message)
+    return replace(bare, services=services, ports=() if whole else ports)
 
 
 def _is_meant(port: Port, ref: ParentReference) -> bool:

@@ -15,6 +15,7 @@ from isthmus.api.gateway_api.connection_route import TCPRoute, TLSRoute
 from isthmus.api.gateway_api.gateway import Gateway, GatewayClass
 from isthmus.api.gateway_api.reference_grant import ReferenceGrant
 from isthmus.api.istio.gateway import GatewayConfig, GatewaySpec
+from isthmus.api.istio.service_entry import ServiceEntry
 from isthmus.api.resource import Meta, Object, Ref
 from isthmus.kit.sheet import Cell, Column, Entries
 from isthmus.model.from_gateway_api import attach, hostnames
@@ -42,7 +43,7 @@ from isthmus.model.from_gateway_api.objects import (
     ref_of,
 )
 from isthmus.model.from_gateway_api.reach import reach_of
-from isthmus.model.from_gateway_api.references import GRANTS, References, granted
+from isthmus.model.from_gateway_api.references import ENTRIES, GRANTS, References, granted
 from isthmus.model.from_gateway_api.route_status import accepted
 from isthmus.model.from_gateway_api.told import class_told, gateway_told, policy_told, route_told
 from isthmus.model.lookup import Lookup
@@ -70,7 +71,8 @@ class GatewayApi:
         """All of them, in their order."""
         return (
             Column("grants", self._grant, ("ReferenceGrant",), _granted),
-            Column("doors", self._doors, (GATEWAY,)),  # by name
+            Column("entries", self._entry, ("ServiceEntry",), _has_hosts),
+            Column("doors", self._doors, (GATEWAY,)),
             Column("door", self._door),  # by DoorKey
             Column("compiled", self._compiled),  # by route and Site
             Column("attached", self._attached, ROUTES, _claimed),
@@ -98,6 +100,10 @@ class GatewayApi:
 
     def _grant(self, ref: Ref) -> ReferenceGrant | None:
         return self._object(ref, ReferenceGrant)
+
+    def _entry(self, ref: Ref) -> tuple[str, ...] | None:
+        entry = self._object(ref, ServiceEntry)
+        return entry.spec.hosts if entry is not None else None
 
     def _doors(self, ref: Ref) -> Mapping[str, Door] | None:
         """The listeners of a Gateway of our classes."""
@@ -265,6 +271,11 @@ def _granted(_: Ref, grant: ReferenceGrant) -> Entries:
         yield Cell(GRANTS, key), True
 
 
+def _has_hosts(_: Ref, hosts: tuple[str, ...]) -> Entries:
+    for host in hosts:
+        yield Cell(ENTRIES, host), True
+
+
 def _claimed(_: Ref, found: tuple[Attachment, ...]) -> Entries:
     claims: Mapping[DoorKey, Claim] = attach.claims(found)
     for door, claim in claims.items():
@@ -284,8 +295,8 @@ def _stands(ref: Ref, found: tuple[Attachment, ...]) -> Entries:
             yield Cell("for connections", (door.key, ref)), hosts
     services: dict[ServiceKey, tuple[Attachment, ...]] = {}
     for each in found:
-        if each.service is not None:
-            services[each.service.key] = (*services.get(each.service.key, ()), each)
+        for service in each.services:
+            services[service.key] = (*services.get(service.key, ()), each)
     for key, attached in services.items():
         yield Cell("at service", key), attached
 

@@ -95,12 +95,12 @@ def _made(
     door: Door, part: str, routes: Sequence[Route], rules: tuple[istio.VirtualServiceSpec, Parts]
 ) -> Made:
     """`rules` as an object of the Gateway's namespace, bound to the listener; for the host `part`, if for no other."""
-    meta, name = door.gateway.metadata, part.replace("*", "any") or "any"
+    meta = door.gateway.metadata
     bound = (f"{meta.namespace}/{door.config_name}",)
     spec, parts = rules
     made = istio.VirtualService(
         metadata=Meta(
-            name=f"{door.config_name}-{name}",
+            name=f"{door.config_name}~{part or '*'}",  # by characters that no listener's name has
             namespace=meta.namespace,
             annotations={PARENTS: parents(routes)},
             creation_timestamp=meta.creation_timestamp,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import NamedTuple
 
 from isthmus.api.gateway_api.reference import (
@@ -17,7 +18,8 @@ from isthmus.api.istio.destination import Destination, PortSelector
 from isthmus.api.resource import Ref
 from isthmus.model.codes import Code
 from isthmus.model.lookup import Lookup
-from isthmus.model.service import Protocol
+from isthmus.model.names import Hostname, ServiceKey, service_named
+from isthmus.model.service import Protocol, Service
 
 
 class Doubt(NamedTuple):
@@ -61,8 +63,15 @@ class GrantKey(NamedTuple):
     to: Ref
 
 
-GRANTS = "granted"
-"""The groups of grants, by `GrantKey`."""
+GRANTS, ENTRIES = "granted", "entries of host"
+"""The groups of grants, by `GrantKey`, and of ServiceEntries, by host."""
+
+
+class Group(StrEnum):
+    """API groups of what traffic comes from or goes to, besides Gateways."""
+
+    CORE = ""
+    ISTIO = "networking.istio.io"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,31 +89,33 @@ class References:
 
     def backend(self, by: Referrer, ref: BackendObjectReference, path: str) -> Destination | Doubt:
         """Where `ref` leads, or what stands against it."""
+        match (ref.group, ref.kind):
+            case (Group.CORE, "Service"):
+                found = self._service(by, ref, path)
+            case (Group.ISTIO, "Hostname"):
+                found = self._host(by, ref, path)
+            case _:
+                kind = f"{ref.group or 'core'} {ref.kind}"
+                return Doubt("InvalidKind", path, f"{kind} takes no traffic here (hint: name a Service)")
+        return _at_port(found, by, ref, path) if isinstance(found, Service) else found
+
+    def _service(self, by: Referrer, ref: BackendObjectReference, path: str) -> Service | Doubt:
         namespace = ref.namespace or by.namespace
-        if (ref.group, ref.kind) != ("", "Service"):
-            kind = f"{ref.group or 'core'} {ref.kind}"
-            return Doubt("InvalidKind", path, f"{kind} takes no traffic here (hint: name a Service)")
         if not self.allow(by, Ref("Service", namespace, ref.name)):
             return not_permitted(by, f"Service {namespace}/{ref.name}", path)
-        key = self.lookup.service_key(namespace, ref.name)
-        service = self.lookup.service(key)
-        if service is None:
-            return Doubt("BackendNotFound", path, f"no Service {namespace}/{ref.name} in any cluster")
-        if ref.port is None:
-            return Doubt(
-                "BackendNotFound", f"{path}.port", "is missing (hint: a Service needs its port said)"
-            )
-        port = service.port(ref.port)
-        if port is None:
-            has = ", ".join(str(each.number) for each in service.ports)
-            message = f"Service {namespace}/{ref.name} has no port {ref.port} (hint: it has {has})"
-            return Doubt("BackendNotFound", f"{path}.port", message)
-        if port.protocol is Protocol.UDP:
-            message = (
-                f"port {ref.port} of Service {namespace}/{ref.name} is UDP, which a {by.kind} cannot speak"
-            )
-            return Doubt("UnsupportedProtocol", f"{path}.port", message)
-        return Destination(host=key.hostname, port=PortSelector(number=ref.port))
+        found = self.lookup.service(self.lookup.service_key(namespace, ref.name))
+        return found or Doubt("BackendNotFound", path, f"no Service {namespace}/{ref.name} in any cluster")
+
+    def _host(self, by: Referrer, ref: BackendObjectReference, path: str) -> Service | Doubt:
+        """The service of that host: of several of ServiceEntries that of the own namespace, or the first by name."""
+        host = Hostname(ref.name)
+        named = service_named(host, self.lookup.domain)
+        namespaces = sorted({each.namespace for each in self.lookup.look(ENTRIES, host)})
+        namespaces.sort(key=lambda each: each != by.namespace)
+        keys = [named] if named is not None else [ServiceKey(each, host) for each in namespaces]
+        found = next(filter(None, map(self.lookup.service, keys)), None)
+        hint = "hint: a ServiceEntry for it, or kind Service"
+        return found or Doubt("BackendNotFound", path, f"no service of the mesh has host {host} ({hint})")
 
     def certificate(self, by: Referrer, ref: SecretObjectReference, path: str) -> str | Doubt:
         """The credential name of a Secret with a certificate, or what stands against it."""
@@ -133,6 +144,23 @@ class References:
             return Doubt("InvalidCACertificateRef", path, message)
         scheme = "configmap" if ref.kind == "ConfigMap" else "kubernetes-gateway"
         return f"{scheme}://{namespace}/{ref.name}"
+
+
+def _at_port(service: Service, by: Referrer, ref: BackendObjectReference, path: str) -> Destination | Doubt:
+    what = f"{ref.kind} {ref.namespace or by.namespace}/{ref.name}" if ref.kind == "Service" else ref.name
+    if ref.port is None:
+        return Doubt(
+            "BackendNotFound", f"{path}.port", f"is missing (hint: a {ref.kind} needs its port said)"
+        )
+    port = service.port(ref.port)
+    if port is None:
+        has = ", ".join(str(each.number) for each in service.ports)
+        message = f"{what} has no port {ref.port} (hint: it has {has})"
+        return Doubt("BackendNotFound", f"{path}.port", message)
+    if port.protocol is Protocol.UDP:
+        message = f"port {ref.port} of {what} is UDP, which a {by.kind} cannot speak"
+        return Doubt("UnsupportedProtocol", f"{path}.port", message)
+    return Destination(host=service.key.hostname, port=PortSelector(number=ref.port))
 
 
 def not_permitted(by: Referrer, what: str, path: str) -> Doubt:

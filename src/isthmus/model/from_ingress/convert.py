@@ -164,7 +164,7 @@ class Ingresses:
         found += [last] if last is not None else []
         namespace = self._settings.namespace
         made = istio.VirtualService(
-            metadata=Meta(name=f"{_NAME}-{host.replace('*', 'any') or 'any'}", namespace=namespace),
+            metadata=Meta(name=f"{_NAME}~{host or '*'}", namespace=namespace),
             spec=istio.VirtualServiceSpec(
                 hosts=(host or "*",),
                 gateways=(f"{namespace}/{_NAME}",),
