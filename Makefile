@@ -13,7 +13,7 @@ demo: setup      ## two clusters, one mesh, red stars: the whole story on this m
 	@.venv/bin/isthmus demo
 test: setup      ## all tests, the lab's stories last; says what it skipped and why
 	@$(PY) -m pytest -n auto --dist loadfile --ignore=tests/e2e
-	@$(PY) -m pytest tests/e2e
+	@$(PY) -m pytest tests/e2e -n 2 --dist loadgroup
 check: setup     ## linters: ruff, mypy, import-linter
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
 golden: setup    ## write the goldens anew, to be looked at with git diff

@@ -32,13 +32,17 @@ BUILD = (
 )
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Stories on the one mesh are one group, those with labs of their own others: two workers run them side by side."""
     here = Path(__file__).parent
     ours = [item for item in items if here in item.path.parents]
     missing = lacks(check_machine()) if ours else ()
     for item in ours:
         item.add_marker(pytest.mark.lab)
         item.add_marker(pytest.mark.timeout(300))
+        shares = "built" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("the mesh" if shares else item.path.stem))
         for each in missing:
             item.add_marker(pytest.mark.skip(reason=f"the lab needs {each.name}: {each.detail}"))
 
