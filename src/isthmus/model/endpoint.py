@@ -54,6 +54,10 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """Its number for the service port `name`; None where it does not serve that port."""
         return next((number for key, number in self.ports if key == name), None)
 
+    def is_behind_gateways(self, name: str) -> bool:
+        """Whether it serves a port, and has no address but that of its network's gateways: a WorkloadEntry may."""
+        return not self.address and bool(self.network) and self.port(name) is not None
+
     def has_labels(self, wanted: tuple[tuple[str, str], ...]) -> bool:
         return set(wanted) <= set(self.labels)
 

@@ -44,12 +44,24 @@ class MeshSettings(msgspec.Struct, frozen=True, kw_only=True):
     upstream: UpstreamSettings = UpstreamSettings()
     listener: ListenerSettings = ListenerSettings()
     route: RouteSettings = RouteSettings()
-    local: tuple[str, ...] = ()  # services whose callers reach their own cluster alone: hosts, or patterns
+    local: tuple[
+        tuple[str, bool], ...
+    ] = ()  # whether callers of hosts, or patterns, reach their cluster alone
     written: MeshConfig = MeshConfig()  # what the parts come from, with all that is read elsewhere
 
     def keeps_local(self, hostname: Hostname) -> bool:
-        """Whether callers of a service reach the endpoints of their own cluster alone."""
-        return any(hostname == each or host_matches(each, hostname) for each in self.local)
+        """Whether callers of a service reach the endpoints of their own cluster alone.
+
+        The most specific word counts. Each cluster's own parts are local without any: Istio's defaults.
+        """
+        usual = (f"*.kube-system.svc.{self.domain}", f"kubernetes.default.svc.{self.domain}")
+        words = (*((host, True) for host in usual), *self.local)
+        found = [
+            (len(host.lstrip("*")), index)
+            for index, (host, _) in enumerate(words)
+            if host_matches(host, hostname)
+        ]
+        return bool(found) and words[max(found)[1]][1]
 
     @property
     def of_upstreams(self) -> tuple[object, ...]:

@@ -84,7 +84,7 @@ def settings_of(config: MeshConfig, base: MeshSettings) -> MeshSettings:
         listener=_listener(config, base.listener),
         route=RouteSettings(retry=config.default_http_retry_policy),
         local=tuple(
-            host for each in config.service_settings if each.settings.cluster_local for host in each.hosts
+            (host, each.settings.cluster_local) for each in config.service_settings for host in each.hosts
         ),
         written=config,
     )

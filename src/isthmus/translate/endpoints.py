@@ -58,7 +58,7 @@ class Place(NamedTuple):
     network: NetworkId
     endpoints: bytes  # entries of LocalityLbEndpoints.lb_endpoints
     weight: int
-    mutual: int  # the part of the weight that takes mutual TLS, and takes calls
+    mutual: int  # the weight of those that take mutual TLS, and take calls, be it by gateways alone
 
 
 class Assignments:
@@ -104,7 +104,7 @@ class Assignments:
             for place in self._places(shards[cluster], selection):
                 group = (place.spot.locality, placement.rank(place.spot))
                 match ways.get((place.network, cluster)):
-                    case None:
+                    case None if place.weight:
                         groups.setdefault(group, []).append(place)
                     case Via() as way if place.mutual:
                         passages.append(passage(group, way, place.mutual, (place.network, cluster)))
@@ -155,10 +155,10 @@ class Assignments:
                 found.setdefault(where, []).append(endpoint)
         for spot, network in sorted(found):
             bodies = [(one, self._endpoint(one, selection)) for one in found[spot, network]]
-            served = [(one, body) for one, body in bodies if body]
+            served = [(one, body) for one, body in bodies if body or one.is_behind_gateways(selection.port)]
             if served:
-                joined = proto.joined(_ENDPOINTS, (body for _, body in served))
-                weight = sum(one.weight for one, _ in served)
+                joined = proto.joined(_ENDPOINTS, (body for _, body in served if body))
+                weight = sum(one.weight for one, body in served if body)
                 behind = (one for one, _ in served if one.tls and one.health is Health.HEALTHY)
                 yield Place(spot, network, joined, weight, sum(one.weight for one in behind))
 

@@ -128,7 +128,7 @@ def _claims(service: Service, port: Port, cluster: ClusterId, shards: Shards) ->
     """
     if service.resolution is Resolution.PASSTHROUGH:
         endpoints = (each for shard in shards.values() for each in shard.endpoints)
-        called = {each.address for each in endpoints if each.port(port.name) is not None}
+        called = {each.address for each in endpoints if each.address and each.port(port.name) is not None}
     else:
         called = set(service.addresses(cluster))
     if (not called or service.given) and (service.entry or service.is_resolved_by_proxy):

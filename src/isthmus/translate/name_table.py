@@ -93,7 +93,9 @@ def _reached(shards: Shards, here: _Here) -> list[Endpoint]:
         each
         for name in sorted(shards, key=lambda name: (name != here.cluster, name))
         for each in shards[name].endpoints
-        if each.health is Health.HEALTHY and isinstance(here.networks.reach(here.network, each), Direct)
+        if each.address
+        and each.health is Health.HEALTHY
+        and isinstance(here.networks.reach(here.network, each), Direct)
     ]
 
 

@@ -97,7 +97,8 @@ class SelectedSettings(Part, frozen=True, kw_only=True):
     """What holds for some services."""
 
     cluster_local: bool = False
-    """Whether a cluster's callers reach endpoints of their own cluster alone."""
+    """Whether a cluster's callers reach endpoints of their own cluster alone. Without a word so it is for the
+    namespace kube-system and for kubernetes.default."""
 
 
 class ServiceSettings(Part, frozen=True, kw_only=True):
@@ -106,7 +107,7 @@ class ServiceSettings(Part, frozen=True, kw_only=True):
     settings: SelectedSettings = SelectedSettings()
     """What holds for them."""
     hosts: Names = ()
-    """The services: names, or patterns as `*.ns.svc.cluster.local`."""
+    """The services: names, or patterns as `*.ns.svc.cluster.local`; the most specific one counts."""
 
 
 class ServiceScopeConfig(Part, frozen=True, kw_only=True):

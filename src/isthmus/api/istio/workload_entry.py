@@ -11,6 +11,7 @@ class WorkloadEntrySpec(Part, frozen=True, kw_only=True):
 
     address: str = ""
     """Where the workload is: an IP address, a name, or `unix:///path`. A name only where the ServiceEntry says DNS.
+    Without one it is reached from other networks alone, by the gateways of its `network`.
     Envoy: an endpoint's `address`."""
     ports: dict[str, PortNumber] = {}
     """Where it serves, by the name of the service's port; without, at the port's own target.

@@ -14,7 +14,7 @@ from isthmus.model.codes import Code
 from isthmus.model.endpoint import Health
 from isthmus.model.findings import Finding
 from isthmus.model.names import FLAT, ClusterId, Hostname, NetworkId, kubernetes_hostname
-from isthmus.model.network import Unreachable
+from isthmus.model.network import Direct, Unreachable
 from isthmus.model.network_gateways import network_of_gateway
 from isthmus.model.service import Resolution, Service
 
@@ -90,9 +90,18 @@ def services_are_reached(subject: Subject) -> Iterator[Finding]:
         return
     for cluster, found in subject.everywhere(ServiceObject):
         service = subject.services_by_host.get(_host(subject, found))
-        if service is None or service.entry or service.resolution is not Resolution.ENDPOINTS:
+        if service is None or service.entry:
             continue
-        why = _out_of_reach(subject, service, subject.mesh.networks.of(cluster))
+        here = subject.mesh.networks.of(cluster)
+        if service.resolution is Resolution.PASSTHROUGH and (far := _networks_beyond(subject, service, here)):
+            message = (
+                f"callers here reach none of its pods in network {', '.join(far)}: gateways have no name for each pod "
+                "(hint: beside it a Service with an address, for calls to any of them)"
+            )
+            yield finding_in(cluster, found, "$.spec.clusterIP", message, Code.NETWORK_CLOSED)
+        if service.resolution is not Resolution.ENDPOINTS:
+            continue
+        why = _out_of_reach(subject, service, here)
         if why:
             yield finding_in(
                 cluster, found, "$", f"callers here reach no endpoint of it: {why}", Code.NETWORK_CLOSED
@@ -101,6 +110,14 @@ def services_are_reached(subject: Subject) -> Iterator[Finding]:
 
 def _host(subject: Subject, found: ServiceObject) -> Hostname:
     return kubernetes_hostname(found.metadata.name, found.metadata.namespace, subject.domain)
+
+
+def _networks_beyond(subject: Subject, service: Service, here: NetworkId) -> list[NetworkId]:
+    """The networks of the service's endpoints whose own addresses mean nothing in network `here`."""
+    shards = subject.mesh.shards.get(service.key, {}).values()
+    endpoints = (endpoint for shard in shards for endpoint in shard.endpoints)
+    reach = subject.mesh.networks.reach
+    return sorted({each.network for each in endpoints if not isinstance(reach(here, each), Direct)})
 
 
 def _out_of_reach(subject: Subject, service: Service, here: NetworkId) -> str:
