@@ -50,8 +50,14 @@ class LoadAssignments:
         self._local: Memo[ShardsOfService] = Memo()
         self.memos = (
             *(self._parts.endpoints, self._parts.places, self._whole),
-            *(self._targets, self._differing, self._networks, self._local),
+            *(self._networks, self._local),
         )
+        self.of_views = (self._targets,)
+        self.of_meshes = (self._differing,)
+
+    def forget_views(self) -> None:
+        """Forget what was answered to proxies whose views there are no more."""
+        self._sheets.clear()
 
     def of(
         self,

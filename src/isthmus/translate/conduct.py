@@ -63,7 +63,7 @@ class Conducts:
     def __init__(self) -> None:
         self._telemetries: Memo[Telemetries] = Memo()
         self._found: Memo[Conduct] = Memo()
-        self.memos = (self._telemetries, self._found)
+        self.of_views = (self._telemetries, self._found)
         self._configs: dict[str, ProxyConfig | Finding] = {}
         self._interned: dict[bytes, Conduct] = {}
 

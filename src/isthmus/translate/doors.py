@@ -15,7 +15,7 @@ class Doors:
 
     def __init__(self) -> None:
         self._tables: Memo[Versioned] = Memo()
-        self.memos = (self._tables,)
+        self.of_views = (self._tables,)
 
     def of(self, view: View) -> Versioned:
         """The table of the proxies of `view`."""

@@ -30,7 +30,7 @@ from isthmus.translate.memory import Memory
 from isthmus.translate.name_table import NameTables
 from isthmus.translate.names import LOCAL
 from isthmus.translate.patch.patches import Patches
-from isthmus.translate.placement import Standpoint
+from isthmus.translate.placement import Standpoint, standpoint
 from isthmus.translate.routes import Routes, http_services
 from isthmus.translate.routes_gateway import gateway_routes
 from isthmus.translate.secrets import Follow, Secrets
@@ -62,31 +62,41 @@ class Translator:
         self.patches = Patches()
         self.configurations: Memo[Versioned | None] = Memo()
         self.route_names: Memo[frozenset[str]] = Memo()
+        self.standpoints: Memo[Standpoint] = Memo()
         self._indices: Memo[ConfigIndex] = Memo()
         self._mesh = Mesh()
         self._number = 0
         self._memory = Memory(
-            (
-                *self.conducts.memos,
+            of_objects=(
                 *self.upstreams.memos,
                 *self.assignments.memos,
                 *self.listeners.memos,
                 *self.patches.memos,
                 *self.name_tables.memos,
                 *self.secrets.memos,
-                *self.doors.memos,
                 self.routes.hosts,
-                self.configurations,
-                self.route_names,
-                self._indices,
-            )
+            ),
+            of_views=(
+                *self.conducts.of_views,
+                *self.upstreams.of_views,
+                *self.assignments.of_views,
+                *self.listeners.of_views,
+                *self.patches.of_views,
+                *self.name_tables.of_views,
+                *self.secrets.of_views,
+                *self.doors.of_views,
+                *(self.configurations, self.route_names, self.standpoints),
+            ),
+            of_meshes=(*self.assignments.of_meshes, self._indices),
         )
 
     def generation(self, mesh: Mesh, delta: Delta) -> Generation:
         """The next generation: `mesh`, which differs from the one before it by `delta` at the most."""
-        if delta.everything or delta.settings or delta.services or delta.config:
+        other_views = bool(delta.everything or delta.settings or delta.services or delta.config)
+        if other_views:
             self.views.turn()
-        self._memory.settle()
+            self.assignments.forget_views()
+        self._memory.settle(other_views=other_views)
         for checked in (
             self.upstreams.checked,
             self.listeners.checked,
@@ -112,6 +122,7 @@ class Generation:
         self._number = number
         self._touched = touched
         self._make = translator
+        self._is_patched = translator.patches.are_any(mesh)
         self._makers: Mapping[str, Callable[[Proxy, Wanted], Iterable[Versioned]]] = {
             UPSTREAM: self._upstreams,
             ENDPOINTS: self._endpoints,
@@ -131,10 +142,14 @@ class Generation:
         """Names of the type that may differ for the proxy from the generation before; None: any may."""
         found = self._touched.by(subject, type_url)
         # What a patch adds may stand in the way of what has come, or be free now.
-        return found | self._make.patches.additions(self.mesh, subject, type_url) if found else found
+        if not found or not self._is_patched:
+            return found
+        return found | self._make.patches.additions(self.mesh, subject, type_url)
 
     def resources(self, subject: Proxy, type_url: str, names: Wanted) -> Iterable[Versioned]:
         """The resources of a type for a proxy: all (None), or those of `names` that exist."""
+        if not self._is_patched:
+            return self._unpatched(subject, type_url, names)
         patches = self._make.patches
         made = patches.patched(self.mesh, subject, type_url, self._unpatched(subject, type_url, names))
         wanted = patches.additions(self.mesh, subject, type_url)
@@ -198,10 +213,7 @@ class Generation:
     def _endpoints(self, proxy: Proxy, wanted: Wanted) -> Iterable[Versioned]:
         view = self._view(proxy)
         names = self._make.upstreams.names(view) if wanted is None else wanted
-        node = proxy.node if view.asks_node else ""
-        here = Standpoint(
-            proxy.locality, proxy.network, view.cluster, view.labels, node, proxy.network_view, proxy.families
-        )
+        here = self._make.standpoints.get((view, proxy), "", lambda: standpoint(view, proxy))
         assignments = self._make.assignments
         found = assignments.of(view, self.mesh, names, here, lambda: self._make.upstreams.names(view))
         local = proxy.knows_itself and (wanted is None or LOCAL in wanted)

@@ -56,30 +56,29 @@ class Listeners:
         self.checked: Checked[Versioned] = Checked()
         self.gateways = GatewayListeners()
         self.one: Memo[Versioned | None] = Memo()
-        self.ports: Memo[Found] = Memo()
-        self.headless: Memo[tuple[ServiceKey, ...]] = Memo()
+        self._ports: Memo[Found] = Memo()
+        self._alike: Memo[Found] = Memo()  # of views that see a port alike
+        self._headless: Memo[tuple[ServiceKey, ...]] = Memo()
         self._parts: Memo[_PortParts] = Memo()
         self._passthrough = Passthrough()
         self._own = OwnListeners(self.checked)
-        self.memos = (
-            *(self.one, self.ports, self.headless, self._parts, self._passthrough.chains),
-            *(self._own.called, self._own.sockets),
-        )
+        self.memos = (self.one, self._alike, self._passthrough.chains, self._own.sockets)
+        self.of_views = (self._ports, self._headless, self._parts, self._own.called)
 
     def of(self, mesh: Mesh, seen: Seen, proxy: Proxy) -> Found:
         """All listeners of `proxy`."""
         workload = mesh.workloads.get((proxy.cluster, proxy.address))
         view, conduct = seen
         if view.kind is ProxyKind.ROUTER:
-            return self.ports.get(
+            return self._ports.get(
                 (view, conduct, workload),
                 "gateway",
                 lambda: self._gateway(seen, opened(view, workload)),
             )
-        headless = self.headless.get((view,), "", lambda: headless_services(view))
+        headless = self._headless.get((view,), "", lambda: headless_services(view))
         inputs = (view, conduct, *(mesh.shards.get(key) for key in headless))
         found = {
-            **self.ports.get(inputs, "all", lambda: self._all(mesh, seen)),
+            **self._ports.get(inputs, "all", lambda: self._all(mesh, seen)),
             **self._with_sockets(mesh, seen, proxy),
         }
         if workload is not None and workload.binds:
@@ -170,10 +169,10 @@ class Listeners:
         parts = self._parts.get((view,), port, lambda: _port_parts(view, port))
         shards = tuple(mesh.shards.get(key) for key in parts.headless)
         # The first memo spares the second one's long key: views are many, what they see is often the same.
-        return self.ports.get(
+        return self._ports.get(
             (view, conduct, *shards),
             port,
-            lambda: self.ports.get(
+            lambda: self._alike.get(
                 (*parts.inputs, conduct, *shards), parts.scope, lambda: self._make_port(mesh, seen, port)
             ),
         )

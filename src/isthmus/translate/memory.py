@@ -1,4 +1,4 @@
-"""When what is remembered may be forgotten: not by time, but when much new has been made."""
+"""When what is remembered may be forgotten: not by time, but when it is of no use, or much new has been made."""
 
 from __future__ import annotations
 
@@ -6,23 +6,33 @@ from typing import Any
 
 from isthmus.kit.memo import Memo
 
+Memos = tuple[Memo[Any], ...]
 _ROOM = 4096
 
 
 class Memory:
-    """Turns memos over when they have made as much as they held, so that remembering costs what is in use.
+    """Turns memos over so that remembering costs what is in use.
 
-    Many generations ask for endpoints alone; turned over with each, the memos would forget all else.
+    Many generations ask for endpoints alone: turned over with each, the memos would forget all else. So those of
+    single objects are when they have made as much as they held. What was made from a view as a whole is large, and of
+    no use when there are others in its place; what was made from a mesh as a whole is so with each generation.
     """
 
-    def __init__(self, memos: tuple[Memo[Any], ...]) -> None:
-        self._memos = memos
-        self._turned_at = [0 for _ in memos]
-        self._held = [0 for _ in memos]
+    def __init__(self, of_objects: Memos, of_views: Memos, of_meshes: Memos) -> None:
+        self._of_views, self._of_meshes = of_views, of_meshes
+        self._held = dict.fromkeys((*of_objects, *of_views), 0)
+        self._turned_at = dict(self._held)
 
-    def settle(self) -> None:
-        """Call once for each generation."""
-        for index, memo in enumerate(self._memos):
-            if memo.misses - self._turned_at[index] > max(_ROOM, self._held[index]):
-                self._turned_at[index], self._held[index] = memo.misses, len(memo)
-                memo.turn()
+    def settle(self, *, other_views: bool) -> None:
+        """Call once for each generation, and say whether proxies have other views in it."""
+        for memo in self._of_meshes:
+            memo.turn()
+        for memo in self._of_views if other_views else ():
+            self._turn(memo)
+        for memo, held in self._held.items():
+            if memo.misses - self._turned_at[memo] > max(_ROOM, held):
+                self._turn(memo)
+
+    def _turn(self, memo: Memo[Any]) -> None:
+        self._turned_at[memo], self._held[memo] = memo.misses, len(memo)
+        memo.turn()

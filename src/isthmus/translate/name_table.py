@@ -29,7 +29,8 @@ class NameTables:
         self._tables: Memo[Versioned] = Memo()
         self._entries: Memo[bytes] = Memo()
         self._headless: Memo[tuple[ServiceKey, ...]] = Memo()
-        self.memos = (self._tables, self._entries, self._headless)
+        self.memos = (self._entries,)
+        self.of_views = (self._tables, self._headless)
 
     def of(self, mesh: Mesh, view: View, network: NetworkId) -> Versioned:
         """The table of the proxies of `view` in a network."""

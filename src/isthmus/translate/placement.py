@@ -16,6 +16,8 @@ from isthmus.model.endpoint import Endpoint, Locality
 from isthmus.model.locality import distance
 from isthmus.model.mesh import MeshSettings
 from isthmus.model.names import ClusterId, NetworkId
+from isthmus.model.proxy import Proxy
+from isthmus.model.scope import View
 from isthmus.model.service import Service
 from isthmus.model.service_traffic import NODE_LABEL, setting_for
 from isthmus.translate.upstream_policy import Policy, detects_outliers
@@ -53,6 +55,14 @@ class Standpoint(NamedTuple):
         if name == NODE_LABEL:
             return self.node
         return _value(name, self.locality, self.network, self.cluster, self.labels)
+
+
+def standpoint(view: View, proxy: Proxy) -> Standpoint:
+    """Where a proxy of the view stands; its node only where somebody asks for that."""
+    node = proxy.node if view.asks_node else ""
+    return Standpoint(
+        proxy.locality, proxy.network, view.cluster, view.labels, node, proxy.network_view, proxy.families
+    )
 
 
 class Spot(NamedTuple):

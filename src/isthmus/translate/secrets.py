@@ -38,7 +38,8 @@ class Secrets:
         self._uses: Memo[_Uses] = Memo()
         self._rules: Memo[_AskedRules] = Memo()
         self._made: Memo[Versioned] = Memo()
-        self.memos = (self._uses, self._rules, self._made)
+        self.memos = (self._made,)
+        self.of_views = (self._rules, self._uses)
         self._lacking: dict[tuple[str, Place], Use] = {}
 
     def of(self, mesh: Mesh, view: View, proxy: Proxy, wanted: Names | None) -> Iterator[Versioned]:

@@ -54,10 +54,8 @@ class Upstreams:
         self._views: Memo[tuple[Versioned, ...]] = Memo()
         self._whole: Memo[tuple[Versioned, ...]] = Memo()
         self._headless: Memo[tuple[ServiceKey, ...]] = Memo()
-        self.memos = (
-            *(self._one, self._services, self._views, self._own, self._datagrams),
-            *(self._always_of, self._names, self._headless, self._whole),
-        )
+        self.memos = (self._one, self._services, self._own, self._datagrams, self._always_of)
+        self.of_views = (self._views, self._names, self._headless, self._whole)
 
     def all(
         self, view: View, shards: Shards, own: Workload | None, conduct: Conduct

@@ -44,11 +44,17 @@ class Patches:
         self._plugins: Memo[WasmPlugins] = Memo()
         self._held: Memo[Held | None] = Memo()
         self._made: Memo[Versioned | None] = Memo()
-        self.memos = (self._filters, self._plugins, self._held, self._made)
+        self.memos = (self._made,)
+        self.of_views = (self._filters, self._plugins, self._held)
         self._seen: tuple[Objects, Objects] = (_NO_OBJECTS, _NO_OBJECTS)
         self._compiled: dict[Ref, _Compiled] = {}
         self._passed_over: set[Patch] = set()  # by proxies that say something else of themselves
         self._interned: dict[tuple[Patch, ...], Held] = {}
+
+    @staticmethod
+    def are_any(mesh: Mesh) -> bool:
+        """Whether there are any, for whomever."""
+        return any(_objects(mesh))
 
     def patched(
         self, mesh: Mesh, proxy: Proxy, type_url: str, made: Iterable[Versioned]
