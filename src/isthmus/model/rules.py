@@ -54,6 +54,7 @@ class DestinationRules:
             groups, key=lambda each: (-len(each.workloads), each.workloads, age(groups[each][0]))
         ):
             self._rules[group.namespace, group.host].append((group.workloads, _united(groups[group])))
+        self.hosts = frozenset(host for _, host in self._rules)
         wild: dict[str, set[Hostname]] = defaultdict(set)
         for namespace, host in self._rules:
             if host.startswith("*"):

@@ -50,6 +50,8 @@ class Rules:
         self.destinations = DestinationRules(mesh.of(DestinationRule), domain)
         self.by_host = virtual_services_by_host(found, domain)
         self._wild_hosts = most_specific_first(host for host in self.by_host if host.startswith("*"))
+        self._spoken_of = self.by_host.keys() | self.destinations.hosts
+        self._wild_spoken_of = tuple(host for host in self._spoken_of if host.startswith("*"))
         self.by_gateway = virtual_services_by_gateway(found)
         self.gateways = mesh.of(GatewayConfig)
         self.sidecars = Sidecars(mesh.of(Sidecar), mesh.settings.root_namespace)
@@ -78,6 +80,10 @@ class Rules:
         rules = (self.claim(host, namespace, horizon) for host in self.by_host)
         return frozenset(host for rule in rules if rule is not None for host in hosts_of(rule, self._domain))
 
+    def speak_of(self, host: Hostname) -> bool:
+        """Whether there is anything for calls to `host`, for whomever."""
+        return host in self._spoken_of or any(host_matches(pattern, host) for pattern in self._wild_spoken_of)
+
     @staticmethod
     def shown(found: tuple[VirtualService, ...], namespace: str) -> tuple[VirtualService, ...]:
         """Those that are exported to a namespace."""
@@ -103,6 +109,11 @@ class View:
         self.labels = labels  # only those that something in the view depends on
         self.settings: MeshSettings = mesh.settings
         self._backings = mesh.backings
+        self.beside_rules = (
+            mesh.services,
+            mesh.backings,
+            *mesh.settings.of_routes,
+        )  # what plain routes follow from
         self._rules = rules
         is_sidecar = self.kind is ProxyKind.SIDECAR
         self.sidecar = rules.sidecars.holding(self.namespace, labels) if is_sidecar else None
@@ -207,6 +218,10 @@ class View:
         """The rule by which proxies of this view call the service, merged where there are several."""
         root = self.settings.root_namespace
         return self._rules.destinations.rule_for(service.key, self.namespace, root, self.labels)
+
+    def is_spoken_of(self, service: Service) -> bool:
+        """Whether any rules may hold for calls to a service; or it has other names, of which rules may speak."""
+        return service.key.hostname in self._other_names or self._rules.speak_of(service.key.hostname)
 
     def virtual_service(self, host: Hostname) -> VirtualService | None:
         """The rules for calls to `host` from sidecars."""

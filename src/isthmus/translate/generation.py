@@ -85,7 +85,7 @@ class Translator:
                 *self.name_tables.of_views,
                 *self.secrets.of_views,
                 *self.doors.of_views,
-                *(self.configurations, self.route_names, self.standpoints),
+                *(self.routes.plain, self.configurations, self.route_names, self.standpoints),
             ),
             of_meshes=(*self.assignments.of_meshes, self._indices),
         )

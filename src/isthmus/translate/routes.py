@@ -5,7 +5,7 @@ Virtual hosts are made and remembered one by one, as bytes; a route configuratio
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from isthmus.api.istio.http_route import HTTPMatchRequest
@@ -42,10 +42,23 @@ _VIRTUAL_HOSTS = 2  # field number in RouteConfiguration
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A virtual host, serialised, with the domains that it claims."""
+    """A virtual host as part of a RouteConfiguration, serialised, with the domains that it claims in lower case."""
 
     domains: tuple[str, ...]
-    body: bytes
+    part: bytes
+
+    @classmethod
+    def of(cls, made: VirtualHost) -> Host:
+        # Envoy compares domains in lower case.
+        domains = tuple(domain.lower() for domain in made.domains)
+        return cls(domains, proto.joined(_VIRTUAL_HOSTS, [proto.body(made)]))
+
+    def without(self, claimed: Collection[str]) -> Host | None:
+        """The host without domains that others claim; None where none is left."""
+        [made] = RouteConfiguration.FromString(self.part).virtual_hosts
+        free = [domain for domain in made.domains if domain.lower() not in claimed]
+        made.domains[:] = free
+        return Host.of(made) if free else None
 
 
 class Routes:
@@ -54,6 +67,7 @@ class Routes:
     def __init__(self) -> None:
         self.checked: Checked[Host] = Checked()
         self.hosts: Memo[Host | None] = Memo()
+        self.plain: Memo[dict[ServiceKey, Host | None]] = Memo()
 
     def body(self, view: View, name: str) -> bytes | None:
         """The RouteConfiguration `name`, serialised: `<port>`, `<host>:<port>` or `unix://<path>`; None for others."""
@@ -67,9 +81,17 @@ class Routes:
         return None if found is None else joined(name, found)
 
     def _on_port(self, view: View, port: int) -> list[Host]:
-        hosts = [
-            host for service in http_services(view, port) for host in self._service_hosts(view, service, port)
-        ]
+        # Of most services no rules speak: these have one host for all other namespaces, which is found at once.
+        plain = self.plain.get(view.beside_rules, (port, view.cluster), dict)
+        hosts: list[Host | None] = []
+        for service in http_services(view, port):
+            key = service.key
+            if view.is_spoken_of(service) or key.namespace == view.namespace:
+                hosts += self._service_hosts(view, service, port)
+                continue
+            if key not in plain:
+                plain[key] = self._service_host(view, service, port, (key,))
+            hosts.append(plain[key])
         hosts += [self._bare_host(view, host, rule, port) for host, rule in view.hosts_without_service]
         return without_repetition([*(host for host in hosts if host), _everything_else(view)])
 
@@ -125,16 +147,12 @@ class Routes:
                 routes = list(rule_routes(rule, leads, asker)) if rule and leads else []
                 return VirtualHost(name=name, domains=domains, routes=routes) if routes else usual()
 
-            def sealed(made: VirtualHost) -> Host:
-                return Host(domains, proto.body(made))
-
             doubt = leads.unknown_subset(rule) if rule and leads else None
-            found = self.checked.keep(slot, about, host, sealed, doubt)
+            found = self.checked.keep(slot, about, host, Host.of, doubt)
             if found is None and rule is not None:
                 # As with rules that cannot be read at all: the service is called as if there were none.
-                return self.checked.keep(
-                    slot._replace(name=f"{name} without rules"), here.about, usual, sealed
-                )
+                slot = slot._replace(name=f"{name} without rules")
+                return self.checked.keep(slot, here.about, usual, Host.of)
             return found
 
         return self.hosts.get((*here.parts, rule, *others, *view.settings.of_routes), scope, make)
@@ -156,9 +174,7 @@ class Routes:
                 return VirtualHost(name=name, domains=[hostname], routes=rule_routes(rule, leads, asker))
 
             slot = Slot(ROUTES, name, None, scope)
-            return self.checked.keep(
-                slot, about_rule(rule), host, lambda made: Host((hostname,), proto.body(made))
-            )
+            return self.checked.keep(slot, about_rule(rule), host, Host.of)
 
         return self.hosts.get((rule, *others, *view.settings.of_routes), scope, make)
 
@@ -273,13 +289,13 @@ def _everything_else(view: View) -> Host:
         name, to = "allow_any_dynamic_dns", names.DYNAMIC_DNS
     action = RouteAction(cluster=to, timeout=proto.seconds(0))
     route = Route(name=name, match=RouteMatch(prefix="/"), route=action)
-    return Host(("*",), proto.body(VirtualHost(name=name, domains=["*"], routes=[route])))
+    return Host.of(VirtualHost(name=name, domains=["*"], routes=[route]))
 
 
 def _refused() -> Host:
     refused = DirectResponseAction(status=502)
     route = Route(name="block_all", match=RouteMatch(prefix="/"), direct_response=refused)
-    return Host(("*",), proto.body(VirtualHost(name="block_all", domains=["*"], routes=[route])))
+    return Host.of(VirtualHost(name="block_all", domains=["*"], routes=[route]))
 
 
 def without_repetition(hosts: Iterable[Host]) -> list[Host]:
@@ -287,15 +303,10 @@ def without_repetition(hosts: Iterable[Host]) -> list[Host]:
     kept: list[Host] = []
     claimed: set[str] = set()
     for host in hosts:
-        # Envoy compares domains in lower case.
-        free = tuple(domain for domain in host.domains if domain.lower() not in claimed)
-        claimed.update(domain.lower() for domain in free)
-        if len(free) == len(host.domains):
-            kept.append(host)
-        elif free:
-            rest = VirtualHost.FromString(host.body)
-            rest.domains[:] = free
-            kept.append(Host(free, proto.body(rest)))
+        free = host if claimed.isdisjoint(host.domains) else host.without(claimed)
+        if free is not None:
+            claimed.update(free.domains)
+            kept.append(free)
     return kept
 
 
@@ -308,7 +319,7 @@ def joined(name: str, hosts: Iterable[Host]) -> bytes:
     )
     # Routes may name upstreams that are not there: those answer 503, the others must not suffer.
     head.validate_clusters.value = False
-    return proto.body(head) + proto.joined(_VIRTUAL_HOSTS, (host.body for host in hosts))
+    return b"".join((proto.body(head), *(host.part for host in hosts)))
 
 
 def about_rule(rule: VirtualService) -> Ref:

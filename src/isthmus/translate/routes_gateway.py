@@ -11,7 +11,7 @@ from isthmus.api.resource import Ref
 from isthmus.envoy.types import VirtualHost
 from isthmus.model.names import Hostname
 from isthmus.model.scope import View
-from isthmus.translate import names, proto
+from isthmus.translate import names
 from isthmus.translate.checked import Checked, Slot
 from isthmus.translate.destinations import destinations_of
 from isthmus.translate.gateway_servers import Opened, admitted
@@ -40,7 +40,7 @@ def gateway_routes(view: View, servers: Sequence[Opened], checked: Checked[Host]
                 wanted[hostname].tls_only = True
     hosts = [_host(view, servers[0], name, each, checked) for name, each in sorted(wanted.items())]
     nobody = VirtualHost(name=f"blackhole:{servers[0].port}", domains=["*"])
-    last = Host(("*",), proto.body(nobody))
+    last = Host.of(nobody)
     return joined(servers[0].routes, without_repetition([*(host for host in hosts if host), last]))
 
 
@@ -76,4 +76,4 @@ def _host(
 
     config = first.config.metadata
     about = about_rule(wanted.rules[-1][0]) if wanted.rules else Ref("Gateway", config.namespace, config.name)
-    return checked.keep(slot, about, make, lambda made: Host((hostname,), proto.body(made)))
+    return checked.keep(slot, about, make, Host.of)

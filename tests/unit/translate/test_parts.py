@@ -21,11 +21,9 @@ from isthmus.api.istio.http_route import HTTPRetry
 from isthmus.api.istio.load_balancer import LoadBalancerSettings
 from isthmus.api.resource import Meta, Ref
 from isthmus.envoy.types import Cluster, EnvoyLocality, RouteConfiguration, VirtualHost
-from isthmus.kit.memo import Memo
 from isthmus.model.names import Hostname, ServiceKey
 from isthmus.translate import proto
 from isthmus.translate.checked import Checked, Slot
-from isthmus.translate.memory import Memory
 from isthmus.translate.names import Direction, UpstreamName, inbound, outbound
 from isthmus.translate.offline import read_case
 from isthmus.translate.retries import retry_policy
@@ -152,13 +150,14 @@ def test_numbers_among_reasons_are_answers():
 
 
 def host(name, *domains):
-    return Host(domains, proto.body(VirtualHost(name=name, domains=domains)))
+    return Host.of(VirtualHost(name=name, domains=domains))
 
 
 def test_a_domain_belongs_to_the_first_that_claims_it():
     kept = without_repetition([host("a", "x", "y"), host("b", "y", "z"), host("c", "x"), host("d", "w")])
     assert [each.domains for each in kept] == [("x", "y"), ("z",), ("w",)]
-    assert list(VirtualHost.FromString(kept[1].body).domains) == ["z"]
+    [second] = RouteConfiguration.FromString(kept[1].part).virtual_hosts
+    assert list(second.domains) == ["z"]
 
 
 # What is withheld
@@ -199,20 +198,6 @@ def test_slots_are_forgotten_with_their_services():
         kept(checked, str(number), Cluster(name=str(number)))
     checked.sweep([])
     assert kept(checked, "1", Cluster(name="")) is None
-
-
-def test_memory_is_turned_over_by_what_is_new_and_not_by_time():
-    memo = Memo()
-    memory = Memory((memo,))
-    memo.get((), "kept", lambda: 1)
-    for _ in range(100):
-        memory.settle()
-    assert memo.get((), "kept", lambda: 2) == 1
-    for number in range(20_000):
-        memo.get((), number, lambda: 0)
-        memory.settle()
-    assert len(memo) < 20_000
-    assert memo.get((), "kept", lambda: 2) == 2
 
 
 # Cases
