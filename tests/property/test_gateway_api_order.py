@@ -6,9 +6,16 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fakes.gateway_api import CLASS, derived, objects, result_of
+from fakes.gateway_api import CLASS, USUAL, derived, objects, outside, result_of, sources
+from isthmus.api import kind_of_type
+from isthmus.api.core.ingress import Ingress, IngressClass
 from isthmus.api.gateway_api.kinds import KINDS
+from isthmus.api.istio.mesh_config import MeshConfig
+from isthmus.api.istio.service_entry import ServiceEntry
+from isthmus.api.resource import Ref
 from isthmus.api.validate import problems as istio_problems
+from isthmus.model.derived import Derived, Sources
+from isthmus.model.mesh import MeshSettings
 
 TYPES = {kind.name: kind.type for kind in KINDS}
 HOSTS = ["a.com", "*.a.com", "x.a.com", "b.net"]
@@ -114,6 +121,157 @@ tls = st.builds(
     built("TLSRoute"), names, namespaces, created, st.fixed_dictionaries(bare | {"hostnames": hosts})
 )
 tcp = st.builds(built("TCPRoute"), names, namespaces, created, st.fixed_dictionaries(bare))
+classes = st.builds(
+    lambda controller: msgspec.convert(
+        {"metadata": {"name": "istio"}, "spec": {"controllerName": controller}}, TYPES["GatewayClass"]
+    ),
+    st.sampled_from(["istio.io/gateway-controller", "example.com/other"]),
+)
+grants = st.builds(
+    built("ReferenceGrant"),
+    names,
+    namespaces,
+    created,
+    st.builds(
+        lambda kind, to: {
+            "from": [
+                {"group": "gateway.networking.k8s.io", "kind": kind, "namespace": each} for each in NAMESPACES
+            ],
+            "to": [{"group": "", "kind": to}],
+        },
+        st.sampled_from(["HTTPRoute", "Gateway"]),
+        st.sampled_from(["Service", "Secret"]),
+    ),
+)
+policies = st.builds(
+    built("BackendTLSPolicy"),
+    names,
+    namespaces,
+    created,
+    st.builds(
+        lambda name, validation: {
+            "targetRefs": [{"group": "", "kind": "Service", "name": name}],
+            "validation": {"hostname": "x.com"} | validation,
+        },
+        st.sampled_from("ab"),
+        st.sampled_from(
+            [
+                {"wellKnownCACertificates": "System"},
+                {"caCertificateRefs": [{"group": "", "kind": "ConfigMap", "name": "ca"}]},
+            ]
+        ),
+    ),
+)
+ingresses = st.builds(
+    lambda name, when, host, class_, tls: msgspec.convert(
+        {
+            "metadata": {"name": name, "namespace": "default", "creationTimestamp": when},
+            "spec": {
+                "ingressClassName": class_,
+                "tls": tls,
+                "defaultBackend": {"service": {"name": "a", "port": {"number": 80}}},
+                "rules": [{"host": host}],
+            },
+        },
+        Ingress,
+    ),
+    names,
+    created,
+    st.sampled_from(HOSTS),
+    st.sampled_from(["istio", "edge", None]),
+    st.sampled_from([[], [{"hosts": ["a.com"], "secretName": "cert"}]]),
+)
+ingress_classes = st.builds(
+    lambda controller, usual: msgspec.convert(
+        {
+            "metadata": {
+                "name": "edge",
+                "annotations": {"ingressclass.kubernetes.io/is-default-class": usual},
+            },
+            "spec": {"controller": controller},
+        },
+        IngressClass,
+    ),
+    st.sampled_from(["istio.io/ingress-controller", "example.com/other"]),
+    st.sampled_from(["true", "false"]),
+)
+entries = st.builds(
+    lambda namespace, host: msgspec.convert(
+        {"metadata": {"name": "web", "namespace": namespace}, "spec": {"hosts": [host]}}, ServiceEntry
+    ),
+    namespaces,
+    st.sampled_from(HOSTS),
+)
+changes = st.lists(
+    st.tuples(
+        st.one_of(
+            gateways, http, grpc, tls, tcp, classes, grants, policies, ingresses, ingress_classes, entries
+        ),
+        st.booleans(),
+    ),
+    max_size=4,
+)
+beside = st.fixed_dictionaries(
+    {
+        "services": st.sets(st.sampled_from(sorted(USUAL["services"]))),
+        "certificates": st.sets(st.sampled_from([("default", "cert"), ("other", "cert")])),
+        "authorities": st.sets(st.just(Ref("ConfigMap", "default", "ca"))),
+        "addresses": st.sampled_from([(), ("192.0.2.1",), ("192.0.2.1", "192.0.2.2")]),
+        "mode": st.sampled_from(["OFF", "STRICT", "DEFAULT"]),
+    }
+)
+
+
+def world_of(kept, around):
+    """All that may be looked up: the objects `kept`, and a part of what is usual."""
+    services = {key: each for key, each in USUAL["services"].items() if key in around["services"]}
+    own = {("default", "web-istio"): outside(*around["addresses"])} if around["addresses"] else {}
+    settings = MeshSettings(written=MeshConfig(ingress_controller_mode=around["mode"]))
+    known = {name: around[name] for name in ("certificates", "authorities")}
+    return sources(kept.values(), services=services, own_services=own, settings=settings, **known)
+
+
+def known_of(result):
+    """The parts of a result; a cell is made again in another order than at first, so its findings are sorted."""
+    return result._replace(
+        findings=sorted(result.findings, key=lambda each: (each.ref, each.path, each.message))
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(changes, beside), max_size=5))
+def test_step_by_step_is_from_nothing(steps):
+    kept, made, before = {}, Derived(MeshSettings()), Sources({}, {}, {}, MeshSettings())
+    for some, around in steps:
+        for found, stays in some:
+            ref = kind_of_type(type(found)).ref(found.metadata)
+            kept.pop(ref, None)
+            if stays:
+                kept[ref] = found
+        world = world_of(kept, around)
+        changed = {
+            ref
+            for ref in world.objects.keys() | before.objects.keys()
+            if world.objects.get(ref) != before.objects.get(ref)
+        }
+        services = {
+            key for key in USUAL["services"] if world.services.get(key) is not before.services.get(key)
+        }
+        objects_before, statuses_before = made.objects, made.statuses
+        moved = made.follow(changed, services, world)
+        assert moved.objects == differing(objects_before, made.objects)
+        assert moved.statuses == differing(statuses_before, made.statuses)
+        fresh = Derived(world.settings)
+        fresh.follow(world.objects, world.services, world)
+        assert known_of(result_of(made)) == known_of(result_of(fresh))
+        assert (made.grants, set(made.credentials)) == (fresh.grants, set(fresh.credentials))
+        before = world
+
+
+def differing(before, after):
+    return {ref for ref in before.keys() | after.keys() if before.get(ref) is not after.get(ref)}
+
+
 found = st.lists(
     st.one_of(gateways, http, grpc, tls, tcp),
     max_size=7,

@@ -132,16 +132,26 @@ class Sheet:
             self._doubtful[cell] = None
 
     def _sweep(self) -> None:
-        """Forget the cells that nobody reads, but for those with a value that their column has anyway."""
+        """Forget the cells that nobody reads, but for those that their column has anyway."""
         while self._doubtful:
             cell, _ = self._doubtful.popitem()
             column = self._columns.get(cell.column)
-            if column is None or cell.key in self._readers[cell.column]:
+            if column is None or cell.key in self._readers[cell.column] or self._is_over(column, cell.key):
                 continue
-            if not column.over or self._values[cell.column].get(cell.key) is None:
-                self._values[cell.column].pop(cell.key, None)
-                for each in self._read.pop(cell, ()):
-                    self._unread(each, cell)
+            self._values[cell.column].pop(cell.key, None)
+            for each in self._read.pop(cell, ()):
+                self._unread(each, cell)
+
+    def _is_over(self, column: Column, key: Key) -> bool:
+        """Whether there is something for which the column has a cell, be there nothing in it yet."""
+        return any(self._there(name, key) for name in column.over)
+
+    def _there(self, name: str, key: Key) -> bool:
+        if name in self._facts:
+            return self._facts[name](key) is not None
+        if name in self._columns:
+            return self._values[name].get(key) is not None
+        return Cell(name, key) in self._groups
 
     def _post(self, column: Column, moved: Mapping[Key, tuple[Value, Value]]) -> None:
         """Bring the groups up to date: each is copied once, however many entries of it changed."""

@@ -85,6 +85,20 @@ def test_what_is_gone_leaves_its_groups_and_is_forgotten(world):
     assert set(world.sheet.looked_at("capitals")) == {"a", "b"}
 
 
+def test_a_cell_with_nothing_in_it_follows_what_it_read():
+    words = {"a": "one", "b": ""}
+    sheet = Sheet({"word": words.get})
+    both = Column("both", lambda _: sheet.look("word", "a") if sheet.look("word", "b") else None, ("word",))
+    sheet.add((both,))
+    for name in words:
+        sheet.touch("word", name)
+    sheet.settle()
+    assert sheet.look("both", "a") is None
+    words["b"] = "two"
+    sheet.touch("word", "b")
+    assert sheet.settle()["both"] == {"a": (None, "one"), "b": (None, "one")}
+
+
 def test_a_group_says_who_posted_what(world):
     assert world.sheet.look("of length", 3) == {"a": True, "b": True}
     assert world.sheet.look("of length", 9) == {}
