@@ -423,3 +423,12 @@ def test_hosts_and_listeners_whose_names_run_together_keep_rules_of_their_own():
         route("three", parents=[{"sectionName": "c"}], hostnames=["*.x.com", "any.x.com"]),
     )
     assert hosts(result) == ["*.x.com", "any.x.com", "b-x.com", "x.com"]
+
+
+def test_of_many_listeners_some_are_named():
+    found = gateway(*(listener(f"l{number}", 80 + number) for number in range(64)))
+    result = converted(found, route(parents=[{"sectionName": "gone"}]))
+    (told,) = result.findings
+    assert told.message.endswith(
+        "(hint: it has l0 on 80, l1 on 81, l2 on 82, l3 on 83, l4 on 84, and 59 more)"
+    )

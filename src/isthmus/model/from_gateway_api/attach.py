@@ -79,7 +79,7 @@ def _at_gateway(bare: Attachment, found: Mapping[str, Door], lookup: Lookup) -> 
     meant = found.values() if not ref.section_name else filter(None, (found.get(ref.section_name),))
     named = [door for door in meant if ref.port in {None, door.listener.port}]
     if not named:
-        has = ", ".join(f"{door.listener.name} on {door.listener.port}" for door in found.values())
+        has = _some(f"{door.listener.name} on {door.listener.port}" for door in found.values())
         return bare.refuse("NoMatchingParent", f"{ref.name} has no such listener (hint: it has {has})")
     open_ = [door for door in named if bare.kind in door.kinds and _lets_in(door, route, lookup)]
     if not open_:
@@ -88,10 +88,20 @@ def _at_gateway(bare: Attachment, found: Mapping[str, Door], lookup: Lookup) -> 
         return bare.refuse("NotAllowedByListeners", message)
     doors = tuple((door, hosts) for door in open_ if (hosts := _hosts(door, route)))
     if not doors:
-        has = ", ".join(door.listener.hostname for door in open_)
+        has = _some(door.listener.hostname for door in open_)
         message = f"no listener of {ref.name} is for a host of the route (hint: they are for {has})"
         return bare.refuse("NoMatchingListenerHostname", message)
     return replace(bare, doors=doors)
+
+
+def _some(names: Iterable[str]) -> str:
+    """The first of many: a Gateway may have dozens of listeners."""
+    known = list(names)
+    more = [f"and {len(known) - _MOST} more"] if len(known) > _MOST else []
+    return ", ".join([*known[:_MOST], *more])
+
+
+_MOST = 5
 
 
 def _lets_in(door: Door, route: Route, lookup: Lookup) -> bool:
