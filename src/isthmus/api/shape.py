@@ -87,6 +87,9 @@ class _Fitting:
                 problem = _word_problem(value, [str(each) for each in info.values])
             case _:
                 problem = _plain_problem((info,), value)
+                if problem and (near := _nearest_number(info, value)) is not None:
+                    self.wrong.append((at, problem))
+                    return near  # so that what stands beside it is looked at as well
         return self._refused(at, problem) if problem else value
 
     def _refused(self, at: str, problem: str) -> object:
@@ -181,6 +184,18 @@ def _plain_problem(infos: Iterable[inspect.Type], value: object) -> str:
             return ""
         said.append(limits)
     return f"is {_shown(value)} (hint: {', or '.join(said)})"
+
+
+def _nearest_number(info: inspect.Type, value: object) -> float | None:
+    """The number next to `value` that is within the limits; None where it is none."""
+    if not isinstance(info, inspect.IntType | inspect.FloatType) or isinstance(value, bool):
+        return None
+    if not isinstance(value, int if isinstance(info, inspect.IntType) else int | float):
+        return None
+    least, most = info.ge, info.le
+    if least is not None and value < least:
+        return least
+    return most if most is not None and value > most else value
 
 
 def _limits(info: inspect.Type, number: float) -> str:

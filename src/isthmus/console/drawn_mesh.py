@@ -7,6 +7,7 @@ as it is.
 
 from __future__ import annotations
 
+import codecs
 import sys
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping
@@ -33,6 +34,7 @@ from isthmus.console.drawn_pods import (
     refusing_sidecars,
     with_addresses,
 )
+from isthmus.console.yaml_places import line_of
 from isthmus.model.build import MeshBuilder
 from isthmus.model.change import Change, ChangeKey
 from isthmus.model.codes import code_of_problem
@@ -108,8 +110,21 @@ def read_manifests(names: Iterable[str]) -> list[Manifest]:
             if place.is_dir()
             else [place]
         )
-        found += [Manifest(str(file), file.read_text(), cluster) for file in files]
+        found += [Manifest(str(file), _text_of(file), cluster) for file in files]
     return found
+
+
+def _text_of(file: Path) -> str:
+    try:
+        return as_text(file.read_bytes())
+    except OSError as error:
+        raise InvalidConfig(str(file), f"cannot be read: {error.strerror or error}") from error
+
+
+def as_text(raw: bytes) -> str:
+    """YAML's text: UTF-16 where its mark begins it, as Windows writes it, else UTF-8; what is neither stays no YAML."""
+    is_utf_16 = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return raw.decode("utf-16" if is_utf_16 else "utf-8-sig", errors="replace")
 
 
 def given_manifests(names: Iterable[str]) -> list[Manifest]:
@@ -117,10 +132,31 @@ def given_manifests(names: Iterable[str]) -> list[Manifest]:
     found, others = [], []
     for name in names:
         if name == "-":
-            found.append(Manifest("stdin", sys.stdin.read()))
+            found.append(Manifest("stdin", as_text(sys.stdin.buffer.read())))
         else:
             others.append(name)
     return [*found, *read_manifests(others)]
+
+
+class Written(NamedTuple):
+    """An object as somebody wrote it, and the line at which it begins."""
+
+    line: int
+    value: Tree
+
+
+def written(manifest: Manifest) -> Iterator[Written]:
+    """The objects of a manifest, those of lists one by one. Raises `InvalidConfig` where it is no YAML."""
+    for line, value in documents(manifest.text):
+        if not isinstance(value, dict):
+            continue
+        several = value.get("items") if str(value.get("kind", "")).endswith("List") else None
+        if not isinstance(several, list):
+            yield Written(line, value)
+            continue
+        for index, each in enumerate(several):
+            if isinstance(each, dict):
+                yield Written(line_of(manifest.text, line, f"items[{index}]"), each)
 
 
 def draw(
@@ -175,17 +211,16 @@ def draw(
 def _documents(manifest: Manifest) -> Iterator[_Document]:
     cluster = manifest.cluster
     try:
-        found = list(documents(manifest.text))
+        found = list(written(manifest))
     except InvalidConfig as error:
         raise InvalidConfig(manifest.name, error.message) from error
     for line, value in found:
-        if not isinstance(value, dict) or value.get("kind") == "Expect":
+        kind = value.get("kind")
+        if kind == "Expect" or not isinstance(kind, str):
             continue
-        if value.get("kind") == "Cluster":
+        if kind == "Cluster":
             cluster = str(meta_of(value).get("name", ""))
-        several = value.get("items") if str(value.get("kind", "")).endswith("List") else None
-        for each in several if isinstance(several, list) else [value]:
-            yield _Document(Place(manifest.name, line), cluster, each)
+        yield _Document(Place(manifest.name, line), cluster, value)
 
 
 def _key(value: Tree) -> tuple[str, str, str, str]:

@@ -10,8 +10,7 @@ from isthmus.api import KINDS, kind_of
 from isthmus.api.decode import decode
 from isthmus.api.errors import InvalidConfig, UnknownKind
 from isthmus.api.resource import Ref
-from isthmus.api.yaml import Document, documents
-from isthmus.console.drawn_mesh import DrawnMesh, Manifest, draw
+from isthmus.console.drawn_mesh import DrawnMesh, Manifest, Written, draw, written
 from isthmus.console.drawn_pods import Tree
 from isthmus.console.patch_findings import patch_findings
 from isthmus.console.yaml_places import line_of
@@ -61,7 +60,7 @@ def faults_of_each(manifests: Iterable[Manifest]) -> Iterator[Fault]:
     """Everything that is wrong with each object by itself."""
     for manifest in manifests:
         try:
-            found = list(documents(manifest.text))
+            found = list(written(manifest))
         except InvalidConfig as error:
             ref = Ref("File", "", manifest.name)
             yield fault(_schema(ref, error.path, error.message), manifest.name, 1)
@@ -88,10 +87,8 @@ def faults_together(
             yield fault(finding, *_place(drawn, finding))
 
 
-def _of_document(manifest: Manifest, document: Document) -> Iterator[Fault]:
+def _of_document(manifest: Manifest, document: Written) -> Iterator[Fault]:
     value = document.value
-    if not isinstance(value, dict):
-        return
     api_version, name = str(value.get("apiVersion", "")), str(value.get("kind", ""))
     meta = value.get("metadata")
     meta = meta if isinstance(meta, dict) else {}

@@ -17,9 +17,16 @@ def line_of(text: str, start: int, path: str) -> int:
 
 @lru_cache(maxsize=256)
 def _documents(text: str) -> Mapping[int, yaml.Node]:
-    """The documents of a text by the line at which each starts."""
-    found = (node for node in yaml.compose_all(text, Loader=yaml.CSafeLoader) if node is not None)
-    return {node.start_mark.line + 1: node for node in found}
+    """The documents of a text, and the items of those that are lists, by the line at which each starts."""
+    found: dict[int, yaml.Node] = {}
+    for node in yaml.compose_all(text, Loader=yaml.CSafeLoader):
+        if node is None:
+            continue
+        found[node.start_mark.line + 1] = node
+        items = _below(node, "items")
+        for item in items.value if isinstance(items, yaml.SequenceNode) else ():
+            found.setdefault(item.start_mark.line + 1, item)
+    return found
 
 
 def _line(node: yaml.Node, path: str) -> int:

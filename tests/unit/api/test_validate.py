@@ -3,7 +3,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from isthmus.api import kind_named
+from isthmus.api import kind_named, kind_of
 from isthmus.api.decode import decode
 from isthmus.api.errors import InvalidConfig
 from isthmus.api.istio.destination_rule import DestinationRule
@@ -407,3 +407,31 @@ def assert_told(type_, raw, path, said):
     found = msgspec.convert(raw, type_)
     told = dict(problems(found))
     assert said in told.get(path, ""), told
+
+
+def test_a_number_out_of_its_range_hides_nothing_that_stands_beside_it():
+    server = {"port": {"number": 70000, "name": "a", "protocol": "HTPP"}, "hosts": []}
+    spec = {
+        "selector": {"istio": "*"},
+        "servers": [server, {**server, "port": {**server["port"], "number": 80}}],
+    }
+    with pytest.raises(InvalidConfig) as told:
+        decode(kind_of("networking.istio.io/v1", "Gateway"), {"metadata": {"name": "a"}, "spec": spec})
+    assert [path for path, _ in told.value.problems] == [
+        "$.spec.servers[0].port.number", "$.spec.selector[istio]", "$.spec.servers[0].hosts",
+        "$.spec.servers[0].port.protocol", "$.spec.servers[1].hosts", "$.spec.servers[1].port.protocol",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "path"),
+    [
+        ("Gateway", {"selector": {"a": "b"}}, "$.spec.servers"),
+        ("EnvoyFilter", {"workloadSelector": {"labels": {"a": "v*"}}}, "$.spec.workloadSelector.labels[a]"),
+        ("Sidecar", {"workloadSelector": {"labels": {"": "v"}}}, "$.spec.workloadSelector.labels"),
+    ],
+)
+def test_a_selector_has_labels_that_can_be_met(kind, spec, path):
+    with pytest.raises(InvalidConfig) as told:
+        decode(kind_of("networking.istio.io/v1alpha3", kind), {"metadata": {"name": "a"}, "spec": spec})
+    assert path in {path for path, _ in told.value.problems}

@@ -46,9 +46,8 @@ def problems(found: EnvoyFilter) -> Iterator[Problem]:
     spec = found.spec
     if spec.workload_selector is not None and spec.target_refs:
         yield "$.spec.targetRefs", "cannot stand beside workloadSelector (hint: leave one of them out)"
-    if spec.workload_selector is not None and not spec.workload_selector.labels:
-        hint = "(hint: leave the selector out for the whole namespace)"
-        yield "$.spec.workloadSelector.labels", f"is empty {hint}"
+    if spec.workload_selector is not None:
+        yield from texts.workloads("$.spec.workloadSelector.labels", spec.workload_selector.labels)
     for index, reference in enumerate(spec.target_refs):
         if not reference.kind or not reference.name:
             yield f"$.spec.targetRefs[{index}]", "needs kind and name"

@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterator
 
 from isthmus.api.errors import Problem
+from isthmus.api.istio import text_problems as texts
 from isthmus.api.istio.gateway import GatewayConfig, Server, ServerTLSSettings
 from isthmus.kit.ip import is_address
 
@@ -23,6 +24,9 @@ _HOST = re.compile(r"\*|(\*\.)?[A-Za-z0-9_]([-A-Za-z0-9_.]*[A-Za-z0-9_])?")
 def problems(found: GatewayConfig) -> Iterator[Problem]:
     """Everything that is wrong, each with its path and the mend."""
     seen: dict[tuple[str, int, str], int] = {}
+    if not found.spec.servers:
+        yield "$.spec.servers", "is empty (hint: a port, its protocol and hosts)"
+    yield from texts.selector("$.spec.selector", found.spec.selector)
     for index, server in enumerate(found.spec.servers):
         at = f"$.spec.servers[{index}]"
         yield from _server(at, server)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from isthmus.api.errors import Problem
+from isthmus.api.istio import text_problems as texts
 from isthmus.api.istio.service_entry import EntryPort, ServiceEntry, ServiceEntrySpec
 from isthmus.api.istio.workload_entry import WorkloadEntry, WorkloadEntrySpec
 from isthmus.api.istio.workload_group import ReadinessProbe, WorkloadGroup
@@ -46,6 +47,8 @@ def _service_entry(spec: ServiceEntrySpec) -> Iterator[Problem]:
         yield "$.spec.workloadSelector", "stands beside endpoints (hint: one of the two)"
     if spec.workload_selector is not None and not spec.workload_selector.labels:
         yield "$.spec.workloadSelector.labels", "is empty (hint: labels of pods or WorkloadEntries)"
+    if spec.workload_selector is not None:
+        yield from texts.selector("$.spec.workloadSelector.labels", spec.workload_selector.labels)
     yield from _resolution(spec)
     names = {port.name for port in spec.ports}
     for index, endpoint in enumerate(spec.endpoints):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from isthmus.api.errors import Problem
+from isthmus.api.istio import text_problems as texts
 from isthmus.api.istio.sidecar import IstioEgressListener, IstioIngressListener, Sidecar
 from isthmus.kit.ip import is_address
 
@@ -16,11 +17,8 @@ def problems(found: Sidecar) -> Iterator[Problem]:
     """Everything wrong with a decoded Sidecar, but its durations."""
     spec = found.spec
     selector = spec.workload_selector
-    if selector is not None and not selector.labels:
-        yield (
-            "$.spec.workloadSelector.labels",
-            "is empty (hint: leave the selector out for the whole namespace)",
-        )
+    if selector is not None:
+        yield from texts.workloads("$.spec.workloadSelector.labels", selector.labels)
     for index, egress in enumerate(spec.egress):
         yield from _egress(f"$.spec.egress[{index}]", egress)
     ports = [listener.port.number for listener in spec.ingress]

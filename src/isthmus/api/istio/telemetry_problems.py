@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from isthmus.api.errors import Problem
+from isthmus.api.istio import text_problems as texts
 from isthmus.api.istio.proxy_config import CustomTag, ProxyConfigObject
 from isthmus.api.istio.telemetry import MetricsRule, Telemetry, TracingRule
 
@@ -14,8 +15,8 @@ def problems(found: Telemetry) -> Iterator[Problem]:
     spec = found.spec
     if spec.selector is not None and (spec.target_refs or spec.target_ref is not None):
         yield "$.spec.targetRefs", "cannot stand beside selector (hint: leave one of them out)"
-    if spec.selector is not None and not spec.selector.match_labels:
-        yield "$.spec.selector.matchLabels", "is empty (hint: leave the selector out for the whole namespace)"
+    if spec.selector is not None:
+        yield from texts.workloads("$.spec.selector.matchLabels", spec.selector.match_labels)
     for index, rule in enumerate(spec.tracing):
         yield from _tracing(f"$.spec.tracing[{index}]", rule)
     for index, logging in enumerate(spec.access_logging):
@@ -82,8 +83,8 @@ def _metrics(at: str, rule: MetricsRule) -> Iterator[Problem]:
 def proxy_config_problems(found: ProxyConfigObject) -> Iterator[Problem]:
     """Everything that is wrong with a ProxyConfig."""
     spec = found.spec
-    if spec.selector is not None and not spec.selector.match_labels:
-        yield "$.spec.selector.matchLabels", "is empty (hint: leave the selector out for the whole namespace)"
+    if spec.selector is not None:
+        yield from texts.workloads("$.spec.selector.matchLabels", spec.selector.match_labels)
     for name in spec.environment_variables:
         if not name or "=" in name or "\0" in name:
             yield f"$.spec.environmentVariables.{name}", f"{name!r} is no name of a variable"

@@ -61,6 +61,13 @@ def header(at: str, name: str) -> Iterator[Problem]:
         yield at, f"{name!r} is no name of a header (hint: letters, digits and -)"
 
 
+def workloads(at: str, labels: Mapping[str, str]) -> Iterator[Problem]:
+    """Nothing where a selector of workloads has labels by which some could be found."""
+    if not labels:
+        yield at, "is empty (hint: leave the selector out for the whole namespace)"
+    yield from selector(at, labels)
+
+
 def selector(at: str, labels: Mapping[str, str]) -> Iterator[Problem]:
     """Nothing where labels have names, and no star stands for a value."""
     for name, value in labels.items():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 
 import click
@@ -59,7 +57,7 @@ def _of_case(files: tuple[str, ...]) -> str:
     if len(files) != 1:
         raise ValueError("a case is one file (hint: --proxy POD, for manifests)")
     (name,) = files
-    text = sys.stdin.read() if name == "-" else Path(name).read_text()
+    ((_, text, _),) = given_manifests([name])
     try:
         return _yaml(shown(read_case(text)))
     except (InvalidConfig, UnknownKind, ValueError) as error:

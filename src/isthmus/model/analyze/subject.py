@@ -142,7 +142,7 @@ class Subject:
         here = self.workloads_in.get(namespace) if namespace else self.workloads
         if here is not None and here.has(selector):
             return True
-        return not self.is_whole and not (here is not None and selector.keys() <= here.names)
+        return not self.is_whole and (here is None or not selector or not selector.keys() <= here.names)
 
     @cached_property
     def refused(self) -> frozenset[Ref]:
