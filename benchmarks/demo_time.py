@@ -42,7 +42,7 @@ def main() -> None:
     for _ in range(ROUNDS):
         with tempfile.TemporaryDirectory() as folder:
             stage = Stage(LabClient(Path(folder)), samples_folder(), Console(quiet=True))
-            lab = start(lab_launch(Path(folder), TALK, None, samples_folder()))
+            lab = start(lab_launch(Path(folder), TALK, samples_folder()))
             try:
                 found.append(asyncio.run(tell(stage)))
             finally:

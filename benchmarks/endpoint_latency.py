@@ -163,7 +163,7 @@ def main() -> None:
     parser.add_argument("--sidecars", type=int, default=20)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        lab = start(lab_launch(Path(folder), TALK, None, samples_folder()))
+        lab = start(lab_launch(Path(folder), TALK, samples_folder()))
         try:
             stage = Stage(LabClient(Path(folder)), samples_folder(), Console(quiet=True))
             asyncio.run(both(stage, chosen.flips, chosen.sidecars))

@@ -51,7 +51,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """The mesh, brought up once."""
     folder = tmp_path_factory.mktemp("lab")
-    lab = start(lab_launch(folder, TALK, None, samples_folder()))
+    lab = start(lab_launch(folder, TALK, samples_folder()))
     stage = Stage(LabClient(folder), samples_folder(), Console(quiet=True))
     try:
         asyncio.run(_build(stage))

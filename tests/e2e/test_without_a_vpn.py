@@ -41,7 +41,7 @@ def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """The mesh over two networks, brought up once."""
     folder = tmp_path_factory.mktemp("apart")
     place = samples_folder() / "lab" / "two-networks.yaml"
-    lab = start(lab_launch(folder, read_spec(place), place, samples_folder()))
+    lab = start(lab_launch(folder, read_spec(place), samples_folder()))
     stage = Stage(LabClient(folder), samples_folder(), Console(quiet=True))
     try:
         asyncio.run(build(stage))

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from isthmus.kit.ip import is_address
+from isthmus.model.families import BOTH, Families, spoken
 from isthmus.model.mesh import Mesh
 from isthmus.model.names import ClusterId, Hostname
 from isthmus.model.service import Protocol, Resolution, Service
@@ -54,6 +55,11 @@ class Caller(NamedTuple):
 
     cluster: ClusterId
     namespace: str
+    families: Families = BOTH
+
+    def addresses(self, service: Service) -> list[str]:
+        """The single addresses by which it can call the service."""
+        return [each for each in spoken(service.addresses(self.cluster), self.families) if "/" not in each]
 
 
 def call_of(target: Target, resolved: Resolved) -> Call:
@@ -148,18 +154,19 @@ def _address_of(mesh: Mesh, caller: Caller, service: Service) -> Resolved:
         )
     match service.resolution:
         case _ if service.entry:
-            called = [each for each in service.addresses(caller.cluster) if "/" not in each]
+            called = caller.addresses(service)
             return Resolved(called[0] if called else "", service, "" if called else _FOR_DNS)
         case Resolution.DNS | Resolution.DNS_ROUND_ROBIN | Resolution.NONE:
             return Resolved("", service, f"{service.key.name} stands for {service.external_name}")
         case Resolution.PASSTHROUGH:
             shards = mesh.shards.get(service.key, {})
             near = shards.get(caller.cluster)
-            found = [one.address for one in near.endpoints] if near else []
+            every = [one.spoken(caller.families) for one in near.endpoints] if near else []
+            found = [one.address for one in every if one is not None]
             note = missing or ("" if found else f"{service.key.name} has no endpoint in {caller.cluster}")
             return Resolved(found[0] if found else "", service, note)
         case Resolution.ENDPOINTS:
-            return Resolved(next(iter(service.addresses(caller.cluster)), ""), service, missing)
+            return Resolved(next(iter(caller.addresses(service)), ""), service, missing)
 
 
 def _of_pod(mesh: Mesh, service: Service, pod: str) -> Resolved:

@@ -37,6 +37,11 @@ class Explainer:
         self._source = source
         self._mesh = source.mesh
         self._loss = Loss.of(without)
+        self._workloads = {
+            (each.cluster, address): each
+            for each in source.mesh.workloads.values()
+            for address in (each.address, *each.also)
+        }
         self._clusters = {cluster for cluster, _ in source.mesh.workloads}
 
     def explain(self, caller: str, target: calls.Target, cluster: str = "") -> Explanation:
@@ -45,7 +50,7 @@ class Explainer:
         if self._loss:
             self._loss.check(self._mesh, self._source.held(workload))
         proxy = self._source.proxy(workload)
-        where = calls.Caller(workload.cluster, workload.namespace)
+        where = calls.Caller(workload.cluster, workload.namespace, proxy.families)
         _, host, _ = calls.parts_of(target.url)
         resolved = calls.resolve_name(self._mesh, where, host)
         if target.address and resolved.service is None:
@@ -156,7 +161,7 @@ class Explainer:
         self, call: Call, upstream: UpstreamShare, endpoint: EndpointShare, workload: Workload
     ) -> Arrival:
         cluster = ClusterId(endpoint.cluster) or workload.cluster
-        there = self._mesh.workloads.get((cluster, endpoint.address.rpartition(":")[0]))
+        there = self._workloads.get((cluster, _ip(endpoint)))
         if there is None:
             note = (
                 f'cluster "{cluster}" was not asked'
@@ -202,7 +207,7 @@ class Explainer:
 
 def onward(call: Call, upstream: UpstreamShare, endpoint: EndpointShare, identity: str) -> Call:
     """The call that a proxy makes to an endpoint, as the caller with this identity."""
-    address, _, port = endpoint.address.rpartition(":")
+    port = endpoint.address.rpartition(":")[2]
     tls, request = endpoint.tls, call.request
     hello = call.hello
     if tls.mode != "plain":
@@ -218,8 +223,12 @@ def onward(call: Call, upstream: UpstreamShare, endpoint: EndpointShare, identit
         request = Request(method="CONNECT", host=upstream.host, path=upstream.path)
     speech = Speech(upstream.speech) if upstream.speech else call.speech
     return Call(
-        address=address, port=int(port), speech=speech, request=request, hello=hello, source=call.source
+        address=_ip(endpoint), port=int(port), speech=speech, request=request, hello=hello, source=call.source
     )
+
+
+def _ip(endpoint: EndpointShare) -> str:
+    return endpoint.address.rpartition(":")[0].strip("[]")
 
 
 def problem_of(arrived: Trace, endpoint: EndpointShare, identity: str) -> str:

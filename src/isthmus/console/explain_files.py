@@ -48,6 +48,7 @@ def proxy_of(workload: Workload, kind: ProxyKind) -> Proxy:
     return Proxy(
         kind=kind,
         address=workload.address,
+        metadata=(("INSTANCE_IPS", ",".join((workload.address, *workload.also))),),
         name=workload.name,
         namespace=workload.namespace,
         cluster=workload.cluster,

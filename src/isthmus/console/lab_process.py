@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
+
 from isthmus.lab.launch import Launch
 from isthmus.lab.spec import LabSpec
 
@@ -17,12 +19,12 @@ def samples_folder() -> Path:
     return beside if beside.is_dir() else Path.cwd() / "samples"
 
 
-def lab_launch(state: Path, spec: LabSpec, spec_file: Path | None, samples: Path) -> Launch:
+def lab_launch(state: Path, spec: LabSpec, samples: Path) -> Launch:
     """What to launch: a door for each API server, and one for a Service, on free ports of loopback."""
     doors = {f"api-{cluster.name}": ("127.0.0.1", 0) for cluster in spec.clusters}
     return Launch(
         module="isthmus.lab.inner",
         state=state,
-        arguments=(str(spec_file.absolute()) if spec_file else "", str(samples.absolute())),
+        arguments=(msgspec.json.encode(spec).decode(), str(samples.absolute())),
         doors={**doors, DOOR: ("127.0.0.1", 0)},
     )

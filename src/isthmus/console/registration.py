@@ -14,6 +14,7 @@ import yaml
 from isthmus.api.core.secret import Secret
 from isthmus.api.resource import Kind, Object
 from isthmus.console.control_plane import access_to
+from isthmus.kit.ip import authority
 from isthmus.kube.client import Client
 from isthmus.kube.errors import NotFound
 
@@ -101,7 +102,7 @@ async def _server_for_pods(client: Client) -> str:
         address, port = subset["addresses"][0]["ip"], subset["ports"][0]["port"]
     except (NotFound, LookupError) as error:
         raise CannotRegister(f"{server} is this machine, which Pilot cannot reach {hint}") from error
-    return f"https://[{address}]:{port}" if ":" in address else f"https://{address}:{port}"
+    return f"https://{authority(address, port)}"
 
 
 def _is_this_machine(server: str) -> bool:

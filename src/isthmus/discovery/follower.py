@@ -142,7 +142,7 @@ def control_plane(mesh: Mesh, namespace: str, cluster: ClusterId) -> ControlPlan
         if endpoint.health is Health.HEALTHY:
             match mesh.networks.way(mesh.networks.of(cluster), endpoint.network, endpoint.cluster):
                 case Direct():
-                    addresses[Address(endpoint.address, endpoint.ports)] = None
+                    addresses.update((Address(each, endpoint.ports), None) for each in endpoint.addresses)
                 case Via(gateways):
                     # Those that calls enter at ports of nodes do not say which one is the control plane's.
                     whole = (each.address for each in gateways if each.port == USUAL_PORT)

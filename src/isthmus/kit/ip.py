@@ -1,4 +1,4 @@
-"""What texts say of IP: whether they are addresses or networks, where others may be names."""
+"""What texts say of IP: whether they are addresses or networks, where others may be names; and how URLs have them."""
 
 from __future__ import annotations
 
@@ -21,3 +21,8 @@ def is_network(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def authority(host: str, port: int | str) -> str:
+    """A host and its port in one word: `web:80`, `10.0.0.1:80`, `[fd00::1]:80`."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -40,8 +40,11 @@ class BadAnswer(ConnectionError):
     """What came back is not HTTP."""
 
 
+_ANY = "0.0.0.0"
+
+
 class HttpServer:
-    """Answers each request by `handler`, which must not raise."""
+    """Answers each request by `handler`, which must not raise. Host 0.0.0.0 is, as to gRPC, any of either family."""
 
     def __init__(self, host: str, port: int, handler: Handler) -> None:
         self._host, self._port, self._handler = host, port, handler
@@ -49,7 +52,8 @@ class HttpServer:
 
     async def run(self) -> None:
         """Serve until cancelled. Raises `OSError` where the address is taken."""
-        server = await asyncio.start_server(self._serve, self._host, self._port, limit=_HEAD_LIMIT_BYTES)
+        host = None if self._host == _ANY else self._host
+        server = await asyncio.start_server(self._serve, host, self._port, limit=_HEAD_LIMIT_BYTES)
         self._port = server.sockets[0].getsockname()[1]
         self._bind().set_result(self._port)
         async with server:

@@ -15,6 +15,7 @@ import msgspec
 
 from isthmus.api.errors import InvalidConfig
 from isthmus.api.yaml import documents
+from isthmus.kit.ip import authority
 from isthmus.kit.log import Redacted
 from isthmus.kube.errors import InvalidKubeconfig
 
@@ -165,9 +166,8 @@ def in_cluster(host: str, port: str, folder: Path = _SERVICE_ACCOUNT) -> Access:
     """The access of a pod by its own service account; the token file is read again when it is renewed."""
     ca = folder / "ca.crt"
     namespace = folder / "namespace"
-    address = f"[{host}]" if ":" in host else host
     return Access(
-        server=f"https://{address}:{port}",
+        server=f"https://{authority(host, port)}",
         ca=ca.read_bytes() if ca.exists() else None,
         namespace=namespace.read_text().strip() if namespace.exists() else "default",
         credentials=TokenFile(folder / "token"),

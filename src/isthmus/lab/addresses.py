@@ -13,7 +13,7 @@ class AddressPool:
     """The addresses of one range; the first (the network), the second and the last are kept back."""
 
     def __init__(self, cidr: str) -> None:
-        self._range = ipaddress.IPv4Network(cidr)
+        self._range = ipaddress.ip_network(cidr)
         self._next = 2
         self._taken: set[int] = set()
 
@@ -30,4 +30,4 @@ class AddressPool:
 
     def give_back(self, address: str) -> None:
         """`address` is free again; nothing if it was."""
-        self._taken.discard(int(ipaddress.IPv4Address(address)) - int(self._range.network_address))
+        self._taken.discard(int(ipaddress.ip_address(address)) - int(self._range.network_address))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.kit.clock import Clock
+from isthmus.kit.ip import authority
 from isthmus.kit.tasks import Crew
 from isthmus.lab.apiserver.builtin import builtin
 from isthmus.lab.apiserver.credentials import ClusterCredentials
@@ -21,7 +22,7 @@ from isthmus.lab.controllers.endpoints import EndpointsController
 from isthmus.lab.controllers.garbage import Garbage
 from isthmus.lab.controllers.replicasets import ReplicaSets
 from isthmus.lab.controllers.services import ServiceAddresses
-from isthmus.lab.fabric import Fabric, FabricSpec
+from isthmus.lab.fabric import Fabric, FabricFamily, FabricSpec
 from isthmus.lab.kubelet.kubelet import Kubelet
 from isthmus.lab.kubelet.node import Node
 from isthmus.lab.sandbox import Sandboxes
@@ -39,10 +40,12 @@ class Cluster:
     def __init__(self, spec: ClusterSpec, folder: Path, catalogue: Catalogue, clock: Clock) -> None:
         self.spec = spec
         self._folder, self._catalogue, self._clock = folder, catalogue, clock
-        self.fabric = Fabric(
-            FabricSpec(spec.name, spec.pod_cidr, spec.service_cidr, spec.node_address, spec.api_address)
+        families = (
+            FabricFamily(each.pod_cidr, each.service_cidr, each.node_address, each.api_address)
+            for each in spec.families
         )
-        addresses = (spec.api_address, spec.api_service_address, "127.0.0.1")
+        self.fabric = Fabric(FabricSpec(spec.name, tuple(families)))
+        addresses = (*(each.api_address for each in spec.families), spec.api_service_address, "127.0.0.1")
         self.credentials = ClusterCredentials(spec.name, addresses, clock.now())
         self.server: ApiServer | None = None
         self.kubelet: Kubelet | None = None
@@ -56,7 +59,8 @@ class Cluster:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._door = door
         server = self.server = ApiServer(self.credentials, self._folder / "objects.db", self._clock)
-        addresses = ServiceAddresses(server.api, self.spec.service_cidr, self.spec.balancer_address)
+        ranges = tuple(each.service_cidr for each in self.spec.families)
+        addresses = ServiceAddresses(server.api, ranges, self.spec.balancer_address)
         server.api.prepare["", "services"] = addresses.prepare
         server.api.unattended = UNATTENDED
         garbage = Garbage(server.api)
@@ -75,7 +79,7 @@ class Cluster:
         )
         self.kubelet = Kubelet(node)
         server.attach(self.kubelet)
-        proxy = ServiceProxy(self.fabric.router, self.spec.service_cidr)
+        proxy = ServiceProxy(self.fabric.router, ranges)
         jobs = {
             "accounts": Accounts(server.api, server.tokens, self.credentials.ca).run(),
             "deployments": Deployments(server.api).run(),
@@ -103,9 +107,9 @@ class Cluster:
         """Let the API server answer (again)."""
         if self.server is None:
             return
-        own = listen(self.fabric.router, self.spec.api_address, API_PORT)
+        own = [listen(self.fabric.router, each.api_address, API_PORT) for each in self.spec.families]
         doors = [self._door.dup()] if self._door is not None else []
-        await self.server.start([own, *doors], Address(self.spec.api_address, API_PORT))
+        await self.server.start([*own, *doors], Address(self.spec.api_address, API_PORT))
 
     async def stop_server(self) -> None:
         """Let the API server go silent: its connections break and nobody answers."""
@@ -119,7 +123,7 @@ class Cluster:
     @property
     def server_inside(self) -> str:
         """The API server's address as pods of all clusters reach it."""
-        return f"https://{self.spec.api_address}:{API_PORT}"
+        return f"https://{authority(self.spec.api_address, API_PORT)}"
 
     async def _serve_dns(self, server: ApiServer) -> None:
         dns = DnsServer(Zone(server.api))
@@ -154,11 +158,11 @@ def _objects(spec: ClusterSpec) -> list[Json]:
         "apiVersion": "v1",
         "kind": "Node",
         "metadata": {"name": spec.node, "labels": labels},
-        "spec": {"podCIDR": spec.pod_cidr},
+        "spec": {"podCIDR": spec.pod_cidr, "podCIDRs": [each.pod_cidr for each in spec.families]},
         "status": {
             "conditions": [ready],
             "addresses": [
-                {"type": "InternalIP", "address": spec.node_address},
+                *({"type": "InternalIP", "address": each.node_address} for each in spec.families),
                 {"type": "Hostname", "address": spec.node},
             ],
             "nodeInfo": {

@@ -15,6 +15,7 @@ import dns.name
 import dns.rcode
 import dns.rdataclass
 import dns.rdatatype
+import dns.reversename
 import dns.rrset
 
 from isthmus.lab.apiserver.api import Api
@@ -24,6 +25,7 @@ Json = dict[str, Any]
 _NAMESPACES, _SERVICES = builtin("namespaces"), builtin("services")
 _SLICES = builtin("endpointslices", "discovery.k8s.io")
 _TTL_S = 5
+_ADDRESSES = {"A", "AAAA"}
 _UDP_BYTES = 512
 
 
@@ -59,13 +61,13 @@ class Zone:
         for record in records:
             if record.kind in {kind, "CNAME"} or kind == "ANY":
                 _add(response, record, question.name if record.name == name else None)
-            elif record.kind == "A" and records[0].kind == "CNAME" and kind == "A":
+            elif records[0].kind == "CNAME" and record.kind == kind in _ADDRESSES:
                 _add(response, record, None)
         return response
 
     def _records(self, name: str, *, follows: bool = True) -> list[Record] | None:
         """All that is known of `name`, which may be nothing; None where there is no such name."""
-        if name.endswith(".in-addr.arpa."):
+        if name.endswith((".in-addr.arpa.", ".ip6.arpa.")):
             return self._pointers(name)
         if not name.endswith(self._suffix):
             return [] if self._suffix.endswith(f".{name}") or name == self._domain else None
@@ -79,7 +81,7 @@ class Zone:
         if service["spec"].get("type") == "ExternalName":
             return self._alias(name, service, follows=follows) if not front else None
         if not front:
-            return [Record(name, "A", address) for address in self._addresses(service)]
+            return [_of_address(name, address) for address in self._addresses(service)]
         if len(front) == 1 and front[0].startswith("_"):
             protocols = {each.get("protocol", "TCP").lower() for each in service["spec"].get("ports") or []}
             return [] if front[0][1:] in protocols else None
@@ -91,18 +93,18 @@ class Zone:
         """The other name, and what is known of it here: those who ask do not ask again."""
         target = service["spec"]["externalName"].lower().rstrip(".") + "."
         known = self._records(target, follows=False) if follows and target.endswith(self._suffix) else None
-        return [Record(name, "CNAME", target), *(each for each in known or [] if each.kind == "A")]
+        return [Record(name, "CNAME", target), *(each for each in known or [] if each.kind in _ADDRESSES)]
 
     def _addresses(self, service: Json) -> list[str]:
         if service["spec"].get("clusterIP") != "None":
-            return [service["spec"]["clusterIP"]]
+            return list(service["spec"].get("clusterIPs") or [service["spec"]["clusterIP"]])
         return list(dict.fromkeys(address for address, _, _ in self._ready(service)))
 
     def _ready(self, service: Json) -> list[tuple[str, str, list[Json]]]:
         """Address, host name and ports of each endpoint of a headless Service that is fit to serve."""
         meta = service["metadata"]
         return [
-            (address, endpoint.get("hostname") or address.replace(".", "-"), each.get("ports") or [])
+            (address, endpoint.get("hostname") or _as_label(address), each.get("ports") or [])
             for each in self._api.list(_SLICES, meta["namespace"]).items
             if (each["metadata"].get("labels") or {}).get("kubernetes.io/service-name") == meta["name"]
             for endpoint in each.get("endpoints") or []
@@ -114,7 +116,7 @@ class Zone:
         if service["spec"].get("clusterIP") != "None":
             return None
         return [
-            Record(name, "A", address) for address, each, _ in self._ready(service) if each == host
+            _of_address(name, address) for address, each, _ in self._ready(service) if each == host
         ] or None
 
     def _services(self, name: str, service: Json, wanted: tuple[str, str]) -> list[Record] | None:
@@ -135,13 +137,24 @@ class Zone:
         return None
 
     def _pointers(self, name: str) -> list[Record] | None:
-        labels = name.removesuffix(".in-addr.arpa.").split(".")
-        address = ".".join(reversed(labels))
+        try:
+            address = dns.reversename.to_address(dns.name.from_text(name))
+        except dns.exception.DNSException:
+            return None
         for service in self._api.list(_SERVICES).items:
-            if service["spec"].get("clusterIP") == address:
+            if address in (service["spec"].get("clusterIPs") or [service["spec"].get("clusterIP")]):
                 meta = service["metadata"]
                 return [Record(name, "PTR", f"{meta['name']}.{meta['namespace']}{self._suffix}")]
         return None
+
+
+def _of_address(name: str, address: str) -> Record:
+    return Record(name, "AAAA" if ":" in address else "A", address)
+
+
+def _as_label(address: str) -> str:
+    """Under which a pod of a headless Service is known that has no name of its own."""
+    return address.replace(".", "-").replace(":", "-")
 
 
 def _add(response: dns.message.Message, record: Record, asked: dns.name.Name | None) -> None:

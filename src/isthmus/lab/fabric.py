@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 from dataclasses import dataclass
+from ipaddress import ip_network
 
-from isthmus.lab.addresses import AddressPool
-from isthmus.lab.netlink import (
+from isthmus.kit.netlink import (
     LinkCounters,
     LinkEnd,
     Message,
@@ -21,9 +21,11 @@ from isthmus.lab.netlink import (
     route,
     veth,
 )
+from isthmus.lab.addresses import AddressPool
 from isthmus.lab.netns import NetworkNamespace, inside, run_in, set_sysctls
 
-_GATEWAY = "169.254.1.1"
+_GATEWAYS = {4: "169.254.1.1", 6: "fe80::1:1"}
+_EVERYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
 _LOOPBACK = 1
 _POD_LINK = 2
 _ROUTER = {
@@ -32,20 +34,46 @@ _ROUTER = {
     "net.ipv4.conf.default.rp_filter": "0",
     "net.ipv4.conf.all.send_redirects": "0",
     "net.ipv4.conf.default.send_redirects": "0",
-    "net.ipv6.conf.default.disable_ipv6": "1",
 }
-_POD = {"net.ipv6.conf.default.disable_ipv6": "1"}
+_NO_IPV6 = {"net.ipv6.conf.default.disable_ipv6": "1"}
+# Nobody else has these addresses: who looks for doubles first cannot be called for a second.
+_IPV6 = {"net.ipv6.conf.default.accept_dad": "0", "net.ipv6.conf.default.accept_ra": "0"}
+IPV6_FORWARDING = "net.ipv6.conf.all.forwarding"
 
 
 @dataclass(frozen=True, slots=True)
-class FabricSpec:
-    """The addresses of one cluster. Those of the node and of the API server are outside the ranges."""
+class FabricFamily:
+    """A cluster's addresses of one family. Those of the node and of the API server are outside the ranges."""
 
-    cluster: str
     pod_cidr: str
     service_cidr: str
     node_address: str
     control_address: str
+
+    @property
+    def version(self) -> int:
+        return ip_network(self.pod_cidr).version
+
+    def alone(self, ip: str) -> str:
+        """The range of that one address."""
+        return f"{ip}/{32 if self.version == 4 else 128}"
+
+
+@dataclass(frozen=True, slots=True)
+class FabricSpec:
+    """The addresses of one cluster; the first family is the one by which pods are known."""
+
+    cluster: str
+    families: tuple[FabricFamily, ...]
+
+    @property
+    def first(self) -> FabricFamily:
+        return self.families[0]
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """Of the kernel, for every namespace of the cluster."""
+        return _IPV6 if any(each.version == 6 for each in self.families) else _NO_IPV6
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +81,13 @@ class PodNetwork:
     """What a pod has of the network: its own namespace with `eth0`, and the other end at the router."""
 
     name: str
-    address: str
+    addresses: tuple[str, ...]  # the one by which it is known first
     namespace: NetworkNamespace
     router_link: int
+
+    @property
+    def address(self) -> str:
+        return self.addresses[0]
 
 
 class Fabric:
@@ -64,7 +96,7 @@ class Fabric:
     def __init__(self, spec: FabricSpec) -> None:
         self.spec = spec
         self._router: NetworkNamespace | None = None
-        self._pool = AddressPool(spec.pod_cidr)
+        self._pools = tuple(AddressPool(each.pod_cidr) for each in spec.families)
         self._pods: dict[str, PodNetwork] = {}
         self._indexes = itertools.count(10)
 
@@ -96,11 +128,11 @@ class Fabric:
         """A namespace for the pod `name`, which must be new, with an address and a way out."""
         if name in self._pods:
             raise ValueError(f'pod "{name}" has a network already')
-        pod_address, index = self._pool.take(), self.next_link()
+        addresses, index = tuple(each.take() for each in self._pools), self.next_link()
         try:
-            pod = await asyncio.to_thread(_wire_pod, self, name, pod_address, index)
+            pod = await asyncio.to_thread(_wire_pod, self, name, addresses, index)
         except BaseException:
-            self._pool.give_back(pod_address)
+            self._give_back(addresses)
             raise
         self._pods[name] = pod
         return pod
@@ -112,7 +144,11 @@ class Fabric:
             return
         await self.apply(link_deleted(pod.router_link))
         pod.namespace.close()
-        self._pool.give_back(pod.address)
+        self._give_back(pod.addresses)
+
+    def _give_back(self, addresses: tuple[str, ...]) -> None:
+        for pool, each in zip(self._pools, addresses, strict=True):
+            pool.give_back(each)
 
     async def traffic(self, name: str) -> LinkCounters:
         """What the router received from (`received_…`) and sent to (`sent_…`) the pod `name`."""
@@ -144,35 +180,46 @@ class Fabric:
 def _make_router(spec: FabricSpec) -> NetworkNamespace:
     router = NetworkNamespace.create(f"{spec.cluster}/router")
     with inside(router), Netlink() as netlink:
-        set_sysctls(_ROUTER)
-        netlink.apply(
-            link_up(_LOOPBACK),
-            address(spec.node_address, _LOOPBACK),
-            address(spec.control_address, _LOOPBACK),
-            # Processes of the node need a route before their packets to a service meet its rule; what has
-            # no rule meets the one that refuses. See service_proxy.
-            route(spec.service_cidr, _LOOPBACK, source=spec.node_address),
-        )
+        set_sysctls({**_ROUTER, **spec.settings})
+        if any(each.version == 6 for each in spec.families):
+            set_sysctls({IPV6_FORWARDING: "1"})
+        netlink.apply(link_up(_LOOPBACK))
+        for each in spec.families:
+            netlink.apply(
+                address(each.node_address, _LOOPBACK),
+                address(each.control_address, _LOOPBACK),
+                # Processes of the node need a route before their packets to a service meet its rule; what has
+                # no rule meets the one that refuses. See service_proxy.
+                route(each.service_cidr, _LOOPBACK, source=each.node_address, local=each.version == 6),
+            )
     return router
 
 
-def _wire_pod(fabric: Fabric, name: str, pod_address: str, index: int) -> PodNetwork:
+def _wire_pod(fabric: Fabric, name: str, addresses: tuple[str, ...], index: int) -> PodNetwork:
+    families = tuple(zip(fabric.spec.families, addresses, strict=True))
     pod = NetworkNamespace.create(name)
     try:
         with inside(pod), Netlink() as netlink:
-            set_sysctls(_POD)
+            set_sysctls(fabric.spec.settings)
             netlink.apply(
                 veth(LinkEnd("eth0", _POD_LINK), LinkEnd(f"pod{index}", index), fabric.router.fileno()),
                 link_up(_LOOPBACK),
                 link_up(_POD_LINK),
-                address(pod_address, _POD_LINK),
-                route(f"{_GATEWAY}/32", _POD_LINK),
-                route("0.0.0.0/0", _POD_LINK, gateway=_GATEWAY),
             )
         with inside(fabric.router), Netlink() as netlink:
-            way_in = route(f"{pod_address}/32", index, source=fabric.spec.node_address)
-            netlink.apply(link_up(index), address(_GATEWAY, index), way_in)
+            netlink.apply(link_up(index))
+            for family, ip in families:
+                way_in = route(family.alone(ip), index, source=family.node_address)
+                netlink.apply(address(_GATEWAYS[family.version], index), way_in)
+        with inside(pod), Netlink() as netlink:
+            for family, ip in families:
+                gateway = _GATEWAYS[family.version]
+                netlink.apply(
+                    address(ip, _POD_LINK),
+                    route(family.alone(gateway), _POD_LINK),
+                    route(_EVERYWHERE[family.version], _POD_LINK, gateway=gateway),
+                )
     except BaseException:
         pod.close()
         raise
-    return PodNetwork(name, pod_address, pod, index)
+    return PodNetwork(name, addresses, pod, index)

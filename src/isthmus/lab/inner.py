@@ -1,4 +1,4 @@
-"""The process inside the lab's namespaces: `python -m isthmus.lab.inner INHERITED [SPEC] SAMPLES`."""
+"""The process inside the lab's namespaces: `python -m isthmus.lab.inner INHERITED SPEC SAMPLES`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import os
 import sys
 from pathlib import Path
 
+import msgspec
 import uvloop
 
 from isthmus.kit.log import log, set_up_logs
 from isthmus.lab.control import Control
 from isthmus.lab.launch import Inherited
-from isthmus.lab.spec import TALK, LabSpec, read_spec
+from isthmus.lab.spec import LabSpec
 from isthmus.lab.state import StateFolder
 from isthmus.lab.world import Lab
 
@@ -41,12 +42,11 @@ async def run(inherited: Inherited, spec: LabSpec, samples: Path) -> None:
 def main() -> None:
     """The entry point: arguments as the launcher gives them."""
     inherited = Inherited.decode(sys.argv[1])
-    spec_path, samples = sys.argv[2], Path(sys.argv[3])
+    spec, samples = msgspec.json.decode(sys.argv[2], type=LabSpec), Path(sys.argv[3])
     with (Path(inherited.state) / "logs" / "lab.log").open("a") as file:
         for stream in (1, 2):  # what libraries print belongs into the log, not into the story
             os.dup2(file.fileno(), stream)
         set_up_logs(to=file)
-        spec = read_spec(Path(spec_path)) if spec_path else TALK
         uvloop.run(run(inherited, spec, samples))
 
 

@@ -6,8 +6,8 @@ what a `ServiceVip` of that address hands on to a pod, as a load balancer would.
 
 from __future__ import annotations
 
+from isthmus.kit.netlink import address
 from isthmus.lab.fabric import Fabric
-from isthmus.lab.netlink import address
 from isthmus.lab.service_proxy import apply
 from isthmus.lab.wan import Wan
 

@@ -7,12 +7,12 @@ import socket
 _SOL_PACKET = 263
 _PACKET_VNET_HDR = 15
 _PACKET_IGNORE_OUTGOING = 23
-_ETH_P_IP = 0x0800
+_ETH_P_ALL = 0x0003
 _BUFFER = 1 << 24
 
 
 def open_packet_socket(device: str, kind: socket.SocketKind, *, offload: bool = False) -> socket.socket:
-    """A socket that gets every IPv4 packet coming in by `device`, of this thread's network namespace.
+    """A socket that gets every packet coming in by `device`, of IP or not, of this thread's network namespace.
 
     SOCK_RAW: with Ethernet header; SOCK_DGRAM: without. With `offload`, a virtio header is before each
     packet that says what is left to do (checksum, segmentation), which must be kept when sending it on.
@@ -23,7 +23,7 @@ def open_packet_socket(device: str, kind: socket.SocketKind, *, offload: bool = 
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
         if offload:
             opened.setsockopt(_SOL_PACKET, _PACKET_VNET_HDR, 1)
-        opened.bind((device, _ETH_P_IP))
+        opened.bind((device, _ETH_P_ALL))
     except BaseException:
         opened.close()
         raise

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import msgspec
 
+from isthmus.kit.netlink import LinkEnd, Netlink, link_up, veth
 from isthmus.lab import rootfs
-from isthmus.lab.netlink import LinkEnd, Netlink, link_up, veth
 from isthmus.lab.netns import NetworkNamespace, inside
 from isthmus.lab.packet_socket import open_packet_socket
 from isthmus.lab.probe import Tried

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,6 +19,8 @@ from isthmus.lab.programs import program
 
 QUIET_S = 0.02
 _TABLE = "isthmus_services"
+_ADDRESS = {"ip": "ipv4_addr", "ip6": "ipv6_addr"}
+_PLAIN = str.maketrans(".:", "__")
 _CHUNK = 150  # services in one transaction: an ordinary user may send the kernel only about 200 KiB at once
 
 
@@ -41,41 +43,44 @@ class ServiceVip:
 
 
 def ruleset(services: Iterable[ServiceVip], service_cidr: str, generation: int = 0) -> tuple[str, ...]:
-    """nftables transactions for `services`, in canonical order: equal services give equal text.
+    """nftables transactions for `services` of one family, that of `service_cidr`, in canonical order.
 
     They build a table beside that of the generation before; the last one switches from it to this.
     A backend is chosen at random for each new connection. What goes to `service_cidr` and is no service, or
     one without backends, is refused: TCP by a reset, the rest by ICMP port unreachable.
     """
-    ordered = sorted(services, key=lambda each: (int(ipaddress.IPv4Address(each.address)), each))
-    new, old = f"{_TABLE}_{generation % 2}", f"{_TABLE}_{(generation + 1) % 2}"
+    family = "ip6" if ":" in service_cidr else "ip"
+    own = (each for each in services if (":" in each.address) == (family == "ip6"))
+    ordered = sorted(own, key=lambda each: (int(ipaddress.ip_address(each.address)), each))
+    new, old = f"{family} {_TABLE}_{generation % 2}", f"{family} {_TABLE}_{(generation + 1) % 2}"
     chunks = [ordered[at : at + _CHUNK] for at in range(0, len(ordered), _CHUNK)] or [[]]
-    texts = [[f"table ip {new} {{", *_services(chunk), "}"] for chunk in chunks]
-    texts[0] = [f"table ip {new}", f"delete table ip {new}", *texts[0]]
+    texts = [[f"table {new} {{", *_services(chunk, family), "}"] for chunk in chunks]
+    texts[0] = [f"table {new}", f"delete table {new}", *texts[0]]
     texts[-1] += [
-        f"table ip {old}",
-        f"delete table ip {old}",
-        f"table ip {new} {{",
-        *_hooks(service_cidr),
+        f"table {old}",
+        f"delete table {old}",
+        f"table {new} {{",
+        *_hooks(service_cidr, family),
         "}",
     ]
     return tuple("\n".join((*lines, "")) for lines in texts)
 
 
-def _services(services: list[ServiceVip]) -> list[str]:
+def _services(services: list[ServiceVip], family: str) -> list[str]:
+    of, key = _ADDRESS[family], f"{_ADDRESS[family]} . inet_proto . inet_service"
     served = [each for each in services if each.backends]
     refused = [each for each in services if not each.backends]
     return [
-        *(line for each in served for line in _chain(each)),
-        *_map("services", "verdict", [f"{_key(each)} : goto {_name(each)}" for each in served]),
-        *_set("refused", [_key(each) for each in refused]),
-        *_set("own", _own_backends(served), "ipv4_addr . ipv4_addr"),
+        *(line for each in served for line in _chain(each, family)),
+        *_map("services", f"{key} : verdict", [f"{_key(each)} : goto {_name(each)}" for each in served]),
+        *_set("refused", [_key(each) for each in refused], key),
+        *_set("own", _own_backends(served), f"{of} . {of}"),
     ]
 
 
-def _hooks(service_cidr: str) -> list[str]:
-    find = "ip daddr . meta l4proto . th dport vmap @services"
-    refused = ("ip daddr . meta l4proto . th dport @refused", f"ip daddr {service_cidr}")
+def _hooks(service_cidr: str, family: str) -> list[str]:
+    find = f"{family} daddr . meta l4proto . th dport vmap @services"
+    refused = (f"{family} daddr . meta l4proto . th dport @refused", f"{family} daddr {service_cidr}")
     # A reset as well: an ICMP message to a connecting process of the node itself comes too early for it.
     refuse = [
         f"{what} {how}" for what in refused for how in ("meta l4proto tcp reject with tcp reset", "reject")
@@ -91,7 +96,7 @@ def _hooks(service_cidr: str) -> list[str]:
         *_hook(
             "hairpin",
             "nat hook postrouting priority 100",
-            "ct status dnat ip saddr . ip daddr @own masquerade",
+            f"ct status dnat {family} saddr . {family} daddr @own masquerade",
         ),
     ]
 
@@ -105,22 +110,22 @@ def _hook(name: str, hook: str, *rules: str) -> list[str]:
     ]
 
 
-def _chain(service: ServiceVip) -> list[str]:
-    backends = sorted(service.backends, key=lambda pair: (int(ipaddress.IPv4Address(pair[0])), pair[1]))
+def _chain(service: ServiceVip, family: str) -> list[str]:
+    backends = sorted(service.backends, key=lambda pair: (int(ipaddress.ip_address(pair[0])), pair[1]))
     if len(backends) == 1:
-        to = f"dnat to {backends[0][0]}:{backends[0][1]}"
+        ip, port = backends[0]
+        to = f"dnat to {f'[{ip}]' if family == 'ip6' else ip}:{port}"
     else:
         choices = ", ".join(f"{number} : {ip} . {port}" for number, (ip, port) in enumerate(backends))
-        to = f"dnat ip to numgen random mod {len(backends)} map {{ {choices} }}"
+        to = f"dnat {family} to numgen random mod {len(backends)} map {{ {choices} }}"
     return [f"  chain {_name(service)} {{", f"    meta l4proto {service.protocol} {to}", "  }"]
 
 
-def _map(name: str, to: str, elements: list[str]) -> list[str]:
-    kind = f"type ipv4_addr . inet_proto . inet_service : {to};"
-    return [f"  map {name} {{", f"    {kind}", *_elements(elements), "  }"]
+def _map(name: str, kind: str, elements: list[str]) -> list[str]:
+    return [f"  map {name} {{", f"    type {kind};", *_elements(elements), "  }"]
 
 
-def _set(name: str, elements: list[str], kind: str = "ipv4_addr . inet_proto . inet_service") -> list[str]:
+def _set(name: str, elements: list[str], kind: str) -> list[str]:
     return [f"  set {name} {{", f"    type {kind};", *_elements(elements), "  }"]
 
 
@@ -132,7 +137,7 @@ def _elements(elements: list[str]) -> list[str]:
 
 def _own_backends(services: list[ServiceVip]) -> list[str]:
     addresses = {ip for service in services for ip, _ in service.backends}
-    return [f"{ip} . {ip}" for ip in sorted(addresses, key=ipaddress.IPv4Address)]
+    return [f"{ip} . {ip}" for ip in sorted(addresses, key=lambda each: int(ipaddress.ip_address(each)))]
 
 
 def _key(service: ServiceVip) -> str:
@@ -140,15 +145,17 @@ def _key(service: ServiceVip) -> str:
 
 
 def _name(service: ServiceVip) -> str:
-    return f"{service.protocol}_{service.address.replace('.', '_')}_{service.port}"
+    return f"{service.protocol}_{service.address.translate(_PLAIN)}_{service.port}"
 
 
 class ServiceProxy:
     """Keeps the rules of one router true to the services last set."""
 
-    def __init__(self, router: NetworkNamespace, service_cidr: str, clock: Clock | None = None) -> None:
+    def __init__(
+        self, router: NetworkNamespace, service_cidrs: Sequence[str], clock: Clock | None = None
+    ) -> None:
         self._router = router
-        self._service_cidr = service_cidr
+        self._service_cidrs = tuple(service_cidrs)
         self._clock = clock or SystemClock()
         self._wanted: frozenset[ServiceVip] = frozenset()
         self._generation = 0
@@ -176,7 +183,8 @@ class ServiceProxy:
             self._changed.clear()
             wanted = self._wanted
             self._generation += 1
-            await apply(self._router, *ruleset(wanted, self._service_cidr, self._generation))
+            for cidr in self._service_cidrs:
+                await apply(self._router, *ruleset(wanted, cidr, self._generation))
             log.debug("service rules applied", router=self._router.name, services=len(wanted))
             if not self._changed.is_set():
                 self._settled.set()

@@ -17,22 +17,33 @@ Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]
 _CHUNK = 1 << 16
 
 
-def new_socket(namespace: NetworkNamespace, kind: socket.SocketKind = socket.SOCK_STREAM) -> socket.socket:
-    """A non-blocking IPv4 socket of `namespace`."""
+def new_socket(
+    namespace: NetworkNamespace, kind: socket.SocketKind = socket.SOCK_STREAM, host: str = ""
+) -> socket.socket:
+    """A non-blocking socket of `namespace`, of the family that the address `host` is of."""
     with inside(namespace):
-        made = socket.socket(socket.AF_INET, kind)
+        made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, kind)
     made.setblocking(False)
     return made
 
 
 def socket_factory(namespace: NetworkNamespace) -> Callable[[object], socket.socket]:
     """For `aiohttp.TCPConnector(socket_factory=…)`: its connections start in `namespace`."""
-    return lambda _: new_socket(namespace)
+    return lambda found: new_socket(namespace, host=_address_in(found))
+
+
+def _address_in(found: object) -> str:
+    """That of an entry as `getaddrinfo` answers."""
+    match found:
+        case (*_, (str(host), *_)):
+            return host
+        case _:
+            return ""
 
 
 def listen(namespace: NetworkNamespace, host: str, port: int, backlog: int = 512) -> socket.socket:
     """A TCP socket that listens in `namespace`; port 0 is any. For `web.SockSite` or `asyncio.start_server`."""
-    listener = new_socket(namespace)
+    listener = new_socket(namespace, host=host)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
@@ -45,7 +56,7 @@ def listen(namespace: NetworkNamespace, host: str, port: int, backlog: int = 512
 
 def bind_udp(namespace: NetworkNamespace, host: str, port: int) -> socket.socket:
     """A UDP socket bound in `namespace`, for `loop.create_datagram_endpoint(sock=…)`."""
-    bound = new_socket(namespace, socket.SOCK_DGRAM)
+    bound = new_socket(namespace, socket.SOCK_DGRAM, host)
     try:
         bound.bind((host, port))
     except BaseException:
@@ -56,7 +67,7 @@ def bind_udp(namespace: NetworkNamespace, host: str, port: int) -> socket.socket
 
 async def connect(namespace: NetworkNamespace, host: str, port: int) -> socket.socket:
     """A TCP connection from `namespace`. Raises OSError; has no limit of time of its own."""
-    connection = new_socket(namespace)
+    connection = new_socket(namespace, host=host)
     try:
         await asyncio.get_running_loop().sock_connect(connection, (host, port))
     except BaseException:

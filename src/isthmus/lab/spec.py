@@ -15,6 +15,15 @@ class SpecError(ValueError):
     """The description of the lab is wrong: says where."""
 
 
+class SecondFamily(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """What a cluster of both families has of the one that is not its first."""
+
+    pod_cidr: str = msgspec.field(name="podCIDR")
+    service_cidr: str = msgspec.field(name="serviceCIDR")
+    node_address: str
+    api_address: str
+
+
 class ClusterSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """One cluster with its one node."""
 
@@ -28,6 +37,12 @@ class ClusterSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel", for
     zone: str = ""
     network: str = ""  # clusters of one network are joined by a VPN; of several, by the internet alone
     public_address: str = ""  # by which the internet knows the cluster
+    second: SecondFamily | None = None
+
+    @property
+    def families(self) -> tuple[ClusterSpec | SecondFamily, ...]:
+        """What it has of each family: addresses are of the first unless the other is asked for."""
+        return (self, self.second) if self.second is not None else (self,)
 
     @property
     def balancer_address(self) -> str:
@@ -43,6 +58,33 @@ class ClusterSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel", for
     def api_service_address(self) -> str:
         """The first address of the service range: Service `kubernetes`."""
         return str(ipaddress.ip_network(self.service_cidr)[1])
+
+
+def with_families(spec: LabSpec, *families: str) -> LabSpec:
+    """The lab with clusters of `ipv4`, as they are, of `ipv6` alone, or of `both`; one word for all, or for each."""
+    each = families * len(spec.clusters) if len(families) == 1 else families
+    made: list[ClusterSpec] = []
+    for number, (cluster, wanted) in enumerate(zip(spec.clusters, each, strict=True), 1):
+        six = _six(number)
+        if wanted == "ipv4":
+            made.append(cluster)
+        elif wanted == "both":
+            made.append(msgspec.structs.replace(cluster, second=six))
+        else:
+            alone = {field: getattr(six, field) for field in six.__struct_fields__}
+            made.append(msgspec.structs.replace(cluster, **alone))
+    return msgspec.structs.replace(spec, clusters=tuple(made))
+
+
+def _six(number: int) -> SecondFamily:
+    """IPv6 for the cluster of that number."""
+    prefix = f"fd00:{number:x}"
+    return SecondFamily(
+        pod_cidr=f"{prefix}:1::/112",
+        service_cidr=f"{prefix}:2::/112",
+        node_address=f"{prefix}::2",
+        api_address=f"{prefix}::100",
+    )
 
 
 class LinkSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -115,15 +157,28 @@ def check(spec: LabSpec) -> None:
     ranges = []
     for index, cluster in enumerate(spec.clusters):
         place = f"$.clusters[{index}]"
-        for key, value in (("podCIDR", cluster.pod_cidr), ("serviceCIDR", cluster.service_cidr)):
-            ranges.append((index, f"{place}.{key}", _range(value, f"{place}.{key}")))
-        for key, value in (("nodeAddress", cluster.node_address), ("apiAddress", cluster.api_address)):
-            _address(value, f"{place}.{key}")
+        versions: list[int] = []
+        for part in cluster.families:
+            at = place if part is cluster else f"{place}.second"
+            for key, value in (("podCIDR", part.pod_cidr), ("serviceCIDR", part.service_cidr)):
+                ranges.append((index, f"{at}.{key}", _range(value, f"{at}.{key}")))
+                versions.append(ranges[-1][2].version)
+            for key, value in (("nodeAddress", part.node_address), ("apiAddress", part.api_address)):
+                versions.append(_address(value, f"{at}.{key}"))
+        _check_families(place, versions)
     for number, (index, path, one) in enumerate(ranges):
         for other_index, other_path, other in ranges[:number]:
             apart = spec.is_separate and index != other_index
-            if one.overlaps(other) and not apart:
+            if _overlap(one, other) and not apart:
                 raise SpecError(f"{path}: {one} overlaps {other} of {other_path} (hint: one flat network)")
+
+
+def _check_families(place: str, versions: list[int]) -> None:
+    """The four of one family, and the four of the other if there are."""
+    first, second = versions[:4], versions[4:]
+    if len(set(first)) > 1 or len(set(second)) > 1 or set(first) == set(second):
+        hint = "hint: one of IPv4 and one of IPv6, each with all four"
+        raise SpecError(f"{place}: ranges and addresses are of mixed families ({hint})")
 
 
 def _check_separate(spec: LabSpec) -> None:
@@ -137,12 +192,26 @@ def _check_separate(spec: LabSpec) -> None:
             raise SpecError(
                 f"$.clusters[{index}].publicAddress: is missing (hint: networks meet by it alone)"
             )
-        _address(each.public_address, f"$.clusters[{index}].publicAddress")
+        place = f"$.clusters[{index}]"
+        if (
+            _address(each.public_address, f"{place}.publicAddress") == 6
+            or ":" in each.node_address
+            or each.second
+        ):
+            raise SpecError(f"{place}: the internet of the lab knows IPv4 only (hint: one flat network)")
 
 
-def _range(text: str, path: str) -> ipaddress.IPv4Network:
+_Range = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def _overlap(one: _Range, other: _Range) -> bool:
+    ends = [(int(each.network_address), int(each.broadcast_address)) for each in (one, other)]
+    return one.version == other.version and ends[0][0] <= ends[1][1] and ends[1][0] <= ends[0][1]
+
+
+def _range(text: str, path: str) -> _Range:
     try:
-        found = ipaddress.IPv4Network(text)
+        found = ipaddress.ip_network(text)
     except ValueError as error:
         raise SpecError(f"{path}: {error} (hint: a range is written as 10.124.0.0/16)") from error
     if found.num_addresses < _FEWEST:
@@ -150,8 +219,9 @@ def _range(text: str, path: str) -> ipaddress.IPv4Network:
     return found
 
 
-def _address(text: str, path: str) -> None:
+def _address(text: str, path: str) -> int:
+    """The version of the address."""
     try:
-        ipaddress.IPv4Address(text)
+        return ipaddress.ip_address(text).version
     except ValueError as error:
         raise SpecError(f"{path}: {error}") from error

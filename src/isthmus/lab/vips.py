@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import aclosing
 from typing import Any
@@ -10,11 +11,13 @@ from typing import Any
 from isthmus.lab.apiserver.api import Api
 from isthmus.lab.apiserver.builtin import builtin
 from isthmus.lab.apiserver.watch import Following
+from isthmus.lab.controllers.endpoints import address_type
 from isthmus.lab.service_proxy import ServiceProxy, ServiceVip
 from isthmus.lab.spec import ClusterSpec
 
 Json = dict[str, Any]
-_SERVICES, _ENDPOINTS = builtin("services"), builtin("endpoints")
+_SERVICES, _SLICES = builtin("services"), builtin("endpointslices", "discovery.k8s.io")
+_SERVICE_NAME = "kubernetes.io/service-name"
 API_PORT = 6443
 
 
@@ -26,10 +29,10 @@ class Vips:
         self._changed = asyncio.Event()
 
     async def run(self) -> None:
-        """Follow Services and Endpoints until cancelled."""
+        """Follow Services and EndpointSlices until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow(_SERVICES))
-            group.create_task(self._follow(_ENDPOINTS))
+            group.create_task(self._follow(_SLICES))
             while True:
                 self._proxy.set(self._all())
                 await self._changed.wait()
@@ -46,42 +49,53 @@ class Vips:
             ServiceVip(spec.api_service_address, "tcp", 443, ((spec.api_address, API_PORT),)),
             *(ServiceVip(spec.dns_address, each, 53, ((spec.node_address, 53),)) for each in ("tcp", "udp")),
         ]
+        slices: dict[tuple[str, str], list[Json]] = defaultdict(list)
+        for each in self._api.list(_SLICES).items:
+            name = (each["metadata"].get("labels") or {}).get(_SERVICE_NAME, "")
+            slices[each["metadata"]["namespace"], name].append(each)
         for service in self._api.list(_SERVICES).items:
             address = service["spec"].get("clusterIP")
             if address in {None, "", "None", spec.api_service_address, spec.dns_address}:
                 continue
             meta = service["metadata"]
-            endpoints = self._api.find(_ENDPOINTS, meta["namespace"], meta["name"])
-            found += _vips(service, endpoints or {}, spec)
+            found += _vips(service, slices.get((meta["namespace"], meta["name"]), []), spec)
         # Services of type LoadBalancer share the node's address: the first that wants a port has it.
         taken = {(spec.node_address, each, 53) for each in ("tcp", "udp")}
         kept = []
-        for each in found:
-            key = (each.address, each.protocol, each.port)
+        for vip in found:
+            key = (vip.address, vip.protocol, vip.port)
             if key not in taken:
                 taken.add(key)
-                kept.append(each)
+                kept.append(vip)
         return kept
 
 
-def _vips(service: Json, endpoints: Json, spec: ClusterSpec) -> Iterator[ServiceVip]:
+def _vips(service: Json, slices: list[Json], spec: ClusterSpec) -> Iterator[ServiceVip]:
     for port in service["spec"].get("ports") or []:
         protocol = port.get("protocol", "TCP").lower()
         if protocol not in {"tcp", "udp"}:
             continue
-        backends = tuple(
-            sorted(
-                (address["ip"], each["port"])
-                for subset in endpoints.get("subsets") or []
-                for each in subset.get("ports") or []
-                if each.get("name", "") == port.get("name", "")
-                for address in subset.get("addresses") or []
+        backends = {
+            version: tuple(
+                sorted(
+                    (address, each["port"])
+                    for slice_ in slices
+                    if slice_["addressType"] == version
+                    for each in slice_.get("ports") or []
+                    if each.get("name", "") == port.get("name", "")
+                    for endpoint in slice_.get("endpoints") or []
+                    if (endpoint.get("conditions") or {}).get("ready") is not False
+                    for address in endpoint["addresses"]
+                )
             )
-        )
-        for address in (service["spec"]["clusterIP"], *_external(service)):
-            yield ServiceVip(address, protocol, port["port"], backends)
-        if port.get("nodePort"):
-            yield ServiceVip(spec.node_address, protocol, port["nodePort"], backends)
+            for version in ("IPv4", "IPv6")
+        }
+        own = [*(service["spec"].get("clusterIPs") or [service["spec"]["clusterIP"]]), *_external(service)]
+        for address in own:
+            yield ServiceVip(address, protocol, port["port"], backends[address_type(address)])
+        for each in spec.families if port.get("nodePort") else ():
+            to = backends[address_type(each.node_address)]
+            yield ServiceVip(each.node_address, protocol, port["nodePort"], to)
 
 
 def _external(service: Json) -> list[str]:

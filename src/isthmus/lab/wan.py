@@ -15,11 +15,11 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from ipaddress import ip_network
 
 import msgspec
 
-from isthmus.lab.fabric import Fabric
-from isthmus.lab.netlink import (
+from isthmus.kit.netlink import (
     LinkCounters,
     LinkEnd,
     Message,
@@ -30,6 +30,7 @@ from isthmus.lab.netlink import (
     route,
     veth,
 )
+from isthmus.lab.fabric import IPV6_FORWARDING, Fabric
 from isthmus.lab.netns import NetworkNamespace, inside, run_in, set_sysctls
 from isthmus.lab.packet_socket import open_packet_socket
 from isthmus.lab.programs import find_program
@@ -37,13 +38,14 @@ from isthmus.lab.wan_relay import Condition, RelaySite
 from isthmus.lab.wiretap import Wiretap
 
 _LOOPBACK = 1
-_NEXT_HOP = "169.254.2.1"
+_NEXT_HOPS, _ROUTER_V6 = {4: "169.254.2.1", 6: "fe80::2:1"}, "fe80::2:2"
 _SETTINGS = {
     "net.ipv4.conf.all.rp_filter": "0",
     "net.ipv4.conf.default.rp_filter": "0",
     "net.ipv4.conf.all.send_redirects": "0",
     "net.ipv4.conf.default.send_redirects": "0",
-    "net.ipv6.conf.default.disable_ipv6": "1",
+    "net.ipv6.conf.default.accept_dad": "0",
+    "net.ipv6.conf.default.accept_ra": "0",
 }
 
 
@@ -138,7 +140,11 @@ class Wan:
         """Connect the router of `fabric`, behind which are `prefixes`: its pods, its node, its API server."""
         spec = fabric.spec
         if prefixes is None:
-            prefixes = (spec.pod_cidr, f"{spec.node_address}/32", f"{spec.control_address}/32")
+            prefixes = [
+                prefix
+                for each in spec.families
+                for prefix in (each.pod_cidr, each.alone(each.node_address), each.alone(each.control_address))
+            ]
         site = _Site(fabric, tuple(prefixes), len(self._sites) + 2, fabric.next_link())
         await asyncio.to_thread(_wire_site, self._inside, site, self.device)
         others = list(self._sites.values())
@@ -205,7 +211,7 @@ class Wan:
         by_kernel = self._cut is None and not by_relay
         if by_relay:  # before the kernel stops: rather a packet twice than lost
             await self._tell_relay(cut=self._cut is not None)
-        await run_in(self._inside, partial(set_sysctls, {"net.ipv4.ip_forward": str(int(by_kernel))}))
+        await run_in(self._inside, partial(_forward, by_kernel))
         if not by_relay:
             await self._stop_relay()
 
@@ -245,31 +251,47 @@ class Wan:
 def _make_middle(name: str) -> NetworkNamespace:
     namespace = NetworkNamespace.create(name)
     with inside(namespace), Netlink() as netlink:
-        set_sysctls({**_SETTINGS, "net.ipv4.ip_forward": "1"})
+        set_sysctls(_SETTINGS)
+        _forward(True)
         netlink.apply(link_up(_LOOPBACK))
     return namespace
 
 
+def _forward(passes: bool) -> None:
+    set_sysctls({"net.ipv4.ip_forward": str(int(passes)), IPV6_FORWARDING: str(int(passes))})
+
+
 def _wire_site(middle: NetworkNamespace, site: _Site, router_device: str) -> None:
-    node = site.fabric.spec.node_address
+    families = {each.version: each for each in site.fabric.spec.families}
     with inside(middle), Netlink() as netlink:
         near = LinkEnd(site.device, site.index, site.mac)
         far = LinkEnd(router_device, site.router_index, site.router_mac)
-        netlink.apply(
-            veth(near, far, site.fabric.router.fileno()),
-            link_up(site.index),
-            address(_NEXT_HOP, site.index),
-            route(f"{node}/32", site.index),
-            *(route(prefix, site.index, gateway=node) for prefix in site.prefixes if prefix != f"{node}/32"),
-        )
+        netlink.apply(veth(near, far, site.fabric.router.fileno()), link_up(site.index))
     with inside(site.fabric.router), Netlink() as netlink:
         netlink.apply(link_up(site.router_index))
+        if 6 in families:  # other than in IPv4, nobody answers on a link for an address of another
+            netlink.apply(address(_ROUTER_V6, site.router_index))
+    with inside(middle), Netlink() as netlink:
+        for version, family in families.items():
+            netlink.apply(address(_NEXT_HOPS[version], site.index))
+            if version == 4:
+                netlink.apply(route(family.alone(family.node_address), site.index))
+        for prefix in site.prefixes:
+            family = families[ip_network(prefix).version]
+            if family.version == 6:
+                netlink.apply(route(prefix, site.index, gateway=_ROUTER_V6))
+            elif prefix != family.alone(family.node_address):
+                netlink.apply(route(prefix, site.index, gateway=family.node_address))
 
 
 def _routes(site: _Site, other: _Site) -> list[Message]:
-    """What the router of `site` must know to reach `other`."""
-    node = site.fabric.spec.node_address
-    return [route(prefix, site.router_index, gateway=_NEXT_HOP, source=node) for prefix in other.prefixes]
+    """What the router of `site` must know to reach `other`, of the families that both have."""
+    nodes = {each.version: each.node_address for each in site.fabric.spec.families}
+    return [
+        route(prefix, site.router_index, gateway=_NEXT_HOPS[version], source=nodes[version])
+        for prefix in other.prefixes
+        if (version := ip_network(prefix).version) in nodes
+    ]
 
 
 def _set_netem(device: str, wanted: Impairment) -> bool:

@@ -22,6 +22,11 @@ import msgspec
 _VNET_HEADER = 10
 _TO_MAC = slice(_VNET_HEADER, _VNET_HEADER + 12)
 _TO_IP = slice(_VNET_HEADER + 14 + 16, _VNET_HEADER + 14 + 20)
+_TO_IPV6 = slice(_VNET_HEADER + 14 + 24, _VNET_HEADER + 14 + 40)
+_KIND = slice(_VNET_HEADER + 12, _VNET_HEADER + 14)
+_TO = {b"\x08\x00": _TO_IP, b"\x86\xdd": _TO_IPV6}
+"""Where the address of the receiver is, by the type of a frame."""
+_BYTES = {4: 4, 6: 16}
 _FRAME_LIMIT = 1 << 17
 _TURN = 64  # packets taken from one site before the others have their turn
 _QUEUE_LIMIT = 10_000
@@ -53,9 +58,9 @@ class Line:
         self._sockets = {site.fd: socket.socket(fileno=site.fd) for site in sites}
         self._heads = {site.fd: _mac(site.peer_mac) + _mac(site.own_mac) for site in sites}
         self._prefixes = [
-            (int(network.network_address), int(network.netmask), site.fd)
+            (_BYTES[network.version], int(network.network_address), int(network.netmask), site.fd)
             for site in sites
-            for network in map(ipaddress.IPv4Network, site.prefixes)
+            for network in map(ipaddress.ip_network, site.prefixes)
         ]
         self._ways: dict[bytes, int | None] = {}
         self._under_way: list[tuple[float, int, int, bytes]] = []
@@ -88,7 +93,8 @@ class Line:
         return self._under_way[0][0] - now if self._under_way else None
 
     def _send_on(self, frame: bytes) -> None:
-        condition, to = self.condition, self._way(frame[_TO_IP])
+        receiver = _TO.get(frame[_KIND])
+        condition, to = self.condition, self._way(frame[receiver]) if receiver is not None else None
         if to is None or condition.cut or len(self._under_way) >= _QUEUE_LIMIT:
             return
         if condition.loss and random.random() < condition.loss:  # noqa: S311 - a bad line, not a secret
@@ -104,7 +110,9 @@ class Line:
     def _way(self, ip: bytes) -> int | None:
         if ip not in self._ways:
             number = int.from_bytes(ip, "big")
-            self._ways[ip] = next((fd for at, mask, fd in self._prefixes if number & mask == at), None)
+            self._ways[ip] = next(
+                (fd for size, at, mask, fd in self._prefixes if size == len(ip) and number & mask == at), None
+            )
         return self._ways[ip]
 
 

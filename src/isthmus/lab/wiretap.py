@@ -73,12 +73,12 @@ class Wiretap:
 
     def packets(self, source: str = "0.0.0.0/0", destination: str = "0.0.0.0/0", protocol: str = "") -> int:
         """How many packets went from the range `source` to the range `destination`."""
-        from_range, to_range = ipaddress.IPv4Network(source), ipaddress.IPv4Network(destination)
+        from_range, to_range = ipaddress.ip_network(source), ipaddress.ip_network(destination)
         return sum(
             count
             for flow, count in self._packets.items()
-            if ipaddress.IPv4Address(flow.source) in from_range
-            and ipaddress.IPv4Address(flow.destination) in to_range
+            if ipaddress.ip_address(flow.source) in from_range
+            and ipaddress.ip_address(flow.destination) in to_range
             and (not protocol or protocol == flow.protocol)
         )
 
@@ -96,7 +96,9 @@ class Wiretap:
         return True
 
     def take(self, packet: bytes) -> None:
-        """Keep one IPv4 packet."""
+        """Keep one packet, if it is one of IP."""
+        if packet[0] >> 4 not in {4, 6}:
+            return
         flow, payload = dissect(packet)
         self._packets[flow] = self._packets.get(flow, 0) + 1
         if len(payload) > self._room:
@@ -107,10 +109,16 @@ class Wiretap:
 
 
 def dissect(packet: bytes) -> tuple[Flow, bytes]:
-    """The flow an IPv4 packet belongs to, and its payload."""
-    header, protocol = (packet[0] & 15) * 4, packet[9]
-    total = int.from_bytes(packet[2:4], "big") or len(packet)  # 0: a train of packets longer than 64 KiB
-    source, destination = str(ipaddress.IPv4Address(packet[12:16])), str(ipaddress.IPv4Address(packet[16:20]))
+    """The flow a packet of either family belongs to, and its payload."""
+    # A length of 0: a train of packets longer than 64 KiB.
+    if packet[0] >> 4 == 4:
+        header, protocol, ends = (packet[0] & 15) * 4, packet[9], (packet[12:16], packet[16:20])
+        total = int.from_bytes(packet[2:4], "big") or len(packet)
+    else:
+        header, protocol, ends = 40, packet[6], (packet[8:24], packet[24:40])
+        size = int.from_bytes(packet[4:6], "big")
+        total = header + size if size else len(packet)
+    source, destination = (str(ipaddress.ip_address(each)) for each in ends)
     body = packet[header:total]
     ports = (0, 0)
     if protocol in (_TCP, _UDP) and len(body) >= 8:

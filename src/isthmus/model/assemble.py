@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from isthmus.model.endpoint import Backing, EndpointShard
+from isthmus.model.endpoint import Backing, Endpoint, EndpointShard
 from isthmus.model.entries import Entries, joined
 from isthmus.model.facts import Facts, Name
 from isthmus.model.given import doors_bound
@@ -69,32 +69,40 @@ def workload_of(
     served: Sequence[tuple[Service, EndpointShard]],
     trust_domain: str,
 ) -> Workload | None:
-    """The pod at an address, with the ports it serves; None where no pod is."""
+    """The pod that is known by an address, with the ports it serves; None where no pod is."""
     cluster, address = where
     pod = facts.pod_at(address)
-    if pod is None:
+    if pod is None or pod.status.pod_ip != address:
         return None
     return Workload(
         name=pod.metadata.name,
         namespace=pod.metadata.namespace,
         cluster=cluster,
         address=address,
+        also=pod.status.addresses[1:],
         labels=tuple(sorted(pod.metadata.labels.items())),
         identity=identity_of(pod, trust_domain),
         locality=locality_of(pod, facts.node(pod.spec.node_name)),
         node=pod.spec.node_name,
         network=network_of(pod) or facts.network_at(cluster, address),
-        serves=_serves(address, served),
+        serves=_serves(pod.status.addresses, served),
         binds=doors_bound(pod.spec),
     )
 
 
-def _serves(address: str, served: Sequence[tuple[Service, EndpointShard]]) -> tuple[ServedPort, ...]:
+def _serves(
+    addresses: Sequence[str], served: Sequence[tuple[Service, EndpointShard]]
+) -> tuple[ServedPort, ...]:
     ports = [
         ServedPort(service.key, port, number)
         for service, shard in served
-        if (endpoint := shard.at(address)) is not None
+        if (endpoint := _at(shard, addresses)) is not None
         for port in service.ports
         if (number := endpoint.port(port.name)) is not None
     ]
     return tuple(sorted(ports, key=lambda each: (each.target_port, each.service, each.port.number)))
+
+
+def _at(shard: EndpointShard, addresses: Sequence[str]) -> Endpoint | None:
+    found = (shard.at(each) for each in addresses)
+    return next((each for each in found if each is not None), None)

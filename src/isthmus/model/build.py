@@ -282,11 +282,18 @@ class MeshBuilder:
             for cluster, shard in shards.get(key, {}).items():
                 dirt.workloads |= {(cluster, endpoint.address) for endpoint in shard.endpoints}
         made: dict[tuple[ClusterId, str], Workload | None] = {}
+        dirt.workloads |= {
+            (cluster, each)
+            for cluster, address in dirt.workloads
+            if cluster in self._facts
+            for each in self._facts[cluster].addresses_beside(address)
+        }
         for cluster, address in dirt.workloads:
             facts = self._facts.get(cluster)
             after = None
             if facts is not None:
-                keys = self._serving.at(cluster, address)
+                addresses = facts.addresses_beside(address)
+                keys = {key for each in addresses for key in self._serving.at(cluster, each)}
                 served = [(services[key], shards[key][cluster]) for key in keys if key in services]
                 after = workload_of((cluster, address), facts, served, settings.trust_domain)
             before = old.get((cluster, address))

@@ -87,8 +87,7 @@ class Dirt:
         for service in facts.services_of_pod(_name(pod)):
             self.shards.add((service, cluster))
         self.entries |= self._entries.selecting(pod.metadata, pod.metadata.labels)
-        if pod.status.pod_ip:
-            self.workloads.add((cluster, pod.status.pod_ip))
+        self.workloads |= {(cluster, address) for address in pod.status.addresses}
 
 
 def _network(root: Object | None) -> NetworkId:

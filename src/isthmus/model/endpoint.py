@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from isthmus.model.families import Families, spoken
 from isthmus.model.identity import SpiffeId
 from isthmus.model.names import ClusterId, NetworkId
 
@@ -49,6 +50,18 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     hostname: str = ""  # its own name under that of a headless service
     node: str = ""  # on which it runs
     weight: int = 1
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Those of both families, the one by which it is known first."""
+        return (self.address, *self.also)
+
+    def spoken(self, families: Families) -> Endpoint | None:
+        """The endpoint as somebody with addresses of these families calls it; None where nobody of them can."""
+        found = tuple(spoken(self.addresses, families))
+        if found == self.addresses:
+            return self
+        return msgspec.structs.replace(self, address=found[0], also=found[1:]) if found else None
 
     def port(self, name: str) -> int | None:
         """Its number for the service port `name`; None where it does not serve that port."""

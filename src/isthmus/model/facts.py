@@ -72,6 +72,11 @@ class Facts:
             pods, key=lambda pod: (pod.metadata.creation_timestamp or "", pod.metadata.uid), default=None
         )
 
+    def addresses_beside(self, address: str) -> tuple[str, ...]:
+        """All addresses of the pod at an address; that one alone where there is no pod."""
+        pod = self.pod_at(address)
+        return pod.status.addresses if pod is not None else (address,)
+
     def node(self, name: str) -> Node | None:
         found = self.objects.get(Ref("Node", "", name))
         return found if isinstance(found, Node) else None
@@ -140,8 +145,9 @@ class Facts:
                 lives = value.status.phase not in _FINISHED
                 if lives:
                     self._pods_in[ref.namespace].add((ref.namespace, ref.name))
-                if lives and value.status.pod_ip and not value.spec.host_network:
-                    self._pods_at[value.status.pod_ip].add((ref.namespace, ref.name))
+                if lives and not value.spec.host_network:
+                    for address in value.status.addresses:
+                        self._pods_at[address].add((ref.namespace, ref.name))
             case Service():
                 self._services_in[ref.namespace].add((ref.namespace, ref.name))
                 if network_of_gateway(value):
@@ -164,7 +170,8 @@ class Facts:
             case Pod():
                 name = (value.metadata.namespace, value.metadata.name)
                 _discard(self._pods_on_node, value.spec.node_name, name)
-                _discard(self._pods_at, value.status.pod_ip, name)
+                for address in value.status.addresses:
+                    _discard(self._pods_at, address, name)
                 _discard(self._pods_in, value.metadata.namespace, name)
             case Service():
                 meta = value.metadata

@@ -97,7 +97,8 @@ def endpoints_of_pods(
     for entry in entries:
         for pod in living:
             if selects(entry, pod.metadata.labels) and pod.metadata.deletion_timestamp is None:
-                yield pod_endpoint(pod.status.pod_ip, _numbers(entry, {}), pod, place)
+                found = pod_endpoint(pod.status.pod_ip, _numbers(entry, {}), pod, place)
+                yield msgspec.structs.replace(found, also=pod.status.addresses[1:])
 
 
 def endpoints_beside(

@@ -8,7 +8,7 @@ every proxy takes the datagrams that are sent to a service: they do not say wher
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
 import msgspec
@@ -35,9 +35,10 @@ class Door(NamedTuple):
 LABEL = "networking.istio.io/enable-autoallocate-ip"
 """Set to false, an object is given no address."""
 
-# Primes: just fewer than there are addresses in 240.240.0.0/16, and ports up to 16383.
+# Primes: just fewer than there are addresses in 240.240.0.0/16 and 2001:2::f0f0:0/112, and ports up to 16383.
 _ADDRESSES, _DOORS = 65521, 1283
-_FIRST_ADDRESS, _FIRST_DOOR = IPv4Address("240.240.0.1"), 15100
+_FIRST_ADDRESSES = IPv4Address("240.240.0.1"), IPv6Address("2001:2::f0f0:1")
+_FIRST_DOOR = 15100
 ALL_DOORS = range(_FIRST_DOOR, _FIRST_DOOR + _DOORS)
 """The ports that may be doors."""
 
@@ -83,7 +84,7 @@ class Given:
     def to(self, service: Service) -> Service:
         """The service with what it is given."""
         key, place = service.key, self._addresses.place(service.key)
-        given = () if place is None else (str(_FIRST_ADDRESS + place),)
+        given = () if place is None else tuple(str(first + place) for first in _FIRST_ADDRESSES)
         doors = ((door.port, self._doors.place(door)) for door in self._known_doors(key))
         return msgspec.structs.replace(
             service,

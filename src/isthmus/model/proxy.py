@@ -9,6 +9,7 @@ from ipaddress import ip_address
 import msgspec
 
 from isthmus.model.endpoint import Locality
+from isthmus.model.families import BOTH, Families
 from isthmus.model.names import ClusterId, NetworkId
 
 
@@ -53,11 +54,11 @@ class Proxy(msgspec.Struct, frozen=True, kw_only=True):
         return dict(self.metadata).get("ENABLE_SELF_DISCOVERY", "").lower() == "true"
 
     @property
-    def families(self) -> tuple[int, ...]:
+    def families(self) -> Families:
         """The versions of IP that it has addresses of, sorted; both where it says none that can be read."""
         said = dict(self.metadata).get("INSTANCE_IPS", "").split(",")
         found = {version for each in (self.address, *said) if (version := _version(each))}
-        return tuple(sorted(found)) or (4, 6)
+        return tuple(sorted(found)) or BOTH
 
     @property
     def neighbourhood(self) -> Neighbourhood:

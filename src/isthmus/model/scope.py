@@ -20,6 +20,7 @@ from isthmus.kit.memo import Memo
 from isthmus.model.collectors import collector_hosts
 from isthmus.model.delegates import with_delegates
 from isthmus.model.endpoint import Backing
+from isthmus.model.families import spoken
 from isthmus.model.mesh import Mesh, MeshSettings
 from isthmus.model.names import ClusterId, Hostname, ServiceKey, host_matches, resolve
 from isthmus.model.proxy import Proxy, ProxyKind
@@ -105,6 +106,7 @@ class View:
         self.kind = proxy.kind
         self.namespace = proxy.namespace
         self.cluster: ClusterId = proxy.cluster
+        self.families = proxy.families
         self.entered = mesh.networks.entered_from(proxy.network)  # networks that it reaches through gateways
         self.labels = labels  # only those that something in the view depends on
         self.settings: MeshSettings = mesh.settings
@@ -210,6 +212,10 @@ class View:
             found[each.alias_of].append(each.key)
         return {host: tuple(keys) for host, keys in found.items()}
 
+    def addresses(self, service: Service) -> tuple[str, ...]:
+        """The addresses, and ranges of them, by which proxies of this view call the service."""
+        return tuple(spoken(service.addresses(self.cluster), self.families))
+
     def backing(self, service: ServiceKey) -> Backing:
         """What is known of its endpoints as a whole."""
         return self._backings.get(service, Backing())
@@ -297,7 +303,10 @@ class Views:
         labels = rules.labels_of(proxy)
         return self._views.get(
             (mesh.services, mesh.backings, rules, mesh.settings),
-            (proxy.kind, proxy.namespace, proxy.cluster, mesh.networks.entered_from(proxy.network), labels),
+            (
+                *(proxy.kind, proxy.namespace, proxy.cluster, proxy.families),
+                *(mesh.networks.entered_from(proxy.network), labels),
+            ),
             lambda: View(mesh, rules, proxy, labels),
         )
 

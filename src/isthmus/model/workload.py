@@ -24,7 +24,8 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     namespace: str
     cluster: ClusterId
-    address: str
+    address: str  # by which it is known
+    also: tuple[str, ...] = ()  # its other addresses
     labels: tuple[tuple[str, str], ...] = ()
     identity: SpiffeId
     locality: Locality = Locality()

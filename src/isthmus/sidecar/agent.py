@@ -18,6 +18,7 @@ from isthmus.kit.plain_http import HttpServer
 from isthmus.kit.tasks import supervise
 from isthmus.model import doors, name_table
 from isthmus.model.endpoint import Locality
+from isthmus.model.families import Families, family
 from isthmus.model.identity import SpiffeId
 from isthmus.model.proxy import ProxyKind
 from isthmus.model.proxy_config import ANNOTATION
@@ -46,7 +47,8 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     kind: ProxyKind = ProxyKind.SIDECAR
     pod: str
     namespace: str
-    address: str  # of the pod
+    address: str  # of the pod, by which it is known
+    addresses: tuple[str, ...] = ()  # all of the pod's; empty: that one
     service_account: str = "default"
     cluster: str
     network: str = ""
@@ -79,6 +81,11 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
         return bool(self.dns_port) or self.datagrams
 
     @property
+    def families(self) -> Families:
+        """The versions of IP that the pod has addresses of."""
+        return tuple(sorted({family(each) for each in (self.address, *self.addresses)}))
+
+    @property
     def identity(self) -> SpiffeId:
         return SpiffeId(self.trust_domain, self.namespace, self.service_account)
 
@@ -107,7 +114,7 @@ class Agent:
         services = sds.services(self.certificates.held, clock)
         self._sds = GrpcServer(services, [Unix(str(self._socket))])
         self._names = PodNames(name_settings(settings)) if settings.dns_port else None
-        self._datagrams = Datagrams(clock) if settings.datagrams else None
+        self._datagrams = Datagrams(clock, settings.families) if settings.datagrams else None
         self._told = self._to_be_told()
 
     async def run(self) -> None:
@@ -195,7 +202,7 @@ def node_metadata(settings: AgentSettings) -> dict[str, object]:
         "NAME": settings.pod,
         "SERVICE_ACCOUNT": settings.service_account,
         "LABELS": labels,
-        "INSTANCE_IPS": settings.address,
+        "INSTANCE_IPS": ",".join(settings.addresses or (settings.address,)),
         "ISTIO_VERSION": settings.version,
         "PROXY_CONFIG": _own_config(settings),
     }
@@ -248,6 +255,7 @@ def bootstrap_settings(settings: AgentSettings, socket: Path) -> BootstrapSettin
         ready_port=settings.ready_port,
         stats_port=settings.stats_port,
         mark=settings.mark,
+        families=settings.families,
         runtime=config.runtime_values,
         statsd=config.statsd_udp_address,
         metrics_service=config.envoy_metrics_service,
@@ -263,6 +271,7 @@ def name_settings(settings: AgentSettings) -> NameSettings:
         domain=settings.domain,
         port=settings.dns_port,
         envoy_port=settings.envoy_dns_port,
+        families=settings.families,
         mark=settings.mark,
     )
 

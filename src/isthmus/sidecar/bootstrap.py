@@ -10,6 +10,7 @@ import msgspec
 from isthmus.api.istio.proxy_config import RemoteService, StatsMatcher
 from isthmus.envoy.limits import RUNTIME
 from isthmus.model.endpoint import Locality
+from isthmus.model.families import BOTH, Families
 from isthmus.sidecar.bootstrap_tls import SDS, mutual_tls
 from isthmus.sidecar.stats_matcher import stats_matcher
 from isthmus.sidecar.stats_sinks import sink_upstreams, stats_sinks
@@ -19,6 +20,9 @@ from isthmus.translate.names import LOCAL
 Tree = dict[str, object]
 
 XDS, AGENT, STATS = "xds-grpc", "agent", "prometheus_stats"
+
+_ANY = {4: "0.0.0.0", 6: "::"}
+_LOOKUPS = {(4,): "V4_ONLY", (6,): "V6_ONLY", BOTH: "V4_PREFERRED"}
 
 _TYPE_PREFIX = "type.googleapis.com/"
 _MARK_OPTION = {"description": "SO_MARK", "level": 1, "name": 36, "state": "STATE_PREBIND"}
@@ -44,6 +48,7 @@ class BootstrapSettings(msgspec.Struct, frozen=True, kw_only=True):
     ready_port: int = 15021
     stats_port: int = 15090
     mark: int | None = 1337  # of packets that capture must let pass; needs CAP_NET_ADMIN
+    families: Families = (4,)  # versions of IP that the pod has addresses of
     most_connections: int = 50_000  # downstream, over all listeners
     stats_flush_s: int = 60
     runtime: dict[str, str] = {}  # values of Envoy's runtime, by key
@@ -78,8 +83,11 @@ def _tree(settings: BootstrapSettings) -> Tree:
                 *([_local()] if settings.knows_itself else []),
             ],
             "listeners": [
-                _listener("stats", settings.stats_port, "/stats/prometheus", STATS),
-                _listener("ready", settings.ready_port, "/healthz/ready", AGENT),
+                {
+                    **_listener("stats", "/stats/prometheus", STATS),
+                    **_everywhere(settings, settings.stats_port),
+                },
+                {**_listener("ready", "/healthz/ready", AGENT), **_everywhere(settings, settings.ready_port)},
                 *([_way_to_pilot(settings.pilot_socket)] if settings.pilot_socket else []),
             ],
         },
@@ -154,7 +162,8 @@ def _xds(settings: BootstrapSettings) -> Tree:
     upstream: Tree = {
         "name": XDS,
         "type": "STRICT_DNS",
-        "dns_lookup_family": "V4_ONLY",
+        # Of both a Pilot of IPv4 is as good: it is one Pilot, not two.
+        "dns_lookup_family": _LOOKUPS[settings.families],
         "dns_refresh_rate": "5s",
         "dns_failure_refresh_rate": {"base_interval": "0.5s", "max_interval": "5s"},
         "respect_dns_ttl": True,
@@ -207,7 +216,7 @@ def _loopback(name: str, port: int) -> Tree:
     }
 
 
-def _listener(name: str, port: int, path: str, upstream: str) -> Tree:
+def _listener(name: str, path: str, upstream: str) -> Tree:
     """A listener for everyone that answers one path from a place on loopback, and nothing else."""
     route = {"match": {"path": path}, "route": {"cluster": upstream}}
     manager = {
@@ -225,9 +234,17 @@ def _listener(name: str, port: int, path: str, upstream: str) -> Tree:
     filters = [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]
     return {
         "name": name,
-        "address": _address("0.0.0.0", port),
         "bypass_overload_manager": True,
         "filter_chains": [{"filters": filters}],
+    }
+
+
+def _everywhere(settings: BootstrapSettings, port: int) -> Tree:
+    """Where a listener is that the whole pod's addresses lead to."""
+    first, *more = (_address(_ANY[each], port) for each in settings.families)
+    return {
+        "address": first,
+        **({"additional_addresses": [{"address": each} for each in more]} if more else {}),
     }
 
 

@@ -14,10 +14,13 @@ from typing import TypeVar
 from isthmus.kit.clock import Clock
 from isthmus.kit.log import log
 from isthmus.model.doors import Sent, decode
-from isthmus.sidecar.capture import DOORS_MAP, TABLE, CaptureFailed, load
+from isthmus.model.families import Families, family
+from isthmus.sidecar.capture_rules import DOORS_MAP, FAMILIES, TABLE
+from isthmus.sidecar.nft import CaptureFailed, load
 
-UDP_SOCKETS = Path("/proc/net/udp")
-_LOOPBACK = "0100007F"
+UDP_SOCKETS = {4: Path("/proc/net/udp"), 6: Path("/proc/net/udp6")}
+"""Where the kernel tells of sockets, by version of IP."""
+_LOOPBACK = {4: "0100007F", 6: "00000000000000000000000001000000"}
 _LOOK_S, _LOOK_LATER_S = 0.1, 2.0
 _SOON = 50  # looks: Envoy takes its listeners at about the time at which we hear of doors
 _CHUNK = 1000  # elements in one transaction
@@ -29,8 +32,10 @@ Ways = Mapping[Sent, int]
 class Datagrams:
     """Keeps the map as it was told last."""
 
-    def __init__(self, clock: Clock, sockets: Path = UDP_SOCKETS) -> None:
-        self._clock, self._sockets = clock, sockets
+    def __init__(
+        self, clock: Clock, families: Families = (4,), sockets: Mapping[int, Path] = UDP_SOCKETS
+    ) -> None:
+        self._clock, self._families, self._sockets = clock, families, sockets
         self._told: Ways = {}
         self._held: dict[Sent, int] = {}
         self._is_known = False  # whether what is held is all that the map has
@@ -59,12 +64,19 @@ class Datagrams:
 
     async def _brought_up_to_date(self) -> bool:
         """Whether all is as told, after opening what can be opened."""
-        told, bound = self._told, bound_on_loopback(self._sockets)
-        wanted = {sent: door for sent, door in told.items() if door in bound or self._held.get(sent) == door}
+        told = {sent: door for sent, door in self._told.items() if family(sent.address) in self._families}
+        bound = {each: bound_on_loopback(self._sockets[each], each) for each in self._families}
+        wanted = {
+            sent: door
+            for sent, door in told.items()
+            if door in bound[family(sent.address)] or self._held.get(sent) == door
+        }
         if wanted != self._held or not self._is_known:
             try:
-                for text in transactions(self._held if self._is_known else None, wanted):
-                    await load(text)
+                for each in self._families:
+                    before = _of(self._held, each) if self._is_known else None
+                    for text in transactions(before, _of(wanted, each), each):
+                        await load(text)
             except CaptureFailed as error:
                 self.failures += 1
                 self._is_known = False
@@ -75,17 +87,21 @@ class Datagrams:
         return wanted == told
 
 
-def transactions(before: Ways | None, after: Ways) -> list[str]:
+def _of(ways: Ways, version: int) -> Ways:
+    return {sent: door for sent, door in ways.items() if family(sent.address) == version}
+
+
+def transactions(before: Ways | None, after: Ways, version: int) -> list[str]:
     """What makes of the map of `before` (None: nobody knows what is in it) that of `after`; texts for `nft -f -`."""
-    held = before or {}
+    held, name = before or {}, f"{FAMILIES[version].name} {TABLE} {DOORS_MAP}"
     gone = [sent for sent, door in sorted(held.items()) if after.get(sent) != door]
     new = [(sent, door) for sent, door in sorted(after.items()) if held.get(sent) != door]
-    lines = [f"flush map ip {TABLE} {DOORS_MAP}"] if before is None else []
+    lines = [f"flush map {name}"] if before is None else []
     lines += [
-        _elements("delete", [f"{each.address} . {each.port}" for each in part]) for part in _parts(gone)
+        _elements("delete", name, [f"{each.address} . {each.port}" for each in part]) for part in _parts(gone)
     ]
     lines += [
-        _elements("add", [f"{sent.address} . {sent.port} : {door}" for sent, door in part])
+        _elements("add", name, [f"{sent.address} . {sent.port} : {door}" for sent, door in part])
         for part in _parts(new)
     ]
     # All in one, unless there is more than the kernel takes at once.
@@ -96,15 +112,15 @@ def _parts(items: list[T]) -> list[list[T]]:
     return [items[at : at + _CHUNK] for at in range(0, len(items), _CHUNK)]
 
 
-def _elements(verb: str, elements: list[str]) -> str:
-    return f"{verb} element ip {TABLE} {DOORS_MAP} {{ {', '.join(elements)} }}"
+def _elements(verb: str, name: str, elements: list[str]) -> str:
+    return f"{verb} element {name} {{ {', '.join(elements)} }}"
 
 
-def bound_on_loopback(path: Path) -> frozenset[int]:
-    """The ports of 127.0.0.1 on which something waits for datagrams. Source: proc(5), /proc/net/udp."""
+def bound_on_loopback(path: Path, version: int) -> frozenset[int]:
+    """The ports of 127.0.0.1, or ::1, on which something waits for datagrams. Source: proc(5), /proc/net/udp."""
     try:
         lines = path.read_text().splitlines()[1:]
     except OSError:
         return frozenset()
     places = (line.split()[1].partition(":") for line in lines)
-    return frozenset(int(port, 16) for address, _, port in places if address == _LOOPBACK)
+    return frozenset(int(port, 16) for address, _, port in places if address == _LOOPBACK[version])

@@ -21,7 +21,7 @@ from isthmus.sidecar.dns_message import LARGEST, Question
 from isthmus.sidecar.dns_names import Meaning, Names
 from isthmus.sidecar.dns_upstream import Place, Upstream
 
-LOOPBACK = "127.0.0.1"
+LOOPBACK = {4: "127.0.0.1", 6: "::1"}
 _TURN = 64  # datagrams that are read before others have their turn on the loop
 _MOST_REMEMBERED = 8192
 _MOST_STREAMS = 128
@@ -142,14 +142,14 @@ def _called(asked: Question, found: Meaning) -> str:
 class DnsServer:
     """Takes questions at one port of loopback, by datagram and by TCP."""
 
-    def __init__(self, answerer: Answerer, port: int, address: str = LOOPBACK) -> None:
+    def __init__(self, answerer: Answerer, port: int, address: str = LOOPBACK[4]) -> None:
         self._answerer, self._place = answerer, (address, port)
         self._streams = 0
         self.ready = asyncio.Event()
 
     async def run(self) -> None:
         """Serve until cancelled. Raises `OSError` where the port is taken."""
-        near = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        near = socket.socket(socket.AF_INET6 if ":" in self._place[0] else socket.AF_INET, socket.SOCK_DGRAM)
         loop = asyncio.get_running_loop()
         try:
             near.setblocking(False)

@@ -76,6 +76,7 @@ def agent_settings(environment: Mapping[str, str], flags: AgentFlags) -> AgentSe
         pod=read.required("POD_NAME"),
         namespace=identity.namespace,
         address=read.required("INSTANCE_IP"),
+        addresses=tuple(filter(None, read.text("INSTANCE_IPS", "").split(","))),
         service_account=identity.service_account,
         cluster=cluster,
         network=read.text(_META + "NETWORK", ""),

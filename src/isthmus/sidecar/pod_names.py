@@ -10,8 +10,9 @@ import msgspec
 
 from isthmus.kit.log import log
 from isthmus.kit.tasks import supervise
+from isthmus.model.families import Families
 from isthmus.model.name_table import TYPE_URL, NameTable, decode
-from isthmus.sidecar.dns import Answerer, DnsServer
+from isthmus.sidecar.dns import LOOPBACK, Answerer, DnsServer
 from isthmus.sidecar.dns_names import Names
 from isthmus.sidecar.dns_upstream import Upstream, read_resolvers
 from isthmus.sidecar.told import kept_file
@@ -43,6 +44,7 @@ class NameSettings(msgspec.Struct, frozen=True, kw_only=True):
     domain: str
     port: int
     envoy_port: int
+    families: Families
     mark: int | None
 
 
@@ -59,7 +61,10 @@ class PodNames:
     async def run(self) -> None:
         """Answer until cancelled. Raises `OSError` where a port is taken."""
         servers = (
-            DnsServer(self._answerer, self._settings.port),
+            *(
+                DnsServer(self._answerer, self._settings.port, LOOPBACK[each])
+                for each in self._settings.families
+            ),
             DnsServer(self._beside, self._settings.envoy_port),
         )
         try:

@@ -144,7 +144,7 @@ class LoadAssignments:
         inputs = (of_service, known.service, known.rule, target.setting)
         by = self._ways(target, of_service, mesh.networks, here)
         scope = (
-            *(target.name, selection.mutual_only, selection.tunnel, selection.node, known.crosses),
+            *(target.name, known.crosses, selection),
             *(placed.here, placed.values, by),
         )
         target = target._replace(selection=selection)
@@ -234,7 +234,14 @@ def _target(view: View, name: str) -> _Target | None:
     setting = setting_of(policy, service, view.settings)
     is_udp = parts.direction is Direction.OUTBOUND_UDP
     tunnel = TUNNEL_PORT if is_udp and (by_sni or tunnels(found, policy)) else 0
-    selection = Selection(port.name, labels, labels_asked(setting), mutual_only=by_sni, tunnel=tunnel)
+    selection = Selection(
+        port.name,
+        labels,
+        labels_asked(setting),
+        mutual_only=by_sni,
+        families=view.families,
+        tunnel=tunnel,
+    )
     only = view.cluster if found.is_local else ClusterId("")
     return _Target(parts, found, policy, setting, selection, only)
 

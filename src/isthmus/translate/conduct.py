@@ -19,6 +19,7 @@ from isthmus.api.istio.proxy_config import ProxyConfig, ProxyHeaders, Topology
 from isthmus.api.istio.telemetry import Telemetry
 from isthmus.api.resource import Object, Ref
 from isthmus.kit.memo import Memo
+from isthmus.model.families import Families
 from isthmus.model.findings import Code, Finding
 from isthmus.model.mesh import Mesh
 from isthmus.model.proxy import Proxy
@@ -34,6 +35,7 @@ class Conduct(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """All that listeners depend on beside who calls whom. Equal ones are the same object."""
 
     trust_domains: tuple[str, ...] = ("cluster.local",)
+    families: Families = (4,)
     outbound_port: int = 15001
     inbound_port: int = 15006
     http_proxy_port: int = 0
@@ -121,6 +123,7 @@ def _conduct(view: View, config: ProxyConfig, sides: Mapping[str, Side]) -> Cond
     settings, listener = view.settings, view.settings.listener
     return Conduct(
         trust_domains=(settings.trust_domain, *settings.trust_domain_aliases),
+        families=view.families,
         outbound_port=listener.outbound_port,
         inbound_port=listener.inbound_port,
         http_proxy_port=listener.http_proxy_port,

@@ -10,6 +10,7 @@ from isthmus.api.istio.destination_rule import DestinationRule, Subset, TcpSetti
 from isthmus.api.istio.virtual_service import RouteDestination, VirtualService
 from isthmus.api.resource import Ref
 from isthmus.model.endpoint import Backing
+from isthmus.model.families import Families
 from isthmus.model.names import Hostname, resolve
 from isthmus.model.scope import View
 from isthmus.model.service import Service
@@ -29,6 +30,7 @@ class Known:
     enters: bool = False  # whether endpoints are reached through gateways of other networks
     is_local: bool = False  # whether endpoints of other clusters are out of reach
     all_tls: bool = False  # whether it is headless, and every endpoint of it has a sidecar
+    families: Families = ()  # of the caller, where it asks a DNS server for the endpoints
 
     @property
     def parts(self) -> tuple[object, ...]:
@@ -36,9 +38,9 @@ class Known:
         return (self.service, self.backing, self.rule)
 
     @property
-    def facts(self) -> tuple[bool, bool, bool]:
+    def facts(self) -> tuple[bool, bool, bool, Families]:
         """What else its upstreams depend on."""
-        return (self.crosses, self.enters, self.all_tls)
+        return (self.crosses, self.enters, self.all_tls, self.families)
 
     @property
     def about(self) -> Ref:
@@ -71,7 +73,8 @@ def known(view: View, service: Service) -> Known:
     is_local = service.node_only or view.settings.keeps_local(service.key.hostname)
     crosses = not is_local and any(cluster != view.cluster for cluster in backing.clusters)
     enters = not is_local and any(network in view.entered for network in backing.networks)
-    return Known(service, backing, view.destination_rule(service), crosses, enters, is_local)
+    rule, families = view.destination_rule(service), view.families if service.is_resolved_by_proxy else ()
+    return Known(service, backing, rule, crosses, enters, is_local, families=families)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,8 +26,8 @@ def _ways(view: View) -> Iterator[bytes]:
     """Of two services that claim an address and port the older one has it, as of connections."""
     taken: set[Sent] = set()
     for service, port, door in sorted(view.datagrams, key=lambda each: (each[0].created, each[0].key)):
-        for address in service.addresses(view.cluster):
+        for address in view.addresses(service):
             sent = Sent(address, port.number)
-            if ":" not in address and "/" not in address and sent not in taken:
+            if "/" not in address and sent not in taken:
                 taken.add(sent)
                 yield written(sent, door)

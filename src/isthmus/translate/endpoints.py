@@ -20,6 +20,7 @@ from isthmus.envoy.types import (
 from isthmus.kit.memo import Memo
 from isthmus.kit.protobuf import field
 from isthmus.model.endpoint import Endpoint, EndpointShard, Health, Locality
+from isthmus.model.families import BOTH, Families
 from isthmus.model.names import ClusterId, NetworkId
 from isthmus.model.network import Via, Way
 from isthmus.translate import proto
@@ -48,6 +49,7 @@ class Selection(NamedTuple):
     asked: tuple[str, ...] = ()  # names of the labels that decide over an endpoint's place
     node: str = ""  # of the caller, where others do not serve it
     mutual_only: bool = False  # at a gateway between networks: plain text must not be reached
+    families: Families = BOTH  # of the caller
     tunnel: int = 0  # for datagrams: the port at which sidecars take them, in place of the endpoint's own
 
 
@@ -155,7 +157,12 @@ class Assignments:
                 found.setdefault(where, []).append(endpoint)
         for spot, network in sorted(found):
             bodies = [(one, self._endpoint(one, selection)) for one in found[spot, network]]
-            served = [(one, body) for one, body in bodies if body or one.is_behind_gateways(selection.port)]
+            # What has no address, or none of the caller's families, may yet be reached through gateways.
+            served = [
+                (one, b"" if body and one.spoken(selection.families) is None else body)
+                for one, body in bodies
+                if body or one.is_behind_gateways(selection.port)
+            ]
             if served:
                 joined = proto.joined(_ENDPOINTS, (body for _, body in served if body))
                 weight = sum(one.weight for one, body in served if body)
@@ -164,8 +171,8 @@ class Assignments:
 
     def _endpoint(self, endpoint: Endpoint, selection: Selection) -> bytes:
         # By equality: a shard that is read anew has equal endpoints in new objects.
-        port, tunnel = selection.port, selection.tunnel
-        return self.endpoints.get((), (endpoint, port, tunnel), lambda: _serialised(endpoint, port, tunnel))
+        port, tunnel, own = selection.port, selection.tunnel, endpoint.spoken(selection.families) or endpoint
+        return self.endpoints.get((), (own, port, tunnel), lambda: _serialised(own, port, tunnel))
 
 
 def _shares(weights: Mapping[Group, int], placement: Placement) -> dict[Group, int]:
@@ -240,7 +247,7 @@ def _serialised(endpoint: Endpoint, port: str, tunnel: int) -> bytes:
         health_status=_HEALTH[endpoint.health],
     )
     for other in endpoint.also:
-        message.endpoint.additional_addresses.add().address.CopyFrom(proto.address(other, number))
+        message.endpoint.additional_addresses.add().address.CopyFrom(proto.address(other, tunnel or number))
     return proto.body(message)
 
 

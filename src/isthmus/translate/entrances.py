@@ -41,7 +41,7 @@ class Entrance:
     @property
     def listener(self) -> str:
         """The name of the listener that has its chains."""
-        return names.listener(self.bind or "0.0.0.0", self.number) if self.socket else names.VIRTUAL_INBOUND
+        return names.listener(self.bind or names.ANY, self.number) if self.socket else names.VIRTUAL_INBOUND
 
     @property
     def place(self) -> Address | None:

@@ -16,8 +16,6 @@ from isthmus.model.scope import View
 from isthmus.model.workload import Workload
 from isthmus.translate import names
 
-ANY = "0.0.0.0"
-
 
 class Speech(Enum):
     """What a port is for: servers that differ in it cannot share one."""
@@ -43,7 +41,7 @@ class Opened:
     @property
     def place(self) -> tuple[int, str]:
         """The port and address at which it listens."""
-        return self.port, self.server.bind or ANY
+        return self.port, self.server.bind or names.ANY
 
     @property
     def protocol(self) -> str:

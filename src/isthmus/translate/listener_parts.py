@@ -9,20 +9,31 @@ from isthmus.envoy.types import (
     FilterChain,
     FilterChainMatch,
     HttpInspector,
+    Listener,
     ListenerFilter,
     ListenerFilterChainMatchPredicate,
     OriginalDst,
     ProxyProtocolListenerFilter,
     TlsInspector,
 )
+from isthmus.model.families import Families
 from isthmus.translate import proto
-from isthmus.translate.names import BLACK_HOLE
+from isthmus.translate.names import ANY, BLACK_HOLE
 from isthmus.translate.network_filters import tcp_proxy
 
 ALWAYS_OPEN = frozenset({15021, 15090})
 """Where every proxy has listeners from its start: readiness and statistics."""
 PLAIN_HTTP = ("http/1.1", "h2c")
 """What the HTTP inspector says of plain text that is HTTP."""
+
+
+def listen(listener: Listener, bind: str, port: int, families: Families) -> None:
+    """Sets where it listens: `ANY` stands for all addresses of these families. The listener keeps its name."""
+    if bind == ANY and 4 not in families:
+        bind = "::"
+    listener.address.CopyFrom(proto.address(bind, port))
+    if bind == ANY and 6 in families:
+        listener.additional_addresses.add().address.CopyFrom(proto.address("::", port))
 
 
 def original_dst() -> ListenerFilter:

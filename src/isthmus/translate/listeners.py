@@ -30,7 +30,6 @@ from isthmus.translate.gateway_servers import Opened, opened, side_by_side
 from isthmus.translate.listeners_gateway import GatewayListeners
 from isthmus.translate.listeners_inbound import inbound_listener
 from isthmus.translate.listeners_outbound import (
-    ANY,
     Seen,
     Shards,
     Takers,
@@ -256,6 +255,7 @@ def _port_parts(view: View, port: int) -> _PortParts:
         scope=(
             port,
             view.cluster,
+            view.families,
             unknown_upstream(view),
             *((view.namespace, view.labels) if about_tcp else ()),
         ),
@@ -271,11 +271,11 @@ def conflicts(view: View, shards: Mapping[ServiceKey, Shards]) -> Iterator[Findi
     for port in view.ports:
         for taker in takers(view, port, shards):
             for late in taker.losers:
-                if taker.bind == ANY and late.service.given:
+                if taker.bind == names.ANY and late.service.given:
                     continue  # it has an address of its own for those who ask our DNS
                 yield _loses(late.service, taker, "which is older")
             for service in http_services(view, port) if taker.claim else ():
-                if taker.bind in service.addresses(view.cluster):
+                if taker.bind in view.addresses(service):
                     yield _loses(service, taker, "which takes whole connections")
 
 

@@ -11,7 +11,7 @@ from functools import partial
 from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.envoy.types import Filter, FilterChain, FilterChainMatch, Listener
 from isthmus.model.scope import View
-from isthmus.translate import names, proto
+from isthmus.translate import names
 from isthmus.translate.access_log import access_logs, listener_logs
 from isthmus.translate.chain_claims import Claims
 from isthmus.translate.checked import Checked, Slot
@@ -20,7 +20,7 @@ from isthmus.translate.connection_manager import Face, Manager, connection_manag
 from isthmus.translate.errors import Unsayable
 from isthmus.translate.gateway_connections import Connections, connections
 from isthmus.translate.gateway_servers import Opened, Speech, admitted
-from isthmus.translate.listener_parts import ALWAYS_OPEN, chain, proxy_protocol, tls_inspector
+from isthmus.translate.listener_parts import ALWAYS_OPEN, chain, listen, proxy_protocol, tls_inspector
 from isthmus.translate.network_filters import tcp_proxy
 from isthmus.translate.routes import about_rule
 from isthmus.translate.server_tls import HTTP_ALPN, server_tls
@@ -47,10 +47,10 @@ class GatewayListeners:
             raise Unsayable("servers", f"port {port} is the proxy's own (hint: open another one)")
         listener = Listener(
             name=names.listener(bind, port),
-            address=proto.address(bind, port),
             traffic_direction="OUTBOUND",
             access_log=listener_logs(conduct, inbound=False),
         )
+        listen(listener, bind, port, conduct.families)
         if conduct.topology.proxy_protocol is not None:
             listener.listener_filters.append(proxy_protocol())
         if first.speech is Speech.HTTP:

@@ -34,10 +34,12 @@ from isthmus.translate.listener_parts import (
     PLAIN_HTTP,
     chain,
     http_inspector,
+    listen,
     loop_guard,
     original_dst,
     tls_inspector,
 )
+from isthmus.translate.names import ANY
 from isthmus.translate.network_filters import tcp_proxy
 from isthmus.translate.retries import inbound_retries
 from isthmus.translate.server_tls import HTTP_ALPN, server_tls
@@ -54,7 +56,6 @@ def inbound_listener(taken: Iterable[Entrance], conduct: Conduct) -> Listener:
     guessed = [one.number for one in captured if one.protocol is Protocol.UNSPECIFIED]
     listener = Listener(
         name=names.VIRTUAL_INBOUND,
-        address=proto.address("0.0.0.0", conduct.inbound_port),
         traffic_direction="INBOUND",
         access_log=listener_logs(conduct, inbound=True),
         listener_filters=[original_dst(), tls_inspector(), *([http_inspector(guessed)] if guessed else [])],
@@ -62,6 +63,7 @@ def inbound_listener(taken: Iterable[Entrance], conduct: Conduct) -> Listener:
         continue_on_listener_filters_timeout=True,
         filter_chains=[loop_guard("virtualInbound-blackhole", conduct.inbound_port), *_passthrough(conduct)],
     )
+    listen(listener, ANY, conduct.inbound_port, conduct.families)
     for one in captured:
         listener.filter_chains.extend(_port_chains(one, conduct))
     return listener
@@ -74,7 +76,6 @@ def socket_listener(one: Entrance, conduct: Conduct) -> Listener:
         raise Unsayable(f"{one.path}.port.number", reason)
     listener = Listener(
         name=one.listener,
-        address=proto.address(one.bind or "0.0.0.0", one.number),
         traffic_direction="INBOUND",
         access_log=listener_logs(conduct, inbound=True),
         listener_filters=[tls_inspector()],
@@ -82,6 +83,7 @@ def socket_listener(one: Entrance, conduct: Conduct) -> Listener:
         continue_on_listener_filters_timeout=True,
         filter_chains=_port_chains(one, conduct),
     )
+    listen(listener, one.bind or ANY, one.number, conduct.families)
     if one.protocol is Protocol.UNSPECIFIED:
         listener.listener_filters.append(http_inspector())
     return listener
@@ -103,7 +105,7 @@ def _passthrough(conduct: Conduct) -> Iterator[FilterChain]:
 
 def _port_chains(one: Entrance, conduct: Conduct) -> Iterator[FilterChain]:
     """The chains of one port: what can be told of a caller decides which takes it."""
-    name = names.listener(one.bind or "0.0.0.0", one.number)
+    name = names.listener(one.bind or ANY, one.number)
     http = connection_manager(_manager(one, conduct))
     upstream, logs = names.inbound(one.number), access_logs(conduct, inbound=True, http=False)
     how = manner([Policy(connection_pool=one.pool)])
@@ -154,7 +156,7 @@ def _match(one: Entrance | None, *, tls: bool, alpn: tuple[str, ...] = ()) -> Fi
 def _manager(one: Entrance, conduct: Conduct) -> Manager:
     return Manager(
         face=Face.INBOUND,
-        stat_prefix=f"inbound_{names.listener(one.bind or '0.0.0.0', one.number)};",
+        stat_prefix=f"inbound_{names.listener(one.bind or ANY, one.number)};",
         routes=_routes(one, conduct),
         conduct=conduct,
     )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from isthmus.api.istio.virtual_service import TCPRoute, TLSRoute
 from isthmus.envoy.types import AccessLog, Filter, FilterChain, FilterChainMatch, Listener
 from isthmus.model.endpoint import EndpointShard
+from isthmus.model.families import spoken
 from isthmus.model.names import ClusterId, ServiceKey
 from isthmus.model.scope import View
 from isthmus.model.service import Port, Protocol, Resolution, Service
@@ -30,16 +31,16 @@ from isthmus.translate.listener_parts import (
     PLAIN_HTTP,
     chain,
     http_inspector,
+    listen,
     loop_guard,
     tls_inspector,
 )
+from isthmus.translate.names import ANY
 from isthmus.translate.network_filters import set_alpn, tcp_proxy
 from isthmus.translate.route_match import Asker
 from isthmus.translate.transport import upstream_alpn
 from isthmus.translate.tunnels import TUNNEL_PORT
 from isthmus.translate.upstream_policy import with_usual
-
-ANY = "0.0.0.0"
 
 _BY_SERVER_NAME = frozenset({Protocol.TLS, Protocol.HTTPS})
 # An application speaks at once over loopback, or it waits for the server to speak first.
@@ -105,7 +106,7 @@ def takers(view: View, port: int, shards: Mapping[ServiceKey, Shards]) -> list[T
         if own.protocol.is_http:
             any_http = True
             continue
-        for claim in _claims(service, own, view.cluster, shards.get(service.key, {})):
+        for claim in _claims(service, own, view, shards.get(service.key, {})):
             claims.setdefault(claim.bind, []).append(claim)
     if any_http:
         claims.setdefault(ANY, [])
@@ -121,17 +122,19 @@ def _takers(bind: str, port: int, wanted: list[Claim], *, any_http: bool) -> Tak
     return Takers(bind, port, first.get(()), parts, losers, any_http and bind == ANY)
 
 
-def _claims(service: Service, port: Port, cluster: ClusterId, shards: Shards) -> Iterable[Claim]:
+def _claims(service: Service, port: Port, view: View, shards: Shards) -> Iterable[Claim]:
     """What a service wants, by the addresses by which it is called.
 
     TLS to no certain address is told apart by its server name, so that many hosts may share a port.
     """
     if service.resolution is Resolution.PASSTHROUGH:
         endpoints = (each for shard in shards.values() for each in shard.endpoints)
-        called = {each.address for each in endpoints if each.address and each.port(port.name) is not None}
+        reached = (each for each in endpoints if each.address and each.port(port.name) is not None)
+        every = {own for each in reached for own in each.addresses}
     else:
-        called = set(service.addresses(cluster))
-    if (not called or service.given) and (service.entry or service.is_resolved_by_proxy):
+        every = set(service.addresses(view.cluster))
+    called = set(spoken(every, view.families))
+    if (not every or service.given) and (service.entry or service.is_resolved_by_proxy):
         called.add(ANY)  # callers may have its address from a DNS that knows nothing of ours
     ranges = tuple(sorted(each for each in called if "/" in each))
     names = (
@@ -160,9 +163,9 @@ def port_listener(
         raise ValueError(f"port {taker.port} is the proxy's own (hint: give the Service another port)")
     listener = Listener(
         name=taker.name,
-        address=proto.address(taker.bind, taker.port),
         traffic_direction="OUTBOUND",
     )
+    listen(listener, taker.bind, taker.port, conduct.families)
     listener.bind_to_port.value = False
     claim = taker.claim
     if claim is None and not taker.parts:
@@ -283,11 +286,11 @@ def virtual_outbound(conduct: Conduct, unknown: str) -> Listener:
     catch_all.name = "virtualOutbound-catchall-tcp"
     listener = Listener(
         name=names.VIRTUAL_OUTBOUND,
-        address=proto.address(ANY, conduct.outbound_port),
         traffic_direction="OUTBOUND",
         access_log=listener_logs(conduct, inbound=False),
         filter_chains=[loop_guard("virtualOutbound-blackhole", conduct.outbound_port)],
         default_filter_chain=catch_all,
     )
+    listen(listener, ANY, conduct.outbound_port, conduct.families)
     listener.use_original_dst.value = True
     return listener

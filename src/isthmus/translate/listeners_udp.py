@@ -6,7 +6,7 @@ share a socket: its port, the door, follows from the service (`model/given.py`).
 
 from __future__ import annotations
 
-from isthmus.envoy.types import HttpCapsule, Listener, ListenerFilter, UdpProxyConfig, UdpRoute
+from isthmus.envoy.types import Address, HttpCapsule, Listener, ListenerFilter, UdpProxyConfig, UdpRoute
 from isthmus.kit import duration
 from isthmus.model.service import Port, Service
 from isthmus.model.workload import Workload
@@ -17,7 +17,7 @@ from isthmus.translate.destinations import Known
 from isthmus.translate.tunnels import tunnels
 from isthmus.translate.upstream_policy import Policy, with_usual
 
-LOOPBACK = "127.0.0.1"
+LOOPBACK = {4: "127.0.0.1", 6: "::1"}
 LARGEST = 65_535
 """Bytes of a datagram: Envoy by itself drops those of more than 1,500 without a word."""
 
@@ -60,11 +60,20 @@ def datagram_listener(here: Known, port: Port, door: int, conduct: Conduct) -> L
         proxy.hash_policies.add(source_ip=True)
     if tunnels(here, policy):
         _through_a_tunnel(proxy, here, port)
-    listener = Listener(name=str(name), address=proto.address(LOOPBACK, door), traffic_direction="OUTBOUND")
-    listener.address.socket_address.protocol = listener.address.socket_address.UDP
+    listener = Listener(name=str(name), traffic_direction="OUTBOUND")
+    first, *more = (_datagrams_at(LOOPBACK[each], door) for each in conduct.families)
+    listener.address.CopyFrom(first)
+    for each in more:
+        listener.additional_addresses.add().address.CopyFrom(each)
     listener.udp_listener_config.downstream_socket_config.max_rx_datagram_size.value = LARGEST
     listener.listener_filters.append(ListenerFilter(name=_PROXY, typed_config=proto.any_of(proxy)))
     return listener
+
+
+def _datagrams_at(loopback: str, door: int) -> Address:
+    found = proto.address(loopback, door)
+    found.socket_address.protocol = found.socket_address.UDP
+    return found
 
 
 def _through_a_tunnel(proxy: UdpProxyConfig, here: Known, port: Port) -> None:

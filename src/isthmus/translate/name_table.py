@@ -11,6 +11,7 @@ from typing import NamedTuple
 from isthmus.kit.memo import Memo
 from isthmus.kit.versioned import Versioned
 from isthmus.model.endpoint import Endpoint, EndpointShard, Health
+from isthmus.model.families import Families, spoken
 from isthmus.model.mesh import Mesh
 from isthmus.model.name_table import NAME, Named, alias, entry
 from isthmus.model.names import ClusterId, NetworkId, ServiceKey
@@ -39,7 +40,7 @@ class NameTables:
         return self._tables.get(inputs, network, lambda: self._table(mesh, view, network))
 
     def _table(self, mesh: Mesh, view: View, network: NetworkId) -> Versioned:
-        here = _Here(mesh.networks, network, view.cluster)
+        here = _Here(mesh.networks, network, view.cluster, view.families)
         entries = (
             self._entry(service, mesh.shards.get(service.key, _NONE), here) for service in view.services
         )
@@ -48,10 +49,10 @@ class NameTables:
         return Versioned.of(NAME, b"".join((*entries, *others)))
 
     def _entry(self, service: Service, shards: Shards, here: _Here) -> bytes:
-        cluster = here.cluster
+        by, scope = (here.cluster, here.families), (here.cluster, here.families, here.network)
         if service.resolution is not Resolution.PASSTHROUGH:
-            return self._entries.get((service,), cluster, lambda: b"".join(_of_service(service, cluster)))
-        inputs, scope = (service, shards, here.networks), (cluster, here.network)
+            return self._entries.get((service,), by, lambda: b"".join(_of_service(service, here)))
+        inputs = (service, shards, here.networks)
         return self._entries.get(inputs, scope, lambda: b"".join(_of_headless(service, shards, here)))
 
 
@@ -61,42 +62,44 @@ class _Here(NamedTuple):
     networks: Networks
     network: NetworkId
     cluster: ClusterId
+    families: Families
 
 
 _NONE: Shards = {}
 
 
-def _of_service(service: Service, cluster: ClusterId) -> Iterator[bytes]:
+def _of_service(service: Service, here: _Here) -> Iterator[bytes]:
     """A service with addresses; one that stands for another name only where its cluster's DNS does not say so."""
-    addresses = tuple(each for each in service.addresses(cluster) if "/" not in each)
-    if addresses:
-        yield _written(service, addresses)
-    elif service.external_name and cluster not in service.clusters:
+    every = tuple(each for each in service.addresses(here.cluster) if "/" not in each)
+    if every:
+        yield _written(service, spoken(every, here.families))
+    elif service.external_name and here.cluster not in service.clusters:
         yield alias(service.key.hostname, service.external_name.rstrip(".").lower())
 
 
 def _of_headless(service: Service, shards: Shards, here: _Here) -> Iterator[bytes]:
     """All pods that can be called from there, together and each by its own name: a near one before a far one."""
     near = _reached(shards, here)
-    yield _written(service, tuple(sorted({each.address for each in near})))
+    yield _written(service, tuple(sorted({address for each in near for address in each.addresses})))
     pods: dict[str, Endpoint] = {}
     for each in near:
         if each.hostname:
             pods.setdefault(each.hostname, each)
     for name in sorted(pods):
         host = f"{name}.{service.key.hostname}"
-        yield entry(host, Named((pods[name].address,), f"{name}.{service.key.name}", service.key.namespace))
+        yield entry(host, Named(pods[name].addresses, f"{name}.{service.key.name}", service.key.namespace))
 
 
 def _reached(shards: Shards, here: _Here) -> list[Endpoint]:
     """The pods that take calls to their own addresses, those of the caller's cluster first."""
     return [
-        each
+        found
         for name in sorted(shards, key=lambda name: (name != here.cluster, name))
         for each in shards[name].endpoints
         if each.address
         and each.health is Health.HEALTHY
         and isinstance(here.networks.reach(here.network, each), Direct)
+        and (found := each.spoken(here.families)) is not None
     ]
 
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from isthmus.api.istio.load_balancer import LoadBalancerSettings, LocalityLbSetting, ZoneAwareLbSetting
 from isthmus.envoy.types import Cluster
 from isthmus.model.endpoint import Endpoint, Locality
+from isthmus.model.families import BOTH, Families
 from isthmus.model.locality import distance
 from isthmus.model.mesh import MeshSettings
 from isthmus.model.names import ClusterId, NetworkId
@@ -48,7 +49,7 @@ class Standpoint(NamedTuple):
     labels: Labels = ()
     node: str = ""
     sees: tuple[NetworkId, ...] = ()  # the only networks whose endpoints it is told of; empty: all
-    families: tuple[int, ...] = (4, 6)  # versions of IP that the proxy has addresses of
+    families: Families = BOTH  # versions of IP that the proxy has addresses of
 
     def label(self, name: str) -> str:
         """The proxy's value of a label; empty where it has none."""

@@ -131,7 +131,7 @@ class Routes:
         others = tuple(part for one in leads.known.values() for part in one.parts) if leads else ()
         asker = Asker(view.namespace, view.labels, port, retry=view.settings.route.retry)
         local = view.namespace if any(each.namespace == view.namespace for each in spoken) else ""
-        scope = (port, spoken, local, view.cluster, *_asked_of(asker, rule))
+        scope = (port, spoken, local, view.cluster, view.families, *_asked_of(asker, rule))
 
         def make() -> Host | None:
             domains = tuple(service_domains(view, service, spoken)) or ("*",)
@@ -207,7 +207,9 @@ def service_domains(view: View, service: Service, spoken: Iterable[ServiceKey]) 
         if service.resolution is Resolution.PASSTHROUGH:
             yield from (f"*.{name}" for name in written)
         if key == service.key:
-            yield from (address for address in service.addresses(view.cluster) if "/" not in address)
+            yield from (
+                f"[{each}]" if ":" in each else each for each in view.addresses(service) if "/" not in each
+            )
 
 
 def _written(view: View, key: ServiceKey) -> Iterator[str]:

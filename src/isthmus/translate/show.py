@@ -12,6 +12,7 @@ from google.protobuf import json_format
 from isthmus.envoy.descriptors import class_of_url, pool
 from isthmus.envoy.types import Secret
 from isthmus.kit.chain import count_revocations
+from isthmus.kit.ip import authority
 from isthmus.kit.versioned import Versioned
 from isthmus.kit.x509 import Certificate, load_bundle, names
 from isthmus.model.name_table import decode
@@ -142,7 +143,7 @@ def _place(address: Tree) -> str:
     if "pipe" in address:
         return f"unix://{address['pipe']['path']}"  # type: ignore[index]
     where = cast(Tree, address["socket_address"])
-    return f"{where['address']}:{where['port_value']}"
+    return authority(cast(str, where["address"]), cast(int, where["port_value"]))
 
 
 def _endpoint(group: Tree, one: Tree) -> Tree:

@@ -20,7 +20,6 @@ from isthmus.translate import names
 from isthmus.translate.egress import called
 from isthmus.translate.entrances import entrances
 from isthmus.translate.gateway_servers import passes_automatically
-from isthmus.translate.listeners_outbound import ANY
 from isthmus.translate.upstreams import outbound_names
 
 Names = frozenset[str] | None
@@ -163,11 +162,15 @@ class Transition:
                     yield name.sni
 
     def _listeners(self, service: Service) -> Iterator[str]:
-        binds = {ANY, *service.given, *(address for _, addresses in service.vips for address in addresses)}
+        binds = {
+            names.ANY,
+            *service.given,
+            *(address for _, addresses in service.vips for address in addresses),
+        }
         if service.resolution is Resolution.PASSTHROUGH:
             for mesh in self.meshes:
                 for shard in mesh.shards.get(service.key, {}).values():
-                    binds.update(endpoint.address for endpoint in shard.endpoints)
+                    binds.update(each for endpoint in shard.endpoints for each in endpoint.addresses)
         for port in service.ports:
             if port.protocol is not Protocol.UDP:
                 yield from (names.listener(bind, port.number) for bind in binds)

@@ -31,6 +31,7 @@ from isthmus.translate.conduct import Conduct
 from isthmus.translate.destinations import Known
 from isthmus.translate.errors import Unsayable
 from isthmus.translate.http_filters import router
+from isthmus.translate.listener_parts import listen
 from isthmus.translate.names import UpstreamName
 from isthmus.translate.transport import mutual_downstream, mutual_upstream, upstream_alpn
 from isthmus.translate.upstream_policy import Policy
@@ -90,7 +91,7 @@ def tunnel_listener(workload: Workload, conduct: Conduct) -> Listener:
     served = [one for one in workload.serves if one.port.protocol is Protocol.UDP]
     host = VirtualHost(name="datagrams", domains=["*"], routes=map(_route, served))
     config = HttpConnectionManager(
-        stat_prefix=f"inbound_0.0.0.0_{TUNNEL_PORT};",
+        stat_prefix=f"inbound_{names.listener(names.ANY, TUNNEL_PORT)};",
         codec_type="HTTP2",
         route_config=RouteConfiguration(name=names.TUNNEL_INBOUND, virtual_hosts=[host]),
         http_filters=[router.in_chain()],
@@ -104,12 +105,9 @@ def tunnel_listener(workload: Workload, conduct: Conduct) -> Listener:
     chain = FilterChain(
         filters=filters, transport_socket=mutual_downstream(conduct.trust_domains, conduct.mutual_tls)
     )
-    return Listener(
-        name=names.TUNNEL_INBOUND,
-        address=proto.address("0.0.0.0", TUNNEL_PORT),
-        traffic_direction="INBOUND",
-        filter_chains=[chain],
-    )
+    listener = Listener(name=names.TUNNEL_INBOUND, traffic_direction="INBOUND", filter_chains=[chain])
+    listen(listener, names.ANY, TUNNEL_PORT, conduct.families)
+    return listener
 
 
 def _route(served: ServedPort) -> Route:

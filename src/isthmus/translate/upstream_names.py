@@ -6,18 +6,24 @@ from collections.abc import Iterable
 
 from isthmus.envoy.types import Cluster, LbEndpoint
 from isthmus.model.endpoint import Endpoint, Locality
-from isthmus.model.service import Port, Resolution, Service
+from isthmus.model.families import BOTH
+from isthmus.model.service import Port, Resolution
 from isthmus.translate import proto
+from isthmus.translate.destinations import Known
 from isthmus.translate.endpoints import endpoint_metadata
+
+_LOOKUPS = {(4,): Cluster.V4_ONLY, (6,): Cluster.V6_ONLY, BOTH: Cluster.ALL}
+"""By the families of which the proxy has addresses."""
 
 Labels = tuple[tuple[str, str], ...]
 
 
-def resolve_by_name(upstream: Cluster, service: Service, port: Port, labels: Labels) -> None:
-    """Lets Envoy ask for the endpoints of `service` that have these labels, and ask again as answers age."""
+def resolve_by_name(upstream: Cluster, known: Known, port: Port, labels: Labels) -> None:
+    """Lets Envoy ask for the endpoints of the service that have these labels, and ask again as answers age."""
+    service = known.service
     by_first = service.resolution is Resolution.DNS_ROUND_ROBIN
     upstream.type = Cluster.LOGICAL_DNS if by_first else Cluster.STRICT_DNS
-    upstream.dns_lookup_family = Cluster.V4_ONLY
+    upstream.dns_lookup_family = _LOOKUPS[known.families]
     upstream.dns_refresh_rate.CopyFrom(proto.seconds(5))
     upstream.respect_dns_ttl = True
     upstream.load_assignment.cluster_name = upstream.name

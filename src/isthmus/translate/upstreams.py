@@ -33,7 +33,7 @@ from isthmus.translate.upstream_proxy_protocol import apply_proxy_protocol
 from isthmus.translate.upstream_tls import apply_tls, apply_tls_outside
 
 _BY_NAME = frozenset({Cluster.STRICT_DNS, Cluster.LOGICAL_DNS})
-_LOOPBACK_SOURCE, _LOOPBACK_SOURCE_V6 = "127.0.0.6", "::6"
+_SOURCES = "127.0.0.6", "::6"
 """From where Envoy calls the application beside it: capture lets packets from there pass."""
 
 
@@ -129,7 +129,7 @@ def _resolve(upstream: Cluster, known: Known, port: Port, subset: Subset | None,
         case Resolution.PASSTHROUGH | Resolution.NONE:
             _original_destination(upstream)
         case Resolution.DNS | Resolution.DNS_ROUND_ROBIN:
-            resolve_by_name(upstream, known.service, port, labels)
+            resolve_by_name(upstream, known, port, labels)
         case Resolution.ENDPOINTS:
             upstream.type = Cluster.EDS
             upstream.eds_cluster_config.service_name = upstream.name
@@ -175,8 +175,6 @@ def inbound_upstream(one: Entrance, settings: UpstreamSettings) -> Cluster:
     upstream.load_assignment.endpoints.add().lb_endpoints.add().endpoint.address.CopyFrom(place)
     if place.HasField("pipe") or one.place is None:
         upstream.ClearField("upstream_bind_config")  # a path has no source, and loopback needs none
-    elif ":" in place.socket_address.address:
-        upstream.upstream_bind_config.source_address.address = _LOOPBACK_SOURCE_V6
     return upstream
 
 
@@ -191,8 +189,11 @@ def _to_application(name: str, settings: UpstreamSettings, policy: Policy) -> Cl
     _original_destination(upstream)
     upstream_policy.apply_limits(upstream, policy)
     upstream_policy.apply_connection_options(upstream, policy, crosses=False)
-    source = SocketAddress(address=_LOOPBACK_SOURCE, port_value=0)
-    upstream.upstream_bind_config.CopyFrom(BindConfig(source_address=source, socket_options=[mark()]))
+    v4, v6 = (SocketAddress(address=each, port_value=0) for each in _SOURCES)
+    # Envoy takes the one that is of the family of the address that it calls.
+    binds = BindConfig(source_address=v4, socket_options=[mark()])
+    binds.extra_source_addresses.add().address.CopyFrom(v6)
+    upstream.upstream_bind_config.CopyFrom(binds)
     as_the_caller_speaks(upstream, policy)
     return upstream
 

@@ -7,7 +7,7 @@ import resource
 import sys
 from pathlib import Path
 
-from isthmus.lab.fabric import Fabric, FabricSpec
+from isthmus.lab.fabric import Fabric, FabricFamily, FabricSpec
 from isthmus.lab.launch import Inherited
 from isthmus.lab.sandbox import Command, Sandboxes, SandboxSpec
 from isthmus.lab.sockets import Relay, start_server
@@ -23,7 +23,9 @@ async def say(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
 async def main() -> None:
     inherited = Inherited.decode(sys.argv[1])
     state = StateFolder(Path(inherited.state))
-    fabric = Fabric(FabricSpec("gke", "10.124.0.0/16", "10.0.0.0/20", "10.128.0.2", "172.16.0.2"))
+    fabric = Fabric(
+        FabricSpec("gke", (FabricFamily("10.124.0.0/16", "10.0.0.0/20", "10.128.0.2", "172.16.0.2"),))
+    )
     sandboxes = Sandboxes(state.rootfs)
     await fabric.start()
     await sandboxes.start()

@@ -137,6 +137,6 @@ async def test_a_pods_own_variables_win(node):
 
 def test_a_pods_hosts_are_itself_and_its_aliases():
     aliases = [{"ip": "240.0.0.1", "hostnames": ["db.example", "db"]}, {"ip": "240.0.0.2"}]
-    assert hosts_file({"hostAliases": aliases}, "10.124.0.9", "web") == (
+    assert hosts_file({"hostAliases": aliases}, ("10.124.0.9",), "web") == (
         "127.0.0.1 localhost\n10.124.0.9 web\n240.0.0.1 db.example db\n240.0.0.2\n"
     )

@@ -8,18 +8,20 @@ from typing import Any
 
 import pytest
 
+from isthmus.kit.netlink import LinkCounters
 from isthmus.lab.addresses import AddressPool, AddressPoolEmpty
-from isthmus.lab.fabric import Fabric, FabricSpec, PodNetwork
+from isthmus.lab.fabric import Fabric, FabricFamily, FabricSpec, PodNetwork
 from isthmus.lab.internet import join_internet
-from isthmus.lab.netlink import LinkCounters
 from isthmus.lab.netns import NetworkNamespace
 from isthmus.lab.service_proxy import ServiceVip, apply, ruleset
 from isthmus.lab.sockets import open_connection, start_server
 from isthmus.lab.wan import Cut, Impairment, Wan
 from unit.lab.inside import tell
 
-GKE = FabricSpec("gke", "10.124.0.0/16", "10.0.0.0/20", "10.128.0.2", "172.16.0.2")
-ONPREM = FabricSpec("onprem", "192.170.228.0/24", "10.96.0.0/20", "192.168.50.2", "172.16.1.2")
+GKE = FabricSpec("gke", (FabricFamily("10.124.0.0/16", "10.0.0.0/20", "10.128.0.2", "172.16.0.2"),))
+ONPREM = FabricSpec(
+    "onprem", (FabricFamily("192.170.228.0/24", "10.96.0.0/20", "192.168.50.2", "172.16.1.2"),)
+)
 WHO = pytest.mark.parametrize("who", ["root", "user"])
 LIMIT_S = 20.0
 SILENCE_S = 0.4
@@ -78,12 +80,12 @@ async def pair() -> tuple[Wan, Fabric, Fabric, list[PodNetwork]]:
 async def everyone_asks_everyone(_: Path) -> Any:
     _, gke, onprem, pods = await pair()
     answers = {f"{one.name}{other.name}": await ask(one, other.address) for one in pods for other in pods}
-    await start_server(onprem.router, ONPREM.control_address, 6443, who_asks)
+    await start_server(onprem.router, ONPREM.first.control_address, 6443, who_asks)
     counters = await gke.traffic("a")
     return {
         "addresses": {pod.name: pod.address for pod in pods},
         "answers": answers,
-        "api": [await ask(pod, ONPREM.control_address, 6443) for pod in pods],
+        "api": [await ask(pod, ONPREM.first.control_address, 6443) for pod in pods],
         "counted": [counters.received_packets > 0, counters.sent_packets > 0],
     }
 
@@ -207,7 +209,7 @@ async def without_vpn(_: Path) -> Any:
     await join_internet(internet, gke, "198.51.100.1")
     await join_internet(internet, onprem, "203.0.113.1")
     gateway = ServiceVip("203.0.113.1", "tcp", 15443, ((d.address, 9080),))
-    await apply(onprem.router, *ruleset([gateway], ONPREM.service_cidr))
+    await apply(onprem.router, *ruleset([gateway], ONPREM.first.service_cidr))
     await start_server(onprem.router, "0.0.0.0", 22, who_asks)
     await wan.cut(Cut.DOWN)
     async with internet.tap() as tap:
@@ -217,7 +219,7 @@ async def without_vpn(_: Path) -> Any:
             "pod": await knock(a, c.address),
             "node": await knock(a, "203.0.113.1", 22),
             "other port": await knock(a, "203.0.113.1", 9080),
-            "inner address": await knock(a, ONPREM.node_address, 22),
+            "inner address": await knock(a, ONPREM.first.node_address, 22),
         }
     await wan.heal()
     answers["healed"] = await ask(a, c.address)
@@ -259,3 +261,57 @@ def test_a_free_address_is_not_used_while_a_longer_unused_one_is_left() -> None:
     first = pool.take()
     pool.give_back(first)
     assert pool.take() != first
+
+
+SIX = FabricFamily("fd00:1:1::/112", "fd00:1:2::/112", "fd00:1::2", "fd00:1::100")
+BOTH = FabricSpec("both", (GKE.first, SIX))
+ALONE = FabricSpec("alone", (FabricFamily("fd00:2:1::/112", "fd00:2:2::/112", "fd00:2::2", "fd00:2::100"),))
+
+
+async def clusters_of_both_families(folder: Path) -> dict[str, Any]:
+    """A cluster of both and one of IPv6 alone, joined by a line: who reaches whom, and through services."""
+    both, alone, wan = Fabric(BOTH), Fabric(ALONE), Wan()
+    await asyncio.gather(both.start(), alone.start(), wan.start())
+    await wan.join(both)
+    await wan.join(alone)
+    a, b, c = await both.add_pod("a"), await both.add_pod("b"), await alone.add_pod("c")
+    for pod in (b, c):
+        for address in pod.addresses:
+            await start_server(pod.namespace, address, 9080, who_asks)
+    vips = [
+        ServiceVip("10.0.0.7", "tcp", 80, ((b.addresses[0], 9080),)),
+        ServiceVip("fd00:1:2::7", "tcp", 80, ((b.addresses[1], 9080), (c.address, 9080))),
+    ]
+    for family in BOTH.families:
+        await apply(both.router, *ruleset(vips, family.service_cidr))
+    facts: dict[str, Any] = {
+        "addresses": [a.addresses, b.addresses, c.addresses],
+        "near": [await ask(a, each) for each in b.addresses],
+        "far": await ask(a, c.address),
+        "back": await ask(c, b.addresses[1]),
+        "service": [await ask(a, "10.0.0.7", 80), await ask(a, "fd00:1:2::7", 80)],
+        "no_service": await ask(a, "fd00:1:2::8", 80),
+        "from_node": await ask_from(both.router, "fd00:1:2::7", 80),
+    }
+    await wan.impair(Impairment(delay_ms=5))
+    facts["slow"] = await ask(a, c.address)
+    await wan.cut()
+    facts["cut"] = await knock(a, c.address)
+    await wan.stop()
+    await asyncio.gather(both.stop(), alone.stop())
+    return facts
+
+
+@pytest.mark.lab
+@WHO
+def test_pods_of_both_families_reach_each_other_and_services_by_each(who: str) -> None:
+    seen = tell(__file__, "clusters_of_both_families", who)
+    a, b, c = seen["addresses"]
+    assert (len(a), len(b), len(c)) == (2, 2, 1)
+    assert seen["near"] == [f"{each} hello" for each in a]
+    assert seen["far"] == seen["slow"] == f"{a[1]} hello"
+    assert seen["back"] == f"{c[0]} hello"
+    assert seen["service"] == [f"{each} hello" for each in a]
+    assert seen["no_service"] == "ConnectionRefusedError"
+    assert seen["from_node"] == "fd00:1::2 hello"
+    assert seen["cut"] == "silence"

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.lab.fabric import Fabric, FabricSpec
+from isthmus.lab.fabric import Fabric, FabricFamily, FabricSpec
 from isthmus.lab.sandbox import Command, Mount, Process, Sandbox, SandboxError, Sandboxes, SandboxSpec, Stdio
 from unit.lab.inside import tell
 
@@ -31,7 +31,9 @@ def shown_below_tmp() -> list[str]:
 
 @asynccontextmanager
 async def pods(folder: Path, *names: str) -> AsyncIterator[list[Sandbox]]:
-    fabric = Fabric(FabricSpec("gke", "10.124.0.0/16", "10.0.0.0/20", "10.128.0.2", "172.16.0.2"))
+    fabric = Fabric(
+        FabricSpec("gke", (FabricFamily("10.124.0.0/16", "10.0.0.0/20", "10.128.0.2", "172.16.0.2"),))
+    )
     sandboxes = Sandboxes(folder / "rootfs")
     await fabric.start()
     await sandboxes.start()

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from isthmus.kit.tasks import supervise
-from isthmus.lab.fabric import Fabric, FabricSpec
+from isthmus.lab.fabric import Fabric, FabricFamily, FabricSpec
 from isthmus.lab.netns import NetworkNamespace
 from isthmus.lab.service_proxy import RulesRefused, ServiceProxy, ServiceVip, apply, ruleset
 from isthmus.lab.sockets import Handler, bind_udp, open_connection, start_server
 from unit.lab.inside import tell
 
 WHO = pytest.mark.parametrize("who", ["root", "user"])
-GKE = FabricSpec("gke", "10.124.0.0/16", "10.0.0.0/20", "10.128.0.2", "172.16.0.2")
+GKE = FabricSpec("gke", (FabricFamily("10.124.0.0/16", "10.0.0.0/20", "10.128.0.2", "172.16.0.2"),))
 GOLDEN = Path(__file__).parents[2] / "golden" / "service_proxy"
 
 REVIEWS = ServiceVip("10.0.0.7", "tcp", 9080, (("10.124.0.10", 9080), ("10.124.0.9", 9080)))
@@ -79,18 +79,18 @@ async def served(_: Path) -> Any:
     pods = [await fabric.add_pod(name) for name in ("a", "b", "c")]
     for pod in pods:
         await start_server(pod.namespace, "0.0.0.0", 9080, named(pod.name))
-    await start_server(fabric.router, GKE.control_address, 6443, named("api"))
-    dns = bind_udp(fabric.router, GKE.node_address, 53)
+    await start_server(fabric.router, GKE.first.control_address, 6443, named("api"))
+    dns = bind_udp(fabric.router, GKE.first.node_address, 53)
     await asyncio.get_running_loop().create_datagram_endpoint(Echo, sock=dns)
-    proxy = ServiceProxy(fabric.router, GKE.service_cidr)
+    proxy = ServiceProxy(fabric.router, (GKE.first.service_cidr,))
     both = tuple((pod.address, 9080) for pod in pods[1:])
     services = [
-        ServiceVip("10.0.0.1", "tcp", 443, ((GKE.control_address, 6443),)),
+        ServiceVip("10.0.0.1", "tcp", 443, ((GKE.first.control_address, 6443),)),
         ServiceVip("10.0.0.7", "tcp", 80, both),
         ServiceVip("10.0.0.8", "tcp", 80),
         ServiceVip("10.0.0.9", "tcp", 80, ((pods[0].address, 9080),)),
-        ServiceVip("10.0.0.10", "udp", 53, ((GKE.node_address, 53),)),
-        ServiceVip(GKE.node_address, "tcp", 30080, both[:1]),
+        ServiceVip("10.0.0.10", "udp", 53, ((GKE.first.node_address, 53),)),
+        ServiceVip(GKE.first.node_address, "tcp", 30080, both[:1]),
     ]
     a, node = pods[0].namespace, fabric.router
     async with supervise(proxy.run()):
@@ -108,7 +108,7 @@ async def served(_: Path) -> Any:
             ],
             "itself": await ask(a, "10.0.0.9", 80),
             "dns": await ask_udp(a, "10.0.0.10", 53),
-            "node port": await ask(a, GKE.node_address, 30080),
+            "node port": await ask(a, GKE.first.node_address, 30080),
         }
         proxy.set([ServiceVip("10.0.0.7", "tcp", 80, both[1:])])
         await proxy.settled()
@@ -117,7 +117,7 @@ async def served(_: Path) -> Any:
             await ask(a, "10.0.0.9", 80),
         ]
     many = [ServiceVip(f"10.0.{n // 200}.{n % 200 + 1}", "tcp", 80, both) for n in range(1500)]
-    await apply(fabric.router, *ruleset(many, GKE.service_cidr, generation=3))
+    await apply(fabric.router, *ruleset(many, GKE.first.service_cidr, generation=3))
     facts["many"] = [await ask(a, many[-1].address, 80), await ask(a, "10.0.15.250", 80)]
     try:
         await apply(fabric.router, "table ip broken {{")
@@ -131,7 +131,7 @@ async def served(_: Path) -> Any:
 @pytest.mark.lab
 def test_services_are_balanced_refused_and_changed_for_pods_and_for_the_node(who: str) -> None:
     facts = tell(__file__, "served", who)
-    a, node = "10.124.0.2", GKE.node_address
+    a, node = "10.124.0.2", GKE.first.node_address
     assert set(facts["balanced"]) == {f"b {a}", f"c {a}"}
     assert facts["api"] == [f"api {a}", f"api {node}"]
     assert facts["from the node"] == [f"b {node}", f"c {node}"]

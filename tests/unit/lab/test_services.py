@@ -2,26 +2,35 @@ from __future__ import annotations
 
 import pytest
 
-from fakes.objects_of import ENDPOINTS, SERVICES, bare_api, service
+from fakes.objects_of import SERVICES, bare_api, service
 from isthmus.lab.apiserver.api import Target
+from isthmus.lab.apiserver.builtin import builtin
 from isthmus.lab.apiserver.errors import ApiError
 from isthmus.lab.apiserver.patches import MERGE_PATCH
+from isthmus.lab.controllers.endpoints import mirrored
 from isthmus.lab.controllers.services import ServiceAddresses
 from isthmus.lab.service_proxy import ServiceVip
-from isthmus.lab.spec import TALK
+from isthmus.lab.spec import TALK, with_families
 from isthmus.lab.vips import Vips
 
 WEB = Target(SERVICES, "default", "web")
 SPEC = TALK.clusters[0]
 NODE = SPEC.node_address
+SLICES = builtin("endpointslices", "discovery.k8s.io")
+BOTH = with_families(TALK, "both").clusters[0]
 
 
 @pytest.fixture
 async def api():
     made = await bare_api()
-    made.prepare["", "services"] = ServiceAddresses(made, SPEC.service_cidr, NODE).prepare
+    made.prepare["", "services"] = ServiceAddresses(made, (SPEC.service_cidr,), NODE).prepare
     yield made
     made.store.close()
+
+
+async def put_slices(api, made, endpoints):
+    for each in mirrored(made, endpoints):
+        await api.create(SLICES, each)
 
 
 async def refusal(awaitable):
@@ -36,6 +45,34 @@ async def test_a_service_gets_an_address_of_its_own(api):
     assert len({spec["clusterIP"] for spec in given}) == 5
     assert all(spec["clusterIP"].startswith("10.125.0.") for spec in given)
     assert all(spec["clusterIPs"] == [spec["clusterIP"]] for spec in given)
+
+
+async def test_a_service_has_the_families_that_it_asks_for(api):
+    ranges = tuple(each.service_cidr for each in BOTH.families)
+    api.prepare["", "services"] = ServiceAddresses(api, ranges, NODE).prepare
+    usual = (await api.create(SERVICES, service("usual")))["spec"]
+    assert (usual["ipFamilies"], len(usual["clusterIPs"])) == (["IPv4"], 1)
+    both = (await api.create(SERVICES, service("both", ipFamilyPolicy="PreferDualStack")))["spec"]
+    assert both["ipFamilies"] == ["IPv4", "IPv6"]
+    assert [":" in each for each in both["clusterIPs"]] == [False, True]
+    assert both["clusterIP"] == both["clusterIPs"][0]
+    six = (await api.create(SERVICES, service("six", ipFamilies=["IPv6"])))["spec"]
+    assert six["clusterIP"].startswith("fd00:1:2::")
+    assert six["clusterIP"] not in both["clusterIPs"]
+    patch = {"spec": {"ipFamilyPolicy": "RequireDualStack"}}
+    more = await api.patch(Target(SERVICES, "default", "six"), patch, MERGE_PATCH)
+    assert more["spec"]["ipFamilies"] == ["IPv6", "IPv4"]
+    assert more["spec"]["clusterIPs"][0] == six["clusterIP"]
+    headless = await api.create(SERVICES, service("pods", clusterIP="None", ipFamilyPolicy="PreferDualStack"))
+    assert headless["spec"]["ipFamilies"] == ["IPv4", "IPv6"]
+
+
+async def test_families_that_the_cluster_has_not_are_refused(api):
+    assert "ipFamilies[0]" in await refusal(api.create(SERVICES, service(ipFamilies=["IPv6"])))
+    message = await refusal(api.create(SERVICES, service(ipFamilyPolicy="RequireDualStack")))
+    assert "not configured for dual-stack" in message
+    single = await api.create(SERVICES, service(ipFamilyPolicy="PreferDualStack"))
+    assert single["spec"]["ipFamilies"] == ["IPv4"]
 
 
 async def test_the_address_stays_whatever_is_written(api):
@@ -110,8 +147,9 @@ def vips(api):
 async def test_addresses_lead_to_what_is_ready_behind_the_same_port_name(api):
     ports = [{"name": "http", "port": 80, "targetPort": 8080}, {"name": "dns", "port": 53, "protocol": "UDP"}]
     made = await api.create(SERVICES, service(ports=ports))
-    await api.create(
-        ENDPOINTS,
+    await put_slices(
+        api,
+        made,
         {
             "metadata": {"name": "web", "namespace": "default"},
             "subsets": [
@@ -136,10 +174,10 @@ async def test_the_api_and_dns_have_their_own_addresses(api):
 
 async def test_the_first_load_balancer_has_the_nodes_port_and_dns_keeps_its_own(api):
     for name, port in (("one", 80), ("two", 80), ("dns", 53)):
-        made = service(name, type="LoadBalancer", ports=[{"port": port}])
-        await api.create(SERVICES, made)
-    await api.create(
-        ENDPOINTS,
+        await api.create(SERVICES, service(name, type="LoadBalancer", ports=[{"port": port}]))
+    await put_slices(
+        api,
+        api.find(SERVICES, "default", "one"),
         {
             "metadata": {"name": "one", "namespace": "default"},
             "subsets": [{"addresses": [{"ip": "10.124.0.9"}], "ports": [{"port": 80}]}],

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from isthmus.lab.spec import TALK, LabSpec, SpecError, check, read_spec
+from isthmus.lab.spec import TALK, LabSpec, SpecError, check, read_spec, with_families
 
 ONE = """
 clusters:
@@ -94,3 +94,32 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
 def test_every_cluster_needs_a_name_of_its_own(clusters):
     with pytest.raises(SpecError, match="every cluster needs a name of its own"):
         check(LabSpec(clusters=clusters))
+
+
+def test_a_lab_has_clusters_of_one_family_or_of_both() -> None:
+    assert with_families(TALK, "ipv4") == TALK
+    for families, versions in (("both", [4, 6]), ("ipv6", [6])):
+        spec = with_families(TALK, families)
+        check(spec)
+        for cluster in spec.clusters:
+            assert [6 if ":" in each.node_address else 4 for each in cluster.families] == versions
+    gke, onprem = with_families(TALK, "ipv6").clusters
+    assert (gke.dns_address, onprem.api_service_address) == ("fd00:1:2::a", "fd00:2:2::1")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "  second: {podCIDR: 10.2.0.0/16, serviceCIDR: 10.3.0.0/16, nodeAddress: 10.4.0.1, apiAddress: 10.4.0.2}",
+        '  second: {podCIDR: "fd00:1::/64", serviceCIDR: 10.3.0.0/16, nodeAddress: "fd00::1", apiAddress: "fd00::2"}',
+        "  publicAddress: 198.51.100.1",
+    ],
+)
+def test_families_are_not_mixed(tmp_path, more) -> None:
+    path = written(tmp_path)
+    text = path.read_text().replace("  region: us-west1", more)
+    if "public" in more:
+        text = text.replace("nodeAddress: 10.138.0.2", 'nodeAddress: "fd00::1"')
+    path.write_text(text)
+    with pytest.raises(SpecError, match=r"\$.clusters\[0\]: ranges and addresses are of mixed families"):
+        read_spec(path)

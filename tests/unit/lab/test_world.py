@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
+from isthmus.kit.netlink import Netlink, link_up
 from isthmus.lab.apiserver.api import Deletion, Target
 from isthmus.lab.apiserver.builtin import builtin
 from isthmus.lab.apiserver.errors import ApiError
 from isthmus.lab.apiserver.nodes import Command, LogQuery, NodeError
 from isthmus.lab.apiserver.patches import MERGE_PATCH, STRATEGIC_PATCH
-from isthmus.lab.netlink import Netlink, link_up
 from isthmus.lab.sockets import open_connection
 from isthmus.lab.spec import TALK, LabSpec
 from isthmus.lab.state import StateFolder

@@ -8,21 +8,25 @@ from click.testing import CliRunner
 from msgspec.structs import replace
 
 from isthmus.console.cli.agent import command
-from isthmus.sidecar import capture
+from isthmus.model.families import BOTH
+from isthmus.sidecar import nft
 from isthmus.sidecar.capture import (
     ANY,
     EXCLUDE_INBOUND_PORTS,
     EXCLUDE_OUTBOUND_RANGES,
     INCLUDE_INBOUND_PORTS,
     INCLUDE_OUTBOUND_RANGES,
-    CaptureFailed,
     CaptureSettings,
     InvalidCapture,
-    apply,
-    removal,
-    rules,
 )
+from isthmus.sidecar.capture_rules import removal
+from isthmus.sidecar.capture_rules import rules as rules_for
 from isthmus.sidecar.inject.template import capture_arguments
+from isthmus.sidecar.nft import CaptureFailed, apply, families
+
+
+def rules(settings: CaptureSettings, family: int = 4) -> str:
+    return rules_for(settings, (family,))
 
 
 def chain(text: str, name: str) -> list[str]:
@@ -112,9 +116,9 @@ def test_what_is_no_port_is_refused_with_the_name_of_the_annotation(text: str):
         CaptureSettings().with_annotations({EXCLUDE_INBOUND_PORTS: text})
 
 
-@pytest.mark.parametrize("text", ["10.0.0.0/40", "::1/128", "example.com", "*,10.0.0.0/8"])
+@pytest.mark.parametrize("text", ["10.0.0.0/40", "::1/129", "example.com", "*,10.0.0.0/8"])
 def test_what_is_no_range_is_refused_with_the_name_of_the_annotation(text: str):
-    with pytest.raises(InvalidCapture, match="includeOutboundIPRanges: not an IPv4 range"):
+    with pytest.raises(InvalidCapture, match="includeOutboundIPRanges: not a range"):
         CaptureSettings().with_annotations({INCLUDE_OUTBOUND_RANGES: text})
 
 
@@ -137,8 +141,8 @@ def in_a_namespace(script: str, stdin: str = "") -> subprocess.CompletedProcess[
         CaptureSettings(),
         CaptureSettings(user=0),
         CaptureSettings(
-            include_outbound_ranges=("10.0.0.0/8", "10.1.0.0/16"),
-            exclude_outbound_ranges=("10.1.2.0/24",),
+            include_outbound_ranges=("10.0.0.0/8", "10.1.0.0/16", "fd00::/8"),
+            exclude_outbound_ranges=("10.1.2.0/24", "fd00:1::/64"),
             include_outbound_ports=(80,),
             exclude_outbound_ports=(22, 65535),
             include_inbound_ports=(9080,),
@@ -146,44 +150,49 @@ def in_a_namespace(script: str, stdin: str = "") -> subprocess.CompletedProcess[
         ),
         CaptureSettings(include_outbound_ranges=(), include_inbound_ports=()),
         CaptureSettings(datagrams=False),
-        CaptureSettings(dns_port=15053, dns_servers=("10.96.0.10", "127.0.0.53")),
+        CaptureSettings(dns_port=15053, dns_servers=("10.96.0.10", "fd00::10", "127.0.0.53")),
         CaptureSettings(dns_port=15053, dns_servers=("10.96.0.10",), user=0),
     ],
 )
 def test_nft_takes_the_rules_twice_and_takes_them_away(settings: CaptureSettings):
-    text = rules(settings)
+    text = rules_for(settings, BOTH)
     script = "cat > $D/r; nft -f $D/r; nft list ruleset > $D/1; nft -f $D/r; nft list ruleset | cmp - $D/1"
     done = in_a_namespace(f"D=$(mktemp -d); {script}; rm -r $D; echo same", text)
     assert (done.returncode, done.stdout) == (0, "same\n"), done.stderr
-    gone = in_a_namespace("nft -f -; nft list ruleset", text + removal() + removal())
+    gone = in_a_namespace("nft -f -; nft list ruleset", text + removal(BOTH) + removal(BOTH))
     assert (gone.returncode, gone.stdout) == (0, ""), gone.stderr
 
 
-@pytest.mark.lab
-def test_connections_go_to_envoy_and_marked_ones_do_not():
-    """In a namespace: a connection to nowhere ends at 15001, one with the mark does not."""
-    program = """
-import socket, subprocess, sys
+PROGRAM = """
+import asyncio, socket, subprocess, sys
 sys.path[:0] = {path}
-from isthmus.sidecar.capture import CaptureSettings, rules
+from isthmus.sidecar import nft
+from isthmus.sidecar.capture import CaptureSettings
+own, far, excluded, loopback, source = {addresses}
+family, any_of, original = {family}
 run = lambda *a, **k: subprocess.run(a, check=True, **k)
 run('ip', 'link', 'set', 'lo', 'up')
 run('ip', 'link', 'add', 'up0', 'type', 'veth', 'peer', 'name', 'up1')
-run('ip', 'addr', 'add', '10.99.0.1/24', 'dev', 'up0')
+run('ip', 'addr', 'add', own, 'dev', 'up0', *(['nodad'] if ':' in own else []))
 run('ip', 'link', 'set', 'up0', 'up')
-run('ip', 'route', 'add', 'default', 'dev', 'up0')
-run('nft', '-f', '-', input=rules(CaptureSettings(exclude_outbound_ranges=('10.8.0.0/16',))), text=True)
+run('ip', 'link', 'set', 'up1', 'up')
+run('ip', '-6' if ':' in own else '-4', 'route', 'add', 'default', 'dev', 'up0')
+settings = CaptureSettings(exclude_outbound_ranges=(excluded + ('/96' if ':' in own else '/32'),))
+asyncio.run(nft.apply(settings))
+asyncio.run(nft.apply(settings))
 def listener(port):
-    found = socket.socket()
-    found.bind(('0.0.0.0', port))
+    found = socket.socket(family)
+    found.bind((any_of, port))
     found.listen()
     found.settimeout(5)
     return found
 outbound, inbound, app = listener(15001), listener(15006), listener(8080)
-def call(host, port, mark=0):
-    caller = socket.socket()
+def call(host, port, mark=0, source=''):
+    caller = socket.socket(family)
     if mark:
-        caller.setsockopt(socket.SOL_SOCKET, socket.SO_MARK if hasattr(socket, 'SO_MARK') else 36, mark)
+        caller.setsockopt(socket.SOL_SOCKET, 36, mark)
+    if source:
+        caller.bind((source, 0))
     caller.settimeout(0.3)
     try:
         caller.connect((host, port))
@@ -191,24 +200,60 @@ def call(host, port, mark=0):
         return None
     return caller
 def arrived(at):
-    peer, _ = at.accept()
-    return peer
-ORIGINAL = 80
-captured = call('192.0.2.1', 4000)
-target = arrived(outbound).getsockopt(socket.SOL_IP, ORIGINAL, 16)
-assert target[2:8] == (4000).to_bytes(2, 'big') + bytes([192, 0, 2, 1]), target
-assert call('192.0.2.1', 4000, mark=1337) is None
-assert call('10.8.0.1', 4000) is None
-assert call('127.0.0.1', 8080) and arrived(app)
-assert call('10.99.0.1', 8080) and arrived(app)
-assert call('10.99.0.1', 8080, mark=1337) and arrived(inbound)
+    return at.accept()
+own = own.partition('/')[0]
+assert call(far, 4000)
+peer, _ = arrived(outbound)
+target = peer.getsockopt(socket.IPPROTO_IPV6 if ':' in far else socket.SOL_IP, 80, 28 if ':' in far else 16)
+assert target[2:4] == (4000).to_bytes(2, 'big') and socket.inet_pton(family, far) in target, target
+assert call(far, 4000, mark=1337) is None
+assert call(excluded, 4000) is None
+assert call(loopback, 8080) and arrived(app)
+assert call(own, 8080) and arrived(app)
+assert call(own, 8080, mark=1337) and arrived(inbound)
+assert call(own, 8080, mark=1337, source=source)
+_, (caller, *_) = arrived(app)
+assert caller == source
 print('as it should')
 """
+V4 = ("10.99.0.1/24", "192.0.2.1", "10.8.0.1", "127.0.0.1", "127.0.0.6"), "socket.AF_INET, '0.0.0.0', 80"
+V6 = ("fd00:99::1/64", "2001:db8::1", "fd00:8::1", "::1", "::6"), "socket.AF_INET6, '::', 80"
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize(("addresses", "family"), [V4, V6], ids=["ipv4", "ipv6"])
+def test_connections_go_to_envoy_and_marked_ones_do_not(addresses: tuple[str, ...], family: str):
+    """In a namespace: a connection to nowhere ends at 15001, one with the mark does not."""
     if shutil.which("ip") is None:
         pytest.skip("needs ip, of the package iproute2")
-    body = program.format(path=sys.path)
+    body = PROGRAM.format(path=sys.path, addresses=addresses, family=family)
     done = in_a_namespace(f"exec {sys.executable} -", body)
     assert done.stdout == "as it should\n", done.stderr
+
+
+def test_each_family_has_a_table_of_its_own_with_what_is_of_its_kind():
+    settings = CaptureSettings(
+        include_outbound_ranges=("10.0.0.0/8",),
+        exclude_outbound_ranges=("fd00:1::/64",),
+        dns_port=15053,
+        dns_servers=("10.96.0.10", "fd00::10"),
+    )
+    six = rules(settings, 6)
+    assert "ip6 daddr { fd00::10 } udp dport 53 redirect to :15053" in chain(six, "output")
+    assert "ip6 daddr { fd00:1::/64 } return" in chain(six, "output")
+    assert "10." not in six
+    assert ":15001" not in six  # only what is included is captured, and of IPv6 nothing is
+    assert "fd00" not in rules(settings)
+    assert rules_for(settings, BOTH).count("table ip6 isthmus") == 3
+
+
+def test_where_loopback_has_no_ipv6_nothing_of_it_is_captured(tmp_path):
+    file = tmp_path / "if_inet6"
+    assert families(file) == (4,)
+    file.write_text("fe800000000000000000000000000001 02 40 20 80     eth0\n")
+    assert families(file) == (4,)
+    file.write_text("00000000000000000000000000000001 01 80 10 80       lo\n")
+    assert families(file) == BOTH
 
 
 @pytest.mark.lab
@@ -223,7 +268,7 @@ def test_an_annotation_of_capture_that_is_not_known_is_refused():
     # A letter too few would otherwise lead a port through Envoy that should pass it.
     with pytest.raises(InvalidCapture, match=r"excludeInboundPort: not known \(hint: .*excludeInboundPorts"):
         CaptureSettings().with_annotations({"traffic.sidecar.istio.io/excludeInboundPort": "80"})
-    with pytest.raises(InvalidCapture, match="excludeOutboundIPRanges: not an IPv4 range"):
+    with pytest.raises(InvalidCapture, match="excludeOutboundIPRanges: not a range"):
         CaptureSettings().with_annotations({EXCLUDE_OUTBOUND_RANGES: ANY})
 
 
@@ -246,7 +291,7 @@ def test_the_init_container_is_told_what_the_annotations_wish(
     async def keep(settings: CaptureSettings) -> None:
         applied.append(settings)
 
-    monkeypatch.setattr(capture, "apply", keep)
+    monkeypatch.setattr(nft, "apply", keep)
     done = CliRunner().invoke(command, ["capture", *capture_arguments(wished)])
     assert done.exit_code == 0, done.output
     (found,) = applied

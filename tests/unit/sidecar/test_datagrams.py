@@ -25,7 +25,7 @@ def test_a_table_of_doors_is_read_as_it_was_written() -> None:
 
 
 def test_only_what_differs_is_said_and_all_at_once() -> None:
-    (text,) = transactions({A: 15100, B: 15101}, {A: 15100, B: 15102, C: 15103})
+    (text,) = transactions({A: 15100, B: 15101}, {A: 15100, B: 15102, C: 15103}, 4)
     assert text.splitlines() == [
         "delete element ip isthmus doors { 10.0.0.2 . 53 }",
         "add element ip isthmus doors { 10.0.0.2 . 53 : 15102, 10.0.0.2 . 514 : 15103 }",
@@ -33,15 +33,15 @@ def test_only_what_differs_is_said_and_all_at_once() -> None:
 
 
 def test_a_map_of_which_nothing_is_known_is_emptied_first() -> None:
-    assert transactions(None, {A: 15100}) == [
+    assert transactions(None, {A: 15100}, 4) == [
         "flush map ip isthmus doors\nadd element ip isthmus doors { 10.0.0.1 . 53 : 15100 }\n"
     ]
-    assert transactions(None, {}) == ["flush map ip isthmus doors\n"]
+    assert transactions(None, {}, 4) == ["flush map ip isthmus doors\n"]
 
 
 def test_many_ways_go_in_parts_that_the_kernel_takes() -> None:
     many = {Sent(f"10.0.{each // 250}.{each % 250}", 53): 15100 for each in range(5000)}
-    parts = transactions(None, many)
+    parts = transactions(None, many, 4)
     assert len(parts) == 6
     assert sum(part.count(":") for part in parts) == 5000
 
@@ -53,8 +53,14 @@ def test_sockets_of_loopback_are_found(tmp_path: Path) -> None:
         "  1: 0100007F:3AFC 00000000:0000 07\n"
         "  2: 00000000:3AFD 00000000:0000 07\n"
     )
-    assert bound_on_loopback(file) == {15100}
-    assert bound_on_loopback(tmp_path / "none") == frozenset()
+    assert bound_on_loopback(file, 4) == {15100}
+    assert bound_on_loopback(tmp_path / "none", 4) == frozenset()
+    file.write_text(
+        "  sl  local_address remote_address st\n"
+        "  1: 00000000000000000000000001000000:3AFC 00000000000000000000000000000000:0000 07\n"
+        "  2: 00000000000000000000000000000000:3AFD 00000000000000000000000000000000:0000 07\n"
+    )
+    assert bound_on_loopback(file, 6) == {15100}
 
 
 PROGRAM = """
@@ -62,33 +68,38 @@ import asyncio, socket, subprocess, sys
 sys.path[:0] = {path}
 from isthmus.kit.clock import SystemClock
 from isthmus.model.doors import Sent, written
-from isthmus.sidecar.capture import CaptureSettings, rules
+from isthmus.sidecar.capture import CaptureSettings
+from isthmus.sidecar import nft
 from isthmus.sidecar.datagrams import Datagrams
 run = lambda *a, **k: subprocess.run(a, check=True, **k)
 run('ip', 'link', 'set', 'lo', 'up')
 run('ip', 'link', 'add', 'up0', 'type', 'veth', 'peer', 'name', 'up1')
 run('ip', 'addr', 'add', '10.99.0.1/24', 'dev', 'up0')
+run('ip', 'addr', 'add', 'fd00:99::1/64', 'dev', 'up0', 'nodad')
 run('ip', 'link', 'set', 'up0', 'up')
-run('ip', 'route', 'add', 'default', 'dev', 'up0')
-run('nft', '-f', '-', input=rules(CaptureSettings()), text=True)
+run('ip', 'link', 'set', 'up1', 'up')
+run('ip', '-4', 'route', 'add', 'default', 'dev', 'up0')
+run('ip', '-6', 'route', 'add', 'default', 'dev', 'up0')
+asyncio.run(nft.apply(CaptureSettings()))
+FAMILY, LOOPBACK, FAR, TABLE = {family}
 def echo(port):
-    found = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    found.bind(('127.0.0.1', port))
+    found = socket.socket(FAMILY, socket.SOCK_DGRAM)
+    found.bind((LOOPBACK, port))
     found.settimeout(5)
     return found
 def asked(connected):
-    caller = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    caller = socket.socket(FAMILY, socket.SOCK_DGRAM)
     caller.settimeout(5)
     if connected:
-        caller.connect(('192.0.2.1', 53))
+        caller.connect((FAR, 53))
         caller.send(b'hello')
     else:
-        caller.sendto(b'hello', ('192.0.2.1', 53))
+        caller.sendto(b'hello', (FAR, 53))
     return caller
 async def main():
-    datagrams = Datagrams(SystemClock())
+    datagrams = Datagrams(SystemClock(), (4, 6))
     task = asyncio.create_task(datagrams.run())
-    datagrams.take(written(Sent('192.0.2.1', 53), 15100) + written(Sent('192.0.2.1', 54), 15101))
+    datagrams.take(written(Sent(FAR, 53), 15100) + written(Sent(FAR, 54), 15101))
     await asyncio.sleep(0.3)
     assert datagrams.open == 0, 'nobody listens yet'
     server = echo(15100)
@@ -98,11 +109,12 @@ async def main():
         caller = asked(connected)
         data, peer = server.recvfrom(100)
         server.sendto(data, peer)
-        assert caller.recvfrom(100) == (b'hello', ('192.0.2.1', 53))
+        data, peer = caller.recvfrom(100)
+        assert (data, peer[:2]) == (b'hello', (FAR, 53))
     datagrams.take(b'')
     while datagrams.open:
         await asyncio.sleep(0.05)
-    marked = run('nft', 'list', 'map', 'ip', 'isthmus', 'doors', capture_output=True, text=True).stdout
+    marked = run('nft', 'list', 'map', TABLE, 'isthmus', 'doors', capture_output=True, text=True).stdout
     assert 'elements' not in marked, marked
     assert datagrams.failures == 0
     task.cancel()
@@ -112,12 +124,25 @@ print('as it should')
 
 
 @pytest.mark.lab
-def test_what_is_sent_to_a_service_comes_to_its_door_and_the_answer_from_the_service() -> None:
+@pytest.mark.parametrize(
+    "family",
+    [
+        "socket.AF_INET, '127.0.0.1', '192.0.2.1', 'ip'",
+        "socket.AF_INET6, '::1', '2001:db8::1', 'ip6'",
+    ],
+    ids=["ipv4", "ipv6"],
+)
+def test_what_is_sent_to_a_service_comes_to_its_door_and_the_answer_from_the_service(family: str) -> None:
     if any(shutil.which(each) is None for each in ("nft", "unshare", "ip")):
         pytest.skip("needs nft, unshare and ip")
     command = ["unshare", *(["-Ur"] if os.geteuid() else []), "-n", sys.executable, "-"]
     done = subprocess.run(
-        command, input=PROGRAM.format(path=sys.path), capture_output=True, text=True, timeout=60, check=False
+        command,
+        input=PROGRAM.format(path=sys.path, family=family),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     if "unshare" in done.stderr and "not permitted" in done.stderr:
         pytest.skip(f"no network namespaces: {done.stderr.strip()}")

@@ -50,11 +50,23 @@ class PodSpec(msgspec.Struct, frozen=True, rename="camel", gc=False):
         )
 
 
+class PodIP(msgspec.Struct, frozen=True, gc=False):
+    """One address of a pod."""
+
+    ip: str = ""
+
+
 class PodStatus(msgspec.Struct, frozen=True, rename="camel", gc=False):
-    """A pod's address and phase."""
+    """A pod's addresses and phase."""
 
     phase: str = ""
     pod_ip: str = msgspec.field(default="", name="podIP")
+    pod_ips: tuple[PodIP, ...] = msgspec.field(default=(), name="podIPs")
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """All of them, the one by which the pod is known first."""
+        return tuple(dict.fromkeys(each for each in (self.pod_ip, *(one.ip for one in self.pod_ips)) if each))
 
 
 class Pod(Object, frozen=True, kw_only=True):

@@ -84,11 +84,12 @@ def router(**flags: Any) -> None:
 @click.option("--dns-servers", default="", help="whose questions it answers; without, those of resolv.conf")
 def capture(*, clean: bool, **flags: Any) -> None:
     """Lead the pod's connections into Envoy, by nftables."""
-    from isthmus.sidecar import capture as rules
+    from isthmus.sidecar import nft
+    from isthmus.sidecar.capture import InvalidCapture
 
     try:
-        asyncio.run(rules.clean() if clean else rules.apply(_capture_settings(flags)))
-    except (rules.InvalidCapture, rules.CaptureFailed) as error:
+        asyncio.run(nft.clean() if clean else nft.apply(_capture_settings(flags)))
+    except (InvalidCapture, nft.CaptureFailed) as error:
         fail(str(error))
 
 

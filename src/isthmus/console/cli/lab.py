@@ -16,7 +16,8 @@ from isthmus.console.render import fail, show, table
 from isthmus.kube.errors import KubeError
 from isthmus.lab.launch import run
 from isthmus.lab.probe import check_machine, lacks
-from isthmus.lab.spec import TALK, SpecError, read_spec
+from isthmus.lab.spec import TALK, SpecError, read_spec, with_families
+from isthmus.lab.spec import check as check_spec
 from isthmus.lab.state import LabRecord, StateError
 from isthmus.settings import state_folder
 
@@ -60,11 +61,20 @@ def check() -> None:
     "-f", "--filename", type=click.Path(path_type=Path), help="lab.yaml; the talk's two clusters else"
 )
 @click.option("--samples", type=click.Path(path_type=Path), help="folder of the samples")
-def up(name: str, filename: Path | None, samples: Path | None) -> None:
+@click.option(
+    "--families",
+    type=click.Choice(["ipv4", "both", "ipv6"]),
+    default="ipv4",
+    show_default=True,
+    help="of addresses in all clusters; lab.yaml says it for each",
+)
+def up(name: str, filename: Path | None, samples: Path | None, families: str) -> None:
     """Bring the lab up and stay until Ctrl-C; nothing is left behind."""
     try:
         spec = read_spec(filename) if filename else TALK
-        launch = lab_launch(state_folder() / name, spec, filename, samples or samples_folder())
+        spec = with_families(spec, families)
+        check_spec(spec)
+        launch = lab_launch(state_folder() / name, spec, samples or samples_folder())
         sys.exit(run(launch, _announce))
     except (SpecError, StateError, OSError) as error:
         fail(str(error))

@@ -46,7 +46,7 @@ class Story:
         stage = Stage(LabClient(self._folder), self._samples, self._console)
         for name in ("clusters", "registry", "ca", "kubectl-cache"):
             _remove(self._folder / name)
-        self._lab = start(lab_launch(self._folder, TALK, None, self._samples))
+        self._lab = start(lab_launch(self._folder, TALK, self._samples))
         with self._console.status("two clusters come up…"):
             if not await stage.lab.ready(_UP_LIMIT_S):
                 log = self._folder / "logs" / "lab.log"

@@ -99,8 +99,7 @@ def _service(obj: Json) -> None:
     if spec["sessionAffinity"] == "ClientIP":
         fill(spec, {"sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 10800}}})
     if spec["type"] != "ExternalName":
-        fill(spec, {"internalTrafficPolicy": "Cluster", "ipFamilies": ["IPv4"]})
-        fill(spec, {"ipFamilyPolicy": "SingleStack"})
+        fill(spec, {"internalTrafficPolicy": "Cluster"})
     if spec["type"] in ("NodePort", "LoadBalancer"):
         fill(spec, {"externalTrafficPolicy": "Cluster"})
     if spec["type"] == "LoadBalancer":

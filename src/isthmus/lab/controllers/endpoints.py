@@ -56,7 +56,10 @@ class EndpointsController:
         elif service["spec"].get("selector"):
             pods = [pod for pod in self._selected(service) if _address(pod)]
             await self._put(_ENDPOINTS, endpoints_object(service, pods))
-            await self._put_slices(namespace, name, slices(service, pods, self._zone))
+            made = [
+                each for kind in address_types(service) for each in slices(service, pods, self._zone, kind)
+            ]
+            await self._put_slices(namespace, name, made)
         else:
             hand_made = self._api.find(_ENDPOINTS, namespace, name)
             await self._put_slices(namespace, name, mirrored(service, hand_made) if hand_made else [])
@@ -98,10 +101,12 @@ class EndpointsController:
 
 def endpoints_object(service: Json, pods: list[Json]) -> Json:
     """The Endpoints of a Service that `pods` serve; pods of one set of ports share a subset."""
-    subsets = []
-    for ports, group in _by_ports(service, pods).items():
-        serving = [_subset_entry(pod) for pod in group if _takes_new(service, pod)]
-        waiting = [_subset_entry(pod) for pod in group if not _takes_new(service, pod) and not _leaves(pod)]
+    subsets, kind = [], address_types(service)[0]
+    for ports, group in _by_ports(service, [pod for pod in pods if _address(pod, kind)]).items():
+        serving = [_subset_entry(pod, kind) for pod in group if _takes_new(service, pod)]
+        waiting = [
+            _subset_entry(pod, kind) for pod in group if not _takes_new(service, pod) and not _leaves(pod)
+        ]
         if not serving and not waiting:
             continue
         subset: Json = {"addresses": serving} if serving else {}
@@ -121,35 +126,53 @@ def endpoints_object(service: Json, pods: list[Json]) -> Json:
     return made | ({"subsets": subsets} if subsets else {})
 
 
-def slices(service: Json, pods: list[Json], zone: Callable[[str], str]) -> list[Json]:
-    """The EndpointSlices of a Service that `pods` serve: one for each set of ports, and one if there is none."""
-    groups = _by_ports(service, pods) or {(): []}
+def address_type(address: str) -> str:
+    """As an EndpointSlice calls the family of an address."""
+    return "IPv6" if ":" in address else "IPv4"
+
+
+def address_types(service: Json) -> list[str]:
+    """The families that the Service is of, its first one first."""
+    return service["spec"].get("ipFamilies") or ["IPv4"]
+
+
+def slices(service: Json, pods: list[Json], zone: Callable[[str], str], kind: str = "IPv4") -> list[Json]:
+    """The EndpointSlices of one family of a Service that `pods` serve: one for each set of ports, and one if
+    there is none."""
+    groups = _by_ports(service, [pod for pod in pods if _address(pod, kind)]) or {(): []}
     return [
-        _slice(service, index, [_slice_entry(service, pod, zone) for pod in group], ports)
+        _slice(service, index, [_slice_entry(service, pod, zone, kind) for pod in group], ports, kind)
         for index, (ports, group) in enumerate(groups.items())
     ]
 
 
 def mirrored(service: Json, hand_made: Json) -> list[Json]:
-    """The EndpointSlices of a Service without selector: one for each subset of its hand-made Endpoints."""
-    made = []
-    for index, subset in enumerate(hand_made.get("subsets") or []):
-        ports = tuple(
-            (p.get("name", ""), p["port"], p.get("protocol", "TCP")) for p in subset.get("ports") or []
-        )
-        entries = []
-        for field, ready in (("addresses", True), ("notReadyAddresses", False)):
-            for address in subset.get(field) or []:
-                entry: Json = {"addresses": [address["ip"]], "conditions": {"ready": ready}}
-                kept = {
-                    key: address[key] for key in ("targetRef", "hostname", "nodeName") if address.get(key)
-                }
-                entries.append(entry | kept)
-        each = _slice(service, index, entries, ports)
-        labels = hand_made["metadata"].get("labels") or {}
-        each["metadata"]["labels"] = {**labels, **each["metadata"]["labels"], _MANAGED_BY: _MIRRORING}
-        made.append(each)
+    """The EndpointSlices of a Service without selector: one for each subset and family of its hand-made Endpoints."""
+    return [
+        _mirrored(service, hand_made, (index, subset), kind)
+        for index, subset in enumerate(hand_made.get("subsets") or [])
+        for kind in sorted({address_type(each["ip"]) for _, each in _listed(subset)} or {"IPv4"})
+    ]
+
+
+def _mirrored(service: Json, hand_made: Json, subset: tuple[int, Json], kind: str) -> Json:
+    index, own = subset
+    ports = tuple((p.get("name", ""), p["port"], p.get("protocol", "TCP")) for p in own.get("ports") or [])
+    entries = []
+    for ready, address in _listed(own):
+        if address_type(address["ip"]) == kind:
+            kept = {key: address[key] for key in ("targetRef", "hostname", "nodeName") if address.get(key)}
+            entries.append({"addresses": [address["ip"]], "conditions": {"ready": ready}} | kept)
+    made = _slice(service, index, entries, ports, kind)
+    labels = hand_made["metadata"].get("labels") or {}
+    made["metadata"]["labels"] = {**labels, **made["metadata"]["labels"], _MANAGED_BY: _MIRRORING}
     return made
+
+
+def _listed(subset: Json) -> list[tuple[bool, Json]]:
+    """The addresses of a subset, and whether they are ready."""
+    fields = (("addresses", True), ("notReadyAddresses", False))
+    return [(ready, address) for field, ready in fields for address in subset.get(field) or []]
 
 
 def _by_ports(service: Json, pods: list[Json]) -> dict[Ports, list[Json]]:
@@ -162,16 +185,16 @@ def _by_ports(service: Json, pods: list[Json]) -> dict[Ports, list[Json]]:
     return groups
 
 
-def _subset_entry(pod: Json) -> Json:
-    entry: Json = {"ip": _address(pod), "targetRef": _reference(pod)}
+def _subset_entry(pod: Json, kind: str) -> Json:
+    entry: Json = {"ip": _address(pod, kind), "targetRef": _reference(pod)}
     entry |= {"nodeName": pod["spec"]["nodeName"]} if pod["spec"].get("nodeName") else {}
     return entry | ({"hostname": pod["spec"]["hostname"]} if pod["spec"].get("hostname") else {})
 
 
-def _slice_entry(service: Json, pod: Json, zone: Callable[[str], str]) -> Json:
+def _slice_entry(service: Json, pod: Json, zone: Callable[[str], str], kind: str) -> Json:
     node = pod["spec"].get("nodeName", "")
     entry: Json = {
-        "addresses": [_address(pod)],
+        "addresses": [_address(pod, kind)],
         "conditions": {
             "ready": _takes_new(service, pod),
             "serving": is_ready(pod),
@@ -207,19 +230,19 @@ def _named_port(pod: Json, name: str) -> int | None:
     return None
 
 
-def _slice(service: Json, index: int, entries: list[Json], ports: Ports) -> Json:
+def _slice(service: Json, index: int, entries: list[Json], ports: Ports, kind: str) -> Json:
     meta = service["metadata"]
     labels = {**(meta.get("labels") or {}), _SERVICE_NAME: meta["name"], _MANAGED_BY: _CONTROLLER}
     return {
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",
         "metadata": {
-            "name": f"{meta['name']}-isthmus{f'-{index + 1}' if index else ''}",
+            "name": f"{meta['name']}-isthmus{'-six' if kind == 'IPv6' else ''}{f'-{index + 1}' if index else ''}",
             "namespace": meta["namespace"],
             "labels": labels | _headless(service),
             "ownerReferences": [owned_by(service)],
         },
-        "addressType": "IPv4",
+        "addressType": kind,
         "endpoints": entries,
         "ports": [{"name": name, "port": number, "protocol": protocol} for name, number, protocol in ports],
     }
@@ -229,9 +252,13 @@ def _headless(service: Json) -> dict[str, str]:
     return {"service.kubernetes.io/headless": ""} if service["spec"].get("clusterIP") == "None" else {}
 
 
-def _address(pod: Json) -> str:
+def _address(pod: Json, kind: str = "") -> str:
+    """The pod's address, or that of a family; empty where it has none, or has finished."""
     status = pod.get("status") or {}
-    return "" if status.get("phase") in {"Succeeded", "Failed"} else str(status.get("podIP", ""))
+    every = [status.get("podIP", ""), *(each["ip"] for each in status.get("podIPs") or [])]
+    if status.get("phase") in {"Succeeded", "Failed"}:
+        return ""
+    return next((each for each in every if each and kind in {"", address_type(each)}), "")
 
 
 def _takes_new(service: Json, pod: Json) -> bool:

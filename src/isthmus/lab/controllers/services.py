@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Sequence
 from typing import Any
 
 from isthmus.lab.apiserver import errors
@@ -20,24 +21,27 @@ _RESERVED = 32  # addresses at the start of the range that are only given when a
 class ServiceAddresses:
     """Gives cluster IPs, node ports and load balancer addresses. Install `prepare` for Services."""
 
-    def __init__(self, api: Api, service_cidr: str, balancer_address: str) -> None:
+    def __init__(self, api: Api, service_cidrs: Sequence[str], balancer_address: str) -> None:
         self._api = api
-        self._range = ipaddress.ip_network(service_cidr)
+        self._ranges = tuple(map(_Range, service_cidrs))
         self._balancer_address = balancer_address
-        self._next = _RESERVED
 
     def prepare(self, service: Json, old: Json | None) -> Json:
         """The Service with its addresses. Raises `Invalid` for one that is taken or outside the range."""
         spec = service["spec"]
         if spec.get("type") == "ExternalName":
             return service
+        if not spec.get("clusterIP") and spec.get("clusterIPs"):
+            spec["clusterIP"] = spec["clusterIPs"][0]
         if old is not None and old["spec"].get("clusterIP") and not spec.get("clusterIP"):
             spec["clusterIP"] = old["spec"]["clusterIP"]
-        if not spec.get("clusterIP"):
-            spec["clusterIP"] = self._free()
-        elif spec["clusterIP"] != "None":
-            self._check(service, old)
-        spec["clusterIPs"] = [spec["clusterIP"]]
+        families = self._families(service)
+        spec["ipFamilies"] = [each.family for each in families]
+        spec.setdefault("ipFamilyPolicy", "SingleStack")
+        if spec.get("clusterIP") == "None":
+            spec["clusterIPs"] = ["None"]
+        else:
+            self._give_addresses(service, old, families)
         if spec.get("type") in {"NodePort", "LoadBalancer"}:
             self._give_node_ports(service, (old or {}).get("spec") or {})
         else:
@@ -47,7 +51,35 @@ class ServiceAddresses:
         service["status"] = {**(service.get("status") or {}), "loadBalancer": ingress}
         return service
 
-    def _check(self, service: Json, old: Json | None) -> None:
+    def _families(self, service: Json) -> list[_Range]:
+        """Of which families it gets addresses, its first one first."""
+        spec, name = service["spec"], service["metadata"]["name"]
+        policy = spec.get("ipFamilyPolicy", "SingleStack")
+        asked = list(spec.get("ipFamilies") or [])
+        if spec.get("clusterIP") not in {None, "", "None"} and not asked:
+            asked = ["IPv6" if ":" in spec["clusterIP"] else "IPv4"]
+        own = {each.family: each for each in self._ranges}
+        for index, each in enumerate(asked):
+            if each not in own:
+                words = "not configured on this cluster"
+                raise errors.invalid(_SERVICES, name, [invalid(f"spec.ipFamilies[{index}]", each, words)])
+        if policy == "RequireDualStack" and len(own) < 2:
+            words = "this cluster is not configured for dual-stack services"
+            raise errors.invalid(_SERVICES, name, [invalid("spec.ipFamilyPolicy", policy, words)])
+        ordered = list(dict.fromkeys([*asked, *own]))
+        return [own[each] for each in ordered[: 1 if policy == "SingleStack" else 2]]
+
+    def _give_addresses(self, service: Json, old: Json | None, families: list[_Range]) -> None:
+        spec = service["spec"]
+        if spec.get("clusterIP"):
+            self._check(service, old, families[0])
+        known = [*(spec.get("clusterIPs") or []), *((old or {}).get("spec", {}).get("clusterIPs") or [])]
+        taken = self._taken()
+        first = spec.get("clusterIP") or families[0].free(taken)
+        others = (next(filter(each.__contains__, known), None) or each.free(taken) for each in families[1:])
+        spec["clusterIP"], spec["clusterIPs"] = first, [first, *others]
+
+    def _check(self, service: Json, old: Json | None, within: _Range) -> None:
         address, name = service["spec"]["clusterIP"], service["metadata"]["name"]
         before = (old or {}).get("spec", {}).get("clusterIP")
         if before == address:
@@ -55,26 +87,20 @@ class ServiceAddresses:
         if before:
             raise errors.invalid(_SERVICES, name, [immutable("spec.clusterIP", address)])
         try:
-            inside = ipaddress.ip_address(address) in self._range
+            inside = address in within
         except ValueError:
             inside = False
         if not inside:
-            words = f"the provided IP is not in the valid range. The range of valid IPs is {self._range}"
+            words = f"the provided IP is not in the valid range. The range of valid IPs is {within}"
             raise errors.invalid(_SERVICES, name, [invalid("spec.clusterIPs", [address], words)])
         if address in self._taken():
             raise errors.invalid(_SERVICES, name, [duplicate("spec.clusterIPs", address)])
 
     def _taken(self) -> set[str]:
-        return {each["spec"].get("clusterIP", "") for each in self._api.list(_SERVICES).items}
-
-    def _free(self) -> str:
-        taken, count = self._taken(), self._range.num_addresses - 2
-        for _ in range(count):
-            self._next = self._next + 1 if self._next < count else _RESERVED
-            address = str(self._range[self._next])
-            if address not in taken:
-                return address
-        raise errors.ApiError(500, "InternalError", f"failed to allocate a serviceIP: {self._range} is full")
+        specs = [each["spec"] for each in self._api.list(_SERVICES).items]
+        return {
+            address for spec in specs for address in spec.get("clusterIPs") or [spec.get("clusterIP", "")]
+        }
 
     def _give_node_ports(self, service: Json, old: Json) -> None:
         spec, name = service["spec"], service["metadata"]["name"]
@@ -102,3 +128,32 @@ class ServiceAddresses:
             for port in each["spec"].get("ports") or []
             if port.get("nodePort")
         }
+
+
+class _Range:
+    """The addresses of one family that Services get."""
+
+    def __init__(self, cidr: str) -> None:
+        self._range = ipaddress.ip_network(cidr)
+        self._next = _RESERVED
+
+    def __contains__(self, address: str) -> bool:
+        return ipaddress.ip_address(address) in self._range
+
+    def __str__(self) -> str:
+        return str(self._range)
+
+    @property
+    def family(self) -> str:
+        """As the API calls it."""
+        return f"IPv{self._range.version}"
+
+    def free(self, taken: set[str]) -> str:
+        """The next one that is not taken. Raises `ApiError`."""
+        count = self._range.num_addresses - 2
+        for _ in range(count):
+            self._next = self._next + 1 if self._next < count else _RESERVED
+            address = str(self._range[self._next])
+            if address not in taken:
+                return address
+        raise errors.ApiError(500, "InternalError", f"failed to allocate a serviceIP: {self} is full")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from isthmus.lab.apiserver.builtin import builtin
@@ -40,10 +40,10 @@ def environment(node: Node, pod: Json, container: Json) -> dict[str, str]:
     return found
 
 
-def hosts_file(spec: Json, address: str, hostname: str) -> str:
+def hosts_file(spec: Json, addresses: Sequence[str], hostname: str) -> str:
     """The file `/etc/hosts` of a pod: itself, and its `hostAliases`."""
     aliases = ((each["ip"], *each.get("hostnames", ())) for each in spec.get("hostAliases") or [])
-    lines = (("127.0.0.1", "localhost"), (address, hostname), *aliases)
+    lines = (("127.0.0.1", "localhost"), *((each, hostname) for each in addresses), *aliases)
     return "".join(f"{' '.join(line)}\n" for line in lines)
 
 
@@ -73,8 +73,10 @@ def field_of(pod: Json, path: str) -> str:
             return str(spec.get("nodeName", ""))
         case "spec.serviceAccountName":
             return str(spec.get("serviceAccountName", "default"))
-        case "status.podIP" | "status.podIPs" | "status.hostIP" | "status.hostIPs":
-            return str(status.get(path.rpartition(".")[2].removesuffix("s"), ""))
+        case "status.podIP" | "status.hostIP":
+            return str(status.get(path.rpartition(".")[2], ""))
+        case "status.podIPs" | "status.hostIPs":
+            return ",".join(each["ip"] for each in status.get(path.rpartition(".")[2]) or [])
     raise Missing(f"unsupported fieldPath: {path}")
 
 

@@ -92,10 +92,10 @@ class PodWorker:
             namespace=network.namespace,
             hostname=hostname[:63],
             resolv_conf=self._resolv_conf(),
-            hosts=hosts_file(self._pod["spec"], network.address, hostname),
+            hosts=hosts_file(self._pod["spec"], network.addresses, hostname),
         )
         self.sandbox = await self._node.sandboxes.create(spec)
-        self._pod = await self._set_address(network.address)
+        self._pod = await self._set_addresses(network.addresses)
         context = PodContext(
             node=self._node,
             sandbox=self.sandbox,
@@ -149,12 +149,13 @@ class PodWorker:
             else:
                 return
 
-    async def _set_address(self, address: str) -> Json:
+    async def _set_addresses(self, addresses: tuple[str, ...]) -> Json:
         status = {
             **(self._pod.get("status") or {}),
-            "podIP": address,
-            "podIPs": [{"ip": address}],
+            "podIP": addresses[0],
+            "podIPs": [{"ip": each} for each in addresses],
             "hostIP": self._node.spec.node_address,
+            "hostIPs": [{"ip": each.node_address} for each in self._node.spec.families],
             "startTime": self._node.now(),
         }
         return await self._write(status)

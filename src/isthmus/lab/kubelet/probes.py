@@ -7,6 +7,7 @@ from typing import Any
 
 import aiohttp
 
+from isthmus.kit.ip import authority
 from isthmus.lab.netns import NetworkNamespace
 from isthmus.lab.sandbox import Command, Process, Sandbox, SandboxError
 from isthmus.lab.sockets import connect, socket_factory
@@ -45,7 +46,9 @@ class Prober:
         connector = aiohttp.TCPConnector(socket_factory=socket_factory(self._router), ssl=False)
         async with (
             aiohttp.ClientSession(connector=connector) as session,
-            session.get(f"{scheme}://{host}:{port}{action.get('path', '/')}", headers=headers) as answer,
+            session.get(
+                f"{scheme}://{authority(host, port)}{action.get('path', '/')}", headers=headers
+            ) as answer,
         ):
             return 200 <= answer.status < 400
 

@@ -152,17 +152,17 @@ def services_have_doors(subject: Subject) -> Iterator[Finding]:
 
 
 def addresses_are_taken(subject: Subject) -> Iterator[Finding]:
-    """Each address of a service is one to which proxies can take datagrams: a single one, of IPv4."""
+    """Each address of a service is one to which proxies can take datagrams: a single one."""
     for key in sorted(subject.mesh.services):
         service = subject.mesh.services[key]
         if not service.doors or not is_of_users(key.namespace, subject.root):
             continue
         addresses = sorted({each for _, several in service.vips for each in several})
-        passing = [each for each in addresses if ":" in each or "/" in each]
+        passing = [each for each in addresses if "/" in each]
         if passing:
             message = (
                 f"datagrams to {_listed(passing, 'address', 'addresses')} pass Envoy by, which takes those to single "
-                "addresses of IPv4 alone (hint: ipFamilies: [IPv4]; in a ServiceEntry such addresses, or none)"
+                "addresses alone (hint: name each, or none: then one is given)"
             )
             path = "$.spec.addresses" if service.entry else "$.spec.clusterIPs"
             yield of_service(service, path, message, Code.DATAGRAMS_PASS)

@@ -181,6 +181,7 @@ def _environment(pod: Pod, own: PodConfig, kind: str) -> list[Json]:
         "POD_NAME": "metadata.name",
         "POD_NAMESPACE": "metadata.namespace",
         "INSTANCE_IP": "status.podIP",
+        "INSTANCE_IPS": "status.podIPs",
         "SERVICE_ACCOUNT": "spec.serviceAccountName",
         "HOST_IP": "status.hostIP",
     }

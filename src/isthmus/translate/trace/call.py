@@ -6,6 +6,8 @@ from enum import Enum
 
 import msgspec
 
+from isthmus.kit.ip import authority
+
 
 class Speech(Enum):
     """What a caller says first on a connection, under TLS if there is any."""
@@ -77,7 +79,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     hosts: tuple[str, ...] = ()  # of datagrams: what their name may stand for, for they do not say it
 
     def __str__(self) -> str:
-        where = f"{self.address or '(address unknown)'}:{self.port}"
+        where = authority(self.address or "(address unknown)", self.port)
         tls = f" in TLS for {self.hello.sni or '(no name)'}" if self.hello else ""
         if self.request is None:
             return f"{self.speech.value} to {where}{tls}"

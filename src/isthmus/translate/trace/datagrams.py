@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from isthmus.envoy.types import HttpConnectionManager, Listener, UdpProxyConfig, UdpRoute
+from isthmus.kit.ip import authority
 from isthmus.model.names import Hostname
 from isthmus.translate.names import TUNNEL_INBOUND, outbound_udp
 from isthmus.translate.trace.call import Call, Untraceable
@@ -29,7 +30,7 @@ def leaving(held: Held, call: Call) -> Trace:
     listener = next((each for each in named if each is not None), None)
     if listener is None:
         where = EndpointShare(
-            address=f"{call.address or '(as the caller resolved it)'}:{call.port}", share=100.0
+            address=authority(call.address or "(as the caller resolved it)", call.port), share=100.0
         )
         whole = UpstreamShare(name="past the proxy", share=100.0, kind="ORIGINAL_DST", endpoints=(where,))
         return _ended(call, None, Forward(upstreams=(whole,)))
@@ -44,11 +45,19 @@ def leaving(held: Held, call: Call) -> Trace:
         else ""
     )
     share = upstream_share(held, upstream, 100.0, Sent(call, host=tunnel.proxy_host, path=path))
-    place = listener.address.socket_address
+    places = [listener.address, *(each.address for each in listener.additional_addresses)]
+    place = next(
+        (
+            each.socket_address
+            for each in places
+            if (":" in each.socket_address.address) == (":" in call.address)
+        ),
+        listener.address.socket_address,
+    )
     step = ListenerStep(
         listener=listener.name,
         chain="",
-        why=f"led to {place.address}:{place.port_value} by the agent",
+        why=f"led to {authority(place.address, place.port_value)} by the agent",
         seen="datagrams",
         filters=("udp_proxy",),
     )

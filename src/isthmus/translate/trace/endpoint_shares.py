@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from isthmus.envoy.types import Address, Cluster, ClusterLoadAssignment, LbEndpoint
+from isthmus.kit.ip import authority
 from isthmus.translate.trace.enums import enum_name
 from isthmus.translate.trace.held import cluster_of, network_of, workload_of
 from isthmus.translate.trace.steps import EndpointShare
@@ -120,7 +121,7 @@ def _place(address: Address) -> str:
     if address.HasField("pipe"):
         return f"unix://{address.pipe.path}"
     where = address.socket_address
-    return f"{where.address}:{where.port_value}"
+    return authority(where.address, where.port_value)
 
 
 def _endpoint(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from isthmus.envoy.types import Cluster, UpstreamHttpProtocolOptions
+from isthmus.kit.ip import authority
 from isthmus.translate.names import LOCAL
 from isthmus.translate.trace.call import Call, Speech
 from isthmus.translate.trace.endpoint_shares import NOBODY, Callers, endpoint_shares
@@ -99,7 +100,7 @@ def named_config(path: str, kind: str) -> str:
 def _endpoints(held: Held, upstream: Cluster, sent: Sent) -> tuple[EndpointShare, ...]:
     match kind_of(upstream):
         case "ORIGINAL_DST":
-            where = f"{sent.call.address or '(as the caller resolved it)'}:{sent.call.port}"
+            where = authority(sent.call.address or "(as the caller resolved it)", sent.call.port)
             return (EndpointShare(address=where, share=100.0, tls=towards(upstream, None, sent.alpn)),)
         case kind if kind == _BY_NAME:
             tls = towards(upstream, None, sent.alpn)

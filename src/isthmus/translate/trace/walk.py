@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import Enum
 
 import msgspec
@@ -96,11 +97,11 @@ def _listener(held: Held, call: Call, side: Side) -> tuple[Listener | None, str]
         return None, f"there is no listener {VIRTUAL_OUTBOUND}"
     if not first.use_original_dst.value:
         return first, "captured"
-    by_address = {_place(each): each for each in held.listeners.values()}
+    by_address = {place: each for each in held.listeners.values() for place in _places(each)}
     if call.address and (own := by_address.get((call.address, call.port))):
         return own, "by address and port"
     # The socket of captured calls is at its own port of every address; whoever calls that stays there.
-    anywhere = by_address.get(("::" if ":" in call.address else "0.0.0.0", call.port))
+    anywhere = by_address.get((_anywhere(call), call.port))
     if anywhere is not None:
         return anywhere, "by port, at any address"
     return first, "no other listens there"
@@ -110,16 +111,21 @@ def _bound_to(held: Held, call: Call, *, inbound: bool = False) -> Listener | No
     for each in held.listeners.values():
         if inbound and enum_name(each, "traffic_direction") != "INBOUND":
             continue
-        address, port = _place(each)
         bound = not each.HasField("bind_to_port") or each.bind_to_port.value
-        if bound and port == call.port and address in {"0.0.0.0", "::", call.address}:
+        if bound and {(_anywhere(call), call.port), (call.address, call.port)} & {*_places(each)}:
             return each
     return None
 
 
-def _place(listener: Listener) -> tuple[str, int]:
-    where = listener.address.socket_address
-    return where.address, where.port_value
+def _places(listener: Listener) -> Iterator[tuple[str, int]]:
+    """Where it listens; of UDP nowhere, since TCP may have the same port."""
+    for one in (listener.address, *(each.address for each in listener.additional_addresses)):
+        if one.socket_address.protocol != one.socket_address.UDP:
+            yield one.socket_address.address, one.socket_address.port_value
+
+
+def _anywhere(call: Call) -> str:
+    return "::" if ":" in call.address else "0.0.0.0"
 
 
 def _listener_step(listener: Listener, chain: FilterChain, why: str, found: Seen) -> ListenerStep:

@@ -19,13 +19,17 @@ _EXCLUSIVE, _CREATE, _REPLACE = 0x200, 0x400, 0x100
 _ERROR, _DONE = 2, 3
 _UP = 1
 _NETLINK_ROUTE = 0
+LOOPBACK = 1
+"""The index of `lo` in every namespace."""
 _HEADER = struct.Struct("=IHHII")
 _LINK = struct.Struct("=BxHiII")
 _ADDRESS = struct.Struct("=BBBBI")
 _ROUTE = struct.Struct("=BBBBBBBBI")
 _ATTRIBUTE = struct.Struct("=HH")
 _SCOPE_UNIVERSE, _SCOPE_LINK = 0, 253
-_TABLE_MAIN, _BY_ADMIN, _UNICAST = 254, 4, 1
+_TABLE_MAIN, _BY_ADMIN, _UNICAST, _LOCAL = 254, 4, 1, 2
+_FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
+_NO_SEARCH_FOR_DOUBLES = 0x02  # IFA_F_NODAD
 _ON_LINK = 4  # RTNH_F_ONLINK: believe that the gateway is on this link
 
 Message = tuple[int, int, bytes]
@@ -80,27 +84,33 @@ def link_deleted(index: int) -> Message:
 
 
 def address(ip: str, index: int) -> Message:
-    """`ip`/32 on the link; asked for twice, it is there once."""
-    packed = ipaddress.IPv4Address(ip).packed
-    head = _ADDRESS.pack(socket.AF_INET, 32, 0, _SCOPE_UNIVERSE, index)
+    """`ip` alone, of either family, on the link; asked for twice, it is there once, and at once it can be used."""
+    parsed = ipaddress.ip_address(ip)
+    flags = _NO_SEARCH_FOR_DOUBLES if parsed.version == 6 else 0
+    head = _ADDRESS.pack(_FAMILY[parsed.version], parsed.max_prefixlen, flags, _SCOPE_UNIVERSE, index)
+    packed = parsed.packed
     return _NEW_ADDRESS, _CREATE | _REPLACE, head + _attribute(1, packed) + _attribute(2, packed)
 
 
-def route(prefix: str, index: int, gateway: str = "", source: str = "") -> Message:
-    """`prefix` over the link, by `gateway` if there is one; `source` is what our own packets bear."""
-    network = ipaddress.IPv4Network(prefix)
+def route(prefix: str, index: int, gateway: str = "", source: str = "", *, local: bool = False) -> Message:
+    """`prefix` over the link, by `gateway` if there is one; `source` is what our own packets bear.
+
+    `local`: all of it is here. Over loopback there is no other way to it in IPv6.
+    """
+    network = ipaddress.ip_network(prefix)
     scope = _SCOPE_UNIVERSE if gateway else _SCOPE_LINK
+    kind = _LOCAL if local else _UNICAST
     flags = _ON_LINK if gateway else 0
     head = _ROUTE.pack(
-        socket.AF_INET, network.prefixlen, 0, 0, _TABLE_MAIN, _BY_ADMIN, scope, _UNICAST, flags
+        _FAMILY[network.version], network.prefixlen, 0, 0, _TABLE_MAIN, _BY_ADMIN, scope, kind, flags
     )
     attributes = _attribute(4, struct.pack("=I", index))
     if network.prefixlen:
         attributes += _attribute(1, network.network_address.packed)
     if gateway:
-        attributes += _attribute(5, ipaddress.IPv4Address(gateway).packed)
+        attributes += _attribute(5, ipaddress.ip_address(gateway).packed)
     if source:
-        attributes += _attribute(7, ipaddress.IPv4Address(source).packed)
+        attributes += _attribute(7, ipaddress.ip_address(source).packed)
     return _NEW_ROUTE, _CREATE | _REPLACE, head + attributes
 
 
@@ -121,6 +131,8 @@ class Netlink:
     def apply(self, *messages: Message) -> None:
         """Send all of `messages` at once; raise `NetlinkError` for the first one refused."""
         batch = b"".join(self._framed(kind, flags | _ACK, body) for kind, flags, body in messages)
+        if not batch:
+            return  # the kernel answers nothing to nothing
         first = self._sequence - len(messages) + 1
         self._socket.send(batch)
         refused: tuple[int, int] | None = None

@@ -1,0 +1,143 @@
+"""Traffic of a pod into its Envoy: nftables rules as a value, a table for each version of IP.
+
+TCP and datagrams, and questions to the pod's DNS servers. What Envoy and the agent send passes by its mark, or by
+their user where marks cannot be set. Source: nft(8), Istio's rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from isthmus.model.families import Families, spoken
+from isthmus.sidecar.capture import ANY, CaptureSettings
+
+TABLE = "isthmus"
+DOORS_MAP = "doors"
+"""Of the table: from an address and port to that of loopback where Envoy takes datagrams for it."""
+
+# Asked for from outside the pod without TLS: by probes and by Prometheus.
+_OWN_PORTS = (15008, 15020, 15021, 15090)
+
+
+class Family(NamedTuple):
+    """How nftables speaks of one version of IP, and what that has on loopback."""
+
+    version: int
+    name: str
+    address: str  # type of an address
+    loopback: str
+    own: str  # range of addresses that never leave the pod
+    source: str  # from where Envoy's inbound connections to the application come
+
+    def of(self, addresses: Iterable[str]) -> tuple[str, ...]:
+        """Those of this version."""
+        return tuple(spoken(addresses, (self.version,)))
+
+
+IPV4 = Family(4, "ip", "ipv4_addr", "127.0.0.1", "127.0.0.0/8", "127.0.0.6")
+IPV6 = Family(6, "ip6", "ipv6_addr", "::1", "::1/128", "::6")
+FAMILIES = {each.version: each for each in (IPV4, IPV6)}
+
+
+def rules(settings: CaptureSettings, families: Families) -> str:
+    """The ruleset for `nft -f -`. Loading it again replaces it, in one step."""
+    tables = (line for each in families for line in _table(settings, FAMILIES[each]))
+    return removal(families) + "\n".join(tables) + "\n"
+
+
+def removal(families: Families) -> str:
+    """The ruleset that takes capture away, whether it is there or not."""
+    names = [f"table {FAMILIES[each].name} {TABLE}" for each in families]
+    return "".join(f"add {name}\ndelete {name}\n" for name in names)
+
+
+def _table(settings: CaptureSettings, family: Family) -> list[str]:
+    return [
+        f"table {family.name} {TABLE} {{",
+        f"  map {DOORS_MAP} {{",
+        f"    type {family.address} . inet_service : inet_service",
+        "  }",
+        *_chain("output", "type nat hook output priority -100;", _outbound(settings, family)),
+        *_chain("prerouting", "type nat hook prerouting priority -100;", _inbound(settings)),
+        "}",
+    ]
+
+
+def _outbound(settings: CaptureSettings, family: Family) -> list[str]:
+    who, value = ("mark", f"{settings.mark:#x}") if settings.user is None else ("skuid", str(settings.user))
+    own, other = f"meta {who} {value}", f"meta {who} != {value}"
+    ip, to_envoy = family.name, f"redirect to :{settings.outbound_port}"
+    lines = [
+        *_dns(settings, own, family),
+        *(_datagrams(settings, own, family) if settings.datagrams else ()),
+        "meta l4proto != tcp return",
+        f'oifname "lo" {ip} saddr {family.source} return',
+        # Envoy was asked for a service whose endpoint is this very pod: inbound policy holds there as well.
+        f'meta l4proto tcp oifname "lo" {ip} daddr != {family.loopback} {own} redirect to :{settings.inbound_port}',
+        f'oifname "lo" {other} return',
+        f"{own} return",
+        f"{ip} daddr {family.own} return",
+    ]
+    if settings.exclude_outbound_ports:
+        lines.append(f"tcp dport {_set(settings.exclude_outbound_ports)} return")
+    if excluded := family.of(settings.exclude_outbound_ranges):
+        lines.append(f"{family.name} daddr {_set(excluded)} return")
+    if settings.include_outbound_ports:
+        lines.append(f"tcp dport {_set(settings.include_outbound_ports)} {to_envoy}")
+    if ANY in settings.include_outbound_ranges:
+        lines.append(f"meta l4proto tcp {to_envoy}")
+    elif included := family.of(settings.include_outbound_ranges):
+        lines.append(f"meta l4proto tcp {family.name} daddr {_set(included)} {to_envoy}")
+    return lines
+
+
+def _dns(settings: CaptureSettings, own: str, family: Family) -> list[str]:
+    """Questions to the servers of resolv.conf go to the agent; those to others are meant for just these."""
+    servers = family.of(settings.dns_servers)
+    if not settings.dns_port or not servers:
+        return []
+    asked, to_agent = f"{family.name} daddr {_set(servers)}", f"redirect to :{settings.dns_port}"
+    return [f"meta l4proto {{ tcp, udp }} th dport 53 {own} return"] + [
+        f"{asked} {protocol} dport 53 {to_agent}" for protocol in ("udp", "tcp")
+    ]
+
+
+def _datagrams(settings: CaptureSettings, own: str, family: Family) -> list[str]:
+    """What is sent to a service goes to the door for it; questions to the pod's DNS servers are no such thing."""
+    lines = [f"meta l4proto udp {own} return"]
+    servers = family.of(settings.dns_servers)
+    if servers:
+        lines.append(f"{family.name} daddr {_set(servers)} udp dport 53 return")
+    if settings.exclude_outbound_ports:
+        lines.append(f"udp dport {_set(settings.exclude_outbound_ports)} return")
+    if excluded := family.of(settings.exclude_outbound_ranges):
+        lines.append(f"meta l4proto udp {family.name} daddr {_set(excluded)} return")
+    led = f"redirect to : {family.name} daddr . udp dport map @{DOORS_MAP}"
+    if settings.include_outbound_ports:
+        lines.append(f"udp dport {_set(settings.include_outbound_ports)} {led}")
+    if ANY in settings.include_outbound_ranges:
+        lines.append(f"meta l4proto udp {led}")
+    elif included := family.of(settings.include_outbound_ranges):
+        lines.append(f"meta l4proto udp {family.name} daddr {_set(included)} {led}")
+    return lines
+
+
+def _inbound(settings: CaptureSettings) -> list[str]:
+    passed = tuple(sorted({*_OWN_PORTS, *settings.exclude_inbound_ports}))
+    to_envoy = f"redirect to :{settings.inbound_port}"
+    lines = ["meta l4proto != tcp return", f"tcp dport {_set(passed)} return"]
+    if settings.include_inbound_ports is None:
+        lines.append(f"meta l4proto tcp {to_envoy}")
+    elif settings.include_inbound_ports:
+        lines.append(f"tcp dport {_set(settings.include_inbound_ports)} {to_envoy}")
+    return lines
+
+
+def _chain(name: str, hook: str, lines: list[str]) -> list[str]:
+    # nft 1.0.6 takes a closing brace only on a line of its own.
+    return [f"  chain {name} {{", f"    {hook}", *(f"    {line}" for line in lines), "  }"]
+
+
+def _set(members: tuple[object, ...]) -> str:
+    return "{ " + ", ".join(map(str, members)) + " }"
