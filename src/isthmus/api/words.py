@@ -15,7 +15,8 @@ Duration = Annotated[str, Meta(extra_json_schema=_TITLE, extra={LEAST_S: 0.0})]
 AtLeast1Ms = Annotated[str, Meta(extra_json_schema=_TITLE, extra={LEAST_S: 0.001})]
 AtLeast1S = Annotated[str, Meta(extra_json_schema=_TITLE, extra={LEAST_S: 1.0})]
 PortNumber = Annotated[int, Meta(ge=0, le=65535)]
-Count = Annotated[int, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=0, le=2**32 - 1)]
+"""As many as Envoy can count."""
 Percentage = Annotated[int, Meta(ge=0, le=100)]
 Share = Annotated[float, Meta(ge=0, le=100)]
 """In per cent."""

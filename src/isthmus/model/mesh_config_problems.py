@@ -11,19 +11,13 @@ import msgspec
 from isthmus.api.core.label_selector import OPERATORS
 from isthmus.api.durations import duration_problems
 from isthmus.api.errors import InvalidConfig, Problem
-from isthmus.api.istio import text_problems as texts
 from isthmus.api.istio.balancer_problems import localities, zones
-from isthmus.api.istio.destination_rule import ClientTLSSettings
-from isthmus.api.istio.destination_rule_problems import client_tls
 from isthmus.api.istio.extension_provider import Collector, ExtensionProvider, FileAccessLog, LogFormat
 from isthmus.api.istio.mesh_config import MeshConfig, TlsConfig, read_mesh_config
-from isthmus.api.istio.proxy_config import ProxyConfig, Tracing
 from isthmus.envoy.format_string import format_string
 from isthmus.envoy.tls_names import CIPHERS, CURVES
-from isthmus.kit.ip import is_address
+from isthmus.model.proxy_config_problems import OWN_PORTS, client_tls_of_proxies, proxy_problems
 
-OWN_PORTS = frozenset({15000, 15004, 15020, 15021, 15053, 15090})
-"""Where the agent and Envoy listen anyway."""
 _VARIABLE = re.compile(r"%([^%]*)%")
 _OUTBOUND = ("SERVICE", "SERVICE_FQDN", "SERVICE_PORT", "SERVICE_PORT_NAME", "SUBSET_NAME")
 _INBOUND = ("SERVICE", "SERVICE_FQDN", "SERVICE_PORT", "SERVICE_PORT_NAME", "TARGET_PORT")
@@ -58,7 +52,7 @@ def problems(found: MeshConfig) -> Iterator[Problem]:
         yield from _tls(f"$.{name}", tls)
     yield from _selectors(found)
     if (outbound := found.outbound_traffic_policy) is not None:
-        yield from _client_tls("$.outboundTrafficPolicy.tls", outbound.tls)
+        yield from client_tls_of_proxies("$.outboundTrafficPolicy.tls", outbound.tls)
     yield from _providers(found.extension_providers)
     yield from _defaults(found)
     if found.locality_lb_setting is not None:
@@ -67,17 +61,6 @@ def problems(found: MeshConfig) -> Iterator[Problem]:
         yield from zones("$.zoneAwareLbSetting", found.zone_aware_lb_setting)
     yield from proxy_problems(found.default_config, "$.defaultConfig")
     yield from duration_problems(found)
-
-
-def _client_tls(at: str, tls: ClientTLSSettings | None) -> Iterator[Problem]:
-    if tls is not None:
-        yield from client_tls(at, tls)
-        if tls.credential_name:
-            hint = "clientCertificate, privateKey and caCertificates: files beside Envoy"
-            yield (
-                f"{at}.credentialName",
-                f"is for DestinationRules, not for all proxies at once (hint: {hint})",
-            )
 
 
 def _selectors(found: MeshConfig) -> Iterator[Problem]:
@@ -91,41 +74,6 @@ def _selectors(found: MeshConfig) -> Iterator[Problem]:
                     f"{at}.values",
                     f"{'stand beside' if each.values else 'are missing for'} {each.operator}",
                 )
-
-
-def proxy_problems(found: ProxyConfig | None, at: str) -> Iterator[Problem]:
-    """What is wrong with the ProxyConfig at `at`."""
-    if found is None:
-        return
-    tracing = found.tracing or Tracing()
-    for name, tag in tracing.custom_tags.items():
-        if (count := sum(each is not None for each in msgspec.structs.astuple(tag))) != 1:
-            why = "nothing" if not count else "several"
-            yield f"{at}.tracing.customTags.{name}", f"says {why} (hint: one of literal, environment, header)"
-    yield from _client_tls(f"{at}.tracing.tlsSettings", tracing.tls_settings)
-    for name in ("zipkin", "datadog"):
-        collector = getattr(tracing, name)
-        if collector is not None:
-            yield from address_problem(f"{at}.tracing.{name}.address", collector.address)
-    statsd = found.statsd_udp_address
-    if statsd:
-        yield from address_problem(f"{at}.statsdUdpAddress", statsd)
-        if not is_address(statsd.rpartition(":")[0]):
-            yield f"{at}.statsdUdpAddress", f"{statsd!r} is by name (hint: an IP address and a port)"
-    for name in ("envoyMetricsService", "envoyAccessLogService"):
-        service = getattr(found, _snake(name))
-        if service is not None:
-            yield from address_problem(f"{at}.{name}.address", service.address)
-            yield from _client_tls(f"{at}.{name}.tlsSettings", service.tls_settings)
-    for prefix in found.proxy_stats_matcher.inclusion_regexps if found.proxy_stats_matcher else ():
-        yield from texts.regex(f"{at}.proxyStatsMatcher.inclusionRegexps", prefix)
-
-
-def address_problem(at: str, text: str) -> Iterator[Problem]:
-    """What is wrong with `host:port`."""
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        yield at, f"{text!r} is no address (hint: host:port)"
 
 
 def _ports(found: MeshConfig) -> Iterator[Problem]:

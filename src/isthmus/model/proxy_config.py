@@ -14,7 +14,7 @@ from isthmus.api.errors import InvalidConfig, Problem
 from isthmus.api.istio.proxy_config import ProxyConfig, ProxyConfigObject
 from isthmus.api.shape import shaped
 from isthmus.api.yaml import documents
-from isthmus.model.mesh_config_problems import proxy_problems
+from isthmus.model.proxy_config_problems import proxy_problems
 from isthmus.model.rules import age
 
 ANNOTATION = "proxy.istio.io/config"

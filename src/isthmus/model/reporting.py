@@ -14,6 +14,7 @@ from isthmus.api.istio.extension_provider import ExtensionProvider, FileAccessLo
 from isthmus.api.istio.proxy_config import CustomTag, ProxyConfig
 from isthmus.api.istio.proxy_config import Tracing as ProxyTracing
 from isthmus.api.istio.telemetry import AccessLogging, ModeMatch, Telemetry, TracingRule
+from isthmus.kit.ip import host_and_port
 from isthmus.model.setting_parts import ListenerSettings, LogSettings
 
 CLIENT, SERVER = "CLIENT", "SERVER"
@@ -160,9 +161,9 @@ def own_collector(own: ProxyConfig) -> ExtensionProvider | None:
     tracing = own.tracing or ProxyTracing()
     zipkin = tracing.zipkin.address if tracing.zipkin is not None else own.zipkin_address
     for kind, address in (("zipkin", zipkin), ("datadog", tracing.datadog and tracing.datadog.address)):
-        if address:
-            host, _, port = address.rpartition(":")
-            written = {"name": "defaultConfig.tracing", kind: {"service": host, "port": int(port)}}
+        where = host_and_port(address or "")
+        if where is not None:
+            written = {"name": "defaultConfig.tracing", kind: {"service": where[0], "port": where[1]}}
             return msgspec.convert(written, ExtensionProvider)
     return None
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from isthmus.api.istio.destination_rule import TcpKeepalive
 from isthmus.api.istio.proxy_config import RemoteService
 from isthmus.kit import duration
-from isthmus.kit.ip import is_address
+from isthmus.kit.ip import host_and_port, is_address
 from isthmus.sidecar.bootstrap_tls import originated_tls
 
 Tree = dict[str, object]
@@ -18,9 +18,9 @@ _TYPES = "type.googleapis.com/envoy"
 
 def stats_sinks(statsd: str, metrics_service: RemoteService | None) -> Iterator[Tree]:
     """The sinks for these; empty, None: none. statsd is `host:port`, reached by an IP address only."""
-    host, _, port = statsd.rpartition(":")
-    if is_address(host) and port.isdecimal():
-        socket = {"address": host, "port_value": int(port), "protocol": "UDP"}
+    where = host_and_port(statsd)
+    if where is not None and is_address(where[0]):
+        socket = {"address": where[0], "port_value": where[1], "protocol": "UDP"}
         config = {
             "@type": f"{_TYPES}.config.metrics.v3.StatsdSink",
             "address": {"socket_address": socket},
@@ -37,11 +37,12 @@ def stats_sinks(statsd: str, metrics_service: RemoteService | None) -> Iterator[
 
 def sink_upstreams(service: RemoteService | None) -> Iterator[Tree]:
     """The upstreams that sinks need."""
-    host, _, port = service.address.rpartition(":") if service is not None else ("", "", "")
-    if service is None or not host or not port.isdecimal():
+    where = host_and_port(service.address) if service is not None else None
+    if service is None or where is None:
         return
+    host, port = where
     name = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-    where = {"socket_address": {"address": host, "port_value": int(port)}}
+    address = {"socket_address": {"address": host, "port_value": port}}
     made: Tree = {
         "name": _METRICS,
         "type": "STRICT_DNS",
@@ -55,7 +56,7 @@ def sink_upstreams(service: RemoteService | None) -> Iterator[Tree]:
         },
         "load_assignment": {
             "cluster_name": _METRICS,
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": where}}]}],
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
         },
     }
     if service.tcp_keepalive is not None:

@@ -10,6 +10,7 @@ from isthmus.api.istio.destination_rule import ClientTLSSettings, TcpKeepalive
 from isthmus.api.istio.extension_provider import Collector, ExtensionProvider
 from isthmus.api.istio.proxy_config import ProxyConfig
 from isthmus.envoy.types import GrpcService
+from isthmus.kit.ip import host_and_port
 from isthmus.model.collectors import collector, hostnames
 from isthmus.model.reporting import LogTo, Reporting, TraceTo
 from isthmus.model.scope import View
@@ -82,11 +83,13 @@ def _log_services(config: ProxyConfig, view: View) -> Iterator[Log]:
     service = config.envoy_access_log_service
     if not view.settings.listener.logs.service or service is None or not service.address:
         return
-    host, _, port = service.address.rpartition(":")
-    written = {"service": host, "port": int(port)}
+    where = host_and_port(service.address)
+    if where is None:
+        return
+    written = {"service": where[0], "port": where[1]}
     for kind in ("envoyHttpAls", "envoyTcpAls"):
         provider = msgspec.convert({"name": "envoy_accesslog_service", kind: written}, ExtensionProvider)
-        place = _any_place(Collector(service=host, port=int(port)), view)
+        place = _any_place(Collector(service=where[0], port=where[1]), view)
         if place.own:
             tls, keepalive = service.tls_settings, service.tcp_keepalive
             place = msgspec.structs.replace(place, http2=True, tls=tls, keepalive=keepalive)

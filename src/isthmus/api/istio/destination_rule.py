@@ -21,7 +21,7 @@ ProxyProtocolVersion = Annotated[str, Meta(extra_json_schema={"enum": ["V1", "V2
 class TcpKeepalive(Part, frozen=True, kw_only=True):
     """Probes of idle connections, by the kernel; what is 0 or empty is as the kernel has it."""
 
-    probes: int = 0
+    probes: Count = 0
     """So many unanswered ones end a connection. Envoy: `tcp_keepalive.keepalive_probes`."""
     time: Duration = ""
     """How long a connection is idle before the first. Envoy: `tcp_keepalive.keepalive_time`."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from isthmus.api.resource import Part
 from isthmus.api.words import Count, Duration, PortNumber
@@ -72,7 +73,7 @@ class DynatraceSampler(Part, frozen=True, kw_only=True):
 
     tenant: str = ""
     """The tenant."""
-    cluster_id: int = 0
+    cluster_id: Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)] = 0
     """The cluster."""
     root_spans_per_minute: Count = 0
     """How many traces may begin each minute."""

@@ -7,14 +7,15 @@ fields of it.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from isthmus.api.istio.destination_rule import ClientTLSSettings, TcpKeepalive
 from isthmus.api.istio.wasm_plugin import MatchLabelsSelector
 from isthmus.api.resource import Object, Part
-from isthmus.api.words import AtLeast1S, Count, Duration, PortNumber, Share
+from isthmus.api.words import AtLeast1Ms, AtLeast1S, Count, Duration, PortNumber, Share
 
 ForwardDetails = Literal[
     "UNDEFINED", "SANITIZE", "FORWARD_ONLY", "APPEND_FORWARD", "SANITIZE_SET", "ALWAYS_FORWARD_ONLY"
@@ -285,7 +286,7 @@ class ProxyConfig(Part, frozen=True, kw_only=True):
     """No effect: the agent makes the bootstrap."""
     stat_name_length: Count = 0
     """No effect: Envoy limits names no more."""
-    concurrency: Count | None = None
+    concurrency: Annotated[int, Meta(ge=0, le=1024)] | None = None
     """How many worker threads Envoy has; 0: as many as CPUs; 2 without. Envoy: `--concurrency`."""
     proxy_bootstrap_template_path: str = ""
     """No effect: the agent makes the bootstrap."""
@@ -326,7 +327,7 @@ class ProxyConfig(Part, frozen=True, kw_only=True):
     """No effect: keys are software's."""
     proxy_headers: ProxyHeaders | None = None
     """Which headers proxies add."""
-    file_flush_interval: Duration = ""
+    file_flush_interval: AtLeast1Ms = ""
     """How often logs are written; 1s without. Envoy: `--file-flush-interval-msec`."""
     file_flush_min_size_kb: Count | None = None
     """At which size they are written sooner. Envoy: `--file-flush-min-size-kb`."""
@@ -341,7 +342,7 @@ class ProxyConfigSpec(Part, frozen=True, kw_only=True):
 
     selector: MatchLabelsSelector | None = None
     """The workloads of its namespace; without, all of it, or of the mesh in the root namespace."""
-    concurrency: Count | None = None
+    concurrency: Annotated[int, Meta(ge=0, le=1024)] | None = None
     """How many worker threads Envoy has; 0: as many as CPUs."""
     environment_variables: dict[str, str] = {}
     """Variables of the proxy's container."""
