@@ -1,6 +1,7 @@
 """Envoy's own rules (`validate.rules`) walked over a message: what Envoy would refuse, before it is sent.
 
-A plan is made once for each type of message; only parts that carry rules somewhere below are walked.
+A plan is made once for each type of message; only parts that carry rules somewhere below are walked. Scripts in Lua
+are looked at as well, by `lua.py`.
 Packed messages are opened where their type is known.
 """
 
@@ -15,6 +16,7 @@ from google.protobuf.message import DecodeError, Message
 
 from isthmus.envoy.descriptors import class_of_url, message_class, pool
 from isthmus.envoy.leaf_rules import Check, Scalar, enum_checks, scalar_checks
+from isthmus.envoy.lua import FAULTS
 from isthmus.envoy.types import FieldRules
 
 _ANY = "google.protobuf.Any"
@@ -59,6 +61,7 @@ class _Plan(NamedTuple):
 
     fields: tuple[_FieldPlan, ...]
     required_oneofs: tuple[str, ...]
+    faults: Callable[[Message], Iterator[tuple[str, str]]] | None = None  # what no rule says
 
 
 def violations(message: Message) -> list[Violation]:
@@ -71,6 +74,8 @@ def _walk(message: Message, path: str) -> Iterator[Violation]:
         yield from _walk_packed(message, path)
         return
     plan = _plan(message.DESCRIPTOR)
+    if plan.faults is not None:
+        yield from (Violation(path + where, rule) for where, rule in plan.faults(message))
     for name in plan.required_oneofs:
         if message.WhichOneof(name) is None:
             yield Violation(path + name, "must be set")
@@ -133,7 +138,7 @@ def _plan(descriptor: Descriptor) -> _Plan:
         return _Plan((), ())
     plans = (_field_plan(field) for field in descriptor.fields)
     oneofs = tuple(oneof.name for oneof in descriptor.oneofs if _oneof_required(oneof))
-    return _Plan(tuple(plan for plan in plans if plan is not None), oneofs)
+    return _Plan(tuple(plan for plan in plans if plan is not None), oneofs, FAULTS.get(descriptor.full_name))
 
 
 def _field_plan(field: FieldDescriptor) -> _FieldPlan | None:
@@ -210,7 +215,7 @@ def _carries_rules(target: Descriptor | None, above: frozenset[str]) -> bool:
     """Whether a message of this type has a rule in it or in what it holds; `above` ends circles."""
     if target is None or target.full_name in above:
         return False
-    if target.full_name == _ANY:
+    if target.full_name == _ANY or target.full_name in FAULTS:
         return True
     if any(_oneof_required(oneof) for oneof in target.oneofs):
         return True

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import cast
 
 from google.protobuf import json_format
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
-from isthmus.envoy.descriptors import pool
+from isthmus.envoy.descriptors import class_of_url, pool
 from isthmus.envoy.types import (
     Cluster,
     EnvoyHttpFilter,
@@ -34,6 +38,7 @@ _MESSAGES: dict[str, type[Message]] = {
     "CLUSTER": Cluster,
     "EXTENSION_CONFIG": TypedExtensionConfig,
 }
+_ANY = "google.protobuf.Any"
 _DEEPEST = 60
 """How deep a value may be: protobuf's own reader gives up at 100."""
 _AT = re.compile(r' at "?[A-Za-z]+(?:\.(?P<path>[^" ]+?))?"?\.?(?= |$)')
@@ -60,7 +65,35 @@ def decoded(apply_to: str, value: dict[str, object]) -> Message:
     try:
         return json_format.ParseDict(_untangled(value), _MESSAGES[apply_to](), descriptor_pool=pool())
     except (json_format.ParseError, TypeError, KeyError, AttributeError) as error:
+        path = next(_values_for_parts(value, _described(_MESSAGES[apply_to]), ""), None)
+        if path is not None:
+            raise Undecodable(path, "is a value where Envoy has a part with fields of its own") from error
         raise _explained(" ".join(str(error).split())) from error
+
+
+def _described(kind: type[Message]) -> Descriptor:
+    return cast(Descriptor, kind.DESCRIPTOR)
+
+
+def _values_for_parts(tree: Mapping[str, object], of: Descriptor, path: str) -> Iterator[str]:
+    """The paths of plain values that stand where Envoy's message `of` has a part; not of those that JSON writes so."""
+    if of.full_name == _ANY:
+        with suppress(KeyError):
+            of = _described(class_of_url(str(tree.get("@type", ""))))
+    for key, value in tree.items():
+        field = of.fields_by_name.get(key) or of.fields_by_camelcase_name.get(key)
+        part = field.message_type if field is not None else None
+        if part is None or part.GetOptions().map_entry:
+            continue
+        if part.full_name.startswith("google.protobuf.") and part.full_name != _ANY:
+            continue
+        here = f"{path}.{key}" if path else key
+        for index, each in enumerate(value if isinstance(value, list) else [value]):
+            at = f"{here}[{index}]" if isinstance(value, list) else here
+            if isinstance(each, dict):
+                yield from _values_for_parts(each, part, at)
+            elif each is not None:
+                yield at
 
 
 def _untangled(tree: dict[str, object]) -> dict[str, object]:
