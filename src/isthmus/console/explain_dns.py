@@ -10,7 +10,7 @@ import msgspec
 from isthmus.console.calls import WrongCall
 from isthmus.model.delta import Delta
 from isthmus.model.mesh import Mesh
-from isthmus.model.name_table import decode
+from isthmus.model.name_table import NAME, decode
 from isthmus.model.names import Hostname
 from isthmus.model.proxy import Proxy
 from isthmus.model.service import Resolution, Service
@@ -44,7 +44,9 @@ class NameExplained(msgspec.Struct, frozen=True, kw_only=True):
 def explain_name(mesh: Mesh, proxy: Proxy, name: str) -> NameExplained:
     """What `name` means beside `proxy`, and which object says so. Raises `WrongCall` where it is none."""
     search = (f"{proxy.namespace}.svc.{proxy.domain}", f"svc.{proxy.domain}", proxy.domain)
-    (table,) = Translator().generation(mesh, Delta(everything=True)).resources(proxy, NAMES, None)
+    (table,) = (
+        Translator().generation(mesh, Delta(everything=True)).resources(proxy, NAMES, frozenset({NAME}))
+    )
     names = Names(decode(table.body), proxy.namespace, proxy.domain, search)
     found = explained(proxy.name, name, names, search)
     service = _service(mesh, found.host)

@@ -25,24 +25,24 @@ def length(number: int, size: int) -> bytes:
 
 def fields(body: bytes) -> Iterator[tuple[int, bytes | int]]:
     """The fields in `body`, in order: number and value. Raises `ValueError` where it is no message."""
-    at = 0
-    while at < len(body):
-        key, at = _read_varint(body, at)
+    at, end = 0, len(body)
+    while at < end:
+        key, at = (body[at], at + 1) if body[at] < 0x80 else _read_varint(body, at)
         kind = key & 7
-        if kind == _VARINT:
+        if kind == _BYTES:
+            size, at = (body[at], at + 1) if at < end and body[at] < 0x80 else _read_varint(body, at)
+        elif kind == _VARINT:
             value, at = _read_varint(body, at)
             yield key >> 3, value - (1 << 64) if value >> 63 else value
             continue
-        if kind == _BYTES:
-            size, at = _read_varint(body, at)
         elif kind in _FIXED_SIZES:
             size = _FIXED_SIZES[kind]
         else:
             raise ValueError(f"not a protobuf message: wire type {kind} at byte {at}")
-        if at + size > len(body):
-            raise ValueError(f"not a protobuf message: cut off at byte {len(body)}")
-        yield key >> 3, body[at : at + size]
-        at += size
+        begins, at = at, at + size
+        if at > end:
+            raise ValueError(f"not a protobuf message: cut off at byte {end}")
+        yield key >> 3, body[begins:at]
 
 
 def _varint(number: int) -> bytes:

@@ -5,7 +5,7 @@ Source: istio.networking.nds.v1.NameTable. Names that stand for other names are 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from zlib import crc32
 
 import msgspec
 
@@ -13,7 +13,10 @@ from isthmus.kit.protobuf import field, fields
 
 TYPE_URL = "type.googleapis.com/istio.networking.nds.v1.NameTable"
 NAME = "names"
-"""The name of the one table that a proxy gets."""
+"""The name of the whole table, as Istio's agents get it."""
+_PARTS = 32
+PART_NAMES = tuple(f"{NAME}/{number}" for number in range(_PARTS))
+"""The same in parts, so that what changes is all that is sent and read again."""
 
 KUBERNETES, EXTERNAL = "Kubernetes", "External"
 
@@ -23,7 +26,12 @@ _KEY, _VALUE = 1, 2
 _IPS, _REGISTRY, _SHORT_NAME, _NAMESPACE = 1, 2, 3, 4
 
 
-class Named(msgspec.Struct, frozen=True):
+def part_of(host: str) -> str:
+    """The part in which a service's names are."""
+    return PART_NAMES[crc32(host.encode()) % _PARTS]
+
+
+class Named(msgspec.Struct, frozen=True, gc=False):
     """What a host name means: the addresses, and for a Service of Kubernetes its name and namespace."""
 
     addresses: tuple[str, ...]
@@ -75,22 +83,22 @@ def decode(body: bytes) -> NameTable:
 
 
 def _pair(body: bytes | int) -> tuple[str, bytes]:
-    found = dict(_parts(body))
-    return found.get(_KEY, b"").decode(), found.get(_VALUE, b"")
+    found = dict(fields(_bytes(body)))
+    return _bytes(found.get(_KEY, b"")).decode(), _bytes(found.get(_VALUE, b""))
 
 
 def _named(body: bytes) -> Named:
-    parts = list(_parts(body))
-    one = dict(parts)
-    return Named(
-        addresses=tuple(value.decode() for number, value in parts if number == _IPS),
-        name=one.get(_SHORT_NAME, b"").decode(),
-        namespace=one.get(_NAMESPACE, b"").decode(),
-    )
+    addresses: list[str] = []
+    name = namespace = ""
+    for number, value in fields(body):
+        if number == _IPS:
+            addresses.append(_bytes(value).decode())
+        elif number == _SHORT_NAME:
+            name = _bytes(value).decode()
+        elif number == _NAMESPACE:
+            namespace = _bytes(value).decode()
+    return Named(tuple(addresses), name, namespace)
 
 
-def _parts(body: bytes | int) -> Iterator[tuple[int, bytes]]:
-    """The fields that are text or messages."""
-    for number, value in fields(body if isinstance(body, bytes) else b""):
-        if isinstance(value, bytes):
-            yield number, value
+def _bytes(value: bytes | int) -> bytes:
+    return value if isinstance(value, bytes) else b""

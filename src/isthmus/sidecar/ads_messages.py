@@ -23,7 +23,7 @@ _KEY, _VALUE = 1, 2
 _FIXED64 = 1
 
 
-class Told(NamedTuple):
+class Resource(NamedTuple):
     """A resource that Pilot tells."""
 
     name: str
@@ -36,7 +36,7 @@ class Answer(NamedTuple):
 
     type_url: str
     nonce: str
-    resources: tuple[Told, ...]
+    resources: tuple[Resource, ...]
 
 
 def node(id_: str, metadata: Mapping[str, object], locality: tuple[str, str, str]) -> bytes:
@@ -84,11 +84,24 @@ def read_answer(message: bytes) -> Answer:
     return Answer(type_url, nonce, tuple(resources))
 
 
-def _resource(body: bytes) -> Told:
+def answer_of(resources: Iterable[Resource]) -> bytes:
+    """An answer that has these."""
+    return b"".join(
+        field(
+            _RESOURCES,
+            field(_RESOURCE_NAME, one.name.encode())
+            + field(_RESOURCE_VERSION, one.version.encode())
+            + field(_RESOURCE_BODY, field(_ANY_VALUE, one.body)),
+        )
+        for one in resources
+    )
+
+
+def _resource(body: bytes) -> Resource:
     found = dict(_parts(body))
     packed = dict(_parts(found.get(_RESOURCE_BODY, b"")))
     name, version = found.get(_RESOURCE_NAME, b""), found.get(_RESOURCE_VERSION, b"")
-    return Told(name.decode(), version.decode(), packed.get(_ANY_VALUE, b""))
+    return Resource(name.decode(), version.decode(), packed.get(_ANY_VALUE, b""))
 
 
 def _parts(body: bytes) -> Iterable[tuple[int, bytes]]:

@@ -32,7 +32,7 @@ from isthmus.sidecar.marked_relay import MarkedRelay
 from isthmus.sidecar.pod_names import NameSettings, PodNames
 from isthmus.sidecar.proxy_process import ProxyProcess, ProxySettings
 from isthmus.sidecar.status import Status, StatusSettings
-from isthmus.sidecar.told import Take, Told
+from isthmus.sidecar.told import Told, Wanted
 from isthmus.wire.listeners import Unix
 from isthmus.wire.serve import GrpcServer
 
@@ -140,11 +140,11 @@ class Agent:
     def _to_be_told(self) -> Told | None:
         """What is asked of Pilot for the agent itself; None where that is nothing."""
         settings = self._settings
-        wanted: dict[str, tuple[str, Take]] = {}
+        wanted: dict[str, Wanted] = {}
         if self._names is not None:
-            wanted[name_table.TYPE_URL] = (name_table.NAME, self._names.take)
+            wanted[name_table.TYPE_URL] = Wanted(name_table.PART_NAMES, self._names.take)
         if self._datagrams is not None:
-            wanted[doors.TYPE_URL] = (doors.NAME, self._datagrams.take)
+            wanted[doors.TYPE_URL] = Wanted((doors.NAME,), self._datagrams.take)
         who = node(node_id(settings), node_metadata(settings), settings.locality)
         path = settings.directory / PILOT_SOCKET
         return Told(path, who, wanted, settings.directory) if wanted else None

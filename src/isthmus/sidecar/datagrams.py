@@ -42,9 +42,9 @@ class Datagrams:
         self._changed = asyncio.Event()
         self.failures = 0
 
-    def take(self, body: bytes) -> None:
-        """Take what Pilot tells. Raises `ValueError` where it cannot be understood."""
-        self._told = decode(body)
+    def take(self, bodies: Mapping[str, bytes]) -> None:
+        """Take the table that Pilot tells. Raises `ValueError` where it cannot be understood."""
+        self._told = decode(b"".join(bodies.values()))
         self._changed.set()
 
     @property

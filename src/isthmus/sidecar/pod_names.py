@@ -15,7 +15,7 @@ from isthmus.model.name_table import TYPE_URL, NameTable, decode
 from isthmus.sidecar.dns import LOOPBACK, Answerer, DnsServer
 from isthmus.sidecar.dns_names import Names
 from isthmus.sidecar.dns_upstream import Upstream, read_resolvers
-from isthmus.sidecar.told import kept_file
+from isthmus.sidecar.told import kept_body
 
 
 class PodTable(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +33,7 @@ class PodTable(msgspec.Struct, frozen=True, kw_only=True):
             namespace=environment.get("POD_NAMESPACE", "default"),
             domain=environment.get("ISTHMUS_DOMAIN") or "cluster.local",
             search=read_resolvers().search,
-            table=decode(kept_file(directory, TYPE_URL).read_bytes()),
+            table=decode(kept_body(directory, TYPE_URL)),
         )
 
 
@@ -56,7 +56,8 @@ class PodNames:
         self._upstream = Upstream(mark=settings.mark)
         self._answerer = Answerer(self._upstream)
         self._beside = Answerer(self._upstream)
-        self._known = 0
+        self._parts: dict[str, NameTable] = {}
+        self._table = NameTable({}, {})
 
     async def run(self) -> None:
         """Answer until cancelled. Raises `OSError` where a port is taken."""
@@ -73,13 +74,24 @@ class PodNames:
         finally:
             self._upstream.close()
 
-    def take(self, body: bytes) -> None:
-        """Take the table that Pilot tells. Raises `ValueError` where it is none."""
-        table = decode(body)
+    def take(self, bodies: Mapping[str, bytes]) -> None:
+        """Take parts of the table that Pilot tells. Raises `ValueError` where one is none: then none is taken."""
+        new, table = {name: decode(body) for name, body in bodies.items()}, self._table
+        for name, part in new.items():
+            before = self._parts.pop(name, NameTable())
+            for held, gone in ((table.names, before.names), (table.aliases, before.aliases)):
+                for host in gone:
+                    held.pop(host, None)
+            table.names.update(part.names)
+            table.aliases.update(part.aliases)
+        self._parts |= new
         settings, resolvers = self._settings, self._upstream.resolvers
         self._answerer.know(Names(table, settings.namespace, settings.domain, resolvers.search))
-        self._known = len(table.names) + len(table.aliases)
         log.debug("names known", names=self._known)
+
+    @property
+    def _known(self) -> int:
+        return len(self._table.names) + len(self._table.aliases)
 
     def metrics(self) -> dict[str, float]:
         """Counts by the names of Istio's agent."""

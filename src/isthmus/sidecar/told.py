@@ -7,33 +7,51 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from isthmus.kit.log import log
 from isthmus.kit.tasks import keep_trying
-from isthmus.sidecar.ads_messages import DELTA_PATH, Answer, read_answer, reply, subscription
+from isthmus.sidecar.ads_messages import (
+    DELTA_PATH,
+    Answer,
+    Resource,
+    answer_of,
+    read_answer,
+    reply,
+    subscription,
+)
 from isthmus.wire.call import Channel
 
-Take = Callable[[bytes], None]
-"""Takes a resource's body. Raises `ValueError` where it is none of its kind: Pilot is told so."""
+Take = Callable[[Mapping[str, bytes]], None]
+"""Takes resources' bodies by name. Raises `ValueError` where one is none of its kind: Pilot is told so."""
+
+
+class Wanted(NamedTuple):
+    """What is asked for of one type, and who takes it."""
+
+    names: tuple[str, ...]
+    take: Take
 
 
 class Told:
-    """Asks for one resource of each type, and passes it on as often as it changes."""
+    """Asks for a few resources of each type, and passes on those that change."""
 
-    def __init__(self, socket: Path, node: bytes, wanted: Mapping[str, tuple[str, Take]], kept: Path) -> None:
-        """`wanted`: by type, the resource's name and who takes it; `kept`: a directory of one's own."""
+    def __init__(self, socket: Path, node: bytes, wanted: Mapping[str, Wanted], kept: Path) -> None:
+        """`wanted`: by type; `kept`: a directory of one's own."""
         self._socket, self._node, self._wanted, self._kept = socket, node, wanted, kept
-        self._versions: dict[str, str] = {}  # of what was taken, by type
+        self._held: dict[str, dict[str, Resource]] = {type_url: {} for type_url in wanted}
 
     def remember(self) -> None:
         """Take what was told last, before this agent started."""
-        for type_url, (_, take) in self._wanted.items():
+        for type_url in self._wanted:
             try:
-                take(self._file(type_url).read_bytes())
+                answer = read_answer(kept_file(self._kept, type_url).read_bytes())
             except FileNotFoundError:
                 continue
             except (OSError, ValueError) as error:
-                log.warning("not read again", file=str(self._file(type_url)), reason=str(error))
+                log.warning("not read again", file=str(kept_file(self._kept, type_url)), reason=str(error))
+                continue
+            self._judge(answer._replace(type_url=type_url), keeps=False)
 
     async def run(self) -> None:
         """Listen until cancelled; where Pilot cannot be reached, try again."""
@@ -44,10 +62,9 @@ class Told:
             stream = channel.bidi(DELTA_PATH)
             try:
                 who = self._node
-                for type_url, (name, _) in self._wanted.items():
-                    version = self._versions.get(type_url)
-                    held = {name: version} if version is not None else {}
-                    await stream.send(subscription(type_url, [name], held, who))
+                for type_url, (names, _) in self._wanted.items():
+                    held = {name: one.version for name, one in self._held[type_url].items()}
+                    await stream.send(subscription(type_url, names, held, who))
                     who = b""
                 while (message := await stream.receive()) is not None:
                     answer = read_answer(message)
@@ -55,22 +72,26 @@ class Told:
             finally:
                 stream.cancel()
 
-    def _judge(self, answer: Answer) -> str | None:
+    def _judge(self, answer: Answer, *, keeps: bool = True) -> str | None:
         """Why the answer is not taken; None where it is."""
-        name, take = self._wanted.get(answer.type_url, ("", None))
-        for found in answer.resources:
-            if found.name != name or take is None:
-                continue
-            try:
-                take(found.body)
-            except ValueError as error:
-                return str(error)
-            self._versions[answer.type_url] = found.version
-            self._keep(answer.type_url, found.body)
+        wanted = self._wanted.get(answer.type_url)
+        if wanted is None:
+            return None
+        new = {found.name: found for found in answer.resources if found.name in wanted.names}
+        if not new:
+            return None
+        try:
+            wanted.take({name: found.body for name, found in new.items()})
+        except ValueError as error:
+            return str(error)
+        held = self._held[answer.type_url]
+        held.update(new)
+        if keeps:
+            self._keep(answer.type_url, answer_of(held.values()))
         return None
 
     def _keep(self, type_url: str, body: bytes) -> None:
-        path = self._file(type_url)
+        path = kept_file(self._kept, type_url)
         try:
             new = path.with_suffix(".new")
             new.write_bytes(body)
@@ -78,10 +99,13 @@ class Told:
         except OSError as error:
             log.warning("not kept", file=str(path), reason=str(error))
 
-    def _file(self, type_url: str) -> Path:
-        return kept_file(self._kept, type_url)
-
 
 def kept_file(directory: Path, type_url: str) -> Path:
-    """Where the last word of a type is kept."""
+    """Where the last word of a type is kept, as an answer that has all of it."""
     return directory / f"{type_url.rpartition('.')[2]}.binpb"
+
+
+def kept_body(directory: Path, type_url: str) -> bytes:
+    """The last word of a type: the bodies of its resources, joined. Raises `OSError`, `ValueError`."""
+    answer = read_answer(kept_file(directory, type_url).read_bytes())
+    return b"".join(found.body for found in answer.resources)

@@ -13,7 +13,6 @@ from isthmus.model import doors
 from isthmus.model.delta import Delta
 from isthmus.model.findings import Finding
 from isthmus.model.mesh import Mesh
-from isthmus.model.name_table import NAME
 from isthmus.model.proxy import Proxy, ProxyKind
 from isthmus.model.reporting_findings import reporting_findings
 from isthmus.model.scope import View, Views
@@ -240,8 +239,8 @@ class Generation:
                 yield found
 
     def _names(self, proxy: Proxy, wanted: Wanted) -> Iterator[Versioned]:
-        if wanted is None or NAME in wanted:
-            yield self._make.name_tables.of(self.mesh, self._view(proxy), proxy.network)
+        found = self._make.name_tables.of(self.mesh, self._view(proxy), proxy.network)
+        yield from found.values() if wanted is None else (found[name] for name in wanted if name in found)
 
     def _doors(self, proxy: Proxy, wanted: Wanted) -> Iterator[Versioned]:
         if wanted is None or doors.NAME in wanted:

@@ -13,7 +13,7 @@ from isthmus.kit.versioned import Versioned
 from isthmus.model.endpoint import Endpoint, EndpointShard, Health
 from isthmus.model.families import Families, spoken
 from isthmus.model.mesh import Mesh
-from isthmus.model.name_table import NAME, Named, alias, entry
+from isthmus.model.name_table import NAME, PART_NAMES, Named, alias, entry, part_of
 from isthmus.model.names import ClusterId, NetworkId, ServiceKey
 from isthmus.model.network import Direct, Networks
 from isthmus.model.scope import View
@@ -27,26 +27,29 @@ class NameTables:
     """Makes name tables; proxies of one view and network share theirs."""
 
     def __init__(self) -> None:
-        self._tables: Memo[Versioned] = Memo()
+        self._tables: Memo[Mapping[str, Versioned]] = Memo()
         self._entries: Memo[bytes] = Memo()
         self._headless: Memo[tuple[ServiceKey, ...]] = Memo()
         self.memos = (self._entries,)
         self.of_views = (self._tables, self._headless)
 
-    def of(self, mesh: Mesh, view: View, network: NetworkId) -> Versioned:
-        """The table of the proxies of `view` in a network."""
+    def of(self, mesh: Mesh, view: View, network: NetworkId) -> Mapping[str, Versioned]:
+        """The table of the proxies of `view` in a network: each of its parts, and the whole, by name."""
         headless = self._headless.get((view,), "", lambda: headless_services(view))
         inputs = (view, mesh.networks, *(mesh.shards.get(key) for key in headless))
         return self._tables.get(inputs, network, lambda: self._table(mesh, view, network))
 
-    def _table(self, mesh: Mesh, view: View, network: NetworkId) -> Versioned:
+    def _table(self, mesh: Mesh, view: View, network: NetworkId) -> Mapping[str, Versioned]:
         here = _Here(mesh.networks, network, view.cluster, view.families)
-        entries = (
-            self._entry(service, mesh.shards.get(service.key, _NONE), here) for service in view.services
-        )
-        # The DNS of its cluster may know another name, and not what it stands for.
-        others = (alias(each.key.hostname, each.alias_of) for each in view.aliases)
-        return Versioned.of(NAME, b"".join((*entries, *others)))
+        parts: dict[str, list[bytes]] = {name: [] for name in PART_NAMES}
+        for service in view.services:
+            own = self._entry(service, mesh.shards.get(service.key, _NONE), here)
+            parts[part_of(service.key.hostname)].append(own)
+        for each in view.aliases:
+            # The DNS of its cluster may know another name, and not what it stands for.
+            parts[part_of(each.key.hostname)].append(alias(each.key.hostname, each.alias_of))
+        made = {name: Versioned.of(name, b"".join(entries)) for name, entries in parts.items()}
+        return {NAME: Versioned.of(NAME, b"".join(one.body for one in made.values())), **made}
 
     def _entry(self, service: Service, shards: Shards, here: _Here) -> bytes:
         by, scope = (here.cluster, here.families), (here.cluster, here.families, here.network)

@@ -9,13 +9,15 @@ from isthmus.model import doors
 from isthmus.model.credential_names import names_of
 from isthmus.model.delta import Delta
 from isthmus.model.mesh import Mesh
-from isthmus.model.name_table import NAME
+from isthmus.model.name_table import NAME, PART_NAMES
 from isthmus.model.names import ClusterId
 from isthmus.model.proxy import Proxy, ProxyKind
 from isthmus.translate import names
 from isthmus.translate.touches import EVERYTHING, Touch, concerns, together, touches
 from isthmus.translate.transition import NOTHING, ConfigIndex, Names, Transition
 from isthmus.translate.types import DOORS, ENDPOINTS, LISTENER, NAMES, ROUTES, SECRET, TYPES, UPSTREAM
+
+_NAMES = frozenset({NAME, *PART_NAMES})
 
 _OF_SETTING: dict[str, frozenset[str]] = {
     "upstream": frozenset({UPSTREAM, ENDPOINTS}),
@@ -87,7 +89,7 @@ class Touched:
         yield {ENDPOINTS: self._step.upstreams(delta.services | delta.endpoints)}
         if headless := self._step.headless(delta.endpoints):
             upstreams, listeners = self._step.upstreams(headless), self._step.own_listeners(headless)
-            yield {UPSTREAM: upstreams, LISTENER: listeners, NAMES: frozenset({NAME})}
+            yield {UPSTREAM: upstreams, LISTENER: listeners, NAMES: _NAMES}
         if delta.services:
             yield from self._of_services(kind)
 
@@ -95,7 +97,7 @@ class Touched:
         keys = self._delta.services
         yield {UPSTREAM: self._step.upstreams(keys), LISTENER: self._step.listeners(keys, kind)}
         # A host's routes may lead to any service, so which hosts follow from it is not told here.
-        yield {ROUTES: None, DOORS: frozenset({doors.NAME}), NAMES: frozenset({NAME})}
+        yield {ROUTES: None, DOORS: frozenset({doors.NAME}), NAMES: _NAMES}
         if not self._step.collectors().isdisjoint(key.hostname for key in keys):
             yield {UPSTREAM: None, LISTENER: None}  # logs or traces may go another way than before
 

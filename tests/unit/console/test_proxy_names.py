@@ -12,6 +12,7 @@ from isthmus.console.proxies import render_rows
 from isthmus.console.proxy_names import names_of
 from isthmus.console.render import show
 from isthmus.model.name_table import Named, alias, entry
+from isthmus.sidecar.ads_messages import Resource, answer_of
 from isthmus.sidecar.dns_names import Names
 from isthmus.sidecar.pod_names import PodTable
 
@@ -21,7 +22,7 @@ def kept(tmp_path: Path) -> PodTable:
     """What the command beside a pod prints, read again."""
     body = entry("stars.default.svc.cluster.local", Named(("240.240.0.9",), "stars", "default"))
     body += alias("shop.default.svc.cluster.local", "shop.example.com")
-    (tmp_path / "NameTable.binpb").write_bytes(body)
+    (tmp_path / "NameTable.binpb").write_bytes(answer_of([Resource("names/0", "1", body)]))
     here = PodTable.here({"POD_NAMESPACE": "default"}, tmp_path)
     return msgspec.json.decode(show(here).encode(), type=PodTable)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -13,9 +13,10 @@ from fakes.eventually import eventually
 from fakes.pilot import FakePilot
 from isthmus.envoy.types import DeltaDiscoveryRequest, DeltaDiscoveryResponse, Node
 from isthmus.kit.tasks import supervise
-from isthmus.model.name_table import TYPE_URL
+from isthmus.model.name_table import PART_NAMES, TYPE_URL, Named, entry, part_of
 from isthmus.sidecar.ads_messages import Answer, node, read_answer, reply, subscription
-from isthmus.sidecar.told import Told
+from isthmus.sidecar.pod_names import NameSettings, PodNames
+from isthmus.sidecar.told import Told, Wanted
 from isthmus.wire.listeners import Unix
 from isthmus.xds.fanout import Fanout
 
@@ -61,7 +62,8 @@ async def test_every_new_word_arrives_a_bad_one_is_refused_and_the_last_good_one
     pilot.world.put(TYPE_URL, "names", "1")
     heard: list[bytes] = []
 
-    def take(body: bytes) -> None:
+    def take(bodies: Mapping[str, bytes]) -> None:
+        (body,) = bodies.values()
         if body.endswith(b"@bad"):
             raise ValueError("bad")
         heard.append(body)
@@ -73,7 +75,9 @@ async def test_every_new_word_arrives_a_bad_one_is_refused_and_the_last_good_one
         await eventually(arrived)
 
     def told() -> Told:
-        return Told(place / "pilot.sock", node("n", {}, ("", "", "")), {TYPE_URL: ("names", take)}, place)
+        return Told(
+            place / "pilot.sock", node("n", {}, ("", "", "")), {TYPE_URL: Wanted(("names",), take)}, place
+        )
 
     async with pilot.serving([Unix(str(place / "pilot.sock"))]):
         pilot.publish()
@@ -91,7 +95,29 @@ async def test_every_new_word_arrives_a_bad_one_is_refused_and_the_last_good_one
 def test_what_was_never_told_is_not_remembered(place: Path) -> None:
     (place / "NameTable.binpb").write_bytes(b"\xff")
 
-    def take(body: bytes) -> None:
-        raise ValueError(body)
+    def take(bodies: Mapping[str, bytes]) -> None:
+        raise ValueError(bodies)
 
-    Told(place / "no.sock", b"", {TYPE_URL: ("names", take), "a.b": ("c", take)}, place).remember()
+    wanted = Wanted(("names",), take)
+    Told(place / "no.sock", b"", {TYPE_URL: wanted, "a.b": wanted}, place).remember()
+
+
+def test_a_part_that_changes_leaves_the_others_as_they_are(place: Path) -> None:
+    hosts = [f"s{number}.shop.svc.cluster.local" for number in range(100)]
+    parts: dict[str, bytes] = dict.fromkeys(PART_NAMES, b"")
+    for host in hosts:
+        parts[part_of(host)] += entry(host, Named(("10.0.0.1",), host.partition(".")[0], "shop"))
+    settings = NameSettings(
+        namespace="shop", domain="cluster.local", port=0, envoy_port=0, mark=None, families=(4,)
+    )
+    names = PodNames(settings)
+    names.take(parts)
+    assert names.metrics()["isthmus_dns_names"] == 100
+    changed = part_of(hosts[0])
+    names.take({changed: entry("new.shop.svc.cluster.local", Named(("10.0.0.2",), "new", "shop"))})
+    gone = sum(part_of(host) == changed for host in hosts)
+    assert 0 < gone < 20
+    assert names.metrics()["isthmus_dns_names"] == 100 - gone + 1
+    with pytest.raises(ValueError):
+        names.take({changed: b"", PART_NAMES[0]: b"\xff"})
+    assert names.metrics()["isthmus_dns_names"] == 100 - gone + 1
