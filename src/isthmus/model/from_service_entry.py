@@ -15,7 +15,7 @@ from isthmus.model.given import takes_address
 from isthmus.model.identity import SpiffeId
 from isthmus.model.names import NO_CLUSTER, NetworkId, ServiceKey
 from isthmus.model.network_gateways import NETWORK_LABEL
-from isthmus.model.protocol import protocol_named
+from isthmus.model.protocol import protocol_named, protocol_of
 from isthmus.model.service import Port, Protocol, Resolution, Service
 from isthmus.model.shards import TLS_LABEL, Place, pod_endpoint
 
@@ -108,13 +108,14 @@ def endpoints_beside(
     if not found.spec.selector:
         return
     wanted = found.spec.selector.items()
-    own = {port.port: port for port in found.spec.ports}
+    own = {(port.port, protocol_of(port) is Protocol.UDP): port for port in found.spec.ports}
     for each in workloads:
         if not wanted <= labels_of(each).items():
             continue
         numbers = {}
         for port in service.ports:
-            target = own[port.number].target_port if port.number in own else None
+            here = own.get((port.number, port.protocol is Protocol.UDP))
+            target = here.target_port if here is not None else None
             said = each.spec.ports.get(port.name) or each.spec.ports.get(str(target))
             numbers[port.name] = said or (target if isinstance(target, int) and target else port.number)
         namespace = found.metadata.namespace

@@ -29,6 +29,16 @@ from isthmus.model.workload import Workload
 O = TypeVar("O", bound=Object)  # noqa: E741 - an object of any kind
 
 
+LocalWords = tuple[tuple[str, bool], ...]
+"""Whether callers of hosts, or patterns, reach the endpoints of their own cluster alone; the first that fits counts."""
+
+
+def local_words(said: LocalWords, domain: str) -> LocalWords:
+    """What is said and what is usual, the most specific first: each cluster's own parts are local, as in Istio."""
+    usual = ((f"*.kube-system.svc.{domain}", True), (f"kubernetes.default.svc.{domain}", True))
+    return tuple(sorted((*said, *usual), key=lambda word: -len(word[0].lstrip("*"))))
+
+
 class MeshSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What holds for the whole mesh."""
 
@@ -50,18 +60,9 @@ class MeshSettings(msgspec.Struct, frozen=True, kw_only=True):
     written: MeshConfig = MeshConfig()  # what the parts come from, with all that is read elsewhere
 
     def keeps_local(self, hostname: Hostname) -> bool:
-        """Whether callers of a service reach the endpoints of their own cluster alone.
-
-        The most specific word counts. Each cluster's own parts are local without any: Istio's defaults.
-        """
-        usual = (f"*.kube-system.svc.{self.domain}", f"kubernetes.default.svc.{self.domain}")
-        words = (*((host, True) for host in usual), *self.local)
-        found = [
-            (len(host.lstrip("*")), index)
-            for index, (host, _) in enumerate(words)
-            if host_matches(host, hostname)
-        ]
-        return bool(found) and words[max(found)[1]][1]
+        """Whether callers of a service reach the endpoints of their own cluster alone."""
+        words = self.local or local_words((), self.domain)
+        return next((is_local for host, is_local in words if host_matches(host, hostname)), False)
 
     @property
     def of_upstreams(self) -> tuple[object, ...]:

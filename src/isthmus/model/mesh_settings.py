@@ -22,7 +22,7 @@ from isthmus.api.resource import Object, Ref
 from isthmus.api.without_effect import without_effect
 from isthmus.kit import duration
 from isthmus.model.findings import Code, Finding
-from isthmus.model.mesh import MeshSettings
+from isthmus.model.mesh import MeshSettings, local_words
 from isthmus.model.mesh_config_problems import checked_mesh_config
 from isthmus.model.setting_parts import (
     Exports,
@@ -67,6 +67,8 @@ def _told(found: ConfigMap, base: MeshSettings, said: Iterable[Problem], code: C
 def settings_of(config: MeshConfig, base: MeshSettings) -> MeshSettings:
     """`base` with what `config` says."""
     outbound = config.outbound_traffic_policy
+    local = ((each.settings.cluster_local, each.hosts) for each in config.service_settings)
+    said = tuple((host, is_local) for is_local, hosts in local for host in hosts)
     return msgspec.structs.replace(
         base,
         trust_domain=_or(config.trust_domain, base.trust_domain),
@@ -83,9 +85,7 @@ def settings_of(config: MeshConfig, base: MeshSettings) -> MeshSettings:
         upstream=_upstream(config, base.upstream),
         listener=_listener(config, base.listener),
         route=RouteSettings(retry=config.default_http_retry_policy),
-        local=tuple(
-            (host, each.settings.cluster_local) for each in config.service_settings for host in each.hosts
-        ),
+        local=local_words(said, base.domain) if said else base.local,
         written=config,
     )
 

@@ -64,6 +64,7 @@ CHECKS: tuple[Check, ...] = (
     gateway_api_routes.have_parents,
     service_entries.have_addresses,
     service_entries.ranges_are_free,
+    service_entries.groups_have_entries,
     services.hosts_are_theirs,
     services.addresses_are_theirs,
     services.ports_say_protocols,
