@@ -13,7 +13,6 @@ from isthmus.api.resource import Ref
 from isthmus.console.drawn_mesh import DrawnMesh
 from isthmus.console.proxy_resources import resources
 from isthmus.kit.versioned import Versioned
-from isthmus.model.analyze.pods import has_proxy
 from isthmus.model.shards import has_sidecar
 from isthmus.model.workload import Workload
 from isthmus.translate.offline import PARTS
@@ -96,7 +95,7 @@ def _has_proxy(drawn: DrawnMesh, workload: Workload) -> bool:
     pod = drawn.objects.get(workload.cluster, {}).get(Ref("Pod", workload.namespace, workload.name))
     if not isinstance(pod, Pod) or not pod.metadata.uid:
         return True
-    return has_sidecar(pod) or has_proxy(pod.spec)
+    return has_sidecar(pod) or pod.spec.has_proxy
 
 
 def _changes(

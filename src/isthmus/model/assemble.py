@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
+from isthmus.api.core.pod import Pod
 from isthmus.model.endpoint import Backing, Endpoint, EndpointShard
 from isthmus.model.entries import Entries, joined
 from isthmus.model.facts import Facts, Name
@@ -74,6 +75,9 @@ def workload_of(
     pod = facts.pod_at(address)
     if pod is None or pod.status.pod_ip != address:
         return None
+    if pod.spec.host_network:
+        # Others of its node have the same address.
+        served = [one for one in served if _selects(facts, one[0], pod)]
     return Workload(
         name=pod.metadata.name,
         namespace=pod.metadata.namespace,
@@ -88,6 +92,13 @@ def workload_of(
         serves=_serves(pod.status.addresses, served),
         binds=doors_bound(pod.spec),
     )
+
+
+def _selects(facts: Facts, service: Service, pod: Pod) -> bool:
+    own = facts.service((service.key.namespace, service.key.name))
+    if own is None or not own.spec.selector or own.metadata.namespace != pod.metadata.namespace:
+        return False
+    return own.spec.selector.items() <= pod.metadata.labels.items()
 
 
 def _serves(

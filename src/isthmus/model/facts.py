@@ -145,9 +145,10 @@ class Facts:
                 lives = value.status.phase not in _FINISHED
                 if lives:
                     self._pods_in[ref.namespace].add((ref.namespace, ref.name))
-                if lives and not value.spec.host_network:
-                    for address in value.status.addresses:
-                        self._pods_at[address].add((ref.namespace, ref.name))
+                # An address of a node is that of many pods; but its ports are there for one proxy only.
+                own = not value.spec.host_network or value.spec.has_proxy
+                for address in value.status.addresses if lives and own else ():
+                    self._pods_at[address].add((ref.namespace, ref.name))
             case Service():
                 self._services_in[ref.namespace].add((ref.namespace, ref.name))
                 if network_of_gateway(value):

@@ -117,6 +117,22 @@ def test_pods_on_the_nodes_own_network_are_no_workloads():
     assert not build(put(EAST, pod("p1", "10.0.0.1", hostNetwork=True))).workloads
 
 
+def test_a_gateway_on_its_nodes_network_is_one_and_serves_what_selects_it():
+    proxy = {"hostNetwork": True, "containers": [{"name": "istio-proxy"}]}
+    gateway = pod("gateway", "10.0.0.1", {"istio": "ingress"}, **proxy)
+    other = pod("kubelet", "10.0.0.1", created="2021-01-01T00:00:00Z", hostNetwork=True)
+    ports, own = (("https", 443),), {"istio": "ingress"}
+    mesh = build(
+        *(put(EAST, each) for each in (gateway, other)),
+        put(EAST, service("ingress", *ports, selector=own)),
+        put(EAST, service("kubelet", *ports)),
+        put(EAST, slice_of("ingress", endpoint("10.0.0.1", "gateway"), ports=(("https", 8443),))),
+        put(EAST, slice_of("kubelet", endpoint("10.0.0.1"), ports=(("https", 10250),))),
+    )
+    found = mesh.workloads[EAST, "10.0.0.1"]
+    assert (found.name, [each.target_port for each in found.serves]) == ("gateway", [8443])
+
+
 def test_a_node_that_moves_moves_its_pods():
     builder = MeshBuilder(SETTINGS)
     builder.apply([put(EAST, each) for each in (REVIEWS, SLICE, pod("p1", "10.0.0.1", nodeName="n1"))])

@@ -6,6 +6,9 @@ import msgspec
 
 from isthmus.api.resource import Object
 
+PROXY = "istio-proxy"
+"""The container in which the Envoy of a pod runs."""
+
 
 class SecurityContext(msgspec.Struct, frozen=True, rename="camel", gc=False):
     """As which user something runs."""
@@ -40,6 +43,11 @@ class PodSpec(msgspec.Struct, frozen=True, rename="camel", gc=False):
     containers: tuple[Container, ...] = ()
     init_containers: tuple[Container, ...] = ()
     security_context: SecurityContext | None = None
+
+    @property
+    def has_proxy(self) -> bool:
+        """Whether an Envoy of a mesh runs in it."""
+        return any(each.name == PROXY for each in (*self.containers, *self.init_containers))
 
     def port_called(self, name: str, protocol: str) -> int:
         """The number of the port that a container calls so; 0 where none does, and then no Service finds it."""

@@ -8,7 +8,7 @@ from isthmus.api.core.pod import Pod
 from isthmus.api.istio.destination_rule import DestinationRule, PortTrafficPolicy, TrafficPolicy
 from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.api.resource import Ref
-from isthmus.model.analyze.pods import has_proxy, is_of_users
+from isthmus.model.analyze.pods import is_of_users
 from isthmus.model.analyze.subject import Subject, destinations_in, finding, finding_in
 from isthmus.model.codes import Code
 from isthmus.model.endpoint import Endpoint
@@ -174,7 +174,7 @@ def doors_are_free(subject: Subject) -> Iterator[Finding]:
     for key, service in subject.mesh.services.items():
         doors |= {door: f"port {number} of {key.hostname}" for number, door in service.doors}
     for cluster, pod in subject.everywhere(Pod):
-        for door in doors_bound(pod.spec) if has_sidecar(pod) or has_proxy(pod.spec) else ():
+        for door in doors_bound(pod.spec) if has_sidecar(pod) or pod.spec.has_proxy else ():
             if door in doors:
                 message = (
                     f"takes UDP {door}, where Envoy would take the datagrams to {doors[door]}: this pod's pass Envoy "

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from isthmus.api.core.namespace import Namespace
 from isthmus.api.core.pod import Pod
-from isthmus.model.analyze.pods import ENABLED, REVISION, asks_for_sidecars, has_proxy, is_of_users
+from isthmus.model.analyze.pods import ENABLED, REVISION, asks_for_sidecars, is_of_users
 from isthmus.model.analyze.subject import Subject, finding_in
 from isthmus.model.codes import Code
 from isthmus.model.findings import Finding
@@ -59,5 +59,5 @@ def _without_sidecars(subject: Subject) -> set[tuple[ClusterId, str]]:
     seen: dict[tuple[ClusterId, str], bool] = {}
     for cluster, pod in subject.everywhere(Pod):
         where = (cluster, pod.metadata.namespace)
-        seen[where] = seen.get(where, False) or has_sidecar(pod) or has_proxy(pod.spec)
+        seen[where] = seen.get(where, False) or has_sidecar(pod) or pod.spec.has_proxy
     return {where for where, has in seen.items() if not has}

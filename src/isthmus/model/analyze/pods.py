@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from isthmus.api.core.namespace import Namespace
-from isthmus.api.core.pod import Pod, PodSpec
+from isthmus.api.core.pod import PROXY, Pod, PodSpec
 from isthmus.api.resource import Meta
 from isthmus.model.analyze.deployments import owners
 from isthmus.model.analyze.subject import SYSTEM_NAMESPACES, Subject, finding_in
@@ -15,7 +15,6 @@ from isthmus.model.findings import Finding
 INJECT = "sidecar.istio.io/inject"
 ENABLED, REVISION = "istio-injection", "istio.io/rev"
 """Labels of namespaces that ask for sidecars: `enabled`, or a revision."""
-PROXY = "istio-proxy"
 _OWN = frozenset({PROXY, "istio-init", "istio-validation", "isthmus-init"})
 _PROXY_USER = 1337
 
@@ -28,7 +27,7 @@ def have_sidecars(subject: Subject) -> Iterator[Finding]:
         if namespace is None or not pod.metadata.uid or pod.status.phase != "Running":
             continue
         wanted = asks_for_sidecars(namespace) and not _refuses(pod.metadata) and not pod.spec.host_network
-        if wanted and not has_proxy(pod.spec):
+        if wanted and not pod.spec.has_proxy:
             message = (
                 f"has no sidecar, though namespace {namespace.metadata.name} asks for them (hint: put it in by "
                 "isthmus kube-inject and make the pod anew)"
@@ -56,11 +55,6 @@ def asks_for_sidecars(namespace: Namespace) -> bool:
     return labels.get(ENABLED) == "enabled" or (ENABLED not in labels and bool(labels.get(REVISION)))
 
 
-def has_proxy(spec: PodSpec) -> bool:
-    """Whether a sidecar is among the containers."""
-    return any(each.name == PROXY for each in (*spec.containers, *spec.init_containers))
-
-
 def is_of_users(namespace: str, root: str) -> bool:
     """Whether a namespace is one in which applications run."""
     return namespace not in SYSTEM_NAMESPACES and namespace != root
@@ -73,7 +67,7 @@ def _refuses(meta: Meta) -> bool:
 
 def _as_proxy(spec: PodSpec) -> Iterator[str]:
     whole = spec.security_context
-    if whole is not None and whole.run_as_user == _PROXY_USER and not has_proxy(spec):
+    if whole is not None and whole.run_as_user == _PROXY_USER and not spec.has_proxy:
         yield ".securityContext.runAsUser"
     for index, container in enumerate(spec.containers):
         own = container.security_context
