@@ -78,6 +78,11 @@ class Pilot:
         if self.mesh.delta:
             self.fanout.publish(self.mesh.now)
 
+    @property
+    def findings(self):
+        """What is wrong with the mesh, and what its proxies asked for in vain."""
+        return [*self.mesh.builder.mesh.findings, *self.mesh.now.findings]
+
     @asynccontextmanager
     async def envoy(self, folder):
         """The Envoy, for as long as the block lasts."""

@@ -186,6 +186,9 @@ def load_bundle(pem: bytes) -> tuple[Certificate, ...]:
     """All certificates in `pem`, in order; none for blank text. Raises `InvalidCertificate`."""
     if not pem.strip():
         return ()
+    if pem.count(b"-----BEGIN ") != pem.count(b"-----END "):
+        # Others read such a text up to there; Envoy reads none of it.
+        raise InvalidCertificate("not certificates in PEM: one of them is cut short")
     try:
         return tuple(x509.load_pem_x509_certificates(pem))
     except ValueError as error:
