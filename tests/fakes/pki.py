@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.x509 import CertificateBuilder, TLSFeature, TLSFeatureType, ocsp
 
 from isthmus.kit import x509
 
@@ -24,6 +28,35 @@ class Pki:
         key = x509.new_key()
         self._issuer = x509.Issuer(x509.root(key, name, self._life), key)
         self.roots = x509.bundle_pem([self._issuer.certificate])
+
+    def staple(self, shown: Shown, lifetime_s: float = 3600) -> bytes:
+        """What an OCSP responder says of a certificate: it is good."""
+        now = datetime.now(UTC)
+        answer = ocsp.OCSPResponseBuilder().add_response(
+            x509.load_certificate(shown.certificate),
+            self._issuer.certificate,
+            hashes.SHA256(),
+            ocsp.OCSPCertStatus.GOOD,
+            now - timedelta(seconds=60),
+            now + timedelta(seconds=lifetime_s),
+            None,
+            None,
+        )
+        signer = (ocsp.OCSPResponderEncoding.HASH, self._issuer.certificate)
+        made = answer.responder_id(*signer).sign(self._issuer.key, hashes.SHA256())
+        return made.public_bytes(serialization.Encoding.DER)
+
+    def picky_leaf(self, dns: str) -> Shown:
+        """A certificate that is not to be believed without a staple."""
+        plain = self.leaf(dns=(dns,))
+        found = x509.load_certificate(plain.certificate)
+        made = CertificateBuilder(found.issuer, found.subject, found.public_key(), found.serial_number)
+        made = made.not_valid_before(found.not_valid_before_utc).not_valid_after(found.not_valid_after_utc)
+        for each in found.extensions:
+            made = made.add_extension(each.value, each.critical)
+        made = made.add_extension(TLSFeature([TLSFeatureType.status_request]), critical=False)
+        signed = made.sign(self._issuer.key, hashes.SHA256())
+        return Shown(x509.bundle_pem([signed]), plain.key)
 
     def leaf(self, *, uris: tuple[str, ...] = (), dns: tuple[str, ...] = (), name: str = "leaf") -> Shown:
         key = x509.new_key()

@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Callable, Mapping
 from functools import partial
 
+import msgspec
+
 from isthmus.api import kind_named
 from isthmus.api.core.config_map import ConfigMap
 from isthmus.api.core.secret import Secret
@@ -23,12 +25,12 @@ from isthmus.kube.client import Scope
 from isthmus.kube.errors import Forbidden
 from isthmus.kube.informer import Informer
 from isthmus.kube.watch import Watch
-from isthmus.model.change import UNKNOWN, Unknown
-from isthmus.model.credential import CredentialKey, certificate_path, credential_of, untimely
+from isthmus.model.change import UNKNOWN, Doubted, Unknown
+from isthmus.model.credential import CredentialKey, ageing, certificate_path, credential_of, untimely
 from isthmus.model.findings import Code, Finding
 from isthmus.model.names import ClusterId
 
-Word = Object | Finding | Unknown | None
+Word = Object | Doubted | Finding | Unknown | None
 Tell = Callable[[Ref, Word], None]
 _LOOK_AT_CLOCK_S = 60.0
 
@@ -94,16 +96,23 @@ class CredentialFollower:
         self._tell(ref, self._timely(ref, fact))
 
     def _timely(self, ref: Ref, found: Object | None) -> Word:
-        """`found`, or what is wrong with it now: no certificate is told of outside its life."""
+        """`found`, or what is wrong with it now: no certificate is told of outside its life.
+
+        One that comes to its end is told of, and that it does.
+        """
         if not isinstance(found, Secret | ConfigMap):
             return found
         try:
-            wrong = untimely(credential_of(found), self._clock.now())
+            held, now = credential_of(found), self._clock.now()
         except InvalidConfig:
             return found  # whoever hears it finds the same
-        if not wrong:
-            return found
-        return self._finding(ref, certificate_path(found), wrong)
+        if wrong := untimely(held, now):
+            return self._finding(ref, certificate_path(found), wrong)
+        if doubt := ageing(held, now):
+            code = Code.CERTIFICATE_ENDS
+            said = self._finding(ref, certificate_path(found), doubt)
+            return Doubted(found, msgspec.structs.replace(said, code=code, severity=code.severity))
+        return found
 
     def _finding(self, ref: Ref, path: str, message: str) -> Finding:
         return Finding(ref=ref, path=path, message=message, cluster=self._cluster, code=Code.CREDENTIAL)
@@ -113,7 +122,7 @@ class CredentialFollower:
             await self._clock.sleep(_LOOK_AT_CLOCK_S)
             for ref, found in list(self._held.items()):
                 word = self._timely(ref, found)
-                if isinstance(word, Finding) is not isinstance(self._told.get(ref), Finding):
+                if _doubt(word) != _doubt(self._told.get(ref)):
                     self._tell(ref, word)
                 await asyncio.sleep(0)
 
@@ -125,6 +134,12 @@ class CredentialFollower:
     def _tell(self, ref: Ref, word: Word) -> None:
         self._told[ref] = word
         self._tell_outside(ref, word)
+
+
+def _doubt(word: Word) -> Finding | None:
+    if isinstance(word, Doubted):
+        return word.finding
+    return word if isinstance(word, Finding) else None
 
 
 def _forbidden(ref: Ref, cluster: ClusterId) -> Finding:

@@ -10,7 +10,7 @@ from isthmus.api.decode import equal_for_mesh
 from isthmus.api.resource import Object, Ref
 from isthmus.model import maps
 from isthmus.model.assemble import backing, service_of, shard_of, workload_of
-from isthmus.model.change import Change, ChangeKey, Unknown
+from isthmus.model.change import Change, ChangeKey, Doubted, Unknown
 from isthmus.model.completion import Completion
 from isthmus.model.config import Known, config_after
 from isthmus.model.config_cluster import is_config, without_effect
@@ -100,12 +100,15 @@ class MeshBuilder:
             self._drop_cluster(cluster, dirt)
             return
         self._wrong.pop((cluster, ref), None)
+        if isinstance(change.value, Doubted):
+            self._wrong[cluster, ref] = change.value.finding
+            change = change._replace(value=change.value.value)
         if self._credentials.are_meant(ref):
             if (wrong := self._credentials.take(change)) is not None:
                 self._wrong[cluster, ref] = wrong
         elif isinstance(change.value, Finding):
             self._wrong[cluster, ref] = change.value  # the last good one stays
-        elif not isinstance(change.value, Unknown):
+        elif not isinstance(change.value, Unknown | Doubted):
             self._put(cluster, ref, change.value, dirt)
 
     def _drop_cluster(self, cluster: ClusterId, dirt: Dirt) -> None:

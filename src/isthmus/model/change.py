@@ -26,6 +26,13 @@ class Unknown(Enum):
 UNKNOWN = Unknown.UNKNOWN
 
 
+class Doubted(NamedTuple):
+    """An object that counts, and what is to be said of it all the same."""
+
+    value: Object
+    finding: Finding
+
+
 class Change(NamedTuple):
     """The newest state of one object in one cluster: decoded, gone (None), or impossible to decode.
 
@@ -34,7 +41,7 @@ class Change(NamedTuple):
     """
 
     key: ChangeKey
-    value: Object | Finding | Unknown | None
+    value: Object | Doubted | Finding | Unknown | None
 
 
 def cluster_ref(cluster: ClusterId) -> Ref:

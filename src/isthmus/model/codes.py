@@ -166,6 +166,8 @@ class Code(Enum):
     """A rule is for a port that takes datagrams alone, for which it does not hold."""
     DATAGRAMS_READABLE = ("ISM0032", "DatagramsReadable", _WARNING)
     """Some endpoints of a port for datagrams have no sidecar, so that they are in mutual TLS to none."""
+    CERTIFICATE_ENDS = ("ISM0028", "CertificateEnds", _WARNING)
+    """A certificate in a Secret comes to its end, or what its CA says of it has."""
     DATAGRAMS_PASS = ("ISM0033", "DatagramsPassBy", _WARNING)
     """Envoy cannot take datagrams to a service, so that they pass it by as they are."""
 

@@ -1,7 +1,7 @@
 """A credential: what a Secret, or a ConfigMap of a CA, holds of certificates and keys, checked.
 
-Read from `tls.crt`, `tls.key`, `ca.crt`, `ca.crl`, or `cert`, `key`, `cacert`, `crl`. Source: Istio's "Secure
-gateways", key formats. It is never printed.
+Read from `tls.crt`, `tls.key`, `ca.crt`, `ca.crl`, or `cert`, `key`, `cacert`, `crl`; and `tls.ocsp-staple`. Source:
+Istio's "Secure gateways", key formats. It is never printed.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from isthmus.api.errors import InvalidConfig
 from isthmus.api.resource import Ref
 from isthmus.kit import x509
 from isthmus.kit.chain import count_revocations
+from isthmus.kit.ocsp import InvalidStaple, demands_staple, staple_end
 from isthmus.model.names import ClusterId
 
 CREDENTIAL_KINDS = frozenset({"Secret", "ConfigMap"})
@@ -41,6 +42,8 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
     revoked: bytes = b""
     begins: float = 0.0  # the certificate's life, in seconds since the epoch; 0 where there is none
     ends: float = 0.0
+    staple: bytes = b""  # OCSP, in DER
+    staple_ends: float = 0.0
     exists: bool = True
 
     def __repr__(self) -> str:
@@ -55,22 +58,24 @@ ABSENT = Credential(exists=False)
 
 _CERTIFICATE, _KEY = ("tls.crt", "cert"), ("tls.key", "key")
 _ROOTS, _REVOKED = ("ca.crt", "cacert"), ("ca.crl", "crl")
+_STAPLE = ("tls.ocsp-staple",)
 
 
 def credential_of(found: Secret | ConfigMap) -> Credential:
     """What `found` holds. Raises `InvalidConfig` for all that Envoy could not use of it."""
     wrong: list[tuple[str, str]] = []
     data = _bytes(found, wrong)
-    certificate, key, roots, revoked = (
-        _first(data, names) for names in (_CERTIFICATE, _KEY, _ROOTS, _REVOKED)
+    certificate, key, roots, revoked, staple = (
+        _first(data, names) for names in (_CERTIFICATE, _KEY, _ROOTS, _REVOKED, _STAPLE)
     )
     if not certificate[1] and not roots[1]:
         key = revoked = ("", b"")  # some other Secret: what it calls a key may be anything
-    life = x509.Life(0.0, 0.0)
+    life, staple_ends = x509.Life(0.0, 0.0), 0.0
     if certificate[1]:
         wrong += _pair_problems(certificate, key)
         if not wrong:
-            life = x509.life(x509.load_certificate(certificate[1]))
+            holders = x509.load_certificate(certificate[1])
+            life, staple_ends = x509.life(holders), _staple_end(staple, holders, wrong)
     wrong += _roots_problems(roots, revoked)
     if wrong:
         raise InvalidConfig(*wrong[0], others=tuple(wrong[1:]))
@@ -81,6 +86,8 @@ def credential_of(found: Secret | ConfigMap) -> Credential:
         revoked=revoked[1],
         begins=life.begin,
         ends=life.end,
+        staple=staple[1] if certificate[1] else b"",
+        staple_ends=staple_ends,
     )
 
 
@@ -95,6 +102,20 @@ def untimely(found: Credential, now: float) -> str:
     return ""
 
 
+def ageing(found: Credential, now: float) -> str:
+    """What is to be said of a credential that is still good at `now`; empty where that is nothing."""
+    if found.ends and found.ends - now < (found.ends - found.begins) * _LATE:
+        return f"its certificate ends at {_day(found.ends)} (hint: put a new one in before)"
+    if found.staple_ends and now >= found.staple_ends:
+        day = _day(found.staple_ends)
+        return f"its OCSP staple ended at {day}: the certificate is shown without (hint: ask the CA again)"
+    return ""
+
+
+_LATE = 0.1
+"""The last part of a certificate's life; who renews it by itself has done so long before."""
+
+
 def certificate_path(found: Secret | ConfigMap) -> str:
     """Where in `found` its certificate is."""
     return next((f"$.data[{name}]" for name in _CERTIFICATE if name in found.data), "$.data")
@@ -105,7 +126,7 @@ _Entry = tuple[str, bytes]
 
 
 def _bytes(found: Secret | ConfigMap, wrong: list[tuple[str, str]]) -> dict[str, bytes]:
-    names = {name for several in (_CERTIFICATE, _KEY, _ROOTS, _REVOKED) for name in several}
+    names = {name for several in (_CERTIFICATE, _KEY, _ROOTS, _REVOKED, _STAPLE) for name in several}
     known = {name: text for name, text in found.data.items() if name in names}
     if isinstance(found, ConfigMap):
         return {name: text.encode() for name, text in known.items()}
@@ -142,6 +163,22 @@ def _pair_problems(certificate: _Entry, key: _Entry) -> Iterator[tuple[str, str]
     if not x509.matches(chain[0], held):
         hint = "hint: the holder's certificate comes first, those of its issuers after it"
         yield key[0], f"is not the key of the first certificate in {path} ({hint})"
+
+
+def _staple_end(staple: _Entry, certificate: x509.Certificate, wrong: list[tuple[str, str]]) -> float:
+    path, der = staple
+    if not der:
+        if demands_staple(certificate):
+            hint = "hint: openssl ocsp -respout FILE, and the file as tls.ocsp-staple"
+            wrong.append(
+                (f"$.data[{_STAPLE[0]}]", f"is missing: callers ask for it, by its certificate ({hint})")
+            )
+        return 0.0
+    try:
+        return staple_end(der, certificate)
+    except InvalidStaple as error:
+        wrong.append((path, f"{error} (hint: openssl ocsp -respout FILE)"))
+        return 0.0
 
 
 def _roots_problems(roots: _Entry, revoked: _Entry) -> Iterator[tuple[str, str]]:

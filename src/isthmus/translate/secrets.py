@@ -182,6 +182,8 @@ def secret(name: str, found: Credential, roots: bool) -> Secret:
         made = Secret(name=name)
         made.tls_certificate.certificate_chain.CopyFrom(DataSource(inline_bytes=found.certificate))
         made.tls_certificate.private_key.CopyFrom(DataSource(inline_bytes=found.key))
+        if found.staple:
+            made.tls_certificate.ocsp_staple.CopyFrom(DataSource(inline_bytes=found.staple))
         return made
     made = Secret(name=name)
     made.validation_context.trusted_ca.CopyFrom(DataSource(inline_bytes=found.roots))

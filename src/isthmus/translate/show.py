@@ -122,7 +122,10 @@ def _secret(resource: Versioned) -> object:
     found = Secret.FromString(resource.body)
     if found.HasField("tls_certificate"):
         chain = load_bundle(found.tls_certificate.certificate_chain.inline_bytes)
-        return {"certificate": [_holder(each) for each in chain], "private_key": "<redacted>"}
+        shown: Tree = {"certificate": [_holder(each) for each in chain], "private_key": "<redacted>"}
+        if found.tls_certificate.HasField("ocsp_staple"):
+            shown["ocsp_staple"] = f"{len(found.tls_certificate.ocsp_staple.inline_bytes)} bytes"
+        return shown
     context = found.validation_context
     made: Tree = {"roots": [_holder(each) for each in load_bundle(context.trusted_ca.inline_bytes)]}
     if context.HasField("crl"):

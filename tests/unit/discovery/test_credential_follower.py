@@ -16,6 +16,7 @@ from isthmus.discovery.wanted_credentials import WantedCredentials
 from isthmus.kit.clock import SystemClock
 from isthmus.kit.tasks import supervise
 from isthmus.kube.watch import WatchSettings
+from isthmus.model.codes import Code
 from isthmus.model.credential import CredentialKey
 
 SHOWN = PKI.leaf(dns=("bookinfo.example.com",))
@@ -86,12 +87,15 @@ async def test_a_secret_that_is_not_there_is_known_to_be_absent(east):
         await world.until(lambda world: world.mesh.credentials[KEY].exists)
 
 
-async def test_a_certificate_that_expires_is_a_finding_and_stays(east):
+async def test_a_certificate_that_expires_is_told_before_and_then_a_finding_and_stays(east):
     clock = HurriedClock()
     await east.create("secrets", tls("bookinfo"))
     async with watched(east, clock) as (_, world, wanted):
         wanted.ask([KEY])
         await world.until(lambda world: KEY in world.mesh.credentials)
+        clock.ahead_s = world.mesh.credentials[KEY].ends - 100 - clock.now()
+        await world.until(lambda world: any("ends at" in each.message for each in world.mesh.findings))
+        assert [each.code for each in world.mesh.findings] == [Code.CERTIFICATE_ENDS]
         clock.ahead_s = 7200.0
 
         async def told():

@@ -9,7 +9,7 @@ from isthmus.api.errors import InvalidConfig
 from isthmus.api.resource import Ref
 from isthmus.model.build import MeshBuilder
 from isthmus.model.change import UNKNOWN, Change, ChangeKey, cluster_ref
-from isthmus.model.credential import CredentialKey, credential_of, untimely
+from isthmus.model.credential import CredentialKey, ageing, credential_of, untimely
 from isthmus.model.credential_names import Place, asked, names_of
 
 SHOWN = PKI.leaf(dns=("bookinfo.example.com",))
@@ -78,6 +78,30 @@ def test_a_certificate_has_its_time():
     assert untimely(found, found.begins + 1) == ""
     assert "expired at" in untimely(found, found.ends)
     assert "valid only from" in untimely(found, found.begins - 1)
+
+
+def test_a_staple_is_read_and_must_be_about_the_certificate():
+    shown = {"tls.crt": SHOWN.certificate, "tls.key": SHOWN.key}
+    found = credential_of(secret("a", **shown, **{"tls.ocsp-staple": PKI.staple(SHOWN)}))
+    assert found.staple_ends > found.begins
+    for wrong, said in ((PKI.staple(OTHER), "about another certificate"), (b"x", "not an OCSP response")):
+        with pytest.raises(InvalidConfig, match=said) as error:
+            credential_of(secret("a", **shown, **{"tls.ocsp-staple": wrong}))
+        assert error.value.path == "$.data[tls.ocsp-staple]"
+
+
+def test_who_asks_for_its_staple_must_have_one():
+    picky = PKI.picky_leaf("picky.example.com")
+    with pytest.raises(InvalidConfig, match="is missing: callers ask for it"):
+        credential_of(tls_secret("a", picky))
+    assert credential_of(tls_secret("a", picky, **{"tls.ocsp-staple": PKI.staple(picky)})).staple
+
+
+def test_what_comes_to_its_end_is_told_before():
+    found = credential_of(tls_secret("a", SHOWN, **{"tls.ocsp-staple": PKI.staple(SHOWN, 600)}))
+    assert not ageing(found, found.begins + 120)
+    assert "OCSP staple ended" in ageing(found, found.staple_ends + 1)
+    assert "certificate ends at" in ageing(found, found.ends - 60)
 
 
 def test_the_last_good_credential_stays_while_a_newer_one_is_wrong():

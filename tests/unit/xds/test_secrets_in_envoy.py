@@ -79,3 +79,30 @@ async def test_a_proxy_that_is_proven_later_gets_its_certificates_then(tmp_path)
         pilot.fanout.identify_again(lambda _: True)
         pilot.step(gone(GKE, tls_secret("b", first)))
         assert await comes(port, "a.example.com", serial(first))
+
+
+async def stapled(port: int, host: str) -> str:
+    """What a caller is told of the certificate's OCSP answer, in the words of openssl."""
+    words = ("s_client", "-connect", f"127.0.0.1:{port}", "-servername", host, "-status")
+    pipes = {"stdin": asyncio.subprocess.DEVNULL, "stdout": asyncio.subprocess.PIPE}
+    asked = await asyncio.create_subprocess_exec(
+        "openssl", *words, **pipes, stderr=asyncio.subprocess.DEVNULL
+    )
+    said, _ = await asyncio.wait_for(asked.communicate(), 20)
+    return said.decode(errors="replace")
+
+
+async def test_what_a_ca_says_of_a_certificate_is_shown_with_it(tmp_path):
+    pilot, (port,) = Pilot(), free_ports(1)
+    plain, picky = PKI.leaf(dns=("a.example.com",)), PKI.picky_leaf("b.example.com")
+    pilot.step(*gateway(port), put(GKE, tls_secret("a", plain)))
+    pilot.step(put(GKE, tls_secret("b", picky, **{"tls.ocsp-staple": PKI.staple(picky)})))
+    async with pilot.envoy(tmp_path):
+        assert await comes(port, "b.example.com", serial(picky))
+        assert "OCSP Response Status: successful" in await stapled(port, "b.example.com")
+        assert "no response sent" in await stapled(port, "a.example.com")
+        pilot.step(put(GKE, tls_secret("b", picky)))
+        assert any("callers ask for it" in each.message for each in pilot.findings)
+        pilot.step(put(GKE, tls_secret("a", plain, **{"tls.ocsp-staple": PKI.staple(plain, -30)})))
+        assert "no response sent" in await stapled(port, "a.example.com"), "Envoy shows none that has ended"
+        assert await shown(port, "a.example.com") == serial(plain)
