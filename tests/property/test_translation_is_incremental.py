@@ -98,7 +98,10 @@ spec:
   inboundConnectionPool: {tcp: {maxConnections: 9}}
   ingress:
     - {port: {number: 9080, protocol: HTTP}, defaultEndpoint: "0.0.0.0:8080"}
-    - {port: {number: 9090}, captureMode: NONE, defaultEndpoint: "127.0.0.1:8090"}
+    - port: {number: 9090}
+      captureMode: NONE
+      defaultEndpoint: 127.0.0.1:8090
+      tls: {mode: SIMPLE, credentialName: other}
   egress:
     - {hosts: ["*/*"]}
     - {port: {number: 7000, protocol: TCP}, captureMode: NONE, hosts: ["*/*"]}

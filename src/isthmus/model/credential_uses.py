@@ -7,9 +7,11 @@ from typing import NamedTuple
 
 from isthmus.api.istio.destination_rule import ClientTLSSettings, DestinationRule, TrafficPolicy
 from isthmus.api.istio.gateway import GatewayConfig, ServerTLSSettings
+from isthmus.api.istio.sidecar import Sidecar
 from isthmus.api.resource import Object, Ref
 from isthmus.model.credential_names import is_secret_name, pair_name, roots_name
 from isthmus.model.mesh import Mesh
+from isthmus.model.sidecars import selected
 
 VERIFIES_CLIENTS = frozenset({"MUTUAL", "OPTIONAL_MUTUAL"})
 """The modes in which callers are asked for certificates of CAs that are not the mesh's."""
@@ -25,7 +27,7 @@ class Use(NamedTuple):
 
 def used_names(mesh: Mesh) -> frozenset[str]:
     """The names of all credentials that configuration refers to."""
-    objects = (*mesh.of(GatewayConfig), *mesh.of(DestinationRule))
+    objects = (*mesh.of(GatewayConfig), *mesh.of(DestinationRule), *mesh.of(Sidecar))
     return frozenset(use.name for found in objects for use in uses_of(found))
 
 
@@ -36,6 +38,8 @@ def uses_of(found: Object) -> Iterator[Use]:
             yield from of_gateway(found)
         case DestinationRule():
             yield from of_destination_rule(found)
+        case Sidecar():
+            yield from of_sidecar(found)
 
 
 def of_gateway(config: GatewayConfig) -> Iterator[Use]:
@@ -45,6 +49,15 @@ def of_gateway(config: GatewayConfig) -> Iterator[Use]:
         if server.tls is not None:
             for field, name in of_server(server.tls):
                 yield Use(name, about, f"$.spec.servers[{index}].tls.{field}")
+
+
+def of_sidecar(found: Sidecar) -> Iterator[Use]:
+    """What the ingress of a Sidecar needs; only one that selects workloads may have what is in Secrets."""
+    about = Ref("Sidecar", found.metadata.namespace, found.metadata.name)
+    for index, listener in enumerate(found.spec.ingress if selected(found) else ()):
+        if listener.tls is not None:
+            for field, name in of_server(listener.tls):
+                yield Use(name, about, f"$.spec.ingress[{index}].tls.{field}")
 
 
 def of_server(tls: ServerTLSSettings) -> Iterator[tuple[str, str]]:

@@ -14,7 +14,7 @@ from isthmus.kit.memo import Memo
 from isthmus.kit.versioned import Versioned
 from isthmus.model.credential import ABSENT, Credential, CredentialKey
 from isthmus.model.credential_names import CA_SUFFIX, Asked, Place, asked
-from isthmus.model.credential_uses import Use, of_destination_rule, of_gateway, uses_of
+from isthmus.model.credential_uses import Use, of_destination_rule, of_gateway, of_sidecar, uses_of
 from isthmus.model.findings import Code, Finding
 from isthmus.model.mesh import Mesh
 from isthmus.model.proxy import Proxy, ProxyKind
@@ -91,7 +91,7 @@ class Secrets:
                 yield Finding(ref=use.about, path=use.path, message=why, code=Code.NOT_FOUND)
 
 
-_TYPES = {"Gateway": "GatewayConfig", "DestinationRule": "DestinationRule"}
+_TYPES = {"Gateway": "GatewayConfig", "DestinationRule": "DestinationRule", "Sidecar": "Sidecar"}
 
 
 def _place(mesh: Mesh, proxy: Proxy) -> Place:
@@ -156,6 +156,8 @@ def _by_name(view: View, rules: _AskedRules) -> Iterator[tuple[str, Use]]:
     for config in view.gateways if view.kind is ProxyKind.ROUTER else ():
         for use in of_gateway(config):
             yield use.name, use
+    for use in of_sidecar(view.sidecar) if view.sidecar is not None else ():
+        yield use.name, use
     for rule, uses in rules:
         if _holds(rule, view):
             for use in uses:

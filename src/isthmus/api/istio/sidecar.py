@@ -49,8 +49,8 @@ class IstioIngressListener(Part, frozen=True, kw_only=True):
     """Where the application listens: `127.0.0.1:PORT`, `0.0.0.0:PORT` for the workload's own address, `unix:///path`.
     Without a word where callers mean to go. Envoy: the endpoint of the upstream `inbound|PORT||`."""
     tls: ServerTLSSettings | None = None
-    """TLS for callers that are not of the mesh, SIMPLE or MUTUAL, from files; they get in by no other way.
-    Envoy: the chains' `transport_socket`."""
+    """TLS for callers that are not of the mesh, SIMPLE or MUTUAL; they get in by no other way. Certificates are from
+    files, or with a workloadSelector from a Secret of the namespace. Envoy: the chains' `transport_socket`."""
     connection_pool: ConnectionPoolSettings | None = None
     """Limits towards the application, in place of inboundConnectionPool.
     Envoy: `circuit_breakers` and protocol options of the upstream `inbound|PORT||`."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from isthmus.api.errors import Problem
 from isthmus.api.istio import text_problems as texts
+from isthmus.api.istio.gateway import ServerTLSSettings
 from isthmus.api.istio.sidecar import IstioEgressListener, IstioIngressListener, Sidecar
 from isthmus.kit.ip import is_address
 
@@ -25,7 +26,7 @@ def problems(found: Sidecar) -> Iterator[Problem]:
     for index, ingress in enumerate(spec.ingress):
         if ingress.port.number in ports[:index]:
             yield f"$.spec.ingress[{index}].port.number", f"{ingress.port.number} is there twice"
-        yield from _ingress(f"$.spec.ingress[{index}]", ingress)
+        yield from _ingress(f"$.spec.ingress[{index}]", ingress, selector is not None)
     policy = spec.outbound_traffic_policy
     if policy is not None and policy.egress_proxy is not None:
         at = "$.spec.outboundTrafficPolicy"
@@ -57,7 +58,7 @@ def _egress(at: str, listener: IstioEgressListener) -> Iterator[Problem]:
         yield f"{at}.port.number", "is missing (hint: the port that the application calls)"
 
 
-def _ingress(at: str, listener: IstioIngressListener) -> Iterator[Problem]:
+def _ingress(at: str, listener: IstioIngressListener, has_selector: bool) -> Iterator[Problem]:
     if not listener.port.number:
         yield f"{at}.port.number", "is missing"
     if listener.bind:
@@ -66,24 +67,24 @@ def _ingress(at: str, listener: IstioIngressListener) -> Iterator[Problem]:
         yield from _endpoint(f"{at}.defaultEndpoint", listener.default_endpoint)
     elif listener.capture_mode == "NONE":
         yield f"{at}.defaultEndpoint", "is missing: calls are not captured (hint: 127.0.0.1:8080)"
-    tls = listener.tls
-    if tls is not None:
-        if tls.mode not in {"SIMPLE", "MUTUAL"}:
-            yield f"{at}.tls.mode", f"is {tls.mode} (hint: SIMPLE or MUTUAL)"
-        for name in (
-            "serverCertificate",
-            "privateKey",
-            *(("caCertificates",) if tls.mode == "MUTUAL" else ()),
-        ):
-            if not getattr(tls, _SNAKE[name]):
-                yield f"{at}.tls.{name}", "is missing (hint: a file in the proxy's container)"
+    if listener.tls is not None:
+        yield from _tls(f"{at}.tls", listener.tls, has_selector)
 
 
-_SNAKE = {
-    "serverCertificate": "server_certificate",
-    "privateKey": "private_key",
-    "caCertificates": "ca_certificates",
-}
+def _tls(at: str, tls: ServerTLSSettings, has_selector: bool) -> Iterator[Problem]:
+    if tls.mode not in {"SIMPLE", "MUTUAL"}:
+        yield f"{at}.mode", f"is {tls.mode} (hint: SIMPLE or MUTUAL)"
+    if tls.credential_name:
+        if not has_selector:
+            hint = "hint: workloadSelector, so that not all of the namespace is sent it"
+            yield f"{at}.credentialName", f"is for selected workloads only ({hint})"
+        return
+    files = {"serverCertificate": tls.server_certificate, "privateKey": tls.private_key}
+    if tls.mode == "MUTUAL":
+        files["caCertificates"] = tls.ca_certificates
+    for name, said in files.items():
+        if not said:
+            yield f"{at}.{name}", "is missing (hint: a file in the proxy's container, or credentialName)"
 
 
 def _address(at: str, text: str) -> Iterator[Problem]:
