@@ -35,6 +35,7 @@ from isthmus.translate.routes_gateway import gateway_routes
 from isthmus.translate.secrets import Follow, Secrets
 from isthmus.translate.touched import Touched
 from isthmus.translate.transition import ConfigIndex
+from isthmus.translate.trust import Trust
 from isthmus.translate.types import DOORS, ENDPOINTS, LISTENER, NAMES, ROUTES, SECRET, UPSTREAM
 from isthmus.translate.upstream_set import Upstreams
 
@@ -57,6 +58,7 @@ class Translator:
         self.routes = Routes()
         self.name_tables = NameTables()
         self.secrets = Secrets(follow)
+        self.trust = Trust()
         self.doors = Doors()
         self.patches = Patches()
         self.configurations: Memo[Versioned | None] = Memo()
@@ -73,6 +75,7 @@ class Translator:
                 *self.patches.memos,
                 *self.name_tables.memos,
                 *self.secrets.memos,
+                self.trust.marked,
                 self.routes.hosts,
             ),
             of_views=(
@@ -205,9 +208,13 @@ class Generation:
         workload = self.mesh.workloads.get((proxy.cluster, proxy.address))
         own = workload if proxy.kind is ProxyKind.SIDECAR else None
         conduct = self._make.conducts.of(self.mesh, view, proxy)
-        if wanted is None:
-            return self._make.upstreams.all(view, self.mesh.shards, own, conduct)
-        return self._make.upstreams.named(view, self.mesh.shards, own, conduct, wanted)
+        upstreams, bundles = self._make.upstreams, self._make.secrets.bundles(self.mesh, view, proxy)
+        made: Iterable[Versioned] = (
+            upstreams.all(view, self.mesh.shards, own, conduct)
+            if wanted is None
+            else upstreams.named(view, self.mesh.shards, own, conduct, wanted)
+        )
+        return self._make.trust.mark(made, bundles) if bundles else made
 
     def _endpoints(self, proxy: Proxy, wanted: Wanted) -> Iterable[Versioned]:
         view = self._view(proxy)

@@ -76,6 +76,14 @@ class Secrets:
         rules = self._rules.get((mesh.config.get("DestinationRule"),), "", lambda: _asking(mesh))
         return self._uses.get((view, rules), "", lambda: dict(_by_name(view, rules)))
 
+    def bundles(self, mesh: Mesh, view: View, proxy: Proxy) -> Mapping[str, Credential]:
+        """The CAs, by name, by which the proxy believes the servers of its upstreams."""
+        place = _place(mesh, proxy)
+        uses = self.uses(mesh, view, proxy).values()
+        asked_for = (use.name for use in uses if use.about.kind == "DestinationRule")
+        meant = ((name, _permitted(mesh, name, place)) for name in asked_for)
+        return {name: held for name, one in meant if one and one.roots and (held := _found(mesh, one))}
+
     def _sealed(self, name: str, found: Credential, *, roots: bool) -> Versioned:
         return self._made.get(
             (found,), name, lambda: Versioned.of(name, proto.body(secret(name, found, roots)))

@@ -85,7 +85,9 @@ class Touched:
             yield dict.fromkeys(self._of_settings())
         if delta.networks:
             yield dict.fromkeys((ENDPOINTS, UPSTREAM, NAMES))
-        yield {SECRET: frozenset(name for key in delta.credentials for name in names_of(key.ref))}
+        if delta.credentials:
+            secrets = frozenset(name for key in delta.credentials for name in names_of(key.ref))
+            yield {SECRET: secrets, UPSTREAM: self._step.upstreams(self._step.believing(secrets))}
         yield {ENDPOINTS: self._step.upstreams(delta.services | delta.endpoints)}
         if headless := self._step.headless(delta.endpoints):
             upstreams, listeners = self._step.upstreams(headless), self._step.own_listeners(headless)

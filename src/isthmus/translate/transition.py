@@ -11,6 +11,7 @@ from isthmus.api.istio.sidecar import Sidecar
 from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.api.resource import Object, Ref
 from isthmus.model.collectors import collector_hosts
+from isthmus.model.credential_uses import of_destination_rule
 from isthmus.model.mesh import Mesh
 from isthmus.model.names import ClusterId, Hostname, ServiceKey, host_matches, resolve, service_named
 from isthmus.model.proxy import ProxyKind
@@ -112,6 +113,16 @@ class Transition:
             for mesh in self.meshes
             for key in mesh.services
             if key.hostname == pattern or host_matches(pattern, key.hostname)
+        )
+
+    def believing(self, secrets: Collection[str]) -> frozenset[ServiceKey]:
+        """The services for which DestinationRules refer to one of these Secrets."""
+        return frozenset(
+            key
+            for mesh in self.meshes
+            for rule in mesh.of(DestinationRule)
+            if any(use.name in secrets for use in of_destination_rule(rule))
+            for key in self.keys(rule.spec.host, rule.metadata.namespace)
         )
 
     def headless(self, keys: Iterable[ServiceKey]) -> frozenset[ServiceKey]:

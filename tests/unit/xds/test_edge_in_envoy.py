@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 import msgspec
 
 from fakes.bookinfo import objects, pod
-from fakes.credentials import PKI, tls_secret
+from fakes.credentials import PKI, secret, tls_secret
 from fakes.edge import GKE, INGRESS, Pilot, https, tls_gateway
 from fakes.eventually import eventually
 from fakes.manifests import gone, put
@@ -167,8 +167,8 @@ async def test_servers_ask_callers_for_certificates_as_their_mode_says(tmp_path)
     asked = {host: request(f"{host}.example.com") for host in ("mesh", "open")}
     async with serving() as app:
         pilot.step(*objects(gke=[tls_gateway("edge", *servers), APP_RULES, entry("app", app.port, "HTTP")]))
-        secret = tls_secret("open", PKI.leaf(dns=("open.example.com",)), **{"ca.crt": PKI.roots})
-        pilot.step(put(GKE, secret), gone(GKE, tls_secret("open-cacert", Shown(b"", b""))))
+        shown = tls_secret("open", PKI.leaf(dns=("open.example.com",)), **{"ca.crt": PKI.roots})
+        pilot.step(put(GKE, shown), gone(GKE, tls_secret("open-cacert", Shown(b"", b""))))
         async with pilot.envoy(tmp_path):
             await comes(b"HTTP/1.1 200", port, asked["mesh"], host="mesh.example.com", shown=of_mesh)
             assert b"URI=spiffe://cluster.local/ns/a/sa/caller" in app.heard[-1]
@@ -266,3 +266,36 @@ data: {{mesh: "{{proxyListenPort: {own[0]}, proxyInboundListenPort: {own[1]}}}"}
             assert (await reader.read(4096)).startswith(b"HTTP/1.1 200")
             writer.close()
             assert b"host: known.example.net:9000" in known.all
+
+
+async def test_connections_end_with_the_cas_by_which_their_server_was_believed(tmp_path):
+    (port,), pilot = free_ports(1), Pilot()
+    vault, calls = Server(OK), []
+    shown = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    shown.load_cert_chain(pair(tmp_path, PKI.leaf(dns=("vault.example.net",)), "vault"))
+
+    async def take(reader, writer):
+        calls.append(1)
+        await vault.take(reader, writer)
+
+    server = f'{{port: {{number: {port}, name: http, protocol: HTTP}}, bind: {HERE}, hosts: ["*"]}}'
+    rules = (policy("vault", "tls: {mode: SIMPLE, credentialName: cas}"), APP_RULES.replace("app", "vault"))
+
+    def believe(pki):
+        pilot.step(put(GKE, secret("cas", **{"ca.crt": pki.roots})), gone(GKE, secret("cas-cacert")))
+
+    async with await asyncio.start_server(take, HERE, 0, ssl=shown) as listening:
+        behind = entry("vault", listening.sockets[0].getsockname()[1], "HTTP")
+        pilot.step(*objects(gke=[tls_gateway("edge", server), behind, *rules]))
+        believe(PKI)
+        asked = request("vault.example.net")
+        async with pilot.envoy(tmp_path):
+            await comes(b"HTTP/1.1 200", port, asked)
+            calls.clear()
+            for _ in range(5):
+                assert (await told(port, asked)).startswith(b"HTTP/1.1 200")
+            assert not calls, "one connection serves all requests"
+            believe(Pki("another root"))
+            await comes(b"HTTP/1.1 503", port, asked)
+            believe(PKI)
+            await comes(b"HTTP/1.1 200", port, asked)
