@@ -1,11 +1,17 @@
+import json
 from pathlib import Path
 
+import msgspec
 import pytest
 import yaml
 
+from isthmus.envoy.binary import NoEnvoy, envoy_executable, validate
 from isthmus.model.endpoint import Locality
 from isthmus.model.identity import SpiffeId
 from isthmus.model.proxy import ProxyKind
+from isthmus.model.proxy_config import read_proxy_config
+from isthmus.sidecar.agent import bootstrap_settings
+from isthmus.sidecar.bootstrap import bootstrap_json
 from isthmus.sidecar.environment import AgentFlags, InvalidEnvironment, agent_settings
 from isthmus.sidecar.inject.manifest import inject_manifest
 from isthmus.sidecar.inject.pod import Pod
@@ -105,3 +111,61 @@ def test_settings_of_injection_come_from_a_config_map():
     for wrong in ("image: a", "cluster: [", "cluster: {}"):
         with pytest.raises(InvalidSettings, match="istio-sidecar-injector, values"):
             read_settings(wrong)
+
+
+ANNOTATION = """
+serviceCluster: own
+statsdUdpAddress: 10.0.0.9:9125
+proxyAdminPort: 15100
+statusPort: 15120
+extraStatTags: [shop]
+proxyStatsMatcher: {inclusionPrefixes: [cluster.outbound]}
+runtimeValues: {envoy.own: "1"}
+envoyMetricsService: {address: "metrics.example.com:9000", tlsSettings: {mode: SIMPLE}}
+drainDuration: 11s
+terminationDrainDuration: 12s
+fileFlushInterval: 3s
+fileFlushMinSizeKb: 4
+"""
+
+
+def test_what_a_pod_says_of_its_proxy_arrives_in_envoys_bootstrap():
+    told = yaml.safe_load(POD)
+    told["metadata"]["annotations"]["proxy.istio.io/config"] = ANNOTATION
+    settings = msgspec.structs.replace(
+        SETTINGS, proxy=read_proxy_config("{serviceCluster: mesh, meshId: one}")
+    )
+    pod = yaml.safe_load(inject_manifest(yaml.safe_dump(told), settings).text)
+    read = agent_settings(environment(pod["spec"]["containers"][1]), AgentFlags())
+    run = (
+        read.proxy.change_drain_s,
+        read.proxy.drain_s,
+        read.proxy.flush_interval_s,
+        read.proxy.flush_size_kb,
+    )
+    assert run == (11, 12, 3, 4)
+    text = bootstrap_json(bootstrap_settings(read, Path("/run/sds")))
+    found = json.loads(text)
+    upstreams = {each["name"]: each for each in found["static_resources"]["clusters"]}
+    assert found["node"]["cluster"] == "own"
+    assert found["node"]["metadata"]["MESH_ID"] == "one"
+    assert found["admin"]["address"]["socket_address"]["port_value"] == 15100
+    assert found["layered_runtime"]["layers"][0]["static_layer"]["envoy.own"] == "1"
+    assert "shop" in {each["tag_name"] for each in found["stats_config"]["stats_tags"]}
+    kept = found["stats_config"]["stats_matcher"]["inclusion_list"]["patterns"]
+    assert {"prefix": "cluster.outbound"} in kept
+    assert {"prefix": "server."} in kept
+    assert [each["name"] for each in found["stats_sinks"]] == [
+        "envoy.stat_sinks.statsd",
+        "envoy.stat_sinks.metrics_service",
+    ]
+    assert (
+        upstreams["envoy_metrics_service"]["transport_socket"]["typed_config"]["sni"] == "metrics.example.com"
+    )
+    agent = upstreams["agent"]["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]["address"]
+    assert agent["socket_address"]["port_value"] == 15120
+    try:
+        executable = envoy_executable()
+    except NoEnvoy as error:
+        pytest.skip(f"no Envoy: {error}")
+    validate(executable, text)
