@@ -61,7 +61,7 @@ def fields_set(of: object, value: object) -> Iterator[tuple[Struct, str]]:
     of = _bare(of)
     if isinstance(of, type) and issubclass(of, msgspec.Struct):
         if isinstance(value, Mapping):
-            known = {each.encode_name: hints(of)[each.name] for each in msgspec.structs.fields(of)}
+            known = _written(of)
             for name in known.keys() & value.keys():
                 yield of, name
                 yield from fields_set(known[name], value[name])
@@ -71,6 +71,12 @@ def fields_set(of: object, value: object) -> Iterator[tuple[Struct, str]]:
     elif isinstance(value, list):
         for each in value:
             yield from fields_set(get_args(of)[0] if get_args(of) else None, each)
+
+
+@cache
+def _written(of: Struct) -> Mapping[str, Any]:
+    """The types of its fields, by how they are written."""
+    return {each.encode_name: hints(of)[each.name] for each in msgspec.structs.fields(of)}
 
 
 @cache

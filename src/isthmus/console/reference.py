@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from isthmus.api import KINDS
@@ -49,6 +50,7 @@ def _of_kind(kind: Kind) -> Page:
     return Page(kind.ref_kind, f"{about}{short}.", hints(kind.type)["spec"])
 
 
+@cache
 def goldens(directory: Path) -> Goldens:
     """By field the golden in `directory` whose input sets the fewest others: the one that is about it."""
     by_case = {path: set(_set_in(path)) for path in sorted(directory.rglob("*.yaml"))}
