@@ -28,7 +28,7 @@ from isthmus.model.proxy import Proxy, ProxyKind
 from isthmus.translate.generation import Generation
 from isthmus.translate.types import TYPES
 
-ROUNDS, ENOUGH_S = 9, 3.0
+ROUNDS, ENOUGH_S = 9, 2.0
 PROXIES = 20
 CLUSTER = ClusterId("gke")
 LABELS = (("gateway.networking.k8s.io/gateway-name", "web"), ("istio", "ingressgateway"))
@@ -73,8 +73,8 @@ def proxies() -> list[Proxy]:
 class Held:
     """What the proxies hold, of each type by name."""
 
-    def __init__(self, generation: Generation) -> None:
-        self.proxies = proxies()
+    def __init__(self, generation: Generation, of: list[Proxy] | None = None) -> None:
+        self.proxies = proxies() if of is None else of
         self._of = {
             (proxy.name, each): {one.name: one for one in generation.resources(proxy, each, None)}
             for proxy in self.proxies
@@ -90,6 +90,8 @@ class Held:
         asked = changed = 0
         for type_url in TYPES:
             touched = generation.touched(proxy, type_url)
+            if touched == frozenset():
+                continue
             found = {one.name: one for one in generation.resources(proxy, type_url, touched)}
             asked += len(found)
             changed += self._put((proxy.name, type_url), touched, found)

@@ -17,6 +17,8 @@ BENCHMARKS = (
     ("A push to 500 proxies, real translation", "benchmarks.push --translated"),
     ("A push to 500 proxies, synthetic resources", "benchmarks.push"),
     ("Translation", "benchmarks.translate"),
+    ("One change of each kind", "benchmarks.changes"),
+    ("Memory", "benchmarks.memory"),
     ("Decoding and indexing", "benchmarks.model"),
     ("Analysis", "benchmarks.analysis"),
     ("A route among many", "benchmarks.routes"),
