@@ -17,8 +17,9 @@ from isthmus.translate.touches import EVERYTHING, Touch, concerns, together, tou
 from isthmus.translate.transition import NOTHING, ConfigIndex, Names, Transition
 from isthmus.translate.types import DOORS, ENDPOINTS, LISTENER, NAMES, ROUTES, SECRET, TYPES, UPSTREAM
 
+Where = tuple[ClusterId, str]
+"""The cluster and address of a workload."""
 _NAMES = frozenset({NAME, *PART_NAMES})
-
 _OF_SETTING: dict[str, frozenset[str]] = {
     "upstream": frozenset({UPSTREAM, ENDPOINTS}),
     "listener": frozenset({LISTENER, UPSTREAM}),
@@ -46,20 +47,18 @@ class Touched:
         where = (proxy.cluster, proxy.address)
         asked = (proxy.namespace, proxy.labels) if self._versions else ()
         own = where if where in self._delta.workloads else None
-        alike = (proxy.kind, asked, own)
+        likes = proxy.knows_itself and self._touches_likes(where)
+        alike = (proxy.kind, asked, own, likes)
         if alike not in self._found:
-            self._found[alike] = together(self._parts(proxy, own))
-        found = self._found[alike].get(type_url, NOTHING)
-        if type_url == ENDPOINTS and found is not None and proxy.knows_itself and self._touches_likes(where):
-            return found | {names.LOCAL}
-        return found
+            self._found[alike] = together(self._parts(proxy, own, likes=likes))
+        return self._found[alike].get(type_url, NOTHING)
 
-    def _touches_likes(self, where: tuple[ClusterId, str]) -> bool:
+    def _touches_likes(self, where: Where) -> bool:
         """Whether endpoints of some service that is served there differ."""
         served = {one.service for each in self._step.workloads(where) for one in each.serves}
         return where in self._delta.workloads or not served.isdisjoint(self._delta.endpoints)
 
-    def _parts(self, proxy: Proxy, own: tuple[ClusterId, str] | None) -> Iterator[Touch]:
+    def _parts(self, proxy: Proxy, own: Where | None, *, likes: bool) -> Iterator[Touch]:
         kind = proxy.kind
         if kind not in self._of_all:
             self._of_all[kind] = together(self._of_mesh(kind))
@@ -69,6 +68,8 @@ class Touched:
                 yield self._of_object(ref, kind)
         if own is not None:
             yield self._of_workload(own, kind)
+        if likes:
+            yield {ENDPOINTS: frozenset({names.LOCAL})}
 
     def _of_object(self, ref: Ref, kind: ProxyKind) -> Touch:
         if (ref, kind) not in self._of_objects:
@@ -110,7 +111,7 @@ class Touched:
             if getattr(before, field) is not getattr(after, field):
                 yield from _OF_SETTING.get(field, TYPES)
 
-    def _of_workload(self, where: tuple[ClusterId, str], kind: ProxyKind) -> Touch:
+    def _of_workload(self, where: Where, kind: ProxyKind) -> Touch:
         """What follows from what the proxy's own workload serves."""
         if kind is ProxyKind.ROUTER:
             return {LISTENER: None, ROUTES: None}  # it says which ports a gateway opens
@@ -122,7 +123,7 @@ class Touched:
             LISTENER: self._step.by_address.union(always, self._at_doors(where)),
         }
 
-    def _at_doors(self, where: tuple[ClusterId, str]) -> Iterator[str]:
+    def _at_doors(self, where: Where) -> Iterator[str]:
         """The listeners whose doors a pod binds itself, or did."""
         binds = {door for each in self._step.workloads(where) for door in each.binds}
         for mesh in self._step.meshes if binds else ():
