@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 
@@ -75,7 +76,8 @@ class Envoy:
 
 
 @asynccontextmanager
-async def envoy(pilot: str, dialect: str, folder: Path) -> AsyncIterator[Envoy]:
+async def envoy(pilot: str, dialect: str, folder: Path, *, local: str = "") -> AsyncIterator[Envoy]:
+    """`local`: the name of an upstream of its own whose endpoints it asks for, as zone aware routing needs it."""
     host, _, port = pilot.rpartition(":")
     ads = {
         "api_type": "DELTA_GRPC" if dialect == "delta" else "GRPC",
@@ -83,13 +85,17 @@ async def envoy(pilot: str, dialect: str, folder: Path) -> AsyncIterator[Envoy]:
         "grpc_services": [{"envoy_grpc": {"cluster_name": "xds-grpc"}}],
     }
     admin_path = folder / "admin"
-    bootstrap = {
+    bootstrap: dict[str, Any] = {
         "node": {"id": f"sidecar~{host}~a.books~books.svc.cluster.local", "cluster": "a.books"},
         "admin": {"address": address(0)},
         "dynamic_resources": {"ads_config": ads, "cds_config": ADS, "lds_config": ADS},
         # The agent that serves SDS is, as far as there is one here, where Pilot is.
         "static_resources": {"clusters": [_grpc(name, int(port)) for name in ("xds-grpc", "sds-grpc")]},
     }
+    if local:
+        bootstrap["cluster_manager"] = {"local_cluster_name": local}
+        own = {"name": local, "type": "EDS", "eds_cluster_config": {"eds_config": ADS, "service_name": local}}
+        bootstrap["static_resources"]["clusters"].append(own)
     (folder / "bootstrap.json").write_text(json.dumps(bootstrap))
     with (folder / "envoy.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(

@@ -24,6 +24,7 @@ from isthmus.envoy.types import (
 )
 from isthmus.kit.polling import until
 from isthmus.kit.versioned import Versioned
+from isthmus.translate.names import LOCAL
 from isthmus.xds.status import State, proxies
 from isthmus.xds.type_urls import CLUSTER, ENDPOINTS, LISTENER, ROUTES
 
@@ -133,6 +134,26 @@ async def running(
     async with mesh._pilot.serving(), envoy(mesh._pilot.address, request.param, tmp_path) as proxy:
         await eventually(mesh.all_synced)
         yield mesh, proxy
+
+
+@pytest.mark.parametrize("dialect", ["delta", "sotw"])
+async def test_envoy_is_told_who_shares_its_calls_before_it_asks_for_upstreams(
+    mesh: Mesh, tmp_path: Path, dialect: str
+) -> None:
+    mesh.publish(
+        upstream("reviews"), endpoints("reviews", 7001), endpoints(LOCAL, 7003), listener("a", 0, "http")
+    )
+    mesh.publish(routes("http", "reviews"))
+    async with (
+        mesh._pilot.serving(),
+        envoy(mesh._pilot.address, dialect, tmp_path, local=LOCAL) as proxy,
+    ):
+        await eventually(mesh.all_synced)
+        await proxy.comes_to_have_warm("reviews")
+        assert await proxy.addresses_of(LOCAL) == ["7003"]
+        mesh.publish(endpoints(LOCAL, 7003, 7004))
+        await eventually(mesh.all_synced)
+        assert await proxy.addresses_of(LOCAL) == ["7003", "7004"]
 
 
 async def test_envoy_takes_all_and_shows_it(running: tuple[Mesh, Envoy]) -> None:
