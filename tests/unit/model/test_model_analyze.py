@@ -34,7 +34,8 @@ def policy(name="d", host="reviews", created="2020-01-01T00:00:00Z", **spec):
 
 
 def gateway(name="edge", **selector):
-    return fact("Gateway", name, spec={"servers": [], "selector": selector})
+    servers = [{"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": ["*"]}]
+    return fact("Gateway", name, spec={"servers": servers, "selector": selector})
 
 
 WORLD = (

@@ -16,6 +16,8 @@ from isthmus.model.scope import Views
 GKE = ClusterId("gke")
 RATINGS = Hostname("ratings.default.svc.cluster.local")
 
+SERVERS = [{"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": ["*"]}]
+
 
 def config(kind, name, namespace="default", created="2020-01-01T00:00:00Z", **spec):
     meta = {"name": name, "namespace": namespace, "creationTimestamp": created}
@@ -133,7 +135,7 @@ def test_of_two_rules_for_a_host_the_older_counts():
 
 def test_rules_for_gateways_alone_are_none_for_sidecars():
     edge = virtual_service("edge", "ratings", gateways=["outer/edge", "inner"])
-    view = view_of(edge, config("Gateway", "inner", servers=[], selector={}))
+    view = view_of(edge, config("Gateway", "inner", servers=SERVERS, selector={}))
     assert view.virtual_service(RATINGS) is None
     (inner,) = view.gateways
     assert [rule.metadata.name for rule in view.virtual_services_of(inner)] == ["edge"]
@@ -159,7 +161,7 @@ def test_proxies_that_differ_in_what_nobody_asks_for_share_a_view():
 
 
 def test_a_gateways_view_depends_on_labels_that_gateways_select():
-    edge = config("Gateway", "edge", servers=[], selector={"istio": "ingress"})
+    edge = config("Gateway", "edge", servers=SERVERS, selector={"istio": "ingress"})
     mesh, views = mesh_of(edge), Views()
     first = views.view(mesh, proxy(kind=ProxyKind.ROUTER, istio="ingress", hash="1"))
     assert views.view(mesh, proxy(kind=ProxyKind.ROUTER, istio="ingress", hash="2")) is first
