@@ -178,6 +178,10 @@ class Shim:
         self.say(Exited(number, code if code >= 0 else 128 - code))
 
 
+_HEARD = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
+"""Exec keeps signals ignored: Python ignores the first two, shells in the background or nohup the others."""
+
+
 def begin(request: Start, fds: Sequence[int], host: rootfs.Host, report: int) -> Become:
     """Turn this fork into what `request` asks for: executes it, or returns the Python module to become."""
     os.setsid()
@@ -195,7 +199,7 @@ def begin(request: Start, fds: Sequence[int], host: rootfs.Host, report: int) ->
     if request.python_module:
         os.close(report)
         return Become(request.python_module, request.argv, request.env, request.cwd)
-    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and exec would keep that
+    for number in _HEARD:
         signal.signal(number, signal.SIG_DFL)
     try:
         os.execvpe(request.argv[0], request.argv, request.env)  # noqa: S606 - nobody wants a shell here
