@@ -12,7 +12,7 @@ from isthmus.api.errors import InvalidConfig, UnknownKind
 from isthmus.api.resource import Ref
 from isthmus.console.drawn_mesh import DrawnMesh, Manifest, Written, draw, written
 from isthmus.console.drawn_pods import Tree
-from isthmus.console.patch_findings import patch_findings
+from isthmus.console.findings_of_proxies import findings_of_proxies
 from isthmus.console.yaml_places import line_of
 from isthmus.model.analyze import analyze
 from isthmus.model.codes import OF_SCHEMA, code_of_problem
@@ -79,10 +79,8 @@ def faults_together(
     if any(each.object.startswith("File ") for each in alone):
         return
     drawn = draw(texts, held)
-    for finding in (
-        *analyze(drawn.generation.mesh, drawn.objects, is_whole=held is not None),
-        *patch_findings(drawn),
-    ):
+    found = analyze(drawn.generation.mesh, drawn.objects, is_whole=held is not None)
+    for finding in dict.fromkeys((*found, *findings_of_proxies(drawn))):
         if finding.code not in OF_SCHEMA:
             yield fault(finding, *_place(drawn, finding))
 

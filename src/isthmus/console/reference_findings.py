@@ -27,6 +27,27 @@ annotation `galley.istio.io/analyze-suppress: IST0103,IST0108` on an object keep
 (`"*"`: of all), and so does `isthmus analyze --suppress "IST0103=Pod shop/*"`.
 """
 
+_UNCHECKED = """
+## Codes of Istio's that nothing here has
+
+| code | name | why not |
+|---|---|---|
+| IST0001 | InternalError | a fault of the analysis itself ends the command with 1, and says so |
+| IST0113 | MTLSPolicyConflict | no policy of security.istio.io is read yet |
+| IST0119 | JwtFailureDueToInvalidServicePortPrefix | no policy of security.istio.io is read yet |
+| IST0133 | SchemaWarning | what is read and has no effect is ISM0007 |
+| IST0136 | AlphaAnnotation | whether an annotation has an effect is ISM0008, however old it is |
+| IST0139 | InvalidWebhook | the webhook is installed with Pilot, which keeps it right |
+| IST0141 | InsufficientPermissions | `isthmus install` writes manifests; the API server says why it takes none |
+| IST0142 | UnsupportedKubernetesVersion | likewise |
+| IST0143 | LocalhostListener | where a process listens is not said by any object, and analysis runs nothing in pods |
+| IST0148 | NamespaceInjectionEnabledByDefault | namespaces are never injected without a label here |
+| IST0156 | UnsupportedGatewayAPIVersion | of each kind the newest version that a cluster serves is read |
+| IST0158 | PodsIstioProxyImageMismatchInNamespace | Pilot serves proxies of other images as well |
+| IST0163 | InvalidExternalControlPlaneConfig | there is no external control plane |
+| IST0164 | ExternalControlPlaneAddressIsNotAHostname | likewise |
+"""
+
 
 class Case(NamedTuple):
     """What is to be found where, in which manifests; how to mend that, and manifests in which it is mended."""
@@ -57,7 +78,7 @@ def page(cases: Path) -> str:
     ]
     table = "\n".join(["| code | name | usually | what it means |", "|---|---|---|---|", *rows])
     sections = (_section(each, known.get(each.number)) for each in _codes())
-    return "\n".join([_HEAD, table, "", *sections])
+    return "\n".join([_HEAD, table, "", *sections, _UNCHECKED.lstrip("\n")])
 
 
 def _codes() -> list[Code]:

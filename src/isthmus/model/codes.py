@@ -88,6 +88,8 @@ class Code(Enum):
     """A template of pods has `image: auto`, which nobody replaces."""
     AUTO_IMAGE = ("IST0147", "ImageAutoWithoutInjectionError", _ERROR)
     """A pod has `image: auto`, which nobody replaced."""
+    CLAIMS = ("IST0149", "JwtClaimBasedRoutingWithoutRequestAuthN", _WARNING)
+    """A rule asks for a claim of the caller's token, and nothing checks tokens, so that no request has any."""
     EXTERNAL_NAME_PORT = ("IST0150", "ExternalNameServiceTypeInvalidPortName", _WARNING)
     """An ExternalName Service has a port for plain connections, which are taken from everybody else."""
     RELATIVE_PATCH = ("IST0151", "EnvoyFilterUsesRelativeOperation", _WARNING)

@@ -116,7 +116,7 @@ def claims_are_checked(subject: Subject) -> Iterator[Finding]:
                         if name.startswith(CLAIMS):
                             at = f"$.spec.http[{number}].match[{index}].{field}[{name}]"
                             message = "no request has claims: this mesh reads no RequestAuthentication yet"
-                            yield finding(found, at, message, Code.NO_EFFECT)
+                            yield finding(found, at, message, Code.CLAIMS)
 
 
 def _bound(subject: Subject, found: VirtualService) -> Iterator[tuple[str, str, GatewayConfig | None]]:
