@@ -151,6 +151,13 @@ def test_each_code_and_decision_that_is_named_is_there(path: Path) -> None:
     assert not set(re.findall(r"\bADRs? (\d{4})\b", text)) - decisions
 
 
+def test_each_decision_has_a_number_of_its_own() -> None:
+    decisions = sorted((ROOT / "docs/adr").glob("*.md"))
+    assert len({each.name[:4] for each in decisions}) == len(decisions)
+    for each in decisions:
+        assert each.read_text().startswith(f"# ADR {each.name[:4]}: ")
+
+
 @pytest.mark.parametrize("path", BY_HAND, ids=name_of)
 def test_each_variable_that_is_named_is_read(path: Path) -> None:
     named = set(re.findall(rf"\b{PREFIX}[A-Z_]+", path.read_text()))
