@@ -99,7 +99,7 @@ def asked(connected):
 async def main():
     datagrams = Datagrams(SystemClock(), (4, 6))
     task = asyncio.create_task(datagrams.run())
-    datagrams.take(written(Sent(FAR, 53), 15100) + written(Sent(FAR, 54), 15101))
+    datagrams.take(dict(doors=written(Sent(FAR, 53), 15100) + written(Sent(FAR, 54), 15101)))
     await asyncio.sleep(0.3)
     assert datagrams.open == 0, 'nobody listens yet'
     server = echo(15100)
@@ -111,7 +111,7 @@ async def main():
         server.sendto(data, peer)
         data, peer = caller.recvfrom(100)
         assert (data, peer[:2]) == (b'hello', (FAR, 53))
-    datagrams.take(b'')
+    datagrams.take(dict(doors=b''))
     while datagrams.open:
         await asyncio.sleep(0.05)
     marked = run('nft', 'list', 'map', TABLE, 'isthmus', 'doors', capture_output=True, text=True).stdout
