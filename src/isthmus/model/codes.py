@@ -146,6 +146,8 @@ class Code(Enum):
     """A gateway between networks lets nobody in."""
     NETWORK_CLOSED = ("ISM0014", "EndpointsBehindNoGateway", _WARNING)
     """Callers in one network reach no endpoint of a service that has some in another."""
+    FAMILIES_APART = ("ISM0016", "NoCommonFamily", _WARNING)
+    """Callers and the endpoints of a service have no version of IP in common."""
     NOT_ACCEPTED = ("ISM0015", "NotAccepted", _ERROR)
     """An object of the Gateway API, or a part of it, is not accepted; the conditions of its status say the same."""
     COPIES_DIFFER = ("ISM0010", "CopiesDifferBetweenClusters", _WARNING)
