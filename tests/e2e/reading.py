@@ -13,6 +13,8 @@ GUIDES = ROOT / "docs" / "guides"
 _BLOCK = re.compile(r"^```console\n(.*?)^```", re.DOTALL | re.MULTILINE)
 _COMMAND = re.compile(r"^\$ (?:.*(?:[{\\]| do)\n(?:^ +.*\n)+|.*\n)", re.MULTILINE)
 """A line after `$ `; one that is not whole goes on in the indented lines below it."""
+_FILE = re.compile(r"\bin `([\w-]+\.yaml)`:\n\n```yaml\n(.*?)^```", re.DOTALL | re.MULTILINE)
+"""A block that a reader is told to put into a file."""
 
 
 def guide(name: str) -> str:
@@ -23,6 +25,11 @@ def guide(name: str) -> str:
 def commands(text: str) -> list[str]:
     """What a reader types."""
     return [each.removeprefix("$ ") for block in _BLOCK.findall(text) for each in _COMMAND.findall(block)]
+
+
+def written(text: str) -> dict[str, str]:
+    """What a reader writes into which files."""
+    return dict(_FILE.findall(text))
 
 
 def shown(text: str) -> str:

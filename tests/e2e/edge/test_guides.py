@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from e2e.reading import commands, desk, guide, typed
+from e2e.reading import commands, desk, guide, typed, written
 from isthmus.console.demo.stage import PUBLIC, Stage
 
 GUIDES = {
@@ -15,6 +15,9 @@ GUIDES = {
     "kubectl -n istio-system delete secret web partners",
     "egress": "kubectl delete -f samples/edge/egress.yaml; "
     "isthmus install egress-gateway --cluster gke | kubectl delete -f - --ignore-not-found",
+    "gateway-api": "kubectl delete -f web.yaml; kubectl delete secret shop-cert; "
+    "kubectl wait --for=delete pod -l gateway.networking.k8s.io/gateway-name=web --timeout=60s",
+    "ingress": "kubectl delete -f shop.yaml; kubectl delete secret shop-cert",
 }
 """And what takes back what each of them did."""
 
@@ -29,12 +32,13 @@ async def test_a_guide_works_as_it_is_written(name: str, stage: Stage, tmp_path:
         ISTHMUS_STATE=str(tmp_path / "state"),
     )
 
-    written = commands(guide(name))
-    assert len(written) > 4
+    text = guide(name)
+    for file, lines in written(text).items():
+        (tmp_path / file).write_text(lines)
+    told = commands(text)
+    assert len(told) > 4
     try:
-        done = await asyncio.to_thread(
-            typed, "\n".join(["set -euxo pipefail", *written]), environment, tmp_path
-        )
+        done = await asyncio.to_thread(typed, "\n".join(["set -euxo pipefail", *told]), environment, tmp_path)
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     finally:
         await asyncio.to_thread(typed, GUIDES[name], environment, tmp_path)
