@@ -11,7 +11,15 @@ Rules = Callable[..., Awaitable[None]]
 PROGRAMS = Path(__file__).with_name("programs")
 CALLER = "spiffe://cluster.local/ns/default/sa/caller"
 ECHO = "spiffe://cluster.local/ns/default/sa/echo"
-NAMED = {"http": 8080, "http2": 8081, "grpc": 8082, "tcp-banner": 8083, "tcp": 8084, "tls": 8443}
+NAMED = {
+    "http": 8080,
+    "http2": 8081,
+    "grpc": 8082,
+    "tcp-banner": 8083,
+    "tcp": 8084,
+    "http-trailers": 8085,
+    "tls": 8443,
+}
 GUESSED = {"http": 7080, "h2c": 7081, "grpc": 7082, "banner": 7083, "bytes": 7084, "tls": 7443}
 """Each of these ports is that of a Service of its own, `guess-…`, and has no name there."""
 

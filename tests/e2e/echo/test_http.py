@@ -6,7 +6,10 @@ import hashlib
 import json
 from typing import Any
 
-from e2e.echo.objects import CALLER, ECHO, of
+import yaml
+
+from e2e.echo.objects import CALLER, ECHO, Rules, of
+from e2e.reading import guide, written
 from e2e.workloads import ask, logged
 from isthmus.console.demo.stage import PRIVATE, Stage
 
@@ -74,3 +77,26 @@ async def test_streams_of_one_connection_are_answered_side_by_side(far: Stage) -
 async def test_trailers_of_http2_come_through(far: Stage) -> None:
     [found] = await ask(far, "ask_http", "at_once", "echo:8081", json.dumps({"paths": ["/trailers"]}))
     assert (found["body"], found["trailers"]) == ("before", {"x-digest": "after"})
+
+
+async def test_trailers_of_http1_come_through_both_ways_where_an_envoy_filter_lets_them(
+    far: Stage, rules: Rules
+) -> None:
+    """Without one Envoy leaves them out, and the rest is whole."""
+    head = "POST / HTTP/1.1\r\nHost: echo:8085\r\nTE: trailers\r\nConnection: close\r\n"
+    chunks = "Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\nx-sent: ours\r\n\r\n"
+
+    async def answer() -> str:
+        said = await ask(far, "ask_http", "to_the_end", "echo:8085", json.dumps({"said": head + chunks}))
+        return str(said)
+
+    without = await answer()
+    assert '{"body": "body", "trailers": []}' in without
+    assert without.endswith("\r\n0\r\n\r\n")
+    await rules(yaml.safe_load(written(guide("envoy-filters"))["trailers.yaml"]))
+
+    async def trailed() -> bool:
+        found = await answer()
+        return '"trailers": ["x-sent: ours"]' in found and found.endswith("\r\n0\r\nx-digest: after\r\n\r\n")
+
+    assert await far.until(trailed, 30), await answer()

@@ -73,6 +73,16 @@ def raw(host, port, asked):
     return found
 
 
+def to_the_end(host, port, asked):
+    """All that comes after bytes as they are, until the other side ends the connection."""
+    with socket.create_connection((host, port), timeout=20) as connection:
+        connection.sendall(asked["said"].encode())
+        parts = []
+        while part := connection.recv(65536):
+            parts.append(part.decode())
+    return "".join(parts)
+
+
 def at_once(host, port, asked):
     """All of `paths` as streams of one HTTP/2 connection, and in which order they ended."""
     connection = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
@@ -117,6 +127,7 @@ if __name__ == "__main__":
         "side_by_side": side_by_side,
         "chunked": chunked,
         "raw": raw,
+        "to_the_end": to_the_end,
         "at_once": at_once,
     }[what]
     print(json.dumps(asking(name, int(number), json.loads(more[0]) if more else {})))

@@ -12,6 +12,7 @@ from hypercorn.asyncio import serve as serve_asgi
 from hypercorn.config import Config
 
 PORTS = (8080, 8081, 7080, 7081)
+TRAILERS = 8085
 
 
 class Application:
@@ -156,7 +157,38 @@ async def _lifespan(receive, send):
             return
 
 
+async def _chunk(reader):
+    """The next chunk of a body; nothing after the last one."""
+    length = int(await reader.readline(), 16)
+    part = await reader.readexactly(length)
+    if length:
+        await reader.readline()
+    return part
+
+
+async def _fields(reader):
+    """The lines of a head or of trailers, as far as the empty one."""
+    lines = []
+    while line := (await reader.readline()).decode().strip():
+        lines.append(line)
+    return lines
+
+
+async def _trailed(reader, writer):
+    """Says body and trailers, and adds a trailer: by hand, as the library knows none of HTTP/1.1."""
+    await _fields(reader)
+    parts = []
+    while part := await _chunk(reader):
+        parts.append(part.decode())
+    body = json.dumps({"body": "".join(parts), "trailers": await _fields(reader)}).encode()
+    writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-digest\r\n\r\n")
+    writer.write(b"%x\r\n%b\r\n0\r\nx-digest: after\r\n\r\n" % (len(body), body))
+    await writer.drain()
+    writer.close()
+
+
 async def serve(pod):
+    await asyncio.start_server(_trailed, "0.0.0.0", TRAILERS)
     config = Config()
     config.bind = [f"0.0.0.0:{port}" for port in PORTS]
     config.keep_alive_timeout = 600
