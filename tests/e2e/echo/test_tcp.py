@@ -34,6 +34,17 @@ async def test_an_answer_comes_after_the_callers_half_is_closed(far: Stage) -> N
     assert found["said"].startswith(f"{found['sent']} echo-v2-"), "every byte, and the answer after them"
 
 
+async def test_a_server_that_has_closed_its_half_hears_the_caller_to_the_end(far: Stage) -> None:
+    [found] = await said(far, "left", "echo:8084", key="story", bytes=LONG)
+    assert found["said"].startswith("echo-v2-")
+
+    async def heard() -> bool:
+        [found] = await said(far, "heard", "echo:8084", key="story")
+        return bool(found["bytes"] == str(LONG))
+
+    assert await far.until(heard, 20), await said(far, "heard", "echo:8084", key="story")
+
+
 async def test_much_comes_whole_and_silence_ends_nothing(far: Stage) -> None:
     [found] = await said(far, "fetch", "echo:8084", bytes=LONG)
     assert found["bytes"] == LONG

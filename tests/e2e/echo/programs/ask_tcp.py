@@ -33,6 +33,20 @@ def half(connection, asked):
     return {"said": _rest(connection).decode(), "sent": f"{len(sent)} {hashlib.sha256(sent).hexdigest()}"}
 
 
+def left(connection, asked):
+    """What the server says until it closes its half; afterwards we say as many bytes."""
+    connection.sendall(f"LEAVE {asked['key']}\n".encode())
+    said = _rest(connection).decode()
+    connection.sendall(b"z" * asked["bytes"])
+    return {"said": said}
+
+
+def heard(connection, asked):
+    """How much the server heard of `left` with this key."""
+    connection.sendall(f"LEFT {asked['key']}\n".encode())
+    return {"bytes": _rest(connection).decode()}
+
+
 def fetch(connection, asked):
     """How many bytes come."""
     connection.sendall(f"SEND {asked['bytes']}\n".encode())
@@ -107,7 +121,7 @@ if __name__ == "__main__":
     what, where, *more = sys.argv[1:]
     name, _, number = where.rpartition(":")
     said = json.loads(more[0]) if more else {}
-    kinds = {each.__name__: each for each in (banner, half, fetch, who, idle, stay, many, reset)}
+    kinds = {each.__name__: each for each in (banner, half, left, heard, fetch, who, idle, stay, many, reset)}
     found = []
     for _ in range(said.get("times", 1)):
         with connect(name, int(number), said) as channel:

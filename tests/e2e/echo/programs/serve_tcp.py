@@ -35,11 +35,15 @@ async def serve(pod):
             await count(reader, writer)
         elif word in {"ECHO", "NAME"}:
             writer.write(pod.encode() if word == "NAME" else b"")
-            while part := await reader.read(65536):
+            async for part in parts(reader):
                 writer.write(part)
                 await writer.drain()
         elif word == "SEND":
             await send(writer, int(number))
+        elif word == "LEAVE":
+            left[number] = await leave(reader, writer)
+        elif word == "LEFT":
+            writer.write(str(left.get(number, "")).encode())
         elif word == "RESET":
             reset(writer)
         elif word == "WHO":
@@ -48,11 +52,18 @@ async def serve(pod):
 
     async def count(reader, writer):
         digest, length = hashlib.sha256(), 0
-        while part := await reader.read(65536):
+        async for part in parts(reader):
             digest.update(part)
             length += len(part)
         writer.write(f"{length} {digest.hexdigest()} {pod}".encode())  # after the caller's half is closed
 
+    async def leave(reader, writer):
+        """Closes our half of the connection, and counts what comes after that."""
+        writer.write(pod.encode())
+        writer.write_eof()
+        return sum([len(part) async for part in parts(reader)])
+
+    left = {}
     context = certificate_of_its_own()
     servers = [
         *[await asyncio.start_server(banner, "0.0.0.0", port) for port in BANNER],
@@ -60,6 +71,12 @@ async def serve(pod):
         *[await asyncio.start_server(told, "0.0.0.0", port, ssl=context) for port in TLS],
     ]
     await asyncio.gather(*(each.serve_forever() for each in servers))
+
+
+async def parts(reader):
+    """What comes, until the other side has closed its half."""
+    while part := await reader.read(65536):
+        yield part
 
 
 async def send(writer, length):
