@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import yaml
@@ -10,12 +11,13 @@ from e2e.edge.callers import Outside
 from e2e.edge.conftest import serial
 from e2e.edge.objects import SYSTEM, secret
 from e2e.edge.test_ingress import answered
+from e2e.workloads import logged
 from fakes.pki import Pki
 from isthmus.console.demo.stage import PUBLIC, Stage
 from isthmus.console.installation import Installation, documents, dump
 
 API, SHOP, OLD = "gateway.networking.k8s.io/v1", "shop.example.com", "old.example.com"
-REVIEWS = "/reviews/0"
+REVIEWS, HEALTH = "/reviews/0", "/health"
 
 
 def made(version: str, kind: str, name: str, namespace: str = "default", /, **spec: Any) -> dict[str, Any]:
@@ -24,13 +26,15 @@ def made(version: str, kind: str, name: str, namespace: str = "default", /, **sp
 
 
 def shop() -> list[dict[str, Any]]:
-    """An HTTPS listener, a mirror, and weights of which that of a backend that is not there is nothing."""
+    """An HTTPS listener, a mirror, shares, and one of nothing for a backend that is not there."""
     tls = {"certificateRefs": [{"name": "shop-cert"}]}
     listener = {"name": "https", "port": 443, "protocol": "HTTPS", "tls": tls}
     mirror = {"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "details", "port": 9080}}}
     backends = [{"name": "reviews", "port": 9080, "weight": 1}, {"name": "gone", "port": 9080, "weight": 0}]
+    shares = [{"name": "reviews", "port": 9080, "weight": 3}, {"name": "details", "port": 9080, "weight": 1}]
     rules = [
         {"backendRefs": [{"name": "productpage", "port": 9080}]},
+        {"matches": [{"path": {"value": HEALTH}}], "backendRefs": shares},
         {"matches": [{"path": {"value": "/reviews"}}], "filters": [mirror], "backendRefs": backends},
     ]
     return [
@@ -91,6 +95,10 @@ async def test_listeners_and_ingresses_show_a_new_certificate_and_send_where_the
         gateway = Outside(await stage.lab.open(PUBLIC, "default", "shop-istio", 443), pki)
         assert await answered(stage, gateway, SHOP)
         assert {(await gateway.get(SHOP, REVIEWS)).status for _ in range(10)} == {200}
+        assert await logged(stage, PUBLIC, "details-v1", f"GET {REVIEWS} HTTP/1.1", f'"{SHOP}-shadow"')
+        healthy = Counter([(await gateway.get(SHOP, HEALTH)).said["status"] for _ in range(80)])
+        assert {*healthy} == {"Reviews is healthy", "Details is healthy"}
+        assert 5 <= healthy["Details is healthy"] <= 40, "a quarter, give or take"
         await renew(stage, gateway, SHOP, "shop-cert", pki)
     finally:
         await kubectl.run("delete", "--ignore-not-found", "-f", "-", stdin=yaml.safe_dump_all(objects))
