@@ -109,7 +109,7 @@ class LoopbackMesh:
         if listener.name != "virtualInbound":
             listener.ClearField("bind_to_port")
             address = listener.address.socket_address
-            if address.address == POD:
+            if address.address == POD and listener.HasField("default_filter_chain"):
                 listener.default_filter_chain.filters.insert(0, meant_for(f"{POD}:{address.port_value}"))
                 address.address = DIRECTLY
             self._with_static_routes(listener)

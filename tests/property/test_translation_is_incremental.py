@@ -384,7 +384,7 @@ OTHER_MESH = MESH.replace("accessLogFile: /dev/stdout", "connectTimeout: 3s").re
 FURTHER_MESH = MESH.replace(
     "accessLogFile: /dev/stdout",
     "defaultConfig: {tracing: {zipkin: {address: 'zipkin.example.com:9411'}}, proxyHeaders: {server: {value: us}}}\n"
-    "    trustDomainAliases: [old]\n    inboundTrafficPolicy: {mode: LOCALHOST}",
+    "    trustDomainAliases: [old]\n    proxyHttpPort: 15002\n    inboundTrafficPolicy: {mode: LOCALHOST}",
 ).replace(
     "defaultProviders: {tracing: [spans]}",
     "defaultTrafficPolicy: {outlierDetection: {interval: 1s}, connectionPool: {tcp: {idleTimeout: 9s}}}\n"

@@ -84,7 +84,7 @@ def settings_of(config: MeshConfig, base: MeshSettings) -> MeshSettings:
         zone_aware_lb_setting=config.zone_aware_lb_setting,
         upstream=_upstream(config, base.upstream),
         listener=_listener(config, base.listener),
-        route=RouteSettings(retry=config.default_http_retry_policy),
+        route=RouteSettings(retry=config.default_http_retry_policy, http_proxy=bool(config.proxy_http_port)),
         local=local_words(said, base.domain) if said else base.local,
         written=config,
     )
@@ -108,6 +108,7 @@ def _upstream(config: MeshConfig, base: UpstreamSettings) -> UpstreamSettings:
         tls=config.tls_defaults,
         dynamic_dns=outbound.mode == "ALLOW_ANY_DYNAMIC_DNS",
         dynamic_tls=outbound.tls,
+        http_proxy=bool(config.proxy_http_port),
     )
 
 

@@ -12,7 +12,7 @@ from isthmus.api.istio.proxy_config import ProxyConfig, RemoteService, StatsMatc
 from isthmus.api.istio.telemetry_problems import tag_problem
 from isthmus.kit.ip import host_and_port, is_address
 
-OWN_PORTS = frozenset({15000, 15004, 15020, 15021, 15053, 15090})
+OWN_PORTS = frozenset({15000, 15004, 15008, 15020, 15021, 15053, 15054, 15090})
 """Ports of a pod that its proxy and agent listen at, wherever calls are captured to."""
 _USUAL = {"proxyAdminPort": 15000, "statusPort": 15020}
 

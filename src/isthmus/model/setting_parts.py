@@ -56,12 +56,14 @@ class UpstreamSettings(msgspec.Struct, frozen=True, kw_only=True):
     tls: TlsConfig | None = None  # towards services that are not of the mesh
     dynamic_dns: bool = False
     dynamic_tls: ClientTLSSettings | None = None
+    http_proxy: bool = False  # whether applications may name hosts to their proxies
 
 
 class RouteSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What routes depend on."""
 
     retry: HTTPRetry | None = None
+    http_proxy: bool = False
 
 
 class LogSettings(msgspec.Struct, frozen=True, kw_only=True):

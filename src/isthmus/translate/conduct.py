@@ -38,9 +38,10 @@ class Conduct(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     families: Families = (4,)
     outbound_port: int = 15001
     inbound_port: int = 15006
-    http_proxy_port: int = 0
+    http_proxy_port: int = 0  # 0: none
     detection_s: float | None = None
-    resolves_s: float = 0.0  # how often names of hosts are asked for that nobody knows; 0: they are not
+    dns_refresh_s: float = 0.0  # how often names of hosts are asked for that nobody knows; 0: they are not
+    resolves: bool = False  # those that are captured
     paths: str = "DEFAULT"
     inbound_retry: HTTPRetry | None = None
     mutual_tls: TlsConfig | None = None
@@ -51,6 +52,11 @@ class Conduct(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     called: Side = Side()
     headers: ProxyHeaders = ProxyHeaders()
     topology: Topology = Topology()
+
+    @property
+    def sockets(self) -> tuple[int, ...]:
+        """The ports at which calls of the application, or to it, arrive; 0: no port."""
+        return (self.outbound_port, self.inbound_port, self.http_proxy_port)
 
     @property
     def places(self) -> Iterator[Place]:
@@ -121,6 +127,7 @@ class Conducts:
 
 def _conduct(view: View, config: ProxyConfig, sides: Mapping[str, Side]) -> Conduct:
     settings, listener = view.settings, view.settings.listener
+    asks_dns = view.resolves_unknown or listener.http_proxy_port
     return Conduct(
         trust_domains=(settings.trust_domain, *settings.trust_domain_aliases),
         families=view.families,
@@ -128,7 +135,8 @@ def _conduct(view: View, config: ProxyConfig, sides: Mapping[str, Side]) -> Cond
         inbound_port=listener.inbound_port,
         http_proxy_port=listener.http_proxy_port,
         detection_s=listener.detection_s,
-        resolves_s=settings.upstream.dns_refresh_s if view.resolves_unknown else 0.0,
+        dns_refresh_s=settings.upstream.dns_refresh_s if asks_dns else 0.0,
+        resolves=view.resolves_unknown,
         paths=listener.paths,
         inbound_retry=listener.inbound_retry,
         mutual_tls=listener.mutual_tls,

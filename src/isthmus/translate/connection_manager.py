@@ -1,4 +1,4 @@
-"""The HTTP connection manager: one filter chain around `http_filters.FILTERS`, with three faces."""
+"""The HTTP connection manager: one filter chain around `http_filters.FILTERS`, with four faces."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ class Face(Enum):
     OUTBOUND = "outbound"  # to the application beside it
     INBOUND = "inbound"  # to callers of that application
     GATEWAY = "gateway"  # to the world
+    PROXY = "proxy"  # to the application beside it, which sends requests to hosts that it names
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,8 @@ def connection_manager(manager: Manager) -> Filter:
     else:
         config.route_config.CopyFrom(manager.routes)
     _FACES[manager.face](config)
-    if manager.face is Face.OUTBOUND and manager.conduct.resolves_s:
-        config.http_filters.insert(-1, dynamic_filter(manager.conduct.resolves_s))
+    if manager.face is Face.PROXY or (manager.face is Face.OUTBOUND and manager.conduct.resolves):
+        config.http_filters.insert(-1, dynamic_filter(manager.conduct.dns_refresh_s))
     apply_headers(config, manager.conduct.headers)
     if manager.face is Face.GATEWAY:
         apply_topology(config, manager.conduct.topology)
@@ -71,6 +72,12 @@ def _asked_for(name: str) -> Rds:
 def _outbound(config: HttpConnectionManager) -> None:
     config.server_header_transformation = config.PASS_THROUGH
     config.use_remote_address.value = False
+
+
+def _proxy(config: HttpConnectionManager) -> None:
+    _outbound(config)
+    config.http_protocol_options.allow_absolute_url.value = True
+    config.upgrade_configs.add(upgrade_type="CONNECT")
 
 
 def _inbound(config: HttpConnectionManager) -> None:
@@ -94,7 +101,12 @@ def _say_who_called(config: HttpConnectionManager) -> None:
     config.set_current_client_cert_details.subject.value = True
 
 
-_FACES = {Face.OUTBOUND: _outbound, Face.INBOUND: _inbound, Face.GATEWAY: _gateway}
+_FACES = {
+    Face.OUTBOUND: _outbound,
+    Face.INBOUND: _inbound,
+    Face.GATEWAY: _gateway,
+    Face.PROXY: _proxy,
+}
 
 
 def _untouched(config: HttpConnectionManager) -> None:

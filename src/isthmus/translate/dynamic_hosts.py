@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from isthmus.api.istio.destination_rule import ClientTLSSettings
 from isthmus.envoy.types import (
     Cluster,
@@ -14,18 +16,24 @@ from isthmus.model.setting_parts import UpstreamSettings
 from isthmus.translate import names, proto
 from isthmus.translate.upstream_tls import apply_tls_outside
 
-_CACHE = "unknown-hosts"
 _MOST_HOSTS = 1024
 
 
-def dynamic_upstream(settings: UpstreamSettings) -> Cluster:
-    """The upstream that is wherever a request's host is."""
-    upstream = Cluster(name=names.DYNAMIC_DNS, connect_timeout=proto.seconds(settings.connect_timeout_s))
+def dynamic_upstreams(settings: UpstreamSettings) -> Iterator[Cluster]:
+    """The upstreams that are wherever a request's host is: of captured requests, and of those sent to the proxy."""
+    if settings.dynamic_dns:
+        yield _dynamic(names.DYNAMIC_DNS, settings, settings.dynamic_tls)
+    if settings.http_proxy:
+        yield _dynamic(names.HTTP_PROXY, settings, None)
+
+
+def _dynamic(name: str, settings: UpstreamSettings, tls: ClientTLSSettings | None) -> Cluster:
+    upstream = Cluster(name=name, connect_timeout=proto.seconds(settings.connect_timeout_s))
     upstream.lb_policy = Cluster.CLUSTER_PROVIDED
-    apply_tls_outside(upstream, settings.dynamic_tls, "")
+    apply_tls_outside(upstream, tls, "")
     config = DynamicForwardProxyCluster(dns_cache_config=_cache(settings.dns_refresh_s))
     # Else Envoy insists on asking for, and verifying, the host of each request.
-    config.allow_insecure_cluster_options = _names_itself(settings.dynamic_tls)
+    config.allow_insecure_cluster_options = _names_itself(tls)
     upstream.cluster_type.name = "envoy.clusters.dynamic_forward_proxy"
     upstream.cluster_type.typed_config.CopyFrom(proto.any_of(config))
     return upstream
@@ -42,8 +50,8 @@ def dynamic_filter(refresh_s: float) -> EnvoyHttpFilter:
 
 
 def _cache(refresh_s: float) -> DnsCacheConfig:
-    """One cache by its name: all who use it must say the same of it."""
-    cache = DnsCacheConfig(name=_CACHE, dns_lookup_family=Cluster.V4_PREFERRED)
+    """One cache by its name: all who use it must say the same of it, also those of before a change."""
+    cache = DnsCacheConfig(name=f"unknown-hosts-{refresh_s:g}s", dns_lookup_family=Cluster.V4_PREFERRED)
     cache.dns_refresh_rate.CopyFrom(proto.seconds(refresh_s))
     cache.max_hosts.value = _MOST_HOSTS
     return cache

@@ -77,6 +77,7 @@ class Translator:
                 *self.secrets.memos,
                 self.trust.marked,
                 self.routes.hosts,
+                self.routes.proxied,
             ),
             of_views=(
                 *self.conducts.of_views,
@@ -289,6 +290,8 @@ def _routing(view: View, workload: Workload | None) -> Iterator[Opened]:
 def _route_names(view: View) -> Iterator[str]:
     """The route configurations that the view's listeners name."""
     yield from (one.routes for one in called(view.sidecar) if one.protocol.is_http)
+    if view.settings.route.http_proxy:
+        yield names.HTTP_PROXY
     for port in view.ports:
         if any(True for _ in http_services(view, port)):
             yield str(port)

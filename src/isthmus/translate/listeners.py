@@ -27,6 +27,7 @@ from isthmus.translate.egress import unknown_upstream
 from isthmus.translate.entrances import about as about_sidecar
 from isthmus.translate.entrances import entrances
 from isthmus.translate.gateway_servers import Opened, opened, side_by_side
+from isthmus.translate.http_proxy import proxy_listener, proxy_name
 from isthmus.translate.listeners_gateway import GatewayListeners
 from isthmus.translate.listeners_inbound import inbound_listener
 from isthmus.translate.listeners_outbound import (
@@ -149,6 +150,8 @@ class Listeners:
             self.one.get((conduct, view.sidecar), (names.VIRTUAL_INBOUND, serves), inbound),
             self.one.get((conduct,), (names.VIRTUAL_OUTBOUND, unknown), outbound),
         )
+        if conduct.http_proxy_port:
+            both = (*both, self._http_proxy(conduct, about))
         if workload is not None and datagram_targets(serves):
             both = (*both, self._tunnels(workload, conduct, about))
         return {**self._own.of(seen, taken), **{made.name: made for made in both if made}}
@@ -161,6 +164,16 @@ class Listeners:
             return self.checked.keep(slot, about, partial(tunnel_listener, workload, conduct), proto.sealed)
 
         return self.one.get((conduct,), (names.TUNNEL_INBOUND, workload.serves), make)
+
+    def _http_proxy(self, conduct: Conduct, about: Ref) -> Versioned | None:
+        """Where applications send requests to hosts that they name."""
+        name = proxy_name(conduct)
+
+        def make() -> Versioned | None:
+            slot = Slot(LISTENER, name, None, (conduct,))
+            return self.checked.keep(slot, about, lambda: proxy_listener(conduct), proto.sealed)
+
+        return self.one.get((conduct,), name, make)
 
     def _on_port(self, mesh: Mesh, seen: Seen, port: int) -> Found:
         """The listeners of a port; made anew only when who claims it, or their rules, changed."""

@@ -71,7 +71,7 @@ def inbound_listener(taken: Iterable[Entrance], conduct: Conduct) -> Listener:
 
 def socket_listener(one: Entrance, conduct: Conduct) -> Listener:
     """A listener with a socket of its own, for calls that are not captured."""
-    if one.number in {*ALWAYS_OPEN, conduct.outbound_port, conduct.inbound_port}:
+    if one.number in {*ALWAYS_OPEN, *conduct.sockets}:
         reason = f"{one.number} is the proxy's own (hint: another port)"
         raise Unsayable(f"{one.path}.port.number", reason)
     listener = Listener(

@@ -33,7 +33,7 @@ from isthmus.translate.types import LISTENER
 def called_listener(one: Called, seen: Seen) -> Listener:
     """The listener of such a place. Raises `Unsayable` where nothing is shown that could be called there."""
     view, conduct = seen
-    if not one.is_path and one.number in {0, *ALWAYS_OPEN, conduct.outbound_port, conduct.inbound_port}:
+    if not one.is_path and one.number in {0, *ALWAYS_OPEN, *conduct.sockets}:
         said = f"{one.number} is the proxy's own" if one.number else "is missing"
         raise Unsayable(f"{one.path}.port.number", f"{said} (hint: the port that the application calls)")
     listener = Listener(

@@ -11,6 +11,8 @@ from isthmus.model.service import Port, Protocol, Service
 PASSTHROUGH = "PassthroughCluster"
 BLACK_HOLE = "BlackHoleCluster"
 DYNAMIC_DNS = "AllowAnyDynamicDNSCluster"
+HTTP_PROXY = "http_proxy"
+"""The routes of requests that applications send to the proxy by name, and the upstream of hosts that nobody knows."""
 INBOUND_PASSTHROUGH = "InboundPassthroughCluster"
 VIRTUAL_OUTBOUND = "virtualOutbound"
 VIRTUAL_INBOUND = "virtualInbound"

@@ -5,8 +5,7 @@ Virtual hosts are made and remembered one by one, as bytes; a route configuratio
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 
 from isthmus.api.istio.http_route import HTTPMatchRequest
 from isthmus.api.istio.virtual_service import VirtualService
@@ -16,14 +15,13 @@ from isthmus.envoy.types import (
     DirectResponseAction,
     Route,
     RouteAction,
-    RouteConfiguration,
     RouteMatch,
     VirtualHost,
 )
 from isthmus.kit.memo import Memo
 from isthmus.model.names import Hostname, ServiceKey
 from isthmus.model.scope import View
-from isthmus.model.service import Port, Resolution, Service
+from isthmus.model.service import Port, Protocol, Resolution, Service
 from isthmus.translate import names, proto
 from isthmus.translate.checked import Checked, Slot
 from isthmus.translate.destinations import Destinations, Known, destinations_of, known
@@ -31,34 +29,13 @@ from isthmus.translate.egress import called, unknown_upstream
 from isthmus.translate.errors import at
 from isthmus.translate.hashing import hash_policy
 from isthmus.translate.http_filters import FILTERS
+from isthmus.translate.http_proxy import at_port, unknown_hosts
 from isthmus.translate.operation import operation
 from isthmus.translate.retries import retry_policy
-from isthmus.translate.route_action import LARGEST_ANSWER_BYTES, Rule, apply_action
+from isthmus.translate.route_action import Rule, apply_action
 from isthmus.translate.route_match import Asker, concerns, route_match, takes_everything
 from isthmus.translate.types import ROUTES
-
-_VIRTUAL_HOSTS = 2  # field number in RouteConfiguration
-
-
-@dataclass(frozen=True, slots=True)
-class Host:
-    """A virtual host as part of a RouteConfiguration, serialised, with the domains that it claims in lower case."""
-
-    domains: tuple[str, ...]
-    part: bytes
-
-    @classmethod
-    def of(cls, made: VirtualHost) -> Host:
-        # Envoy compares domains in lower case.
-        domains = tuple(domain.lower() for domain in made.domains)
-        return cls(domains, proto.joined(_VIRTUAL_HOSTS, [proto.body(made)]))
-
-    def without(self, claimed: Collection[str]) -> Host | None:
-        """The host without domains that others claim; None where none is left."""
-        [made] = RouteConfiguration.FromString(self.part).virtual_hosts
-        free = [domain for domain in made.domains if domain.lower() not in claimed]
-        made.domains[:] = free
-        return Host.of(made) if free else None
+from isthmus.translate.virtual_hosts import Host, joined, without_repetition
 
 
 class Routes:
@@ -68,9 +45,16 @@ class Routes:
         self.checked: Checked[Host] = Checked()
         self.hosts: Memo[Host | None] = Memo()
         self.plain: Memo[dict[ServiceKey, Host | None]] = Memo()
+        self.proxied: Memo[Host] = Memo()
 
     def body(self, view: View, name: str) -> bytes | None:
-        """The RouteConfiguration `name`, serialised: `<port>`, `<host>:<port>` or `unix://<path>`; None for others."""
+        """The RouteConfiguration `name`, serialised; None where there is none.
+
+        It is `<port>`, `<host>:<port>`, `unix://<path>` or `http_proxy`.
+        """
+        if name == names.HTTP_PROXY:
+            is_open = view.settings.route.http_proxy
+            return joined(name, self._at_proxy(view), by_port=True) if is_open else None
         if name.startswith("unix://"):
             shown = self._at_path(view, name)
             return joined(name, shown) if shown else None
@@ -94,6 +78,40 @@ class Routes:
             hosts.append(plain[key])
         hosts += [self._bare_host(view, host, rule, port) for host, rule in view.hosts_without_service]
         return without_repetition([*(host for host in hosts if host), _everything_else(view)])
+
+    def _at_proxy(self, view: View) -> list[Host]:
+        """The hosts of all ports, each by its name and port, for requests that are sent to the proxy."""
+
+        def proxied(host: Host, port: int, to: str) -> Host:
+            return self.proxied.get((host,), (port, to), lambda: Host.of(at_port(host.made, port, to)))
+
+        ports = sorted({80, *view.ports})
+        hosts = [proxied(host, port, to) for port in ports for host, to in self._with_tunnels(view, port)]
+        return without_repetition([*hosts, Host.of(unknown_hosts(view))])
+
+    def _with_tunnels(self, view: View, port: int) -> Iterator[tuple[Host, str]]:
+        """The hosts on a port, and where CONNECT to them leads; empty: nowhere."""
+        for service in view.services_on(port):
+            own, to = service.port(port), names.outbound(port, "", service.key.hostname)
+            if own is None:
+                continue
+            if own.protocol.is_http or own.protocol is Protocol.UNSPECIFIED:
+                yield from ((host, to) for host in self._service_hosts(view, service, port) if host)
+            else:
+                yield self._without_routes(view, service, port), to
+        for name, rule in view.hosts_without_service:
+            host = self._bare_host(view, name, rule, port)
+            if host:
+                yield host, ""
+
+    def _without_routes(self, view: View, service: Service, port: int) -> Host:
+        """The names of a service that takes no requests."""
+        spoken = tuple(key for keys in view.names_of(service) for key in keys)
+        domains = tuple(service_domains(view, service, spoken))
+        name = names.virtual_host(service.key.hostname, port)
+        return self.proxied.get(
+            (service,), (port, domains), lambda: Host.of(VirtualHost(name=name, domains=domains))
+        )
 
     def _at_path(self, view: View, bind: str) -> list[Host]:
         """The hosts that a Sidecar shows at a path of the file system; what it does not show is refused there."""
@@ -298,30 +316,6 @@ def _refused() -> Host:
     refused = DirectResponseAction(status=502)
     route = Route(name="block_all", match=RouteMatch(prefix="/"), direct_response=refused)
     return Host.of(VirtualHost(name="block_all", domains=["*"], routes=[route]))
-
-
-def without_repetition(hosts: Iterable[Host]) -> list[Host]:
-    """`hosts` without domains that one before them claims: Envoy refuses a domain that is there twice."""
-    kept: list[Host] = []
-    claimed: set[str] = set()
-    for host in hosts:
-        free = host if claimed.isdisjoint(host.domains) else host.without(claimed)
-        if free is not None:
-            claimed.update(free.domains)
-            kept.append(free)
-    return kept
-
-
-def joined(name: str, hosts: Iterable[Host]) -> bytes:
-    """The RouteConfiguration of these virtual hosts, serialised."""
-    head = RouteConfiguration(
-        name=name,
-        max_direct_response_body_size_bytes=proto.uint32(LARGEST_ANSWER_BYTES),
-        ignore_port_in_host_matching=True,
-    )
-    # Routes may name upstreams that are not there: those answer 503, the others must not suffer.
-    head.validate_clusters.value = False
-    return b"".join((proto.body(head), *(host.part for host in hosts)))
 
 
 def about_rule(rule: VirtualService) -> Ref:

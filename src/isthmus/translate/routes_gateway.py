@@ -16,8 +16,9 @@ from isthmus.translate.checked import Checked, Slot
 from isthmus.translate.destinations import destinations_of
 from isthmus.translate.gateway_servers import Opened, admitted
 from isthmus.translate.route_match import Asker, matches_all
-from isthmus.translate.routes import Host, about_rule, joined, rule_routes, without_repetition
+from isthmus.translate.routes import about_rule, rule_routes
 from isthmus.translate.types import ROUTES
+from isthmus.translate.virtual_hosts import Host, joined, without_repetition
 
 
 @dataclass(slots=True)

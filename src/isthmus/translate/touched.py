@@ -21,7 +21,7 @@ Where = tuple[ClusterId, str]
 """The cluster and address of a workload."""
 _NAMES = frozenset({NAME, *PART_NAMES})
 _OF_SETTING: dict[str, frozenset[str]] = {
-    "upstream": frozenset({UPSTREAM, ENDPOINTS}),
+    "upstream": frozenset({UPSTREAM, ENDPOINTS, LISTENER}),
     "listener": frozenset({LISTENER, UPSTREAM}),
     "route": frozenset({ROUTES}),
     "unknown": frozenset({UPSTREAM, LISTENER, ROUTES}),

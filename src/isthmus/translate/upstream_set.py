@@ -20,7 +20,7 @@ from isthmus.translate import names, proto
 from isthmus.translate.checked import Checked, Slot
 from isthmus.translate.conduct import Conduct
 from isthmus.translate.destinations import Known, known
-from isthmus.translate.dynamic_hosts import dynamic_upstream
+from isthmus.translate.dynamic_hosts import dynamic_upstreams
 from isthmus.translate.entrances import Entrance, about, entrances
 from isthmus.translate.names import UpstreamName
 from isthmus.translate.passthrough import names_of, passes, passing_names
@@ -207,9 +207,7 @@ def _fixed(view: View) -> tuple[Versioned, ...]:
     made = [black_hole(settings), outbound_passthrough(settings)]
     if view.kind is ProxyKind.SIDECAR:
         made.append(inbound_passthrough(settings))
-    if settings.dynamic_dns:
-        made.append(dynamic_upstream(settings))
-    return tuple(map(proto.sealed, made))
+    return tuple(map(proto.sealed, (*made, *dynamic_upstreams(settings))))
 
 
 def _told(view: View) -> Iterator[str]:

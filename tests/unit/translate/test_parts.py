@@ -27,9 +27,9 @@ from isthmus.translate.checked import Checked, Slot
 from isthmus.translate.names import Direction, UpstreamName, inbound, outbound
 from isthmus.translate.offline import read_case
 from isthmus.translate.retries import retry_policy
-from isthmus.translate.routes import Host, without_repetition
 from isthmus.translate.show import pruned
 from isthmus.translate.upstream_policy import policy_for
+from isthmus.translate.virtual_hosts import Host, without_repetition
 
 # Names
 

@@ -273,3 +273,24 @@ data: {mesh: "outboundTrafficPolicy: {mode: ALLOW_ANY_DYNAMIC_DNS}"}
 def test_requests_to_unknown_hosts_go_where_their_names_lead_if_the_mesh_says_so(call, lands_on, tls):
     assert_goes(ruled(RESOLVES), "productpage", call, lands_on, tls)
     assert not explained(ruled(RESOLVES), "productpage", call).trace.unexamined
+
+
+@pytest.mark.parametrize(
+    ("call", "lands_on", "tls"),
+    [
+        ("http://127.0.0.1:15002/ ; host: ratings:9080", "ratings-v1", "mutual"),
+        ("http://127.0.0.1:15002/ ; host: reviews.default:9080", THIRDS, "mutual"),
+        ("http://127.0.0.1:15002/ ; host: web", "web-v1", "mutual"),
+        ("http://127.0.0.1:15002/ ; host: www.example.com", "www.example.com:80", "plain"),
+        ("http://127.0.0.1:15002/ ; host: www.example.com:8080", "www.example.com:8080", "plain"),
+        ("CONNECT http://127.0.0.1:15002/ ; host: db:3306", "db-v1", "mutual"),
+        ("CONNECT http://127.0.0.1:15002/ ; host: www.example.com:443", "www.example.com:443", "plain"),
+        ("http://127.0.0.1:15002/ ; host: db:3306", "404", None),
+    ],
+)
+def test_requests_that_are_sent_to_the_proxy_go_to_the_host_and_port_that_they_name(call, lands_on, tls):
+    files = ruled(
+        RESOLVES.replace("outboundTrafficPolicy: {mode: ALLOW_ANY_DYNAMIC_DNS}", "proxyHttpPort: 15002")
+    )
+    assert_goes(files, "productpage", call, lands_on, tls)
+    assert not explained(files, "productpage", call).trace.unexamined

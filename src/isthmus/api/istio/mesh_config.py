@@ -171,7 +171,9 @@ class MeshConfig(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Where captured calls to applications arrive; 15006 without. Envoy: the address of
     `virtualInbound`."""
     proxy_http_port: PortNumber = 0
-    """No effect: calls are captured, so that applications need no HTTP proxy to be told of."""
+    """Where, on 127.0.0.1, sidecars take requests to hosts that the application names, as with
+    `http_proxy=127.0.0.1:PORT`; nowhere without. Envoy: the listener `127.0.0.1_PORT`, the routes and the upstream
+    `http_proxy`."""
     connect_timeout: AtLeast1Ms = ""
     """How long connecting may take where no DestinationRule says it; 10s without, and a second across
     clusters. Envoy: `connect_timeout`."""

@@ -70,6 +70,8 @@ def path_condition(match: RouteMatch, request: Request) -> Condition:
     """Whether the path without its query is as asked. Source: RouteMatch reference, path_specifier."""
     kind = match.WhichOneof("path_specifier")
     path = request.bare_path
+    if kind == "connect_matcher":
+        return Condition("CONNECT", request.method == "CONNECT", f"method is {request.method}")
     folded = match.HasField("case_sensitive") and not match.case_sensitive.value
     note = ", in any case" if folded else ""
     if request.method == "CONNECT":

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
+
 from isthmus.envoy.types import (
     CorsRoutePolicy,
     FractionalPercent,
@@ -13,7 +15,7 @@ from isthmus.envoy.types import (
     RouteAction,
     WeightedCluster,
 )
-from isthmus.translate.trace.call import Call, Request, Untraceable
+from isthmus.translate.trace.call import Call, Request, Speech, Untraceable
 from isthmus.translate.trace.held import Held
 from isthmus.translate.trace.path import substituted
 from isthmus.translate.trace.steps import Action, Answer, Forward, Redirect, UpstreamShare
@@ -76,6 +78,8 @@ def _retries(action: RouteAction) -> int:
 
 def _upstreams(held: Held, own: Route, call: Call, alpn: tuple[str, ...]) -> Iterator[UpstreamShare]:
     action, request = own.route, call.request or Request()
+    if any(each.HasField("connect_config") for each in action.upgrade_configs):
+        call = msgspec.structs.replace(call, speech=Speech.BYTES)  # what follows CONNECT, whatever it is
     host, path = rewritten_host(action, request), rewritten_path(own, request)
     match action.WhichOneof("cluster_specifier"):
         case "cluster":

@@ -1,0 +1,111 @@
+"""The real Envoy as the HTTP proxy of an application that is not captured: it names hosts, and gets there."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from fakes.loopback_mesh import LoopbackMesh
+from fakes.pki import Pki
+from fakes.ports import free_ports
+from isthmus.envoy.binary import NoEnvoy, envoy_executable
+from isthmus.translate.offline import read_case
+
+CASE = """
+kind: Case
+proxy: {{address: 127.0.0.1, cluster: gke}}
+---
+kind: Cluster
+metadata: {{name: gke}}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {{name: istio, namespace: istio-system}}
+data: {{mesh: "{{proxyHttpPort: {proxy}, outboundTrafficPolicy: {{mode: {mode}}}}}"}}
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: reviews}}
+spec:
+  clusterIP: 127.0.0.2
+  selector: {{app: reviews}}
+  ports: [{{port: {http}, targetPort: {target}, name: http}}, {{port: {tcp}, targetPort: {target}, name: tcp}}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {{name: reviews, labels: {{app: reviews}}}}
+status: {{phase: Running, podIP: 127.0.0.11}}
+"""
+
+
+@pytest.fixture(params=["ALLOW_ANY", "REGISTRY_ONLY"])
+async def proxied(request, tmp_path):
+    """The ports of the proxy, of the service and of what answers; and whether unknown hosts are let through."""
+    try:
+        executable = envoy_executable()
+    except NoEnvoy as error:
+        pytest.skip(str(error))
+    proxy, http, tcp, target, admin = free_ports(5)
+    case = read_case(CASE.format(proxy=proxy, http=http, tcp=tcp, target=target, mode=request.param))
+    mesh = LoopbackMesh(case.generation(), case.proxy, 0, tmp_path, admin)
+    mesh.believe(Pki(), "spiffe://cluster.local/ns/default/sa/caller")
+    servers = [await asyncio.start_server(echo, at, target) for at in ("127.0.0.11", "127.0.0.13")]
+    process = await mesh.run(executable)
+    try:
+        yield (proxy, http, tcp, target), request.param == "ALLOW_ANY"
+    finally:
+        process.kill()
+        await process.wait()
+        for each in servers:
+            each.close()
+
+
+async def echo(reader, writer):
+    """Answers with where it is, and the first line that it was sent."""
+    line = (await reader.readline()).decode().strip()
+    said = f"{writer.get_extra_info('sockname')[0]} got {line}".encode()
+    writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%s" % (len(said), said))
+    await writer.drain()
+    writer.close()
+
+
+async def asked(port, *parts):
+    """All that comes back when these parts are sent one after the other, each after an answer to the one before."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    answers = []
+    for part in parts:
+        writer.write(part.encode())
+        answers.append(await (reader.read() if part is parts[-1] else reader.readuntil(b"\r\n\r\n")))
+    writer.close()
+    return "".join(each.decode() for each in answers)
+
+
+def request(line, host):
+    return f"{line} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n"
+
+
+async def test_an_absolute_url_leads_to_the_service_that_it_names(proxied):
+    (proxy, http, *_), _ = proxied
+    answer = await asked(proxy, request(f"GET http://reviews:{http}/x", f"reviews:{http}"))
+    assert answer.startswith("HTTP/1.1 200") and answer.endswith("127.0.0.11 got GET /x HTTP/1.1")
+
+
+async def test_connect_leads_bytes_to_the_port_that_it_names(proxied):
+    (proxy, http, tcp, _), _ = proxied
+    for port in (http, tcp):
+        opened = f"CONNECT reviews:{port} HTTP/1.1\r\nhost: reviews:{port}\r\n\r\n"
+        answer = await asked(proxy, opened, "any bytes\r\n")
+        assert answer.startswith("HTTP/1.1 200") and answer.endswith("127.0.0.11 got any bytes")
+
+
+async def test_a_host_that_nobody_knows_is_reached_by_its_name_or_refused_as_the_mesh_says(proxied):
+    (proxy, _, _, target), passes = proxied
+    host = f"127.0.0.13:{target}"
+    answer = await asked(proxy, request(f"GET http://{host}/x", host))
+    opened = f"CONNECT {host} HTTP/1.1\r\nhost: {host}\r\n\r\n"
+    tunnelled = await asked(proxy, *([opened, "any bytes\r\n"] if passes else [opened]))
+    assert answer.startswith("HTTP/1.1 200" if passes else "HTTP/1.1 502")
+    assert tunnelled.startswith("HTTP/1.1 200" if passes else "HTTP/1.1 502")
+    assert answer.endswith("127.0.0.13 got GET /x HTTP/1.1") == passes
+    assert tunnelled.endswith("127.0.0.13 got any bytes") == passes
