@@ -24,6 +24,7 @@ from isthmus.translate.doors import Doors
 from isthmus.translate.egress import called
 from isthmus.translate.gateway_conflicts import gateway_conflicts
 from isthmus.translate.gateway_servers import Opened, opened, side_by_side
+from isthmus.translate.header_case import HeaderCase
 from isthmus.translate.listeners import Listeners, conflicts
 from isthmus.translate.memory import Memory
 from isthmus.translate.name_table import NameTables
@@ -59,6 +60,7 @@ class Translator:
         self.name_tables = NameTables()
         self.secrets = Secrets(follow)
         self.trust = Trust()
+        self.header_case = HeaderCase()
         self.doors = Doors()
         self.patches = Patches()
         self.configurations: Memo[Versioned | None] = Memo()
@@ -76,6 +78,7 @@ class Translator:
                 *self.name_tables.memos,
                 *self.secrets.memos,
                 self.trust.marked,
+                self.header_case.kept,
                 self.routes.hosts,
                 self.routes.proxied,
             ),
@@ -215,6 +218,8 @@ class Generation:
             if wanted is None
             else upstreams.named(view, self.mesh.shards, own, conduct, wanted)
         )
+        if conduct.headers.preserve_http1_header_case:
+            made = self._make.header_case.keep(made)
         return self._make.trust.mark(made, bundles) if bundles else made
 
     def _endpoints(self, proxy: Proxy, wanted: Wanted) -> Iterable[Versioned]:

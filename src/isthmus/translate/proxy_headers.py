@@ -5,6 +5,7 @@ from __future__ import annotations
 from isthmus.api.istio.proxy_config import CertDetails, ProxyHeaders, Topology
 from isthmus.envoy.types import HttpConnectionManager, Router
 from isthmus.translate import proto
+from isthmus.translate.header_case import keep_case
 
 _SILENT = frozenset({"UNDEFINED"})
 _DETAILS = {
@@ -35,6 +36,8 @@ def apply_headers(config: HttpConnectionManager, found: ProxyHeaders) -> None:
         _suppress(config)
     if found.x_forwarded_port is not None and found.x_forwarded_port.enabled:
         config.append_x_forwarded_port = True
+    if found.preserve_http1_header_case:
+        keep_case(config.http_protocol_options)
 
 
 def apply_topology(config: HttpConnectionManager, found: Topology) -> None:

@@ -209,7 +209,8 @@ class ProxyHeaders(Part, frozen=True, kw_only=True):
     metadata_exchange_headers: MetadataExchange | None = None
     """No effect: stock Envoy does not exchange metadata."""
     preserve_http1_header_case: bool | None = msgspec.field(default=None, name="preserveHttp1HeaderCase")
-    """No effect: connections to services would need it, too, and these are the same for all proxies."""
+    """Whether headers of HTTP/1.1 keep the case in which they were written; else all are in lower case. Envoy:
+    `header_key_format` of connections on both sides."""
     x_forwarded_host: Enabled | None = None
     """No effect: Envoy adds x-forwarded-host where a rule rewrites the host."""
     x_forwarded_port: Enabled | None = None

@@ -1,0 +1,75 @@
+"""The real Envoy between a caller and a service of HTTP/1.1: how both see each other's headers written."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from fakes.loopback_mesh import LoopbackMesh
+from fakes.pki import Pki
+from fakes.ports import free_ports
+from isthmus.envoy.binary import NoEnvoy, envoy_executable
+from isthmus.translate.offline import read_case
+
+CASE = """
+kind: Case
+proxy:
+  address: 127.0.0.1
+  cluster: gke
+---
+kind: Cluster
+metadata: {{name: gke}}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {{name: istio, namespace: istio-system}}
+data: {{mesh: "defaultConfig: {{proxyHeaders: {{preserveHttp1HeaderCase: {keeps}}}}}"}}
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: reviews}}
+spec: {{clusterIP: 127.0.0.2, selector: {{app: reviews}}, ports: [{{port: {http}, targetPort: {target}, name: http}}]}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {{name: reviews, labels: {{app: reviews}}}}
+status: {{phase: Running, podIP: 127.0.0.11}}
+"""
+
+
+async def serve(reader, writer):
+    """Answers with the head that it got, and a header of its own."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 200 OK\r\nX-AnsWer: 1\r\ncontent-length: %d\r\n\r\n%s" % (len(head), head))
+    await writer.drain()
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    ("keeps", "asked", "answered"), [("true", "X-Asks", "X-AnsWer"), ("false", "x-asks", "x-answer")]
+)
+async def test_headers_keep_their_case_both_ways_where_that_is_asked_for(keeps, asked, answered, tmp_path):
+    try:
+        executable = envoy_executable()
+    except NoEnvoy as error:
+        pytest.skip(str(error))
+    http, target, admin = free_ports(3)
+    case = read_case(CASE.format(http=http, target=target, keeps=keeps))
+    mesh = LoopbackMesh(case.generation(), case.proxy, 0, tmp_path, admin)
+    mesh.believe(Pki(), "spiffe://cluster.local/ns/default/sa/caller")
+    server = await asyncio.start_server(serve, "127.0.0.11", target)
+    process = await mesh.run(executable)
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", http)
+        writer.write(
+            f"GET / HTTP/1.1\r\nhost: reviews:{http}\r\nX-Asks: 1\r\nconnection: close\r\n\r\n".encode()
+        )
+        answer = (await reader.read()).decode()
+        writer.close()
+    finally:
+        process.kill()
+        await process.wait()
+        server.close()
+    head, _, seen = answer.partition("\r\n\r\n")
+    assert f"\r\n{answered}: 1" in head and f"\r\n{asked}: 1" in seen
