@@ -149,6 +149,21 @@ def test_calls_to_the_other_network_end_behind_its_gateway(call, lands_on):
     assert_goes(PLAIN, "productpage", call, lands_on, "mutual")
 
 
+NAMES = service("names", ("dns", 53)).replace("name: dns", "name: dns, protocol: UDP")
+
+
+def test_datagrams_to_the_other_network_are_in_tunnels_through_its_gateway():
+    files = "---\n".join((mesh(NAMES), NAMES, deployment("names-v1", "names")))
+    assert_goes(files, "productpage", "udp://names:53", "names-v1", "mutual")
+    (_, upstream), *_ = explained(files, "productpage", "udp://names:53").trace.forwards
+    assert [each.network for each in upstream.endpoints] == ["west-net"]
+
+
+def test_datagrams_to_pods_without_sidecars_have_no_way_into_another_network():
+    files = "---\n".join((mesh(NAMES), NAMES, deployment("names-v1", "names", sidecar="false")))
+    assert_goes(files, "productpage", "udp://names:53", "503")
+
+
 @pytest.mark.parametrize("call", ["http://plain:9080/", "http://plain.default.svc:9080/"])
 def test_plain_text_has_no_way_into_another_network(call):
     assert_goes(PLAIN, "productpage", call, "503")

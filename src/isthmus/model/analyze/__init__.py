@@ -93,6 +93,7 @@ CHECKS: tuple[Check, ...] = (
     datagrams.services_have_doors,
     datagrams.doors_are_free,
     datagrams.addresses_are_taken,
+    datagrams.endpoints_are_chosen,
     istio_annotations.are_known,
     deprecated.fields_are_replaced,
 )

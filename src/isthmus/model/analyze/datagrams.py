@@ -10,7 +10,7 @@ from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.api.resource import Ref
 from isthmus.model.analyze.pods import is_of_users
 from isthmus.model.analyze.subject import Subject, destinations_in, finding, finding_in
-from isthmus.model.codes import Code
+from isthmus.model.codes import Code, Severity
 from isthmus.model.endpoint import Endpoint
 from isthmus.model.findings import Finding
 from isthmus.model.given import ALL_DOORS, doors_bound, with_doors
@@ -168,6 +168,23 @@ def addresses_are_taken(subject: Subject) -> Iterator[Finding]:
             yield of_service(service, path, message, Code.DATAGRAMS_PASS)
 
 
+def endpoints_are_chosen(subject: Subject) -> Iterator[Finding]:
+    """Datagrams of each service go to an endpoint that Envoy chooses, not to the one whose address was asked for."""
+    for key in sorted(subject.mesh.services):
+        service = subject.mesh.services[key]
+        why = _LEFT_ALONE.get(service.resolution)
+        if why and service.udp_ports and is_of_users(key.namespace, subject.root):
+            ports = _listed((str(port.number) for port in service.udp_ports), "port", "ports")
+            message = f"datagrams to {ports} pass Envoy by, in no mutual TLS, since {why}"
+            yield of_service(service, "$.spec.ports", message, Code.DATAGRAMS_PASS, Severity.INFO)
+
+
+_LEFT_ALONE = {
+    Resolution.PASSTHROUGH: "it is called at the addresses of its pods (hint: beside it a Service with an address)",
+    Resolution.NONE: "it is called at any address (hint: resolution STATIC, with endpoints)",
+}
+
+
 def doors_are_free(subject: Subject) -> Iterator[Finding]:
     """No pod with a sidecar binds a port at which its Envoy would take the datagrams to a service."""
     doors: dict[int, str] = {}
@@ -189,11 +206,13 @@ def takes_nothing_else(service: Service, port: int = 0) -> bool:
     return bool(here) and all(each.protocol is Protocol.UDP for each in here)
 
 
-def of_service(service: Service, path: str, message: str, code: Code) -> Finding:
+def of_service(
+    service: Service, path: str, message: str, code: Code, severity: Severity | None = None
+) -> Finding:
     """What is to be said of the object that a service is from."""
     kind, name = ("ServiceEntry", service.entry) if service.entry else ("Service", service.key.name)
     ref = Ref(kind, service.key.namespace, name)
-    return Finding(ref=ref, path=path, message=message, severity=code.severity, code=code)
+    return Finding(ref=ref, path=path, message=message, severity=severity or code.severity, code=code)
 
 
 def _name(endpoint: Endpoint) -> str:
