@@ -50,7 +50,7 @@ def shard(
     for each in slices:
         if each.address_type == "FQDN":
             continue  # names are no addresses: Envoy would refuse the whole service for one
-        ports = _ports(each, names)
+        ports = _ports(each, names, object_)
         for endpoint in each.endpoints or ():
             if not endpoint.addresses:
                 continue
@@ -101,14 +101,24 @@ def _merged_names(service: Service, object_: ServiceObject) -> Mapping[str, str]
     return {name: merged[key] for name, key in keys.items() if key in merged}
 
 
-def _ports(slice_: EndpointSlice, names: Mapping[str, str]) -> tuple[tuple[str, int], ...]:
-    return tuple(
-        sorted(
-            (names[port.name or ""], port.port)
-            for port in slice_.ports or ()
-            if port.port is not None and (port.name or "") in names
-        )
-    )
+def _ports(
+    slice_: EndpointSlice, names: Mapping[str, str], object_: ServiceObject
+) -> tuple[tuple[str, int], ...]:
+    """The numbers at which endpoints of the slice serve, by the merged service's names.
+
+    Where a Service calls a port by another name, its slices have the old one until the controller has seen that:
+    meanwhile what was served at the number that the port leads to still is.
+    """
+    told = {port.name or "": port.port for port in slice_.ports or () if port.port is not None}
+    found = {names[name]: number for name, number in told.items() if name in names}
+    old = {
+        (port.port, port.protocol == "UDP") for port in slice_.ports or () if (port.name or "") not in names
+    }
+    for port in object_.spec.ports if old and object_.spec.selector else ():
+        leads_to = port.port if port.target_port is None else port.target_port
+        if isinstance(leads_to, int) and (leads_to, port.protocol == "UDP") in old and port.name in names:
+            found.setdefault(names[port.name], leads_to)
+    return tuple(sorted(found.items()))
 
 
 def _endpoint(

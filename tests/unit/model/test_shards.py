@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from fakes.manifests import EAST, WEST, build, endpoint, key, node, pod, put, service, slice_of
+from fakes.manifests import EAST, WEST, build, endpoint, gone, key, node, pod, put, service, slice_of
 from isthmus.model.endpoint import Health, Locality
 from isthmus.model.identity import SpiffeId
 
@@ -135,6 +135,68 @@ def test_ports_are_found_by_number_where_clusters_name_them_otherwise():
     )
     (found,) = mesh.shard(key("reviews"), WEST).endpoints
     assert found.ports == (("http", 7070),)
+
+
+def renamed(*ports, selector=True):
+    """The endpoints of a Service whose ports have new names, while its slice has the old one."""
+    found = service("reviews", *ports, **({"selector": {"app": "reviews"}} if selector else {}))
+    (only,) = endpoints(found, slice_of("reviews", endpoint("10.0.0.1"), ports=(("http", 8080),)))
+    return only.ports
+
+
+def test_a_port_that_gets_another_name_is_served_on_while_slices_have_the_old_one():
+    grpc = {"name": "grpc", "port": 80, "targetPort": 8080}
+    assert renamed(("grpc", grpc)) == (("grpc", 8080),)
+    assert renamed(("http", 8080)) == (("http", 8080),)
+    assert renamed(("web", 8080)) == (("web", 8080),), "without a targetPort it is the port's own number"
+
+
+def test_no_port_is_served_that_leads_elsewhere_than_the_one_of_the_old_name():
+    for target in (9090, "http"):
+        assert renamed(("grpc", {"name": "grpc", "port": 80, "targetPort": target})) == ()
+    udp = {"name": "grpc", "port": 80, "targetPort": 8080, "protocol": "UDP"}
+    assert renamed(("grpc", udp)) == ()
+
+
+def test_slices_that_somebody_wrote_are_read_as_they_are_named():
+    assert renamed(("grpc", {"name": "grpc", "port": 80, "targetPort": 8080}), selector=False) == ()
+
+
+def test_a_new_port_at_the_number_of_another_that_keeps_its_name_waits_for_its_slice():
+    admin = {"name": "admin", "port": 81, "targetPort": 8080}
+    assert renamed(("http", 80), ("admin", admin)) == (("http", 8080),)
+
+
+def test_two_services_of_one_pod_have_it_each_at_ports_of_their_own():
+    objects = [
+        service("a", ("http", 80)),
+        service("b", ("tcp", 80)),
+        pod("p", "10.0.0.1"),
+        slice_of("a", endpoint("10.0.0.1", "p")),
+        slice_of("b", endpoint("10.0.0.1", "p"), ports=(("tcp", 9090),)),
+    ]
+    for order in itertools.permutations(objects):
+        mesh = build(*(put(EAST, each) for each in order))
+        (workload,) = mesh.workloads.values()
+        served = [(each.service, each.port.name, each.target_port) for each in workload.serves]
+        assert served == [(key("a"), "http", 8080), (key("b"), "tcp", 9090)]
+    left = build(*(put(EAST, each) for each in objects), gone(EAST, objects[0]), gone(EAST, objects[3]))
+    (workload,) = left.workloads.values()
+    assert [each.service for each in workload.serves] == [key("b")]
+
+
+@pytest.mark.parametrize(
+    ("labels", "locality"),
+    [({}, Locality()), ({"region": "eu"}, Locality("eu")), ({"zone": "eu-a"}, Locality())],
+)
+def test_a_node_without_all_labels_places_its_pods_as_far_as_it_says(labels, locality):
+    (found,) = endpoints(
+        REVIEWS,
+        node("n1", **labels),
+        pod("p1", "10.0.0.1", nodeName="n1"),
+        slice_of("reviews", endpoint("10.0.0.1", "p1")),
+    )
+    assert found.locality == locality
 
 
 def test_udp_and_tcp_of_one_number_keep_their_own_ports():
