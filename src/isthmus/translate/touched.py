@@ -9,8 +9,8 @@ from isthmus.model import doors
 from isthmus.model.credential_names import names_of
 from isthmus.model.delta import Delta
 from isthmus.model.mesh import Mesh
-from isthmus.model.name_table import NAME, PART_NAMES
-from isthmus.model.names import ClusterId
+from isthmus.model.name_table import NAME, part_of
+from isthmus.model.names import ClusterId, ServiceKey
 from isthmus.model.proxy import Proxy, ProxyKind
 from isthmus.translate import names
 from isthmus.translate.touches import EVERYTHING, Touch, concerns, together, touches
@@ -19,7 +19,6 @@ from isthmus.translate.types import DOORS, ENDPOINTS, LISTENER, NAMES, ROUTES, S
 
 Where = tuple[ClusterId, str]
 """The cluster and address of a workload."""
-_NAMES = frozenset({NAME, *PART_NAMES})
 _OF_SETTING: dict[str, frozenset[str]] = {
     "upstream": frozenset({UPSTREAM, ENDPOINTS, LISTENER}),
     "listener": frozenset({LISTENER, UPSTREAM}),
@@ -92,7 +91,7 @@ class Touched:
         yield {ENDPOINTS: self._step.upstreams(delta.services | delta.endpoints)}
         if headless := self._step.headless(delta.endpoints):
             upstreams, listeners = self._step.upstreams(headless), self._step.own_listeners(headless)
-            yield {UPSTREAM: upstreams, LISTENER: listeners, NAMES: _NAMES}
+            yield {UPSTREAM: upstreams, LISTENER: listeners, NAMES: _tables(headless)}
         if delta.services:
             yield from self._of_services(kind)
 
@@ -100,7 +99,7 @@ class Touched:
         keys = self._delta.services
         yield {UPSTREAM: self._step.upstreams(keys), LISTENER: self._step.listeners(keys, kind)}
         # A host's routes may lead to any service, so which hosts follow from it is not told here.
-        yield {ROUTES: None, DOORS: frozenset({doors.NAME}), NAMES: _NAMES}
+        yield {ROUTES: None, DOORS: frozenset({doors.NAME}), NAMES: _tables(keys)}
         if not self._step.collectors().isdisjoint(key.hostname for key in keys):
             yield {UPSTREAM: None, LISTENER: None}  # logs or traces may go another way than before
 
@@ -131,3 +130,8 @@ class Touched:
                 for number, door in service.doors:
                     if door in binds:
                         yield str(names.outbound_udp(number, service.key.hostname))
+
+
+def _tables(keys: frozenset[ServiceKey]) -> frozenset[str]:
+    """The tables in which the names of services are: the whole, and its parts."""
+    return frozenset({NAME, *(part_of(key.hostname) for key in keys)})
