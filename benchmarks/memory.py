@@ -3,7 +3,7 @@
     python -m benchmarks.memory [services ...]
 
 One cluster, every service with ten endpoints. The resident memory of this process, each figure from what has come since
-the one before: the mesh alone; the first proxy; 19 more, each of another namespace; 50 changes of a VirtualService.
+the one before: the mesh alone; the first proxy; 19 more, each of another namespace; 10 changes of a VirtualService.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from benchmarks.changes import Held, change, proxies
 from benchmarks.changing import bodies
 from benchmarks.push_translated import TranslatedWorld
 
-CHANGES = 50
+CHANGES = 10
 
 
 def resident_kb() -> float:

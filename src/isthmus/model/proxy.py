@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import Enum
+from functools import lru_cache
 from ipaddress import ip_address
 
 import msgspec
@@ -56,9 +57,7 @@ class Proxy(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def families(self) -> Families:
         """The versions of IP that it has addresses of, sorted; both where it says none that can be read."""
-        said = dict(self.metadata).get("INSTANCE_IPS", "").split(",")
-        found = {version for each in (self.address, *said) if (version := _version(each))}
-        return tuple(sorted(found)) or BOTH
+        return _families(self.address, dict(self.metadata).get("INSTANCE_IPS", ""))
 
     @property
     def neighbourhood(self) -> Neighbourhood:
@@ -105,6 +104,13 @@ def proxy_from_node(node_id: str, metadata: dict[str, object], locality: Localit
         metadata=tuple(sorted(_plain(metadata))),
         config=_config(metadata.get("PROXY_CONFIG")),
     )
+
+
+@lru_cache(maxsize=65_536)
+def _families(address: str, said: str) -> Families:
+    """Of an address and a list of others; it is asked for each proxy at each step."""
+    found = {version for each in (address, *said.split(",")) if (version := _version(each))}
+    return tuple(sorted(found)) or BOTH
 
 
 def _version(address: str) -> int:
