@@ -15,6 +15,8 @@ from isthmus.discovery.fleet import Fleet
 from isthmus.discovery.follower import Follower, Planes, control_planes
 from isthmus.discovery.gateway_names import GatewayNames
 from isthmus.discovery.managed_gateways import ManagedGateways
+from isthmus.discovery.registrar import Registrar
+from isthmus.discovery.registrations import Registrations
 from isthmus.discovery.registry import ClusterSpec, FixedSource, Registry, Source
 from isthmus.discovery.source_files import FilesSource
 from isthmus.discovery.source_secrets import SecretsSource
@@ -80,6 +82,7 @@ class Pilot:
         self._gateways: Watchable[tuple[Gateway, ...]] = Watchable(())
         looking = AnalystSettings(in_status=settings.analysis_in_status)
         self.analyst = Analyst(self.builder, self._withheld, self.statuses, looking)
+        self._registrations = Registrations(lambda: self.builder.mesh, self.analyst.look)
         # serve
         self.fanout: Fanout[Proxy] = Fanout(TYPES)
         self._certificates = Certificates(_certificate_settings(settings))
@@ -113,6 +116,7 @@ class Pilot:
         self.statuses.want("mesh", self._told.after(mesh, delta))
         if delta.config or delta.everything:
             self._gateways.set(managed_gateways(mesh))
+        self._registrations.look()
 
     async def _let_go_of_credentials(self) -> None:
         """Stop following, now and then, what configuration does not refer to any more."""
@@ -121,7 +125,8 @@ class Pilot:
             self.wanted.keep(used_names(self.builder.mesh))
 
     def _withheld(self) -> tuple[Finding, ...]:
-        return self._generation.findings if self._generation is not None else ()
+        unsent = self._generation.findings if self._generation is not None else ()
+        return (*unsent, *self._registrations.findings)
 
     def _put(self, change: Change) -> None:
         self._inbox.put(change.key, change)
@@ -131,24 +136,27 @@ class Pilot:
             await Follower(client, self._settings.root_namespace, spec.id, self.planes).run()
 
     async def _lead(self) -> None:
-        """What of all Pilots only one does: write into its own cluster, which holds the configuration."""
+        """Write into our own cluster, which holds the configuration: who registers with us, and all else as leader."""
         settings, cluster = self._settings, ClusterId(self._settings.cluster)
         async with Client(self._own) as client, asyncio.TaskGroup() as group:
             lease = Lease(client, (settings.root_namespace, LEASE), f"{gethostname()}-{uuid4()}")
             writer = StatusWriter(cluster, client, self.statuses)
             routers = RouterPods(client, settings.root_namespace)
             gateways = ManagedGateways(client, self._gateways, routers.containers)
+            registrar = Registrar(client, (settings.root_namespace, gethostname()), self._registrations)
             group.create_task(lease.run())
             group.create_task(writer.run(lease.held))
             group.create_task(gateways.run(lease.held))
+            group.create_task(registrar.run(lease.held))
 
     async def _serve(self) -> None:
         """xDS in plain text at once, and with mutual TLS as soon as Citadel has given Pilot a certificate."""
         settings = self._settings
         identify = Identifier(self.builder)
         gatekeeper = Gatekeeper(settings.trust_domain)
-        plain = AdsServer(self.fanout, identify.proxy)
-        secure = AdsServer(self.fanout, identify.proven, gatekeeper.admit)
+        registrations = self._registrations
+        plain = AdsServer(self.fanout, identify.proxy, note=registrations.unproven)
+        secure = AdsServer(self.fanout, identify.proven, gatekeeper.admit, registrations.proven)
         async with asyncio.TaskGroup() as group:
             if settings.grpc_port:
                 listener = Plaintext(settings.address, settings.grpc_port)

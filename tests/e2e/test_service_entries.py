@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 import yaml
 
 from e2e.calls import Request, call
-from isthmus.console.demo.stage import PUBLIC, Stage
+from e2e.workloads import workloads
+from isthmus.console.demo.stage import PRIVATE, PUBLIC, Stage
 
 NAMES = ("stars", "again", "unknown")
 
@@ -71,3 +73,54 @@ async def test_bytes_for_a_range_of_addresses_go_where_their_entry_says(entries:
         return all(each.status == 200 for each in answers)
 
     assert await entries.until(answered, 30)
+
+
+@pytest.fixture
+def machine(built: Stage) -> Iterator[Stage]:
+    """A workload in the other cluster whose agent asks to be registered as one of the group `machines`."""
+    group = {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "WorkloadGroup",
+        "metadata": {"name": "machines", "namespace": "default"},
+        "spec": {"metadata": {"labels": {"of": "group"}}, "template": {"ports": {"http": 9080}}},
+    }
+    asyncio.run(built.kubectl(PUBLIC).apply(yaml.safe_dump(group)))
+    asks = "proxyMetadata: {ISTIO_META_AUTO_REGISTER_GROUP: machines}"
+    annotations = {"proxy.istio.io/config": asks}
+    labels = {"app": "machine"}
+    container = {"name": "machine", "image": "isthmus/examples-bookinfo-ratings-v1:1.0"}
+    deployment = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "machine", "namespace": "default"},
+        "spec": {
+            "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels, "annotations": annotations},
+                "spec": {"containers": [container]},
+            },
+        },
+    }
+    with workloads(built, {PRIVATE: [deployment]}) as up:
+        yield up
+    asyncio.run(built.kubectl(PUBLIC).run("delete", "workloadgroup", "machines"))
+
+
+async def test_a_workload_is_registered_by_its_agent_for_as_long_as_it_is_there(machine: Stage) -> None:
+    async def registered() -> list[Any]:
+        found: Any = await machine.kubectl(PUBLIC).json("get", "workloadentries", "-l", "of=group")
+        return list(found["items"])
+
+    async def one() -> bool:
+        return len(await registered()) == 1
+
+    async def none() -> bool:
+        return not await registered()
+
+    assert await machine.until(one, 30)
+    pods: Any = await machine.kubectl(PRIVATE).json("get", "pods", "-l", "app=machine")
+    (entry,) = await registered()
+    assert entry["spec"]["address"] == pods["items"][0]["status"]["podIP"]
+    assert entry["spec"]["ports"] == {"http": 9080}
+    await machine.kubectl(PRIVATE).run("scale", "deployment/machine", "--replicas=0")
+    assert await machine.until(none, 60)

@@ -14,7 +14,7 @@ from isthmus.wire.stream import Peer
 from isthmus.xds.fanout import Fanout
 from isthmus.xds.generation import Generation
 from isthmus.xds.node import ProxyNode
-from isthmus.xds.server import AdsServer, anyone
+from isthmus.xds.server import AdsServer, anyone, unnoted
 from isthmus.xds.session import SessionLimits
 from isthmus.xds.type_urls import PUSH_ORDER
 
@@ -46,8 +46,9 @@ class FakePilot:
         self,
         listeners: Sequence[Listener] = (Plaintext("127.0.0.1", 0),),
         authorize: Callable[[Peer, ProxyNode], None] = anyone,
+        note: Callable[[str], Callable[[], None]] = unnoted,
     ) -> AsyncIterator[FakePilot]:
-        services = AdsServer(self.fanout, self.subject, authorize).services()
+        services = AdsServer(self.fanout, self.subject, authorize, note).services()
         server = GrpcServer(services, listeners, Limits(stop_grace_s=0.1))
         async with supervise(server.run(), self.fanout.run()):
             self.address = (await server.addresses())[0]

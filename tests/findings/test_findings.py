@@ -15,6 +15,7 @@ HERE = Path(__file__).parent
 UNSHOWN = {
     Code.OTHER,  # says nothing by itself
     Code.CLUSTER,  # tests/unit/discovery: of what Pilot follows, not of files
+    Code.NOT_REGISTERED,  # tests/unit/discovery/test_registrar.py: of workloads that are connected
     Code.CERTIFICATE_ENDS,  # needs a clock: tests/unit/discovery/test_credential_follower.py
 }
 """Codes without a case here, and why."""

@@ -174,6 +174,8 @@ class Code(Enum):
     """A certificate in a Secret comes to its end, or what its CA says of it has."""
     DATAGRAMS_PASS = ("ISM0033", "DatagramsPassBy", _WARNING)
     """Envoy cannot take datagrams to a service, so that they pass it by as they are."""
+    NOT_REGISTERED = ("ISM0034", "WorkloadNotRegistered", _WARNING)
+    """A workload asks for an entry of a WorkloadGroup, and gets none."""
 
     @property
     def number(self) -> str:

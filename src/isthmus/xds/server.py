@@ -27,12 +27,18 @@ def anyone(_peer: Peer, _node: ProxyNode) -> None:
     """Lets every proxy be who it says: for streams that are trusted for other reasons."""
 
 
+def unnoted(_subject: Hashable) -> Callable[[], None]:
+    """Lets every proxy in, and keeps no note of it."""
+    return lambda: None
+
+
 class AdsServer(Generic[S]):
     """ADS in both dialects over `fanout`.
 
     `subject` says whom a node is, for translation; a `ValueError` of it refuses the stream with its text.
     It is asked when there is a world, and again when the fan-out is told so. `authorize` is asked at once
-    whether a peer may be this node; it raises `PermissionError` where not.
+    whether a peer may be this node; it raises `PermissionError` where not. `note` is told who comes, once that is
+    known, and what it returns is called when the stream ends; its `PermissionError` refuses the stream, too.
     """
 
     def __init__(
@@ -40,8 +46,9 @@ class AdsServer(Generic[S]):
         fanout: Fanout[S],
         subject: Callable[[ProxyNode], S],
         authorize: Callable[[Peer, ProxyNode], None] = anyone,
+        note: Callable[[S], Callable[[], None]] = unnoted,
     ) -> None:
-        self._fanout, self._subject, self._authorize = fanout, subject, authorize
+        self._fanout, self._subject, self._authorize, self._note = fanout, subject, authorize, note
 
     def services(self) -> dict[str, Handler]:
         """The paths to serve, and by what."""
@@ -58,12 +65,15 @@ class AdsServer(Generic[S]):
         node = self._admitted(stream.peer, first)
         # Before there is a mesh nobody knows more of a proxy than it says itself.
         await shared.published.wait()
-        conversation = Conversation(dialect, self._identified(node))
+        subject = self._identified(node)
+        conversation = Conversation(dialect, subject)
         session = Session(stream, node, conversation, shared, self._subject)
+        gone = self._noted(stream.peer, node, subject)
         log.info("proxy connected", proxy=node.id, address=stream.peer.address, dialect=dialect.name)
         try:
             await self._fanout.attend(session, first)
         finally:
+            gone()
             log.info("proxy disconnected", proxy=node.id)
 
     async def _first_request(self, stream: Stream, reader: Reader) -> Request | None:
@@ -84,9 +94,14 @@ class AdsServer(Generic[S]):
         try:
             self._authorize(peer, first.node)
         except (PermissionError, ValueError) as error:
-            log.warning("proxy refused", proxy=first.node.id, address=peer.address, reason=str(error))
-            raise Refused(Code.PERMISSION_DENIED, str(error)) from error
+            raise _denied(peer, first.node, error) from error
         return first.node
+
+    def _noted(self, peer: Peer, node: ProxyNode, subject: S) -> Callable[[], None]:
+        try:
+            return self._note(subject)
+        except PermissionError as error:
+            raise _denied(peer, node, error) from error
 
     def _identified(self, node: ProxyNode) -> S:
         try:
@@ -94,3 +109,8 @@ class AdsServer(Generic[S]):
         except ValueError as error:
             log.warning("proxy refused", proxy=node.id, reason=str(error))
             raise Refused(Code.INVALID_ARGUMENT, str(error)) from error
+
+
+def _denied(peer: Peer, node: ProxyNode, error: Exception) -> Refused:
+    log.warning("proxy refused", proxy=node.id, address=peer.address, reason=str(error))
+    return Refused(Code.PERMISSION_DENIED, str(error))

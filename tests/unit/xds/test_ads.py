@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -227,6 +227,32 @@ async def test_a_peer_may_only_be_whom_its_certificate_says() -> None:
             with pytest.raises(CallFailed, match="is not bob") as failure:
                 await mallory.run()
     assert failure.value.code == "PERMISSION_DENIED"
+
+
+async def test_who_comes_and_goes_is_noted_and_may_be_refused_once_it_is_known() -> None:
+    pilot, present = FakePilot(), []
+
+    def note(subject: str) -> Callable[[], None]:
+        if subject == "bob":
+            raise PermissionError("there is no group for bob")
+        present.append(subject)
+        return lambda: present.remove(subject)
+
+    pilot.world.put(CLUSTER, "a", "1")
+    pilot.publish()
+    async with pilot.serving(note=note):
+        async with proxy(pilot.address, talker(proxy="alice")) as client:
+            client.subscribe(CLUSTER, ["*"])
+            await client.until(lambda told: names_held(told, CLUSTER) == ["a"])
+            assert present == ["alice"]
+        await eventually(lambda: not present)
+        async with Channel(pilot.address) as channel:
+            refused = AdsClient(channel, talker(proxy="bob"))
+            refused.subscribe(CLUSTER, ["*"])
+            with pytest.raises(CallFailed, match="there is no group for bob") as failure:
+                await refused.run()
+    assert failure.value.code == "PERMISSION_DENIED"
+    assert not present
 
 
 async def test_a_proxy_that_does_not_answer_is_cut_with_a_reason() -> None:

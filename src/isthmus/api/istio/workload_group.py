@@ -89,15 +89,17 @@ class ReadinessProbe(Part, frozen=True, kw_only=True):
 
 
 class WorkloadGroupSpec(Part, frozen=True, kw_only=True):
-    """What the entries have in common. It is read and checked, and has no effect: nobody makes entries of it."""
+    """What the entries have in common. Each workload whose agent has the group's name in its
+    `ISTIO_META_AUTO_REGISTER_GROUP` gets one, `GROUP-ADDRESS[-NETWORK]`, for as long as it is connected to Pilot."""
 
     metadata: GroupMetadata = GroupMetadata()
-    """What each entry of the group is marked with. Nobody makes entries: it has no effect."""
+    """What each entry of the group is marked with, over what the template says."""
     template: WorkloadEntrySpec
-    """What each entry of the group says, but for `address`, which must not stand here. Nobody makes entries: it has no
-    effect, write a WorkloadEntry for each workload."""
+    """What each entry of the group says, but for `address`, which must not stand here: it is the workload's own.
+    Labels, network and locality that the workload says of itself go over it. `serviceAccount` decides who may be of
+    the group: those whose certificate is of that account of the group's namespace; without a word `default`."""
     probe: ReadinessProbe | None = None
-    """How a workload is found ready. Nobody probes: it has no effect."""
+    """No effect: agents do not probe, an entry is there for as long as its agent is connected."""
 
 
 class WorkloadGroup(Object, frozen=True, kw_only=True):

@@ -65,7 +65,7 @@ CHECKS: tuple[Check, ...] = (
     gateway_api_routes.have_parents,
     service_entries.have_addresses,
     service_entries.ranges_are_free,
-    service_entries.groups_have_entries,
+    service_entries.groups_have_effect,
     services.hosts_are_theirs,
     services.addresses_are_theirs,
     services.ports_say_protocols,

@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from isthmus.api.istio.service_entry import EntryPort, ServiceEntry
-from isthmus.api.istio.workload_entry import WorkloadEntry
 from isthmus.api.istio.workload_group import WorkloadGroup
+from isthmus.api.without_effect import without_effect
 from isthmus.model.analyze.subject import Subject, finding
 from isthmus.model.codes import Code
 from isthmus.model.findings import Finding
-from isthmus.model.from_service_entry import labels_of
 from isthmus.model.protocol import protocol_named
 from isthmus.model.service import Protocol, Service
 
@@ -53,16 +52,11 @@ def ranges_are_free(subject: Subject) -> Iterator[Finding]:
                 yield finding(found, f"$.spec.addresses[{index}]", message, Code.RANGES_OVERLAP)
 
 
-def groups_have_entries(subject: Subject) -> Iterator[Finding]:
-    """Each WorkloadGroup has a WorkloadEntry with its labels: workloads do not register themselves."""
-    entries = [(each.metadata.namespace, labels_of(each).items()) for each in subject.of(WorkloadEntry)]
+def groups_have_effect(subject: Subject) -> Iterator[Finding]:
+    """No WorkloadGroup says what does nothing, such as a probe."""
     for group in subject.of(WorkloadGroup):
-        namespace, labels = group.metadata.namespace, group.spec.template.labels | group.spec.metadata.labels
-        if not any(where == namespace and labels.items() <= found for where, found in entries):
-            message = (
-                "has no effect: workloads do not register themselves (hint: a WorkloadEntry for each of them)"
-            )
-            yield finding(group, "$.spec", message, Code.NO_EFFECT)
+        for path, message in without_effect(group.spec, "$.spec"):
+            yield finding(group, path, message, Code.NO_EFFECT)
 
 
 def _is_plain(port: EntryPort) -> bool:
