@@ -185,17 +185,17 @@ class MeshConfig(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """How long the first bytes of a connection are waited for where nothing says its protocol; 0s waits
     for ever. Envoy: `listener_filters_timeout`."""
     ingress_class: str = ""
-    """No effect: Ingresses are read by their IngressClass, and hold at gateways labelled
-    `istio: ingressgateway`."""
+    """The class of Ingresses that are the mesh's without any IngressClass; `istio` without. Envoy: the routes of
+    ingress gateways."""
     ingress_service: str = ""
-    """No effect: Ingresses are read by their IngressClass, and hold at gateways labelled
-    `istio: ingressgateway`."""
+    """The Service in the root namespace whose address Ingresses are told in their status; `istio-ingressgateway`
+    without."""
     ingress_controller_mode: Literal["UNSPECIFIED", "OFF", "DEFAULT", "STRICT"] = "UNSPECIFIED"
-    """No effect: Ingresses are read by their IngressClass, and hold at gateways labelled
-    `istio: ingressgateway`."""
+    """OFF: no Ingresses are read; STRICT and UNSPECIFIED: those of the mesh's class; DEFAULT: those without any class,
+    too. Envoy: the routes of ingress gateways."""
     ingress_selector: str = ""
-    """No effect: Ingresses are read by their IngressClass, and hold at gateways labelled
-    `istio: ingressgateway`."""
+    """The value of the label `istio` of the gateways at which Ingresses hold; `ingressgateway` without. Envoy: the
+    listeners 80 and 443 of those."""
     enable_tracing: bool | None = None
     """Whether the collector of `defaultConfig.tracing` gets spans; true without. Providers of Telemetries
     get theirs anyway. Envoy: `tracing`."""
