@@ -74,6 +74,7 @@ CHECKS: tuple[Check, ...] = (
     envoy_filters.have_proxies,
     envoy_filters.are_placed,
     telemetries.reach_somebody,
+    telemetries.are_alone,
     deployments.ports_have_one_protocol,
     deployments.images_are_named,
     pods.have_sidecars,

@@ -26,22 +26,13 @@ def have_effect(subject: Subject) -> Iterator[Finding]:
 
 def have_workloads(subject: Subject) -> Iterator[Finding]:
     """Each Sidecar with a selector finds a workload, and is the only one that finds it."""
-    finders: dict[tuple[str, str, str], Sidecar] = {}
-    told: set[tuple[str, str, str]] = set()
-    for found in sorted(subject.of(Sidecar), key=age):
-        wanted, namespace = selected(found), found.metadata.namespace
-        if not wanted:
-            continue
-        here = subject.workloads_in.get(namespace)
-        workloads = here.having(wanted) if here is not None else ()
-        if not subject.finds(wanted, namespace):
+    found = subject.of(Sidecar)
+    for each in found:
+        wanted, namespace = selected(each), each.metadata.namespace
+        if wanted and not subject.finds(wanted, namespace):
             labels = ",".join(f"{name}={value}" for name, value in sorted(wanted.items()))
-            yield finding(found, "$.spec.workloadSelector", f"no pod has {labels}", Code.NO_WORKLOADS)
-        for workload in workloads:
-            holder = finders.setdefault((workload.cluster, namespace, workload.name), found)
-            older = holder.metadata.name
-            pair = (namespace, older, found.metadata.name)
-            if holder is not found and selected(holder) != wanted and pair not in told:
-                told.add(pair)
-                message = f"has no effect for {workload.name}: {older} selects it as well, and is older"
-                yield finding(found, "$.spec.workloadSelector", message, Code.SAME_SELECTOR)
+            yield finding(each, "$.spec.workloadSelector", f"no pod has {labels}", Code.NO_WORKLOADS)
+    for each, holder, workload in subject.contested(found, selected):
+        older = holder.metadata.name
+        message = f"has no effect for {workload.name}: {older} selects it as well, and is older"
+        yield finding(each, "$.spec.workloadSelector", message, Code.SAME_SELECTOR)

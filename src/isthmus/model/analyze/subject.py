@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import NamedTuple, TypeVar, cast
 
@@ -20,6 +20,7 @@ from isthmus.model.codes import OF_SCHEMA, Code, Severity
 from isthmus.model.findings import Finding
 from isthmus.model.mesh import Mesh
 from isthmus.model.names import ClusterId, Hostname, host_matches, kubernetes_hostname, resolve
+from isthmus.model.rules import age
 from isthmus.model.service import Service
 from isthmus.model.workload import Workload
 
@@ -163,6 +164,22 @@ class Subject:
             workload = self.mesh.workloads[where]
             by_namespace[workload.namespace].append((dict(workload.labels), workload))
         return {namespace: Selection(found) for namespace, found in by_namespace.items()}
+
+    def contested(
+        self, found: Iterable[O], selected: Callable[[O], Mapping[str, str]]
+    ) -> Iterator[tuple[O, O, Workload]]:
+        """Those that select a workload that an older one selects by other labels: both, and the first such workload."""
+        finders: dict[tuple[str, str, str], O] = {}
+        told: set[tuple[int, int]] = set()
+        for each in sorted(found, key=age):
+            wanted, namespace = selected(each), each.metadata.namespace
+            here = self.workloads_in.get(namespace)
+            for workload in here.having(wanted) if here is not None and wanted else ():
+                holder = finders.setdefault((workload.cluster, namespace, workload.name), each)
+                pair = (id(holder), id(each))
+                if selected(holder) != wanted and pair not in told:
+                    told.add(pair)
+                    yield each, holder, workload
 
     @cached_property
     def services_in(self) -> Mapping[tuple[ClusterId, str], tuple[ServiceObject, ...]]:

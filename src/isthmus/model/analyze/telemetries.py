@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from isthmus.api.istio.telemetry import Telemetry
 from isthmus.api.resource import Ref
-from isthmus.model.analyze.subject import Subject
+from isthmus.model.analyze.subject import Subject, finding
 from isthmus.model.findings import Code, Finding
 from isthmus.model.reporting_findings import reporting_findings
+from isthmus.model.selection import labels_of, references_of
 
 
 def reach_somebody(subject: Subject) -> Iterator[Finding]:
@@ -20,3 +22,12 @@ def reach_somebody(subject: Subject) -> Iterator[Finding]:
     for each in reporting_findings(subject.mesh):
         if is_known or each.code is not Code.TELEMETRY_PROVIDER:
             yield each
+
+
+def are_alone(subject: Subject) -> Iterator[Finding]:
+    """No workload of a Telemetry is selected by an older one, by other labels."""
+    selecting = [each for each in subject.of(Telemetry) if not references_of(each)]
+    for each, holder, workload in subject.contested(selecting, labels_of):
+        older = holder.metadata.name
+        message = f"has no effect for {workload.name}: {older} selects it as well, and is older (hint: one for both)"
+        yield finding(each, "$.spec.selector", message, Code.SAME_TELEMETRY_SELECTOR)
