@@ -263,6 +263,7 @@ def _port_parts(view: View, port: int) -> _PortParts:
         for part in known.parts
     )
     policies = tuple(view.destination_rule(service) for service in services if not _is_http(service, port))
+    headless = tuple(service.key for service in services if _is_headless(service))
     return _PortParts(
         inputs=(*services, *rules, *leads, *policies),
         scope=(
@@ -271,8 +272,9 @@ def _port_parts(view: View, port: int) -> _PortParts:
             view.families,
             unknown_upstream(view),
             *((view.namespace, view.labels) if about_tcp else ()),
+            *((view.entered,) if headless else ()),
         ),
-        headless=tuple(service.key for service in services if _is_headless(service)),
+        headless=headless,
     )
 
 

@@ -129,7 +129,9 @@ def _claims(service: Service, port: Port, view: View, shards: Shards) -> Iterabl
     """
     if service.resolution is Resolution.PASSTHROUGH:
         endpoints = (each for shard in shards.values() for each in shard.endpoints)
-        reached = (each for each in endpoints if each.address and each.port(port.name) is not None)
+        serving = (each for each in endpoints if each.address and each.port(port.name) is not None)
+        # The address of a pod in another network is somebody else's here.
+        reached = (each for each in serving if each.network not in view.entered)
         every = {own for each in reached for own in each.addresses}
     else:
         every = set(service.addresses(view.cluster))

@@ -84,7 +84,7 @@ class Touched:
         if delta.settings:
             yield dict.fromkeys(self._of_settings())
         if delta.networks:
-            yield dict.fromkeys((ENDPOINTS, UPSTREAM, NAMES))
+            yield dict.fromkeys((ENDPOINTS, UPSTREAM, LISTENER, NAMES))
         if delta.credentials:
             secrets = frozenset(name for key in delta.credentials for name in names_of(key.ref))
             yield {SECRET: secrets, UPSTREAM: self._step.upstreams(self._step.believing(secrets))}

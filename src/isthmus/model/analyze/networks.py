@@ -95,8 +95,9 @@ def services_are_reached(subject: Subject) -> Iterator[Finding]:
         here = subject.mesh.networks.of(cluster)
         if service.resolution is Resolution.PASSTHROUGH and (far := _networks_beyond(subject, service, here)):
             message = (
-                f"callers here reach none of its pods in network {', '.join(far)}: gateways have no name for each pod "
-                "(hint: beside it a Service with an address, for calls to any of them)"
+                f"callers here reach none of its pods in network {', '.join(far)}: a call to a pod says its address "
+                "alone, which means another pod here, or none (hint: beside it a Service with an address, for calls "
+                "to any of them; for each pod one of its own, by label statefulset.kubernetes.io/pod-name)"
             )
             yield finding_in(cluster, found, "$.spec.clusterIP", message, Code.NETWORK_CLOSED)
         if service.resolution is not Resolution.ENDPOINTS:
