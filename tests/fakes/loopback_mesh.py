@@ -172,10 +172,10 @@ class LoopbackMesh:
                 raise AssertionError((self.folder / "envoy.log").read_text())
             try:
                 reader, writer = await asyncio.open_connection("127.0.0.1", self.admin_port)
-            except OSError:
+                writer.write(b"GET /ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                answer = await reader.read()
+            except OSError:  # not yet, or no more: the next look says which
                 return False
-            writer.write(b"GET /ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-            answer = await reader.read()
             writer.close()
             return b"LIVE" in answer
 

@@ -27,7 +27,7 @@ metadata: {{name: gke}}
 apiVersion: v1
 kind: Service
 metadata: {{name: callers}}
-spec: {{clusterIP: 127.0.0.3, selector: {{app: callers}}, ports: [{{port: 1, name: http}}]}}
+spec: {{clusterIP: 127.0.0.3, selector: {{app: callers}}, ports: [{{port: {own}, name: http}}]}}
 ---
 apiVersion: v1
 kind: Service
@@ -143,8 +143,8 @@ def endpoints(case, port):
     ],
 )
 async def test_calls_are_shared_over_zones_as_is_explained(tmp_path, callers, served, least):
-    ports = free_ports(3)
-    text = CASE.format(port=ports[0], target=ports[1], least=least)
+    own, *ports = free_ports(4)
+    text = CASE.format(own=own, port=ports[0], target=ports[1], least=least)
     case = read_case(text + pods("callers", 1, callers) + pods("reviews", 2, served))
     expected, found = shares(case, ports[0]), await counted(case, ports, tmp_path)
     assert sum(found.values()) == CALLS

@@ -84,11 +84,11 @@ async def told(port, sent, wanted=b"", *, host="", shown=None):
     return answer
 
 
-async def comes(wanted, port, sent, **how):
-    """Waits until `port` answers so."""
+async def comes(first, port, sent, **how):
+    """Waits until what `port` answers begins so."""
 
     async def holds():
-        return (await told(port, sent, **how)).startswith(wanted)
+        return (await told(port, sent, **how)).startswith(first)
 
     await eventually(holds, 20)
 
@@ -199,7 +199,7 @@ async def test_connections_go_through_tunnels_and_say_from_where_they_come(tmp_p
         ]
         pilot.step(*objects(gke=[tls_gateway("edge", *map(tcp, ports.values())), *rules]))
         async with pilot.envoy(tmp_path):
-            await comes(b"PROXY", ports["v1"], b"hello")
+            await comes(b"PROXY", ports["v1"], b"hello", wanted=b"hello")
             direct.heard.clear()
             assert (await told(ports["v1"], b"hello", b"hello")).endswith(b"hello")
             line, _, rest = direct.all.partition(b"\r\n")
