@@ -1,0 +1,107 @@
+"""The real Envoy with plugins whose modules cannot be had: calls are refused or pass as `failStrategy` says."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+
+import pytest
+
+from fakes.loopback_mesh import LoopbackMesh
+from fakes.pki import Pki
+from fakes.ports import free_ports
+from fakes.wasm_module import adds_header
+from isthmus.envoy.binary import NoEnvoy, envoy_executable
+from isthmus.translate.offline import read_case
+
+MODULE = adds_header("x-wasm", "passed")
+RIGHT, WRONG = hashlib.sha256(MODULE).hexdigest(), hashlib.sha256(b"another").hexdigest()
+CASE = """
+kind: Case
+proxy: {{address: 127.0.0.1, cluster: gke}}
+---
+kind: Cluster
+metadata: {{name: gke}}
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: reviews}}
+spec:
+  clusterIP: 127.0.0.2
+  selector: {{app: reviews}}
+  ports: [{{port: {guarded}, targetPort: {target}, name: http}}, {{port: {free}, targetPort: {target}, name: http-2}}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {{name: reviews, labels: {{app: reviews}}}}
+status: {{phase: Running, podIP: 127.0.0.11}}
+---
+apiVersion: extensions.istio.io/v1alpha1
+kind: WasmPlugin
+metadata: {{name: guard}}
+spec:
+  url: http://127.0.0.1:{modules}/{path}
+  sha256: {digest}
+  failStrategy: {strategy}
+  match: [{{mode: CLIENT, ports: [{{number: {guarded}}}]}}]
+"""
+
+
+async def serve(reader, writer):
+    """Modules at one path, a way there at another, and for all else an application's answer."""
+    path = (await reader.readuntil(b"\r\n\r\n")).split()[1]
+    body, head = MODULE if path == b"/module" else b"", b"200 OK"
+    if path == b"/moved":
+        head = b"302 Found\r\nlocation: /module"
+    writer.write(
+        b"HTTP/1.1 %s\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%s" % (head, len(body), body)
+    )
+    await writer.drain()
+    writer.close()
+
+
+async def answer(port):
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(f"GET / HTTP/1.1\r\nhost: reviews:{port}\r\nconnection: close\r\n\r\n".encode())
+    found = (await reader.read()).decode()
+    writer.close()
+    return int(found.split()[1]), "x-wasm: passed" in found
+
+
+@pytest.mark.parametrize(
+    ("path", "digest", "strategy", "guarded"),
+    [
+        ("module", RIGHT, "FAIL_CLOSE", (200, True)),
+        ("module", WRONG, "FAIL_CLOSE", (503, False)),
+        ("module", WRONG, "FAIL_OPEN", (200, False)),
+        ("moved", RIGHT, "FAIL_CLOSE", (503, False)),
+        ("nowhere", RIGHT, "FAIL_CLOSE", (503, False)),
+        ("dead", RIGHT, "FAIL_CLOSE", (503, False)),
+        ("dead", RIGHT, "FAIL_OPEN", (200, False)),
+    ],
+)
+async def test_a_module_that_cannot_be_had_decides_over_its_own_calls_alone(
+    path, digest, strategy, guarded, tmp_path
+):
+    try:
+        executable = envoy_executable()
+    except NoEnvoy as error:
+        pytest.skip(str(error))
+    port, free, target, modules, admin = free_ports(5)
+    text = CASE.format(
+        guarded=port, free=free, target=target, modules=modules, path=path, digest=digest, strategy=strategy
+    )
+    case = read_case(text)
+    mesh = LoopbackMesh(case.generation(), case.proxy, 0, tmp_path, admin)
+    mesh.believe(Pki(), "spiffe://cluster.local/ns/default/sa/caller")
+    servers = [await asyncio.start_server(serve, "127.0.0.11", target)]
+    if path != "dead":
+        servers.append(await asyncio.start_server(serve, "127.0.0.1", modules))
+    process = await mesh.run(executable)
+    try:
+        assert [await answer(port), await answer(free)] == [guarded, (200, False)]
+    finally:
+        process.kill()
+        await process.wait()
+        for each in servers:
+            each.close()
