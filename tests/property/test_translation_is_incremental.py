@@ -553,6 +553,32 @@ def test_a_pod_that_takes_datagrams_at_a_door_is_sent_no_listener_there_until_it
             assert (name in found) is there
 
 
+FAR_POD = """
+apiVersion: v1
+kind: Pod
+metadata: {name: far-0, labels: {app: reviews, topology.istio.io/network: far-net}}
+status: {phase: Running, podIP: 10.20.0.77}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: headless-far, labels: {kubernetes.io/service-name: headless}}
+addressType: IPv4
+ports: [{name: tcp, port: 7000}]
+endpoints: [{addresses: [10.20.0.77], targetRef: {kind: Pod, name: far-0}}]
+"""
+
+
+def test_a_headless_pod_has_a_listener_until_its_network_is_entered_by_a_gateway():
+    name, proxy = "10.20.0.77_7000", PROXIES[0]
+    mesh, gateway = Translation(), objects(onprem=[EAST_WEST])[-1]
+    steps = [objects(onprem=[HEADLESS, *FAR_POD.split("---\n")]), [gateway], [Change(gateway.key, None)]]
+    for batch, there in zip(steps, (True, False, True), strict=True):
+        generation = mesh.take(*batch)
+        touched = generation.touched(proxy, LISTENER)
+        assert touched is None or name in touched
+        assert (name in {one.name for one in generation.resources(proxy, LISTENER, None)}) is there
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.lists(st.sampled_from(range(len(CHANGES))), min_size=1, max_size=4), min_size=1, max_size=8)
