@@ -220,9 +220,10 @@ class Wan:
             self._relay = await self._start_relay()
         wanted = self._impairment
         condition = Condition(wanted.delay_ms, wanted.jitter_ms, wanted.loss, cut)
-        if self._relay.stdin is not None:
+        if self._relay.stdin is not None and self._relay.stdout is not None:
             self._relay.stdin.write(msgspec.json.encode(condition) + b"\n")
             await self._relay.stdin.drain()
+            await self._relay.stdout.readline()  # from now on it holds
 
     async def _start_relay(self) -> asyncio.subprocess.Process:
         with ExitStack() as opened:
@@ -238,6 +239,7 @@ class Wan:
                 "isthmus.lab.wan_relay",
                 msgspec.json.encode(sites).decode(),
                 stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
                 pass_fds=[site.fd for site in sites],
             )
 

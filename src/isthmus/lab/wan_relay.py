@@ -1,8 +1,8 @@
 """A long line in user space, for kernels without netem: takes packets in, waits, loses some, lets them out.
 
 `python -m isthmus.lab.wan_relay SETTINGS`, a process of its own so that the lab's loop never delays a packet.
-Its sockets are opened by `wan`; each line on standard input is a new `Condition`; no more input
-ends it, once all packets under way are delivered.
+Its sockets are opened by `wan`; each line on standard input is a new `Condition`, answered by an
+empty line once it holds; no more input ends it, once all packets under way are delivered.
 """
 
 from __future__ import annotations
@@ -131,6 +131,7 @@ def main() -> None:
             *lines, pending = (pending + data).split(b"\n")
             for said in lines:
                 line.condition = msgspec.json.decode(said, type=Condition)
+                os.write(1, b"\n")
         for fd in readable:
             if fd:
                 line.take(fd)
