@@ -266,6 +266,8 @@ def _forward(passes: bool) -> None:
 def _wire_site(middle: NetworkNamespace, site: _Site, router_device: str) -> None:
     families = {each.version: each for each in site.fabric.spec.families}
     with inside(middle), Netlink() as netlink:
+        # A link of a family that nobody speaks there would have packets of its own.
+        set_sysctls({"net.ipv6.conf.default.disable_ipv6": str(int(6 not in families))})
         near = LinkEnd(site.device, site.index, site.mac)
         far = LinkEnd(router_device, site.router_index, site.router_mac)
         netlink.apply(veth(near, far, site.fabric.router.fileno()), link_up(site.index))
