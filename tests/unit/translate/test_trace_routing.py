@@ -128,8 +128,22 @@ def test_a_condition_holds_as_in_envoy(match, holds):
 def test_a_condition_that_is_not_known_is_not_passed_over():
     with pytest.raises(Untraceable, match="tls_context"):
         list(conditions(read(RouteMatch, prefix="/", tls_context={"presented": True}), REQUEST))
-    with pytest.raises(Untraceable, match="connect_matcher"):
-        list(conditions(read(RouteMatch, connect_matcher={}), REQUEST))
+    with pytest.raises(Untraceable, match="path_match_policy"):
+        list(conditions(read(RouteMatch, path_match_policy={"name": "uri-template"}), REQUEST))
+
+
+@pytest.mark.parametrize(
+    ("method", "match", "holds"),
+    [
+        ("CONNECT", {"connect_matcher": {}}, True),
+        ("GET", {"connect_matcher": {}}, False),
+        ("CONNECT", {"prefix": "/"}, False),
+        ("CONNECT", {"safe_regex": {"regex": ".*"}}, False),
+    ],
+)
+def test_a_connect_has_no_path_and_meets_its_own_matcher_alone(method, match, holds):
+    request = Request(method=method, host="shop.example.com:443", path="/")
+    assert [each.holds for each in conditions(read(RouteMatch, **match), request)] == [holds]
 
 
 def of_routes(*several):
