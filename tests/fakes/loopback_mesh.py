@@ -15,6 +15,7 @@ from google.protobuf import json_format
 
 from fakes.eventually import eventually
 from fakes.pki import Pki
+from isthmus.envoy.binary import envoy_executable
 from isthmus.envoy.descriptors import class_of_url, pool
 from isthmus.envoy.types import (
     Bootstrap,
@@ -28,6 +29,7 @@ from isthmus.envoy.types import (
     Secret,
 )
 from isthmus.translate import proto
+from isthmus.translate.offline import read_case
 from isthmus.translate.types import ENDPOINTS, LISTENER, ROUTES, UPSTREAM
 
 MANAGER = (
@@ -59,6 +61,26 @@ def meant_for(address):
     value.format_string.text_format_source.inline_string = address
     config = proto.any_of(NetworkSetFilterState(on_new_connection=[value]))
     return Filter(name="envoy.filters.network.set_filter_state", typed_config=config)
+
+
+CALLER = """
+kind: Case
+proxy: {address: 127.0.0.1, cluster: gke}
+---
+kind: Cluster
+metadata: {name: gke}
+"""
+REVIEWS = """
+apiVersion: v1
+kind: Pod
+metadata: {name: reviews, labels: {app: reviews}}
+status: {phase: Running, podIP: 127.0.0.11}
+"""
+
+
+def calling_reviews(manifests):
+    """The case of a caller at 127.0.0.1 among `manifests` and one pod of reviews, which has no sidecar."""
+    return read_case("---".join((CALLER, manifests, REVIEWS)))
 
 
 class LoopbackMesh:
@@ -148,13 +170,13 @@ class LoopbackMesh:
         roots.validation_context.trusted_ca.inline_bytes = pki.roots
         self.bootstrap.static_resources.secrets.extend([own, roots])
 
-    async def run(self, executable):
+    async def run(self):
         """Start Envoy and return once it is ready; the caller ends the process."""
         path = self.folder / "envoy.json"
         path.write_text(json_format.MessageToJson(self.bootstrap, descriptor_pool=pool()))
         log = (self.folder / "envoy.log").open("wb")
         process = await asyncio.create_subprocess_exec(
-            str(executable),
+            str(envoy_executable()),
             "-c",
             str(path),
             "--concurrency",

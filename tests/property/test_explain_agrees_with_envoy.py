@@ -16,7 +16,6 @@ from fakes.ports import free_ports
 from fakes.random_chains import ADDRESSES, NAMES, PROTOCOLS, SPOKEN, answer_of, listener_of
 from fakes.random_rules import HEADERS, HOSTS, METHODS, PATHS, QUERIES, mesh_of
 from fakes.running_envoy import Caller, echo, running_envoy
-from isthmus.envoy.binary import NoEnvoy, envoy_executable
 from isthmus.envoy.types import Cluster, HeaderValue, HttpConnectionManager, Listener, RouteConfiguration
 from isthmus.model.names import ClusterId
 from isthmus.model.proxy import Proxy, ProxyKind
@@ -119,10 +118,6 @@ class Compared:
 
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory):
-    try:
-        envoy_executable()
-    except NoEnvoy as error:
-        pytest.skip(f"needs the Envoy executable: {error}")
     generation = read_case(mesh_of(random.Random(SEED))).generation()
     held = {proxy.kind: made_for(generation, proxy) for proxy in (SIDECAR, GATEWAY)}
     assert not generation.findings, generation.findings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fakes.static_envoy import bootstrap_with_cel
-from isthmus.envoy.binary import NoEnvoy, RefusedByEnvoy, envoy_executable, validate
+from isthmus.envoy.binary import RefusedByEnvoy, envoy_executable, validate
 from isthmus.envoy.cel import problem_of
 
 TAKEN = (
@@ -41,21 +41,13 @@ REFUSED = {
 }
 
 
-@pytest.fixture(scope="module")
-def envoy():
-    try:
-        return envoy_executable()
-    except NoEnvoy as error:
-        pytest.skip(f"no Envoy: {error}")
-
-
-def test_what_we_take_envoy_takes(envoy):
+def test_what_we_take_envoy_takes():
     assert [problem_of(each) for each in TAKEN] == [""] * len(TAKEN)
-    validate(envoy, bootstrap_with_cel(*TAKEN))
+    validate(envoy_executable(), bootstrap_with_cel(*TAKEN))
 
 
 @pytest.mark.parametrize(("expression", "why"), REFUSED.items())
-def test_what_envoy_refuses_we_refuse_and_say_why(envoy, expression, why):
+def test_what_envoy_refuses_we_refuse_and_say_why(expression, why):
     assert why in problem_of(expression)
     with pytest.raises(RefusedByEnvoy):
-        validate(envoy, bootstrap_with_cel(expression))
+        validate(envoy_executable(), bootstrap_with_cel(expression))

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from isthmus.envoy.binary import NoEnvoy, RefusedByEnvoy, envoy_executable, validate
+from isthmus.envoy.binary import RefusedByEnvoy, envoy_executable, validate
 from isthmus.envoy.descriptors import message_class
 from isthmus.envoy.lua import fault
 from isthmus.envoy.rules import violations
@@ -40,25 +40,17 @@ def bootstrap(script):
     return json.dumps({"static_resources": {"listeners": [listener]}})
 
 
-@pytest.fixture(scope="module")
-def envoy():
-    try:
-        return envoy_executable()
-    except NoEnvoy as error:
-        pytest.skip(f"no Envoy: {error}")
-
-
 @pytest.mark.parametrize("script", TAKEN)
-def test_what_we_take_envoy_takes(envoy, script):
+def test_what_we_take_envoy_takes(script):
     assert fault(script) == ""
-    validate(envoy, bootstrap(script))
+    validate(envoy_executable(), bootstrap(script))
 
 
 @pytest.mark.parametrize(("script", "why"), REFUSED.items())
-def test_what_envoy_refuses_we_refuse_and_say_why(envoy, script, why):
+def test_what_envoy_refuses_we_refuse_and_say_why(script, why):
     assert why in fault(script)
     with pytest.raises(RefusedByEnvoy):
-        validate(envoy, bootstrap(script))
+        validate(envoy_executable(), bootstrap(script))
 
 
 def test_it_is_found_wherever_a_script_stands():

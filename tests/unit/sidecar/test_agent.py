@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from fakes.citadel import loopback_citadel
 from fakes.eventually import eventually
 from fakes.ports import free_ports
-from isthmus.envoy.binary import NoEnvoy, envoy_executable
+from isthmus.envoy.binary import NoEnvoy
 from isthmus.envoy.types import DeltaDiscoveryRequest, DeltaDiscoveryResponse
 from isthmus.kit.clock import SystemClock
 from isthmus.kit.plain_http import Request, fetch
@@ -192,10 +192,6 @@ class Running:
 
 @asynccontextmanager
 async def running_agent() -> AsyncIterator[Running]:
-    try:
-        envoy_executable()
-    except NoEnvoy as error:
-        pytest.skip(f"no Envoy: {error}")
     place = Path(tempfile.mkdtemp(prefix="isthmus-"))
     admin, status, ready, stats = free_ports(4)
     try:

@@ -12,7 +12,6 @@ import pytest
 from fakes.citadel import LoopbackCitadel, loopback_citadel
 from fakes.eventually import eventually
 from fakes.ports import free_ports
-from isthmus.envoy.binary import NoEnvoy, envoy_executable
 from isthmus.kit.clock import SystemClock
 from isthmus.kit.plain_http import HttpServer, Request, Response, fetch
 from isthmus.kit.tasks import supervise
@@ -21,11 +20,6 @@ from isthmus.sidecar.certs import Certificates
 from isthmus.sidecar.proxy_process import ProxyProcess, ProxySettings
 from isthmus.wire.listeners import Unix
 from isthmus.wire.serve import GrpcServer
-
-try:
-    envoy_executable()
-except NoEnvoy as error:
-    pytest.skip(f"no Envoy: {error}", allow_module_level=True)
 
 pytestmark = pytest.mark.lab
 

@@ -6,21 +6,11 @@ import asyncio
 
 import pytest
 
-from fakes.loopback_mesh import LoopbackMesh
+from fakes.loopback_mesh import LoopbackMesh, calling_reviews
 from fakes.pki import Pki
 from fakes.ports import free_ports
-from isthmus.envoy.binary import NoEnvoy, envoy_executable
-from isthmus.translate.offline import read_case
 
 CASE = """
-kind: Case
-proxy:
-  address: 127.0.0.1
-  cluster: gke
----
-kind: Cluster
-metadata: {{name: gke}}
----
 apiVersion: v1
 kind: ConfigMap
 metadata: {{name: istio, namespace: istio-system}}
@@ -30,11 +20,6 @@ apiVersion: v1
 kind: Service
 metadata: {{name: reviews}}
 spec: {{clusterIP: 127.0.0.2, selector: {{app: reviews}}, ports: [{{port: {http}, targetPort: {target}, name: http}}]}}
----
-apiVersion: v1
-kind: Pod
-metadata: {{name: reviews, labels: {{app: reviews}}}}
-status: {{phase: Running, podIP: 127.0.0.11}}
 """
 
 
@@ -50,16 +35,12 @@ async def serve(reader, writer):
     ("keeps", "asked", "answered"), [("true", "X-Asks", "X-AnsWer"), ("false", "x-asks", "x-answer")]
 )
 async def test_headers_keep_their_case_both_ways_where_that_is_asked_for(keeps, asked, answered, tmp_path):
-    try:
-        executable = envoy_executable()
-    except NoEnvoy as error:
-        pytest.skip(str(error))
     http, target, admin = free_ports(3)
-    case = read_case(CASE.format(http=http, target=target, keeps=keeps))
+    case = calling_reviews(CASE.format(http=http, target=target, keeps=keeps))
     mesh = LoopbackMesh(case.generation(), case.proxy, 0, tmp_path, admin)
     mesh.believe(Pki(), "spiffe://cluster.local/ns/default/sa/caller")
     server = await asyncio.start_server(serve, "127.0.0.11", target)
-    process = await mesh.run(executable)
+    process = await mesh.run()
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", http)
         writer.write(

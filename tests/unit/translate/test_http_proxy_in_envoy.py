@@ -6,19 +6,11 @@ import asyncio
 
 import pytest
 
-from fakes.loopback_mesh import LoopbackMesh
+from fakes.loopback_mesh import LoopbackMesh, calling_reviews
 from fakes.pki import Pki
 from fakes.ports import free_ports
-from isthmus.envoy.binary import NoEnvoy, envoy_executable
-from isthmus.translate.offline import read_case
 
 CASE = """
-kind: Case
-proxy: {{address: 127.0.0.1, cluster: gke}}
----
-kind: Cluster
-metadata: {{name: gke}}
----
 apiVersion: v1
 kind: ConfigMap
 metadata: {{name: istio, namespace: istio-system}}
@@ -31,27 +23,18 @@ spec:
   clusterIP: 127.0.0.2
   selector: {{app: reviews}}
   ports: [{{port: {http}, targetPort: {target}, name: http}}, {{port: {tcp}, targetPort: {target}, name: tcp}}]
----
-apiVersion: v1
-kind: Pod
-metadata: {{name: reviews, labels: {{app: reviews}}}}
-status: {{phase: Running, podIP: 127.0.0.11}}
 """
 
 
 @pytest.fixture(params=["ALLOW_ANY", "REGISTRY_ONLY"])
 async def proxied(request, tmp_path):
     """The ports of the proxy, of the service and of what answers; and whether unknown hosts are let through."""
-    try:
-        executable = envoy_executable()
-    except NoEnvoy as error:
-        pytest.skip(str(error))
     proxy, http, tcp, target, admin = free_ports(5)
-    case = read_case(CASE.format(proxy=proxy, http=http, tcp=tcp, target=target, mode=request.param))
+    case = calling_reviews(CASE.format(proxy=proxy, http=http, tcp=tcp, target=target, mode=request.param))
     mesh = LoopbackMesh(case.generation(), case.proxy, 0, tmp_path, admin)
     mesh.believe(Pki(), "spiffe://cluster.local/ns/default/sa/caller")
     servers = [await asyncio.start_server(echo, at, target) for at in ("127.0.0.11", "127.0.0.13")]
-    process = await mesh.run(executable)
+    process = await mesh.run()
     try:
         yield (proxy, http, tcp, target), request.param == "ALLOW_ANY"
     finally:

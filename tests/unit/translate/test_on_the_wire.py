@@ -13,17 +13,9 @@ from fakes.eventually import eventually
 from fakes.loopback_mesh import LoopbackMesh
 from fakes.pki import Pki
 from fakes.ports import free_ports
-from isthmus.envoy.binary import NoEnvoy, envoy_executable
 from isthmus.translate.offline import read_case
 
 ME = "spiffe://cluster.local/ns/default/sa/reviews"
-
-
-def envoy():
-    try:
-        return envoy_executable()
-    except NoEnvoy as error:
-        pytest.skip(str(error))
 
 
 async def application(reader, writer):
@@ -104,7 +96,6 @@ class Mesh:
 
 @pytest.fixture
 async def mesh(tmp_path):
-    executable = envoy()
     names = ["admin", "http", "tcp", "what", "own http", "own tcp", "own what", "own headless"]
     ports = dict(zip(names, free_ports(len(names)), strict=True))
     log, pki = tmp_path / "access.log", Pki()
@@ -113,7 +104,7 @@ async def mesh(tmp_path):
     own = server.sockets[0].getsockname()[1]
     loopback = LoopbackMesh(found.generation(), found.proxy, own, tmp_path, ports["admin"])
     loopback.believe(pki, ME)
-    process = await loopback.run(executable)
+    process = await loopback.run()
     try:
         yield Mesh(ports, log, pki)
     finally:

@@ -11,7 +11,6 @@ from fakes.eventually import eventually
 from fakes.loopback_mesh import LoopbackMesh
 from fakes.pki import Pki
 from fakes.ports import free_ports
-from isthmus.envoy.binary import NoEnvoy, envoy_executable
 from isthmus.translate.offline import read_case
 
 POD = """
@@ -105,10 +104,6 @@ async def reviews(folder, clusters, setting=""):
 
     With a setting for localities each cluster is a region.
     """
-    try:
-        executable = envoy_executable()
-    except NoEnvoy as error:
-        pytest.skip(str(error))
     port, target, admin = free_ports(3)
     texts = ["kind: Case\nproxy: {address: 127.0.0.1, cluster: gke, locality: gke}\n"]
     for name, address in PODS.items():
@@ -120,7 +115,7 @@ async def reviews(folder, clusters, setting=""):
     mesh.believe(Pki(), "spiffe://cluster.local/ns/default/sa/caller")
     pods = {name: Application() for name in clusters}
     servers = [await asyncio.start_server(one.serve, PODS[name], target) for name, one in pods.items()]
-    process = await mesh.run(executable)
+    process = await mesh.run()
     try:
         yield Reviews(port, admin, pods)
     finally:

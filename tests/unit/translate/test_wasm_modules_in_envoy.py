@@ -7,22 +7,14 @@ import hashlib
 
 import pytest
 
-from fakes.loopback_mesh import LoopbackMesh
+from fakes.loopback_mesh import LoopbackMesh, calling_reviews
 from fakes.pki import Pki
 from fakes.ports import free_ports
 from fakes.wasm_module import adds_header
-from isthmus.envoy.binary import NoEnvoy, envoy_executable
-from isthmus.translate.offline import read_case
 
 MODULE = adds_header("x-wasm", "passed")
 RIGHT, WRONG = hashlib.sha256(MODULE).hexdigest(), hashlib.sha256(b"another").hexdigest()
 CASE = """
-kind: Case
-proxy: {{address: 127.0.0.1, cluster: gke}}
----
-kind: Cluster
-metadata: {{name: gke}}
----
 apiVersion: v1
 kind: Service
 metadata: {{name: reviews}}
@@ -30,11 +22,6 @@ spec:
   clusterIP: 127.0.0.2
   selector: {{app: reviews}}
   ports: [{{port: {guarded}, targetPort: {target}, name: http}}, {{port: {free}, targetPort: {target}, name: http-2}}]
----
-apiVersion: v1
-kind: Pod
-metadata: {{name: reviews, labels: {{app: reviews}}}}
-status: {{phase: Running, podIP: 127.0.0.11}}
 ---
 apiVersion: extensions.istio.io/v1alpha1
 kind: WasmPlugin
@@ -83,21 +70,17 @@ async def answer(port):
 async def test_a_module_that_cannot_be_had_decides_over_its_own_calls_alone(
     path, digest, strategy, guarded, tmp_path
 ):
-    try:
-        executable = envoy_executable()
-    except NoEnvoy as error:
-        pytest.skip(str(error))
     port, free, target, modules, admin = free_ports(5)
     text = CASE.format(
         guarded=port, free=free, target=target, modules=modules, path=path, digest=digest, strategy=strategy
     )
-    case = read_case(text)
+    case = calling_reviews(text)
     mesh = LoopbackMesh(case.generation(), case.proxy, 0, tmp_path, admin)
     mesh.believe(Pki(), "spiffe://cluster.local/ns/default/sa/caller")
     servers = [await asyncio.start_server(serve, "127.0.0.11", target)]
     if path != "dead":
         servers.append(await asyncio.start_server(serve, "127.0.0.1", modules))
-    process = await mesh.run(executable)
+    process = await mesh.run()
     try:
         assert [await answer(port), await answer(free)] == [guarded, (200, False)]
     finally:

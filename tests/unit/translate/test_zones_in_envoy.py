@@ -10,7 +10,6 @@ import pytest
 from fakes.loopback_mesh import LoopbackMesh
 from fakes.pki import Pki
 from fakes.ports import free_ports
-from isthmus.envoy.binary import NoEnvoy, envoy_executable
 from isthmus.envoy.types import Cluster, ClusterLoadAssignment
 from isthmus.translate.names import LOCAL
 from isthmus.translate.offline import read_case
@@ -59,10 +58,6 @@ def pods(app, net, zones):
 
 async def counted(case, ports, folder):
     """How many calls each endpoint got from the sidecar in zone a."""
-    try:
-        executable = envoy_executable()
-    except NoEnvoy as error:
-        pytest.skip(str(error))
     port, target, admin = ports
     mesh = LoopbackMesh(case.generation(), case.proxy, 0, folder, admin)
     mesh.believe(Pki(), "spiffe://cluster.local/ns/default/sa/caller")
@@ -85,7 +80,7 @@ async def counted(case, ports, folder):
             writer.close()
 
         servers.append(await asyncio.start_server(serve, address, target))
-    process = await mesh.run(executable)
+    process = await mesh.run()
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         for _ in range(CALLS):

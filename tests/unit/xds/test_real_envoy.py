@@ -12,7 +12,6 @@ from google.protobuf.message import Message
 from fakes.ads_envoy import Envoy, address, envoy
 from fakes.pilot import FakePilot
 from fakes.world import FakeGeneration
-from isthmus.envoy.binary import NoEnvoy, envoy_executable
 from isthmus.envoy.types import (
     Any,
     Cluster,
@@ -114,10 +113,6 @@ async def eventually(holds) -> None:
 
 @pytest.fixture
 def mesh() -> Mesh:
-    try:
-        envoy_executable()
-    except NoEnvoy as error:
-        pytest.skip(f"needs the Envoy executable: {error}")
     return Mesh(FakePilot())
 
 
