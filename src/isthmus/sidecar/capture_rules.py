@@ -67,8 +67,8 @@ def _table(settings: CaptureSettings, family: Family) -> list[str]:
 def _outbound(settings: CaptureSettings, family: Family) -> list[str]:
     who, value = ("mark", f"{settings.mark:#x}") if settings.user is None else ("skuid", str(settings.user))
     own, other = f"meta {who} {value}", f"meta {who} != {value}"
-    ip, to_envoy = family.name, f"redirect to :{settings.outbound_port}"
-    lines = [
+    ip = family.name
+    return [
         *_dns(settings, own, family),
         *(_datagrams(settings, own, family) if settings.datagrams else ()),
         "meta l4proto != tcp return",
@@ -78,17 +78,23 @@ def _outbound(settings: CaptureSettings, family: Family) -> list[str]:
         f'oifname "lo" {other} return',
         f"{own} return",
         f"{ip} daddr {family.own} return",
+        *_led(settings, family, "tcp", f"redirect to :{settings.outbound_port}"),
     ]
+
+
+def _led(settings: CaptureSettings, family: Family, protocol: str, there: str) -> list[str]:
+    """What the application sends by `protocol` goes `there`, as far as ports and ranges say that it is captured."""
+    lines = []
     if settings.exclude_outbound_ports:
-        lines.append(f"tcp dport {_set(settings.exclude_outbound_ports)} return")
+        lines.append(f"{protocol} dport {_set(settings.exclude_outbound_ports)} return")
     if excluded := family.of(settings.exclude_outbound_ranges):
-        lines.append(f"{family.name} daddr {_set(excluded)} return")
+        lines.append(f"meta l4proto {protocol} {family.name} daddr {_set(excluded)} return")
     if settings.include_outbound_ports:
-        lines.append(f"tcp dport {_set(settings.include_outbound_ports)} {to_envoy}")
+        lines.append(f"{protocol} dport {_set(settings.include_outbound_ports)} {there}")
     if ANY in settings.include_outbound_ranges:
-        lines.append(f"meta l4proto tcp {to_envoy}")
+        lines.append(f"meta l4proto {protocol} {there}")
     elif included := family.of(settings.include_outbound_ranges):
-        lines.append(f"meta l4proto tcp {family.name} daddr {_set(included)} {to_envoy}")
+        lines.append(f"meta l4proto {protocol} {family.name} daddr {_set(included)} {there}")
     return lines
 
 
@@ -109,18 +115,8 @@ def _datagrams(settings: CaptureSettings, own: str, family: Family) -> list[str]
     servers = family.of(settings.dns_servers)
     if servers:
         lines.append(f"{family.name} daddr {_set(servers)} udp dport 53 return")
-    if settings.exclude_outbound_ports:
-        lines.append(f"udp dport {_set(settings.exclude_outbound_ports)} return")
-    if excluded := family.of(settings.exclude_outbound_ranges):
-        lines.append(f"meta l4proto udp {family.name} daddr {_set(excluded)} return")
-    led = f"redirect to : {family.name} daddr . udp dport map @{DOORS_MAP}"
-    if settings.include_outbound_ports:
-        lines.append(f"udp dport {_set(settings.include_outbound_ports)} {led}")
-    if ANY in settings.include_outbound_ranges:
-        lines.append(f"meta l4proto udp {led}")
-    elif included := family.of(settings.include_outbound_ranges):
-        lines.append(f"meta l4proto udp {family.name} daddr {_set(included)} {led}")
-    return lines
+    door = f"redirect to : {family.name} daddr . udp dport map @{DOORS_MAP}"
+    return [*lines, *_led(settings, family, "udp", door)]
 
 
 def _inbound(settings: CaptureSettings) -> list[str]:

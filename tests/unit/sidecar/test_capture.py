@@ -88,7 +88,7 @@ def test_only_included_ranges_are_captured_and_excluded_ones_first_let_go():
         {INCLUDE_OUTBOUND_RANGES: "10.0.0.0/8, 172.16.0.1", EXCLUDE_OUTBOUND_RANGES: "10.1.2.3/16"}
     )
     out = chain(rules(settings), "output")
-    assert out[-2] == "ip daddr { 10.1.0.0/16 } return"
+    assert out[-2] == "meta l4proto tcp ip daddr { 10.1.0.0/16 } return"
     assert out[-1] == "meta l4proto tcp ip daddr { 10.0.0.0/8, 172.16.0.1/32 } redirect to :15001"
 
 
@@ -240,7 +240,7 @@ def test_each_family_has_a_table_of_its_own_with_what_is_of_its_kind():
     )
     six = rules(settings, 6)
     assert "ip6 daddr { fd00::10 } udp dport 53 redirect to :15053" in chain(six, "output")
-    assert "ip6 daddr { fd00:1::/64 } return" in chain(six, "output")
+    assert "meta l4proto tcp ip6 daddr { fd00:1::/64 } return" in chain(six, "output")
     assert "10." not in six
     assert ":15001" not in six  # only what is included is captured, and of IPv6 nothing is
     assert "fd00" not in rules(settings)
