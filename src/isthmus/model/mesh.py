@@ -26,7 +26,7 @@ from isthmus.model.setting_parts import (
 )
 from isthmus.model.workload import Workload
 
-O = TypeVar("O", bound=Object)  # noqa: E741 - an object of any kind
+T = TypeVar("T", bound=Object)
 
 
 LocalWords = tuple[tuple[str, bool], ...]
@@ -111,10 +111,10 @@ class Mesh(msgspec.Struct, frozen=True, eq=False, kw_only=True):
         ref, path = self.origin(finding.ref, finding.path)
         return msgspec.structs.replace(finding, ref=ref, path=path)
 
-    def of(self, kind: type[O]) -> tuple[O, ...]:
+    def of(self, kind: type[T]) -> tuple[T, ...]:
         """All configuration objects of a kind, in the order of their refs."""
         objects = self.config.get(kind.__name__, {})
-        return tuple(cast(O, objects[ref]) for ref in sorted(objects))
+        return tuple(cast(T, objects[ref]) for ref in sorted(objects))
 
     def shard(self, key: ServiceKey, cluster: ClusterId) -> EndpointShard:
         """The endpoints of a service in one cluster; empty where there are none."""

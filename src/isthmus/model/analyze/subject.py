@@ -24,7 +24,7 @@ from isthmus.model.rules import age
 from isthmus.model.service import Service
 from isthmus.model.workload import Workload
 
-O = TypeVar("O", bound=Object)  # noqa: E741 - an object of any kind
+T = TypeVar("T", bound=Object)
 
 SUPPRESS = "galley.istio.io/analyze-suppress"
 """Annotation with the codes that nobody wants to hear of for an object; `*`: all."""
@@ -59,21 +59,21 @@ class Subject:
         self._guesses = 0
         self._of: dict[type[Object], tuple[Object, ...]] = {}
 
-    def of(self, kind: type[O]) -> tuple[O, ...]:
+    def of(self, kind: type[T]) -> tuple[T, ...]:
         """The configuration objects of a kind that count."""
         if kind not in self._of:
             self._of[kind] = self.mesh.of(kind)
-        return cast(tuple[O, ...], self._of[kind])
+        return cast(tuple[T, ...], self._of[kind])
 
     @property
     def everything(self) -> Iterator[Found]:
         """All objects of all clusters, by their types."""
         return (each for found in self._by_type.values() for each in found)
 
-    def everywhere(self, kind: type[O]) -> Iterator[tuple[ClusterId, O]]:
+    def everywhere(self, kind: type[T]) -> Iterator[tuple[ClusterId, T]]:
         """The objects of a kind in all clusters, in the order of clusters, then of refs."""
         for each in self._by_type.get(kind, ()):
-            yield each.cluster, cast(O, each.value)
+            yield each.cluster, cast(T, each.value)
 
     def service(self, host: str, namespace: str) -> Service | None:
         """The service that `host` means in an object of `namespace`; that of a wildcard where none is exact."""
@@ -166,10 +166,10 @@ class Subject:
         return {namespace: Selection(found) for namespace, found in by_namespace.items()}
 
     def contested(
-        self, found: Iterable[O], selected: Callable[[O], Mapping[str, str]]
-    ) -> Iterator[tuple[O, O, Workload]]:
+        self, found: Iterable[T], selected: Callable[[T], Mapping[str, str]]
+    ) -> Iterator[tuple[T, T, Workload]]:
         """Those that select a workload that an older one selects by other labels: both, and the first such workload."""
-        finders: dict[tuple[str, str, str], O] = {}
+        finders: dict[tuple[str, str, str], T] = {}
         told: set[tuple[int, int]] = set()
         for each in sorted(found, key=age):
             wanted, namespace = selected(each), each.metadata.namespace

@@ -52,7 +52,7 @@ from isthmus.model.origins import Origins
 from isthmus.model.rules import RUN_IN
 from isthmus.model.told import Told
 
-O = TypeVar("O", bound=Object)  # noqa: E741 - an object of any kind
+T = TypeVar("T", bound=Object)
 
 MADE = ("configs", "rules of hosts", "connections", "closed", "rules of services", "rules of tls")
 """Columns of pairs of Istio's objects and their origins."""
@@ -94,7 +94,7 @@ class GatewayApi:
             Column("policy told", self._policy_told, ("BackendTLSPolicy",)),
         )
 
-    def _object(self, ref: Ref, kind: type[O]) -> O | None:
+    def _object(self, ref: Ref, kind: type[T]) -> T | None:
         found = self._lookup.object(ref)
         return found if isinstance(found, kind) else None
 

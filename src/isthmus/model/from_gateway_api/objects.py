@@ -13,7 +13,7 @@ from isthmus.api.resource import Object, Ref
 from isthmus.model.rules import age
 
 Route = HTTPRoute | GRPCRoute | TLSRoute | TCPRoute
-O = TypeVar("O", bound=Object)  # noqa: E741 - an object of any kind
+T = TypeVar("T", bound=Object)
 
 CONTROLLER = "istio.io/gateway-controller"
 """By which a GatewayClass says that its gateways are ours."""
@@ -31,6 +31,6 @@ def ref_of(found: Object) -> Ref:
     return _KINDS[type(found)].ref(found.metadata)
 
 
-def by_age(found: Iterable[O]) -> tuple[O, ...]:
+def by_age(found: Iterable[T]) -> tuple[T, ...]:
     """The oldest first; of equal age by namespace, name and kind."""
     return tuple(sorted(found, key=lambda each: (age(each), type(each).__name__)))
