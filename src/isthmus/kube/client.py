@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from types import TracebackType
@@ -306,4 +307,8 @@ def _decoded(body: bytes, kind: type[T]) -> T:
 
 def _unreachable(server: str, error: Exception) -> Unreachable:
     what = str(error) or type(error).__name__
+    if isinstance(error, aiohttp.ClientConnectorError):  # it names the server again, and our TLS context
+        cause = error.os_error
+        refused = isinstance(cause, ConnectionError) and cause.errno
+        what = os.strerror(refused) if refused else str(cause.strerror or cause)
     return Unreachable(f"no answer from {server}: {what}")
