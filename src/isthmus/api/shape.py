@@ -18,6 +18,7 @@ import msgspec
 from msgspec import inspect
 
 from isthmus.api.errors import Problem
+from isthmus.api.words import LEAST_S
 
 T = TypeVar("T")
 
@@ -71,6 +72,8 @@ class _Fitting:
     def fit(self, info: inspect.Type, value: object, at: str) -> object:
         """`value` as far as it fits; what does not is noted."""
         match info:
+            case inspect.Metadata(extra=dict(extra)) if LEAST_S in extra and not isinstance(value, str):
+                return self._refused(at, f"is {_shown(value)} (hint: a duration with its unit, like 5s)")
             case inspect.Metadata():
                 return self.fit(info.type, value, at)
             case inspect.UnionType():

@@ -61,7 +61,7 @@ def test_a_missing_field_is_told():
     ("spec", "path", "hint"),
     [
         ({"http": {"route": []}}, "$.spec.http", "a list: start each entry with `-`"),
-        ({"http": [{"timeout": 5}]}, "$.spec.http[0].timeout", "text: put it in quotes"),
+        ({"http": [{"timeout": 5}]}, "$.spec.http[0].timeout", "a duration with its unit, like 5s"),
         ({"http": [{"retries": 3}]}, "$.spec.http[0].retries", "fields of its own, not a list or a value"),
         (
             {"http": [{"match": [{"ignoreUriCase": "yes"}]}]},
