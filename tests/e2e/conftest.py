@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from rich.console import Console
 
+from e2e.own_lab import own_lab
 from e2e.workloads import remove
 from isthmus.console.control_plane import ask_pilot
 from isthmus.console.demo import chapters_build
 from isthmus.console.demo.page import Page
 from isthmus.console.demo.stage import PUBLIC, Stage
-from isthmus.console.lab_client import LabClient
-from isthmus.console.lab_process import lab_launch, samples_folder
-from isthmus.lab.launch import start
 from isthmus.lab.probe import check_machine, lacks
 from isthmus.lab.spec import TALK
 
@@ -50,22 +46,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """The mesh, brought up once."""
-    folder = tmp_path_factory.mktemp("lab")
-    lab = start(lab_launch(folder, TALK, samples_folder()))
-    stage = Stage(LabClient(folder), samples_folder(), Console(quiet=True))
-    try:
-        asyncio.run(_build(stage))
+    with own_lab(tmp_path_factory.mktemp("lab"), TALK, _build) as stage:
         yield stage
-    finally:
-        lab.stop()
 
 
 async def _build(stage: Stage) -> None:
-    assert await stage.lab.ready(60), (stage.lab.folder / "logs" / "lab.log").read_text()
     for chapter in BUILD:
         await chapter(stage)
-    broken = [claim for claim in stage.verdict.claims if not claim.held]
-    assert not broken, (broken, (stage.lab.folder / "logs" / "lab.log").read_text()[-3000:])
 
 
 @pytest.fixture

@@ -64,39 +64,34 @@ def mysql(built: Stage) -> Iterator[Stage]:
 async def test_stars_come_out_of_mysql_in_either_cluster_by_weight(
     mysql: Stage, stage: Stage, rules: Rules
 ) -> None:
-    shared = sample("networking/virtual-service-mysqldb-80-20")
-    await rules(
-        *sample("networking/destination-rule-databases"),
-        *sample("networking/virtual-service-ratings-mysql"),
-        *_weighted(shared, 100, 0),
-    )
+    await rules(*_from_mysql(100, 0))
     assert await comes(stage, HERE)
-    await rules(*_weighted(shared, 0, 100))
+    await rules(*_from_mysql(0, 100))
     assert await comes(stage, THERE), "the database in the other cluster"
     assert await logged(stage, PRIVATE, "mysqldb-v2", "inbound|3306||", ".v2_.mysqldb.default."), "mutual TLS"
-    await rules(*shared)
+    await rules(*_from_mysql(80, 20))
     assert await comes(stage, HERE, THERE)
     found = await stars(stage, 100)
     assert {*found} == {HERE, THERE}
     assert 4 <= found[THERE] <= 42  # 20 expected; further off than once in a hundred thousand times
 
 
-def _weighted(objects: list[Json], *weights: int) -> list[Json]:
-    made = copy.deepcopy(objects)
-    for destination, weight in zip(made[-1]["spec"]["tcp"][0]["route"], weights, strict=True):
+def _from_mysql(*weights: int) -> list[Json]:
+    """The rules by which stars come out of MySQL, by these weights from each cluster's."""
+    shared = sample("networking/virtual-service-mysqldb-80-20")
+    for destination, weight in zip(shared[-1]["spec"]["tcp"][0]["route"], weights, strict=True):
         destination["weight"] = weight
-    return made
+    return [
+        *sample("networking/destination-rule-databases"),
+        *sample("networking/virtual-service-ratings-mysql"),
+        *shared,
+    ]
 
 
 async def test_a_database_that_is_gone_is_an_error_and_its_return_is_seen(
     mysql: Stage, stage: Stage, rules: Rules
 ) -> None:
-    shared = sample("networking/virtual-service-mysqldb-80-20")
-    await rules(
-        *sample("networking/destination-rule-databases"),
-        *sample("networking/virtual-service-ratings-mysql"),
-        *_weighted(shared, 0, 100),
-    )
+    await rules(*_from_mysql(0, 100))
     assert await comes(stage, THERE)
     private = stage.kubectl(PRIVATE)
     await private.run("scale", "deployment/mysqldb-v2", "--replicas=0")

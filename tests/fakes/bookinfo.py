@@ -41,17 +41,19 @@ spec:
 """
 
 
-def service(name, vip, port="{port: 9080, name: http}"):
+def service(name, vip, *ports):
+    """A Service of these ports, each as flow YAML; of port 9080 for HTTP without a word."""
+    listed = ", ".join(ports) or "{port: 9080, name: http}"
     return f"""
 apiVersion: v1
 kind: Service
 metadata: {{name: {name}}}
-spec: {{clusterIP: {vip}, selector: {{app: {name}}}, ports: [{port}]}}
+spec: {{clusterIP: {vip}, selector: {{app: {name}}}, ports: [{listed}]}}
 """
 
 
-def pod(name, address, version="v1", app="reviews"):
-    labels = f"app: {app}, version: {version}, security.istio.io/tlsMode: istio"
+def pod(name, address, version="v1", app="reviews", sidecar=True):
+    labels = f"app: {app}, version: {version}" + (", security.istio.io/tlsMode: istio" if sidecar else "")
     return f"""
 apiVersion: v1
 kind: Pod

@@ -10,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import copy
 import itertools
+from contextlib import asynccontextmanager
 
 from google.protobuf import json_format
 
 from fakes.eventually import eventually
 from fakes.pki import Pki
+from fakes.ports import free_ports
 from isthmus.envoy.binary import envoy_executable
 from isthmus.envoy.descriptors import class_of_url, pool
 from isthmus.envoy.types import (
@@ -72,15 +74,35 @@ metadata: {name: gke}
 """
 REVIEWS = """
 apiVersion: v1
+kind: Service
+metadata: {{name: reviews}}
+spec: {{clusterIP: 127.0.0.2, selector: {{app: reviews}}, ports: [{ports}]}}
+---
+apiVersion: v1
 kind: Pod
-metadata: {name: reviews, labels: {app: reviews}}
-status: {phase: Running, podIP: 127.0.0.11}
+metadata: {{name: reviews, labels: {{app: reviews}}}}
+status: {{phase: Running, podIP: 127.0.0.11}}
 """
 
 
-def calling_reviews(manifests):
-    """The case of a caller at 127.0.0.1 among `manifests` and one pod of reviews, which has no sidecar."""
-    return read_case("---".join((CALLER, manifests, REVIEWS)))
+@asynccontextmanager
+async def calling_reviews(manifests, target, ports, folder):
+    """An Envoy beside a caller at 127.0.0.1, for whom `manifests` hold and who sees a service.
+
+    That is reviews: of ports by their names, all served by one pod without a sidecar at `target`.
+    """
+    listed = ", ".join(
+        f"{{port: {port}, targetPort: {target}, name: {name}}}" for name, port in ports.items()
+    )
+    case = read_case("---".join((CALLER, manifests, REVIEWS.format(ports=listed))))
+    mesh = LoopbackMesh(case.generation(), case.proxy, 0, folder, *free_ports(1))
+    mesh.believe(Pki(), "spiffe://cluster.local/ns/default/sa/caller")
+    process = await mesh.run()
+    try:
+        yield
+    finally:
+        process.kill()
+        await process.wait()
 
 
 class LoopbackMesh:

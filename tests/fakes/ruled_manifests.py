@@ -7,18 +7,17 @@ def cluster(name):
     return f"kind: Cluster\nmetadata: {{name: {name}}}\n"
 
 
-def service(name, *ports, namespace="default", more="", selector=None):
+def service(name, *ports, namespace="default", more="", labels="", selector=""):
     several = ", ".join(f"{{port: {number}, name: {port}}}" for port, number in ports)
-    wanted = selector or f"app: {name}"
     return f"""
 apiVersion: v1
 kind: Service
-metadata: {{name: {name}, namespace: {namespace}}}
-spec: {{selector: {{{wanted}}}, ports: [{several}]{more}}}
+metadata: {{name: {name}, namespace: {namespace}, labels: {{{labels}}}}}
+spec: {{selector: {{{selector or f"app: {name}"}}}, ports: [{several}]{more}}}
 """
 
 
-def deployment(name, app, version="v1", namespace="default", replicas=1, sidecar="true", node=""):
+def deployment(name, app, version="v1", namespace="default", replicas=1, sidecar="true", node="", labels=""):
     return f"""
 apiVersion: apps/v1
 kind: Deployment
@@ -27,7 +26,7 @@ spec:
   replicas: {replicas}
   template:
     metadata:
-      labels: {{app: {app}, version: {version}}}
+      labels: {{app: {app}, version: {version}{labels}}}
       annotations: {{sidecar.istio.io/inject: "{sidecar}"}}
     spec:
       serviceAccountName: {app}
@@ -36,8 +35,9 @@ spec:
 """
 
 
-def node(name, region):
-    labels = f"topology.kubernetes.io/region: {region}, topology.kubernetes.io/zone: {region}-a"
+def node(name, region, zone=""):
+    zone = zone or f"{region}-a"
+    labels = f"topology.kubernetes.io/region: {region}, topology.kubernetes.io/zone: {zone}"
     return f"apiVersion: v1\nkind: Node\nmetadata: {{name: {name}, labels: {{{labels}}}}}\n"
 
 

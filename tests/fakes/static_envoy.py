@@ -6,11 +6,10 @@ import json
 
 from google.protobuf import json_format
 
+from isthmus.console.static_bootstrap import empty_bootstrap
 from isthmus.envoy.binary import envoy_executable, validate
 from isthmus.envoy.descriptors import pool
-from isthmus.envoy.limits import RUNTIME
 from isthmus.envoy.types import (
-    Bootstrap,
     Cluster,
     ClusterLoadAssignment,
     HttpConnectionManager,
@@ -21,42 +20,10 @@ from isthmus.envoy.types import (
 from isthmus.translate import proto
 from isthmus.translate.types import ENDPOINTS, LISTENER, ROUTES, UPSTREAM
 
-_HTTP2 = {
-    "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-        "explicit_http_config": {"http2_protocol_options": {}},
-    }
-}
-
-
-def _upstream(name):
-    return {
-        "name": name,
-        "type": "STATIC",
-        "connect_timeout": "1s",
-        "typed_extension_protocol_options": _HTTP2,
-        "load_assignment": {"cluster_name": name},
-    }
-
 
 def static_bootstrap(resources):
     """Endpoints become upstreams of their own, routes listeners of their own: only then Envoy reads them."""
-    bootstrap = json_format.ParseDict(
-        {
-            "node": {"id": "golden", "cluster": "golden"},
-            "layered_runtime": {"layers": [{"name": "limits", "static_layer": RUNTIME}]},
-            "dynamic_resources": {
-                "ads_config": {
-                    "api_type": "DELTA_GRPC",
-                    "transport_api_version": "V3",
-                    "grpc_services": [{"envoy_grpc": {"cluster_name": "xds-grpc"}}],
-                }
-            },
-            "static_resources": {"clusters": [_upstream("xds-grpc"), _upstream("sds-grpc")]},
-        },
-        Bootstrap(),
-        descriptor_pool=pool(),
-    )
+    bootstrap = empty_bootstrap("golden")
     static = bootstrap.static_resources
     for one in resources[UPSTREAM]:
         static.clusters.append(Cluster.FromString(one.body))

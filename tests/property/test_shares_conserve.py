@@ -10,26 +10,17 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from fakes.bookinfo import GATEWAY, objects, service
+from fakes.edge import GKE, INGRESS
 from fakes.manifests import made, put
 from isthmus.api.errors import InvalidConfig
 from isthmus.envoy.types import Listener, RouteConfiguration, TcpProxy
 from isthmus.model.build import MeshBuilder
 from isthmus.model.mesh import MeshSettings
-from isthmus.model.names import ClusterId
 from isthmus.model.proxy import Proxy, ProxyKind
 from isthmus.translate.generation import Translator
 from isthmus.translate.types import LISTENER, ROUTES
 
-GKE = ClusterId("gke")
 SIDECAR = Proxy(kind=ProxyKind.SIDECAR, address="10.10.0.11", name="a", namespace="default", cluster=GKE)
-ROUTER = Proxy(
-    kind=ProxyKind.ROUTER,
-    address="10.10.0.9",
-    name="b",
-    namespace="default",
-    cluster=GKE,
-    labels=(("istio", "ingress"),),
-)
 NAMES = ("alpha", "beta", "gamma", "delta")
 WORLD = objects(
     gke=[
@@ -146,7 +137,7 @@ def conserves(rule, route):
 
 
 @pytest.mark.parametrize(
-    ("proxy", "hosts", "gateways"), [(SIDECAR, ["called"], []), (ROUTER, ["*"], ["bookinfo"])]
+    ("proxy", "hosts", "gateways"), [(SIDECAR, ["called"], []), (INGRESS, ["*"], ["bookinfo"])]
 )
 @settings(max_examples=60, deadline=None)
 @given(several=st.lists(st.tuples(rules, st.integers(1, 2)), min_size=1, max_size=4))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple, cast
 
@@ -10,25 +10,20 @@ import msgspec
 from msgspec import inspect
 
 from isthmus.api.errors import Problem
+from isthmus.api.resource import structs_at
 from isthmus.api.words import LEAST_S
 from isthmus.kit import duration
 
 
-def duration_problems(part: object, at: str = "$") -> Iterator[Problem]:
-    """The path and the mend for each duration in `part` or below it that is none, or too short."""
-    if isinstance(part, msgspec.Struct):
+def duration_problems(found: object, at: str = "$") -> Iterator[Problem]:
+    """The path and the mend for each duration in `found` or below it that is none, or too short."""
+    for place, part in structs_at(found, at):
         for field in _fields(type(part)):
-            value, here = getattr(part, field.name), f"{at}.{field.encoded}"
+            value, here = getattr(part, field.name), f"{place}.{field.encoded}"
             if field.least_s is None:
                 yield from duration_problems(value, here)
             elif value and (problem := _problem(value, field.least_s)):
                 yield here, problem
-    elif isinstance(part, tuple):
-        for index, each in enumerate(part):
-            yield from duration_problems(each, f"{at}[{index}]")
-    elif isinstance(part, Mapping):
-        for key, each in part.items():
-            yield from duration_problems(each, f"{at}.{key}")
 
 
 def _problem(text: str, least_s: float) -> str:

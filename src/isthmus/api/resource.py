@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -48,6 +49,18 @@ class Object(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 
 class Part(msgspec.Struct, frozen=True, rename="camel", kw_only=True, forbid_unknown_fields=True):
     """A part of a configuration object's spec: unknown fields are refused."""
+
+
+def structs_at(value: object, at: str) -> Iterator[tuple[str, msgspec.Struct]]:
+    """The objects and parts that a value is, or that its lists and maps have, by their paths; none below them."""
+    if isinstance(value, msgspec.Struct):
+        yield at, value
+    elif isinstance(value, tuple):
+        for index, each in enumerate(value):
+            yield from structs_at(each, f"{at}[{index}]")
+    elif isinstance(value, Mapping):
+        for key, each in value.items():
+            yield from structs_at(each, f"{at}.{key}")
 
 
 @dataclass(frozen=True, slots=True)

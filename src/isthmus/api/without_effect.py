@@ -5,22 +5,23 @@ A description that begins with `No effect:` says why; what it says is what the f
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import msgspec
 
 from isthmus.api.described import docstrings
 from isthmus.api.errors import Problem
+from isthmus.api.resource import structs_at
 
 _MARK = "No effect:"
 
 
-def without_effect(part: object, at: str = "$") -> Iterator[Problem]:
-    """The path and the reason for each field that is set, in `part` or below it, and has no effect."""
-    if isinstance(part, msgspec.Struct):
+def without_effect(found: object, at: str = "$") -> Iterator[Problem]:
+    """The path and the reason for each field that is set, in `found` or below it, and has no effect."""
+    for place, part in structs_at(found, at):
         said = docstrings(type(part))
         for field in msgspec.structs.fields(part):
-            value, here = getattr(part, field.name), f"{at}.{field.encode_name}"
+            value, here = getattr(part, field.name), f"{place}.{field.encode_name}"
             if _is_unset(field, value):
                 continue
             text = " ".join(said.get(field.name, "").split())
@@ -29,12 +30,6 @@ def without_effect(part: object, at: str = "$") -> Iterator[Problem]:
                 yield here, f"has no effect: {reason}"
             else:
                 yield from without_effect(value, here)
-    elif isinstance(part, tuple):
-        for index, each in enumerate(part):
-            yield from without_effect(each, f"{at}[{index}]")
-    elif isinstance(part, Mapping):
-        for key, each in part.items():
-            yield from without_effect(each, f"{at}.{key}")
 
 
 def _is_unset(field: msgspec.structs.FieldInfo, value: object) -> bool:

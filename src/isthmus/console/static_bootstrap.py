@@ -32,7 +32,21 @@ _HTTP2 = {
 
 def static_bootstrap(found: Mapping[str, Mapping[str, Versioned]], node: str) -> Bootstrap:
     """The bootstrap, with endpoints within their upstreams and routes within their listeners."""
-    bootstrap = json_format.ParseDict(
+    bootstrap = empty_bootstrap(node)
+    assignments = {
+        name: ClusterLoadAssignment.FromString(one.body) for name, one in found["endpoints"].items()
+    }
+    routes = {name: RouteConfiguration.FromString(one.body) for name, one in found["routes"].items()}
+    for one in found["upstreams"].values():
+        bootstrap.static_resources.clusters.append(_upstream(Cluster.FromString(one.body), assignments))
+    for one in found["listeners"].values():
+        bootstrap.static_resources.listeners.append(_listener(Listener.FromString(one.body), routes))
+    return bootstrap
+
+
+def empty_bootstrap(node: str) -> Bootstrap:
+    """What every proxy has of its agent, and nothing that comes over xDS."""
+    return json_format.ParseDict(
         {
             "node": {"id": node, "cluster": node},
             "layered_runtime": {"layers": [{"name": "limits", "static_layer": RUNTIME}]},
@@ -48,15 +62,6 @@ def static_bootstrap(found: Mapping[str, Mapping[str, Versioned]], node: str) ->
         Bootstrap(),
         descriptor_pool=pool(),
     )
-    assignments = {
-        name: ClusterLoadAssignment.FromString(one.body) for name, one in found["endpoints"].items()
-    }
-    routes = {name: RouteConfiguration.FromString(one.body) for name, one in found["routes"].items()}
-    for one in found["upstreams"].values():
-        bootstrap.static_resources.clusters.append(_upstream(Cluster.FromString(one.body), assignments))
-    for one in found["listeners"].values():
-        bootstrap.static_resources.listeners.append(_listener(Listener.FromString(one.body), routes))
-    return bootstrap
 
 
 def as_json(bootstrap: Bootstrap) -> str:

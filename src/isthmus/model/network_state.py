@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import NamedTuple
 
 from isthmus.api.core.config_map import ConfigMap
@@ -69,42 +70,33 @@ class NetworkState:
             facts.ranges = self.ranges
 
     def _take(self, text: str, ref: Ref) -> None:
-        at, cluster = "$.data.meshNetworks", self._base.config_cluster
+        at, told = "$.data.meshNetworks", partial(Finding, ref=ref, cluster=self._base.config_cluster)
         try:
             self._said = read_mesh_networks(text)
         except InvalidConfig as error:
             self._of_text = tuple(
-                Finding(
-                    ref=ref,
-                    path=f"{at}{path.removeprefix('$')}",
-                    message=message,
-                    cluster=cluster,
-                    code=Code.SCHEMA,
-                )
+                told(path=f"{at}{path.removeprefix('$')}", message=message, code=Code.SCHEMA)
                 for path, message in error.problems
             )
             return
-        self._of_text = tuple(
-            Finding(
-                ref=ref,
+        overlaps = partial(told, code=Code.NETWORKS_OVERLAP)
+        twice = (
+            overlaps(
                 path=f"{at}{each.path.removeprefix('$')}",
                 message=f"network {each.other} has {each.what} already, which counts",
-                cluster=cluster,
                 severity=Severity.WARNING,
-                code=Code.NETWORKS_OVERLAP,
             )
             for each in claimed_twice(self._said)
-        ) + tuple(
-            Finding(
-                ref=ref,
+        )
+        within = (
+            overlaps(
                 path=f"{at}.networks[{narrow[1]}]",
                 message=f"{narrow[0]} lies within {wide[0]} of network {wide[1]}; there the narrower range counts",
-                cluster=cluster,
                 severity=Severity.INFO,
-                code=Code.NETWORKS_OVERLAP,
             )
             for narrow, wide in overlapping(ranges_of(self._said).ranges)
         )
+        self._of_text = (*twice, *within)
 
     def networks(self, dirt: Dirt, clusters: Clusters, before: Networks) -> Networks:
         """The networks as the clusters have them now; `before` itself where nothing of it changed."""

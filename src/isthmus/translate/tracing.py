@@ -128,18 +128,14 @@ def _zipkin(found: api.Zipkin, place: Place) -> ZipkinConfig:
         made.collector_endpoint = path
         made.collector_hostname = place.authority
         return made
-    service = made.collector_service
-    service.http_uri.uri = f"http://{place.authority}{path}"
-    service.http_uri.cluster = place.upstream
-    service.http_uri.timeout.CopyFrom(proto.seconds(_timeout_s(found.timeout)))
-    service.request_headers_to_add.extend(_headers(found.headers))
+    made.collector_service.CopyFrom(_http(found, path, place))
     return made
 
 
 def _opentelemetry(found: api.OpenTelemetry, place: Place) -> OpenTelemetryConfig:
     made = OpenTelemetryConfig(service_name="istio-proxy")
     if found.http is not None:
-        made.http_service.CopyFrom(_http(found.http, place))
+        made.http_service.CopyFrom(_opentelemetry_over_http(found.http, place))
     else:
         made.grpc_service.CopyFrom(_grpc(found.grpc or api.GrpcExport(), place))
     detectors = found.resource_detectors or api.ResourceDetectors()
@@ -153,9 +149,13 @@ def _opentelemetry(found: api.OpenTelemetry, place: Place) -> OpenTelemetryConfi
     return made
 
 
-def _http(found: api.HttpExport, place: Place) -> HttpService:
+def _opentelemetry_over_http(found: api.HttpExport, place: Place) -> HttpService:
+    return _http(found, found.path or "/v1/traces", place)
+
+
+def _http(found: api.HttpExport | api.Zipkin, path: str, place: Place) -> HttpService:
     made = HttpService()
-    made.http_uri.uri = f"http://{place.authority}{found.path or '/v1/traces'}"
+    made.http_uri.uri = f"http://{place.authority}{path}"
     made.http_uri.cluster = place.upstream
     made.http_uri.timeout.CopyFrom(proto.seconds(_timeout_s(found.timeout)))
     made.request_headers_to_add.extend(_headers(found.headers))
@@ -196,5 +196,5 @@ def _sampler(found: api.DynatraceSampler, place: Place) -> DynatraceSamplerConfi
         tenant=found.tenant, cluster_id=found.cluster_id, root_spans_per_minute=found.root_spans_per_minute
     )
     http = found.http_service.http if found.http_service is not None else None
-    made.http_service.CopyFrom(_http(http or api.HttpExport(), place))
+    made.http_service.CopyFrom(_opentelemetry_over_http(http or api.HttpExport(), place))
     return made

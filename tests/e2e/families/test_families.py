@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from rich.console import Console
 
 from e2e.echo.objects import account, deployment, meta
+from e2e.own_lab import own_lab
 from e2e.workloads import ask, workloads
 from isthmus.console.demo import chapters_build
 from isthmus.console.demo.stage import PRIVATE, PUBLIC, Stage
 from isthmus.console.installation import Installation, documents, dump
-from isthmus.console.lab_client import LabClient
-from isthmus.console.lab_process import lab_launch, samples_folder
 from isthmus.console.registration import Registration, add_cluster
-from isthmus.lab.launch import start
 from isthmus.lab.spec import TALK, ClusterSpec, with_families
 
 Json = dict[str, Any]
@@ -59,20 +55,13 @@ def _service(name: str) -> Json:
 @pytest.fixture(scope="module")
 def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """The mesh over the three, with `wide` in the cluster of both, and `six` and `four` in the others."""
-    folder = tmp_path_factory.mktemp("families")
-    lab = start(lab_launch(folder, SPEC, samples_folder()))
-    stage = Stage(LabClient(folder), samples_folder(), Console(quiet=True))
-    try:
-        asyncio.run(_build(stage))
+    with own_lab(tmp_path_factory.mktemp("families"), SPEC, _build) as stage:
         there = {BOTH: objects("wide"), SIX: objects("six"), FOUR: objects("four")}
         with workloads(stage, there):
             yield stage
-    finally:
-        lab.stop()
 
 
 async def _build(stage: Stage) -> None:
-    assert await stage.lab.ready(60), (stage.lab.folder / "logs" / "lab.log").read_text()
     await chapters_build.one_root(stage)
     await chapters_build.control_plane(stage)
     kubectl, root = stage.kubectl(FOUR), stage.lab.folder / "ca"

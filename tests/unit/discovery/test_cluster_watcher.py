@@ -2,11 +2,9 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 
-import pytest
-
 from fakes.eventually import eventually
 from fakes.ports import free_ports
-from fakes.two_clusters import World, service, two_clusters
+from fakes.two_clusters import World, service
 from isthmus.api.crd import custom_resource_definitions
 from isthmus.api.errors import InvalidConfig
 from isthmus.api.resource import Ref
@@ -24,12 +22,6 @@ QUICKLY = WatchSettings(first_wait_s=0.02, longest_wait_s=0.05)
 def quick() -> WatcherSettings:
     """Settings of one test: what they let be watched belongs to its loop."""
     return WatcherSettings(watch=QUICKLY)
-
-
-@pytest.fixture
-async def east(tmp_path):
-    async with two_clusters(tmp_path) as (first, _):
-        yield first
 
 
 @asynccontextmanager

@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 
-import pytest
-
 from fakes.credentials import PKI, encoded
 from fakes.eventually import eventually
-from fakes.two_clusters import World, two_clusters
+from fakes.two_clusters import World
 from isthmus.api.resource import Ref
 from isthmus.discovery.cluster_watcher import ClusterWatcher, WatcherSettings
 from isthmus.discovery.wanted_credentials import WantedCredentials
@@ -40,12 +38,6 @@ class HurriedClock(SystemClock):
 
     async def sleep(self, seconds):
         await asyncio.sleep(min(seconds, 0.02))
-
-
-@pytest.fixture
-async def east(tmp_path):
-    async with two_clusters(tmp_path) as (first, _):
-        yield first
 
 
 @asynccontextmanager

@@ -6,20 +6,14 @@ import asyncio
 
 import pytest
 
-from fakes.loopback_mesh import LoopbackMesh, calling_reviews
-from fakes.pki import Pki
+from fakes.loopback_mesh import calling_reviews
 from fakes.ports import free_ports
 
-CASE = """
+SETTINGS = """
 apiVersion: v1
 kind: ConfigMap
 metadata: {{name: istio, namespace: istio-system}}
 data: {{mesh: "defaultConfig: {{proxyHeaders: {{preserveHttp1HeaderCase: {keeps}}}}}"}}
----
-apiVersion: v1
-kind: Service
-metadata: {{name: reviews}}
-spec: {{clusterIP: 127.0.0.2, selector: {{app: reviews}}, ports: [{{port: {http}, targetPort: {target}, name: http}}]}}
 """
 
 
@@ -35,22 +29,14 @@ async def serve(reader, writer):
     ("keeps", "asked", "answered"), [("true", "X-Asks", "X-AnsWer"), ("false", "x-asks", "x-answer")]
 )
 async def test_headers_keep_their_case_both_ways_where_that_is_asked_for(keeps, asked, answered, tmp_path):
-    http, target, admin = free_ports(3)
-    case = calling_reviews(CASE.format(http=http, target=target, keeps=keeps))
-    mesh = LoopbackMesh(case.generation(), case.proxy, 0, tmp_path, admin)
-    mesh.believe(Pki(), "spiffe://cluster.local/ns/default/sa/caller")
+    http, target = free_ports(2)
     server = await asyncio.start_server(serve, "127.0.0.11", target)
-    process = await mesh.run()
-    try:
+    async with server, calling_reviews(SETTINGS.format(keeps=keeps), target, {"http": http}, tmp_path):
         reader, writer = await asyncio.open_connection("127.0.0.1", http)
         writer.write(
             f"GET / HTTP/1.1\r\nhost: reviews:{http}\r\nX-Asks: 1\r\nconnection: close\r\n\r\n".encode()
         )
         answer = (await reader.read()).decode()
         writer.close()
-    finally:
-        process.kill()
-        await process.wait()
-        server.close()
     head, _, seen = answer.partition("\r\n\r\n")
     assert f"\r\n{answered}: 1" in head and f"\r\n{asked}: 1" in seen

@@ -6,42 +6,25 @@ import asyncio
 
 import pytest
 
-from fakes.loopback_mesh import LoopbackMesh, calling_reviews
-from fakes.pki import Pki
+from fakes.loopback_mesh import calling_reviews
 from fakes.ports import free_ports
 
-CASE = """
+SETTINGS = """
 apiVersion: v1
 kind: ConfigMap
 metadata: {{name: istio, namespace: istio-system}}
 data: {{mesh: "{{proxyHttpPort: {proxy}, outboundTrafficPolicy: {{mode: {mode}}}}}"}}
----
-apiVersion: v1
-kind: Service
-metadata: {{name: reviews}}
-spec:
-  clusterIP: 127.0.0.2
-  selector: {{app: reviews}}
-  ports: [{{port: {http}, targetPort: {target}, name: http}}, {{port: {tcp}, targetPort: {target}, name: tcp}}]
 """
 
 
 @pytest.fixture(params=["ALLOW_ANY", "REGISTRY_ONLY"])
 async def proxied(request, tmp_path):
     """The ports of the proxy, of the service and of what answers; and whether unknown hosts are let through."""
-    proxy, http, tcp, target, admin = free_ports(5)
-    case = calling_reviews(CASE.format(proxy=proxy, http=http, tcp=tcp, target=target, mode=request.param))
-    mesh = LoopbackMesh(case.generation(), case.proxy, 0, tmp_path, admin)
-    mesh.believe(Pki(), "spiffe://cluster.local/ns/default/sa/caller")
-    servers = [await asyncio.start_server(echo, at, target) for at in ("127.0.0.11", "127.0.0.13")]
-    process = await mesh.run()
-    try:
+    proxy, http, tcp, target = free_ports(4)
+    settings = SETTINGS.format(proxy=proxy, mode=request.param)
+    first, second = [await asyncio.start_server(echo, at, target) for at in ("127.0.0.11", "127.0.0.13")]
+    async with first, second, calling_reviews(settings, target, {"http": http, "tcp": tcp}, tmp_path):
         yield (proxy, http, tcp, target), request.param == "ALLOW_ANY"
-    finally:
-        process.kill()
-        await process.wait()
-        for each in servers:
-            each.close()
 
 
 async def echo(reader, writer):

@@ -4,35 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from fakes.bookinfo import pod, service
+from fakes.ruled_manifests import cluster
 from isthmus.console.calls import WrongCall
 from isthmus.console.explain import Explainer
 from isthmus.console.explain_dns import text_of
 from isthmus.console.explain_files import FromFiles
 from simulate import _drawn, assert_goes
-
-
-def cluster(name: str) -> str:
-    return f"kind: Cluster\nmetadata: {{name: {name}}}\n"
-
-
-def service(name: str, vip: str, *ports: str) -> str:
-    return f"""
-apiVersion: v1
-kind: Service
-metadata: {{name: {name}}}
-spec: {{clusterIP: {vip}, selector: {{app: {name}}}, ports: [{", ".join(ports)}]}}
-"""
-
-
-def pod(name: str, app: str, address: str, sidecar: bool = True) -> str:
-    labels = f"app: {app}" + (", security.istio.io/tlsMode: istio" if sidecar else "")
-    return f"""
-apiVersion: v1
-kind: Pod
-metadata: {{name: {name}, labels: {{{labels}}}}}
-spec: {{serviceAccountName: {app}}}
-status: {{phase: Running, podIP: {address}}}
-"""
 
 
 def rule(host: str, policy: str) -> str:
@@ -47,21 +25,21 @@ spec: {{host: {host}, trafficPolicy: {policy}}}
 UDP = "{port: 53, name: dns, protocol: UDP, targetPort: %d}"
 BOTH = (
     cluster("gke"),
-    pod("caller", "caller", "10.10.0.9"),
+    pod("caller", "10.10.0.9", app="caller"),
     service("caller", "10.110.0.9", "{port: 80, name: http}"),
     service("names", "10.110.0.1", UDP % 5353, "{port: 53, name: tcp}"),
-    pod("names-a", "names", "10.10.0.1"),
+    pod("names-a", "10.10.0.1", app="names"),
     service("mixed", "10.110.0.2", UDP % 53),
-    pod("mixed-a", "mixed", "10.10.0.2"),
-    pod("mixed-b", "mixed", "10.10.0.3", sidecar=False),
+    pod("mixed-a", "10.10.0.2", app="mixed"),
+    pod("mixed-b", "10.10.0.3", app="mixed", sidecar=False),
     service("none", "10.110.0.3", UDP % 53),
     service("headless", "None", UDP % 53),
-    pod("headless-a", "headless", "10.10.0.4"),
+    pod("headless-a", "10.10.0.4", app="headless"),
     cluster("onprem"),
     service("names", "10.120.0.1", UDP % 1053, "{port: 53, name: tcp}"),
-    pod("names-b", "names", "10.20.0.1"),
+    pod("names-b", "10.20.0.1", app="names"),
     service("far", "10.110.0.1", UDP % 8053),
-    pod("far-a", "far", "10.20.0.2"),
+    pod("far-a", "10.20.0.2", app="far"),
 )
 ENTRY = """
 apiVersion: networking.istio.io/v1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from click.testing import CliRunner
 
+from fakes.ruled_manifests import HTTP, TCP, deployment, istio, node, service
 from isthmus.console.calls import WrongCall
 from isthmus.console.cli.explain import command
 from simulate import assert_goes, explained
@@ -19,39 +20,6 @@ apiVersion: v1
 kind: Namespace
 metadata: {{name: istio-system, {label}}}
 """
-
-
-def service(name, *ports, more="", labels="", namespace="default", selector=""):
-    several = ", ".join(f"{{port: {number}, name: {port}}}" for port, number in ports)
-    return f"""apiVersion: v1
-kind: Service
-metadata: {{name: {name}, namespace: {namespace}, labels: {{{labels}}}}}
-spec: {{selector: {{{selector or f"app: {name}"}}}, ports: [{several}]{more}}}
-"""
-
-
-def deployment(name, app, version="v1", replicas=1, sidecar="true", node="", labels="", namespace="default"):
-    return f"""apiVersion: apps/v1
-kind: Deployment
-metadata: {{name: {name}, namespace: {namespace}}}
-spec:
-  replicas: {replicas}
-  template:
-    metadata:
-      labels: {{app: {app}, version: {version}{labels}}}
-      annotations: {{sidecar.istio.io/inject: "{sidecar}"}}
-    spec: {{serviceAccountName: {app}, nodeName: "{node}"}}
-"""
-
-
-def node(name, region, zone="a"):
-    labels = f"topology.kubernetes.io/region: {region}, topology.kubernetes.io/zone: {zone}"
-    return f"apiVersion: v1\nkind: Node\nmetadata: {{name: {name}, labels: {{{labels}}}}}\n"
-
-
-def istio(kind, name, spec, namespace="default"):
-    meta = f"metadata: {{name: {name}, namespace: {namespace}}}"
-    return f"apiVersion: networking.istio.io/v1\nkind: {kind}\n{meta}\nspec: {spec}\n"
 
 
 def gateway(network):
@@ -77,7 +45,6 @@ LETS_IN = istio(
     'hosts: ["*.local"], tls: {mode: AUTO_PASSTHROUGH}}]}',
     "istio-system",
 )
-HTTP, TCP = ("http", 9080), ("tcp", 3306)
 SUBSETS = "subsets: [{name: v1, labels: {version: v1}}, {name: v3, labels: {version: v3}}]"
 APPS_EAST = (
     service("productpage", HTTP),

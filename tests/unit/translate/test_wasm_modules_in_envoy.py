@@ -7,22 +7,13 @@ import hashlib
 
 import pytest
 
-from fakes.loopback_mesh import LoopbackMesh, calling_reviews
-from fakes.pki import Pki
+from fakes.loopback_mesh import calling_reviews
 from fakes.ports import free_ports
 from fakes.wasm_module import adds_header
 
 MODULE = adds_header("x-wasm", "passed")
 RIGHT, WRONG = hashlib.sha256(MODULE).hexdigest(), hashlib.sha256(b"another").hexdigest()
-CASE = """
-apiVersion: v1
-kind: Service
-metadata: {{name: reviews}}
-spec:
-  clusterIP: 127.0.0.2
-  selector: {{app: reviews}}
-  ports: [{{port: {guarded}, targetPort: {target}, name: http}}, {{port: {free}, targetPort: {target}, name: http-2}}]
----
+PLUGIN = """
 apiVersion: extensions.istio.io/v1alpha1
 kind: WasmPlugin
 metadata: {{name: guard}}
@@ -70,21 +61,15 @@ async def answer(port):
 async def test_a_module_that_cannot_be_had_decides_over_its_own_calls_alone(
     path, digest, strategy, guarded, tmp_path
 ):
-    port, free, target, modules, admin = free_ports(5)
-    text = CASE.format(
-        guarded=port, free=free, target=target, modules=modules, path=path, digest=digest, strategy=strategy
-    )
-    case = calling_reviews(text)
-    mesh = LoopbackMesh(case.generation(), case.proxy, 0, tmp_path, admin)
-    mesh.believe(Pki(), "spiffe://cluster.local/ns/default/sa/caller")
+    port, free, target, modules = free_ports(4)
+    text = PLUGIN.format(guarded=port, modules=modules, path=path, digest=digest, strategy=strategy)
+    served = {"http": port, "http-2": free}
     servers = [await asyncio.start_server(serve, "127.0.0.11", target)]
     if path != "dead":
         servers.append(await asyncio.start_server(serve, "127.0.0.1", modules))
-    process = await mesh.run()
     try:
-        assert [await answer(port), await answer(free)] == [guarded, (200, False)]
+        async with calling_reviews(text, target, served, tmp_path):
+            assert [await answer(port), await answer(free)] == [guarded, (200, False)]
     finally:
-        process.kill()
-        await process.wait()
         for each in servers:
             each.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import click
 import msgspec
 
 from isthmus.api.errors import InvalidConfig
-from isthmus.console.cli.mesh_options import cluster_options, held
+from isthmus.console.cli.mesh_options import F, cluster_options, held
 from isthmus.console.control_plane import ask_pilot
 from isthmus.console.drawn_mesh import given_manifests
 from isthmus.console.fault_filter import FOUND, LEVELS, matters, shown, suppression
@@ -21,6 +22,11 @@ from isthmus.console.faults import Fault, faults_together
 from isthmus.console.render import fail, table
 from isthmus.kube.errors import KubeError
 from isthmus.model.analyze import CHECKS
+
+
+def _threshold(of: str, usual: str, text: str) -> Callable[[F], F]:
+    kinds = click.Choice(LEVELS)
+    return click.option(f"--{of}-threshold", type=kinds, default=usual, show_default=True, help=text)
 
 
 @click.command("analyze")
@@ -34,20 +40,8 @@ from isthmus.model.analyze import CHECKS
 @click.option(
     "--suppress", multiple=True, metavar="CODE=OBJECT", help="as 'IST0103=Pod shop/*'; may be several"
 )
-@click.option(
-    "--output-threshold",
-    type=click.Choice(LEVELS),
-    default="info",
-    show_default=True,
-    help="show what matters as much, or more",
-)
-@click.option(
-    "--failure-threshold",
-    type=click.Choice(LEVELS),
-    default="error",
-    show_default=True,
-    help="end with 79 where anything matters as much",
-)
+@_threshold("output", "info", "show what matters as much, or more")
+@_threshold("failure", "error", "end with 79 where anything matters as much")
 @click.option("-R", "--recursive", is_flag=True, help="look into folders of folders, which is done anyway")
 @click.option("-L", "--list-analyzers", is_flag=True, help="say what is looked at, and end")
 @click.option("-o", "--output", type=click.Choice(list(OUTPUTS)), default="text", show_default=True)

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from isthmus.api.core.service import Service as ServiceObject
+from isthmus.api.core.service import ServicePort
 from isthmus.api.resource import Ref
 from isthmus.model.analyze.subject import SYSTEM_NAMESPACES, Subject, finding_in
 from isthmus.model.codes import Code
@@ -55,38 +56,35 @@ def addresses_are_theirs(subject: Subject) -> Iterator[Finding]:
 
 def ports_say_protocols(subject: Subject) -> Iterator[Finding]:
     """Each port of a Service says what is spoken there."""
-    for cluster, service in _of_users(subject):
+    for cluster, service, at, port in _ports_of_users(subject):
         if service.spec.type == "ExternalName":
             continue
-        for index, port in enumerate(service.spec.ports):
-            if not port.is_carried:
-                message = f"port {port.port} is for {port.protocol}: that goes past the mesh, and no rule holds for it"
-                at = f"$.spec.ports[{index}].protocol"
-                yield finding_in(cluster, service, at, message, Code.NO_EFFECT)
-            elif protocol_of(port) is Protocol.UNSPECIFIED:
-                called = f"{port.name!r}" if port.name else "without a name"
-                message = (
-                    f"port {port.port} is {called}: what is spoken there is found out for each connection "
-                    "(hint: appProtocol, or a name such as http-web or tcp-db)"
-                )
-                at = f"$.spec.ports[{index}]"
-                yield finding_in(cluster, service, at, message, Code.PORT_NAME)
+        if not port.is_carried:
+            message = (
+                f"port {port.port} is for {port.protocol}: that goes past the mesh, and no rule holds for it"
+            )
+            yield finding_in(cluster, service, f"{at}.protocol", message, Code.NO_EFFECT)
+        elif protocol_of(port) is Protocol.UNSPECIFIED:
+            called = f"{port.name!r}" if port.name else "without a name"
+            message = (
+                f"port {port.port} is {called}: what is spoken there is found out for each connection "
+                "(hint: appProtocol, or a name such as http-web or tcp-db)"
+            )
+            yield finding_in(cluster, service, at, message, Code.PORT_NAME)
 
 
 def external_names_take_requests(subject: Subject) -> Iterator[Finding]:
     """No port of an ExternalName Service is for plain connections: it has no address to tell them by."""
-    for cluster, service in _of_users(subject):
+    for cluster, service, at, port in _ports_of_users(subject):
         if service.spec.type != "ExternalName" or _is_alias(subject, service):
             continue
-        for index, port in enumerate(service.spec.ports):
-            protocol = protocol_of(port)
-            if not protocol.is_http and protocol not in {Protocol.TLS, Protocol.HTTPS, Protocol.UDP}:
-                message = (
-                    f"port {port.port} is for plain connections, and the service has no address: all connections "
-                    "to that port go there (hint: name the port http… or tls…)"
-                )
-                at = f"$.spec.ports[{index}]"
-                yield finding_in(cluster, service, at, message, Code.EXTERNAL_NAME_PORT)
+        protocol = protocol_of(port)
+        if not protocol.is_http and protocol not in {Protocol.TLS, Protocol.HTTPS, Protocol.UDP}:
+            message = (
+                f"port {port.port} is for plain connections, and the service has no address: all connections "
+                "to that port go there (hint: name the port http… or tls…)"
+            )
+            yield finding_in(cluster, service, at, message, Code.EXTERNAL_NAME_PORT)
 
 
 def callers_stay(subject: Subject) -> Iterator[Finding]:
@@ -116,6 +114,12 @@ def _of_users(subject: Subject) -> Iterator[tuple[ClusterId, ServiceObject]]:
     for cluster, service in subject.everywhere(ServiceObject):
         if service.metadata.namespace not in {*SYSTEM_NAMESPACES, subject.root}:
             yield cluster, service
+
+
+def _ports_of_users(subject: Subject) -> Iterator[tuple[ClusterId, ServiceObject, str, ServicePort]]:
+    for cluster, service in _of_users(subject):
+        for index, port in enumerate(service.spec.ports):
+            yield cluster, service, f"$.spec.ports[{index}]", port
 
 
 def _nearness(service: Service, cluster: ClusterId) -> tuple[bool, str, str]:

@@ -1,0 +1,36 @@
+"""A lab for a test's own use, with what is built on it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+from isthmus.console.demo.stage import Stage
+from isthmus.console.lab_client import LabClient
+from isthmus.console.lab_process import lab_launch, samples_folder
+from isthmus.lab.launch import start
+from isthmus.lab.spec import LabSpec
+
+
+@contextmanager
+def own_lab(folder: Path, spec: LabSpec, build: Callable[[Stage], Awaitable[None]]) -> Iterator[Stage]:
+    """The lab's stage inside the block, once all that `build` claims has held; afterwards the lab is gone."""
+    lab = start(lab_launch(folder, spec, samples_folder()))
+    stage = Stage(LabClient(folder), samples_folder(), Console(quiet=True))
+    try:
+        asyncio.run(_up(stage, build))
+        yield stage
+    finally:
+        lab.stop()
+
+
+async def _up(stage: Stage, build: Callable[[Stage], Awaitable[None]]) -> None:
+    log = (stage.lab.folder / "logs" / "lab.log").read_text
+    assert await stage.lab.ready(60), log()
+    await build(stage)
+    broken = [claim for claim in stage.verdict.claims if not claim.held]
+    assert not broken, (broken, log()[-3000:])
