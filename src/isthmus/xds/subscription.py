@@ -157,7 +157,7 @@ class Subscription:
         self.forced = self.forced - names
         self.held = self.held.moved({}, names)
         if self.refused:
-            self.refused = {name: version for name, version in self.refused.items() if name not in names}
+            self._refuse({name: version for name, version in self.refused.items() if name not in names})
 
     def force(self, names: Iterable[str]) -> frozenset[str]:
         """Send those of `names` that are subscribed to again; returns which these are."""
@@ -184,12 +184,16 @@ class Subscription:
         return names if self.wildcard or names is self.names else names & self.names
 
     def due(self, resources: Iterable[Versioned], among: frozenset[str] | None = EVERYTHING) -> Diff:
-        """What must be sent, where `resources` are all that exist of the names `among` (None: of all)."""
+        """What must be sent, where `resources` are all that exist of the names `among` (None: of all).
+
+        A rejection of what is another by now, or gone, is forgotten: it says nothing of the world any more.
+        """
         if not self.wildcard:
             resources = [resource for resource in resources if resource.name in self.names]
         diff = self.held.advance(resources, self._expected(among), self.forced)
         if not self.refused:
             return diff
+        self._forgive(resources, among)
         return Diff(
             tuple(each for each in diff.changed if not self._was_refused(each.name, each.version)),
             tuple(name for name in diff.removed if not self._was_refused(name, GONE)),
@@ -208,6 +212,22 @@ class Subscription:
         if self.wildcard:
             return frozenset(n for n in among if n in self.held or n in self.names or n in self.forced)
         return among & self.names
+
+    def _forgive(self, resources: Iterable[Versioned], among: frozenset[str] | None) -> None:
+        now = {each.name: each.version for each in resources}
+        self._refuse(
+            {
+                name: version
+                for name, version in self.refused.items()
+                if (among is not EVERYTHING and name not in among)
+                or (now.get(name, GONE) == version and self.held.get(name) != version)
+            }
+        )
+
+    def _refuse(self, refused: Mapping[str, str]) -> None:
+        self.refused = refused
+        if not refused:
+            self.reason = ""
 
     def _was_refused(self, name: str, version: str) -> bool:
         return self.refused.get(name) == version and name not in self.forced
@@ -252,9 +272,7 @@ class Subscription:
             self.held = self.held.moved(steps, push.diff.removed)
         if self.refused:
             settled = {each.name for each in push.diff.changed} | {*push.diff.removed}
-            self.refused = {name: v for name, v in self.refused.items() if name not in settled}
-        if not self.refused:
-            self.reason = ""
+            self._refuse({name: v for name, v in self.refused.items() if name not in settled})
         return True
 
     def _lost_interest(self, push: Push) -> bool:
