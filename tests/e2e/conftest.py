@@ -11,8 +11,8 @@ import yaml
 
 from e2e.own_lab import own_lab
 from e2e.workloads import remove
-from isthmus.console.control_plane import ask_pilot
 from isthmus.console.demo import chapters_build
+from isthmus.console.demo.chapters_build import all_synced, out_of_sync
 from isthmus.console.demo.page import Page
 from isthmus.console.demo.stage import PUBLIC, Stage
 from isthmus.lab.probe import check_machine, lacks
@@ -59,7 +59,7 @@ async def _build(stage: Stage) -> None:
 async def stage(built: Stage) -> AsyncIterator[Stage]:
     """The mesh as every story finds it: pages complete, all proxies in sync."""
     assert await built.steady(complete, times=3, limit_s=60), "the page is not complete before the story"
-    assert await built.until(lambda: all_synced(built), 60), "not all proxies are in sync before the story"
+    assert await built.until(lambda: all_synced(built), 60), await out_of_sync(built)
     yield built
 
 
@@ -79,10 +79,3 @@ async def rules(stage: Stage) -> AsyncIterator[Rules]:
 def complete(page: Page) -> bool:
     """Accepts pages with reviews."""
     return page.complete
-
-
-async def all_synced(stage: Stage) -> bool:
-    """Whether all seven proxies are connected and hold what Pilot sent."""
-    proxies = await ask_pilot(stage.lab.kubeconfig(PUBLIC), None, "istio-system", "/debug/syncz")
-    states = {held["state"] for each in proxies for held in each["types"].values()}
-    return len(proxies) >= 7 and states <= {"SYNCED"}

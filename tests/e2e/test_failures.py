@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from e2e.conftest import all_synced, complete
+from e2e.conftest import complete
 from e2e.mesh_views import ENVOYS, clusters_list, clusters_of_reviews, in_sidecar, reviews_endpoints
+from isthmus.console.demo.chapters_build import all_synced
 from isthmus.console.demo.page import Page, Stars
 from isthmus.console.demo.stage import PRIVATE, PUBLIC, Stage, only
 from isthmus.kit.tasks import supervise

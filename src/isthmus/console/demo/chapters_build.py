@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from functools import partial
+from typing import Any
 
 from isthmus.ca.founding import found
 from isthmus.console.control_plane import access_to, ask_pilot
@@ -17,6 +18,8 @@ from isthmus.console.registration import Registration, add_cluster
 from isthmus.model.identity import SpiffeId
 
 ROOT_FILES = ("ca-cert.pem", "ca-key.pem", "root-cert.pem", "cert-chain.pem")
+PROXIES = 7
+"""Six of Bookinfo's pods and the ingress gateway."""
 _URI = re.compile(r"(By|URI)=(spiffe://[^;,]+)")
 
 
@@ -187,16 +190,30 @@ async def _endpoints(stage: Stage) -> None:
 
 async def synced(stage: Stage, what: str, limit_s: float = 20.0) -> None:
     """Claim that all proxies of both clusters are in sync."""
-    proxies: list[dict[str, object]] = []
-
-    async def all_synced() -> bool:
-        nonlocal proxies
-        proxies = await ask_pilot(stage.lab.kubeconfig(PUBLIC), None, "istio-system", "/debug/syncz")
-        states = {held["state"] for each in proxies for held in each["types"].values()}  # type: ignore[attr-defined]
-        return len(proxies) >= 7 and states <= {"SYNCED"}
-
-    held = await stage.until(all_synced, limit_s)
+    held = await stage.until(lambda: all_synced(stage), limit_s)
+    proxies = await _proxies(stage)
     stage.say("isthmus proxy status")
     stage.show(render_status(proxies))
     by_cluster = ", ".join(f"{sum(p['cluster'] == name for p in proxies)} in {name}" for name in CLUSTERS)
     stage.claim(what, "isthmus proxy status", held=held, seen=by_cluster)
+
+
+async def all_synced(stage: Stage) -> bool:
+    """Whether all proxies of Bookinfo and the gateway are connected and hold what Pilot sent."""
+    return not await out_of_sync(stage)
+
+
+async def out_of_sync(stage: Stage) -> list[str]:
+    """What is missing until all proxies are in sync, a line each."""
+    proxies = await _proxies(stage)
+    missing = [f"{len(proxies)} of {PROXIES} proxies are connected"] if len(proxies) < PROXIES else []
+    return missing + [
+        f"{proxy['name']}: {name} is {held['state']} {held.get('error', '')}".rstrip()
+        for proxy in proxies
+        for name, held in proxy["types"].items()
+        if held["state"] != "SYNCED"
+    ]
+
+
+async def _proxies(stage: Stage) -> list[dict[str, Any]]:
+    return list(await ask_pilot(stage.lab.kubeconfig(PUBLIC), None, "istio-system", "/debug/syncz"))
