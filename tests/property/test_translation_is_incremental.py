@@ -383,7 +383,8 @@ OTHER_MESH = MESH.replace("accessLogFile: /dev/stdout", "connectTimeout: 3s").re
 )
 FURTHER_MESH = MESH.replace(
     "accessLogFile: /dev/stdout",
-    "defaultConfig: {tracing: {zipkin: {address: 'zipkin.example.com:9411'}}, proxyHeaders: {server: {value: us}}}\n"
+    "defaultConfig: {tracing: {zipkin: {address: 'zipkin.example.com:9411'}},"
+    " proxyHeaders: {attemptCount: {disabled: true}}}\n"
     "    trustDomainAliases: [old]\n    proxyHttpPort: 15002\n    inboundTrafficPolicy: {mode: LOCALHOST}",
 ).replace(
     "defaultProviders: {tracing: [spans]}",

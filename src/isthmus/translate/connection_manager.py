@@ -11,7 +11,7 @@ from isthmus.translate.access_log import access_logs
 from isthmus.translate.conduct import Conduct
 from isthmus.translate.dynamic_hosts import dynamic_filter
 from isthmus.translate.http_filters import FILTERS
-from isthmus.translate.proxy_headers import apply_headers, apply_topology
+from isthmus.translate.proxy_headers import apply_forwarding, apply_headers, apply_topology
 from isthmus.translate.tracing import apply_tracing
 
 NAME = "envoy.filters.network.http_connection_manager"
@@ -57,6 +57,8 @@ def connection_manager(manager: Manager) -> Filter:
     apply_headers(config, manager.conduct.headers)
     if manager.face is Face.GATEWAY:
         apply_topology(config, manager.conduct.topology)
+    elif manager.face is Face.INBOUND:
+        apply_forwarding(config, manager.conduct.headers)
     side = manager.conduct.called if manager.face is Face.INBOUND else manager.conduct.caller
     apply_tracing(config, side.trace)
     return Filter(name=NAME, typed_config=proto.any_of(config))

@@ -31,6 +31,7 @@ from isthmus.translate.name_table import NameTables
 from isthmus.translate.names import LOCAL
 from isthmus.translate.patch.patches import Patches
 from isthmus.translate.placement import Standpoint, standpoint
+from isthmus.translate.route_headers import RouteHeaders
 from isthmus.translate.routes import Routes, http_services
 from isthmus.translate.routes_gateway import gateway_routes
 from isthmus.translate.secrets import Follow, Secrets
@@ -61,6 +62,7 @@ class Translator:
         self.secrets = Secrets(follow)
         self.trust = Trust()
         self.header_case = HeaderCase()
+        self.route_headers = RouteHeaders()
         self.doors = Doors()
         self.patches = Patches()
         self.configurations: Memo[Versioned | None] = Memo()
@@ -79,6 +81,7 @@ class Translator:
                 *self.secrets.memos,
                 self.trust.marked,
                 self.header_case.kept,
+                self.route_headers.changed,
                 self.routes.hosts,
                 self.routes.proxied,
             ),
@@ -238,8 +241,12 @@ class Generation:
             return self._make.listeners.of(self.mesh, seen, proxy).values()
         return self._make.listeners.named(self.mesh, seen, proxy, wanted).values()
 
-    def _routes(self, proxy: Proxy, wanted: Wanted) -> Iterator[Versioned]:
+    def _routes(self, proxy: Proxy, wanted: Wanted) -> Iterable[Versioned]:
         view = self._view(proxy)
+        conduct = self._make.conducts.of(self.mesh, view, proxy)
+        return self._make.route_headers.change(self._usual_routes(view, proxy, wanted), conduct.headers)
+
+    def _usual_routes(self, view: View, proxy: Proxy, wanted: Wanted) -> Iterator[Versioned]:
         gateway = proxy.kind is ProxyKind.ROUTER
         if wanted is None or len(wanted) >= MANY:
             every = self._make.route_names

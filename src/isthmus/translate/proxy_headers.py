@@ -19,8 +19,6 @@ _DETAILS = {
 
 def apply_headers(config: HttpConnectionManager, found: ProxyHeaders) -> None:
     """Sets what `found` says; the rest stays as it is usual for the manager."""
-    if found.forwarded_client_cert not in _SILENT:
-        config.forward_client_cert_details = _DETAILS[found.forwarded_client_cert]
     if found.set_current_client_cert_details is not None:
         _apply_details(config, found.set_current_client_cert_details)
     if found.request_id is not None and found.request_id.disabled:
@@ -38,6 +36,12 @@ def apply_headers(config: HttpConnectionManager, found: ProxyHeaders) -> None:
         config.append_x_forwarded_port = True
     if found.preserve_http1_header_case:
         keep_case(config.http_protocol_options)
+
+
+def apply_forwarding(config: HttpConnectionManager, found: ProxyHeaders) -> None:
+    """Sets what a sidecar tells its application of callers. Of gateways it is `Topology` that says it."""
+    if found.forwarded_client_cert not in _SILENT:
+        config.forward_client_cert_details = _DETAILS[found.forwarded_client_cert]
 
 
 def apply_topology(config: HttpConnectionManager, found: Topology) -> None:

@@ -21,7 +21,7 @@ Where = tuple[ClusterId, str]
 """The cluster and address of a workload."""
 _OF_SETTING: dict[str, frozenset[str]] = {
     "upstream": frozenset({UPSTREAM, ENDPOINTS, LISTENER}),
-    "listener": frozenset({LISTENER, UPSTREAM}),
+    "listener": frozenset({LISTENER, UPSTREAM, ROUTES}),
     "route": frozenset({ROUTES}),
     "unknown": frozenset({UPSTREAM, LISTENER, ROUTES}),
     "exports": NOTHING,  # the objects and services themselves change

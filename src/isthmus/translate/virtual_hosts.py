@@ -21,6 +21,8 @@ class Host:
 
     @classmethod
     def of(cls, made: VirtualHost) -> Host:
+        # Istio's default: those that are called learn by a header whether others have failed before.
+        made.include_request_attempt_count = True
         # Envoy compares domains in lower case.
         domains = tuple(domain.lower() for domain in made.domains)
         return cls(domains, proto.joined(_VIRTUAL_HOSTS, [proto.body(made)]))

@@ -195,7 +195,8 @@ class ProxyHeaders(Part, frozen=True, kw_only=True):
     """Headers that proxies add."""
 
     forwarded_client_cert: ForwardDetails = "UNDEFINED"
-    """What becomes of x-forwarded-client-cert. Envoy: `forward_client_cert_details`."""
+    """What a sidecar does with x-forwarded-client-cert of calls to its application; of gateways
+    `gatewayTopology` says it. APPEND_FORWARD without. Envoy: `forward_client_cert_details`."""
     set_current_client_cert_details: CertDetails | None = None
     """What that header tells of the caller's certificate. Envoy: `set_current_client_cert_details`."""
     request_id: Disabled | None = None
@@ -203,7 +204,8 @@ class ProxyHeaders(Part, frozen=True, kw_only=True):
     server: ServerHeader | None = None
     """The header `server`."""
     attempt_count: Disabled | None = None
-    """No effect: proxies add no x-envoy-attempt-count."""
+    """Whether requests say in x-envoy-attempt-count which attempt they are; they do without. Envoy:
+    `include_request_attempt_count` of virtual hosts."""
     envoy_debug_headers: Disabled | None = None
     """Whether x-envoy-… headers are added. Envoy: `suppress_envoy_headers` of the router."""
     metadata_exchange_headers: MetadataExchange | None = None
@@ -212,7 +214,8 @@ class ProxyHeaders(Part, frozen=True, kw_only=True):
     """Whether headers of HTTP/1.1 keep the case in which they were written; else all are in lower case. Envoy:
     `header_key_format` of connections on both sides."""
     x_forwarded_host: Enabled | None = None
-    """No effect: Envoy adds x-forwarded-host where a rule rewrites the host."""
+    """Whether requests whose host a rule rewrites say the one before in x-forwarded-host; they do not without.
+    Envoy: `append_x_forwarded_host` of routes."""
     x_forwarded_port: Enabled | None = None
     """Whether requests say the port that they came to. Envoy: `append_x_forwarded_port`."""
 
