@@ -16,7 +16,7 @@ from isthmus.api.istio.extension_provider import Collector, ExtensionProvider, F
 from isthmus.api.istio.mesh_config import MeshConfig, TlsConfig, read_mesh_config
 from isthmus.envoy.format_string import format_string
 from isthmus.envoy.tls_names import CIPHERS, CURVES
-from isthmus.model.mesh_wide_tls import without_credentials
+from isthmus.model.mesh_wide_tls import with_effect
 from isthmus.model.proxy_config_problems import OWN_PORTS, client_tls_of_proxies, proxy_problems
 
 _VARIABLE = re.compile(r"%([^%]*)%")
@@ -30,7 +30,7 @@ def checked_mesh_config(text: str) -> tuple[MeshConfig, tuple[Problem, ...]]:
     Raises `InvalidConfig` with all that is wrong.
     """
     read = read_mesh_config(text)
-    kept, silent = without_credentials(read.rest) if read.rest is not None else (None, ())
+    kept, silent = with_effect(read.rest) if read.rest is not None else (None, ())
     read = read._replace(rest=kept)
     wrong = read.all_wrong(problems)
     if wrong or read.rest is None:

@@ -1,4 +1,4 @@
-"""TLS that all proxies of a mesh speak alike to what is outside of it: without what cannot hold for all of them."""
+"""TLS that proxies speak to what is outside of the mesh because of settings, theirs or the mesh's: without Secrets."""
 
 from __future__ import annotations
 
@@ -14,30 +14,34 @@ P = TypeVar("P", bound=msgspec.Struct)
 
 _BY_NAME = "ALLOW_ANY_DYNAMIC_DNS"
 _NOT_FOR_ALL = (
-    "has no effect: Secrets are for DestinationRules, not for all proxies at once, so that only servers are believed "
+    "has no effect: Secrets are for DestinationRules, not for settings of proxies, so that only servers are believed "
     "whom the system or caCertificates trust (hint: clientCertificate, privateKey, caCertificates: files beside Envoy)"
 )
 
 
-def without_credentials(found: MeshConfig) -> tuple[MeshConfig, tuple[Problem, ...]]:
-    """`found` without what of its TLS has no effect, and that in words.
+def without_credentials(found: P) -> tuple[P, tuple[Problem, ...]]:
+    """`found` without the Secrets that its TLS names, and that in words.
 
     It stays TLS: where a certificate of the caller's own is missing then, the server has to say so.
     """
+    told: list[Problem] = []
+    return _kept(found, "$", told), tuple(told)
+
+
+def with_effect(found: MeshConfig) -> tuple[MeshConfig, tuple[Problem, ...]]:
+    """`found` without what of its TLS has no effect, and that in words."""
     told: list[Problem] = []
     outbound = found.outbound_traffic_policy
     if outbound is not None and outbound.tls is not None and outbound.mode != _BY_NAME:
         reason = "no request is sent where its host's name leads"
         told.append(("$.outboundTrafficPolicy.tls", f"has no effect: {reason} (hint: mode: {_BY_NAME})"))
         outbound = msgspec.structs.replace(outbound, tls=None)
-    return (
-        msgspec.structs.replace(
-            found,
-            outbound_traffic_policy=outbound and _kept(outbound, "$.outboundTrafficPolicy", told),
-            default_config=found.default_config and _kept(found.default_config, "$.defaultConfig", told),
-        ),
-        tuple(told),
+    kept = msgspec.structs.replace(
+        found,
+        outbound_traffic_policy=outbound and _kept(outbound, "$.outboundTrafficPolicy", told),
+        default_config=found.default_config and _kept(found.default_config, "$.defaultConfig", told),
     )
+    return kept, tuple(told)
 
 
 def _kept(part: P, at: str, told: list[Problem]) -> P:

@@ -14,6 +14,7 @@ from isthmus.api.errors import InvalidConfig, Problem
 from isthmus.api.istio.proxy_config import ProxyConfig, ProxyConfigObject
 from isthmus.api.shape import shaped
 from isthmus.api.yaml import documents
+from isthmus.model.mesh_wide_tls import without_credentials
 from isthmus.model.proxy_config_problems import proxy_problems
 from isthmus.model.rules import age
 
@@ -49,14 +50,19 @@ def _usual(field: msgspec.structs.FieldInfo) -> object:
     return {} if field.default is msgspec.NODEFAULT else field.default
 
 
-def read_proxy_config(text: str) -> ProxyConfig:
-    """What an annotation says, in YAML. Raises `InvalidConfig` with all that is wrong."""
+def read_proxy_config(text: str) -> tuple[ProxyConfig, tuple[Problem, ...]]:
+    """What an annotation says, in YAML, and what of it has no effect though it is not wrong.
+
+    Raises `InvalidConfig` with all that is wrong.
+    """
     found = [document.value for document in documents(text)]
     read = shaped(found[0] if found else {}, ProxyConfig, as_protobuf=True)
-    wrong, config = read.all_wrong(_problems), read.rest
-    if wrong or config is None:
+    kept, silent = without_credentials(read.rest) if read.rest is not None else (None, ())
+    read = read._replace(rest=kept)
+    wrong = read.all_wrong(_problems)
+    if wrong or read.rest is None:
         raise InvalidConfig(*wrong[0], others=wrong[1:])
-    return config
+    return read.rest, silent
 
 
 def _problems(found: ProxyConfig) -> Iterator[Problem]:

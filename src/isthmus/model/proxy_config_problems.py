@@ -42,12 +42,6 @@ def client_tls_of_proxies(at: str, tls: ClientTLSSettings | None) -> Iterator[Pr
     """What is wrong with how something outside of the mesh is spoken to by whatever proxy."""
     if tls is not None:
         yield from client_tls(at, tls)
-        if tls.credential_name:
-            hint = "clientCertificate, privateKey and caCertificates: files beside Envoy"
-            yield (
-                f"{at}.credentialName",
-                f"is for DestinationRules, not for all proxies at once (hint: {hint})",
-            )
 
 
 def _tracing(at: str, found: Tracing) -> Iterator[Problem]:

@@ -150,7 +150,7 @@ class _Reader:
 
     def proxy_config(self) -> ProxyConfig:
         try:
-            return read_proxy_config(self._environment.get("PROXY_CONFIG", ""))
+            return read_proxy_config(self._environment.get("PROXY_CONFIG", ""))[0]
         except InvalidConfig as error:
             said = "; ".join(": ".join(each) for each in error.problems)
             raise InvalidEnvironment(f"PROXY_CONFIG: {said}") from error

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import partial
+from typing import NamedTuple
 
 import msgspec
 
@@ -23,7 +24,7 @@ from isthmus.model.families import Families
 from isthmus.model.findings import Code, Finding
 from isthmus.model.mesh import Mesh
 from isthmus.model.proxy import Proxy
-from isthmus.model.proxy_config import merged, read_proxy_config
+from isthmus.model.proxy_config import ANNOTATION, merged, read_proxy_config
 from isthmus.model.reporting import CLIENT, SERVER, Reporting, reporting
 from isthmus.model.scope import View
 from isthmus.model.service_name import service_name
@@ -72,14 +73,13 @@ class Conducts:
         self._telemetries: Memo[Telemetries] = Memo()
         self._found: Memo[Conduct] = Memo()
         self.of_views = (self._telemetries, self._found)
-        self._configs: dict[str, ProxyConfig | Finding] = {}
+        self._configs: dict[str, _Own] = {}
         self._interned: dict[bytes, Conduct] = {}
 
     def of(self, mesh: Mesh, view: View, proxy: Proxy) -> Conduct:
         """How `proxy` conducts itself."""
         telemetries, usual = self._of_mesh(mesh), mesh.settings.listener.proxy
-        own = self._own(proxy)
-        config = merged(usual, own) if isinstance(own, ProxyConfig) else usual
+        config = merged(usual, self._own(proxy).config)
         labels = proxy.labels if telemetries.by_reference else ()
         labels = labels or tuple(each for each in proxy.labels if each[0] in telemetries.labels)
         # Datadog's collector must be told by us whose spans it gets, the others learn it from the proxy.
@@ -91,13 +91,13 @@ class Conducts:
     @property
     def findings(self) -> Iterator[Finding]:
         """What is wrong with what pods say of their proxies, as far as it has been asked for."""
-        yield from (found for found in self._configs.values() if isinstance(found, Finding))
+        yield from (found for own in self._configs.values() for found in own.findings)
 
     def _of_mesh(self, mesh: Mesh) -> Telemetries:
         root, found = mesh.settings.root_namespace, mesh.config.get(Telemetry.__name__, _NONE)
         return self._telemetries.get((found,), root, lambda: Telemetries(mesh.of(Telemetry), root))
 
-    def _own(self, proxy: Proxy) -> ProxyConfig | Finding:
+    def _own(self, proxy: Proxy) -> _Own:
         if not proxy.config:
             return _SILENT
         if proxy.config not in self._configs:
@@ -160,15 +160,31 @@ def _asks_for_name(mesh: Mesh, config: ProxyConfig) -> bool:
     return own or any(each.datadog is not None for each in mesh.settings.listener.providers)
 
 
-def _read(proxy: Proxy) -> ProxyConfig | Finding:
+class _Own(NamedTuple):
+    """What a pod says of its proxy, as far as it can hold, and what is wrong with it."""
+
+    config: ProxyConfig = ProxyConfig()
+    findings: tuple[Finding, ...] = ()
+
+
+def _read(proxy: Proxy) -> _Own:
+    def told(path: str, message: str, code: Code) -> Finding:
+        return Finding(
+            ref=Ref("Pod", proxy.namespace, proxy.name),
+            path=f"$.metadata.annotations[{ANNOTATION}]:{path}",
+            message=message,
+            severity=code.severity,
+            cluster=proxy.cluster,
+            code=code,
+        )
+
     try:
-        return read_proxy_config(proxy.config)
+        config, silent = read_proxy_config(proxy.config)
     except InvalidConfig as error:
-        path = f"$.metadata.annotations[proxy.istio.io/config]:{error.path}"
-        ref = Ref("Pod", proxy.namespace, proxy.name)
-        return Finding(ref=ref, path=path, message=error.message, cluster=proxy.cluster, code=Code.SCHEMA)
+        return _Own(findings=(told(error.path, error.message, Code.SCHEMA),))
+    return _Own(config, tuple(told(*each, Code.NO_EFFECT) for each in silent))
 
 
 _ROOM = 4096
-_SILENT = ProxyConfig()
+_SILENT = _Own()
 _NONE: Mapping[Ref, Object] = {}

@@ -20,7 +20,6 @@ WRONG = {
     "zipkinAddress: zipkin": "$.zipkinAddress",
     "tracing: {zipkin: {address: 'a b:9411'}}": "$.tracing.zipkin.address",
     "tracing: {customTags: {a: {}}}": "$.tracing.customTags.a",
-    "tracing: {tlsSettings: {mode: SIMPLE, credentialName: a}}": "$.tracing.tlsSettings.credentialName",
     "envoyMetricsService: {address: 'a:1', tlsSettings: {mode: MUTUAL, privateKey: k}}": (
         "$.envoyMetricsService.tlsSettings.clientCertificate"
     ),
@@ -42,4 +41,14 @@ def test_it_is_told_with_its_path(text, path):
 
 @pytest.mark.parametrize("text", RIGHT)
 def test_what_envoy_takes_is_read(text):
-    read_proxy_config(text)
+    _, silent = read_proxy_config(text)
+    assert not silent
+
+
+def test_a_secret_of_a_tracer_is_told_and_all_else_holds():
+    tls = "{mode: MUTUAL, credentialName: mine, sni: spans}"
+    found, silent = read_proxy_config(f"{{concurrency: 3, tracing: {{sampling: 9, tlsSettings: {tls}}}}}")
+    assert [path for path, _ in silent] == ["$.tracing.tlsSettings.credentialName"]
+    assert (found.concurrency, found.tracing.sampling) == (3, 9)
+    kept = found.tracing.tls_settings
+    assert (kept.mode, kept.credential_name, kept.sni) == ("SIMPLE", "", "spans")

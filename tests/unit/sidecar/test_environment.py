@@ -133,7 +133,7 @@ def test_what_a_pod_says_of_its_proxy_arrives_in_envoys_bootstrap():
     told = yaml.safe_load(POD)
     told["metadata"]["annotations"]["proxy.istio.io/config"] = ANNOTATION
     settings = msgspec.structs.replace(
-        SETTINGS, proxy=read_proxy_config("{serviceCluster: mesh, meshId: one}")
+        SETTINGS, proxy=read_proxy_config("{serviceCluster: mesh, meshId: one}")[0]
     )
     pod = yaml.safe_load(inject_manifest(yaml.safe_dump(told), settings).text)
     read = agent_settings(environment(pod["spec"]["containers"][1]), AgentFlags())

@@ -369,7 +369,7 @@ def test_a_pod_says_how_its_proxy_is_run():
 def test_the_nearest_word_on_a_proxy_counts_field_by_field():
     settings = replace(
         SETTINGS,
-        proxy=read_proxy_config("{concurrency: 1, meshId: of-mesh, proxyMetadata: {A: mesh, B: mesh}}"),
+        proxy=read_proxy_config("{concurrency: 1, meshId: of-mesh, proxyMetadata: {A: mesh, B: mesh}}")[0],
         proxy_configs=(
             proxy_config("root", "istio-system", concurrency=2, environmentVariables={"A": "root"}),
             proxy_config("ns", "default", concurrency=3),

@@ -43,7 +43,7 @@ def pod_config(pod: Pod, settings: InjectSettings) -> PodConfig:
 def _own(pod: Pod) -> ProxyConfig:
     text = str(pod.annotations.get(ANNOTATION, ""))
     try:
-        return read_proxy_config(text) if text else ProxyConfig()
+        return read_proxy_config(text)[0]  # Pilot says what of it has no effect
     except InvalidConfig as error:
         wrong = "; ".join(": ".join(each) for each in error.problems)
         raise InvalidAnnotation(f"{ANNOTATION}: {wrong}") from error
