@@ -11,7 +11,7 @@ from isthmus.api.core.pod import Pod
 from isthmus.api.resource import Kind
 from isthmus.kube.client import Client, Scope
 from isthmus.kube.errors import KubeError
-from isthmus.kube.kubeconfig import Access, from_files
+from isthmus.kube.kubeconfig import Access, contexts_in, from_files
 from isthmus.kube.pods import fetch, run
 from isthmus.settings import kubeconfig_paths
 
@@ -22,7 +22,16 @@ _REQUEST = ("isthmus", "agent", "request", "GET")
 
 def access_to(kubeconfig: Path | None, context: str | None) -> Access:
     """The access that the user means: the given file or kubectl's, the given context or the current one."""
-    return from_files((kubeconfig,) if kubeconfig else kubeconfig_paths(), context)
+    return from_files(_files(kubeconfig), context)
+
+
+def contexts_of(kubeconfig: Path | None) -> tuple[str, ...]:
+    """All contexts of the given file or kubectl's, the current one first. Raises `InvalidKubeconfig`."""
+    return contexts_in(_files(kubeconfig))
+
+
+def _files(kubeconfig: Path | None) -> tuple[Path, ...]:
+    return (kubeconfig,) if kubeconfig else kubeconfig_paths()
 
 
 async def ask_pilot(kubeconfig: Path | None, context: str | None, namespace: str, path: str) -> Any:

@@ -9,7 +9,7 @@ from isthmus.api.decode import decode
 from isthmus.api.errors import InvalidConfig, UnknownKind
 from isthmus.api.gateway_api.gateway import Gateway, GatewayClass
 from isthmus.api.resource import Object
-from isthmus.console.drawn_pods import Tree, meta_of, namespace_of
+from isthmus.console.drawn_pods import Tree, key_of, meta_of, namespace_of
 from isthmus.model.from_gateway_api.infrastructure import infrastructure, managed_among
 
 
@@ -18,7 +18,7 @@ class MadeFor:
 
     def __init__(self, values: Iterable[Tree]) -> None:
         several = tuple(values)
-        self._written = {_key(each) for each in several}
+        self._written = {key_of(each) for each in several}
         self._classes = tuple(each for each in map(_typed, several) if isinstance(each, GatewayClass))
 
     def objects(self, value: Tree) -> Iterator[Tree]:
@@ -27,11 +27,7 @@ class MadeFor:
         if not isinstance(gateway, Gateway):
             return
         for each in managed_among(self._classes, (gateway,)):
-            yield from (one for one in infrastructure(each) if _key(one) not in self._written)
-
-
-def _key(value: Tree) -> tuple[str, str, str]:
-    return str(value.get("kind")), namespace_of(value), str(meta_of(value).get("name"))
+            yield from (one for one in infrastructure(each) if key_of(one) not in self._written)
 
 
 def _typed(value: Tree) -> Object | None:

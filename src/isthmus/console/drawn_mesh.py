@@ -29,11 +29,14 @@ from isthmus.console.drawn_pods import (
     Tree,
     addressed,
     balanced,
+    key_of,
     meta_of,
     pods_of,
     refusing_sidecars,
     with_addresses,
 )
+from isthmus.console.laid_over import applied, outdated
+from isthmus.console.proxy_environment import settings_told
 from isthmus.console.yaml_places import line_of
 from isthmus.model.build import MeshBuilder
 from isthmus.model.change import Change, ChangeKey
@@ -179,13 +182,11 @@ def draw(
     ]
     found += [document for manifest in texts for document in _documents(manifest)]
     clusters = list(dict.fromkeys(one.cluster for one in found if one.cluster)) or [ALONE]
-    settings: dict[str, object] = {}
-    objects: dict[str, dict[tuple[str, str, str, str], _Document]] = {name: {} for name in clusters}
+    objects = _by_cluster(found, clusters, over=held is not None)
+    settings = settings_told(one.value for one in found if one.is_live)
     for one in found:
         if one.value.get("kind") == "Case":
             settings |= one.value.get("settings", {})
-        elif one.value.get("kind") != "Cluster":
-            objects[one.cluster or clusters[0]][_key(one.value)] = one
     changes: list[Change] = []
     places: dict[ChangeKey, Place] = {}
     written: dict[ClusterId, dict[Ref, Object]] = {ClusterId(name): {} for name in clusters}
@@ -204,8 +205,30 @@ def draw(
     step = MeshBuilder(base).apply(changes)
     generation = Translator().generation(step.mesh, step.delta)
     of_files = {manifest.name: manifest.text for manifest in texts}
-    notes = (f"pods are made up for Deployments: {', '.join(made_up)}",) if made_up else ()
-    return DrawnMesh(generation, places, of_files, notes, step.mesh.findings, written)
+    notes = [f"pods are made up for Deployments: {', '.join(made_up)}"] if made_up else []
+    notes += [_laid_over(held, texts)] if held is not None else []
+    return DrawnMesh(generation, places, of_files, tuple(notes), step.mesh.findings, written)
+
+
+def _by_cluster(
+    found: Iterable[_Document], clusters: list[str], *, over: bool
+) -> dict[str, dict[tuple[str, str, str, str], _Document]]:
+    """The documents of each cluster; of several with one name the last, `over` what the cluster made of the first."""
+    objects: dict[str, dict[tuple[str, str, str, str], _Document]] = {name: {} for name in clusters}
+    for one in found:
+        if one.value.get("kind") not in {"Case", "Cluster"}:
+            of_cluster, key = objects[one.cluster or clusters[0]], _key(one.value)
+            before = of_cluster.get(key)
+            is_laid = over and not one.is_live
+            value = applied(before.value if before else None, one.value) if is_laid else one.value
+            of_cluster[key] = one._replace(value=value)
+    return objects
+
+
+def _laid_over(held: Iterable[str], files: Iterable[Manifest]) -> str:
+    over = ", ".join(dict.fromkeys(each.name for each in files))
+    what = f"what {', '.join(held)} hold{'s' if len([*held]) == 1 else ''}"
+    return f"made of {what}{f' and {over} over it' if over else ''}: no proxy was asked"
 
 
 def _documents(manifest: Manifest) -> Iterator[_Document]:
@@ -232,26 +255,35 @@ def _drawn(number: int, found: list[_Document], given: Addresses) -> tuple[list[
     """The documents of one cluster with pods, addresses and slices where there are none; how many pods are made up."""
     if number == 0:
         found = [*found, *_of_gateways(found)]
+    laid = [one for one in found if not one.is_live]
+    refusing = refusing_sidecars(one.value for one in found)
+    made = [one._replace(value=pod, is_made_up=True) for one in laid for pod in pods_of(one.value, refusing)]
+    found = _still_there(found, laid, made)
     values = [one.value for one in found]
     pods = [one for one in found if one.value.get("kind") == "Pod"]
-    refusing = refusing_sidecars(values)
-    made = [
-        one._replace(value=pod, is_made_up=True)
-        for one in found
-        if not one.is_live
-        for pod in pods_of(one.value, refusing)
-    ]
     give = addressed(number, values, given)
-    whole = [one._replace(value=with_addresses(one.value, give)) for one in (*pods, *made)]
-    rest = [
-        one._replace(value=with_addresses(one.value, give)) for one in found if one.value.get("kind") != "Pod"
+    whole = [
+        one if one.is_live else one._replace(value=with_addresses(one.value, give)) for one in (*pods, *made)
     ]
-    rest = [one if one.is_live else one._replace(value=balanced(one.value, give)) for one in rest]
+    rest = [
+        one if one.is_live else one._replace(value=balanced(with_addresses(one.value, give), give))
+        for one in found
+        if one.value.get("kind") != "Pod"
+    ]
     behind = Behind((one.value for one in whole), values)
     sliced = [
         one._replace(value=slice_, is_made_up=True) for one in rest for slice_ in behind.slices_of(one.value)
     ]
     return [*whole, *rest, *sliced], len(made)
+
+
+def _still_there(found: list[_Document], laid: list[_Document], made: list[_Document]) -> list[_Document]:
+    """The documents without what makes way in a cluster for those that are laid over it."""
+    live = [one.value for one in found if one.is_live]
+    if not live:
+        return found
+    gone = outdated(live, [one.value for one in laid], [one.value for one in made])
+    return [one for one in found if not one.is_live or key_of(one.value) not in gone]
 
 
 def _of_gateways(found: list[_Document]) -> Iterator[_Document]:

@@ -9,8 +9,12 @@ from typing import Any
 from isthmus.model.analyze.selection import Selection
 
 Tree = dict[str, Any]
+Key = tuple[str, str, str]
+"""Kind, namespace and name of a document, by which it is known within its cluster where kinds are Kubernetes' own."""
 
 _SIDECAR = "security.istio.io/tlsMode"
+OWNERS = frozenset({"Deployment", "StatefulSet", "ReplicaSet", "DaemonSet"})
+"""The kinds that have pods made."""
 _INJECT = "sidecar.istio.io/inject"
 _MOST_REPLICAS = 50
 
@@ -31,7 +35,8 @@ def labels_of(meta: Mapping[str, Any], name: str = "labels") -> dict[str, str]:
     return {str(key): str(value) for key, value in part(meta, name).items()}
 
 
-def _parts(value: Mapping[str, Any], name: str) -> list[Tree]:
+def parts(value: Mapping[str, Any], name: str) -> list[Tree]:
+    """The objects in a list of a document; none where it has no such list."""
     found = value.get(name)
     return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
 
@@ -40,12 +45,17 @@ def namespace_of(value: Mapping[str, Any]) -> str:
     return str(meta_of(value).get("namespace") or "default")
 
 
+def key_of(value: Mapping[str, Any]) -> Key:
+    """By what a document is known."""
+    return str(value.get("kind")), namespace_of(value), str(meta_of(value).get("name"))
+
+
 def pods_of(owner: Tree, refusing: Container[str]) -> Iterator[Tree]:
     """The pods of a Deployment, StatefulSet, ReplicaSet or DaemonSet (one), named `owner-0` and so on.
 
     They have sidecars unless they, or their namespace (one of `refusing`), say no.
     """
-    if owner.get("kind") not in {"Deployment", "StatefulSet", "ReplicaSet", "DaemonSet"}:
+    if owner.get("kind") not in OWNERS:
         return
     spec = part(owner, "spec")
     template = part(spec, "template")
@@ -142,6 +152,8 @@ class Behind:
         self._pods: dict[str, Selection[Tree]] = {}
         by_namespace: dict[str, list[tuple[dict[str, str], Tree]]] = {}
         for pod in pods:
+            if not part(pod, "status").get("podIP"):
+                continue  # it does not run yet
             by_namespace.setdefault(namespace_of(pod), []).append((labels_of(meta_of(pod)), pod))
         self._pods = {namespace: Selection(found) for namespace, found in by_namespace.items()}
         self._sliced = {
@@ -185,23 +197,29 @@ class Behind:
 def _endpoint(pod: Tree) -> Tree:
     found: Tree = {
         "addresses": [pod["status"]["podIP"]],
-        "conditions": {"ready": True},
+        "conditions": {"ready": _is_ready(pod)},
         "targetRef": {"kind": "Pod", "name": meta_of(pod).get("name", ""), "namespace": namespace_of(pod)},
     }
     node = part(pod, "spec").get("nodeName")
     return {**found, "nodeName": node} if node else found
 
 
+def _is_ready(pod: Tree) -> bool:
+    """What a cluster says of its pod; one that is made up is."""
+    said = {each.get("type"): each.get("status") for each in parts(part(pod, "status"), "conditions")}
+    return said.get("Ready", "True") == "True"
+
+
 def _target_ports(spec: Tree, pod: Tree) -> Iterator[tuple[str, int, str]]:
     """Name, number on the pod and protocol of each port; those whose name the pod does not have are left out."""
     of_pod = part(pod, "spec")
-    staying = (each for each in _parts(of_pod, "initContainers") if each.get("restartPolicy") == "Always")
+    staying = (each for each in parts(of_pod, "initContainers") if each.get("restartPolicy") == "Always")
     named = {
         (port.get("name"), port.get("protocol", "TCP")): port.get("containerPort")
-        for container in (*_parts(of_pod, "containers"), *staying)
-        for port in _parts(container, "ports")
+        for container in (*parts(of_pod, "containers"), *staying)
+        for port in parts(container, "ports")
     }
-    for port in _parts(spec, "ports"):
+    for port in parts(spec, "ports"):
         target = port.get("targetPort") or port.get("port")
         number = named.get((target, port.get("protocol", "TCP"))) if isinstance(target, str) else target
         if isinstance(number, int) and number:

@@ -15,6 +15,7 @@ from isthmus.console.explain_rules import RulesOf
 from isthmus.console.explain_source import Source
 from isthmus.console.explanations import Arrival, Caller, Explanation
 from isthmus.console.losses import Loss
+from isthmus.console.named_pods import workload_named
 from isthmus.model.names import ClusterId
 from isthmus.model.proxy import Proxy, ProxyKind
 from isthmus.model.workload import Workload
@@ -46,7 +47,7 @@ class Explainer:
 
     def explain(self, caller: str, target: calls.Target, cluster: str = "") -> Explanation:
         """Where a call of the pod `caller` goes. Raises `calls.WrongCall`."""
-        workload = self._workload(caller, cluster)
+        workload = workload_named(self._mesh, caller, cluster)
         if self._loss:
             self._loss.check(self._mesh, self._source.held(workload))
         proxy = self._source.proxy(workload)
@@ -81,22 +82,7 @@ class Explainer:
 
     def explain_name(self, caller: str, name: str, cluster: str = "") -> NameExplained:
         """What a name means to the pod `caller`. Raises `calls.WrongCall`."""
-        return explain_name(self._mesh, self._source.proxy(self._workload(caller, cluster)), name)
-
-    def _workload(self, name: str, cluster: str) -> Workload:
-        namespace, _, bare = name.rpartition("/")
-        everyone = [
-            each
-            for each in self._mesh.workloads.values()
-            if (not namespace or each.namespace == namespace) and (not cluster or each.cluster == cluster)
-        ]
-        found = [each for each in everyone if each.name == bare]
-        found = found or [each for each in everyone if each.name.startswith(bare)]
-        if not found:
-            known = ", ".join(sorted({f"{each.namespace}/{each.name}" for each in everyone})[:8])
-            raise calls.WrongCall(f"no pod is called {name} (hint: {known or 'give manifests with pods'})")
-        # A name that several namespaces have means the default one.
-        return min(found, key=lambda each: (each.namespace != "default", each.name, each.cluster))
+        return explain_name(self._mesh, self._source.proxy(workload_named(self._mesh, caller, cluster)), name)
 
     def _held(self, workload: Workload) -> Held | None:
         held = self._source.held(workload)

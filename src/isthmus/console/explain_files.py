@@ -1,4 +1,4 @@
-"""What `isthmus explain` knows from files alone: proxies hold what would be made for them."""
+"""What `isthmus explain` knows of a mesh that is drawn: proxies hold what would be made for them."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class FromFiles:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was made up, and what is wrong in the files, as far as proxies were asked for."""
+        """What was made up, and what is wrong in the objects, as far as proxies were asked for."""
         generation = self._drawn.generation
         found = dict.fromkeys(str(each) for each in (*generation.mesh.findings, *generation.findings))
         return (*self._drawn.notes, *found)
 
     def proxy(self, workload: Workload) -> Proxy:
         """A gateway where a Gateway selects the pod, else a sidecar."""
-        return proxy_of(workload, _kind(self.mesh, workload))
+        return proxy_of(workload, kind_of_proxy(self.mesh, workload))
 
     def held(self, workload: Workload) -> Held | None:
         """What its proxy would be sent."""
@@ -37,7 +37,7 @@ class FromFiles:
     def place(self, ref: Ref, path: str) -> str:
         """`file:line` of a part of an object."""
         place = self._drawn.place_of(ref)
-        if place is None:
+        if place is None or not place.file:
             return ""
         text = self._drawn.texts.get(place.file, "")
         return f"{place.file}:{line_of(text, place.line, path) if path else place.line}"
@@ -60,7 +60,8 @@ def proxy_of(workload: Workload, kind: ProxyKind) -> Proxy:
     )
 
 
-def _kind(mesh: Mesh, workload: Workload) -> ProxyKind:
+def kind_of_proxy(mesh: Mesh, workload: Workload) -> ProxyKind:
+    """A router where a Gateway selects the pod, else a sidecar."""
     labels = dict(workload.labels).items()
     selectors = (each.spec.selector.items() for each in mesh.of(GatewayConfig))
     return ProxyKind.ROUTER if any(each and each <= labels for each in selectors) else ProxyKind.SIDECAR

@@ -1,98 +1,122 @@
-"""What `isthmus explain` knows of a running mesh: what proxies hold, and the objects of one cluster."""
+"""What `isthmus explain` knows of a running mesh: what proxies hold, and the objects of the clusters."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
 import msgspec
 
-from isthmus.api import KINDS
-from isthmus.api.decode import decode
-from isthmus.api.errors import InvalidConfig
-from isthmus.api.resource import Kind, Object, Ref
+from isthmus.api.resource import Ref
 from isthmus.console.calls import Caller, Target, WrongCall, parts_of, resolve_name
 from isthmus.console.control_plane import ask_envoy
+from isthmus.console.drawn_mesh import draw
 from isthmus.console.explain import Explainer
-from isthmus.console.explain_files import proxy_of
+from isthmus.console.explain_dns import NameExplained
+from isthmus.console.explain_files import kind_of_proxy, proxy_of
 from isthmus.console.explanations import Explanation
+from isthmus.console.live_objects import Live, LiveCluster
+from isthmus.console.named_pods import workload_named
 from isthmus.console.proxy_names import explain_live_name
-from isthmus.kube.client import Client
-from isthmus.kube.errors import KubeError, NotFound
-from isthmus.kube.kubeconfig import Access
-from isthmus.model.build import MeshBuilder
-from isthmus.model.change import Change, ChangeKey
+from isthmus.kube.errors import KubeError
 from isthmus.model.endpoint import Locality
-from isthmus.model.mesh import Mesh, MeshSettings
+from isthmus.model.mesh import Mesh
 from isthmus.model.proxy import Proxy, ProxyKind, proxy_from_node
 from isthmus.model.workload import Workload
 from isthmus.translate.trace.held import Held, shown_by
 
 _DUMP = "config_dump?include_eds"
-_UNREAD = frozenset({"Secret", "ConfigMap"})
 _MOST_ASKED = 8
 
-Pod = tuple[str, str]
-"""Namespace and name."""
+Pod = tuple[str, str, str]
+"""Cluster, namespace and name."""
+Dump = Mapping[str, object]
 
 
 class FromProxies:
-    """Satisfies `explain_source.Source`: the proxies that were asked, and the objects of their cluster."""
+    """Satisfies `explain_source.Source`: the proxies that were asked, and the objects of the clusters."""
 
-    def __init__(self, mesh: Mesh, dumps: Mapping[Pod, Mapping[str, object]]) -> None:
+    def __init__(self, mesh: Mesh, dumps: Mapping[Pod, Dump]) -> None:
         self.mesh = mesh
         self.notes: tuple[str, ...] = ()
+        self.lacked: dict[Pod, None] = {}
+        """The pods whose proxies were asked for, and not known."""
         self._held = {pod: shown_by(dump) for pod, dump in dumps.items()}
         self._kinds = {pod: node_of(dump).kind for pod, dump in dumps.items()}
 
     def proxy(self, workload: Workload) -> Proxy:
         """The proxy, of the kind that it says it is."""
-        return proxy_of(workload, self._kinds.get((workload.namespace, workload.name), ProxyKind.SIDECAR))
+        known = self._kinds.get(_pod_of(workload))
+        return proxy_of(workload, known or kind_of_proxy(self.mesh, workload))
 
     def held(self, workload: Workload) -> Held | None:
         """What it said that it holds; None where it was not asked."""
-        return self._held.get((workload.namespace, workload.name))
+        pod = _pod_of(workload)
+        if pod not in self._held:
+            self.lacked[pod] = None
+        return self._held.get(pod)
 
     def place(self, _: Ref, _path: str, /) -> str:
         """Nowhere: what runs has no file."""
         return ""
 
 
-async def explain_live(access: Access, caller: str, target: Target, without: str = "") -> Explanation:
+async def explain_live(
+    live: Live, caller: str, target: Target, cluster: str = "", without: str = ""
+) -> Explanation:
     """Where a call of the pod `caller` goes, by what the proxies on both sides hold.
 
-    Of the other side, pods in the cluster of `access` are asked. Raises `KubeError`, and `WrongCall`.
+    Of the other side, pods in the clusters of `live` are asked. Raises `KubeError`, and `WrongCall`.
     """
-    namespace, _, name = caller.rpartition("/")
-    (dump,) = await ask_envoy(access, namespace or "default", name, _DUMP)
+    mesh, workload = _mesh_and_pod(live, caller, cluster)
+    pod = _pod_of(workload)
+    (dump,) = await ask_envoy(live[workload.cluster].access, *pod[1:], _DUMP)
     proxy = node_of(dump)
-    async with Client(access) as client:
-        mesh = mesh_of(proxy, [each for kind in KINDS for each in await _objects(client, kind)])
-    dumps: dict[Pod, Mapping[str, object]] = {(proxy.namespace, proxy.name): dump}
-    pod = f"{proxy.namespace}/{proxy.name}"
-    target = await _with_address(access, mesh, proxy, target)
-    first = Explainer(FromProxies(mesh, dumps), without).explain(pod, target)
-    for other in _others(first, proxy):
-        if other not in dumps and len(dumps) <= _MOST_ASKED:
-            found = await _asked(access, other)
-            if found is not None:
-                dumps[other] = found
-    return Explainer(FromProxies(mesh, dumps), without).explain(pod, target)
+    dumps: dict[Pod, Dump] = {pod: dump}
+    target = await _with_address(live[workload.cluster], mesh, proxy, target)
+    asked = {pod}
+    while True:
+        source = FromProxies(mesh, dumps)
+        found = Explainer(source, without).explain("/".join(pod[1:]), target, workload.cluster)
+        # The way on is known only once those that stand at it have been asked: a gateway, then who is behind it.
+        more = [each for each in source.lacked if each not in asked][: _MOST_ASKED + 1 - len(asked)]
+        if not more:
+            return found
+        asked.update(more)
+        answers = await asyncio.gather(*(_asked(live, each) for each in more))
+        dumps |= {each: answer for each, answer in zip(more, answers, strict=True) if answer is not None}
 
 
-async def _with_address(access: Access, mesh: Mesh, proxy: Proxy, target: Target) -> Target:
+async def explain_name_live(live: Live, caller: str, name: str, cluster: str = "") -> NameExplained:
+    """What a name means to the pod `caller`, as its agent says. Raises `KubeError`, and `WrongCall`."""
+    _, workload = _mesh_and_pod(live, caller, cluster)
+    access = live[workload.cluster].access
+    return await explain_live_name(access, f"{workload.namespace}/{workload.name}", name)
+
+
+def _mesh_and_pod(live: Live, name: str, cluster: str) -> tuple[Mesh, Workload]:
+    mesh = draw([], {each: found.objects for each, found in live.items()}).generation.mesh
+    return mesh, workload_named(mesh, name, cluster)
+
+
+def _pod_of(workload: Workload) -> Pod:
+    return workload.cluster, workload.namespace, workload.name
+
+
+async def _with_address(cluster: LiveCluster, mesh: Mesh, proxy: Proxy, target: Target) -> Target:
     """With what the caller's agent says of a host that its cluster does not know: others may have it."""
     _, host, _ = parts_of(target.url)
     known = resolve_name(mesh, Caller(proxy.cluster, proxy.namespace), host)
     if proxy.kind is ProxyKind.SIDECAR and known.service is None and not known.address:
         with suppress(KubeError, WrongCall):  # then it is for DNS outside to say
-            said = await explain_live_name(access, f"{proxy.namespace}/{proxy.name}", host)
+            said = await explain_live_name(cluster.access, f"{proxy.namespace}/{proxy.name}", host)
             return msgspec.structs.replace(target, address="".join(said.addresses[:1]))
     return target
 
 
-def node_of(dump: Mapping[str, object]) -> Proxy:
+def node_of(dump: Dump) -> Proxy:
     """Who an Envoy says it is. Raises `WrongCall` where it is no proxy of a mesh."""
     configs: Any = dump.get("configs", ())
     for section in configs:
@@ -107,46 +131,14 @@ def node_of(dump: Mapping[str, object]) -> Proxy:
     raise WrongCall("the proxy does not say who it is")
 
 
-def mesh_of(proxy: Proxy, objects: Iterable[tuple[Ref, Object]]) -> Mesh:
-    """The mesh as the proxy's own cluster alone would make it: for names, addresses and rules."""
-    builder = MeshBuilder(MeshSettings(config_cluster=proxy.cluster, domain=proxy.domain))
-    return builder.apply([Change(ChangeKey(proxy.cluster, ref), value) for ref, value in objects]).mesh
-
-
-async def _objects(client: Client, kind: Kind) -> list[tuple[Ref, Object]]:
-    """All objects of a kind; none where the cluster has no such kind, or they are of no use here."""
-    if kind.name in _UNREAD:
-        return []
-    items: list[msgspec.Raw] = []
-    for version in kind.versions:
-        with suppress(NotFound):
-            items = (await client.list_all(kind.in_version(version))).items
-            break
-    found = []
-    for item in items:
-        try:
-            value = decode(kind, msgspec.Raw(item))
-        except InvalidConfig:
-            continue  # it has no effect on proxies either
-        found.append((kind.ref(value.metadata), value))
-    return found
-
-
-def _others(first: Explanation, proxy: Proxy) -> list[Pod]:
-    """The pods behind the endpoints, in the proxy's own cluster."""
-    found = []
-    for each in first.arrivals:
-        namespace, _, name = each.workload.partition("/")
-        if name and (namespace, name) != (proxy.namespace, proxy.name):
-            found.append((namespace, name))
-    return list(dict.fromkeys(found))
-
-
-async def _asked(access: Access, pod: Pod) -> Mapping[str, object] | None:
+async def _asked(live: Live, pod: Pod) -> Dump | None:
     """What the proxy beside a pod holds; None where there is none to ask."""
+    cluster, namespace, name = pod
+    if cluster not in live:
+        return None
     try:
-        (dump,) = await ask_envoy(access, *pod, _DUMP)
+        (dump,) = await ask_envoy(live[cluster].access, namespace, name, _DUMP)
     except KubeError:
         return None
-    found: Mapping[str, object] = dump
+    found: Dump = dump
     return found

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import msgspec
-import yaml
-
 from isthmus.console.faults import Fault
-from isthmus.console.render import show
+from isthmus.console.render import show, show_yaml
 from isthmus.model.codes import code_numbered
 
 _LEVELS = {"error": "error", "warning": "warning", "info": "note"}
@@ -17,16 +14,6 @@ _LEVELS = {"error": "error", "warning": "warning", "info": "note"}
 def text(faults: Sequence[Fault]) -> str:
     """A line each."""
     return "\n".join(map(str, faults)) if faults else "nothing found"
-
-
-def json(faults: Sequence[Fault]) -> str:
-    """A list of objects."""
-    return show(faults)
-
-
-def as_yaml(faults: Sequence[Fault]) -> str:
-    """The same list."""
-    return yaml.safe_dump(msgspec.to_builtins(faults), sort_keys=False, allow_unicode=True).rstrip()
 
 
 def sarif(faults: Sequence[Fault]) -> str:
@@ -73,8 +60,8 @@ def _result(fault: Fault) -> dict[str, object]:
 
 OUTPUTS: dict[str, Callable[[Sequence[Fault]], str]] = {
     "text": text,
-    "json": json,
-    "yaml": as_yaml,
+    "json": show,
+    "yaml": show_yaml,
     "sarif": sarif,
 }
 """What `--output` may be."""

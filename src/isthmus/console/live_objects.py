@@ -2,36 +2,72 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from isthmus.api import KINDS, LOOKED_AT
 from isthmus.api.resource import Kind
 from isthmus.console.control_plane import access_to
+from isthmus.console.drawn_mesh import ALONE
 from isthmus.console.drawn_pods import Tree
+from isthmus.console.proxy_environment import cluster_told
 from isthmus.kube.client import Client, Scope
-from isthmus.kube.errors import Forbidden, NotFound
+from isthmus.kube.errors import Forbidden, KubeError, NotFound
+from isthmus.kube.kubeconfig import Access
 
 Held = Mapping[str, Sequence[Tree]]
 """The documents of each cluster, by its name; the first is that of the configuration."""
 
+
+class LiveCluster(NamedTuple):
+    """A cluster as it was found: how it is reached, and what it holds."""
+
+    access: Access
+    objects: Sequence[Tree]
+
+
+Live = Mapping[str, LiveCluster]
+"""The clusters by their names; the first is that of the configuration."""
+
 _UNREAD = frozenset({"Secret"})
 
 
-async def held_by(kubeconfig: Path | None, contexts: Sequence[str], root: str) -> Held:
-    """What the clusters of these kubeconfig contexts hold, by the contexts' names; without one the current one's.
+async def clusters_of(kubeconfig: Path | None, contexts: Sequence[str], root: str) -> Live:
+    """The clusters of these kubeconfig contexts; without one that of the current one.
 
-    Raises `KubeError`. Kinds that a cluster does not have, or does not let be read, are left out.
+    They are called as the mesh calls them, where any proxy of theirs says so, else as their contexts; of
+    contexts that lead to one API server the first counts. Raises `KubeError`. Kinds that a cluster does not
+    have, or does not let be read, are left out.
     """
-    found: dict[str, list[Tree]] = {}
+    wanted: dict[str, tuple[str, Access]] = {}
     for context in contexts or [""]:
-        async with Client(access_to(kubeconfig, context or None)) as client:
-            found[context or "cluster"] = [
-                each for kind in (*KINDS, *LOOKED_AT) for each in await _documents(client, kind, root)
-            ]
+        access = access_to(kubeconfig, context or None)
+        wanted.setdefault(access.server, (context, access))
+    read = await asyncio.gather(*(_read(*each, root) for each in wanted.values()))
+    found: dict[str, LiveCluster] = {}
+    for (context, _), cluster in zip(wanted.values(), read, strict=True):
+        told = cluster_told(cluster.objects)
+        found[told if told and told not in found else context or ALONE] = cluster
     return found
+
+
+async def held_by(kubeconfig: Path | None, contexts: Sequence[str], root: str) -> Held:
+    """What the clusters of `clusters_of` hold. Raises `KubeError`."""
+    live = await clusters_of(kubeconfig, contexts, root)
+    return {name: each.objects for name, each in live.items()}
+
+
+async def _read(context: str, access: Access, root: str) -> LiveCluster:
+    async with Client(access) as client:
+        try:
+            found = [each for kind in (*KINDS, *LOOKED_AT) for each in await _documents(client, kind, root)]
+        except KubeError as error:
+            raise KubeError(f'context "{context}": {error}' if context else str(error)) from error
+    return LiveCluster(access, found)
 
 
 async def _documents(client: Client, kind: Kind, root: str) -> list[Tree]:

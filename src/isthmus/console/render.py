@@ -1,4 +1,4 @@
-"""Tables for people, JSON for programs."""
+"""Tables for people, JSON and YAML for programs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import NoReturn
 
 import click
 import msgspec
+import yaml
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -23,6 +24,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 def show(value: object) -> str:
     """`value` as JSON, indented."""
     return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+
+
+def show_yaml(value: object) -> str:
+    """`value` as YAML."""
+    return yaml.safe_dump(msgspec.to_builtins(value), sort_keys=False, allow_unicode=True).rstrip()
 
 
 def fail(message: str, code: int = 1) -> NoReturn:

@@ -93,14 +93,31 @@ def from_files(paths: Sequence[Path], context: str | None = None) -> Access:
     Of entries of one name, and of current contexts, the first counts; a file that is missing does not.
     Source: Kubernetes, "Organizing Cluster Access Using kubeconfig Files". Raises `InvalidKubeconfig`.
     """
+    files = _files(paths)
+    return _access(files, context or _current(files))
+
+
+def contexts_in(paths: Sequence[Path]) -> tuple[str, ...]:
+    """The names of all contexts in several files, the current one first. Raises `InvalidKubeconfig`."""
+    files = _files(paths)
+    entries = (each for file in files for each in _listed(file.config, "contexts"))
+    names = [str(each["name"]) for each in entries if isinstance(each, dict) and each.get("name")]
+    current = _current(files)
+    return tuple(dict.fromkeys([current, *names] if current in names else names))
+
+
+def _files(paths: Sequence[Path]) -> list[_File]:
     there = [path for path in paths if path.exists()] or list(paths)
-    if len(there) == 1:
-        return from_file(there[0], context)
-    files = [_File(path.parent, parse(_content(path))) for path in there]
-    chosen = context or next(
-        (str(name) for file in files if (name := file.config.get("current-context"))), ""
-    )
-    return _access(files, chosen)
+    return [_File(path.parent, parse(_content(path))) for path in there]
+
+
+def _current(files: Sequence[_File]) -> str:
+    return next((str(name) for file in files if (name := file.config.get("current-context"))), "")
+
+
+def _listed(config: Section, section: str) -> Sequence[object]:
+    entries = config.get(section)
+    return entries if isinstance(entries, list) else []
 
 
 def from_text(text: str, folder: Path | None, context: str | None = None) -> Access:
@@ -225,8 +242,7 @@ def _named(files: Sequence[_File], section: str, key: str, name: str) -> tuple[S
     """The entry of a section, and the folder that its paths are relative to."""
     known: list[str] = []
     for file in files:
-        entries = file.config.get(section)
-        for entry in entries if isinstance(entries, list) else []:
+        for entry in _listed(file.config, section):
             if not isinstance(entry, dict):
                 continue
             if entry.get("name") == name:

@@ -7,13 +7,15 @@ import json
 import pytest
 from google.protobuf import json_format
 
-from isthmus.api import KINDS
+from fakes.held_mesh import EAST, WEST, live, rule
+from isthmus.console import explain_live
 from isthmus.console.calls import Target, WrongCall
 from isthmus.console.drawn_mesh import Manifest, draw
 from isthmus.console.explain import Explainer
 from isthmus.console.explain_files import FromFiles
-from isthmus.console.explain_live import FromProxies, mesh_of, node_of
+from isthmus.console.explain_live import FromProxies, node_of
 from isthmus.envoy.descriptors import pool
+from isthmus.kube.errors import KubeError
 from isthmus.translate.trace.held import shown_by
 
 FILES = """
@@ -56,10 +58,14 @@ PODS = {each.name: each for each in FOUND.mesh.workloads.values()}
 
 def dump_of(pod, kind="sidecar"):
     """What the Envoy of a pod would show of what it holds."""
-    held = FOUND.held(PODS[pod])
+    return dump(FOUND, PODS[pod], kind)
+
+
+def dump(source, pod, kind="sidecar"):
+    held = source.held(pod)
     node = {
-        "id": f"{kind}~{PODS[pod].address}~{pod}.default~default.svc.cluster.local",
-        "metadata": {"CLUSTER_ID": "east"},
+        "id": f"{kind}~{pod.address}~{pod.name}.default~default.svc.cluster.local",
+        "metadata": {"CLUSTER_ID": pod.cluster},
         "locality": {"region": "eu"},
     }
     sections = [
@@ -99,7 +105,7 @@ def test_what_a_proxy_shows_is_what_it_holds():
 @pytest.mark.parametrize("headers", [(), (("x", "y"),)])
 def test_a_running_mesh_is_explained_as_its_files_are(headers):
     target = Target(url="http://web/", headers=headers)
-    live = Explainer(FromProxies(FOUND.mesh, {("default", pod): dump_of(pod) for pod in PODS}))
+    live = Explainer(FromProxies(FOUND.mesh, {("east", "default", pod): dump_of(pod) for pod in PODS}))
     found, wanted = live.explain("web-1", target), Explainer(FOUND).explain("web-1", target)
     assert found.trace == wanted.trace
     assert found.arrivals == wanted.arrivals
@@ -110,7 +116,7 @@ def test_a_running_mesh_is_explained_as_its_files_are(headers):
 
 
 def test_a_name_that_only_the_agent_knows_means_what_the_agent_says():
-    live = Explainer(FromProxies(FOUND.mesh, {("default", "web-1"): dump_of("web-1")}))
+    live = Explainer(FromProxies(FOUND.mesh, {("east", "default", "web-1"): dump_of("web-1")}))
     told = live.explain("web-1", Target(url="http://stars/", address="240.240.0.7"))
     assert told.trace.call.address == "240.240.0.7"
     assert told.notes == ("the agent beside web-1 gives stars the address 240.240.0.7",)
@@ -119,17 +125,17 @@ def test_a_name_that_only_the_agent_knows_means_what_the_agent_says():
 
 
 def test_a_proxy_that_was_not_asked_is_not_known():
-    found = Explainer(FromProxies(FOUND.mesh, {("default", "web-1"): dump_of("web-1")})).explain(
-        "web-1", Target(url="http://web/", headers=(("x", "y"),))
-    )
+    source = FromProxies(FOUND.mesh, {("east", "default", "web-1"): dump_of("web-1")})
+    found = Explainer(source).explain("web-1", Target(url="http://web/", headers=(("x", "y"),)))
     assert [each.note for each in found.arrivals] == ["its proxy was not asked"]
+    assert list(source.lacked) == [("east", "default", "web-2")]
 
 
 def test_rules_of_another_state_than_the_proxy_holds_name_no_entry():
     first = "    - match: [{headers"
     changed = FILES.replace(first, "    - redirect: {uri: /}\n      match: [{uri: {prefix: /a}}]\n" + first)
     mesh = draw([Manifest("case.yaml", changed)]).generation.mesh
-    found = Explainer(FromProxies(mesh, {("default", "web-1"): dump_of("web-1")})).explain(
+    found = Explainer(FromProxies(mesh, {("east", "default", "web-1"): dump_of("web-1")})).explain(
         "web-1", Target(url="http://web/")
     )
     assert {each.entry for each in found.origins.values()} == {""}
@@ -155,14 +161,61 @@ def test_an_envoy_of_no_mesh_is_refused(dump):
         node_of(dump)
 
 
-def test_the_objects_of_one_cluster_are_enough_for_names_and_rules():
-    proxy = node_of(dump_of("web-1"))
-    objects = [
-        (kind.ref(each.metadata), each)
-        for kind in KINDS
-        for each in FOUND.mesh.of(kind.type)
-        if kind.is_config
-    ]
-    mesh = mesh_of(proxy, objects)
-    assert [ref.name for ref in mesh.config["VirtualService"]] == ["web"]
-    assert mesh.settings.config_cluster == "east"
+EVERYONE = rule("web", {"hosts": ["web"], "http": [{"route": [{"destination": {"host": "web"}}]}]})
+
+
+@pytest.fixture
+def running(monkeypatch):
+    """Two clusters whose proxies answer, but those that are named; who was asked is remembered."""
+    clusters = live(east=(*EAST, EVERYONE), west=WEST)
+    source = FromFiles(draw([], {name: each.objects for name, each in clusters.items()}))
+    pods = {(f"https://{each.cluster}", each.name): each for each in source.mesh.workloads.values()}
+    asked, silent = [], set()
+
+    async def ask_envoy(access, _namespace, pod, *_):
+        asked.append((access.server, pod))
+        if pod in silent:
+            raise KubeError("no answer")
+        return [dump(source, pods[access.server, pod])]
+
+    monkeypatch.setattr(explain_live, "ask_envoy", ask_envoy)
+    return clusters, asked, silent
+
+
+TO_WEB = Target(url="http://web/")
+
+
+async def test_proxies_are_asked_in_all_clusters(running):
+    clusters, asked, _ = running
+    found = await explain_live.explain_live(clusters, "caller", TO_WEB)
+    assert asked[0] == ("https://east", "caller-v1-5d4f-a")
+    assert set(asked[1:]) == {("https://east", "web-v1-5d4f-a"), ("https://west", "web-v2-5d4f-a")}
+    assert len(asked) == 3
+    assert {each.workload for each in found.arrivals if each.trace is not None} == {
+        "default/web-v1-5d4f-a",
+        "default/web-v2-5d4f-a",
+    }
+
+
+async def test_a_cluster_of_which_no_context_is_given_was_not_asked(running):
+    clusters, _, _ = running
+    found = await explain_live.explain_live({"east": clusters["east"]}, "caller", TO_WEB)
+    assert [each.note for each in found.arrivals if each.trace is None] == ['cluster "west" was not asked']
+
+
+async def test_a_proxy_that_does_not_answer_is_asked_once(running):
+    clusters, asked, silent = running
+    silent.add("web-v2-5d4f-a")
+    found = await explain_live.explain_live(clusters, "caller", TO_WEB)
+    assert [each.note for each in found.arrivals if each.trace is None] == ["its proxy was not asked"]
+    assert len(asked) == 3
+    silent.add("caller-v1-5d4f-a")
+    with pytest.raises(KubeError):
+        await explain_live.explain_live(clusters, "caller", TO_WEB)
+
+
+async def test_no_more_than_some_proxies_are_asked(running, monkeypatch):
+    clusters, asked, _ = running
+    monkeypatch.setattr(explain_live, "_MOST_ASKED", 1)
+    await explain_live.explain_live(clusters, "caller", TO_WEB)
+    assert len(asked) == 2

@@ -13,7 +13,7 @@ import click
 import msgspec
 
 from isthmus.api.errors import InvalidConfig
-from isthmus.console.cli.mesh_options import F, cluster_options, held
+from isthmus.console.cli.mesh_options import F, chosen, cluster_options, held
 from isthmus.console.control_plane import ask_pilot
 from isthmus.console.drawn_mesh import given_manifests
 from isthmus.console.fault_filter import FOUND, LEVELS, matters, shown, suppression
@@ -49,8 +49,8 @@ def command(files: tuple[str, ...], output: str, **flags: Any) -> None:
     """Show the findings of the running mesh, or of FILES by themselves, or of FILES over the running mesh.
 
     FILES are manifests or folders of them, or - for stdin; CLUSTER=PATH says in which cluster they are, and
-    with --use-kube clusters are called as their contexts. Ends with 79 if any finding matters as much as
-    --failure-threshold, with 1 if it could not look, else with 0.
+    with --use-kube clusters are called as the mesh calls them, else as their contexts. Ends with 79 if any
+    finding matters as much as --failure-threshold, with 1 if it could not look, else with 0.
     """
     if flags["list_analyzers"]:
         click.echo(_list())
@@ -67,12 +67,12 @@ def command(files: tuple[str, ...], output: str, **flags: Any) -> None:
 
 
 def _found(files: tuple[str, ...], flags: dict[str, Any]) -> tuple[Fault, ...]:
-    contexts, kubeconfig, root = flags["contexts"], flags["kubeconfig"], flags["root"]
+    contexts = chosen(flags)
     if flags["use_kube"] or (not files and len(contexts) > 1):
-        return tuple(faults_together(given_manifests(files), held(contexts, kubeconfig, root)))
+        return tuple(faults_together(given_manifests(files), held(flags)))
     if files:
         return tuple(faults_together(given_manifests(files)))
-    return _of_pilot(kubeconfig, next(iter(contexts), None), root)
+    return _of_pilot(flags["kubeconfig"], next(iter(contexts), None), flags["root"])
 
 
 def _of_pilot(kubeconfig: Path | None, context: str | None, root: str) -> tuple[Fault, ...]:

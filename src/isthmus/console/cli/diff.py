@@ -8,14 +8,13 @@ from typing import Any
 
 import click
 import msgspec
-import yaml
 
 from isthmus.api.errors import InvalidConfig
 from isthmus.console.cli.mesh_options import cluster_options, held
 from isthmus.console.differences import Change, Differences, FieldChange, differences
 from isthmus.console.drawn_mesh import draw, given_manifests
 from isthmus.console.drawn_pods import Addresses
-from isthmus.console.render import fail, show
+from isthmus.console.render import fail, show, show_yaml
 from isthmus.kube.errors import KubeError
 
 DIFFERENT, TROUBLE = 1, 2
@@ -46,8 +45,7 @@ def command(sides: tuple[str, ...], files: tuple[str, ...], output: str, **flags
     if output == "text":
         click.echo("\n".join(_lines(found)) if found else "no proxy is sent anything else")
     else:
-        tree = msgspec.to_builtins(found)
-        click.echo(show(found) if output == "json" else yaml.safe_dump(tree, sort_keys=False).rstrip())
+        click.echo(show(found) if output == "json" else show_yaml(found))
     if found:
         sys.exit(DIFFERENT)
 
@@ -55,7 +53,7 @@ def command(sides: tuple[str, ...], files: tuple[str, ...], output: str, **flags
 def _compared(sides: tuple[str, ...], files: tuple[str, ...], flags: dict[str, Any]) -> Differences:
     given: Addresses = {}
     if files and not sides:
-        live = held(flags["contexts"], flags["kubeconfig"], flags["root"])
+        live = held(flags)
         return differences(draw([], live, given), draw(given_manifests(files), live, given))
     if files or len(sides) != 2:
         raise ValueError(

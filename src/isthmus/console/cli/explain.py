@@ -3,31 +3,49 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import click
 
 from isthmus.api.errors import InvalidConfig
+from isthmus.console import explain_dns, explanation_text
 from isthmus.console.calls import Target, WrongCall
+from isthmus.console.cli.mesh_options import chosen, cluster_options
+from isthmus.console.drawn_mesh import draw, given_manifests
+from isthmus.console.explain import Explainer
+from isthmus.console.explain_dns import NameExplained
+from isthmus.console.explain_files import FromFiles
+from isthmus.console.explain_live import explain_live, explain_name_live
 from isthmus.console.explanations import Explanation
-from isthmus.console.render import fail, show
+from isthmus.console.live_objects import Live, clusters_of
+from isthmus.console.render import fail, show, show_yaml
 from isthmus.kube.errors import KubeError
+
+Explained = Explanation | NameExplained
+_DNS = "dns://"
 
 
 @click.command("explain")
 @click.argument("caller", metavar="FROM")
 @click.argument("url", metavar="TO")
 @click.option(
-    "-f", "--filename", "files", multiple=True, help="manifests: PATH or CLUSTER=PATH, a folder too"
+    "-f",
+    "--filename",
+    "files",
+    multiple=True,
+    help="manifests in place of a running mesh: PATH or CLUSTER=PATH, a folder too, or -",
 )
 @click.option(
     "--what-if",
     "changed",
     multiple=True,
-    help="manifests put on top: a new object, or another of the same name",
+    metavar="FILE",
+    help="manifests put on top, of the running mesh too: new objects, or others of the same names",
 )
-@click.option("--without-cluster", default="", help="as if no endpoint in this cluster answered")
+@click.option(
+    "--without-cluster", default="", metavar="CLUSTER", help="as if no endpoint in this cluster answered"
+)
 @click.option(
     "--without-network",
     default="",
@@ -35,86 +53,70 @@ from isthmus.kube.errors import KubeError
     help="as if these two networks or clusters did not reach each other",
 )
 @click.option("--cluster", default="", help="FROM's cluster, where several have such a pod")
-@click.option("--context", help="of a running mesh: kubeconfig context of FROM's cluster")
-@click.option("--kubeconfig", type=click.Path(path_type=Path), help="of a running mesh: kubeconfig file")
+@cluster_options
 @click.option("--method", default="GET", show_default=True, help="of HTTP")
 @click.option("--path", default="", help="in place of TO's")
 @click.option("--host", default="", help="the Host header, in place of TO's")
 @click.option("--header", "headers", multiple=True, help="NAME: VALUE; may be given several times")
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")
+@click.option(
+    "-o", "--output", type=click.Choice(["text", "json", "yaml"]), default="text", show_default=True
+)
 def command(caller: str, url: str, output: str, **flags: Any) -> None:
     """Show where a call of the pod FROM to the URL TO goes, and why.
 
-    With -f from manifests alone; else of the running mesh, by what the proxies on both sides hold.
+    With -f from manifests alone; else of the running mesh, by what the proxies on both sides hold: in the
+    clusters of --context (several), or of the current context. With --what-if, by what would be made of the
+    objects that these clusters hold once FILE were applied.
 
     FROM is a pod or the beginning of its name, `namespace/name` where it is not in the default one. TO is
     what the application would call: http://reviews:9080/reviews/0, tcp://ratings-db:3306, grpc, https, mysql,
     udp://syslog:514; or a name that it looks up, dns://reviews.
     """
-    target = Target(
-        url=url,
-        method=flags["method"],
-        path=flags["path"],
-        host=flags["host"],
-        headers=tuple(_header(each) for each in flags["headers"]),
-    )
     if flags["without_network"] and (":" not in flags["without_network"] or flags["without_cluster"]):
         fail("--without-network: is A:B, and stands without --without-cluster (hint: cloud:premises)")
+    try:
+        found = _explained(caller, url, flags)
+    except (InvalidConfig, KubeError, ValueError) as error:
+        fail(str(error))
+    click.echo(_OUTPUTS[output](found))
+
+
+def _explained(caller: str, url: str, flags: dict[str, Any]) -> Explained:
     if url.startswith(_DNS):
-        _explain_name(caller, url.removeprefix(_DNS), output, flags)
-        return
-    try:
-        found = _explained(caller, target, flags)
-    except (InvalidConfig, KubeError, ValueError) as error:
-        fail(str(error))
-    from isthmus.console.explanation_text import text_of
-
-    click.echo(show(found) if output == "json" else text_of(found))
+        return _name(caller, url.removeprefix(_DNS), flags)
+    return _call(caller, _target(url, flags), flags)
 
 
-_DNS = "dns://"
+def _call(caller: str, target: Target, flags: dict[str, Any]) -> Explanation:
+    drawn = _drawn(flags)
+    if drawn is not None:
+        return drawn.explain(caller, target, flags["cluster"])
+    live = asyncio.run(_live(flags))
+    return asyncio.run(explain_live(live, caller, target, flags["cluster"], _lost(flags)))
 
 
-def _explain_name(caller: str, name: str, output: str, flags: dict[str, Any]) -> None:
-    from isthmus.console.explain_dns import text_of
-
-    try:
-        if flags["files"]:
-            found = _from_files(flags).explain_name(caller, name, flags["cluster"])
-        else:
-            from isthmus.console.control_plane import access_to
-            from isthmus.console.proxy_names import explain_live_name
-
-            found = asyncio.run(
-                explain_live_name(access_to(flags["kubeconfig"], flags["context"]), caller, name)
-            )
-    except (InvalidConfig, KubeError, ValueError) as error:
-        fail(str(error))
-    click.echo(show(found) if output == "json" else text_of(found))
+def _name(caller: str, name: str, flags: dict[str, Any]) -> NameExplained:
+    drawn = _drawn(flags)
+    if drawn is not None:
+        return drawn.explain_name(caller, name, flags["cluster"])
+    return asyncio.run(explain_name_live(asyncio.run(_live(flags)), caller, name, flags["cluster"]))
 
 
-def _from_files(flags: dict[str, Any]) -> Any:
-    from isthmus.console.drawn_mesh import draw, read_manifests
-    from isthmus.console.explain import Explainer
-    from isthmus.console.explain_files import FromFiles
-
-    return Explainer(FromFiles(draw(read_manifests([*flags["files"], *flags["changed"]]))), _lost(flags))
-
-
-def _explained(caller: str, target: Target, flags: dict[str, Any]) -> Explanation:
-    """From files where there are some, else of the running mesh."""
-    if flags["files"]:
-        explained: Explanation = _from_files(flags).explain(caller, target, flags["cluster"])
-        return explained
-    if flags["changed"]:
+def _drawn(flags: dict[str, Any]) -> Explainer | None:
+    """Of manifests, or of what clusters hold with others on top; None where proxies are to be asked."""
+    files, changed = flags["files"], flags["changed"]
+    if files and (flags["contexts"] or flags["all_contexts"]):
         raise WrongCall(
-            "--what-if changes manifests, and there are none (hint: give those of the mesh by -f)"
+            "-f is in place of a running mesh (hint: --what-if FILE puts manifests on top of what --context holds)"
         )
-    from isthmus.console.control_plane import access_to
-    from isthmus.console.explain_live import explain_live
+    if not files and not changed:
+        return None
+    held = None if files else {name: each.objects for name, each in asyncio.run(_live(flags)).items()}
+    return Explainer(FromFiles(draw(given_manifests([*files, *changed]), held)), _lost(flags))
 
-    access = access_to(flags["kubeconfig"], flags["context"])
-    return asyncio.run(explain_live(access, caller, target, _lost(flags)))
+
+async def _live(flags: dict[str, Any]) -> Live:
+    return await clusters_of(flags["kubeconfig"], chosen(flags), flags["root"])
 
 
 def _lost(flags: dict[str, Any]) -> str:
@@ -122,8 +124,27 @@ def _lost(flags: dict[str, Any]) -> str:
     return str(flags["without_cluster"] or flags["without_network"])
 
 
+def _target(url: str, flags: dict[str, Any]) -> Target:
+    return Target(
+        url=url,
+        method=flags["method"],
+        path=flags["path"],
+        host=flags["host"],
+        headers=tuple(_header(each) for each in flags["headers"]),
+    )
+
+
 def _header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     if not colon:
         raise click.BadParameter(f"{text!r} is no header (hint: --header 'end-user: jason')")
     return name.strip(), value.strip()
+
+
+def _text(found: Explained) -> str:
+    if isinstance(found, Explanation):
+        return explanation_text.text_of(found)
+    return explain_dns.text_of(found)
+
+
+_OUTPUTS: dict[str, Callable[[Explained], str]] = {"text": _text, "json": show, "yaml": show_yaml}

@@ -9,7 +9,8 @@ import yaml
 
 from isthmus.api.errors import InvalidConfig, UnknownKind
 from isthmus.console.drawn_mesh import draw, given_manifests
-from isthmus.console.proxy_resources import ENVOYS, resources, trees, workload_named
+from isthmus.console.named_pods import workload_named
+from isthmus.console.proxy_resources import ENVOYS, resources, trees
 from isthmus.console.render import fail, show
 from isthmus.console.static_bootstrap import as_json, static_bootstrap
 from isthmus.translate.offline import read_case
@@ -40,7 +41,7 @@ def command(files: tuple[str, ...], output: str, proxy: str, **flags: Any) -> No
             click.echo(_of_case(files), nl=False)
             return
         drawn = draw(given_manifests(files))
-        workload = workload_named(drawn, proxy, flags["cluster"])
+        workload = workload_named(drawn.generation.mesh, proxy, flags["cluster"])
         found = resources(drawn, workload)
         if output == "envoy":
             click.echo(as_json(static_bootstrap(found, f"{workload.name}.{workload.namespace}")))
