@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -10,8 +11,9 @@ import yaml
 
 from e2e.calls import Request, call
 from e2e.conftest import complete
+from e2e.datagrams.objects import answers, caller, echoed, server, service
 from e2e.own_lab import own_lab
-from e2e.workloads import access_log, printed
+from e2e.workloads import access_log, ask, printed, workloads
 from isthmus.console.control_plane import access_to, ask_pilot
 from isthmus.console.demo import chapters_build
 from isthmus.console.demo.page import Stars
@@ -118,6 +120,38 @@ async def test_bytes_of_any_kind_go_through_the_gateway_too(apart: Stage) -> Non
     assert [each.status for each in answers] == [200] * 5
     assert {each.version for each in answers} == {"v3"}
     assert await endpoints(apart, "outbound|7000||stars.default.svc.cluster.local") == {
+        f"{PUBLIC_ADDRESSES[PRIVATE]}:15443"
+    }
+
+
+@pytest.fixture(scope="module")
+def parrot(apart: Stage) -> Iterator[Stage]:
+    """In the private network only a server of datagrams; a caller in the public one."""
+    far = [*server("v1", (8007, 8053)), service("parrot", (8007, 8053))]
+    with workloads(apart, {PUBLIC: caller(), PRIVATE: far}) as stage:
+        yield stage
+
+
+async def test_datagrams_go_through_the_gateway_in_mutual_tls(parrot: Stage) -> None:
+    async def answered() -> bool:
+        return await answers(parrot, "parrot:7")
+
+    assert await parrot.until(answered, 60)
+    secret = "nobody-may-read-this"
+    await parrot.lab.ask("POST", "/link/listen")
+    found = await echoed(parrot, "parrot:7", sizes=[20, 1400, 9000, 60000], text=secret, times=5)
+    assert all(each["whole"] for each in found), found
+    assert {tuple(each["peer"])[1] for each in found} == {7}, "answers come from where the caller sent to"
+    name = await ask(parrot, "ask_udp", "name", "parrot:53", json.dumps({"host": "anything.example"}))
+    assert name == "192.0.2.99"
+    between = [[PODS, "0.0.0.0/0"], ["0.0.0.0/0", PODS]]
+    heard = await parrot.lab.ask("POST", "/link/heard", {"needles": [secret], "between": between})
+    assert heard["complete"]
+    assert heard["needles"] == []
+    assert heard["packets"] == [0, 0], heard["flows"]
+    assert f"tcp {PUBLIC_ADDRESSES[PUBLIC]} {PUBLIC_ADDRESSES[PRIVATE]}:15443" in heard["flows"]
+    assert not [each for each in heard["flows"] if each.startswith("udp")], heard["flows"]
+    assert await endpoints(parrot, "outbound-udp|7||parrot.default.svc.cluster.local") == {
         f"{PUBLIC_ADDRESSES[PRIVATE]}:15443"
     }
 

@@ -4,64 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
-from e2e.echo.objects import account, deployment, meta
+from e2e.datagrams.objects import answers, caller, echoed, server, service
+from e2e.echo.objects import meta
 from e2e.workloads import ask, workloads
 from isthmus.console.demo.stage import PRIVATE, PUBLIC, Stage
 
-Json = dict[str, Any]
-PROGRAMS = Path(__file__).with_name("programs")
 SECRET = "nobody-may-read-this"
-
-
-def programs() -> Json:
-    data = {file.name: file.read_text() for file in sorted(PROGRAMS.glob("*.py"))}
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta("programs"), "data": data}
-
-
-def service(name: str, targets: tuple[int, int], app: str = "parrot") -> Json:
-    echo, names = targets
-    ports = [
-        {"name": "echo", "port": 7, "protocol": "UDP", "targetPort": echo},
-        {"name": "names", "port": 53, "protocol": "UDP", "targetPort": names},
-    ]
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": meta(name),
-        "spec": {"selector": {"app": app}, "ports": ports},
-    }
-
-
-def server(version: str, targets: tuple[int, int]) -> Json:
-    return deployment("parrot", ["python3", "/programs/serve_udp.py", *map(str, targets)], version)
 
 
 @pytest.fixture(scope="module")
 def parrots(built: Stage) -> Iterator[Stage]:
     """`parrot` in both clusters at different ports, `far` in the private one only; callers in the public one."""
-    wait = ["sleep", "infinity"]
-    near = [programs(), account("caller"), account("parrot"), deployment("caller", wait)]
-    near += [service("parrot", (7007, 7053)), server("v1", (7007, 7053))]
-    far = [programs(), account("parrot"), server("v2", (8007, 8053))]
-    far += [service("parrot", (8007, 8053)), service("far", (8007, 8053))]
+    near = [*caller(), *server("v1", (7007, 7053)), service("parrot", (7007, 7053))]
+    far = [*server("v2", (8007, 8053)), service("parrot", (8007, 8053)), service("far", (8007, 8053))]
     with workloads(built, {PUBLIC: near, PRIVATE: far}) as stage:
         yield stage
-
-
-async def echoed(stage: Stage, target: str, **options: object) -> list[Json]:
-    found: list[Json] | None = await ask(stage, "ask_udp", "echo", target, json.dumps(options))
-    return found or []
-
-
-async def answers(stage: Stage, target: str) -> bool:
-    found = await echoed(stage, target, times=3, limit_s=1.0)
-    return bool(found) and all(each["whole"] for each in found)
 
 
 @pytest.fixture
