@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import yaml
@@ -12,6 +13,7 @@ import yaml
 from e2e.calls import Request, call
 from e2e.conftest import complete
 from e2e.datagrams.objects import answers, caller, echoed, server, service
+from e2e.echo.objects import account, deployment, meta
 from e2e.own_lab import own_lab
 from e2e.workloads import access_log, ask, printed, workloads
 from isthmus.console.control_plane import access_to, ask_pilot
@@ -34,6 +36,31 @@ kind: Service
 metadata: {name: stars}
 spec: {selector: {app: reviews, version: v3}, ports: [{name: tcp, port: 7000, targetPort: 9080}]}
 """
+
+
+RING = ("ring-0", "ring-1")
+SAYS_ITS_NAME = """
+import http.server, os
+class Says(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(os.environ["SELF"].encode())
+http.server.ThreadingHTTPServer(("0.0.0.0", 8090), Says).serve_forever()
+"""
+
+
+def ring() -> Iterator[dict[str, Any]]:
+    """Pods with host names behind a headless Service, as a StatefulSet has them."""
+    spec = {"clusterIP": "None", "selector": {"ring": "yes"}, "ports": [{"name": "http", "port": 8090}]}
+    yield account("ring")
+    yield {"apiVersion": "v1", "kind": "Service", "metadata": meta("ring"), "spec": spec}
+    for name in RING:
+        made = deployment("ring", ["python3", "-c", SAYS_ITS_NAME], name, ring="yes")
+        pod = made["spec"]["template"]["spec"]
+        pod.update(hostname=name, subdomain="ring")
+        pod["containers"][0]["env"] = [{"name": "SELF", "value": name}]
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -126,8 +153,8 @@ async def test_bytes_of_any_kind_go_through_the_gateway_too(apart: Stage) -> Non
 
 @pytest.fixture(scope="module")
 def parrot(apart: Stage) -> Iterator[Stage]:
-    """In the private network only a server of datagrams; a caller in the public one."""
-    far = [*server("v1", (8007, 8053)), service("parrot", (8007, 8053))]
+    """In the private network only a server of datagrams and a ring of pods; a caller in the public one."""
+    far = [*server("v1", (8007, 8053)), service("parrot", (8007, 8053)), *ring()]
     with workloads(apart, {PUBLIC: caller(), PRIVATE: far}) as stage:
         yield stage
 
@@ -154,6 +181,27 @@ async def test_datagrams_go_through_the_gateway_in_mutual_tls(parrot: Stage) -> 
     assert await endpoints(parrot, "outbound-udp|7||parrot.default.svc.cluster.local") == {
         f"{PUBLIC_ADDRESSES[PRIVATE]}:15443"
     }
+
+
+async def test_pods_of_a_headless_service_of_the_other_network_are_called_one_by_one(parrot: Stage) -> None:
+    async def said(program: str) -> str:
+        try:
+            return (await printed(parrot, PUBLIC, "app=caller", "python3", "-c", program)).strip()
+        except AssertionError:  # it is not there yet
+            return ""
+
+    async def each_is_itself() -> bool:
+        asked = (
+            "import urllib.request as r; print(r.urlopen('http://{}.ring:8090/', timeout=5).read().decode())"
+        )
+        return [await said(asked.format(pod)) for pod in RING] == list(RING)
+
+    assert await parrot.until(each_is_itself, 60)
+    addresses = "import socket; print(*sorted(socket.gethostbyname_ex('{}')[2]))"
+    each = [await said(addresses.format(f"{pod}.ring")) for pod in RING]
+    assert await said(addresses.format("ring")) == " ".join(sorted(each)), "the name means all of them"
+    found = await endpoints(parrot, "outbound|8090||ring-1.ring.default.svc.cluster.local")
+    assert found == {f"{PUBLIC_ADDRESSES[PRIVATE]}:15443"}
 
 
 async def test_one_bad_pod_behind_the_gateway_does_not_put_the_network_aside(apart: Stage) -> None:

@@ -17,6 +17,7 @@ from isthmus.model.names import ClusterId
 CLUSTERS = [ClusterId("gke"), ClusterId("onprem"), ClusterId("third")]
 SETTINGS = MeshSettings(config_cluster=CLUSTERS[0])
 NAMES = ("a", "b")
+OF_A = "a.default.svc.cluster.local"
 ADDRESSES = ("10.0.0.1", "10.0.0.2", "10.0.0.3")
 NETWORK = "topology.istio.io/network"
 NODES = ("n1", "n2")
@@ -72,9 +73,10 @@ pods = st.builds(
     st.sampled_from(["Running", "Running", "Succeeded"]),
 )
 endpoints = st.builds(
-    lambda ip, pod, ready, node: {
+    lambda ip, pod, ready, node, hostname: {
         "addresses": [ip],
         "conditions": {"ready": ready},
+        **({"hostname": hostname} if hostname else {}),
         **({"targetRef": {"kind": "Pod", "name": pod}} if pod else {}),
         **({"nodeName": node} if node else {}),
     },
@@ -82,6 +84,7 @@ endpoints = st.builds(
     st.sampled_from(["", "p1", "p2", "p3"]),
     st.booleans(),
     st.sampled_from(["", *NODES]),
+    st.sampled_from(["", "a-0"]),
 )
 slices = st.builds(
     lambda name, service, found, names: (
@@ -180,7 +183,7 @@ service_entries = st.builds(
     ),
     st.sampled_from(["e1", "e2"]),
     st.sampled_from(["2020-01-01T00:00:00Z", "2021-01-01T00:00:00Z"]),
-    st.sampled_from([["x.example"], ["x.example", "y.example"], ["a.default.svc.cluster.local"]]),
+    st.sampled_from([["x.example"], ["x.example", "y.example"], [OF_A], [f"a-0.{OF_A}"]]),
     st.sampled_from(
         [
             {"resolution": "STATIC", "workloadSelector": {"labels": {"version": "v1"}}},

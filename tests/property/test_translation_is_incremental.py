@@ -27,7 +27,7 @@ from isthmus.model.findings import Code
 from isthmus.model.names import ClusterId, NetworkId
 from isthmus.model.proxy import Proxy, ProxyKind
 from isthmus.translate.generation import Translator
-from isthmus.translate.types import LISTENER, ROUTES, TYPES
+from isthmus.translate.types import LISTENER, ROUTES, TYPES, UPSTREAM
 
 PROXIES = (
     Proxy(
@@ -477,6 +477,38 @@ OWN_SERVICES = """\
 """
 
 
+NAMED_POD = """
+apiVersion: v1
+kind: Pod
+metadata: {name: far-1, labels: {app: other, security.istio.io/tlsMode: istio, topology.istio.io/network: far-net}}
+status: {phase: Running, podIP: 10.20.0.78}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: headless-named, labels: {kubernetes.io/service-name: headless}}
+addressType: IPv4
+ports: [{name: tcp, port: 7000}]
+endpoints:
+  - {addresses: [10.20.0.78], hostname: far-1, targetRef: {kind: Pod, name: far-1}, conditions: {ready: true}}
+"""
+OF_PODS = """
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: headless}
+spec: {host: headless, subsets: [{name: other, labels: {app: other}}]}
+"""
+NAMED_ENTRY = """
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: far-1}
+spec:
+  hosts: [far-1.headless.default.svc.cluster.local]
+  ports: [{number: 7000, name: tcp, protocol: TCP}]
+  resolution: STATIC
+  endpoints: [{address: 192.0.2.7}]
+"""
+
+
 def all_changes():
     """What may come or go, one at a time: slices and pods by themselves, too."""
     ingress = [
@@ -526,6 +558,8 @@ def all_changes():
         *objects(gke=[PATCHES, LOCAL_PATCHES, EXTENSION, PLUGIN, ROOT_PLUGIN]),
         *objects(gke=[NAMED_PATCHES, OTHER_GATEWAYS, PLUGIN.replace("name: plugin", "name: second")]),
         *objects(gke=[ROOT_STICKY, *PLAINS]),
+        *objects(onprem=[HEADLESS, *NAMED_POD.split("---\n")]),
+        *objects(gke=[OF_PODS, NAMED_ENTRY], onprem=[NAMED_POD.split("---\n")[1].replace("true", "false")]),
     ]
     return [*found, *(Change(change.key, None) for change in found)]
 
@@ -552,6 +586,20 @@ def test_a_pod_that_takes_datagrams_at_a_door_is_sent_no_listener_there_until_it
         for asked in (None, frozenset({name})):
             found = {one.name for one in generation.resources(proxy, LISTENER, asked)}
             assert (name in found) is there
+
+
+def test_a_pod_behind_a_gateway_is_a_service_while_it_is_there_unless_somebody_wrote_one():
+    host, proxy = "far-1.headless.default.svc.cluster.local", PROXIES[0]
+    name, far = f"outbound|7000||{host}", objects(onprem=[HEADLESS, *NAMED_POD.split("---\n")])
+    mesh, gateway, entry = Translation(), objects(onprem=[EAST_WEST])[-1], objects(gke=[NAMED_ENTRY])[-1]
+    gone = Change(far[-1].key, None)
+    steps = [[gateway], far, [entry], [Change(entry.key, None)], [gone], far, [Change(gateway.key, None)]]
+    told_of = (False, True, True, True, False, True, False)
+    for batch, there in zip(steps, told_of, strict=True):
+        generation = mesh.take(*batch)
+        touched = generation.touched(proxy, UPSTREAM)
+        assert touched is None or name in touched or not there
+        assert (name in {one.name for one in generation.resources(proxy, UPSTREAM, None)}) is there
 
 
 FAR_POD = """

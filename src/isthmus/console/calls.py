@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -10,7 +11,7 @@ import msgspec
 from isthmus.kit.ip import is_address
 from isthmus.model.families import BOTH, Families, spoken
 from isthmus.model.mesh import Mesh
-from isthmus.model.names import ClusterId, Hostname
+from isthmus.model.names import FLAT, ClusterId, Hostname, NetworkId
 from isthmus.model.service import Protocol, Resolution, Service
 from isthmus.model.visibility import is_visible
 from isthmus.translate.trace.call import Call, Hello, Request, Speech
@@ -56,6 +57,7 @@ class Caller(NamedTuple):
     cluster: ClusterId
     namespace: str
     families: Families = BOTH
+    network: NetworkId = FLAT
 
     def addresses(self, service: Service) -> list[str]:
         """The single addresses by which it can call the service."""
@@ -118,7 +120,7 @@ def resolve_name(mesh: Mesh, caller: Caller, host: str) -> Resolved:
     domain = mesh.settings.domain
     bare = host.rstrip(".")
     tried = [f"{bare}.{caller.namespace}.svc.{domain}", f"{bare}.svc.{domain}", f"{bare}.{domain}", bare]
-    by_host = {each.key.hostname: each for each in mesh.services.values() if _is_answered(each, caller)}
+    by_host = {each.key.hostname: each for each in mesh.services.values() if _is_answered(mesh, each, caller)}
     for name in tried[3:] if host.endswith(".") else tried:
         service = by_host.get(Hostname(name))
         if service is not None:
@@ -130,8 +132,13 @@ def resolve_name(mesh: Mesh, caller: Caller, host: str) -> Resolved:
     return Resolved("", None, f"{host} is no Service of the mesh: its address is for DNS outside to say")
 
 
-def _is_answered(service: Service, caller: Caller) -> bool:
-    """Whether a DNS of the caller knows it: that of the cluster all Services, the agent's the entries it may see."""
+def _is_answered(mesh: Mesh, service: Service, caller: Caller) -> bool:
+    """Whether a DNS of the caller knows it: that of the cluster all Services, the agent's the entries it may see.
+
+    The agent also knows pods of headless Services that are behind gateways, by their names.
+    """
+    if service.pod_of:
+        return mesh.networks.entered_from(caller.network).issuperset(mesh.backings[service.key].networks)
     return not service.entry or is_visible(service.export_to, service.key.namespace, caller.namespace)
 
 
@@ -145,7 +152,9 @@ def _address_of(mesh: Mesh, caller: Caller, service: Service) -> Resolved:
         note = f"{service.key.name} is another name of {service.alias_of}"
         return resolved._replace(note=f"{note}; {resolved.note}" if resolved.note else note)
     missing = ""
-    if caller.cluster not in service.clusters:
+    if service.pod_of:
+        missing = f"it is behind the gateway of its network: the agent gives {service.name} an address here"
+    elif caller.cluster not in service.clusters:
         where = " and ".join(service.clusters)
         missing = (
             f"its Service is in {where} only: the agent gives {service.key.name} an address here"
@@ -163,10 +172,18 @@ def _address_of(mesh: Mesh, caller: Caller, service: Service) -> Resolved:
             near = shards.get(caller.cluster)
             every = [one.spoken(caller.families) for one in near.endpoints] if near else []
             found = [one.address for one in every if one is not None]
+            if not found and (far := next(_far_pods(mesh, service, caller), None)):
+                return _address_of(mesh, caller, far)
             note = missing or ("" if found else f"{service.key.name} has no endpoint in {caller.cluster}")
             return Resolved(found[0] if found else "", service, note)
         case Resolution.ENDPOINTS:
             return Resolved(next(iter(caller.addresses(service)), ""), service, missing)
+
+
+def _far_pods(mesh: Mesh, service: Service, caller: Caller) -> Iterator[Service]:
+    """The pods of a headless service that the caller's agent gives addresses."""
+    pods = (each for _, each in sorted(mesh.services.items()) if each.pod_of == service.key)
+    return (each for each in pods if _is_answered(mesh, each, caller))
 
 
 def _of_pod(mesh: Mesh, service: Service, pod: str) -> Resolved:

@@ -53,7 +53,8 @@ def key_of(value: Mapping[str, Any]) -> Key:
 def pods_of(owner: Tree, refusing: Container[str]) -> Iterator[Tree]:
     """The pods of a Deployment, StatefulSet, ReplicaSet or DaemonSet (one), named `owner-0` and so on.
 
-    They have sidecars unless they, or their namespace (one of `refusing`), say no.
+    They have sidecars unless they, or their namespace (one of `refusing`), say no; those of a StatefulSet have
+    host names.
     """
     if owner.get("kind") not in OWNERS:
         return
@@ -67,7 +68,10 @@ def pods_of(owner: Tree, refusing: Container[str]) -> Iterator[Tree]:
     count = wanted if isinstance(wanted, int) else 1
     for number in range(min(count, _MOST_REPLICAS)):
         meta = {**meta_of(template), "name": f"{name}-{number}", "namespace": namespace, "labels": labels}
-        yield {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": part(template, "spec")}
+        own = dict(part(template, "spec"))
+        if owner["kind"] == "StatefulSet" and spec.get("serviceName"):
+            own |= {"hostname": meta["name"], "subdomain": spec["serviceName"]}
+        yield {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": own}
 
 
 def refusing_sidecars(values: Iterable[Tree]) -> set[str]:
@@ -189,19 +193,23 @@ class Behind:
                     "labels": {"kubernetes.io/service-name": name},
                 },
                 "addressType": "IPv4",
-                "endpoints": [_endpoint(pod) for pod in behind],
+                "endpoints": [_endpoint(pod, name) for pod in behind],
                 "ports": [{"name": n, "port": p, "protocol": protocol} for n, p, protocol in ports],
             }
 
 
-def _endpoint(pod: Tree) -> Tree:
+def _endpoint(pod: Tree, service: str) -> Tree:
     found: Tree = {
         "addresses": [pod["status"]["podIP"]],
         "conditions": {"ready": _is_ready(pod)},
         "targetRef": {"kind": "Pod", "name": meta_of(pod).get("name", ""), "namespace": namespace_of(pod)},
     }
-    node = part(pod, "spec").get("nodeName")
-    return {**found, "nodeName": node} if node else found
+    spec = part(pod, "spec")
+    if spec.get("nodeName"):
+        found["nodeName"] = spec["nodeName"]
+    if spec.get("hostname") and spec.get("subdomain") == service:
+        found["hostname"] = spec["hostname"]
+    return found
 
 
 def _is_ready(pod: Tree) -> bool:

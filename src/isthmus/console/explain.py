@@ -51,7 +51,7 @@ class Explainer:
         if self._loss:
             self._loss.check(self._mesh, self._source.held(workload))
         proxy = self._source.proxy(workload)
-        where = calls.Caller(workload.cluster, workload.namespace, proxy.families)
+        where = calls.Caller(workload.cluster, workload.namespace, proxy.families, workload.network)
         _, host, _ = calls.parts_of(target.url)
         resolved = calls.resolve_name(self._mesh, where, host)
         if target.address and resolved.service is None:

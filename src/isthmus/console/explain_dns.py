@@ -106,13 +106,15 @@ def _asked_for(name: str, search: tuple[str, ...]) -> list[str]:
 
 def _service(mesh: Mesh, host: str) -> Service | None:
     """The service that is meant, or of which a pod is."""
-    hosts = {Hostname(host), Hostname(host.partition(".")[2])}
-    return next((each for key, each in sorted(mesh.services.items()) if key.hostname in hosts), None)
+    by_host = {key.hostname: each for key, each in sorted(mesh.services.items())}
+    return by_host.get(Hostname(host)) or by_host.get(Hostname(host.partition(".")[2]))
 
 
 def _why(service: Service, found: NameExplained, proxy: Proxy) -> str:
     if service.resolution is Resolution.PASSTHROUGH:
         return "it is headless: these are its ready pods that can be called from here"
+    if service.pod_of:
+        return "it is a pod behind the gateway of its network, so it is given an address here"
     if found.stands_for:
         return f"its ExternalName Service is in {' and '.join(service.clusters)}"
     if service.entry:

@@ -108,7 +108,7 @@ def _pod_of(workload: Workload) -> Pod:
 async def _with_address(cluster: LiveCluster, mesh: Mesh, proxy: Proxy, target: Target) -> Target:
     """With what the caller's agent says of a host that its cluster does not know: others may have it."""
     _, host, _ = parts_of(target.url)
-    known = resolve_name(mesh, Caller(proxy.cluster, proxy.namespace), host)
+    known = resolve_name(mesh, Caller(proxy.cluster, proxy.namespace, network=proxy.network), host)
     if proxy.kind is ProxyKind.SIDECAR and known.service is None and not known.address:
         with suppress(KubeError, WrongCall):  # then it is for DNS outside to say
             said = await explain_live_name(cluster.access, f"{proxy.namespace}/{proxy.name}", host)

@@ -23,6 +23,7 @@ from isthmus.model.endpoint import Backing, EndpointShard
 from isthmus.model.entries import Entries, joined
 from isthmus.model.exports import refs_shown, service_shown
 from isthmus.model.facts import Facts, Name
+from isthmus.model.far_pods import FarPods
 from isthmus.model.findings import Finding
 from isthmus.model.mesh import Mesh, MeshSettings
 from isthmus.model.mesh_settings import read_settings, with_same_parts
@@ -58,6 +59,7 @@ class MeshBuilder:
         self._serving = Serving()
         self._entries = Entries()
         self._completion = Completion(settings.domain)
+        self._far_pods = FarPods()
         self._networks = NetworkState(settings)
         self.derived = Derived(settings)
         self._credentials = Credentials(Ref("ConfigMap", settings.root_namespace, "istio"))
@@ -155,6 +157,11 @@ class MeshBuilder:
         }
         shards = self._shards(where, dirt, services, settings)
         touched |= moved | {key for key, _ in where}
+        keys = touched if networks is old.networks else services.keys()
+        pods = self._far_pods.settle(keys, services, shards, networks)
+        services, moved = self._completion.after(services, pods.services, self._with_services)
+        shards = maps.updated(shards, pods.shards)
+        touched |= moved | pods.services.keys()
         backings = self._backings(touched, services, shards, settings)
         workloads = self._workloads(dirt, services, shards, settings)
         here = self._here()
@@ -231,8 +238,11 @@ class MeshBuilder:
                 self._disagreements[key] = findings
             service = merged.service if merged is not None else entered
             made[key] = service_shown(service, settings.exports)
-        clusters = frozenset(each for each, facts in self._facts.items() if facts.has_services)
-        return self._completion.after(self._mesh.services, made, clusters)
+        return self._completion.after(self._mesh.services, made, self._with_services)
+
+    @property
+    def _with_services(self) -> frozenset[ClusterId]:
+        return frozenset(each for each, facts in self._facts.items() if facts.has_services)
 
     def _shards(
         self, where: set[tuple[ServiceKey, ClusterId]], dirt: Dirt, services: Services, settings: MeshSettings

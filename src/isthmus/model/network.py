@@ -100,8 +100,8 @@ class Networks:
         return _DIRECT
 
     def entered_from(self, from_: NetworkId) -> frozenset[NetworkId]:
-        """The networks that a proxy in `from_` reaches through gateways."""
-        return frozenset(self.gateways.keys() - {FLAT, from_})
+        """The networks that a proxy in `from_` reaches through gateways alone, if these have an address yet."""
+        return frozenset((self.gateways.keys() | self.awaited) - {FLAT, from_})
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Networks) and self._parts == other._parts

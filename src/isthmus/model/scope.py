@@ -140,10 +140,18 @@ class View:
                 and (key.hostname in led_to or self._horizon.sees(key.namespace, key.hostname))
             }
         for key in sorted(services):
-            if everything or key.hostname in led_to or self._horizon.sees(key.namespace, key.hostname):
-                service = services[key]
-                if not service.export_to or is_visible(service.export_to, key.namespace, self.namespace):
-                    yield service
+            service, owner = services[key], services[key].owner
+            if service.pod_of and not self._calls_pods(service):
+                continue
+            is_seen = everything or key.hostname in led_to or self._horizon.sees(*owner)
+            is_shown = not service.export_to or is_visible(service.export_to, key.namespace, self.namespace)
+            if is_seen and is_shown:
+                yield service
+
+    def _calls_pods(self, service: Service) -> bool:
+        """Whether the pods of that name are called as a service of their own: all are far; gateways let them in."""
+        networks = self.backing(service.key).networks
+        return self.kind is ProxyKind.ROUTER or self.entered.issuperset(networks)
 
     @cached_property
     def asks_node(self) -> bool:
@@ -178,7 +186,7 @@ class View:
         """The services that one listener of the Sidecar shows, with the ports on which it does."""
         number = listener.port.number if listener.port else 0
         for service in self.services:
-            if self._horizon.shows(listener, service.key):
+            if self._horizon.shows(listener, service.owner):
                 yield from ((service, port) for port in service.ports if number in {0, port.number})
 
     @property
@@ -223,7 +231,7 @@ class View:
     def destination_rule(self, service: Service) -> DestinationRule | None:
         """The rule by which proxies of this view call the service, merged where there are several."""
         root = self.settings.root_namespace
-        return self._rules.destinations.rule_for(service.key, self.namespace, root, self.labels)
+        return self._rules.destinations.rule_for(service.owner, self.namespace, root, self.labels)
 
     def is_spoken_of(self, service: Service) -> bool:
         """Whether any rules may hold for calls to a service; or it has other names, of which rules may speak."""
@@ -268,7 +276,7 @@ class View:
         )
 
     def _shows(self, service: Service, port: int) -> bool:
-        shown = self._horizon.ports(service.key)
+        shown = self._horizon.ports(service.owner)
         return shown is None or port in shown
 
     @cached_property
@@ -279,7 +287,7 @@ class View:
     def _by_port(self) -> Mapping[int, tuple[Service, ...]]:
         found: dict[int, list[Service]] = defaultdict(list)
         for service in self.services:
-            shown = self._horizon.ports(service.key)
+            shown = self._horizon.ports(service.owner)
             for port in service.ports:
                 if port.protocol is not Protocol.UDP and (shown is None or port.number in shown):
                     found[port.number].append(service)

@@ -69,6 +69,9 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     alias_of: Hostname = Hostname("")  # the host of the mesh that its external name is
     created: str = ""  # the oldest of its objects; decides between services that claim the same listener
     entry: str = ""  # the ServiceEntry that it is from; empty: Kubernetes
+    pod_of: ServiceKey | None = (
+        None  # the headless service of whose pods it is one, as other networks call it
+    )
     export_to: tuple[str, ...] = ()  # the namespaces that see it; empty: all
     is_external: bool = False  # outside the mesh: no mutual TLS of ours
     named: tuple[Endpoint, ...] = ()  # endpoints that the proxy resolves itself
@@ -80,6 +83,16 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     accounts: tuple[str, ...] = ()  # who serves it besides its endpoints
     given: tuple[str, ...] = ()  # its addresses in clusters where it has none of its own
     doors: tuple[tuple[int, int], ...] = ()  # where proxies take its datagrams on loopback, by port
+
+    @property
+    def owner(self) -> ServiceKey:
+        """Under which people write of it, and rules hold for it: for a pod its service's."""
+        return self.pod_of or self.key
+
+    @property
+    def name(self) -> str:
+        """By which it is called in its own namespace."""
+        return f"{self.key.name}.{self.pod_of.name}" if self.pod_of else self.key.name
 
     @property
     def is_resolved_by_proxy(self) -> bool:

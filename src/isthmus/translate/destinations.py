@@ -29,7 +29,7 @@ class Known:
     crosses: bool  # whether endpoints are in other clusters than the proxy
     enters: bool = False  # whether endpoints are reached through gateways of other networks
     is_local: bool = False  # whether endpoints of other clusters are out of reach
-    all_tls: bool = False  # whether it is headless, and every endpoint of it has a sidecar
+    all_tls: bool = False  # whether it is headless, and every endpoint of it that is called has a sidecar
     families: Families = ()  # of the caller, where it asks a DNS server for the endpoints
 
     @property
@@ -62,7 +62,7 @@ class Known:
 
 def ref_of(service: Service) -> Ref:
     """By which findings name a service."""
-    namespace, name = service.key.namespace, service.key.name
+    namespace, name = service.owner.namespace, service.owner.name
     return Ref("ServiceEntry", namespace, service.entry) if service.entry else Ref("Service", namespace, name)
 
 
@@ -70,7 +70,7 @@ def known(view: View, service: Service) -> Known:
     """The service as proxies of `view` see it."""
     backing = view.backing(service.key)
     # Endpoints of a node are in its cluster, whatever nodes of others are called.
-    is_local = service.node_only or view.settings.keeps_local(service.key.hostname)
+    is_local = service.node_only or view.settings.keeps_local(service.owner.hostname)
     crosses = not is_local and any(cluster != view.cluster for cluster in backing.clusters)
     enters = not is_local and any(network in view.entered for network in backing.networks)
     rule, families = view.destination_rule(service), view.families if service.is_resolved_by_proxy else ()

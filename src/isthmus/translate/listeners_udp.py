@@ -79,7 +79,7 @@ def _datagrams_at(loopback: str, door: int) -> Address:
 def _through_a_tunnel(proxy: UdpProxyConfig, here: Known, port: Port) -> None:
     """The session is a stream to the endpoint's sidecar, which knows where the service listens there."""
     tunnel = proxy.tunneling_config
-    tunnel.proxy_host = tunnel.target_host = here.service.key.hostname
+    tunnel.proxy_host = tunnel.target_host = here.service.owner.hostname
     tunnel.default_target_port = port.number
     tunnel.retry_options.max_connect_attempts.value = _ATTEMPTS
     # What comes before the stream is open waits for it.

@@ -5,6 +5,7 @@ Cost follows what changed: each service's entry is made once for all proxies of 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -21,6 +22,8 @@ from isthmus.model.service import Resolution, Service
 from isthmus.translate.upstream_set import headless_services
 
 Shards = Mapping[ClusterId, EndpointShard]
+FarPods = Mapping[str, Service]
+"""Of a headless service, the pods behind gateways, by their host names."""
 
 
 class NameTables:
@@ -42,8 +45,12 @@ class NameTables:
     def _table(self, mesh: Mesh, view: View, network: NetworkId) -> Mapping[str, Versioned]:
         here = _Here(mesh.networks, network, view.cluster, view.families)
         parts: dict[str, list[bytes]] = {name: [] for name in PART_NAMES}
+        far: dict[ServiceKey, dict[str, Service]] = defaultdict(dict)
+        for each in view.services:
+            if each.pod_of:
+                far[each.pod_of][each.key.name] = each
         for service in view.services:
-            own = self._entry(service, mesh.shards.get(service.key, _NONE), here)
+            own = self._entry(service, mesh.shards.get(service.key, _NONE), far.get(service.key, {}), here)
             parts[part_of(service.key.hostname)].append(own)
         for each in view.aliases:
             # The DNS of its cluster may know another name, and not what it stands for.
@@ -51,12 +58,12 @@ class NameTables:
         made = {name: Versioned.of(name, b"".join(entries)) for name, entries in parts.items()}
         return {NAME: Versioned.of(NAME, b"".join(one.body for one in made.values())), **made}
 
-    def _entry(self, service: Service, shards: Shards, here: _Here) -> bytes:
+    def _entry(self, service: Service, shards: Shards, far: FarPods, here: _Here) -> bytes:
         by, scope = (here.cluster, here.families), (here.cluster, here.families, here.network)
         if service.resolution is not Resolution.PASSTHROUGH:
             return self._entries.get((service,), by, lambda: b"".join(_of_service(service, here)))
-        inputs = (service, shards, here.networks)
-        return self._entries.get(inputs, scope, lambda: b"".join(_of_headless(service, shards, here)))
+        inputs = (service, shards, here.networks, *far.values())
+        return self._entries.get(inputs, scope, lambda: b"".join(_of_headless(service, shards, far, here)))
 
 
 class _Here(NamedTuple):
@@ -80,10 +87,17 @@ def _of_service(service: Service, here: _Here) -> Iterator[bytes]:
         yield alias(service.key.hostname, service.external_name.rstrip(".").lower())
 
 
-def _of_headless(service: Service, shards: Shards, here: _Here) -> Iterator[bytes]:
-    """All pods that can be called from there, together and each by its own name: a near one before a far one."""
+def _of_headless(service: Service, shards: Shards, far: FarPods, here: _Here) -> Iterator[bytes]:
+    """All pods that can be called from there, together and each by its own name: a near one before a far one.
+
+    Those behind gateways are services of their own, called at what is given to these.
+    """
     near = _reached(shards, here)
-    yield _written(service, tuple(sorted({address for each in near for address in each.addresses})))
+    addresses = {address for each in near for address in each.addresses}
+    ready = {each.hostname for shard in shards.values() for each in shard.endpoints if _is_ready(each)}
+    for pod in far.keys() & ready:
+        addresses.update(spoken(far[pod].addresses(here.cluster), here.families))
+    yield _written(service, tuple(sorted(addresses)))
     pods: dict[str, Endpoint] = {}
     for each in near:
         if each.hostname:
@@ -100,12 +114,16 @@ def _reached(shards: Shards, here: _Here) -> list[Endpoint]:
         for name in sorted(shards, key=lambda name: (name != here.cluster, name))
         for each in shards[name].endpoints
         if each.address
-        and each.health is Health.HEALTHY
+        and _is_ready(each)
         and isinstance(here.networks.reach(here.network, each), Direct)
         and (found := each.spoken(here.families)) is not None
     ]
 
 
+def _is_ready(endpoint: Endpoint) -> bool:
+    return endpoint.health is Health.HEALTHY
+
+
 def _written(service: Service, addresses: Iterable[str]) -> bytes:
-    name = "" if service.entry else service.key.name
+    name = "" if service.entry else service.name
     return entry(service.key.hostname.lower(), Named(tuple(addresses), name, service.key.namespace))

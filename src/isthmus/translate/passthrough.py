@@ -31,7 +31,7 @@ def _meant(pattern: str, one: Opened, service: Service) -> bool:
     """Whether `namespace/host` or `host` means the service; `.` is the Gateway's own namespace."""
     namespace, slash, host = pattern.rpartition("/")
     own = one.config.metadata.namespace if namespace == "." else namespace
-    return host_matches(host, service.key.hostname) and (not slash or own in {"*", service.key.namespace})
+    return host_matches(host, service.owner.hostname) and (not slash or own in {"*", service.owner.namespace})
 
 
 def passes(view: View, service: Service) -> bool:

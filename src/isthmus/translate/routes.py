@@ -220,7 +220,7 @@ def service_domains(view: View, service: Service, spoken: Iterable[ServiceKey]) 
     Source: Istio's virtual hosts: short names as the client's namespace may use them, then addresses.
     """
     for key in spoken:
-        written = list(_written(view, key))
+        written = list(_written(view, key, service.name if key == service.key else key.name))
         yield from written
         if service.resolution is Resolution.PASSTHROUGH:
             yield from (f"*.{name}" for name in written)
@@ -230,15 +230,15 @@ def service_domains(view: View, service: Service, spoken: Iterable[ServiceKey]) 
             )
 
 
-def _written(view: View, key: ServiceKey) -> Iterator[str]:
-    """How callers of the view may write a name, in full first."""
+def _written(view: View, key: ServiceKey, name: str) -> Iterator[str]:
+    """How callers of the view may write a host, in full first; `name` in its own namespace."""
     yield str(key.hostname)
     if key.hostname != "*":
         yield f"{key.hostname}."
     if key.hostname.endswith(f".svc.{view.settings.domain}"):
         if view.namespace == key.namespace:
-            yield key.name
-        yield from (f"{key.name}.{key.namespace}.svc", f"{key.name}.{key.namespace}")
+            yield name
+        yield from (f"{name}.{key.namespace}.svc", f"{name}.{key.namespace}")
 
 
 def rule_routes(rule: VirtualService, leads: Destinations, asker: Asker) -> Iterator[Route]:

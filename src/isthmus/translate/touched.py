@@ -99,7 +99,8 @@ class Touched:
         keys = self._delta.services
         yield {UPSTREAM: self._step.upstreams(keys), LISTENER: self._step.listeners(keys, kind)}
         # A host's routes may lead to any service, so which hosts follow from it is not told here.
-        yield {ROUTES: None, DOORS: frozenset({doors.NAME}), NAMES: _tables(keys)}
+        named = keys.union(each.owner for each in self._step.services(keys))
+        yield {ROUTES: None, DOORS: frozenset({doors.NAME}), NAMES: _tables(named)}
         if not self._step.collectors().isdisjoint(key.hostname for key in keys):
             yield {UPSTREAM: None, LISTENER: None}  # logs or traces may go another way than before
 

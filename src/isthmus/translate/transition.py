@@ -111,8 +111,8 @@ class Transition:
         return frozenset(
             key
             for mesh in self.meshes
-            for key in mesh.services
-            if key.hostname == pattern or host_matches(pattern, key.hostname)
+            for key, service in mesh.services.items()
+            if any(host_matches(pattern, each.hostname) for each in (key, service.owner))
         )
 
     def believing(self, secrets: Collection[str]) -> frozenset[ServiceKey]:
@@ -144,7 +144,11 @@ class Transition:
     def shapes_routes(self, keys: Collection[ServiceKey]) -> bool:
         """Whether routes to services depend on which DestinationRule holds for them."""
         sticky = any(each.sticky for each in self.services(keys))
-        return sticky or any(index.shapes_routes(key.hostname) for key in keys for index in self._indices)
+        return sticky or any(
+            index.shapes_routes(each.owner.hostname)
+            for each in self.services(keys)
+            for index in self._indices
+        )
 
     def listeners(self, keys: frozenset[ServiceKey], kind: ProxyKind) -> Names:
         """The listeners that depend on services, or on the rules for them."""
@@ -166,7 +170,7 @@ class Transition:
 
     def _upstreams(self, keys: Iterable[ServiceKey]) -> Iterator[str]:
         for service in self.services(keys):
-            subsets = {name for index in self._indices for name in index.subsets(service.key.hostname)}
+            subsets = {name for index in self._indices for name in index.subsets(service.owner.hostname)}
             for name in outbound_names(service, sorted(subsets)):
                 yield str(name)
                 if self.lets_in_by_name:

@@ -193,12 +193,13 @@ def headless_services(view: View) -> tuple[ServiceKey, ...]:
 
 
 def _seen(view: View, service: Service, shards: Shards) -> Known:
-    """The service as proxies of `view` see it; of a headless one also whether all of it has sidecars."""
+    """The service as proxies of `view` see it; of a headless one also whether all that is called has sidecars."""
     here = known(view, service)
     if service.resolution is not Resolution.PASSTHROUGH:
         return here
-    found = [endpoint for shard in shards.get(service.key, {}).values() for endpoint in shard.endpoints]
-    return replace(here, all_tls=bool(found) and all(endpoint.tls for endpoint in found))
+    endpoints = [each for shard in shards.get(service.key, {}).values() for each in shard.endpoints]
+    called = [each for each in endpoints if each.network not in view.entered]
+    return replace(here, all_tls=bool(called) and all(each.tls for each in called))
 
 
 def _fixed(view: View) -> tuple[Versioned, ...]:

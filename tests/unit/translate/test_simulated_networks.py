@@ -131,6 +131,35 @@ def test_datagrams_to_pods_without_sidecars_have_no_way_into_another_network():
     assert_goes(files, "productpage", "udp://names:53", "503")
 
 
+RING = service("ring", ("http", 8080), ("tcp", 9042), more=", clusterIP: None")
+PODS = deployment("ring", "ring", replicas=2).replace("Deployment", "StatefulSet")
+PODS = PODS.replace("spec:\n  replicas", "spec:\n  serviceName: ring\n  replicas")
+
+
+@pytest.mark.parametrize(
+    ("caller", "call", "lands_on", "tls"),
+    [
+        ("productpage", "tcp://ring-0.ring:9042", "ring-0", "mutual"),
+        ("productpage", "tcp://ring-1.ring.default:9042", "ring-1", "mutual"),
+        ("productpage", "http://ring-1.ring.default.svc.cluster.local:8080/", "ring-1", "mutual"),
+        ("productpage", "h2c://ring-0.ring:8080/", "ring-0", "mutual"),
+        ("productpage", "tcp://ring:9042", "ring-0", "mutual"),
+        ("far-v1", "tcp://ring-1.ring:9042", "ring-1", "mutual"),
+        ("far-v1", "http://ring-0.ring:8080/", "ring-0", "mutual"),
+    ],
+)
+def test_pods_of_a_headless_service_are_called_one_by_one_from_either_network(caller, call, lands_on, tls):
+    files = "---\n".join((mesh(RING), RING, PODS))
+    assert_goes(files, caller, call, lands_on, tls)
+
+
+def test_pods_without_host_names_are_called_in_their_own_network_alone():
+    files = "---\n".join((mesh(RING), RING, deployment("ring", "ring")))
+    assert_goes(files, "far-v1", "tcp://ring:9042", "ring-0", "mutual")
+    said = explained(files, "productpage", "tcp://ring:9042")
+    assert any("ring has no endpoint in east" in note for note in said.notes)
+
+
 @pytest.mark.parametrize("call", ["http://plain:9080/", "http://plain.default.svc:9080/"])
 def test_plain_text_has_no_way_into_another_network(call):
     assert_goes(PLAIN, "productpage", call, "503")

@@ -95,9 +95,9 @@ def services_are_reached(subject: Subject) -> Iterator[Finding]:
         here = subject.mesh.networks.of(cluster)
         if service.resolution is Resolution.PASSTHROUGH and (far := _networks_beyond(subject, service, here)):
             message = (
-                f"callers here reach none of its pods in network {', '.join(far)}: a call to a pod says its address "
-                "alone, which means another pod here, or none (hint: beside it a Service with an address, for calls "
-                "to any of them; for each pod one of its own, by label statefulset.kubernetes.io/pod-name)"
+                f"callers here do not reach all of its pods in network {', '.join(far)}: gateways let in by host name, "
+                "and pods without one, or without sidecar, have addresses that mean others here (hint: a StatefulSet "
+                "names its pods; or beside it a Service with an address, for calls to any of them)"
             )
             yield finding_in(cluster, found, "$.spec.clusterIP", message, Code.NETWORK_CLOSED)
         if service.resolution is not Resolution.ENDPOINTS:
@@ -114,11 +114,15 @@ def _host(subject: Subject, found: ServiceObject) -> Hostname:
 
 
 def _networks_beyond(subject: Subject, service: Service, here: NetworkId) -> list[NetworkId]:
-    """The networks of the service's endpoints whose own addresses mean nothing in network `here`."""
+    """The networks of those endpoints of a headless service that are called neither directly nor by their names."""
     shards = subject.mesh.shards.get(service.key, {}).values()
     endpoints = (endpoint for shard in shards for endpoint in shard.endpoints)
     reach = subject.mesh.networks.reach
-    return sorted({each.network for each in endpoints if not isinstance(reach(here, each), Direct)})
+    pods = {each.key.name for each in subject.mesh.services.values() if each.pod_of == service.key}
+    out_of_reach = (
+        each for each in endpoints if not isinstance(reach(here, each), Direct) and each.hostname not in pods
+    )
+    return sorted({each.network for each in out_of_reach})
 
 
 def _out_of_reach(subject: Subject, service: Service, here: NetworkId) -> str:
