@@ -10,7 +10,7 @@ from urllib.parse import quote
 import msgspec
 
 from isthmus.api.errors import InvalidConfig
-from isthmus.api.istio.proxy_config import ProxyConfig
+from isthmus.api.istio.proxy_config import ProxyConfig, StatsMatcher
 from isthmus.api.yaml import documents
 from isthmus.kit.clock import Clock, SystemClock
 from isthmus.kit.log import log
@@ -259,7 +259,7 @@ def bootstrap_settings(settings: AgentSettings, socket: Path) -> BootstrapSettin
         runtime=config.runtime_values,
         statsd=config.statsd_udp_address,
         metrics_service=config.envoy_metrics_service,
-        stats=config.proxy_stats_matcher,
+        stats=config.proxy_stats_matcher or StatsMatcher(),
         stat_tags=config.extra_stat_tags,
     )
 

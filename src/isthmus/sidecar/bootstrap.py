@@ -54,7 +54,7 @@ class BootstrapSettings(msgspec.Struct, frozen=True, kw_only=True):
     runtime: dict[str, str] = {}  # values of Envoy's runtime, by key
     statsd: str = ""  # host:port of a listener for statistics over UDP
     metrics_service: RemoteService | None = None  # Envoy's metrics service
-    stats: StatsMatcher | None = None  # which are kept; None: all
+    stats: StatsMatcher = StatsMatcher()  # which are kept beside the usual ones
     stat_tags: tuple[str, ...] = ()  # further labels in names of statistics
 
     @property

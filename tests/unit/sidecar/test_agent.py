@@ -231,6 +231,10 @@ async def test_an_agent_brings_its_envoy_to_pilot_and_says_when_it_is_ready():
         assert (await fetch("GET", running.settings.ready_port, "/config_dump")).status == 404
         _, metrics = await running.status("/stats/prometheus")
         assert b'envoy_cluster_upstream_cx_total{cluster_name="xds-grpc"}' in metrics
+        # Of other upstreams that only by which they are watched.
+        assert b'envoy_cluster_upstream_cx_total{cluster_name="agent"}' in metrics
+        assert b'envoy_cluster_upstream_cx_http2_total{cluster_name="xds-grpc"}' in metrics
+        assert b'envoy_cluster_upstream_cx_http2_total{cluster_name="agent"}' not in metrics
         assert b"istio_agent_num_certificates_received 1.0" in metrics
         through_envoy = await fetch("GET", running.settings.stats_port, "/stats/prometheus")
         assert b"envoy_server_live" in through_envoy.body

@@ -1,4 +1,5 @@
 import json
+import re
 
 import msgspec
 import pytest
@@ -118,12 +119,52 @@ def test_idle_proxies_rarely_wake_up():
     ],
 )
 def test_a_name_with_dots_is_one_label(name: str, upstream: str):
-    import re
-
     expression = next(
         tag["regex"] for tag in stats_tags("cluster.local") if tag["tag_name"] == "cluster_name"
     )
     assert re.search(expression, name)[2] == upstream
+
+
+REVIEWS = "cluster.outbound|9080|v1|reviews.default.svc.cluster.local"
+KEPT = [
+    "server.uptime",
+    "cluster.xds-grpc.upstream_cx_http2_total",
+    "listener.0.0.0.0_15006.ssl.fail_verify_error",
+    "http.outbound_0.0.0.0_9080;.downstream_rq_completed",
+    *(f"{REVIEWS}.{name}" for name in ("upstream_rq_200", "upstream_rq_5xx", "upstream_cx_connect_fail")),
+    "cluster.reviews of the user's own name.upstream_rq_time",
+    "vhost.reviews_9080.route.mine.upstream_rq_total",
+    "wasmcustom.keys",
+]
+LEFT_OUT = [f"{REVIEWS}.{name}" for name in ("upstream_cx_http1_total", "ssl.handshake", "lb_zone_cluster")]
+
+
+def is_kept(name: str, asked: StatsMatcher) -> bool:
+    (config,) = [bootstrap(msgspec.structs.replace(SETTINGS, stats=asked)).stats_config.stats_matcher]
+    return any(
+        name.startswith(each.prefix)
+        if each.HasField("prefix")
+        else name.endswith(each.suffix)
+        if each.HasField("suffix")
+        else re.fullmatch(each.safe_regex.regex, name) is not None
+        for each in config.inclusion_list.patterns
+    )
+
+
+def test_statistics_are_kept_by_which_a_mesh_is_run_and_watched():
+    assert [name for name in (*KEPT, *LEFT_OUT) if is_kept(name, StatsMatcher())] == KEPT
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        StatsMatcher(inclusion_prefixes=("cluster.outbound",)),
+        StatsMatcher(inclusion_suffixes=("_total", "ssl.handshake", "_cluster")),
+        StatsMatcher(inclusion_regexps=(".*",)),
+    ],
+)
+def test_proxies_keep_those_beside_the_usual_that_they_name(asked: StatsMatcher):
+    assert all(is_kept(name, asked) for name in (*KEPT, *LEFT_OUT))
 
 
 def test_statistics_are_sent_to_whom_the_settings_name():

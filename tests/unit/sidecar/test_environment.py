@@ -155,6 +155,7 @@ def test_what_a_pod_says_of_its_proxy_arrives_in_envoys_bootstrap():
     kept = found["stats_config"]["stats_matcher"]["inclusion_list"]["patterns"]
     assert {"prefix": "cluster.outbound"} in kept
     assert {"prefix": "server."} in kept
+    assert {"suffix": "downstream_cx_active"} in kept
     assert [each["name"] for each in found["stats_sinks"]] == [
         "envoy.stat_sinks.statsd",
         "envoy.stat_sinks.metrics_service",

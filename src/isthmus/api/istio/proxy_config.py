@@ -320,7 +320,7 @@ class ProxyConfig(Part, frozen=True, kw_only=True):
     readiness_probe: dict[str, object] | None = None
     """When the proxy's container counts as ready, over what is usual."""
     proxy_stats_matcher: StatsMatcher | None = None
-    """Which statistics are kept beside those by which a mesh is run; all without. Envoy: `stats_matcher`."""
+    """Which statistics are kept beside those by which a mesh is run and watched. Envoy: `stats_matcher`."""
     hold_application_until_proxy_starts: bool | None = None
     """Whether the application's containers start when the proxy is ready."""
     ca_certificates_pem: tuple[str, ...] = ()
