@@ -8,7 +8,7 @@ import pytest
 
 from isthmus.console.drawn_mesh import Manifest
 from isthmus.console.faults import Fault, faults_together
-from isthmus.console.reference_findings import read_case
+from isthmus.console.reference_findings import page, read_case
 from isthmus.model.codes import Code
 
 HERE = Path(__file__).parent
@@ -44,3 +44,30 @@ def test_what_is_mended_is_not_found_any_more(path: Path) -> None:
 def test_each_code_has_a_case() -> None:
     shown = {path.stem for path in CASES}
     assert {code.number for code in Code if code not in UNSHOWN} == shown
+
+
+ISTIOS = frozenset(
+    f"IST{number:04}"
+    for number in (
+        1,
+        2,
+        *range(101, 104),
+        *range(106, 114),
+        116,
+        118,
+        119,
+        122,
+        123,
+        *range(125, 172),
+        173,
+        174,
+    )
+)
+"""The codes of Istio's analyzer; the numbers between them are given up, or were never given out."""
+
+
+def test_each_code_of_istios_is_found_or_the_page_says_why_not() -> None:
+    excused = {row.split(" ")[1] for row in page(HERE).splitlines() if row.startswith("| IST")}
+    ours = {code.number for code in Code if code.number.startswith("IST")}
+    assert ours | excused == ISTIOS
+    assert not ours & excused

@@ -75,12 +75,20 @@ def pods_of(owner: Tree, refusing: Container[str]) -> Iterator[Tree]:
 
 
 def refusing_sidecars(values: Iterable[Tree]) -> set[str]:
-    """The namespaces that say that their pods get no sidecars."""
-    return {
-        str(meta_of(each).get("name"))
+    """The namespaces that say that their pods get no sidecars, or something else in their place."""
+    found = {
+        str(meta_of(each).get("name")): labels_of(meta_of(each))
         for each in values
-        if each.get("kind") == "Namespace" and labels_of(meta_of(each)).get("istio-injection") == "disabled"
+        if each.get("kind") == "Namespace"
     }
+    return {name for name, labels in found.items() if _refuses(labels)}
+
+
+def _refuses(labels: Mapping[str, str]) -> bool:
+    asks = "istio-injection" in labels or "istio.io/rev" in labels
+    return labels.get("istio-injection") == "disabled" or (
+        labels.get("istio.io/dataplane-mode") == "ambient" and not asks
+    )
 
 
 def _is_injected(template: Tree, namespace: str, refusing: Container[str]) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from isthmus.api import KINDS, kind_of
+from isthmus.api import KINDS, LOOKED_AT, kind_of
 from isthmus.api.decode import decode
 from isthmus.api.errors import InvalidConfig, UnknownKind
 from isthmus.api.resource import Ref
@@ -18,8 +18,10 @@ from isthmus.model.analyze import analyze
 from isthmus.model.codes import OF_SCHEMA, code_of_problem
 from isthmus.model.findings import Code, Finding, Severity
 
-_GROUPS = {kind.group for kind in KINDS if kind.is_config}
+_GROUPS = {*(kind.group for kind in KINDS if kind.is_config), "security.istio.io"}
 """API groups of which an unknown kind is a mistake, or one that has no effect here."""
+_OF_CASES = {"Case", "Cluster", "Expect"}
+"""Kinds of documents that say something of manifests, and are none."""
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +94,11 @@ def _of_document(manifest: Manifest, document: Written) -> Iterator[Fault]:
     meta = meta if isinstance(meta, dict) else {}
     place = (str(meta.get("namespace") or "default"), str(meta.get("name") or ""))
     ref = Ref(name, *place)
+    if name and meta and not api_version:
+        if name not in _OF_CASES:
+            problem = _schema(ref, "$.apiVersion", f"is missing (hint: {_version_meant(value)})")
+            yield fault(problem, manifest.name, line_of(manifest.text, document.line, "kind"))
+        return
     try:
         kind = kind_of(api_version, name)
         ref = Ref(kind.ref_kind, *place) if kind.namespaced else Ref(kind.ref_kind, "", place[1])
@@ -99,13 +106,26 @@ def _of_document(manifest: Manifest, document: Written) -> Iterator[Fault]:
     except UnknownKind as error:
         if api_version.rpartition("/")[0] in _GROUPS:
             finding = Finding(
-                ref=ref, path="$.kind", message=str(error), severity=Severity.WARNING, code=Code.SCHEMA
+                ref=ref,
+                path="$.kind",
+                message=f"{error}: it has no effect",
+                severity=Severity.WARNING,
+                code=Code.SCHEMA,
             )
             yield fault(finding, manifest.name, document.line)
     except InvalidConfig as error:
         for path, message in error.problems:
             line = line_of(manifest.text, document.line, path.removeprefix("$").removeprefix("."))
             yield fault(_schema(ref, path, message), manifest.name, line)
+
+
+def _version_meant(value: Tree) -> str:
+    """What helps where an object does not say the version of its kind."""
+    for name in value:
+        if name.lower() == "apiversion":
+            return f"apiVersion, in place of {name}"
+    named = [kind.api_version for kind in (*KINDS, *LOOKED_AT) if kind.name == value["kind"]]
+    return " or ".join(f"apiVersion: {each}" for each in named) or "apiVersion: GROUP/VERSION"
 
 
 def _schema(ref: Ref, path: str, message: str) -> Finding:

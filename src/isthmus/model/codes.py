@@ -58,6 +58,8 @@ class Code(Enum):
     """A namespace has more than one label that says whether its pods get sidecars."""
     INVALID_ANNOTATION = ("IST0125", "InvalidAnnotation", _WARNING)
     """An annotation has a value that it cannot have."""
+    UNKNOWN_REGISTRY = ("IST0126", "UnknownMeshNetworksServiceRegistry", _ERROR)
+    """MeshNetworks put a cluster into a network that is none of the mesh."""
     NO_WORKLOADS = ("IST0127", "NoMatchingWorkloadsFound", _WARNING)
     """A selector finds no workload."""
     NOT_VERIFIED = ("IST0128", "NoServerCertificateVerificationDestinationLevel", _WARNING)
@@ -114,8 +116,12 @@ class Code(Enum):
     """A Gateway opens a port that no Service of its pods leads to."""
     INTERNAL_GATEWAY = ("IST0165", "ReferencedInternalGateway", _WARNING)
     """A VirtualService names a Gateway that is made from the Gateway API."""
+    FOR_NO_SIDECAR = ("IST0167", "IneffectivePolicy", _WARNING)
+    """A Sidecar is for pods that have none, since they are in Istio's ambient mode."""
     CLUSTERS_DIFFER = ("IST0170", "MultiClusterInconsistentService", _WARNING)
     """A service is not the same in all clusters that have it."""
+    NOT_ACCEPTED = ("IST0171", "NegativeConditionStatus", _ERROR)
+    """An object of the Gateway API, or a part of it, is not accepted; the conditions of its status say the same."""
     SUBSET_EMPTY = ("IST0173", "DestinationRuleSubsetNotSelectPods", _WARNING)
     """No cluster has an endpoint with the labels of a subset."""
     RULE_FOR_NOBODY = ("IST0174", "UnknownDestinationRuleHost", _WARNING)
@@ -148,8 +154,6 @@ class Code(Enum):
     """Callers in one network reach no endpoint of a service that has some in another."""
     FAMILIES_APART = ("ISM0016", "NoCommonFamily", _WARNING)
     """Callers and the endpoints of a service have no version of IP in common."""
-    NOT_ACCEPTED = ("ISM0015", "NotAccepted", _ERROR)
-    """An object of the Gateway API, or a part of it, is not accepted; the conditions of its status say the same."""
     COPIES_DIFFER = ("ISM0010", "CopiesDifferBetweenClusters", _WARNING)
     """An object of configuration is in several clusters under one name, and is not the same."""
     HOST_TAKEN = ("ISM0021", "HostOfSeveralServices", _WARNING)

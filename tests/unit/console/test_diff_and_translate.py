@@ -64,6 +64,14 @@ def test_a_pod_of_plain_manifests_is_shown_what_it_is_sent(write):
     assert (refused.exit_code, "shop-0.default" in refused.output) == (1, True)
 
 
+def test_manifests_without_a_proxy_are_told_that_they_need_one(write):
+    foreign = write("a.yaml", "apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nmetadata: {name: shop}\n")
+    both = write("b.yaml", MESH).rpartition("/")[0]
+    for given in (foreign, both):
+        refused = run("translate", "-f", given)
+        assert (refused.exit_code, "(hint: --proxy POD, for manifests)" in refused.output) == (1, True)
+
+
 def test_what_is_said_in_json_is_what_is_said_in_yaml(write):
     file = write("mesh.yaml", MESH)
     told = [run("translate", "-f", file, "--proxy", "shop", "-o", form).stdout for form in ("json", "yaml")]

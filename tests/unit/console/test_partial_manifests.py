@@ -96,3 +96,45 @@ def test_of_what_is_refused_nobody_is_told_that_it_is_not_there(kind, right, wro
     assert right in text
     codes = {code for code, _ in told(text.replace(right, wrong))}
     assert codes == {"IST0106"}, kind
+
+
+def test_what_is_for_a_mesh_without_sidecars_is_told_once_for_each_namespace_and_waypoint():
+    namespace = "kind: Namespace\napiVersion: v1\nmetadata: {name: cart, labels: {istio.io/dataplane-mode: ambient}}\n"
+    waypoint = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: before-cart, namespace: cart, labels: {istio.io/waypoint-for: service}}
+spec: {gatewayClassName: istio-waypoint, listeners: [{name: mesh, port: 15008, protocol: HBONE}]}
+"""
+    service = SERVICE.replace("{name: cart}", "{name: cart, labels: {istio.io/use-waypoint: before-cart}}")
+    assert told(namespace, waypoint, service) == [
+        ("ISM0007", "Gateway.gateway.networking.k8s.io cart/before-cart"),
+        ("ISM0007", "Namespace cart"),
+    ]
+    asking = namespace.replace("ambient}", "ambient, istio-injection: enabled}")
+    assert told(asking) == []
+
+
+def test_kinds_of_others_pass_and_those_of_the_mesh_that_nobody_reads_are_told():
+    others = (
+        "kind: Rollout\napiVersion: argoproj.io/v1alpha1\nmetadata: {name: cart}\nspec: {}\n",
+        "kind: Kustomization\nresources: [cart.yaml]\n",
+        "kind: DaemonSet\nreplicas: 3\n",
+    )
+    assert told(*others) == []
+    policy = "kind: AuthorizationPolicy\napiVersion: security.istio.io/v1\nmetadata: {name: shut}\nspec: {}\n"
+    assert told(policy) == [("IST0106", "AuthorizationPolicy default/shut")]
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("apiversion: v1", "apiVersion, in place of apiversion"),
+        ("", "apiVersion: networking.istio.io/v1 or apiVersion: gateway.networking.k8s.io/v1"),
+    ],
+)
+def test_an_object_without_a_version_is_told_since_no_cluster_takes_it(line, hint):
+    text = GATEWAY.replace("apiVersion: networking.istio.io/v1", line)
+    (found,) = faults_together([Manifest("app.yaml", text)])
+    assert (found.path, found.message) == ("$.apiVersion", f"is missing (hint: {hint})")
+    assert text.splitlines()[found.line - 1] == "kind: Gateway"

@@ -54,14 +54,19 @@ def command(files: tuple[str, ...], output: str, proxy: str, **flags: Any) -> No
     click.echo(show(made) if output == "json" else _yaml(made), nl=output == "json")
 
 
+_NO_CASE = "(hint: --proxy POD, for manifests)"
+
+
 def _of_case(files: tuple[str, ...]) -> str:
-    if len(files) != 1:
-        raise ValueError("a case is one file (hint: --proxy POD, for manifests)")
-    (name,) = files
-    ((_, text, _),) = given_manifests([name])
+    found = given_manifests(files)
+    if len(found) != 1:
+        raise ValueError(f"a case is one file {_NO_CASE}")
+    ((name, text, _),) = found
     try:
         return _yaml(shown(read_case(text)))
-    except (InvalidConfig, UnknownKind, ValueError) as error:
+    except UnknownKind as error:
+        raise ValueError(f"{name}: {error} {_NO_CASE}") from error
+    except (InvalidConfig, ValueError) as error:
         raise ValueError(f"{name}: {error}") from error
 
 

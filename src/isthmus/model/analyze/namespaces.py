@@ -14,7 +14,8 @@ from isthmus.model.findings import Finding
 from isthmus.model.names import ClusterId
 from isthmus.model.shards import has_sidecar
 
-_AMBIENT = "istio.io/dataplane-mode"
+AMBIENT = "istio.io/dataplane-mode"
+"""Label by which a namespace, or a pod, asks for Istio's other mode, which has no sidecars."""
 
 
 def say_injection(subject: Subject) -> Iterator[Finding]:
@@ -31,14 +32,25 @@ def say_injection(subject: Subject) -> Iterator[Finding]:
                 f"{ENABLED} and {REVISION} stand side by side, and the first counts (hint: leave one out)"
             )
             yield finding_in(cluster, namespace, "$.metadata.labels", message, Code.INJECTION_LABELS)
-        elif not meta.labels.keys() & {ENABLED, REVISION, _AMBIENT} and (cluster, meta.name) in lacking:
+        elif not meta.labels.keys() & {ENABLED, REVISION, AMBIENT} and (cluster, meta.name) in lacking:
             message = (
                 f"does not say whether its pods get sidecars, and none has one (hint: kubectl label namespace "
                 f"{meta.name} {ENABLED}=enabled, or =disabled)"
             )
             yield finding_in(cluster, namespace, "$.metadata.labels", message, Code.NOT_INJECTED)
+        elif is_ambient(namespace):
+            message = (
+                "has no effect: this mesh is made of sidecars, which pods here do not get by it (hint: "
+                f"{ENABLED}: enabled)"
+            )
+            yield finding_in(cluster, namespace, f"$.metadata.labels[{AMBIENT}]", message, Code.NO_EFFECT)
     for each in by_name.values():
         yield from _differing(each)
+
+
+def is_ambient(namespace: Namespace) -> bool:
+    """Whether the namespace asks for Istio's other mode, and not for sidecars."""
+    return namespace.metadata.labels.get(AMBIENT) == "ambient" and not asks_for_sidecars(namespace)
 
 
 def _differing(found: list[tuple[ClusterId, Namespace]]) -> Iterator[Finding]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from isthmus.api.core.config_map import ConfigMap
 from isthmus.api.core.namespace import Namespace
 from isthmus.api.core.service import Service as ServiceObject
+from isthmus.api.errors import InvalidConfig
 from isthmus.api.istio.destination_rule import DestinationRule
 from isthmus.api.istio.gateway import GatewayConfig
+from isthmus.api.istio.mesh_networks import read_mesh_networks
 from isthmus.api.resource import Ref
 from isthmus.model.analyze.subject import Subject, finding, finding_in
 from isthmus.model.codes import Code
@@ -19,6 +22,27 @@ from isthmus.model.network_gateways import network_of_gateway
 from isthmus.model.service import Resolution, Service
 
 _PLAIN = frozenset({"DISABLE", "SIMPLE", "MUTUAL"})
+
+
+def registries_are_known(subject: Subject) -> Iterator[Finding]:
+    """Each cluster that MeshNetworks put into a network is one of the mesh."""
+    ref, clusters = Ref("ConfigMap", subject.root, "istio"), subject.objects.keys()
+    found = subject.objects.get(subject.mesh.settings.config_cluster, {}).get(ref)
+    if not isinstance(found, ConfigMap) or not (subject.is_whole or len(clusters) > 1):
+        return  # files of one cluster do not say what others are called
+    try:
+        networks = read_mesh_networks(found.data.get("meshNetworks", "")).networks
+    except InvalidConfig:
+        return  # which is another finding
+    for name, network in networks.items():
+        for index, each in enumerate(network.endpoints):
+            if each.from_registry and each.from_registry not in clusters:
+                message = (
+                    f'puts nothing into network {name}: no cluster is called "{each.from_registry}" '
+                    f"(hint: clusters are {', '.join(sorted(clusters))})"
+                )
+                path = f"$.data.meshNetworks.networks[{name}].endpoints[{index}].fromRegistry"
+                yield finding(found, path, message, Code.UNKNOWN_REGISTRY)
 
 
 def have_gateways(subject: Subject) -> Iterator[Finding]:

@@ -1,14 +1,16 @@
-"""Sidecars: that they count, and find workloads."""
+"""Sidecars: that they count, and find workloads with sidecars."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from isthmus.api.istio.sidecar import Sidecar
+from isthmus.model.analyze.namespaces import AMBIENT, is_ambient
 from isthmus.model.analyze.subject import Subject, finding
 from isthmus.model.codes import Code
 from isthmus.model.findings import Finding
 from isthmus.model.rules import age
+from isthmus.model.shards import TLS_LABEL
 from isthmus.model.sidecars import selected
 
 
@@ -36,3 +38,20 @@ def have_workloads(subject: Subject) -> Iterator[Finding]:
         older = holder.metadata.name
         message = f"has no effect for {workload.name}: {older} selects it as well, and is older"
         yield finding(each, "$.spec.workloadSelector", message, Code.SAME_SELECTOR)
+
+
+def are_there(subject: Subject) -> Iterator[Finding]:
+    """No Sidecar is for pods of which none has a sidecar, since they are in ambient mode."""
+    ambient = {name for (_, name), found in subject.namespaces.items() if is_ambient(found)}
+    for each in subject.of(Sidecar):
+        wanted, namespace = selected(each), each.metadata.namespace
+        here = subject.workloads_in.get(namespace)
+        found = here.having(wanted) if here is not None else ()
+        if any((TLS_LABEL, "istio") in workload.labels for workload in found) or namespace == subject.root:
+            continue
+        if any((AMBIENT, "ambient") in workload.labels for workload in found) or namespace in ambient:
+            message = (
+                "has no effect: its pods are in ambient mode, without sidecars (hint: leave it out, or "
+                "istio-injection: enabled for the namespace)"
+            )
+            yield finding(each, "$", message, Code.FOR_NO_SIDECAR)

@@ -1,4 +1,4 @@
-"""Routes of the Gateway API: what their status cannot say, since nobody is there to write it."""
+"""Gateways and routes of the Gateway API: what their status cannot say, since nobody is there to write it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,19 @@ from isthmus.model.codes import Code, Severity
 from isthmus.model.findings import Finding
 
 _REFUSED = "Gateway.gateway.networking.k8s.io"
+_WAYPOINT = "istio-waypoint"
+"""The class that Istio makes for proxies before Services, in a mesh without sidecars."""
+
+
+def are_no_waypoints(subject: Subject) -> Iterator[Finding]:
+    """No Gateway is meant for a mesh without sidecars."""
+    for found in subject.of(Gateway):
+        if found.spec.gateway_class_name == _WAYPOINT:
+            message = (
+                "has no effect: this mesh has no waypoints, and the sidecars of callers do what routes say of Services "
+                "(hint: leave it out)"
+            )
+            yield finding(found, "$.spec.gatewayClassName", message, Code.NO_EFFECT)
 
 
 def have_parents(subject: Subject) -> Iterator[Finding]:
