@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 A, AAAA, CNAME, ANY = 1, 28, 5, 255
 _NS, _PTR, _MX = 2, 12, 15
-NO_ERROR, SERVER_FAILED, NO_SUCH_NAME = 0, 2, 3
+NO_ERROR, SERVER_FAILED, NO_SUCH_NAME, NOT_DONE, REFUSED = 0, 2, 3, 4, 5
 LARGEST = 65_535
 """Bytes of a message by TCP."""
 TTL_S = 30
@@ -215,12 +215,22 @@ def _is_bare_refusal(packet: bytes) -> bool:
 
 
 def is_answer_to(packet: bytes, asked: bytes) -> bool:
-    """Whether `packet` answers the question in `asked`: number and name, letter for letter."""
+    """Whether `packet` answers the question in `asked`: number and name, in whichever case it is written."""
     if len(packet) < _HEADER.size or packet[:2] != asked[:2] or not packet[2] & 0x80:
         return False
     end = _end(asked) if len(asked) > _HEADER.size else 0
-    is_repeated = packet[4:6] == asked[4:6] and packet[_HEADER.size : end] == asked[_HEADER.size : end]
+    is_repeated = packet[4:6] == asked[4:6] and _folded(packet, end) == _folded(asked, end)
     return is_repeated or _is_bare_refusal(packet)
+
+
+def _folded(packet: bytes, end: int) -> tuple[bytes, bytes]:
+    """The question that ends there: its name in lower case, and its kind."""
+    return packet[_HEADER.size : end - _TAIL.size].lower(), packet[end - _TAIL.size : end]
+
+
+def cannot_say(packet: bytes) -> bool:
+    """Whether who answers says nothing of the name, so that others may."""
+    return packet[3] & 0x0F in {SERVER_FAILED, NOT_DONE, REFUSED}
 
 
 def existing(packet: bytes) -> bytes:

@@ -20,6 +20,7 @@ _TRY_S, _TRIES = 1.5, 3  # the usual resolver in an application gives up after 5
 _STREAM_S = 4.5
 _MOST_WAITING = 4096
 _READ_AGAIN_S = 1.0
+_SILENT_S = 30.0
 _MOST_QUESTIONS = 1000  # through one socket, so that the port by which answers come is hard to guess
 _DATAGRAM = 65535
 
@@ -57,12 +58,25 @@ class Upstream:
         self._lines: dict[str, _Line] = {}
         self._waiting = 0
         self._read_again = 0.0  # not before
+        self._silent: dict[str, float] = {}  # until when those are asked last who did not answer
         self.asked = self.unanswered = 0
 
     @property
     def resolvers(self) -> Resolvers:
         """Whom it asks."""
         return self._resolvers
+
+    def in_order(self) -> tuple[str, ...]:
+        """The resolvers as they are asked: those that did not answer lately after the others."""
+        now, servers = asyncio.get_running_loop().time(), self._resolvers.servers
+        return tuple(sorted(servers, key=lambda each: self._silent.get(each, 0.0) > now))
+
+    def note(self, server: str, *, answers: bool) -> None:
+        """Note whether a resolver answers."""
+        if answers:
+            self._silent.pop(server, None)
+        else:
+            self._silent[server] = asyncio.get_running_loop().time() + _SILENT_S
 
     def ask(self, packet: bytes, reply: Reply) -> None:
         """Ask by datagram and call `reply` with the answer: that nobody answered, where that is so."""
@@ -86,7 +100,7 @@ class Upstream:
     async def ask_stream(self, packet: bytes) -> bytes:
         """The answer by TCP, which has room for all; that nobody answered, where that is so."""
         self.asked += 1
-        for server in self._resolvers.servers[:_TRIES]:
+        for server in self.in_order()[:_TRIES]:
             with suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
                 async with asyncio.timeout(_STREAM_S):
                     answer = await self._by_stream(server, packet)
@@ -149,46 +163,82 @@ class Upstream:
         return made
 
 
-class _Ask:
-    """One question on its way from resolver to resolver."""
+class _Sent(NamedTuple):
+    """A question as it went to one resolver."""
 
-    __slots__ = ("_line", "_packet", "_reply", "_servers", "_timer", "_upstream", "_wire")
+    server: str
+    line: _Line
+    wire: bytes
+
+
+class _Ask:
+    """One question on its way from resolver to resolver; who is slow may still answer while the next is asked."""
+
+    __slots__ = ("_error", "_packet", "_reply", "_sent", "_servers", "_timer", "_upstream")
 
     def __init__(self, packet: bytes, reply: Reply, upstream: Upstream) -> None:
-        servers = upstream.resolvers.servers
-        self._servers = (servers * _TRIES)[: max(_TRIES, len(servers))][::-1]
+        servers = upstream.in_order()
+        self._servers = (servers * _TRIES)[: max(_TRIES, len(servers))]
         self._packet, self._reply, self._upstream = packet, reply, upstream
-        self._line: _Line | None = None
+        self._sent: list[_Sent] = []
         self._timer: asyncio.TimerHandle | None = None
-        self._wire = b""
+        self._error = b""  # what somebody answered who could not say
 
     def next(self) -> None:
         """Ask the next resolver, if there is one more."""
-        self._leave()
+        self._cancel()
         while self._servers:
-            server, self._servers = self._servers[-1], self._servers[:-1]
+            server, *rest = self._servers
+            self._servers = tuple(rest)
             with suppress(OSError):
-                self._line = self._upstream.line(server)
-                self._wire = self._line.send(self._packet, self)
-                self._timer = asyncio.get_running_loop().call_later(_TRY_S, self.next)
+                line = self._upstream.line(server)
+                self._sent.append(_Sent(server, line, line.send(self._packet, self)))
+                self._timer = asyncio.get_running_loop().call_later(_TRY_S, self._not_answered)
                 return
-        self._upstream.failed(self._packet, self._reply)
+        self._leave()
+        if self._error:
+            self._finish(self._error)
+        else:
+            self._upstream.failed(self._packet, self._reply)
+
+    def refused(self, line: _Line) -> None:
+        """Nobody is there where the question went."""
+        if self._sent and self._sent[-1].line is line:
+            self._not_answered()
 
     def take(self, answer: bytes) -> None:
-        """Pass the answer on, if it is one to this question."""
-        if not dns_message.is_answer_to(answer, self._wire):
+        """Pass the answer on, if it is one to this question; where others may know better, ask them first."""
+        by = next((one for one in self._sent if dns_message.is_answer_to(answer, one.wire)), None)
+        if by is None:
+            return
+        self._upstream.note(by.server, answers=True)
+        others = tuple(each for each in self._servers if each != by.server)
+        if dns_message.cannot_say(answer) and (others or by is not self._sent[-1]):
+            self._error, self._servers = answer, others
+            if by is self._sent[-1]:
+                self.next()
             return
         self._leave()
+        self._finish(answer)
+
+    def _not_answered(self) -> None:
+        self._upstream.note(self._sent[-1].server, answers=False)
+        self.next()
+
+    def _finish(self, answer: bytes) -> None:
         self._upstream.answered()
         self._reply(dns_message.renumbered(answer, dns_message.number_of(self._packet)))
 
-    def _leave(self) -> None:
+    def _cancel(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._line is not None:
-            self._line.forget(self._wire)
-            self._line = None
+
+    def _leave(self) -> None:
+        self._cancel()
+        for one in self._sent:
+            one.line.forget(one.wire)
+        self._sent.clear()
 
 
 class _Line:
@@ -239,7 +289,7 @@ class _Line:
                 return
             except OSError:  # refused: whoever waits here goes on to the next resolver
                 for ask in list(self._waiting.values()):
-                    ask.next()
+                    ask.refused(self)
                 return
             found = self._waiting.get(dns_message.number_of(answer))
             if found is not None:

@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import dns.asyncquery
 import dns.flags
@@ -15,13 +16,14 @@ import dns.rdatatype
 import dns.rrset
 import pytest
 
+from fakes.eventually import eventually
 from fakes.ports import free_ports
 from isthmus.kit.tasks import supervise
 from isthmus.model.name_table import Named, NameTable
 from isthmus.sidecar import dns_message
 from isthmus.sidecar.dns import Answerer, DnsServer
 from isthmus.sidecar.dns_names import Names
-from isthmus.sidecar.dns_upstream import Resolvers, Upstream
+from isthmus.sidecar.dns_upstream import Resolvers, Upstream, read_resolvers
 
 SEARCH = ("shop.svc.cluster.local", "svc.cluster.local", "cluster.local")
 MANY = tuple(f"10.9.{each // 250}.{each % 250}" for each in range(300))
@@ -50,6 +52,9 @@ class Resolver:
         self.asked: list[str] = []
         self.silent = 0
         self.big = False
+        self.late_s = 0.0
+        self.code = dns.rcode.NOERROR
+        self.in_lower_case = False
 
     def answer(self, wire: bytes, *, stream: bool) -> bytes | None:
         query = dns.message.from_wire(wire)
@@ -59,6 +64,9 @@ class Resolver:
             self.silent -= 1
             return None
         response = dns.message.make_response(query)
+        response.set_rcode(self.code)
+        if self.code:
+            return response.to_wire()
         if name == "www.outside.test." and query.question[0].rdtype == dns.rdatatype.A:
             response.answer.append(dns.rrset.from_text(query.question[0].name, 60, "IN", "A", "192.0.2.7"))
             if self.big and not stream:
@@ -66,9 +74,10 @@ class Resolver:
                 response.flags |= dns.flags.TC
         elif name != "www.outside.test.":
             response.set_rcode(dns.rcode.NXDOMAIN)
-        return response.to_wire()
+        made = response.to_wire()
+        return made[:12] + made[12:].lower() if self.in_lower_case else made
 
-    async def run(self, port: int) -> None:
+    async def run(self, place: tuple[str, int]) -> None:
         resolver = self
 
         class Datagrams(asyncio.DatagramProtocol):
@@ -78,7 +87,8 @@ class Resolver:
             def datagram_received(self, data: bytes, addr: object) -> None:
                 answer = resolver.answer(data, stream=False)
                 if answer is not None:
-                    self.transport.sendto(answer, addr)  # type: ignore[attr-defined]
+                    send = self.transport.sendto  # type: ignore[attr-defined]
+                    asyncio.get_running_loop().call_later(resolver.late_s, send, answer, addr)
 
         async def stream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             wire = await reader.readexactly(int.from_bytes(await reader.readexactly(2)))
@@ -87,8 +97,8 @@ class Resolver:
             writer.close()
 
         loop = asyncio.get_running_loop()
-        transport, _ = await loop.create_datagram_endpoint(Datagrams, ("127.0.0.1", port))
-        server = await asyncio.start_server(stream, "127.0.0.1", port)
+        transport, _ = await loop.create_datagram_endpoint(Datagrams, place)
+        server = await asyncio.start_server(stream, *place)
         try:
             async with server:
                 await server.serve_forever()
@@ -99,8 +109,9 @@ class Resolver:
 class Pod:
     """Who asks."""
 
-    def __init__(self, port: int, answerer: Answerer, resolver: Resolver, upstream: Upstream) -> None:
-        self.port, self.answerer, self.resolver, self.upstream = port, answerer, resolver, upstream
+    def __init__(self, port: int, answerer: Answerer, upstream: Upstream) -> None:
+        self.port, self.answerer, self.upstream = port, answerer, upstream
+        self.resolver, self.other = Resolver(), Resolver()
 
     async def ask(
         self, name: str, kind: str = "A", *, tcp: bool = False, **more: object
@@ -119,14 +130,15 @@ class Pod:
 @asynccontextmanager
 async def pod(servers: tuple[str, ...] = ("127.0.0.1",), names: Names | None = NAMES) -> AsyncIterator[Pod]:
     port, near = free_ports(2)
-    resolver = Resolver()
     upstream = Upstream(lambda: Resolvers(servers, SEARCH), port=port)
     answerer = Answerer(upstream, names)
     server = DnsServer(answerer, near)
-    async with supervise(server.run(), resolver.run(port)):
+    found = Pod(near, answerer, upstream)
+    resolvers = (found.resolver.run(("127.0.0.1", port)), found.other.run(("127.0.0.2", port)))
+    async with supervise(server.run(), *resolvers):
         await server.ready.wait()
         await asyncio.sleep(0.05)
-        yield Pod(near, answerer, resolver, upstream)
+        yield found
     upstream.close()
 
 
@@ -241,6 +253,61 @@ async def test_the_next_resolver_is_asked_where_one_is_not_there() -> None:
         assert await found.addresses("www.outside.test", tcp=True) == ["192.0.2.7"]
 
 
+def test_servers_and_search_list_are_read_as_resolvers_read_them(tmp_path: Path) -> None:
+    file = tmp_path / "resolv.conf"
+    file.write_text(
+        "# made by the kubelet\ndomain old.test\nsearch Shop.svc.cluster.local. svc.cluster.local\n"
+        "nameserver 10.96.0.10\nnameserver\nnameserver fe80::1%lo\noptions ndots:5 edns0\n"
+    )
+    found = read_resolvers(file)
+    assert found == Resolvers(("10.96.0.10", "fe80::1%lo"), ("shop.svc.cluster.local", "svc.cluster.local"))
+    assert read_resolvers(tmp_path / "none") == Resolvers((), ())
+
+
+async def test_a_slow_resolver_is_waited_for() -> None:
+    async with pod() as found:
+        found.resolver.late_s = 2.0  # longer than until it is asked again
+        assert await found.addresses("www.outside.test") == ["192.0.2.7"]
+
+
+async def test_a_resolver_that_was_silent_is_asked_after_the_others() -> None:
+    async with pod(("127.0.0.2", "127.0.0.1")) as found:
+        found.other.silent = 1_000_000
+        for _ in range(5):
+            assert await found.addresses("www.outside.test") == ["192.0.2.7"]
+        assert len(found.other.asked) == 1
+
+
+@pytest.mark.parametrize("code", ["SERVFAIL", "REFUSED", "NOTIMP"])
+async def test_a_resolver_that_cannot_say_leaves_it_to_the_next_and_what_it_says_stands_where_none_can(
+    code: str,
+) -> None:
+    async with pod(("127.0.0.2", "127.0.0.1")) as found:
+        found.other.code = dns.rcode.from_text(code)
+        assert await found.addresses("www.outside.test") == ["192.0.2.7"]
+        assert (await found.ask("nowhere.test")).rcode() == dns.rcode.NXDOMAIN
+        found.resolver.silent = 1_000_000
+        assert (await found.ask("www.outside.test")).rcode() == found.other.code
+    async with pod() as found:
+        found.resolver.code = dns.rcode.from_text(code)
+        assert (await found.ask("www.outside.test")).rcode() == found.resolver.code
+        assert len(found.resolver.asked) == 1
+
+
+async def test_resolvers_may_repeat_the_question_in_another_case() -> None:
+    async with pod() as found:
+        found.resolver.in_lower_case = True
+        assert await found.addresses("wWw.OuTsIdE.tEsT") == ["192.0.2.7"]
+
+
+async def test_a_flood_of_names_that_are_not_there_gets_its_answers_and_known_names_theirs() -> None:
+    async with pod() as found:
+        for number in range(10):
+            asked = [found.ask(f"no-{number}-{each}.test") for each in range(150)]
+            answers = await asyncio.gather(*asked, found.ask("web.shop"))
+            assert [each.rcode() for each in answers] == [dns.rcode.NXDOMAIN] * 150 + [dns.rcode.NOERROR]
+
+
 async def test_nobody_to_ask_is_a_failure_and_known_names_are_answered_still() -> None:
     async with pod(("127.0.0.9",)) as found:
         assert (await found.ask("www.outside.test")).rcode() == dns.rcode.SERVFAIL
@@ -303,7 +370,11 @@ async def test_more_streams_than_there_is_room_for_are_closed_and_datagrams_go_o
     async with pod() as found:
         slow = [await asyncio.open_connection("127.0.0.1", found.port) for _ in range(140)]
         ends = [asyncio.ensure_future(reader.read(1)) for reader, _ in slow]
-        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+
+        async def some_are_closed() -> bool:
+            return sum(each.done() for each in ends) >= 12
+
+        await eventually(some_are_closed)
         await asyncio.sleep(0.1)
         assert sum(each.done() for each in ends) == 12
         assert await found.addresses("web.shop") == ["10.0.0.1"]
