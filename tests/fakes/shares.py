@@ -12,7 +12,7 @@ import os
 from typing import NamedTuple
 
 import pytest
-from hypothesis import seed, settings
+from hypothesis import Phase, seed, settings
 
 _LARGEST = 50
 _LONG_S = 900  # what is found in a long run is worth its shrinking
@@ -26,9 +26,9 @@ class Share(NamedTuple):
     examples: int
     is_alone: bool
 
-    def run(self, holds):
+    def run(self, holds, phases=tuple(Phase)):
         """Draw them for `holds`, which is wrapped in `given` already."""
-        bounded = settings(max_examples=self.examples)(holds)
+        bounded = settings(max_examples=self.examples, phases=phases)(holds)
         (bounded if self.is_alone else seed(self.number)(bounded))()
 
 

@@ -203,7 +203,7 @@ def onward(call: Call, upstream: UpstreamShare, endpoint: EndpointShare, identit
             method=request.method,
             host=upstream.host or request.host,
             path=upstream.path or request.path,
-            headers=request.headers,
+            headers=request.headers if upstream.headers is None else upstream.headers,
         )
     elif call.speech is Speech.DATAGRAMS:
         request = Request(method="CONNECT", host=upstream.host, path=upstream.path)

@@ -20,6 +20,8 @@ from isthmus.translate.trace.steps import (
     UpstreamShare,
 )
 
+Headers = tuple[tuple[str, str], ...]
+
 _LABEL = 11
 _MOST_ENDPOINTS = 12
 
@@ -67,6 +69,7 @@ def _branch(found: Explanation, branch: Branch, many: bool) -> Iterator[str]:
         for condition in route.conditions:
             yield _line("", f"✓ {condition}")
         yield from _action(found, branch.action)
+        yield from (_line("answer", _dim(str(each))) for each in branch.answers)
         return
     if origin := found.origins.get("tcp"):
         yield _line("rule", click.style(str(origin), fg="green"))
@@ -112,6 +115,9 @@ def _upstream(found: Explanation, upstream: UpstreamShare) -> Iterator[str]:
     request = found.trace.call.request
     if request and upstream.path and (upstream.path, upstream.host) != (request.path, request.host):
         yield _line("", f"asked for {upstream.host}{upstream.path}")
+    if request and upstream.headers is not None:
+        yield from (_line("", each) for each in _changed(request.headers, upstream.headers))
+    yield from (_line("", f"of the answer: {each}") for each in upstream.answers)
     serving = [one for one in upstream.endpoints if one.serves]
     if not serving:
         yield _line("", click.style("no endpoint serves it: 503", fg="red"))
@@ -129,6 +135,13 @@ def _upstream(found: Explanation, upstream: UpstreamShare) -> Iterator[str]:
         yield _line("", _dim(f"and {more} endpoints more (-o json shows all)"))
     if upstream.outlier:
         yield _line("", _dim(f"put aside {upstream.outlier}"))
+
+
+def _changed(before: Headers, after: Headers) -> Iterator[str]:
+    """Which headers a request is given and which it loses."""
+    yield from (f"with {name}: {value}" for name, value in after if (name, value) not in before)
+    names = {name for name, _ in after}
+    yield from (f"without {name}" for name in dict(before) if name not in names)
 
 
 def _endpoint(one: EndpointShare, name: str, arrival: Arrival | None) -> Iterator[str]:

@@ -171,6 +171,28 @@ EGRESS = [
     service("egress", ("https", 443), ("tls", 8443)),
     deployment("egress", "egress", sidecar="false"),
 ]
+BY_HEADER = [
+    istio(
+        "Gateway",
+        "egress",
+        "{selector: {app: egress}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']}]}",
+    ),
+    istio(
+        "VirtualService",
+        "out",
+        """
+  hosts: [api.example.org]
+  gateways: [mesh, egress]
+  http:
+    - match: [{gateways: [mesh]}]
+      route: [{destination: {host: egress, port: {number: 80}}, headers: {request: {set: {x-team: shop}}}}]
+    - {match: [{gateways: [egress], headers: {x-team: {exact: shop}}}], route: [{destination: {host: api.example.org}}]}
+    - {match: [{gateways: [egress]}], directResponse: {status: 403}}
+""",
+    ),
+    service("egress", ("http", 80)),
+    deployment("egress", "egress", sidecar="false"),
+]
 DIRECT = files(cluster("east"), OUTSIDE, ORIGINATION, *SERVICES)
 THROUGH = files(cluster("east"), OUTSIDE, ORIGINATION, *EGRESS, *SERVICES)
 
@@ -227,3 +249,9 @@ def test_tls_of_an_application_goes_by_its_server_name(name, lands_on):
     call = msgspec.structs.replace(generic, hello=Hello(sni=name))
     ((_, upstream),) = trace(held, call, Side.OUTBOUND).forwards
     assert upstream.name.split("|")[3].startswith(lands_on)
+
+
+def test_a_gateway_chooses_by_the_headers_that_the_callers_sidecar_has_set():
+    text = files(cluster("east"), OUTSIDE, *BY_HEADER, *SERVICES)
+    found = explained(text, "caller", "http://api.example.org/ ; x-team: other")
+    assert [each.name for _, each in found.arrivals[0].trace.forwards] == ["outbound|80||api.example.org"]

@@ -294,3 +294,54 @@ def test_requests_that_are_sent_to_the_proxy_go_to_the_host_and_port_that_they_n
     )
     assert_goes(files, "productpage", call, lands_on, tls)
     assert not explained(files, "productpage", call).trace.unexamined
+
+
+@pytest.mark.parametrize(
+    ("rule", "call", "lands_on"),
+    [
+        (
+            "fault: {abort: {httpStatus: 418, percentage: {value: 25}}}",
+            "http://ratings:9080/",
+            {"418": 25.0, "ratings-v1": 75.0},
+        ),
+        ("fault: {abort: {httpStatus: 418}}", "http://ratings:9080/", "418"),
+        ("fault: {abort: {grpcStatus: UNAVAILABLE}}", "http://ratings:9080/", "200"),
+        ("fault: {abort: {grpcStatus: UNAVAILABLE}}", "grpc://ratings:9080/a.Service/Call", "200"),
+        (
+            "fault: {abort: {httpStatus: 418}}, corsPolicy: {allowOrigins: [{exact: 'https://a.com'}]}",
+            "OPTIONS http://ratings:9080/ ; origin: https://a.com ; access-control-request-method: PUT",
+            "418",
+        ),
+        (
+            "corsPolicy: {allowOrigins: [{exact: 'https://a.com'}], unmatchedPreflights: IGNORE}",
+            "OPTIONS http://ratings:9080/ ; origin: https://b.com ; access-control-request-method: PUT",
+            "200",
+        ),
+        ("retries: {attempts: 1}", "http://ratings:9080/ ; host: ratings{x}", "400"),
+    ],
+)
+def test_what_answers_before_the_application_is_told(rule, call, lands_on):
+    body = http(f"{{{lead('ratings')}, {rule}}}")
+    assert_goes(ruled(virtual_service("ratings", body)), "productpage", call, lands_on)
+
+
+def test_what_rules_do_to_headers_is_told():
+    changes = "headers: {request: {set: {x-a: b}, remove: [x-b]}, response: {add: {x-c: d}}}"
+    shares = (
+        f"route: [{{destination: {{host: ratings}}, {changes}}}], headers: {{request: {{add: {{x-a: e}}}}}}"
+    )
+    text = ruled(virtual_service("ratings", http(f"{{{shares}}}")))
+    found = explained(text, "productpage", "http://ratings:9080/ ; x-b: gone ; x-d: stays")
+    (branch,) = found.trace.branches
+    (one,) = branch.action.upstreams
+    assert one.headers == (("x-d", "stays"), ("x-a", "b"), ("x-a", "e"))
+    assert [str(each) for each in one.answers] == ["add x-c: d"]
+    arrived = found.arrivals[0].trace
+    assert arrived.call.request.headers == one.headers
+
+
+def test_the_host_that_a_rule_writes_for_all_shares_outdoes_that_of_one():
+    own = "headers: {request: {set: {host: own}}}"
+    rule = f"{{route: [{{destination: {{host: ratings}}, {own}}}], rewrite: {{authority: all}}}}"
+    found = explained(ruled(virtual_service("ratings", http(rule))), "productpage", "http://ratings:9080/")
+    assert [each.host for _, each in found.trace.forwards] == ["all"]

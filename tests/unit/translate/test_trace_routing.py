@@ -10,7 +10,7 @@ from isthmus.envoy.types import HttpConnectionManager, Route, RouteConfiguration
 from isthmus.translate.trace.call import Call, Request, Untraceable
 from isthmus.translate.trace.conditions import conditions
 from isthmus.translate.trace.held import Held
-from isthmus.translate.trace.outcome import outcome
+from isthmus.translate.trace.outcome import Asked, outcomes
 from isthmus.translate.trace.path import arriving
 from isthmus.translate.trace.routing import route, virtual_host
 from isthmus.translate.trace.steps import Answer, Forward, Redirect
@@ -174,9 +174,14 @@ def test_a_route_by_chance_leaves_the_rest_to_those_after_it():
     ]
 
 
-def answer(action, request=REQUEST, **match):
+def results(action, request=REQUEST, **match):
     own = read(Route, match=match or {"prefix": "/a"}, **action)
-    return outcome(NOTHING, own, Call(address="", port=80, request=request), ())
+    return list(outcomes(NOTHING, Asked(own), Call(address="", port=80, request=request)))
+
+
+def answer(action, request=REQUEST, **match):
+    (only,) = results(action, request, **match)
+    return only.action
 
 
 @pytest.mark.parametrize(
@@ -242,11 +247,15 @@ def test_shares_follow_weights_and_each_may_have_a_host_of_its_own():
             {"name": "c", "weight": 0},
         ]
     }
+    found = answer({"route": {"weighted_clusters": weighted}})
+    own = [(one.name, one.share, one.host) for one in found.upstreams]
+    assert own == [("a", 25, "own"), ("b", 75, "shop.example.com")]
+
+
+def test_the_host_that_a_rule_gives_all_its_shares_is_written_last():
+    weighted = {"clusters": [{"name": "a", "weight": 1, "host_rewrite_literal": "own"}]}
     found = answer({"route": {"weighted_clusters": weighted, "host_rewrite_literal": "all"}})
-    assert [(one.name, one.share, one.host) for one in found.upstreams] == [
-        ("a", 25, "own"),
-        ("b", 75, "all"),
-    ]
+    assert [one.host for one in found.upstreams] == ["all"]
 
 
 def test_an_upstream_that_is_not_held_does_not_exist():
@@ -259,34 +268,81 @@ def test_a_route_may_answer_by_itself():
 
 
 @pytest.mark.parametrize(
-    ("origin", "method", "answered"),
+    ("origin", "method", "more", "answered"),
     [
-        ("https://a.com", "OPTIONS", True),
-        ("https://b.com", "OPTIONS", False),
-        ("https://a.com", "GET", False),
+        ("https://a.com", "OPTIONS", {}, True),
+        ("https://b.com", "OPTIONS", {}, False),
+        ("https://b.com", "OPTIONS", {"forward_not_matching_preflights": True}, False),
+        ("https://b.com", "OPTIONS", {"forward_not_matching_preflights": False}, True),
+        ("https://a.com", "GET", {}, False),
     ],
 )
-def test_preflights_of_allowed_origins_are_answered_by_the_cors_filter(origin, method, answered):
+def test_preflights_are_answered_by_the_cors_filter(origin, method, more, answered):
     asked = (("origin", origin), ("access-control-request-method", "PUT"))
     policy = {
         "@type": "type.googleapis.com/envoy.extensions.filters.http.cors.v3.CorsPolicy",
         "allow_origin_string_match": [{"exact": "https://a.com"}],
+        **more,
     }
     own = {"route": {"cluster": "c"}, "typed_per_filter_config": {"envoy.filters.http.cors": policy}}
     found = answer(own, Request(method=method, host="x", headers=asked), prefix="/")
     assert isinstance(found, Answer) is answered
 
 
-def test_faults_on_purpose_are_told():
-    fault = {
-        "@type": "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault",
-        "delay": {"fixed_delay": "2s", "percentage": {"numerator": 10}},
-        "abort": {"http_status": 503, "percentage": {"numerator": 5, "denominator": "TEN_THOUSAND"}},
+def faulty(**faults):
+    fault = {"@type": "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault", **faults}
+    return {"route": {"cluster": "c"}, "typed_per_filter_config": {"envoy.filters.http.fault": fault}}
+
+
+def test_faults_on_purpose_take_their_share():
+    abort = {"http_status": 503, "percentage": {"numerator": 5, "denominator": "TEN_THOUSAND"}}
+    refused, rest = results(faulty(abort=abort, delay={"fixed_delay": "2s", "percentage": {"numerator": 10}}))
+    assert (refused.share, refused.action.status) == (0.0005, 503)
+    assert (rest.share, rest.action.faults) == (0.9995, ("delay of 2 s for 10 %",))
+
+
+def test_a_fault_of_grpc_is_no_error_of_http():
+    assert answer(faulty(abort={"grpc_status": 14, "percentage": {"numerator": 100}})).status == 200
+
+
+def test_what_a_share_does_to_answers_is_done_to_refusals_too():
+    option = {"header": {"key": "x-a", "value": "b"}}
+    shares = [{"name": "a", "weight": 1, "response_headers_to_add": [option]}, {"name": "b", "weight": 3}]
+    faults = faulty(abort={"http_status": 503, "percentage": {"numerator": 40}})
+    found = results({**faults, "route": {"weighted_clusters": {"clusters": shares}}})
+    assert [(each.share, [str(one) for one in each.answers]) for each in found] == [
+        (0.1, ["add x-a: b"]),
+        (pytest.approx(0.3), []),
+        (0.6, []),
+    ]
+
+
+def test_headers_are_changed_level_by_level():
+    def option(name, value, action="OVERWRITE_IF_EXISTS_OR_ADD"):
+        return {"header": {"key": name, "value": value}, "append_action": action}
+
+    share = {
+        "name": "a",
+        "weight": 1,
+        "request_headers_to_add": [option("X-A", "share"), option("x-n", "%REQ(x-a)%, 100%%")],
+        "response_headers_to_add": [option("x-r", "share")],
     }
-    found = answer(
-        {"route": {"cluster": "c"}, "typed_per_filter_config": {"envoy.filters.http.fault": fault}}
+    (only,) = results(
+        {
+            "route": {"weighted_clusters": {"clusters": [share]}},
+            "request_headers_to_remove": ["X-B", "x-e"],
+            "request_headers_to_add": [
+                option("x-a", "route", "APPEND_IF_EXISTS_OR_ADD"),
+                option("x-b", "again", "ADD_IF_ABSENT"),
+                option("x-c", "never", "OVERWRITE_IF_EXISTS"),
+                option("x-d", "%REQ(x-none)%"),
+            ],
+            "response_headers_to_remove": ["X-Gone"],
+        }
     )
-    assert found.faults == ("delay of 2 s for 10 %", "answer of http status 503 for 0.05 %")
+    (one,) = only.action.upstreams
+    assert one.headers == (("x-a", "share"), ("x-n", "one, 100%"), ("x-a", "route"), ("x-b", "again"))
+    assert [str(each) for each in (*one.answers, *only.answers)] == ["set x-r: share", "remove x-gone"]
 
 
 def test_timeouts_retries_and_mirrors_are_told():
@@ -302,7 +358,10 @@ def test_timeouts_retries_and_mirrors_are_told():
         ],
     }
     found = answer({"route": action})
-    assert (found.timeout_s, found.retries, found.retry_on, found.mirrors) == (3, 4, "5xx", ("m 20 %",))
+    assert (found.timeout_s, found.retries, found.retry_on, found.mirrors) == (
+        *(3, 4, "5xx"),
+        ("m 20 %, which nobody serves",),
+    )
     assert answer({"route": {"cluster": "c"}}).timeout_s == 15  # Envoy's default
 
 

@@ -6,7 +6,7 @@ from isthmus.envoy.types import HttpConnectionManager, Listener, UdpProxyConfig,
 from isthmus.kit.ip import authority
 from isthmus.model.names import Hostname
 from isthmus.translate.names import TUNNEL_INBOUND, outbound_udp
-from isthmus.translate.trace.call import Call, Untraceable
+from isthmus.translate.trace.call import Call, Request, Untraceable
 from isthmus.translate.trace.held import Held
 from isthmus.translate.trace.steps import (
     Action,
@@ -44,7 +44,7 @@ def leaving(held: Held, call: Call) -> Trace:
         if tunnel.target_host
         else ""
     )
-    share = upstream_share(held, upstream, 100.0, Sent(call, host=tunnel.proxy_host, path=path))
+    share = upstream_share(held, upstream, 100.0, Sent(call, Request(host=tunnel.proxy_host, path=path)))
     places = [listener.address, *(each.address for each in listener.additional_addresses)]
     place = next(
         (
@@ -79,7 +79,7 @@ def arriving(held: Held, call: Call) -> Trace:
     for host in manager.route_config.virtual_hosts:
         for route in host.routes:
             if any(each.string_match.exact == call.request.path for each in route.match.headers):
-                share = upstream_share(held, route.route.cluster, 100.0, Sent(call))
+                share = upstream_share(held, route.route.cluster, 100.0, Sent(call, call.request))
                 return _ended(call, step, Forward(upstreams=(share,)))
     return _ended(call, step, Closed(why=f"no service there is {call.request.path}"))
 

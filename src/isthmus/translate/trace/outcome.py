@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
-import msgspec
+from msgspec.structs import replace
 
 from isthmus.envoy.types import (
     CorsRoutePolicy,
@@ -16,9 +17,10 @@ from isthmus.envoy.types import (
     WeightedCluster,
 )
 from isthmus.translate.trace.call import Call, Request, Speech, Untraceable
+from isthmus.translate.trace.header_changes import Level, of_answers, of_requests, sent_on
 from isthmus.translate.trace.held import Held
 from isthmus.translate.trace.path import substituted
-from isthmus.translate.trace.steps import Action, Answer, Forward, Redirect, UpstreamShare
+from isthmus.translate.trace.steps import Action, Answer, Forward, HeaderChange, Redirect, UpstreamShare
 from isthmus.translate.trace.text_match import text_matches
 from isthmus.translate.trace.upstream_view import Sent, upstream_share
 
@@ -26,47 +28,103 @@ _FAULT, _CORS = "envoy.filters.http.fault", "envoy.filters.http.cors"
 _CODES = (301, 302, 303, 307, 308)  # by RedirectAction.RedirectResponseCode
 
 
-def outcome(held: Held, own: Route, call: Call, alpn: tuple[str, ...]) -> Action:
-    """What `own` does with the call's request."""
-    request = call.request or Request()
+class Asked(NamedTuple):
+    """A route that takes a request, with what is around it."""
+
+    route: Route
+    above: Sequence[Level] = ()  # that change headers too, nearest first
+    alpn: tuple[str, ...] = ()  # that the connection's own filters ask to offer
+
+
+class Outcome(NamedTuple):
+    """One thing that a route does with a share of the requests that it takes, 0 to 1."""
+
+    share: float
+    action: Action
+    answers: tuple[HeaderChange, ...] = ()  # what is done to the headers of answers
+
+
+def outcomes(held: Held, asked: Asked, call: Call) -> Iterator[Outcome]:
+    """What the route does with the call's request: what it refuses on purpose, and the rest."""
+    own, request = asked.route, call.request or Request()
+    changes = tuple(each for level in (own, *asked.above) for each in of_answers(level))
+    refused, answer = refusal(own)
+    if refused:
+        for part, of_share in _changes_of_shares(own):
+            yield Outcome(refused * part, answer, (*of_share, *changes))
+    if refused >= 1:
+        return
+    if answered := preflight(own, request):
+        yield Outcome(1 - refused, Answer(status=200, why=answered))
+    else:
+        yield Outcome(1 - refused, _action(held, asked, call), changes)
+
+
+def _changes_of_shares(own: Route) -> Iterator[tuple[float, tuple[HeaderChange, ...]]]:
+    """What the route's shares do to answers, with their part of the whole: Envoy draws the share before it refuses."""
+    parts: dict[tuple[HeaderChange, ...], int] = {}
+    for one in own.route.weighted_clusters.clusters:
+        parts[of_answers(one)] = parts.get(of_answers(one), 0) + one.weight.value
+    parts = parts or {(): 1}
+    yield from ((weight / sum(parts.values()), changes) for changes, weight in parts.items() if weight)
+
+
+def _action(held: Held, asked: Asked, call: Call) -> Action:
+    own, request = asked.route, call.request or Request()
     match own.WhichOneof("action"):
         case "redirect":
             status = _CODES[own.redirect.response_code]
             return Redirect(status=status, location=location(own, own.redirect, request))
         case "direct_response":
             return Answer(status=own.direct_response.status, why="the rule says so")
-        case "route" if is_answered_preflight(own, request):
-            return Answer(status=200, why="a CORS preflight from an origin that the rule allows")
         case "route":
-            return _forward(held, own, call, alpn)
+            return _forward(held, asked, call)
         case other:
             raise Untraceable(f"route {own.name!r} does {other}, which the trace does not know")
 
 
-def is_answered_preflight(own: Route, request: Request) -> bool:
-    """Whether the CORS filter answers in place of the upstream. Source: Envoy's CORS filter reference."""
+def preflight(own: Route, request: Request) -> str:
+    """Why the CORS filter answers in place of the upstream; empty where it does not.
+
+    Source: Envoy's CORS filter reference.
+    """
     origin = request.value("origin")
     asks = request.method == "OPTIONS" and request.value("access-control-request-method")
     if not origin or not asks or _CORS not in own.typed_per_filter_config:
-        return False
+        return ""
     policy = CorsRoutePolicy.FromString(own.typed_per_filter_config[_CORS].value)
-    return any(text_matches(each, origin) for each in policy.allow_origin_string_match)
+    if any(text_matches(each, origin) for each in policy.allow_origin_string_match):
+        return "a CORS preflight from an origin that the rule allows"
+    passed = (
+        not policy.HasField("forward_not_matching_preflights") or policy.forward_not_matching_preflights.value
+    )
+    return "" if passed else "a CORS preflight from an origin that the rule does not allow"
 
 
-def _forward(held: Held, own: Route, call: Call, alpn: tuple[str, ...]) -> Forward:
-    action = own.route
+def _forward(held: Held, asked: Asked, call: Call) -> Forward:
+    own, action, request = asked.route, asked.route.route, call.request or Request()
     timeout = action.timeout.seconds + action.timeout.nanos / 1e9 if action.HasField("timeout") else 15.0
     return Forward(
-        upstreams=tuple(_upstreams(held, own, call, alpn)),
+        upstreams=tuple(_upstreams(held, asked, call)),
         timeout_s=timeout,
         retries=_retries(action),
-        retry_on=action.retry_policy.retry_on,
-        mirrors=tuple(
-            f"{one.cluster} {percent(one.runtime_fraction.default_value):g} %"
-            for one in action.request_mirror_policies
-        ),
-        faults=tuple(faults(own)),
+        retry_on=_retry_on(action),
+        mirrors=tuple(_mirrors(held, action, Sent(call, request))),
+        faults=tuple(delays(own)),
     )
+
+
+def _mirrors(held: Held, action: RouteAction, sent: Sent) -> Iterator[str]:
+    for one in action.request_mirror_policies:
+        share = percent(one.runtime_fraction.default_value)
+        served = any(each.serves for each in upstream_share(held, one.cluster, share, sent).endpoints)
+        yield f"{one.cluster} {share:g} %" + ("" if served else ", which nobody serves")
+
+
+def _retry_on(action: RouteAction) -> str:
+    """When a request is tried again, statuses in place of the word that stands for them."""
+    codes = ",".join(map(str, action.retry_policy.retriable_status_codes))
+    return action.retry_policy.retry_on.replace("retriable-status-codes", codes or "retriable-status-codes")
 
 
 def _retries(action: RouteAction) -> int:
@@ -76,30 +134,40 @@ def _retries(action: RouteAction) -> int:
     return policy.num_retries.value if policy.HasField("num_retries") else 1
 
 
-def _upstreams(held: Held, own: Route, call: Call, alpn: tuple[str, ...]) -> Iterator[UpstreamShare]:
-    action, request = own.route, call.request or Request()
+def _upstreams(held: Held, asked: Asked, call: Call) -> Iterator[UpstreamShare]:
+    action = asked.route.route
     if any(each.HasField("connect_config") for each in action.upgrade_configs):
-        call = msgspec.structs.replace(call, speech=Speech.BYTES)  # what follows CONNECT, whatever it is
-    host, path = rewritten_host(action, request), rewritten_path(own, request)
+        call = replace(call, speech=Speech.BYTES)  # what follows CONNECT, whatever it is
     match action.WhichOneof("cluster_specifier"):
         case "cluster":
-            yield upstream_share(held, action.cluster, 100.0, Sent(call, host, path, alpn))
+            yield upstream_share(held, action.cluster, 100.0, _sent(asked, call))
         case "weighted_clusters":
             several = action.weighted_clusters.clusters
             whole = sum(one.weight.value for one in several)
             for one in several:
                 if one.weight.value:
-                    sent = Sent(call, _share_host(one) or host, path, alpn)
-                    yield upstream_share(held, one.name, 100 * one.weight.value / whole, sent)
+                    share = upstream_share(
+                        held, one.name, 100 * one.weight.value / whole, _sent(asked, call, one)
+                    )
+                    yield replace(share, answers=of_answers(one))
         case "cluster_header":
-            name = request.value(action.cluster_header) or ""
-            yield upstream_share(held, name, 100.0, Sent(call, host, path, alpn))
+            request = call.request or Request()
+            yield upstream_share(held, request.value(action.cluster_header) or "", 100.0, _sent(asked, call))
         case other:
-            raise Untraceable(f"route {own.name!r} names its upstream by {other}, unknown to the trace")
+            raise Untraceable(
+                f"route {asked.route.name!r} names its upstream by {other}, unknown to the trace"
+            )
 
 
-def _share_host(one: WeightedCluster.ClusterWeight) -> str:
-    return one.host_rewrite_literal
+def _sent(asked: Asked, call: Call, share: WeightedCluster.ClusterWeight | None = None) -> Sent:
+    """What the route makes of the request, or the route's `share` of it."""
+    own, request = asked.route, call.request or Request()
+    levels: list[Level] = [*([share] if share else []), own, *asked.above]
+    host = rewritten_host(own.route, request)
+    if share is not None and own.route.WhichOneof("host_rewrite_specifier") is None:
+        host = share.host_rewrite_literal or host  # the route's is written last
+    changed = sent_on(request, [of_requests(level) for level in levels])
+    return Sent(call, replace(changed, host=host, path=rewritten_path(own, request)), asked.alpn)
 
 
 def rewritten_host(action: RouteAction, request: Request) -> str:
@@ -173,18 +241,32 @@ def _host_without_port(request: Request, scheme: str, port: str) -> str:
     return host
 
 
-def faults(own: Route) -> Iterator[str]:
-    """Delays and refusals that the route's rule makes on purpose, in words."""
-    if _FAULT not in own.typed_per_filter_config:
-        return
-    fault = HTTPFault.FromString(own.typed_per_filter_config[_FAULT].value)
+def delays(own: Route) -> Iterator[str]:
+    """How the route's rule delays requests on purpose, in words."""
+    fault = _fault(own)
     if fault.HasField("delay"):
         delay = fault.delay.fixed_delay.seconds + fault.delay.fixed_delay.nanos / 1e9
         yield f"delay of {delay:g} s for {percent(fault.delay.percentage):g} %"
-    if fault.HasField("abort"):
-        kind = fault.abort.WhichOneof("error_type") or ""
-        what = f"{kind.replace('_', ' ')} {getattr(fault.abort, kind)}" if kind != "header_abort" else kind
-        yield f"answer of {what} for {percent(fault.abort.percentage):g} %"
+
+
+def refusal(own: Route) -> tuple[float, Answer]:
+    """The share of requests that the route's rule refuses on purpose, 0 to 1, and how."""
+    abort = _fault(own).abort
+    share = min(1.0, percent(abort.percentage) / 100)
+    match abort.WhichOneof("error_type"):
+        case "http_status":
+            return share, Answer(status=abort.http_status, why="a fault that the rule makes on purpose")
+        case "grpc_status":
+            why = f"a fault that the rule makes on purpose, gRPC status {abort.grpc_status}"
+            return share, Answer(status=200, why=why)  # of HTTP, whatever the caller speaks
+        case _:
+            return 0.0, Answer(status=0)
+
+
+def _fault(own: Route) -> HTTPFault:
+    if _FAULT not in own.typed_per_filter_config:
+        return HTTPFault()
+    return HTTPFault.FromString(own.typed_per_filter_config[_FAULT].value)
 
 
 def percent(fraction: FractionalPercent) -> float:

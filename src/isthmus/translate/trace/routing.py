@@ -29,6 +29,7 @@ class Found(NamedTuple):
     """What a route configuration does with a request; what is left of `taken`'s shares gets 404."""
 
     host: VirtualHost | None
+    above: tuple[VirtualHost, RouteConfiguration] | tuple[()] = ()  # around the routes, nearest first
     taken: tuple[Taken, ...] = ()
     missed: tuple[NearMiss, ...] = ()
 
@@ -57,7 +58,9 @@ def route(config: RouteConfiguration, request: Request) -> Found:
         left *= 1 - share
         if not left:
             break
-    return Found(host, tuple(taken), tuple(missed))
+    if config.most_specific_header_mutations_wins:
+        raise Untraceable(f"routes {config.name}: their order of header changes is not known to the trace")
+    return Found(host, (host, config), tuple(taken), tuple(missed))
 
 
 def virtual_host(config: RouteConfiguration, authority: str) -> tuple[VirtualHost, str] | None:

@@ -52,6 +52,17 @@ class EndpointShare(msgspec.Struct, frozen=True, kw_only=True):
         return self.share > 0 and self.health != "unhealthy"
 
 
+class HeaderChange(msgspec.Struct, frozen=True, kw_only=True):
+    """One header that is removed, set or added."""
+
+    name: str  # in lower case
+    value: str = ""  # a format string of Envoy's
+    does: str  # remove, set, add, set where present, add where absent
+
+    def __str__(self) -> str:
+        return f"{self.does} {self.name}" + (f": {self.value}" if self.value else "")
+
+
 class UpstreamShare(msgspec.Struct, frozen=True, kw_only=True):
     """An upstream that may be chosen, with its share of the calls."""
 
@@ -63,6 +74,8 @@ class UpstreamShare(msgspec.Struct, frozen=True, kw_only=True):
     speech: str = ""  # what is spoken to it
     host: str = ""  # what the request says then
     path: str = ""
+    headers: tuple[tuple[str, str], ...] | None = None  # of the request then; None: as the caller says them
+    answers: tuple[HeaderChange, ...] = ()  # what is done to the answers' headers for this share alone
     config: str = ""  # the DestinationRule that shapes it: namespace/name
     outlier: str = ""
     is_automatic: bool = False  # whether each endpoint is spoken to with mutual TLS if it has a sidecar
@@ -134,6 +147,7 @@ class Branch(msgspec.Struct, frozen=True, kw_only=True):
     share: float  # per cent
     route: RouteStep | None
     action: Action
+    answers: tuple[HeaderChange, ...] = ()  # what is done to the headers of answers, after what shares do
 
 
 class ListenerStep(msgspec.Struct, frozen=True, kw_only=True):

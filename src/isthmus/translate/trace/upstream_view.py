@@ -8,7 +8,7 @@ from typing import NamedTuple
 from isthmus.envoy.types import Cluster, UpstreamHttpProtocolOptions
 from isthmus.kit.ip import authority
 from isthmus.translate.names import LOCAL
-from isthmus.translate.trace.call import Call, Speech
+from isthmus.translate.trace.call import Call, Request, Speech
 from isthmus.translate.trace.endpoint_shares import NOBODY, Callers, endpoint_shares
 from isthmus.translate.trace.enums import enum_name
 from isthmus.translate.trace.held import Held
@@ -31,16 +31,28 @@ class Sent(NamedTuple):
     """What is sent to an upstream: the call, and what its request has become."""
 
     call: Call
-    host: str = ""
-    path: str = ""
+    request: Request = Request(path="")
     alpn: tuple[str, ...] = ()  # that the connection's own filters ask to offer
+
+    @property
+    def changed_headers(self) -> tuple[tuple[str, str], ...] | None:
+        """The headers of the request, where they are not those that the caller said."""
+        said = self.call.request.headers if self.call.request is not None else ()
+        return None if self.request.headers == said else self.request.headers
 
 
 def upstream_share(held: Held, name: str, share: float, sent: Sent) -> UpstreamShare:
     """The upstream `name` with `share` per cent of the calls. One that is not held answers 503."""
     upstream = held.upstreams.get(name)
     if upstream is None:
-        return UpstreamShare(name=name, share=share, exists=False, host=sent.host, path=sent.path)
+        return UpstreamShare(
+            name=name,
+            share=share,
+            exists=False,
+            host=sent.request.host,
+            path=sent.request.path,
+            headers=sent.changed_headers,
+        )
     speech = spoken_to(upstream, sent.call.speech)
     return UpstreamShare(
         name=name,
@@ -48,8 +60,9 @@ def upstream_share(held: Held, name: str, share: float, sent: Sent) -> UpstreamS
         kind=kind_of(upstream),
         balancing=_balancing(upstream),
         speech=speech.value,
-        host=sent.host,
-        path=sent.path,
+        host=sent.request.host,
+        path=sent.request.path,
+        headers=sent.changed_headers,
         config=config_of(upstream, "destination-rule"),
         outlier=_outlier(upstream),
         is_automatic=bool(upstream.transport_socket_matches),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from enum import Enum
 
@@ -24,7 +25,7 @@ from isthmus.translate.trace.chains import choose
 from isthmus.translate.trace.enums import enum_name
 from isthmus.translate.trace.held import Held
 from isthmus.translate.trace.listener_filters import Seen, seen
-from isthmus.translate.trace.outcome import outcome
+from isthmus.translate.trace.outcome import Asked, outcomes
 from isthmus.translate.trace.path import arriving
 from isthmus.translate.trace.reports import logs, tracing
 from isthmus.translate.trace.routing import Found, route
@@ -44,6 +45,8 @@ from isthmus.translate.trace.upstream_view import Sent, upstream_share
 _NETWORK = frozenset({"tcp_proxy", "http_connection_manager", "set_filter_state"})
 _HTTP = frozenset({"fault", "cors", "router", "grpc_stats", "grpc_web", "dynamic_forward_proxy"})
 """Filters of which it is known what they do to a call, by their types: people name filters as they like."""
+_NO_HOST = re.compile(r"""[^!$%&'()*+,\-.0-9:;=@A-Z\[\]_a-z~]""")
+"""Signs that no host may have. Source: what Envoy 1.40 refuses of HTTP/1.1 callers."""
 _ALPN = "envoy.network.application_protocols"
 
 
@@ -231,6 +234,8 @@ def _http(
     if call.hello is not None or not call.speech.is_http or call.request is None:
         said = "TLS" if call.hello is not None else call.speech.value
         return _ended(call, step, Closed(why=f"HTTP is expected here, and the caller sends {said}"))
+    if _NO_HOST.search(call.request.host):
+        return _ended(call, step, Answer(status=400, why="the host has a sign that Envoy takes in none"))
     path = arriving(manager, call.request)
     if call.speech is Speech.HTTP1 and call.request.method not in METHODS:
         return _ended(call, step, Answer(status=400, why=f"Envoy knows no method {call.request.method}"))
@@ -270,8 +275,9 @@ def _branches(held: Held, call: Call, found: Found, alpn: tuple[str, ...]) -> li
         target = f"https://{request.host}{request.path}"
         return [Branch(share=100.0, route=None, action=Redirect(status=301, location=target))]
     made = [
-        Branch(share=100 * one.share, route=one.step, action=outcome(held, one.route, call, alpn))
+        Branch(share=100 * one.share * each.share, route=one.step, action=each.action, answers=each.answers)
         for one in found.taken
+        for each in outcomes(held, Asked(one.route, found.above, alpn), call)
     ]
     left = 100.0 - sum(one.share for one in made)
     if left > 1e-9:
