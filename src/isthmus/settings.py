@@ -87,11 +87,6 @@ def state_folder() -> Path:
     return (Path(base) if base else Path.home() / ".local" / "state") / "isthmus"
 
 
-def envoy_path() -> str | None:
-    """The Envoy that the user chose by $ISTHMUS_ENVOY, if so."""
-    return os.environ.get(f"{PREFIX}ENVOY") or None
-
-
 def environment() -> Mapping[str, str]:
     """The whole environment, for the parts of it that have names of their own (`ISTIO_META_…`)."""
     return dict(os.environ)

@@ -18,7 +18,7 @@ from isthmus.model.change import Change, ChangeKey
 from isthmus.model.mesh import MeshSettings
 from isthmus.translate.generation import Translator
 
-OFTEN = 1 if os.environ.get("ISTHMUS_ENVOY") else 10
+OFTEN = 1 if os.environ.get("EVERY_EXAMPLE_IN_ENVOY") else 10
 OBJECTS, STEPS = 200, 4
 NAMES = ("", "-2", "-3")
 """What is added to objects' names: those that are called alike follow each other, as versions of one."""

@@ -2,7 +2,7 @@
 
 Objects are the seeds, in which each field is set somewhere, with some of their values replaced: by what stands in such
 a field elsewhere, by what people write by mistake, or by nothing. `ISTHMUS_EXAMPLES=20000` makes the run a long one
-(`fakes/shares.py`); `ISTHMUS_ENVOY=1` lets Envoy itself look at each example in place of one in five.
+(`fakes/shares.py`); `EVERY_EXAMPLE_IN_ENVOY=1` lets Envoy itself look at each example in place of one in five.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from isthmus.model.build import MeshBuilder
 from isthmus.model.mesh import MeshSettings
 from isthmus.translate.generation import Translator
 
-OFTEN = 1 if os.environ.get("ISTHMUS_ENVOY") else 5
+OFTEN = 1 if os.environ.get("EVERY_EXAMPLE_IN_ENVOY") else 5
 TEXTS = (
     *("", " ", "\x00", "é\n", "%", "%REQ(", "a/b/c", "-1", "9" * 40, "🦉", "(", "[", "\\1", "*"),
     *("*.example.com", "a..b", "x" * 300, "/", "/a", ".*", "a{9999}", "1s", "0s", "1ns", "-1s", "soon"),

@@ -16,7 +16,6 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import Message
 
 FILE = Path(__file__).with_name("descriptors.binpb.xz")
-TYPE_PREFIX = "type.googleapis.com/"
 
 
 @cache

@@ -117,12 +117,6 @@ class Client:
         namespace = obj["metadata"].get("namespace", "")
         return _json(await self.request("POST", path_of(kind, namespace), body=obj))
 
-    async def create_subresource(
-        self, kind: Kind, namespace: str, name: str, subresource: str, obj: Mapping[str, Any]
-    ) -> Json:
-        """The answer to a POST on a subresource, such as a token request."""
-        return _json(await self.request("POST", path_of(kind, namespace, name, subresource), body=obj))
-
     async def apply(self, kind: Kind, obj: Mapping[str, Any], manager: str, *, force: bool = True) -> Json:
         """The object after server-side apply. `manager` owns the fields in `obj`, and no others of it."""
         meta = obj["metadata"]

@@ -8,13 +8,10 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 
 from isthmus.lab.netns import NetworkNamespace, inside
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-_CHUNK = 1 << 16
 
 
 def new_socket(
@@ -86,41 +83,3 @@ async def open_connection(
 async def start_server(namespace: NetworkNamespace, host: str, port: int, handler: Handler) -> asyncio.Server:
     """As `asyncio.start_server`, in `namespace`."""
     return await asyncio.start_server(handler, sock=listen(namespace, host, port))
-
-
-class Relay:
-    """Hands each connection of a listening socket on to an address inside a namespace."""
-
-    def __init__(self, listener: socket.socket, namespace: NetworkNamespace, host: str, port: int) -> None:
-        self._listener = listener
-        self._namespace = namespace
-        self._to = (host, port)
-
-    async def run(self) -> None:
-        """Serve until cancelled; then close the listener and all connections."""
-        server = await asyncio.start_server(self._serve, sock=self._listener)
-        async with server:
-            await server.serve_forever()
-
-    async def _serve(self, near: asyncio.StreamReader, near_writer: asyncio.StreamWriter) -> None:
-        try:
-            far, far_writer = await open_connection(self._namespace, *self._to)
-        except OSError:
-            near_writer.close()
-            return
-        try:
-            async with asyncio.TaskGroup() as pumps:
-                pumps.create_task(_pump(near, far_writer))
-                pumps.create_task(_pump(far, near_writer))
-        finally:
-            near_writer.close()
-            far_writer.close()
-
-
-async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while data := await source.read(_CHUNK):
-            sink.write(data)
-            await sink.drain()
-        if sink.can_write_eof():
-            sink.write_eof()

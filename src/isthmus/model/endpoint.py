@@ -97,7 +97,3 @@ class Backing(msgspec.Struct, frozen=True):
     clusters: tuple[ClusterId, ...] = ()  # sorted; where endpoints are
     networks: tuple[NetworkId, ...] = ()  # sorted; in which networks
     bare: bool = False  # whether datagrams are for some endpoint that has no sidecar
-
-    @property
-    def spans_clusters(self) -> bool:
-        return len(self.clusters) > 1

@@ -59,19 +59,6 @@ class Proxy(msgspec.Struct, frozen=True, kw_only=True):
         """The versions of IP that it has addresses of, sorted; both where it says none that can be read."""
         return _families(self.address, dict(self.metadata).get("INSTANCE_IPS", ""))
 
-    @property
-    def neighbourhood(self) -> Neighbourhood:
-        """What decides over its view of endpoints: shared by all proxies of its cluster and locality."""
-        return Neighbourhood(cluster=self.cluster, network=self.network, locality=self.locality)
-
-
-class Neighbourhood(msgspec.Struct, frozen=True, kw_only=True):
-    """From where endpoints are seen."""
-
-    cluster: ClusterId
-    network: NetworkId
-    locality: Locality
-
 
 def proxy_from_node(node_id: str, metadata: dict[str, object], locality: Locality) -> Proxy:
     """The proxy that an Envoy node describes.

@@ -102,14 +102,6 @@ def state_of(subscription: Subscription, *, waits: bool = False) -> State:
     return State.SYNCED if known else State.NOT_SENT
 
 
-def last_sent(session: Session[S]) -> dict[str, dict[str, str]]:
-    """By type URL: names and versions that were last sent, whether they were accepted yet or not."""
-    return {
-        type_url: (each.in_flight.after if each.in_flight else each.held).existing()
-        for type_url, each in session.conversation.subscriptions.items()
-    }
-
-
 def config_dump(fanout: Fanout[S], session: Session[S]) -> Iterator[tuple[str, Versioned]]:
     """Type URL and resource of all that the proxy of `session` should hold now."""
     world = fanout.shared.world

@@ -4,14 +4,55 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from isthmus.lab.fabric import Fabric, FabricFamily, FabricSpec
 from isthmus.lab.launch import Inherited
+from isthmus.lab.netns import NetworkNamespace
 from isthmus.lab.sandbox import Command, Sandboxes, SandboxSpec
-from isthmus.lab.sockets import Relay, start_server
+from isthmus.lab.sockets import open_connection, start_server
 from isthmus.lab.state import LabRecord, StateFolder
+
+
+class Relay:
+    """Hands each connection of a listening socket on to an address inside a namespace."""
+
+    def __init__(self, listener: socket.socket, namespace: NetworkNamespace, host: str, port: int) -> None:
+        self._listener = listener
+        self._namespace = namespace
+        self._to = (host, port)
+
+    async def run(self) -> None:
+        """Serve until cancelled; then close the listener and all connections."""
+        server = await asyncio.start_server(self._serve, sock=self._listener)
+        async with server:
+            await server.serve_forever()
+
+    async def _serve(self, near: asyncio.StreamReader, near_writer: asyncio.StreamWriter) -> None:
+        try:
+            far, far_writer = await open_connection(self._namespace, *self._to)
+        except OSError:
+            near_writer.close()
+            return
+        try:
+            async with asyncio.TaskGroup() as pumps:
+                pumps.create_task(_pump(near, far_writer))
+                pumps.create_task(_pump(far, near_writer))
+        finally:
+            near_writer.close()
+            far_writer.close()
+
+
+async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while data := await source.read(65536):
+            sink.write(data)
+            await sink.drain()
+        if sink.can_write_eof():
+            sink.write_eof()
 
 
 async def say(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -46,10 +46,3 @@ def test_names_may_have_dots():
 def test_a_node_that_lacks_something_is_refused(node, metadata, words):
     with pytest.raises(ValueError, match=words):
         proxy_from_node(node, metadata, HERE)
-
-
-def test_neighbours_are_of_one_cluster_network_and_locality():
-    one = proxy_from_node(NODE, {"CLUSTER_ID": "east"}, HERE)
-    other = proxy_from_node(NODE.replace("reviews", "ratings"), {"CLUSTER_ID": "east"}, HERE)
-    assert one.neighbourhood == other.neighbourhood
-    assert one.neighbourhood != proxy_from_node(NODE, {"CLUSTER_ID": "west"}, HERE).neighbourhood

@@ -88,10 +88,6 @@ class Discovery:
             "items": items,
         }
 
-    def storage_hash(self, each: ResourceType) -> str:
-        """The same for all versions of a resource, and for no other resource."""
-        return _storage_hash(each)
-
     def _aggregated(self, group: str, version: str) -> Json:
         types = [each for each in self._types if (each.group, each.version) == (group, version)]
         return {

@@ -144,9 +144,6 @@ class PolicyStatus(Status, frozen=True, kw_only=True):
     ancestors: tuple[AncestorStatus, ...]
 
 
-AnyStatus = ClassStatus | GatewayStatus | RouteStatus | PolicyStatus
-
-
 def condition(type_: str, reason: str, message: str = "", *, holds: bool, generation: int) -> Condition:
     """A claim about an object of that generation."""
     return Condition(
