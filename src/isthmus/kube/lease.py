@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -41,23 +42,25 @@ class Lease:
         self._settings = settings or LeaseSettings()
         self._clock = clock or SystemClock()
         self._heard: tuple[object, float] = (None, 0.0)  # the holder's last word, and when we saw it first
-        self._renewed = float("-inf")
+        self._renewed = float("-inf")  # when we asked for what was granted last
 
     async def run(self) -> None:
         """Claim the Lease, and hold it once it is ours, until cancelled; then let it go."""
         try:
             while True:
+                asked = self._clock.monotonic()
                 try:
-                    self._hold(holds=await self._claim())
+                    async with asyncio.timeout(self._settings.renewal_s):
+                        holds = await self._claim()
+                    self._renewed = asked if holds else self._renewed
+                    self._hold(holds=holds)
                 except Conflict:
                     self._hold(holds=False)
-                except KubeError as error:
-                    log.warning("lease not renewed", lease=self._name, error=str(error))
-                    # Others may take it once it is this old; by then we must have stopped.
-                    age_s = self._clock.monotonic() - self._renewed
-                    self._hold(
-                        holds=self.held.value and age_s + self._settings.renewal_s < self._settings.duration_s
+                except (KubeError, TimeoutError) as error:
+                    log.warning(
+                        "lease not renewed", lease=self._name, error=str(error) or "no answer in time"
                     )
+                    self._hold(holds=self.held.value and self._is_ours_for(self._settings.renewal_s))
                 await self._clock.sleep(self._settings.renewal_s)
         finally:
             await self._let_go()
@@ -66,9 +69,11 @@ class Lease:
     def _name(self) -> str:
         return "/".join(self._where)
 
+    def _is_ours_for(self, time_s: float) -> bool:
+        """Whether nobody else may take it so long: by then we must have asked once more, or stopped."""
+        return self._clock.monotonic() - self._renewed + time_s < self._settings.duration_s
+
     def _hold(self, *, holds: bool) -> None:
-        if holds:
-            self._renewed = self._clock.monotonic()
         if holds != self.held.value:
             log.info("lease taken" if holds else "lease lost", lease=self._name, holder=self._holder)
         self.held.set(holds)
@@ -118,7 +123,11 @@ class Lease:
         """Spare the next holder the wait; where that fails, it waits."""
         if self.held.value:
             self.held.set(False)
-            with suppress(KubeError):
-                lease = await self._client.get(LEASES, *self._where)
-                if lease["spec"].get("holderIdentity") == self._holder:
-                    await self._put({**lease, "spec": {**lease["spec"], "holderIdentity": ""}})
+            with suppress(KubeError, TimeoutError):
+                async with asyncio.timeout(self._settings.renewal_s):
+                    await self._give_back()
+
+    async def _give_back(self) -> None:
+        lease = await self._client.get(LEASES, *self._where)
+        if lease["spec"].get("holderIdentity") == self._holder:
+            await self._put({**lease, "spec": {**lease["spec"], "holderIdentity": ""}})

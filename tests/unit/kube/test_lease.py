@@ -56,3 +56,18 @@ async def test_a_holder_that_says_nothing_is_followed_after_its_time(client):
         assert not lease.held.value
         await until(lease, holds=True)
     assert (await client.get(LEASES, *WHERE))["spec"]["leaseTransitions"] == 1
+
+
+async def test_a_holder_whose_cluster_does_not_answer_any_more_has_stopped_when_others_follow(
+    client, monkeypatch
+):
+    one, two = Lease(client, WHERE, "one", QUICK), Lease(client, WHERE, "two", QUICK)
+    async with supervise(one.run()):
+        await until(one, holds=True)
+        silent = asyncio.Event().wait
+        monkeypatch.setattr(one, "_client", type("Silent", (), {"get": lambda *_: silent()}))
+        async with supervise(two.run()):
+            async for held in two.held.changes():
+                if held:
+                    break
+            assert not one.held.value
