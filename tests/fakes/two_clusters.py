@@ -59,8 +59,8 @@ class Cluster:
     async def create(self, plural, obj, group=""):
         return await self.api.create(builtin(plural, group), obj)
 
-    async def delete(self, plural, namespace, name):
-        await self.api.delete(Target(builtin(plural), namespace, name))
+    async def delete(self, plural, namespace, name, group=""):
+        await self.api.delete(Target(builtin(plural, group), namespace, name))
 
 
 def service(name, namespace="default", **spec):

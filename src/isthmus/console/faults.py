@@ -9,6 +9,7 @@ import msgspec
 from isthmus.api import KINDS, LOOKED_AT, kind_of
 from isthmus.api.decode import decode
 from isthmus.api.errors import InvalidConfig, UnknownKind
+from isthmus.api.gateway_api.http_route import HTTPRoute
 from isthmus.api.resource import Ref
 from isthmus.console.drawn_mesh import DrawnMesh, Manifest, Written, draw, written
 from isthmus.console.drawn_pods import Tree
@@ -17,6 +18,7 @@ from isthmus.console.yaml_places import line_of
 from isthmus.model.analyze import analyze
 from isthmus.model.codes import OF_SCHEMA, code_of_problem
 from isthmus.model.findings import Code, Finding, Severity
+from isthmus.model.from_gateway_api.http_filters import incompatible
 
 _GROUPS = {*(kind.group for kind in KINDS if kind.is_config), "security.istio.io"}
 """API groups of which an unknown kind is a mistake, or one that has no effect here."""
@@ -82,8 +84,10 @@ def faults_together(
         return
     drawn = draw(texts, held)
     found = analyze(drawn.generation.mesh, drawn.objects, is_whole=held is not None)
+    told = {(each.code, each.object, each.path) for each in alone}
     for finding in dict.fromkeys((*found, *findings_of_proxies(drawn))):
-        if finding.code not in OF_SCHEMA:
+        is_told = (finding.code.number, str(finding.ref), finding.path) in told
+        if finding.code not in OF_SCHEMA and not is_told:
             yield fault(finding, *_place(drawn, finding))
 
 
@@ -102,7 +106,10 @@ def _of_document(manifest: Manifest, document: Written) -> Iterator[Fault]:
     try:
         kind = kind_of(api_version, name)
         ref = Ref(kind.ref_kind, *place) if kind.namespaced else Ref(kind.ref_kind, "", place[1])
-        decode(kind, value)
+        found = decode(kind, value)
+        for doubt in incompatible(found) if isinstance(found, HTTPRoute) else ():
+            finding = Finding(ref=ref, path=doubt.path, message=doubt.message, code=doubt.code)
+            yield fault(finding, manifest.name, _line(manifest, document, doubt.path))
     except UnknownKind as error:
         if api_version.rpartition("/")[0] in _GROUPS:
             finding = Finding(
@@ -115,8 +122,11 @@ def _of_document(manifest: Manifest, document: Written) -> Iterator[Fault]:
             yield fault(finding, manifest.name, document.line)
     except InvalidConfig as error:
         for path, message in error.problems:
-            line = line_of(manifest.text, document.line, path.removeprefix("$").removeprefix("."))
-            yield fault(_schema(ref, path, message), manifest.name, line)
+            yield fault(_schema(ref, path, message), manifest.name, _line(manifest, document, path))
+
+
+def _line(manifest: Manifest, document: Written, path: str) -> int:
+    return line_of(manifest.text, document.line, path.removeprefix("$").removeprefix("."))
 
 
 def _version_meant(value: Tree) -> str:

@@ -1,9 +1,14 @@
-"""Keeps the objects of managed Gateways as they should be, in the cluster that holds the configuration."""
+"""Keeps the objects of managed Gateways as they should be, in the cluster that holds the configuration.
+
+What stands there under such a name and is somebody else's stays as it is: an account with rights of its own serves
+the pods as well. Source: Istio's "Kubernetes Gateway API", for what is not labelled as managed.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -21,6 +26,7 @@ from isthmus.kube.watch import Watch
 from isthmus.model.from_gateway_api.infrastructure import MANAGED, MANAGED_BY, infrastructure
 from isthmus.model.from_gateway_api.objects import CLASS, CONTROLLER
 from isthmus.model.from_gateway_api.reach import deployed_name
+from isthmus.model.rules import age
 
 Json = dict[str, Any]
 Containers = Callable[[Json], Awaitable[Json]]
@@ -97,10 +103,12 @@ class ManagedGateways:
 
     async def _reconcile(self) -> bool:
         """Whether everything is as it should be now."""
-        wanted = {(each.metadata.namespace, deployed_name(each)): each for each in self._wanted.value}
+        wanted: dict[tuple[str, str], list[Gateway]] = defaultdict(list)
+        for gateway in sorted(self._wanted.value, key=age):
+            wanted[gateway.metadata.namespace, deployed_name(gateway)].append(gateway)
         done = [await self._tried("gateway class not made", CLASS, self._make_class())]
-        for place, gateway in wanted.items():
-            done.append(await self._tried("gateway not made", "/".join(place), self._make(place, gateway)))
+        for place, gateways in wanted.items():
+            done.append(await self._tried("gateway not made", "/".join(place), self._make(place, gateways)))
         for ref in [ref for ref in self._seen if (ref.namespace, ref.name) not in wanted]:
             done.append(await self._tried("gateway not removed", str(ref), self._remove(ref)))
         return all(done)
@@ -114,17 +122,46 @@ class ManagedGateways:
             return False
         return True
 
-    async def _make(self, place: tuple[str, str], gateway: Gateway) -> None:
-        objects = infrastructure(gateway)
+    async def _make(self, place: tuple[str, str], gateways: Collection[Gateway]) -> None:
+        """Of several that want one name the older comes first to what nobody has."""
+        objects = tuple(obj for gateway in gateways for obj in infrastructure(gateway))
         if self._applied.get(place) == objects:
             return
-        for obj in objects:
-            whole = obj
-            if obj["kind"] == "Deployment":
-                whole = with_pod(obj, await self._containers(obj))
-            await self._client.apply(_OWN[obj["kind"]], whole, MANAGER)
-        self._applied[place] = objects
-        log.info("gateway made", gateway=f"{place[0]}/{gateway.metadata.name}", deployment=place[1])
+        self._applied[place] = objects  # first: what is heard meanwhile takes it away again
+        whole = False
+        try:
+            whole = all([await self._put(obj) for obj in objects])
+        finally:
+            if not whole:
+                self._applied.pop(place, None)  # nobody tells when what is another's goes: look again
+        log.info(
+            "gateway made", gateways=[each.metadata.name for each in gateways], deployment="/".join(place)
+        )
+
+    async def _put(self, obj: Json) -> bool:
+        """Whether it is there as it should be; False: another's is there."""
+        if await self._is_others(obj):
+            return False
+        if obj["kind"] == "Deployment":
+            obj = with_pod(obj, await self._containers(obj))
+        await self._client.apply(_OWN[obj["kind"]], obj, MANAGER)
+        return True
+
+    async def _is_others(self, wanted: Json) -> bool:
+        """Whether an object of that name is there which is something else's, or nobody's and was not made here."""
+        kind, meta = _OWN[wanted["kind"]], wanted["metadata"]
+        try:
+            found = (await self._client.get(kind, meta["namespace"], meta["name"]))["metadata"]
+        except NotFound:
+            return False
+        owners = {each["uid"] for each in found.get("ownerReferences", ())}
+        ours = {each["uid"] for each in meta["ownerReferences"]}
+        if owners & ours or (not owners and found.get("labels", {}).get(MANAGED) == MANAGED_BY):
+            return False
+        hint = "give the Gateway another name, or its annotation gateway.istio.io/name-override"
+        about = f"{kind.name} {meta['namespace']}/{meta['name']}"
+        log.warning("object of another left as it is", object=about, hint=hint)
+        return True
 
     async def _remove(self, ref: Ref) -> None:
         with suppress(NotFound):

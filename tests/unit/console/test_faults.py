@@ -117,3 +117,29 @@ def test_a_file_that_is_no_yaml_is_told_and_others_go_on(file, tmp_path):
     found = faults("analyze", broken, file)
     assert found[0]["object"] == f"File {broken}"
     assert len(found) == 4
+
+
+REDIRECTED_AND_REWRITTEN = """apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: web}
+spec: {gatewayClassName: istio, listeners: [{name: http, port: 80, protocol: HTTP}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: shop}
+spec:
+  parentRefs: [{name: web}]
+  rules:
+    - filters:
+        - {type: RequestRedirect, requestRedirect: {hostname: b.example.com}}
+        - {type: URLRewrite, urlRewrite: {hostname: c.example.com}}
+"""
+
+
+@pytest.mark.parametrize("words", [("validate", "-f"), ("analyze",)])
+def test_filters_that_cannot_be_together_are_told_once_by_either_command(words, file):
+    file.write_text(REDIRECTED_AND_REWRITTEN)
+    result = run(*words, file)
+    assert result.exit_code == FOUND
+    assert result.output.count("have both a RequestRedirect and a URLRewrite (hint: one of both)") == 1
+    assert f"{file}:13: error [ISM0015] HTTPRoute default/shop: $.spec.rules[0].filters: " in result.output

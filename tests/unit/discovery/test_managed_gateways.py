@@ -16,6 +16,7 @@ from isthmus.kit.watchable import Watchable
 from isthmus.kube.client import Client
 from isthmus.kube.errors import KubeError, NotFound
 from isthmus.lab.apiserver.builtin import builtin
+from isthmus.model.from_gateway_api.infrastructure import MANAGED
 
 CLASSES, GATEWAYS = KINDS[0], KINDS[1]
 BODY = {
@@ -44,10 +45,11 @@ async def client(east):
         yield made
 
 
-async def written(client):
+async def written(client, name="web", year=2026, more=""):
     """The Gateway as the cluster has it, with its uid."""
-    body = await client.create(GATEWAYS, BODY)
-    (found,) = objects(GATEWAY.replace("generation: 3", f"uid: {body['metadata']['uid']}"))
+    body = await client.create(GATEWAYS, BODY | {"metadata": {"name": name, "namespace": "default"}})
+    text = GATEWAY.replace("generation: 3", f"uid: {body['metadata']['uid']}{more}")
+    (found,) = objects(text.replace("name: web", f"name: {name}").replace("2026", str(year)))
     return found
 
 
@@ -91,6 +93,64 @@ async def test_what_no_gateway_wants_any_more_is_removed_and_nothing_else(east, 
         wanted.set(())
         await until(lambda: not there(east, "deployments", "apps") and not there(east, "services"))
     assert there(east, "serviceaccounts", name="mine")
+
+
+async def test_what_others_made_under_such_a_name_stays_as_it_is(east, client):
+    theirs = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "web-istio", "namespace": "default"},
+        "spec": {"selector": {"app": "theirs"}, "ports": [{"port": 9}]},
+    }
+    await east.create("services", theirs)
+    wanted = Watchable((await written(client),))
+    async with supervise(ManagedGateways(client, wanted, containers).run(Watchable(True))):
+        await until(lambda: there(east, "deployments", "apps"))
+        await east.delete("deployments", "default", "web-istio", "apps")
+        await until(lambda: there(east, "deployments", "apps"))
+    found = east.api.find(builtin("services"), "default", "web-istio")
+    assert found["spec"]["selector"] == {"app": "theirs"} and "labels" not in found["metadata"]
+
+
+async def test_of_two_gateways_that_want_one_name_who_has_it_keeps_it(east, client):
+    override = ', annotations: {gateway.istio.io/name-override: "web-istio"}'
+    young, old = await written(client, "young", 2027, override), await written(client)
+    wanted = Watchable((young,))
+    async with supervise(ManagedGateways(client, wanted, containers).run(Watchable(True))):
+        await until(lambda: whole(east))
+        wanted.set((old, young))
+        await east.delete("deployments", "default", "web-istio", "apps")
+        await until(lambda: there(east, "deployments", "apps"))
+        assert selector_of_service(east) == {"gateway.networking.k8s.io/gateway-name": "young"}
+        await client.delete(GATEWAYS, "default", "young")
+        wanted.set((old,))
+        await until(
+            lambda: (
+                there(east, "services")
+                and selector_of_service(east) == {"gateway.networking.k8s.io/gateway-name": "web"}
+            )
+        )
+
+
+def selector_of_service(east):
+    return east.api.find(builtin("services"), "default", "web-istio")["spec"]["selector"]
+
+
+async def test_our_label_comes_back_where_somebody_took_it_away(east, client):
+    wanted = Watchable((await written(client),))
+    async with supervise(ManagedGateways(client, wanted, containers).run(Watchable(True))):
+        await until(lambda: whole(east))
+        await client.request(
+            "PATCH",
+            "/api/v1/namespaces/default/services/web-istio",
+            body={"metadata": {"labels": {MANAGED: None}}},
+            content_type="application/merge-patch+json",
+        )
+        await until(
+            lambda: east.api.find(builtin("services"), "default", "web-istio")["metadata"]["labels"].get(
+                MANAGED
+            )
+        )
 
 
 async def test_a_field_that_somebody_changed_is_put_back(east, client):

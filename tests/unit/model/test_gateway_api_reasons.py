@@ -57,9 +57,6 @@ NEVER = {
         "OverlappingTLSConfig",
         "OverlappingCertificates",
     ),  # hosts that overlap are told in any case
-    # IncompatibleFilters are refused by validation before anything is converted.
-    ("Route", "Accepted", "IncompatibleFilters"),
-    ("Route", "PartiallyInvalid", "IncompatibleFilters"),
 }
 """Reasons that nobody is told here, and why."""
 
@@ -116,6 +113,12 @@ def ca(**ref):
 
 OWN = {"backend": {"clientCertificateRef": {"name": "cert"}}}
 WRONG = to("a") | {"filters": [{"type": "Unknown"}]}
+BOTH = {
+    "filters": [
+        {"type": "RequestRedirect", "requestRedirect": {"hostname": "b.com"}},
+        {"type": "URLRewrite", "urlRewrite": {"hostname": "c.com"}},
+    ]
+}
 CASES = {
     ("GatewayClass", "Accepted", "Accepted"): [],
     ("GatewayClass", "Accepted", "InvalidParameters"): [
@@ -185,6 +188,7 @@ CASES = {
         route(parentRefs=[{"name": "web", "sectionName": "gone"}]),
     ],
     ("Route", "Accepted", "UnsupportedValue"): [GATEWAY, route(WRONG)],
+    ("Route", "Accepted", "IncompatibleFilters"): [GATEWAY, route(BOTH)],
     ("Route", "Accepted", "Conflicted"): [GATEWAY, route(), route(kind="GRPCRoute", name="z")],
     ("Route", "ResolvedRefs", "ResolvedRefs"): [GATEWAY, route()],
     ("Route", "ResolvedRefs", "RefNotPermitted"): [GATEWAY, route(to("c", namespace="other"))],
@@ -192,6 +196,7 @@ CASES = {
     ("Route", "ResolvedRefs", "BackendNotFound"): [GATEWAY, route(to("gone"))],
     ("Route", "ResolvedRefs", "UnsupportedProtocol"): [GATEWAY, route(to("udp", 53))],
     ("Route", "PartiallyInvalid", "UnsupportedValue"): [GATEWAY, route(to("a"), WRONG)],
+    ("Route", "PartiallyInvalid", "IncompatibleFilters"): [GATEWAY, route(to("a"), BOTH)],
     ("BackendTLSPolicy", "Accepted", "Accepted"): [GATEWAY, route(), policy()],
     ("BackendTLSPolicy", "Accepted", "Conflicted"): [
         GATEWAY,
@@ -220,7 +225,8 @@ CASES = {
 }
 HOLDS = {
     ("Accepted", "Accepted"), ("Programmed", "Programmed"), ("ResolvedRefs", "ResolvedRefs"),
-    ("PartiallyInvalid", "UnsupportedValue"), ("OverlappingTLSConfig", "OverlappingHostnames"),
+    ("PartiallyInvalid", "UnsupportedValue"), ("PartiallyInvalid", "IncompatibleFilters"),
+    ("OverlappingTLSConfig", "OverlappingHostnames"),
     ("Conflicted", "HostnameConflict"), ("Conflicted", "ProtocolConflict"), ("Accepted", "ListenersNotValid"),
 }  # fmt: skip
 """Conditions that are true for these reasons."""

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 
 from fakes.gateway_api import CLASS, GATEWAY, conditions, converted, outside, parent
+from isthmus.api.core.service import ServiceSpec
 from isthmus.api.resource import Ref
 
 KIND = "Gateway.gateway.networking.k8s.io"
@@ -111,6 +113,17 @@ def test_an_address_that_it_has_not_is_told(asked, reached, type_, reason):
     own = {("default", "web-istio"): outside(*reached)}
     result = converted(gateway(listener("http"), addresses=asked), own_services=own)
     assert of_gateway(result)[type_] == ("False", reason)
+
+
+def test_a_service_of_its_name_that_leads_elsewhere_is_not_its_own():
+    theirs = outside("192.0.2.1")
+    theirs = msgspec.structs.replace(theirs, spec=ServiceSpec(selector={"app": "theirs"}))
+    result = converted(gateway(listener("http")), own_services={("default", "web-istio"): theirs})
+    told = result.statuses[Ref(KIND, "default", "web")]
+    assert not told.addresses
+    assert conditions(told)["Programmed"] == ("False", "AddressNotAssigned")
+    (message,) = [each.message for each in told.conditions if each.type == "Programmed"]
+    assert message.startswith("Service web-istio leads to other pods (hint: ")
 
 
 @pytest.mark.parametrize(

@@ -178,9 +178,6 @@ def _grpc_method(at: str, method: GRPCMethodMatch) -> Iterator[Problem]:
 
 def _http_filters(at: str, filters: Sequence[HTTPRouteFilter], rule: HTTPRouteRule) -> Iterator[Problem]:
     yield from _filters(at, filters)
-    types = {each.type for each in filters}
-    if {"RequestRedirect", "URLRewrite"} <= types:
-        yield at, "has both a RequestRedirect and a URLRewrite (hint: one of both)"
     for index, each in enumerate(filters):
         for name, part in (("requestRedirect", each.request_redirect), ("urlRewrite", each.url_rewrite)):
             if part is not None and part.hostname.startswith("*"):

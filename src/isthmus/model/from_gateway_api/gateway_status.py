@@ -59,6 +59,9 @@ def _programmed(gateway: Gateway, doors: Sequence[Door], reach: Reach) -> Condit
         reason, message = "Invalid", "no listener is run"
     elif reach.unusable and (reach.addresses or not is_managed(gateway)):
         reason, message = "AddressNotUsable", f"is not reached at {', '.join(reach.unusable)}"
+    elif reach.taken:
+        hint = "hint: another name, or the annotation gateway.istio.io/name-override"
+        reason, message = "AddressNotAssigned", f"Service {reach.taken} leads to other pods ({hint})"
     elif not reach.addresses:
         reason, message = "AddressNotAssigned", "it has no address yet"
     else:

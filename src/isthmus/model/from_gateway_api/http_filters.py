@@ -14,6 +14,7 @@ from isthmus.api.gateway_api.http_filter import (
     HTTPRouteFilter,
     HTTPURLRewriteFilter,
 )
+from isthmus.api.gateway_api.http_route import HTTPRoute
 from isthmus.api.istio.http_route import CorsPolicy, HTTPMirrorPolicy, HTTPRedirect, StringMatch
 from isthmus.api.istio.text_problems import word
 from isthmus.kit import duration
@@ -77,9 +78,20 @@ def actions(
                     found.mirrors.append(leads)
         found.unsupported.extend(_unknown(each, path))
     if found.redirect is not None and found.rewrite is not None:
-        message = "have both a RequestRedirect and a URLRewrite (hint: one of both)"
-        found.unsupported.append(Doubt("IncompatibleFilters", at, message))
+        found.unsupported.append(_incompatible(at))
     return found
+
+
+def incompatible(route: HTTPRoute) -> Iterator[Doubt]:
+    """What no implementation accepts: that requests are sent elsewhere by the answer, and rewritten for a backend."""
+    for number, rule in enumerate(route.spec.rules):
+        if {"RequestRedirect", "URLRewrite"} <= {each.type for each in rule.filters}:
+            yield _incompatible(f"$.spec.rules[{number}].filters")
+
+
+def _incompatible(at: str) -> Doubt:
+    message = "have both a RequestRedirect and a URLRewrite (hint: one of both)"
+    return Doubt("IncompatibleFilters", at, message)
 
 
 def _unknown(found: HTTPRouteFilter, at: str) -> Iterator[Doubt]:

@@ -25,6 +25,7 @@ class Reach:
     labels: Mapping[str, str]
     addresses: tuple[str, ...] = ()
     unusable: tuple[str, ...] = field(default=())  # addresses that were asked for and lead nowhere
+    taken: str = ""  # the Service that stands under the name of its own, and leads to other pods
 
 
 def is_managed(gateway: Gateway) -> bool:
@@ -44,7 +45,10 @@ def reach_of(gateway: Gateway, lookup: Lookup) -> Reach:
     meta = gateway.metadata
     own = {GATEWAY_NAME: meta.name}
     if is_managed(gateway):
-        reached = addresses_of(lookup.own_service((meta.namespace, deployed_name(gateway))), lookup.domain)
+        service = lookup.own_service((meta.namespace, deployed_name(gateway)))
+        if service is not None and not (service.spec.selector or {}).items() <= own.items():
+            return Reach(meta.namespace, own, taken=service.metadata.name)
+        reached = addresses_of(service, lookup.domain)
         wrong = tuple(
             each.value for each in gateway.spec.addresses if each.value and each.value not in reached
         )

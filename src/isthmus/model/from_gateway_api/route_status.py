@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from isthmus.api.gateway_api.reference import ParentReference
 from isthmus.model.from_gateway_api.attach import Attachment
@@ -14,8 +15,7 @@ from isthmus.model.from_gateway_api.status import Condition, ParentStatus, Route
 def accepted(found: Attachment, rules: Rules) -> Attachment:
     """`found`, or its refusal where all rules of the route are impossible."""
     if found.refused is None and not rules.kept and rules.unsupported:
-        first = rules.unsupported[0]
-        return found.refuse(first.reason, f"{first.path} {first.message}")
+        return replace(found, doors=(), services=(), refused=rules.unsupported[0])
     return found
 
 
@@ -36,8 +36,9 @@ def route_status(found: Sequence[Attachment], rules: Rules) -> RouteStatus:
 def _conditions(found: Attachment, rules: Rules) -> Iterator[Condition]:
     generation = found.route.metadata.generation
     if found.refused is not None:
-        reason, _, message = found.refused
-        yield condition("Accepted", reason, message, holds=False, generation=generation)
+        reason, path, message = found.refused
+        said = message if path == found.path else f"{path} {message}"
+        yield condition("Accepted", reason, said, holds=False, generation=generation)
     else:
         yield condition("Accepted", "Accepted", holds=True, generation=generation)
     if rules.unresolved:

@@ -60,7 +60,7 @@ def route_told(route: Route, attached: Sequence[Attachment], rules: Rules) -> To
     """Of a route at its parents; of one without a parent of ours that nothing is the matter."""
     against = [*rules.unsupported, *rules.unresolved]
     against += [each.refused for each in attached if each.refused is not None]
-    found = tuple(_finding(route, each) for each in against) if attached else ()
+    found = tuple(_finding(route, each) for each in dict.fromkeys(against)) if attached else ()
     return Told(route_status(attached, rules), found)
 
 
