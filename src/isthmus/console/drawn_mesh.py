@@ -31,6 +31,7 @@ from isthmus.console.drawn_pods import (
     balanced,
     key_of,
     meta_of,
+    part,
     pods_of,
     refusing_sidecars,
     with_addresses,
@@ -294,19 +295,19 @@ def _of_gateways(found: list[_Document]) -> Iterator[_Document]:
             yield from (one._replace(value=each, is_made_up=True) for each in made_for.objects(one.value))
 
 
-def _as_stored(value: Tree) -> Tree:
+def as_stored(value: Tree) -> Tree:
     """A Secret as API servers keep it: what was written as text stands among its data."""
     texts = value.get("stringData") if value.get("kind") == "Secret" else None
     if not isinstance(texts, dict):
         return value
     rest = {name: each for name, each in value.items() if name != "stringData"}
     coded = {name: b64encode(str(text).encode()).decode() for name, text in texts.items()}
-    return {**rest, "data": {**(value.get("data") or {}), **coded}}
+    return {**rest, "data": {**part(value, "data"), **coded}}
 
 
 def _change(cluster: ClusterId, document: _Document) -> Change | None:
     """The change that puts an object; None for kinds that the mesh does not read."""
-    value = _as_stored(document.value)
+    value = as_stored(document.value)
     try:
         kind = kind_of(str(value.get("apiVersion", "")), str(value.get("kind", "")))
     except UnknownKind:

@@ -7,19 +7,25 @@ from collections.abc import Iterable, Iterator, Mapping
 import msgspec
 
 from isthmus.api import KINDS, LOOKED_AT, kind_of
+from isthmus.api.core.config_map import ConfigMap
+from isthmus.api.core.secret import Secret
 from isthmus.api.decode import decode
 from isthmus.api.errors import InvalidConfig, UnknownKind
 from isthmus.api.gateway_api.http_route import HTTPRoute
-from isthmus.api.resource import Ref
-from isthmus.console.drawn_mesh import DrawnMesh, Manifest, Written, draw, written
+from isthmus.api.resource import Object, Ref
+from isthmus.console.drawn_mesh import DrawnMesh, Manifest, Written, as_stored, draw, written
 from isthmus.console.drawn_pods import Tree
 from isthmus.console.findings_of_proxies import findings_of_proxies
 from isthmus.console.yaml_places import line_of
+from isthmus.discovery.source_secrets import LABEL, claims_of
+from isthmus.kit.clock import Clock, SystemClock
 from isthmus.model.analyze import analyze
 from isthmus.model.codes import OF_SCHEMA, code_of_problem
+from isthmus.model.credential import certificate_path, life_finding
 from isthmus.model.findings import Code, Finding, Severity
 from isthmus.model.from_gateway_api.http_filters import incompatible
 
+_OURS = SystemClock()
 _GROUPS = {*(kind.group for kind in KINDS if kind.is_config), "security.istio.io"}
 """API groups of which an unknown kind is a mistake, or one that has no effect here."""
 _OF_CASES = {"Case", "Cluster", "Expect"}
@@ -74,9 +80,14 @@ def faults_of_each(manifests: Iterable[Manifest]) -> Iterator[Fault]:
 
 
 def faults_together(
-    manifests: Iterable[Manifest], held: Mapping[str, Iterable[Tree]] | None = None
+    manifests: Iterable[Manifest],
+    held: Mapping[str, Iterable[Tree]] | None = None,
+    clock: Clock = _OURS,
 ) -> Iterator[Fault]:
-    """What is wrong with the objects by themselves, and with the mesh that they make over what clusters hold."""
+    """What is wrong with the objects by themselves, and with the mesh that they make over what clusters hold.
+
+    The clock says which certificates have come to their end.
+    """
     texts = tuple(manifests)
     alone = tuple(faults_of_each(texts))
     yield from alone
@@ -85,47 +96,64 @@ def faults_together(
     drawn = draw(texts, held)
     found = analyze(drawn.generation.mesh, drawn.objects, is_whole=held is not None)
     told = {(each.code, each.object, each.path) for each in alone}
-    for finding in dict.fromkeys((*found, *findings_of_proxies(drawn))):
+    for finding in dict.fromkeys((*found, *findings_of_proxies(drawn), *_lives(drawn, clock.now()))):
         is_told = (finding.code.number, str(finding.ref), finding.path) in told
         if finding.code not in OF_SCHEMA and not is_told:
             yield fault(finding, *_place(drawn, finding))
 
 
+def _lives(drawn: DrawnMesh, now: float) -> Iterator[Finding]:
+    """What is to be said of the certificates in Secrets at `now`."""
+    for key, credential in drawn.generation.mesh.credentials.items():
+        found = drawn.objects.get(key.cluster, {}).get(key.ref)
+        if isinstance(found, Secret | ConfigMap):
+            wrong = life_finding(key, certificate_path(found), credential, now)
+            yield from [wrong] if wrong is not None else []
+
+
 def _of_document(manifest: Manifest, document: Written) -> Iterator[Fault]:
-    value = document.value
+    for finding in _by_itself(document.value):
+        yield fault(finding, manifest.name, _line(manifest, document, finding.path))
+
+
+def _by_itself(value: Tree) -> Iterator[Finding]:
+    """What is wrong with an object, whatever else is there."""
     api_version, name = str(value.get("apiVersion", "")), str(value.get("kind", ""))
     meta = value.get("metadata")
     meta = meta if isinstance(meta, dict) else {}
     place = (str(meta.get("namespace") or "default"), str(meta.get("name") or ""))
     ref = Ref(name, *place)
-    if name and meta and not api_version:
-        if name not in _OF_CASES:
-            problem = _schema(ref, "$.apiVersion", f"is missing (hint: {_version_meant(value)})")
-            yield fault(problem, manifest.name, line_of(manifest.text, document.line, "kind"))
+    if not api_version:
+        if name and meta and name not in _OF_CASES:
+            yield _schema(ref, "$.apiVersion", f"is missing (hint: {_version_meant(value)})")
         return
     try:
         kind = kind_of(api_version, name)
         ref = Ref(kind.ref_kind, *place) if kind.namespaced else Ref(kind.ref_kind, "", place[1])
-        found = decode(kind, value)
-        for doubt in incompatible(found) if isinstance(found, HTTPRoute) else ():
-            finding = Finding(ref=ref, path=doubt.path, message=doubt.message, code=doubt.code)
-            yield fault(finding, manifest.name, _line(manifest, document, doubt.path))
+        yield from _of_object(ref, decode(kind, as_stored(value)))
     except UnknownKind as error:
         if api_version.rpartition("/")[0] in _GROUPS:
-            finding = Finding(
-                ref=ref,
-                path="$.kind",
-                message=f"{error}: it has no effect",
-                severity=Severity.WARNING,
-                code=Code.SCHEMA,
+            message = f"{error}: it has no effect"
+            yield Finding(
+                ref=ref, path="$.kind", message=message, severity=Severity.WARNING, code=Code.SCHEMA
             )
-            yield fault(finding, manifest.name, document.line)
     except InvalidConfig as error:
         for path, message in error.problems:
-            yield fault(_schema(ref, path, message), manifest.name, _line(manifest, document, path))
+            yield _schema(ref, path, message)
+
+
+def _of_object(ref: Ref, found: Object) -> Iterator[Finding]:
+    """What is wrong with an object that is as its kind has it."""
+    if isinstance(found, HTTPRoute):
+        for doubt in incompatible(found):
+            yield Finding(ref=ref, path=doubt.path, message=doubt.message, code=doubt.code)
+    if isinstance(found, Secret) and found.metadata.labels.get(LABEL) == "true":
+        yield from claims_of(ref, found).findings
 
 
 def _line(manifest: Manifest, document: Written, path: str) -> int:
+    if "stringData" in document.value:
+        path = path.replace("$.data[", "$.stringData[")
     return line_of(manifest.text, document.line, path.removeprefix("$").removeprefix("."))
 
 

@@ -6,14 +6,21 @@ The manifests are the cases of tests/findings, so that what the page shows is wh
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import yaml
 
-from isthmus.console.drawn_mesh import Manifest
-from isthmus.console.faults import faults_together
+from isthmus.console.drawn_mesh import DrawnMesh, Manifest, draw
+from isthmus.console.faults import Fault, fault, faults_together
+from isthmus.discovery.registrations import Registrations
+from isthmus.kit.clock import ManualClock, SystemClock
 from isthmus.model.codes import Code
+from isthmus.model.registration import ASKED_GROUP
+from isthmus.translate.offline import ProxySpec, proxy_said
 
 _MARK, _MENDED = "---\n", "---\nkind: Mended\n---\n"
 _HEAD = """# Findings
@@ -63,6 +70,15 @@ class Case(NamedTuple):
     wrong: str
     mend: str
     mended: str
+    now: datetime | None  # what the time is, where that matters
+    proxies: tuple[ProxySpec, ...]  # who comes to Pilot, where that matters
+
+    def found(self, text: str) -> Iterator[Fault]:
+        """What is found of the case's code in `text`, at its time and with its proxies."""
+        clock = SystemClock() if self.now is None else ManualClock(self.now.timestamp())
+        manifests = [Manifest("mesh.yaml", text)]
+        found = (*faults_together(manifests, clock=clock), *_refused(draw(manifests), self.proxies))
+        return (each for each in found if each.code == self.code)
 
 
 def read_case(path: Path) -> Case:
@@ -72,7 +88,8 @@ def read_case(path: Path) -> Case:
     said = yaml.safe_load(head)
     places = (each.rsplit(" ", 1) for each in said["finds"])
     finds = frozenset((found, at) for found, at in places)
-    return Case(said["code"], finds, wrong, said["mend"], _laid_over(wrong, laid))
+    proxies = msgspec.convert(said.get("proxies", ()), tuple[ProxySpec, ...])
+    return Case(said["code"], finds, wrong, said["mend"], _laid_over(wrong, laid), said.get("now"), proxies)
 
 
 def page(cases: Path) -> str:
@@ -95,14 +112,25 @@ def _section(code: Code, case: Case | None) -> str:
     head = f'<a id="{code.number.lower()}"></a>\n## {code.number} {code.title}\n\n{code.meaning}\n'
     if case is None:
         return head
-    told = "\n".join(_told(case))
-    return f"{head}\n```yaml\n{case.wrong}```\n\n```text\n{told}\n```\n\n{case.mend}\n"
+    told = "\n".join(map(str, case.found(case.wrong)))
+    when = f"On {case.now:%Y-%m-%d}:\n\n" if case.now is not None else ""
+    who = "".join(f"To Pilot comes {_of(each)}:\n\n" for each in case.proxies)
+    return f"{head}\n{when}{who}```yaml\n{case.wrong}```\n\n```text\n{told}\n```\n\n{case.mend}\n"
 
 
-def _told(case: Case) -> Iterator[str]:
-    for each in faults_together([Manifest("mesh.yaml", case.wrong)]):
-        if each.code == case.code:
-            yield str(each)
+def _of(proxy: ProxySpec) -> str:
+    group = proxy.metadata.get(ASKED_GROUP, "")
+    return f"{proxy.namespace}/{proxy.name} at {proxy.address}, which asks to be of WorkloadGroup {group}"
+
+
+def _refused(drawn: DrawnMesh, proxies: tuple[ProxySpec, ...]) -> Iterator[Fault]:
+    """What Pilot says of proxies that come, and may not have what they ask for."""
+    mesh = drawn.generation.mesh
+    registrations = Registrations(lambda: mesh, lambda: None)
+    for each in proxies:
+        with suppress(PermissionError):
+            registrations.proven(proxy_said(each, mesh.settings.config_cluster))
+    return map(fault, registrations.findings)
 
 
 def _laid_over(wrong: str, mend: str) -> str:

@@ -10,8 +10,6 @@ import asyncio
 from collections.abc import Callable, Mapping
 from functools import partial
 
-import msgspec
-
 from isthmus.api import kind_named
 from isthmus.api.core.config_map import ConfigMap
 from isthmus.api.core.secret import Secret
@@ -26,8 +24,8 @@ from isthmus.kube.errors import Forbidden
 from isthmus.kube.informer import Informer
 from isthmus.kube.watch import Watch
 from isthmus.model.change import UNKNOWN, Doubted, Unknown
-from isthmus.model.credential import CredentialKey, ageing, certificate_path, credential_of, untimely
-from isthmus.model.findings import Code, Finding
+from isthmus.model.credential import CredentialKey, certificate_path, credential_of, life_finding
+from isthmus.model.findings import Code, Finding, Severity
 from isthmus.model.names import ClusterId
 
 Word = Object | Doubted | Finding | Unknown | None
@@ -103,16 +101,14 @@ class CredentialFollower:
         if not isinstance(found, Secret | ConfigMap):
             return found
         try:
-            held, now = credential_of(found), self._clock.now()
+            held = credential_of(found)
         except InvalidConfig:
             return found  # whoever hears it finds the same
-        if wrong := untimely(held, now):
-            return self._finding(ref, certificate_path(found), wrong)
-        if doubt := ageing(held, now):
-            code = Code.CERTIFICATE_ENDS
-            said = self._finding(ref, certificate_path(found), doubt)
-            return Doubted(found, msgspec.structs.replace(said, code=code, severity=code.severity))
-        return found
+        key = CredentialKey(self._cluster, ref)
+        wrong = life_finding(key, certificate_path(found), held, self._clock.now())
+        if wrong is None or wrong.severity is Severity.ERROR:
+            return wrong or found
+        return Doubted(found, wrong)
 
     def _finding(self, ref: Ref, path: str, message: str) -> Finding:
         return Finding(ref=ref, path=path, message=message, cluster=self._cluster, code=Code.CREDENTIAL)

@@ -63,13 +63,15 @@ class SecretsSource:
             Finding(ref=ref, path=error.path, message=error.message, code=Code.CLUSTER)
             for ref, error in self._wrong.items()
         ]
-        specs: list[ClusterSpec] = []
-        for ref in sorted(self._secrets):
-            for key, value in sorted(self._secrets[ref].data.items()):
-                spec, finding = read_entry(ref, key, value)
-                specs += [spec] if spec else []
-                findings += [finding] if finding else []
-        return Claims(tuple(specs), tuple(findings))
+        found = [claims_of(ref, self._secrets[ref]) for ref in sorted(self._secrets)]
+        specs = [spec for each in found for spec in each.specs]
+        return Claims(tuple(specs), (*findings, *(finding for each in found for finding in each.findings)))
+
+
+def claims_of(ref: Ref, secret: Secret) -> Claims:
+    """The clusters that a Secret describes, each under a key, and what is wrong with it."""
+    read = [read_entry(ref, key, value) for key, value in sorted(secret.data.items())]
+    return Claims(tuple(spec for spec, _ in read if spec), tuple(finding for _, finding in read if finding))
 
 
 def read_entry(ref: Ref, key: str, value: str) -> tuple[ClusterSpec | None, Finding | None]:

@@ -21,6 +21,7 @@ from isthmus.api.resource import Ref
 from isthmus.kit import x509
 from isthmus.kit.chain import count_revocations
 from isthmus.kit.ocsp import InvalidStaple, demands_staple, staple_end
+from isthmus.model.findings import Code, Finding
 from isthmus.model.names import ClusterId
 
 CREDENTIAL_KINDS = frozenset({"Secret", "ConfigMap"})
@@ -91,7 +92,19 @@ def credential_of(found: Secret | ConfigMap) -> Credential:
     )
 
 
-def untimely(found: Credential, now: float) -> str:
+def life_finding(key: CredentialKey, path: str, found: Credential, now: float) -> Finding | None:
+    """What is to be said at `now` of the life of a certificate: it is outside of it, or comes to its end."""
+    code, wrong = Code.CREDENTIAL, _untimely(found, now)
+    if not wrong:
+        code, wrong = Code.CERTIFICATE_ENDS, _ageing(found, now)
+    if not wrong:
+        return None
+    return Finding(
+        ref=key.ref, path=path, message=wrong, cluster=key.cluster, severity=code.severity, code=code
+    )
+
+
+def _untimely(found: Credential, now: float) -> str:
     """Why its certificate is not to be shown at `now`; empty where it is."""
     if found.ends and now >= found.ends:
         return (
@@ -102,7 +115,7 @@ def untimely(found: Credential, now: float) -> str:
     return ""
 
 
-def ageing(found: Credential, now: float) -> str:
+def _ageing(found: Credential, now: float) -> str:
     """What is to be said of a credential that is still good at `now`; empty where that is nothing."""
     if found.ends and found.ends - now < (found.ends - found.begins) * _LATE:
         return f"its certificate ends at {_day(found.ends)} (hint: put a new one in before)"

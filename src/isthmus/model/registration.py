@@ -25,6 +25,8 @@ Json = dict[str, Any]
 
 GROUP = "istio.io/autoRegistrationGroup"
 """Annotation with the group of an entry that nobody wrote."""
+ASKED_GROUP = "AUTO_REGISTER_GROUP"
+"""Metadata of a proxy with the group that it asks to be of."""
 CONTROLLER = "istio.io/workloadController"
 """Annotation with the Pilot to which the entry's proxy came last."""
 CONNECTED, DISCONNECTED = "istio.io/connectedAt", "istio.io/disconnectedAt"
@@ -35,7 +37,7 @@ _LONGEST = 253  # of a name in Kubernetes
 
 def group_ref(proxy: Proxy) -> Ref | None:
     """The WorkloadGroup that a proxy says it is of, by `ISTIO_META_AUTO_REGISTER_GROUP`; None where it says none."""
-    name = dict(proxy.metadata).get("AUTO_REGISTER_GROUP", "")
+    name = dict(proxy.metadata).get(ASKED_GROUP, "")
     return Ref(kind_of_type(WorkloadGroup).ref_kind, proxy.namespace, name) if name else None
 
 

@@ -119,7 +119,7 @@ def read_case(text: str) -> Case:
     config = next(iter(objects), ClusterId(""))
     settings = msgspec.convert({"config_cluster": config, **spec.settings}, MeshSettings)
     changes = [change for name, found in objects.items() for change in _changes(name, found)]
-    return Case(spec=spec, changes=tuple(changes), settings=settings, proxy=_proxy(spec.proxy, config))
+    return Case(spec=spec, changes=tuple(changes), settings=settings, proxy=proxy_said(spec.proxy, config))
 
 
 def _spec(line: int, document: Mapping[str, object]) -> CaseSpec:
@@ -209,7 +209,8 @@ def _ports(service: Service, pod: Pod) -> Iterator[EndpointPort]:
             yield EndpointPort(port.name, number, port.protocol)
 
 
-def _proxy(spec: ProxySpec, config: ClusterId) -> Proxy:
+def proxy_said(spec: ProxySpec, config: ClusterId) -> Proxy:
+    """The proxy as it would come; where it does not say its cluster, it is of that of the configuration."""
     region, zone, subzone = (*spec.locality.split("/"), "", "", "")[:3]
     return Proxy(
         kind=ProxyKind(spec.kind),

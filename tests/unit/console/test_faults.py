@@ -69,7 +69,7 @@ def test_all_that_is_wrong_with_an_object_is_told_with_its_lines(file):
     assert [(each["object"], each["path"], each["line"]) for each in found] == [
         ("VirtualService default/reviews", "$.spec.http[0].match[0].uri", 20),
         ("VirtualService default/reviews", "$.spec.http[0].timeout", 13),
-        ("Hovercraft default/eels", "$.kind", 33),
+        ("Hovercraft default/eels", "$.kind", 34),
     ]
     assert {each["code"] for each in found} == {"IST0106"}
     assert run("validate", "-f", file).exit_code == FOUND
@@ -101,7 +101,7 @@ def test_reviews_of_code_get_each_fault_at_its_line(file):
         (each["ruleId"], each["level"], each["locations"][0]["physicalLocation"]["region"]["startLine"])
         for each in told["results"]
     }
-    assert {("IST0106", "error", 13), ("IST0106", "warning", 33), ("IST0101", "error", 31)} <= places
+    assert {("IST0106", "error", 13), ("IST0106", "warning", 34), ("IST0101", "error", 31)} <= places
 
 
 def test_nothing_wrong_is_success_from_standard_input_too():
@@ -142,4 +142,4 @@ def test_filters_that_cannot_be_together_are_told_once_by_either_command(words, 
     result = run(*words, file)
     assert result.exit_code == FOUND
     assert result.output.count("have both a RequestRedirect and a URLRewrite (hint: one of both)") == 1
-    assert f"{file}:13: error [ISM0015] HTTPRoute default/shop: $.spec.rules[0].filters: " in result.output
+    assert f"{file}:13: error [IST0171] HTTPRoute default/shop: $.spec.rules[0].filters: " in result.output
