@@ -5,24 +5,24 @@ Equal proxies share one view, and a change of endpoints alone keeps it the same 
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+import operator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-
-import msgspec
+from typing import Any, NamedTuple
 
 from isthmus.api.istio.destination import Destination
 from isthmus.api.istio.destination_rule import DestinationRule
 from isthmus.api.istio.gateway import GatewayConfig
 from isthmus.api.istio.sidecar import IstioEgressListener, Sidecar
 from isthmus.api.istio.virtual_service import VirtualService
+from isthmus.api.resource import Object, Ref
 from isthmus.kit.memo import Memo
 from isthmus.model.collectors import collector_hosts
 from isthmus.model.delegates import with_delegates
 from isthmus.model.endpoint import Backing
-from isthmus.model.families import spoken
+from isthmus.model.families import Families, spoken
 from isthmus.model.mesh import Mesh, MeshSettings
-from isthmus.model.names import ClusterId, Hostname, ServiceKey, host_matches, resolve
+from isthmus.model.names import ClusterId, Hostname, NetworkId, ServiceKey, host_matches, resolve
 from isthmus.model.proxy import Proxy, ProxyKind
 from isthmus.model.rules import (
     RUN_IN,
@@ -35,31 +35,34 @@ from isthmus.model.rules import (
     virtual_services_by_gateway,
     virtual_services_by_host,
 )
-from isthmus.model.same_host import one_of_each_host
-from isthmus.model.service import Port, Protocol, Service
+from isthmus.model.seen import Catalog, Seen
+from isthmus.model.service import Port, Service
 from isthmus.model.setting_parts import Unknown
 from isthmus.model.sidecars import Horizon, Sidecars
 from isthmus.model.visibility import is_visible
+
+Of = Callable[[type[Any]], tuple[Any, ...]]
+"""All objects of a kind."""
 
 
 class Rules:
     """The routing configuration of a mesh, indexed; shared by all its views."""
 
-    def __init__(self, mesh: Mesh) -> None:
-        domain = self._domain = mesh.settings.domain
-        found = with_delegates(mesh.of(VirtualService), domain)
-        self.destinations = DestinationRules(mesh.of(DestinationRule), domain)
+    def __init__(self, of: Of, settings: MeshSettings) -> None:
+        domain = self._domain = settings.domain
+        found = with_delegates(of(VirtualService), domain)
+        self.destinations = DestinationRules(of(DestinationRule), domain)
         self.by_host = virtual_services_by_host(found, domain)
         self._wild_hosts = most_specific_first(host for host in self.by_host if host.startswith("*"))
         self._spoken_of = self.by_host.keys() | self.destinations.hosts
         self._wild_spoken_of = tuple(host for host in self._spoken_of if host.startswith("*"))
         self.by_gateway = virtual_services_by_gateway(found)
-        self.gateways = mesh.of(GatewayConfig)
-        self.sidecars = Sidecars(mesh.of(Sidecar), mesh.settings.root_namespace)
-        self.collectors = frozenset(collector_hosts(mesh.settings))
+        self.gateways = of(GatewayConfig)
+        self.sidecars = Sidecars(of(Sidecar), settings.root_namespace)
+        self.collectors = frozenset(collector_hosts(settings))
         self._asked = {label for each in found for label in labels_asked_by(each)} | self.destinations.labels
-        self._asked |= set(labels_that_fail_over(mesh.settings.locality_lb_setting))
-        self._asked |= set(labels_that_fail_over(mesh.settings.zone_aware_lb_setting))
+        self._asked |= set(labels_that_fail_over(settings.locality_lb_setting))
+        self._asked |= set(labels_that_fail_over(settings.zone_aware_lb_setting))
         self._asked_of_routers = {label for each in self.gateways for label in each.spec.selector}
 
     def virtual_service(self, host: Hostname, namespace: str, horizon: Horizon) -> VirtualService | None:
@@ -76,14 +79,22 @@ class Rules:
         shown = self.shown(self.by_host.get(host, ()), namespace)
         return next((each for each in shown if horizon.sees(each.metadata.namespace, host)), None)
 
-    def led_to(self, namespace: str, horizon: Horizon) -> frozenset[Hostname]:
-        """The hosts to which the rules lead that hold for sidecars of a namespace."""
-        rules = (self.claim(host, namespace, horizon) for host in self.by_host)
-        return frozenset(host for rule in rules if rule is not None for host in hosts_of(rule, self._domain))
+    def led_to(self, horizon: Horizon) -> frozenset[Hostname]:
+        """The hosts to which the rules lead that a Sidecar shows, and where all it does not know is sent."""
+        rules = (self.claim(host, horizon.namespace, horizon) for host in self.by_host)
+        found = {host for rule in rules if rule is not None for host in hosts_of(rule, self._domain)}
+        proxy = horizon.egress_proxy(self._domain)
+        return self.collectors.union(found, [Hostname(proxy.host)] if proxy is not None else ())
 
-    def speak_of(self, host: Hostname) -> bool:
-        """Whether there is anything for calls to `host`, for whomever."""
-        return host in self._spoken_of or any(host_matches(pattern, host) for pattern in self._wild_spoken_of)
+    def speak_of(self, seen: Seen) -> Iterator[ServiceKey]:
+        """The services of which any rules may speak, to whomever; and those with other names, of which they may."""
+        hosts = self._spoken_of | seen.other_names.keys()
+        yield from (seen.by_host[host].key for host in hosts if host in seen.by_host)
+        yield from (each.key for each in seen.pods if each.owner.hostname in hosts)
+        for pattern in self._wild_spoken_of:
+            for each in seen.services:
+                if host_matches(pattern, each.key.hostname) or host_matches(pattern, each.owner.hostname):
+                    yield each.key
 
     @staticmethod
     def shown(found: tuple[VirtualService, ...], namespace: str) -> tuple[VirtualService, ...]:
@@ -99,68 +110,53 @@ class Rules:
         return tuple(label for label in proxy.labels if label[0] in asked) if asked else ()
 
 
+class Caller(NamedTuple):
+    """All of a proxy that a view depends on."""
+
+    kind: ProxyKind
+    namespace: str
+    cluster: ClusterId
+    families: Families
+    entered: frozenset[NetworkId]  # networks that it reaches through gateways
+    labels: Labels  # only those that something in the view depends on
+
+
 class View:
-    """The mesh as proxies of one kind, namespace and cluster see it. Compared by identity."""
+    """The mesh as proxies of one kind, namespace and cluster see it. Compared by identity.
 
-    def __init__(self, mesh: Mesh, rules: Rules, proxy: Proxy, labels: Labels) -> None:
-        self.kind = proxy.kind
-        self.namespace = proxy.namespace
-        self.cluster: ClusterId = proxy.cluster
-        self.families = proxy.families
-        self.entered = mesh.networks.entered_from(proxy.network)  # networks that it reaches through gateways
-        self.labels = labels  # only those that something in the view depends on
+    Many views differ in few services. `plain` is the one that they have in common: what proxies of no namespace
+    see under no rules. For services that are not `apart` it says what this one says, and is the same for others.
+    """
+
+    def __init__(self, mesh: Mesh, rules: Rules, caller: Caller, sight: tuple[Horizon, Seen]) -> None:
+        self.caller = caller
+        self.kind, self.namespace, self.cluster, self.families, self.entered, self.labels = caller
         self.settings: MeshSettings = mesh.settings
-        self._backings = mesh.backings
-        self.beside_rules = (
-            mesh.services,
-            mesh.backings,
-            *mesh.settings.of_routes,
-        )  # what plain routes follow from
+        self.backings = mesh.backings
         self._rules = rules
-        is_sidecar = self.kind is ProxyKind.SIDECAR
-        self.sidecar = rules.sidecars.holding(self.namespace, labels) if is_sidecar else None
-        self._horizon = Horizon(self.sidecar, self.namespace)
-        seen = one_of_each_host(self._seen(mesh.services), self.namespace)
-        self.services: tuple[Service, ...] = tuple(each for each in seen if not each.alias_of)
-        self.aliases: tuple[Service, ...] = tuple(
-            each for each in seen if each.alias_of
-        )  # other names of these
+        self._horizon, self.seen = sight
+        self.sidecar = self._horizon.sidecar
+        self.plain: View = self
+        self.apart: frozenset[ServiceKey] = frozenset()
 
-    def _seen(self, services: Mapping[ServiceKey, Service]) -> Iterator[Service]:
+    def over(self, plain: View, spoken_of: frozenset[ServiceKey]) -> View:
+        """This view, with what it says of services of other namespaces that rules do not speak of in `plain`."""
+        self.plain, self.apart = plain, spoken_of | self.seen.of(self.namespace)
+        return self
+
+    def about(self, service: ServiceKey) -> View:
+        """The view that says all there is to say of a service here: shared by those that say the same."""
+        return self if service in self.apart else self.plain
+
+    @property
+    def services(self) -> tuple[Service, ...]:
         """The services that are shown, and those to which rules that are shown may lead; in the order of keys."""
-        everything = self._horizon.is_everything
-        led_to = self._rules.collectors
-        if not everything:
-            led_to |= self._rules.led_to(self.namespace, self._horizon)
-            led_to |= {Hostname(self.egress_proxy.host)} if self.egress_proxy else set()
-            led_to |= {
-                each.alias_of
-                for key, each in services.items()
-                if each.alias_of
-                and (key.hostname in led_to or self._horizon.sees(key.namespace, key.hostname))
-            }
-        for key in sorted(services):
-            service, owner = services[key], services[key].owner
-            if service.pod_of and not self._calls_pods(service):
-                continue
-            is_seen = everything or key.hostname in led_to or self._horizon.sees(*owner)
-            is_shown = not service.export_to or is_visible(service.export_to, key.namespace, self.namespace)
-            if is_seen and is_shown:
-                yield service
+        return self.seen.services
 
-    def _calls_pods(self, service: Service) -> bool:
-        """Whether the pods of that name are called as a service of their own: all are far; gateways let them in."""
-        networks = self.backing(service.key).networks
-        return self.kind is ProxyKind.ROUTER or self.entered.issuperset(networks)
-
-    @cached_property
+    @property
     def asks_node(self) -> bool:
         """Whether some service's endpoints depend on the node from which it is called."""
-        return any(each.node_only or each.distribution == "prefersamenode" for each in self.services)
-
-    def services_on(self, port: int) -> tuple[Service, ...]:
-        """The services with this port, but for UDP, in the order of their keys."""
-        return self._by_port.get(port, ())
+        return self.seen.asks_node
 
     @property
     def allows_unknown(self) -> bool:
@@ -176,11 +172,7 @@ class View:
     @property
     def egress_proxy(self) -> Destination | None:
         """Where those calls are sent, its host in full; None: where they meant to go."""
-        policy = self.sidecar.spec.outbound_traffic_policy if self.sidecar else None
-        if self.sidecar is None or policy is None or policy.egress_proxy is None or not self.allows_unknown:
-            return None
-        host = resolve(policy.egress_proxy.host, self.sidecar.metadata.namespace, self.settings.domain)
-        return msgspec.structs.replace(policy.egress_proxy, host=host)
+        return self._horizon.egress_proxy(self.settings.domain)
 
     def shown_by(self, listener: IstioEgressListener) -> Iterator[tuple[Service, Port]]:
         """The services that one listener of the Sidecar shows, with the ports on which it does."""
@@ -192,33 +184,23 @@ class View:
     @property
     def ports(self) -> tuple[int, ...]:
         """All ports that any service has, but for UDP, sorted."""
-        return tuple(sorted(self._by_port))
+        return self.seen.ports
 
     def service(self, host: str, namespace: str) -> Service | None:
         """The service whose host `host` is in an object of `namespace`."""
-        return self._by_host.get(resolve(host, namespace, self.settings.domain))
+        return self.seen.by_host.get(resolve(host, namespace, self.settings.domain))
 
     def meant(self, host: Hostname) -> Service | None:
         """The service that has this full host, or of which it is another name."""
-        return self._by_host.get(self._standing_for.get(host, host))
-
-    @cached_property
-    def _standing_for(self) -> Mapping[Hostname, Hostname]:
-        return {each.key.hostname: each.alias_of for each in self.aliases}
+        return self.seen.meant(host)
 
     def names_of(self, service: Service) -> tuple[tuple[ServiceKey, ...], ...]:
         """By which names it is called: its own with those for which the same rules hold, then each other by itself."""
-        own, others = service.key, self._other_names.get(service.key.hostname, ())
+        own, is_apart = service.key, service.key in self.apart  # as are all that have other names
+        others = self.seen.other_names.get(own.hostname, ()) if is_apart else ()
         rule = self.virtual_service(own.hostname) if others else None
         apart = [key for key in others if self.virtual_service(key.hostname) not in (None, rule)]
         return ((own, *(key for key in others if key not in apart)), *((key,) for key in apart))
-
-    @cached_property
-    def _other_names(self) -> Mapping[Hostname, tuple[ServiceKey, ...]]:
-        found: dict[Hostname, list[ServiceKey]] = defaultdict(list)
-        for each in self.aliases:
-            found[each.alias_of].append(each.key)
-        return {host: tuple(keys) for host, keys in found.items()}
 
     def addresses(self, service: Service) -> tuple[str, ...]:
         """The addresses, and ranges of them, by which proxies of this view call the service."""
@@ -226,16 +208,12 @@ class View:
 
     def backing(self, service: ServiceKey) -> Backing:
         """What is known of its endpoints as a whole."""
-        return self._backings.get(service, Backing())
+        return self.backings.get(service, _NO_BACKING)
 
     def destination_rule(self, service: Service) -> DestinationRule | None:
         """The rule by which proxies of this view call the service, merged where there are several."""
         root = self.settings.root_namespace
         return self._rules.destinations.rule_for(service.owner, self.namespace, root, self.labels)
-
-    def is_spoken_of(self, service: Service) -> bool:
-        """Whether any rules may hold for calls to a service; or it has other names, of which rules may speak."""
-        return service.key.hostname in self._other_names or self._rules.speak_of(service.key.hostname)
 
     def virtual_service(self, host: Hostname) -> VirtualService | None:
         """The rules for calls to `host` from sidecars."""
@@ -245,7 +223,9 @@ class View:
     def hosts_without_service(self) -> tuple[tuple[Hostname, VirtualService], ...]:
         """Hosts for which there are rules and no service, sorted."""
         found = []
-        for host in sorted(self._rules.by_host.keys() - self._by_host.keys() - self._standing_for.keys()):
+        for host in sorted(
+            self._rules.by_host.keys() - self.seen.by_host.keys() - self.seen.standing_for.keys()
+        ):
             rule = self._rules.claim(host, self.namespace, self._horizon)
             found += [(host, rule)] if rule is not None else []
         return tuple(found)
@@ -262,40 +242,22 @@ class View:
         bound = self._rules.by_gateway.get((gateway.metadata.namespace, gateway.metadata.name), ())
         return self._rules.shown(bound, self.namespace)
 
-    @cached_property
+    @property
     def datagrams(self) -> tuple[tuple[Service, Port, int], ...]:
         """The ports for datagrams that proxies of this kind take, each with its door on loopback."""
-        if self.kind is not ProxyKind.SIDECAR:
-            return ()
-        return tuple(
-            (service, port, door)
-            for service in self.services
-            if service.doors
-            for number, door in service.doors
-            if (port := service.udp_port(number)) is not None and self._shows(service, number)
-        )
-
-    def _shows(self, service: Service, port: int) -> bool:
-        shown = self._horizon.ports(service.owner)
-        return shown is None or port in shown
-
-    @cached_property
-    def _by_host(self) -> Mapping[Hostname, Service]:
-        return {service.key.hostname: service for service in self.services}
-
-    @cached_property
-    def _by_port(self) -> Mapping[int, tuple[Service, ...]]:
-        found: dict[int, list[Service]] = defaultdict(list)
-        for service in self.services:
-            shown = self._horizon.ports(service.owner)
-            for port in service.ports:
-                if port.protocol is not Protocol.UDP and (shown is None or port.number in shown):
-                    found[port.number].append(service)
-        return {number: tuple(services) for number, services in found.items()}
+        return self.seen.datagrams if self.kind is ProxyKind.SIDECAR else ()
 
 
 def _is_run_in(namespace: str, gateway: GatewayConfig) -> bool:
     return gateway.metadata.annotations.get(RUN_IN, namespace) == namespace
+
+
+_SOURCES = (VirtualService, DestinationRule, GatewayConfig, Sidecar)
+"""The kinds of configuration that rules are made of."""
+_NONE: Mapping[Ref, Object] = {}
+_NO_BACKING = Backing()
+_UNRULED = Rules(lambda _: (), MeshSettings())
+_EVERYTHING = Horizon(None, "")
 
 
 class Views:
@@ -303,22 +265,70 @@ class Views:
 
     def __init__(self) -> None:
         self._rules: Memo[Rules] = Memo()
+        self._catalogs: Memo[Catalog] = Memo()
+        self._seen: Memo[Seen] = Memo()
+        self._spoken: Memo[frozenset[ServiceKey]] = Memo()
         self._views: Memo[View] = Memo()
+        self._made_from: tuple[object, ...] = ()
 
     def view(self, mesh: Mesh, proxy: Proxy) -> View:
         """What `proxy` sees of `mesh`."""
-        rules = self._rules.get((mesh.config, mesh.settings), "rules", lambda: Rules(mesh))
-        labels = rules.labels_of(proxy)
-        return self._views.get(
-            (mesh.services, mesh.backings, rules, mesh.settings),
-            (
-                *(proxy.kind, proxy.namespace, proxy.cluster, proxy.families),
-                *(mesh.networks.entered_from(proxy.network), labels),
-            ),
-            lambda: View(mesh, rules, proxy, labels),
+        rules = self._rules.get(
+            (*_sources(mesh), mesh.settings), "rules", lambda: Rules(mesh.of, mesh.settings)
+        )
+        caller = Caller(
+            *(proxy.kind, proxy.namespace, proxy.cluster, proxy.families),
+            mesh.networks.entered_from(proxy.network),
+            rules.labels_of(proxy),
+        )
+        inputs = (mesh.services, mesh.backings, rules, mesh.settings)
+        return self._views.get(inputs, caller, lambda: self._make(mesh, rules, caller))
+
+    def _make(self, mesh: Mesh, rules: Rules, caller: Caller) -> View:
+        is_sidecar = caller.kind is ProxyKind.SIDECAR
+        sidecar = rules.sidecars.holding(caller.namespace, caller.labels) if is_sidecar else None
+        horizon = Horizon(sidecar, caller.namespace)
+        catalog = self._catalogs.get((mesh.services,), "", lambda: Catalog(mesh.services))
+        uncalled = frozenset(each.key for each in catalog.pods if not _is_called(each, mesh, caller))
+        seen = self._seen_by(horizon, rules, catalog, uncalled)
+        anybody = caller._replace(kind=ProxyKind.SIDECAR, namespace="", labels=())
+        plain = self._views.get(
+            (seen, mesh.backings, mesh.settings),
+            anybody,
+            lambda: View(mesh, _UNRULED, anybody, (_EVERYTHING, seen)),
+        )
+        spoken_of = self._spoken.get((rules, seen), "", lambda: frozenset(rules.speak_of(seen)))
+        return View(mesh, rules, caller, (horizon, seen)).over(plain, spoken_of)
+
+    def _seen_by(
+        self, horizon: Horizon, rules: Rules, catalog: Catalog, uncalled: frozenset[ServiceKey]
+    ) -> Seen:
+        if horizon.is_everything:
+            hidden = catalog.hidden(horizon.namespace, uncalled)
+            return self._seen.get((catalog,), hidden, lambda: Seen(catalog.without(hidden), _EVERYTHING))
+        led_to = rules.led_to(horizon)
+        return self._seen.get(
+            (catalog, horizon.sidecar),
+            (horizon.namespace, led_to, uncalled),
+            lambda: Seen(catalog.within(horizon, led_to, uncalled), horizon),
         )
 
-    def turn(self) -> None:
-        """Forget what the last two meshes did not use; call it once for each mesh."""
-        self._rules.turn()
-        self._views.turn()
+    def turn(self, mesh: Mesh) -> bool:
+        """Go on to `mesh`, and forget what the two before it did not use; whether there may be other views."""
+        made_from = (*_sources(mesh), mesh.services, mesh.backings, mesh.settings)
+        if len(made_from) == len(self._made_from) and all(map(operator.is_, made_from, self._made_from)):
+            return False
+        self._made_from = made_from
+        for memo in (self._rules, self._catalogs, self._seen, self._spoken, self._views):
+            memo.turn()
+        return True
+
+
+def _is_called(pod: Service, mesh: Mesh, caller: Caller) -> bool:
+    """Whether a pod is called as a service of its own: all of that name are far; gateways let them in."""
+    networks = mesh.backings.get(pod.key, _NO_BACKING).networks
+    return caller.kind is ProxyKind.ROUTER or caller.entered.issuperset(networks)
+
+
+def _sources(mesh: Mesh) -> Iterator[Mapping[Ref, Object]]:
+    return (mesh.config.get(kind.__name__, _NONE) for kind in _SOURCES)

@@ -101,8 +101,13 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
 
     def port(self, number: int) -> Port | None:
         """The port of this number for connections, else for datagrams: TCP and UDP may share a number."""
-        found = [port for port in self.ports if port.number == number]
-        return min(found, key=lambda port: port.protocol is Protocol.UDP, default=None)
+        found = None
+        for port in self.ports:
+            if port.number == number:
+                if port.protocol is not Protocol.UDP:
+                    return port
+                found = found or port
+        return found
 
     def udp_port(self, number: int) -> Port | None:
         """The port of this number for datagrams."""

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import msgspec
+
+from isthmus.api.istio.destination import Destination
 from isthmus.api.istio.sidecar import IstioEgressListener, Sidecar
-from isthmus.model.names import Hostname, ServiceKey, host_matches
+from isthmus.model.names import Hostname, ServiceKey, host_matches, resolve
 from isthmus.model.rules import Labels, age
 from isthmus.model.visibility import EVERYWHERE, HERE
 
@@ -50,14 +53,23 @@ class Horizon:
 
     def __init__(self, found: Sidecar | None, namespace: str) -> None:
         self._listeners: Sequence[IstioEgressListener] | None = found.spec.egress if found else None
-        self._namespace = namespace
+        self.sidecar = found
+        self.namespace = namespace
         policy = found.spec.outbound_traffic_policy if found else None
         self.allows_unknown = None if policy is None else policy.mode == "ALLOW_ANY"
 
     @property
     def is_everything(self) -> bool:
         # Without any egress a Sidecar is about ingress alone.
-        return not self._listeners
+        return not self._listeners or any(map(_shows_everything, self._listeners))
+
+    def egress_proxy(self, domain: str) -> Destination | None:
+        """Where calls are sent to whom nobody knows, its host in full; None: where they meant to go."""
+        policy = self.sidecar.spec.outbound_traffic_policy if self.sidecar else None
+        if self.sidecar is None or policy is None or policy.egress_proxy is None or not self.allows_unknown:
+            return None
+        host = resolve(policy.egress_proxy.host, self.sidecar.metadata.namespace, domain)
+        return msgspec.structs.replace(policy.egress_proxy, host=host)
 
     def sees(self, namespace: str, host: Hostname | str) -> bool:
         """Whether it shows what `namespace` says of `host`: a service, or rules."""
@@ -82,6 +94,11 @@ class Horizon:
 
     def _names(self, pattern: str, namespace: str, host: str) -> bool:
         where, slash, name = pattern.rpartition("/")
-        if slash and where != EVERYWHERE and (self._namespace if where == HERE else where) != namespace:
+        if slash and where != EVERYWHERE and (self.namespace if where == HERE else where) != namespace:
             return False
         return name == "*" or host_matches(name, host)
+
+
+def _shows_everything(listener: IstioEgressListener) -> bool:
+    """Whether one listener of a Sidecar shows all services at all of their ports."""
+    return listener.port is None and not {"*", "*/*"}.isdisjoint(listener.hosts)

@@ -19,7 +19,8 @@ class Doors:
 
     def of(self, view: View) -> Versioned:
         """The table of the proxies of `view`."""
-        return self._tables.get((view,), "", lambda: Versioned.of(NAME, b"".join(_ways(view))))
+        here = (view.kind, view.cluster, view.families)
+        return self._tables.get((view.seen,), here, lambda: Versioned.of(NAME, b"".join(_ways(view))))
 
 
 def _ways(view: View) -> Iterator[bytes]:

@@ -16,6 +16,7 @@ from isthmus.model.mesh import Mesh
 from isthmus.model.proxy import Proxy, ProxyKind
 from isthmus.model.reporting_findings import reporting_findings
 from isthmus.model.scope import View, Views
+from isthmus.model.service import Protocol
 from isthmus.model.workload import Workload
 from isthmus.translate import names
 from isthmus.translate.assignments import MANY, LoadAssignments
@@ -32,7 +33,7 @@ from isthmus.translate.names import LOCAL
 from isthmus.translate.patch.patches import Patches
 from isthmus.translate.placement import Standpoint, standpoint
 from isthmus.translate.route_headers import RouteHeaders
-from isthmus.translate.routes import Routes, http_services
+from isthmus.translate.routes import Routes
 from isthmus.translate.routes_gateway import gateway_routes
 from isthmus.translate.secrets import Follow, Secrets
 from isthmus.translate.touched import Touched
@@ -82,30 +83,28 @@ class Translator:
                 self.trust.marked,
                 self.header_case.kept,
                 self.route_headers.changed,
-                self.routes.hosts,
-                self.routes.proxied,
+                *self.routes.memos,
             ),
             of_views=(
-                *self.conducts.of_views,
                 *self.upstreams.of_views,
                 *self.assignments.of_views,
                 *self.listeners.of_views,
-                *self.patches.of_views,
                 *self.name_tables.of_views,
-                *self.secrets.of_views,
                 *self.doors.of_views,
-                *(self.routes.plain, self.configurations, self.route_names, self.standpoints),
+                *self.routes.of_views,
+                *(self.configurations, self.route_names, self.standpoints),
             ),
+            of_config=(*self.conducts.of_views, *self.patches.of_views, *self.secrets.of_views),
             of_meshes=(*self.assignments.of_meshes, self._indices),
         )
 
     def generation(self, mesh: Mesh, delta: Delta) -> Generation:
         """The next generation: `mesh`, which differs from the one before it by `delta` at the most."""
-        other_views = bool(delta.everything or delta.settings or delta.services or delta.config)
+        other_views = self.views.turn(mesh)
         if other_views:
-            self.views.turn()
             self.assignments.forget_views()
-        self._memory.settle(other_views=other_views)
+        other_config = bool(delta.everything or delta.settings or delta.services or delta.config)
+        self._memory.settle(other_views=other_views, other_config=other_config)
         for checked in (
             self.upstreams.checked,
             self.listeners.checked,
@@ -249,8 +248,8 @@ class Generation:
     def _usual_routes(self, view: View, proxy: Proxy, wanted: Wanted) -> Iterator[Versioned]:
         gateway = proxy.kind is ProxyKind.ROUTER
         if wanted is None or len(wanted) >= MANY:
-            every = self._make.route_names
-            named = every.get((view,), "", lambda: frozenset(_route_names(view)))
+            every, is_open = self._make.route_names, view.settings.route.http_proxy
+            named = every.get((view.seen, view.sidecar), is_open, lambda: frozenset(_route_names(view)))
             existing = frozenset(self._gateway_route_names(proxy)) if gateway else named
             wanted = existing if wanted is None else wanted & existing
         for name in wanted:
@@ -267,11 +266,8 @@ class Generation:
             yield self._make.doors.of(self._view(proxy))
 
     def _sidecar_route(self, view: View, name: str) -> Versioned | None:
-        def make() -> Versioned | None:
-            body = self._make.routes.body(view, name)
-            return None if body is None else Versioned.of(name, body)
-
-        return self._make.configurations.get((view,), name, make)
+        routes = self._make.routes
+        return self._make.configurations.get((view,), name, lambda: routes.named(view, name))
 
     def _gateway_route(self, proxy: Proxy, name: str) -> Versioned | None:
         view = self._view(proxy)
@@ -281,8 +277,7 @@ class Generation:
             servers = [one for one in _routing(view, workload) if one.routes == name]
             if not servers:
                 return None
-            body = gateway_routes(view, servers, self._make.routes.checked)
-            return Versioned.of(name, body)
+            return gateway_routes(view, servers, self._make.routes.checked)
 
         return self._make.configurations.get((view, workload), name, make)
 
@@ -305,9 +300,8 @@ def _route_names(view: View) -> Iterator[str]:
     if view.settings.route.http_proxy:
         yield names.HTTP_PROXY
     for port in view.ports:
-        if any(True for _ in http_services(view, port)):
+        if view.seen.requests(port).each:
             yield str(port)
-        for service in view.services_on(port):
-            own = service.port(port)
-            if own is not None and own.protocol.value == "Unspecified":
+        for service, own in view.seen.connections(port):
+            if own.protocol is Protocol.UNSPECIFIED:
                 yield names.virtual_host(service.key.hostname, port)

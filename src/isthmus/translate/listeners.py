@@ -41,10 +41,9 @@ from isthmus.translate.listeners_outbound import (
 from isthmus.translate.listeners_passthrough import Passthrough
 from isthmus.translate.listeners_sidecar import OwnListeners
 from isthmus.translate.listeners_udp import Taken, datagram_listener, is_bound, name_of
-from isthmus.translate.routes import about_rule, http_services
+from isthmus.translate.routes import about_rule
 from isthmus.translate.tunnels import datagram_targets, tunnel_listener
 from isthmus.translate.types import LISTENER
-from isthmus.translate.upstream_set import headless_services
 
 Found = Mapping[str, Versioned]
 
@@ -58,12 +57,11 @@ class Listeners:
         self.one: Memo[Versioned | None] = Memo()
         self._ports: Memo[Found] = Memo()
         self._alike: Memo[Found] = Memo()  # of views that see a port alike
-        self._headless: Memo[tuple[ServiceKey, ...]] = Memo()
         self._parts: Memo[_PortParts] = Memo()
         self._passthrough = Passthrough()
         self._own = OwnListeners(self.checked)
         self.memos = (self.one, self._alike, self._passthrough.chains, self._own.sockets)
-        self.of_views = (self._ports, self._headless, self._parts, self._own.called)
+        self.of_views = (self._ports, self._parts, self._own.called)
 
     def of(self, mesh: Mesh, seen: Seen, proxy: Proxy) -> Found:
         """All listeners of `proxy`."""
@@ -75,8 +73,7 @@ class Listeners:
                 "gateway",
                 lambda: self._gateway(seen, opened(view, workload)),
             )
-        headless = self._headless.get((view,), "", lambda: headless_services(view))
-        inputs = (view, conduct, *(mesh.shards.get(key) for key in headless))
+        inputs = (view, conduct, *(mesh.shards.get(key) for key in view.seen.headless))
         found = {
             **self._ports.get(inputs, "all", lambda: self._all(mesh, seen)),
             **self._with_sockets(mesh, seen, proxy),
@@ -121,7 +118,7 @@ class Listeners:
                     found[made.name] = made
         for name in wanted:
             port = name.rpartition("_")[2]
-            if port.isdecimal() and view.services_on(int(port)):
+            if port.isdecimal() and view.seen.on(int(port)):
                 own = self._on_port(mesh, seen, int(port)).get(name)
                 if own:
                     found[name] = own
@@ -204,7 +201,7 @@ class Listeners:
             leads = {key: TcpRules(rule, destinations_of(view, rule)) for key, rule in rules.items()}
             return port_listener(taker, leads, view, conduct)
 
-        own = ref_of(owners[0] if owners else next(http_services(view, taker.port)))
+        own = ref_of(owners[0] if owners else view.seen.requests(taker.port).each[0][0])
         about = about_rule(next(iter(rules.values()))) if rules else own
         found = self.checked.keep(slot, about, make, proto.sealed)
         if found is None and rules:
@@ -253,7 +250,10 @@ class _PortParts(NamedTuple):
 
 
 def _port_parts(view: View, port: int) -> _PortParts:
-    services = view.services_on(port)
+    services = tuple(service for service, _ in view.seen.connections(port))
+    requests = view.seen.requests(port).each[
+        :1
+    ]  # who they are is nothing to listeners, but to findings about them
     rules = tuple(view.virtual_service(service.key.hostname) for service in services)
     about_tcp = [rule for rule in rules if rule is not None and (rule.spec.tcp or rule.spec.tls)]
     leads = tuple(
@@ -262,10 +262,10 @@ def _port_parts(view: View, port: int) -> _PortParts:
         for known in destinations_of(view, rule).known.values()
         for part in known.parts
     )
-    policies = tuple(view.destination_rule(service) for service in services if not _is_http(service, port))
+    policies = tuple(view.destination_rule(service) for service in services)
     headless = tuple(service.key for service in services if _is_headless(service))
     return _PortParts(
-        inputs=(*services, *rules, *leads, *policies),
+        inputs=(*services, *rules, *leads, *policies, *(service for service, _ in requests)),
         scope=(
             port,
             view.cluster,
@@ -289,7 +289,7 @@ def conflicts(view: View, shards: Mapping[ServiceKey, Shards]) -> Iterator[Findi
                 if taker.bind == names.ANY and late.service.given:
                     continue  # it has an address of its own for those who ask our DNS
                 yield _loses(late.service, taker, "which is older")
-            for service in http_services(view, port) if taker.claim else ():
+            for service, _ in view.seen.requests(port).each if taker.claim else ():
                 if taker.bind in view.addresses(service):
                     yield _loses(service, taker, "which takes whole connections")
 
@@ -306,8 +306,3 @@ def _loses(service: Service, taker: Takers, why: str) -> Finding:
 
 def _is_headless(service: Service) -> bool:
     return service.resolution is Resolution.PASSTHROUGH
-
-
-def _is_http(service: Service, port: int) -> bool:
-    own = service.port(port)
-    return own is not None and own.protocol.is_http

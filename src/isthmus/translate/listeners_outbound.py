@@ -98,14 +98,8 @@ def takers(view: View, port: int, shards: Mapping[ServiceKey, Shards]) -> list[T
     an address of its own share the port, told apart by the first bytes.
     """
     claims: dict[str, list[Claim]] = {}
-    any_http = False
-    for service in view.services_on(port):
-        own = service.port(port)
-        if own is None:
-            continue
-        if own.protocol.is_http:
-            any_http = True
-            continue
+    any_http = bool(view.seen.requests(port).each)
+    for service, own in view.seen.connections(port):
         for claim in _claims(service, own, view, shards.get(service.key, {})):
             claims.setdefault(claim.bind, []).append(claim)
     if any_http:

@@ -18,8 +18,8 @@ from isthmus.model.name_table import NAME, PART_NAMES, Named, alias, entry, part
 from isthmus.model.names import ClusterId, NetworkId, ServiceKey
 from isthmus.model.network import Direct, Networks
 from isthmus.model.scope import View
+from isthmus.model.seen import Seen
 from isthmus.model.service import Resolution, Service
-from isthmus.translate.upstream_set import headless_services
 
 Shards = Mapping[ClusterId, EndpointShard]
 FarPods = Mapping[str, Service]
@@ -27,32 +27,30 @@ FarPods = Mapping[str, Service]
 
 
 class NameTables:
-    """Makes name tables; proxies of one view and network share theirs."""
+    """Makes name tables; proxies of one network that see the same share theirs."""
 
     def __init__(self) -> None:
         self._tables: Memo[Mapping[str, Versioned]] = Memo()
         self._entries: Memo[bytes] = Memo()
-        self._headless: Memo[tuple[ServiceKey, ...]] = Memo()
         self.memos = (self._entries,)
-        self.of_views = (self._tables, self._headless)
+        self.of_views = (self._tables,)
 
     def of(self, mesh: Mesh, view: View, network: NetworkId) -> Mapping[str, Versioned]:
         """The table of the proxies of `view` in a network: each of its parts, and the whole, by name."""
-        headless = self._headless.get((view,), "", lambda: headless_services(view))
-        inputs = (view, mesh.networks, *(mesh.shards.get(key) for key in headless))
-        return self._tables.get(inputs, network, lambda: self._table(mesh, view, network))
-
-    def _table(self, mesh: Mesh, view: View, network: NetworkId) -> Mapping[str, Versioned]:
         here = _Here(mesh.networks, network, view.cluster, view.families)
+        inputs = (view.seen, mesh.networks, *(mesh.shards.get(key) for key in view.seen.headless))
+        return self._tables.get(inputs, here[1:], lambda: self._table(mesh, view.seen, here))
+
+    def _table(self, mesh: Mesh, seen: Seen, here: _Here) -> Mapping[str, Versioned]:
         parts: dict[str, list[bytes]] = {name: [] for name in PART_NAMES}
         far: dict[ServiceKey, dict[str, Service]] = defaultdict(dict)
-        for each in view.services:
+        for each in seen.services:
             if each.pod_of:
                 far[each.pod_of][each.key.name] = each
-        for service in view.services:
+        for service in seen.services:
             own = self._entry(service, mesh.shards.get(service.key, _NONE), far.get(service.key, {}), here)
             parts[part_of(service.key.hostname)].append(own)
-        for each in view.aliases:
+        for each in seen.aliases:
             # The DNS of its cluster may know another name, and not what it stands for.
             parts[part_of(each.key.hostname)].append(alias(each.key.hostname, each.alias_of))
         made = {name: Versioned.of(name, b"".join(entries)) for name, entries in parts.items()}

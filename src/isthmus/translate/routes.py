@@ -19,6 +19,7 @@ from isthmus.envoy.types import (
     VirtualHost,
 )
 from isthmus.kit.memo import Memo
+from isthmus.kit.versioned import Versioned
 from isthmus.model.names import Hostname, ServiceKey
 from isthmus.model.scope import View
 from isthmus.model.service import Port, Protocol, Resolution, Service
@@ -30,12 +31,13 @@ from isthmus.translate.errors import at
 from isthmus.translate.hashing import hash_policy
 from isthmus.translate.http_filters import FILTERS
 from isthmus.translate.http_proxy import at_port, unknown_hosts
+from isthmus.translate.layers import Layered, Layers
 from isthmus.translate.operation import operation
 from isthmus.translate.retries import retry_policy
 from isthmus.translate.route_action import Rule, apply_action
 from isthmus.translate.route_match import Asker, concerns, route_match, takes_everything
 from isthmus.translate.types import ROUTES
-from isthmus.translate.virtual_hosts import Host, joined, without_repetition
+from isthmus.translate.virtual_hosts import Host, Hosts, Standing, joined, without_repetition
 
 
 class Routes:
@@ -43,73 +45,82 @@ class Routes:
 
     def __init__(self) -> None:
         self.checked: Checked[Host] = Checked()
-        self.hosts: Memo[Host | None] = Memo()
-        self.plain: Memo[dict[ServiceKey, Host | None]] = Memo()
-        self.proxied: Memo[Host] = Memo()
+        self._hosts: Memo[Host | None] = Memo()
+        self._proxied: Memo[Host] = Memo()
+        self._last: Memo[Host] = Memo()
+        self._layers: Layers[Hosts] = Layers(lambda view: view.settings.of_routes)
+        self._standing: Memo[Standing] = Memo()
+        self._joined: Memo[Versioned] = Memo()
+        self.memos = (self._hosts, self._proxied, self._last, *self._layers.memos)
+        self.of_views = (self._standing, self._joined, *self._layers.of_views)
 
-    def body(self, view: View, name: str) -> bytes | None:
-        """The RouteConfiguration `name`, serialised; None where there is none.
+    def named(self, view: View, name: str) -> Versioned | None:
+        """The RouteConfiguration `name`; None where there is none.
 
         It is `<port>`, `<host>:<port>`, `unix://<path>` or `http_proxy`.
         """
         if name == names.HTTP_PROXY:
-            is_open = view.settings.route.http_proxy
-            return joined(name, self._at_proxy(view), by_port=True) if is_open else None
+            return self._at_proxy(view) if view.settings.route.http_proxy else None
         if name.startswith("unix://"):
             shown = self._at_path(view, name)
             return joined(name, shown) if shown else None
         hostname, _, port = name.rpartition(":")
         if not port.isdecimal():
             return None
-        found = self._sniffed(view, hostname, int(port)) if hostname else self._on_port(view, int(port))
+        if not hostname:
+            return self._on_port(view, int(port))
+        found = self._sniffed(view, hostname, int(port))
         return None if found is None else joined(name, found)
 
-    def _on_port(self, view: View, port: int) -> list[Host]:
-        # Of most services no rules speak: these have one host for all other namespaces, which is found at once.
-        plain = self.plain.get(view.beside_rules, (port, view.cluster), dict)
-        hosts: list[Host | None] = []
-        for service in http_services(view, port):
-            key = service.key
-            if view.is_spoken_of(service) or key.namespace == view.namespace:
-                hosts += self._service_hosts(view, service, port)
-                continue
-            if key not in plain:
-                plain[key] = self._service_host(view, service, port, (key,))
-            hosts.append(plain[key])
-        hosts += [self._bare_host(view, host, rule, port) for host, rule in view.hosts_without_service]
-        return without_repetition([*(host for host in hosts if host), _everything_else(view)])
+    def _on_port(self, view: View, port: int) -> Versioned:
+        shown = self._layers.of(view, view.seen.requests(port), "on port", self._service_hosts)
+        bare = (self._bare_host(view, host, rule, port) for host, rule in view.hosts_without_service)
+        last = self._last.get((), _unknown(view), lambda: Host.of(_everything_else(view)))
+        return self._of_layers(str(port), shown, (*(host for host in bare if host), last))
 
-    def _at_proxy(self, view: View) -> list[Host]:
+    def _at_proxy(self, view: View) -> Versioned:
         """The hosts of all ports, each by its name and port, for requests that are sent to the proxy."""
+        shown = self._layers.of(view, view.seen.at_ports, "at the proxy", self._with_tunnel)
+        bare = (
+            self._at_port(host, port, "")
+            for port in sorted({80, *view.ports})
+            for name, rule in view.hosts_without_service
+            if (host := self._bare_host(view, name, rule, port))
+        )
+        last = self._last.get((), ("proxy", *_unknown(view)), lambda: Host.of(unknown_hosts(view)))
+        return self._of_layers(names.HTTP_PROXY, shown, (*bare, last))
 
-        def proxied(host: Host, port: int, to: str) -> Host:
-            return self.proxied.get((host,), (port, to), lambda: Host.of(at_port(host.made, port, to)))
+    def _of_layers(self, name: str, shown: Layered[Hosts], more: Hosts) -> Versioned:
+        """The configuration of hosts that views have in common, of one view's own, and of those behind them."""
+        standing = self._standing.get((shown.common,), "", lambda: Standing(shown.common))
+        own = tuple((place, len(hosts)) for place, hosts in shown.own.items())
+        inputs = (standing, *(host for hosts in shown.own.values() for host in hosts), *more)
 
-        ports = sorted({80, *view.ports})
-        hosts = [proxied(host, port, to) for port in ports for host, to in self._with_tunnels(view, port)]
-        return without_repetition([*hosts, Host.of(unknown_hosts(view))])
+        def make() -> Versioned:
+            return joined(name, standing.under(shown.own, more), by_port=name == names.HTTP_PROXY)
 
-    def _with_tunnels(self, view: View, port: int) -> Iterator[tuple[Host, str]]:
-        """The hosts on a port, and where CONNECT to them leads; empty: nowhere."""
-        for service in view.services_on(port):
-            own, to = service.port(port), names.outbound(port, "", service.key.hostname)
-            if own is None:
-                continue
-            if own.protocol.is_http or own.protocol is Protocol.UNSPECIFIED:
-                yield from ((host, to) for host in self._service_hosts(view, service, port) if host)
-            else:
-                yield self._without_routes(view, service, port), to
-        for name, rule in view.hosts_without_service:
-            host = self._bare_host(view, name, rule, port)
-            if host:
-                yield host, ""
+        return self._joined.get(inputs, (name, own), make)
+
+    def _at_port(self, host: Host, port: int, to: str) -> Host:
+        return self._proxied.get((host,), (port, to), lambda: Host.of(at_port(host.made, port, to)))
+
+    def _with_tunnel(self, view: View, service: Service, port: int) -> Hosts:
+        """The hosts of a service at the proxy, and where CONNECT to them leads."""
+        own, to = service.port(port), names.outbound(port, "", service.key.hostname)
+        takes_requests = own is not None and (own.protocol.is_http or own.protocol is Protocol.UNSPECIFIED)
+        found = (
+            self._service_hosts(view, service, port)
+            if takes_requests
+            else (self._without_routes(view, service, port),)
+        )
+        return tuple(self._at_port(host, port, to) for host in found)
 
     def _without_routes(self, view: View, service: Service, port: int) -> Host:
         """The names of a service that takes no requests."""
         spoken = tuple(key for keys in view.names_of(service) for key in keys)
         domains = tuple(service_domains(view, service, spoken))
         name = names.virtual_host(service.key.hostname, port)
-        return self.proxied.get(
+        return self._proxied.get(
             (service,), (port, domains), lambda: Host.of(VirtualHost(name=name, domains=domains))
         )
 
@@ -123,20 +134,20 @@ class Routes:
             if port.protocol.is_http
             for host in self._service_hosts(view, service, port.number)
         ]
-        return without_repetition([*(host for host in hosts if host), _refused()]) if hosts else []
+        return without_repetition([*hosts, Host.of(_refused())]) if hosts else []
 
     def _sniffed(self, view: View, hostname: str, port: int) -> list[Host] | None:
         service = view.service(hostname, "")
         if service is None or service.port(port) is None:
             return None
-        _, *apart = self._service_hosts(view, service, port)
-        hosts = (*apart, self._service_host(view, service, port, ()))
+        _, *apart = view.names_of(service)
+        hosts = (self._service_host(view, service, port, spoken) for spoken in (*apart, ()))
         return [host for host in hosts if host]
 
-    def _service_hosts(self, view: View, service: Service, port: int) -> Iterator[Host | None]:
+    def _service_hosts(self, view: View, service: Service, port: int) -> Hosts:
         """The service's own host, and one for each other name of it that has rules of its own."""
-        for spoken in view.names_of(service):
-            yield self._service_host(view, service, port, spoken)
+        found = (self._service_host(view, service, port, spoken) for spoken in view.names_of(service))
+        return tuple(host for host in found if host)
 
     def _service_host(
         self, view: View, service: Service, port: int, spoken: tuple[ServiceKey, ...]
@@ -173,7 +184,7 @@ class Routes:
                 return self.checked.keep(slot, here.about, usual, Host.of)
             return found
 
-        return self.hosts.get((*here.parts, rule, *others, *view.settings.of_routes), scope, make)
+        return self._hosts.get((*here.parts, rule, *others, *view.settings.of_routes), scope, make)
 
     def _bare_host(self, view: View, hostname: Hostname, rule: VirtualService, port: int) -> Host | None:
         """A host that only a VirtualService speaks of: on port 80, or on the ports its conditions name."""
@@ -194,15 +205,7 @@ class Routes:
             slot = Slot(ROUTES, name, None, scope)
             return self.checked.keep(slot, about_rule(rule), host, Host.of)
 
-        return self.hosts.get((rule, *others, *view.settings.of_routes), scope, make)
-
-
-def http_services(view: View, port: int) -> Iterator[Service]:
-    """The services whose requests on that port are routed one by one."""
-    for service in view.services_on(port):
-        own = service.port(port)
-        if own is not None and own.protocol.is_http:
-            yield service
+        return self._hosts.get((rule, *others, *view.settings.of_routes), scope, make)
 
 
 def _asked_of(asker: Asker, rule: VirtualService | None) -> tuple[object, ...]:
@@ -300,7 +303,12 @@ def _default_route(here: Known, port: Port, asker: Asker) -> Route:
     return route
 
 
-def _everything_else(view: View) -> Host:
+def _unknown(view: View) -> tuple[object, ...]:
+    """All that the host depends on that is for hosts which nobody knows."""
+    return view.allows_unknown, view.resolves_unknown, unknown_upstream(view)
+
+
+def _everything_else(view: View) -> VirtualHost:
     """Hosts that nobody knows: passed on to where they were meant to go, or refused."""
     if not view.allows_unknown:
         return _refused()
@@ -309,13 +317,13 @@ def _everything_else(view: View) -> Host:
         name, to = "allow_any_dynamic_dns", names.DYNAMIC_DNS
     action = RouteAction(cluster=to, timeout=proto.seconds(0))
     route = Route(name=name, match=RouteMatch(prefix="/"), route=action)
-    return Host.of(VirtualHost(name=name, domains=["*"], routes=[route]))
+    return VirtualHost(name=name, domains=["*"], routes=[route])
 
 
-def _refused() -> Host:
+def _refused() -> VirtualHost:
     refused = DirectResponseAction(status=502)
     route = Route(name="block_all", match=RouteMatch(prefix="/"), direct_response=refused)
-    return Host.of(VirtualHost(name="block_all", domains=["*"], routes=[route]))
+    return VirtualHost(name="block_all", domains=["*"], routes=[route])
 
 
 def about_rule(rule: VirtualService) -> Ref:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.api.resource import Ref
 from isthmus.envoy.types import VirtualHost
+from isthmus.kit.versioned import Versioned
 from isthmus.model.names import Hostname
 from isthmus.model.scope import View
 from isthmus.translate import names
@@ -29,8 +30,8 @@ class _Wanted:
     tls_only: bool = False
 
 
-def gateway_routes(view: View, servers: Sequence[Opened], checked: Checked[Host]) -> bytes:
-    """The RouteConfiguration that `servers` share, serialised. Hosts without rules get 404."""
+def gateway_routes(view: View, servers: Sequence[Opened], checked: Checked[Host]) -> Versioned:
+    """The RouteConfiguration that `servers` share. Hosts without rules get 404."""
     wanted: dict[Hostname, _Wanted] = defaultdict(_Wanted)
     for one in servers:
         for rule, inside in admitted(one, view):

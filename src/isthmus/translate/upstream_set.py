@@ -53,16 +53,14 @@ class Upstreams:
         self._always_of: Memo[tuple[Versioned, ...]] = Memo()
         self._views: Memo[tuple[Versioned, ...]] = Memo()
         self._whole: Memo[tuple[Versioned, ...]] = Memo()
-        self._headless: Memo[tuple[ServiceKey, ...]] = Memo()
         self.memos = (self._one, self._services, self._own, self._datagrams, self._always_of)
-        self.of_views = (self._views, self._names, self._headless, self._whole)
+        self.of_views = (self._views, self._names, self._whole)
 
     def all(
         self, view: View, shards: Shards, own: Workload | None, conduct: Conduct
     ) -> tuple[Versioned, ...]:
         """Every upstream of a proxy with this view of this workload: the same tuple for equal proxies."""
-        headless = self._headless.get((view,), "", lambda: headless_services(view))
-        inputs = (view, *(shards.get(key) for key in headless))
+        inputs = (view, *(shards.get(key) for key in view.seen.headless))
         outbound = self._views.get(inputs, "outbound", lambda: tuple(self._of_services(view, shards)))
         inbound = self._inbound(view, own)
         passing = self._views.get((view,), "passing", lambda: tuple(self._passing(view)))
@@ -185,11 +183,6 @@ class Upstreams:
         return self._datagrams.get(
             (), (address, port), lambda: proto.sealed(application_datagrams(address, port))
         )
-
-
-def headless_services(view: View) -> tuple[ServiceKey, ...]:
-    """The services that are called by the addresses of their endpoints."""
-    return tuple(each.key for each in view.services if each.resolution is Resolution.PASSTHROUGH)
 
 
 def _seen(view: View, service: Service, shards: Shards) -> Known:

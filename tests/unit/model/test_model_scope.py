@@ -188,6 +188,7 @@ def test_a_change_of_endpoints_alone_keeps_the_view():
 
     builder, views = MeshBuilder(MeshSettings(config_cluster=GKE)), Views()
     first = views.view(builder.apply([service(), endpoints("10.0.0.1")]).mesh, proxy())
-    views.turn()
+    assert views.turn(builder.mesh)
     assert views.view(builder.apply([endpoints("10.0.0.1", "10.0.0.2")]).mesh, proxy()) is first
+    assert not views.turn(builder.mesh)
     assert views.view(builder.apply([service("other")]).mesh, proxy()) is not first

@@ -46,8 +46,8 @@ def test_a_view_has_services_by_port_and_name(builder):
     view = Views().view(builder.mesh, SIDECAR)
     assert [each.key.name for each in view.services] == ["dns", "reviews"]
     assert view.ports == (80, 81)
-    assert [each.key.name for each in view.services_on(80)] == ["reviews"]
-    assert view.services_on(53) == ()
+    assert [each.key.name for each, _ in view.seen.on(80)] == ["reviews"]
+    assert view.seen.on(53) == ()
     assert view.service("reviews", "default").key == key("reviews")
     assert view.service("reviews", "other") is None
 
@@ -74,7 +74,8 @@ def test_services_and_rules_make_another_view(builder, change):
 
 def test_views_that_nobody_asks_for_are_forgotten(builder):
     views = Views()
-    before = views.view(builder.mesh, SIDECAR)
-    views.turn()
-    views.turn()
-    assert views.view(builder.mesh, SIDECAR) is not before
+    mesh = builder.mesh
+    before = views.view(mesh, SIDECAR)
+    for each in (service("ratings", ("http", 80)), service("ratings", ("http", 81))):
+        views.turn(builder.apply([put(EAST, each)]).mesh)
+    assert views.view(mesh, SIDECAR) is not before

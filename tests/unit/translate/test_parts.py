@@ -29,7 +29,7 @@ from isthmus.translate.offline import read_case
 from isthmus.translate.retries import retry_policy
 from isthmus.translate.show import pruned
 from isthmus.translate.upstream_policy import policy_for
-from isthmus.translate.virtual_hosts import Host, without_repetition
+from isthmus.translate.virtual_hosts import Host, Standing, without_repetition
 
 # Names
 
@@ -156,8 +156,22 @@ def host(name, *domains):
 def test_a_domain_belongs_to_the_first_that_claims_it():
     kept = without_repetition([host("a", "x", "y"), host("b", "y", "z"), host("c", "x"), host("d", "w")])
     assert [each.domains for each in kept] == [("x", "y"), ("z",), ("w",)]
-    [second] = RouteConfiguration.FromString(kept[1].part).virtual_hosts
+    [second] = RouteConfiguration.FromString(kept[1].part.body).virtual_hosts
     assert list(second.domains) == ["z"]
+
+
+HOSTS = st.lists(st.sampled_from("abcdef"), min_size=1, max_size=3, unique=True).map(
+    lambda domains: host("".join(domains), *domains)
+)
+PLACE = st.lists(HOSTS, max_size=2).map(tuple)
+
+
+@given(st.lists(PLACE, max_size=5), st.dictionaries(st.integers(0, 4), PLACE), PLACE)
+def test_hosts_put_over_others_are_as_if_these_had_never_been_there(places, over, more):
+    own = {place: hosts for place, hosts in over.items() if place < len(places)}
+    meant = [*(own.get(place, hosts) for place, hosts in enumerate(places)), more]
+    found = Standing(places).under(own, more)
+    assert found == without_repetition([each for hosts in meant for each in hosts])
 
 
 # What is withheld
