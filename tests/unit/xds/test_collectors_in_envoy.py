@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import aiohttp
 import pytest
@@ -61,23 +62,27 @@ spec:
   hosts: [shop.example.com]
   gateways: [edge]
   http: [{route: [{destination: {host: application.example.com, port: {number: 80}}}]}]
+  tcp: [{route: [{destination: {host: application.example.com, port: {number: 80}}}]}]
 """
 
 
 class World:
     """An Envoy at the edge, an application behind it, and a collector."""
 
-    def __init__(self, pilot, found, port):
-        self._pilot, self.collector, self._port = pilot, found, port
+    def __init__(self, pilot, found, ports):
+        self._pilot, self.collector, (self._port, self._bytes_port) = pilot, found, ports
 
-    async def report(self, where, use, provider):
-        """The first thing that comes to the collector at `where` by these settings, and the headers with it."""
+    async def report(self, where, use, provider, *, of_bytes=False):
+        """The first thing that comes to the collector at `where` by these settings, and the headers with it.
+
+        `of_bytes`: where the application is called over a port of TCP.
+        """
         self._pilot.step(*objects(gke=[settings(use, *provider)]))
         async with aiohttp.ClientSession() as http, asyncio.timeout(40):
             while not self.collector.of(where):
                 # A tracer sends when it has five spans; the newest settings may still be on their way.
                 for _ in range(6):
-                    await self._ask(http)
+                    await (self._connect() if of_bytes else self._ask(http))
                 await asyncio.sleep(0.2)
         return self.collector.of(where)[0], self.collector.headers(where)[0]
 
@@ -89,13 +94,23 @@ class World:
         except aiohttp.ClientError:
             await asyncio.sleep(0.05)
 
+    async def _connect(self):
+        with suppress(ConnectionError):
+            reader, writer = await asyncio.open_connection("127.0.0.1", self._bytes_port)
+            writer.write(b"GET / HTTP/1.0\r\n\r\n")
+            await reader.read()
+            writer.close()
+
 
 @pytest.fixture
 async def world(tmp_path, monkeypatch):
     for name, value in AGENT.items():
         monkeypatch.setenv(name, value)
-    pilot, (port,) = Pilot(), free_ports(1)
-    server = f'{{port: {{number: {port}, name: http, protocol: HTTP}}, hosts: ["{HOST}"], bind: 127.0.0.1}}'
+    pilot, ports = Pilot(), free_ports(2)
+    servers = [
+        f"{{port: {{number: {port}, name: {name}, protocol: {name.upper()}}}, hosts: [{host}], bind: 127.0.0.1}}"
+        for port, name, host in zip(ports, ("http", "tcp"), (HOST, '"*"'), strict=True)
+    ]
     with echo() as application:
         async with collector() as found:
             entries = (
@@ -103,9 +118,9 @@ async def world(tmp_path, monkeypatch):
                 entry("grpc", found.grpc_port, "GRPC"),
                 entry("http", found.http_port, "HTTP"),
             )
-            pilot.step(*objects(gke=[*entries, tls_gateway("edge", server), ROUTE]))
+            pilot.step(*objects(gke=[*entries, tls_gateway("edge", *servers), ROUTE]))
             async with pilot.envoy(tmp_path):
-                yield World(pilot, found, port)
+                yield World(pilot, found, ports)
 
 
 def texts(attributes):
@@ -181,6 +196,16 @@ async def test_envoys_access_log_service(world):
     assert entry.request.request_headers["x-forwarded-proto"] == "http"
     assert entry.common_properties.upstream_cluster == "outbound|80||application.example.com"
     assert entry.response.response_code.value == 200
+
+
+async def test_envoys_access_log_service_of_connections(world):
+    said = ("envoyTcpAls", "grpc", "logName: connections")
+    message, _ = await world.report(ALS, "accessLogging", said, of_bytes=True)
+    assert message.identifier.log_name == "connections"
+    assert not message.http_logs.log_entry
+    entry = message.tcp_logs.log_entry[0]
+    assert entry.common_properties.upstream_cluster == "outbound|80||application.example.com"
+    assert entry.connection_properties.received_bytes == len(b"GET / HTTP/1.0\r\n\r\n")
 
 
 async def test_logs_of_opentelemetry(world):
