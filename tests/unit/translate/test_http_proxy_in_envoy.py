@@ -65,6 +65,35 @@ async def test_connect_leads_bytes_to_the_port_that_it_names(proxied):
         assert answer.startswith("HTTP/1.1 200") and answer.endswith("127.0.0.11 got any bytes")
 
 
+MUTUAL = """
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: reviews}
+spec: {host: reviews, trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "offered"), [("http", b"istio-http/1.1"), ("tcp", b"istio-peer"), ("any", b"istio-peer")]
+)
+async def test_what_connect_leads_is_http_to_sidecars_only_where_the_port_is(name, offered, tmp_path):
+    proxy, port, target = free_ports(3)
+    hellos = []
+
+    async def note(reader, writer):
+        hellos.append(await reader.read(4096))
+        writer.close()
+
+    settings = SETTINGS.format(proxy=proxy, mode="ALLOW_ANY") + MUTUAL
+    async with (
+        await asyncio.start_server(note, "127.0.0.11", target),
+        calling_reviews(settings, target, {name: port}, tmp_path),
+    ):
+        await asked(proxy, f"CONNECT reviews:{port} HTTP/1.1\r\nhost: reviews:{port}\r\n\r\n")
+    assert offered in hellos[0] and (b"http" in hellos[0]) == (name == "http")
+
+
 async def test_a_host_that_nobody_knows_is_reached_by_its_name_or_refused_as_the_mesh_says(proxied):
     (proxy, _, _, target), passes = proxied
     host = f"127.0.0.13:{target}"

@@ -229,6 +229,24 @@ async def test_a_gateway_behind_a_balancer_reads_from_where_connections_come(tmp
             assert b"x-forwarded-for: 203.0.113.9" in app.heard[-1].lower()
 
 
+CAPTURED = """
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: {name: captured}
+spec:
+  configPatches:
+    - applyTo: LISTENER_FILTER
+      match: {context: SIDECAR_OUTBOUND, listener: {name: virtualOutbound}}
+      patch:
+        operation: INSERT_FIRST
+        value:
+          name: envoy.filters.listener.proxy_protocol
+          typed_config:
+            "@type": type.googleapis.com/envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol
+"""
+"""Connections to the port of what is captured say in a line where they were meant to go: no kernel says it here."""
+
+
 async def test_a_sidecar_has_the_sockets_that_it_is_given_and_hands_on_what_nobody_knows(tmp_path):
     inbound, outbound, *own = free_ports(4)
     unix = tmp_path / "app.sock"
@@ -255,12 +273,15 @@ data: {{mesh: "{{proxyListenPort: {own[0]}, proxyInboundListenPort: {own[1]}}}"}
     pilot = Pilot(subject, own=held("app"))
     async with serving() as known, serving() as way_out, serving(path=str(unix)) as app:
         entries = (entry("known", known.port, "HTTP"), entry("way-out", way_out.port, "HTTP"))
-        pilot.step(*objects(gke=[sidecar, settings, pod("app", INGRESS.address, app="app"), *entries]))
+        pilot.step(*objects(gke=[sidecar, settings, CAPTURED, pod("app", INGRESS.address, app="app"), *entries]))
         async with pilot.envoy(tmp_path):
             await comes(b"HTTP/1.1 200", inbound, request("app"))
             assert b"host: app" in app.all
             await comes(b"HTTP/1.1 200", outbound, request("nobody.example.org"))
             assert b"host: nobody.example.org" in way_out.all
+            meant = b"PROXY TCP4 127.0.0.1 203.0.113.9 4000 443\r\n"
+            assert await told(own[0], meant + b"any bytes", b"any bytes") == b"any bytes"
+            assert way_out.heard[-1] == b"any bytes"
             reader, writer = await asyncio.open_unix_connection(str(tmp_path / "mesh.sock"))
             writer.write(request("known.example.net:9000"))
             assert (await reader.read(4096)).startswith(b"HTTP/1.1 200")
