@@ -102,6 +102,7 @@ async def envoy(pilot: str, dialect: str, folder: Path, *, local: str = "") -> A
             str(envoy_executable()),
             *("-c", str(folder / "bootstrap.json"), "--admin-address-path", str(admin_path)),
             *("--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warning"),
+            *("--drain-time-s", "1"),
             stdout=log,
             stderr=log,
         )

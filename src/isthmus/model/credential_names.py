@@ -37,6 +37,11 @@ def is_secret_name(name: str) -> bool:
     return name.partition("://")[0] in {_OWN, _GRANTED, _MAP} and "://" in name
 
 
+def is_roots_name(name: str) -> bool:
+    """Whether it asks for certificates of a CA."""
+    return name.endswith(CA_SUFFIX) or name.startswith(f"{_MAP}://")
+
+
 def pair_name(credential: str) -> str:
     """Envoy's name for the certificate and key that configuration calls `credential`."""
     return credential if "://" in credential else f"{_OWN}://{credential}"
@@ -71,7 +76,7 @@ def asked(name: str, place: Place) -> Asked | None:
     roots = secret.endswith(CA_SUFFIX)
     names = [secret, secret.removesuffix(CA_SUFFIX)] if roots else [secret]
     keys = tuple(CredentialKey(cluster, Ref(kind, namespace, each)) for each in names if each)
-    return Asked(keys, roots or kind == "ConfigMap")
+    return Asked(keys, is_roots_name(name))
 
 
 def names_of(ref: Ref) -> Iterator[str]:

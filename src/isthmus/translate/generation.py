@@ -222,7 +222,7 @@ class Generation:
         )
         if conduct.headers.preserve_http1_header_case:
             made = self._make.header_case.keep(made)
-        return self._make.trust.mark(made, bundles) if bundles else made
+        return self._make.trust.upstreams(made, bundles)
 
     def _endpoints(self, proxy: Proxy, wanted: Wanted) -> Iterable[Versioned]:
         view = self._view(proxy)
@@ -236,9 +236,14 @@ class Generation:
     def _listeners(self, proxy: Proxy, wanted: Wanted) -> Iterable[Versioned]:
         view = self._view(proxy)
         seen = (view, self._make.conducts.of(self.mesh, view, proxy))
-        if wanted is None:
-            return self._make.listeners.of(self.mesh, seen, proxy).values()
-        return self._make.listeners.named(self.mesh, seen, proxy, wanted).values()
+        listeners = self._make.listeners
+        found = (
+            listeners.of(self.mesh, seen, proxy)
+            if wanted is None
+            else listeners.named(self.mesh, seen, proxy, wanted)
+        )
+        bundles = self._make.secrets.bundles(self.mesh, view, proxy)
+        return self._make.trust.listeners(found.values(), bundles)
 
     def _routes(self, proxy: Proxy, wanted: Wanted) -> Iterable[Versioned]:
         view = self._view(proxy)

@@ -13,7 +13,7 @@ from isthmus.envoy.types import DataSource, Secret
 from isthmus.kit.memo import Memo
 from isthmus.kit.versioned import Versioned
 from isthmus.model.credential import ABSENT, Credential, CredentialKey
-from isthmus.model.credential_names import CA_SUFFIX, Asked, Place, asked
+from isthmus.model.credential_names import CA_SUFFIX, Asked, Place, asked, is_roots_name
 from isthmus.model.credential_uses import Use, of_destination_rule, of_gateway, of_sidecar, uses_of
 from isthmus.model.findings import Code, Finding
 from isthmus.model.mesh import Mesh
@@ -77,10 +77,9 @@ class Secrets:
         return self._uses.get((view, rules), "", lambda: dict(_by_name(view, rules)))
 
     def bundles(self, mesh: Mesh, view: View, proxy: Proxy) -> Mapping[str, Credential]:
-        """The CAs, by name, by which the proxy believes the servers of its upstreams."""
+        """The CAs, by name, by which the proxy believes whom it calls and who calls it."""
         place = _place(mesh, proxy)
-        uses = self.uses(mesh, view, proxy).values()
-        asked_for = (use.name for use in uses if use.about.kind == "DestinationRule")
+        asked_for = (name for name in self.uses(mesh, view, proxy) if is_roots_name(name))
         meant = ((name, _permitted(mesh, name, place)) for name in asked_for)
         return {name: held for name, one in meant if one and one.roots and (held := _found(mesh, one))}
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from isthmus.api.resource import Ref
 from isthmus.model import doors
-from isthmus.model.credential_names import names_of
+from isthmus.model.credential_names import is_roots_name, names_of
 from isthmus.model.delta import Delta
 from isthmus.model.mesh import Mesh
 from isthmus.model.name_table import NAME, part_of
@@ -86,8 +86,15 @@ class Touched:
         if delta.networks:
             yield dict.fromkeys((ENDPOINTS, UPSTREAM, LISTENER, NAMES))
         if delta.credentials:
-            secrets = frozenset(name for key in delta.credentials for name in names_of(key.ref))
-            yield {SECRET: secrets, UPSTREAM: self._step.upstreams(self._step.believing(secrets))}
+            yield {SECRET: frozenset(name for key in delta.credentials for name in names_of(key.ref))}
+            roots = frozenset(
+                name
+                for key in self._step.other_roots(delta.credentials)
+                for name in names_of(key.ref)
+                if is_roots_name(name)
+            )
+            yield {UPSTREAM: self._step.upstreams(self._step.believing(roots))}
+            yield {LISTENER: None} if self._step.verifies_callers(roots, kind) else {}
         yield {ENDPOINTS: self._step.upstreams(delta.services | delta.endpoints)}
         if headless := self._step.headless(delta.endpoints):
             upstreams, listeners = self._step.upstreams(headless), self._step.own_listeners(headless)

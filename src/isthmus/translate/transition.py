@@ -11,7 +11,8 @@ from isthmus.api.istio.sidecar import Sidecar
 from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.api.resource import Object, Ref
 from isthmus.model.collectors import collector_hosts
-from isthmus.model.credential_uses import of_destination_rule
+from isthmus.model.credential import ABSENT, CredentialKey
+from isthmus.model.credential_uses import of_destination_rule, uses_of
 from isthmus.model.mesh import Mesh
 from isthmus.model.names import ClusterId, Hostname, ServiceKey, host_matches, resolve, service_named
 from isthmus.model.proxy import ProxyKind
@@ -115,14 +116,28 @@ class Transition:
             if any(host_matches(pattern, each.hostname) for each in (key, service.owner))
         )
 
-    def believing(self, secrets: Collection[str]) -> frozenset[ServiceKey]:
-        """The services for which DestinationRules refer to one of these Secrets."""
+    def other_roots(self, keys: Iterable[CredentialKey]) -> Iterator[CredentialKey]:
+        """Those of the objects that have other certificates of CAs than before."""
+        for key in keys:
+            before, after = (mesh.credentials.get(key, ABSENT) for mesh in self.meshes)
+            if (before.roots, before.revoked) != (after.roots, after.revoked):
+                yield key
+
+    def believing(self, roots: Collection[str]) -> frozenset[ServiceKey]:
+        """The services for which DestinationRules refer to one of these bundles of CAs."""
         return frozenset(
             key
             for mesh in self.meshes
             for rule in mesh.of(DestinationRule)
-            if any(use.name in secrets for use in of_destination_rule(rule))
+            if any(use.name in roots for use in of_destination_rule(rule))
             for key in self.keys(rule.spec.host, rule.metadata.namespace)
+        )
+
+    def verifies_callers(self, roots: Collection[str], kind: ProxyKind) -> bool:
+        """Whether proxies of that kind believe callers by one of these bundles of CAs."""
+        opens = GatewayConfig if kind is ProxyKind.ROUTER else Sidecar
+        return any(
+            use.name in roots for mesh in self.meshes for each in mesh.of(opens) for use in uses_of(each)
         )
 
     def headless(self, keys: Iterable[ServiceKey]) -> frozenset[ServiceKey]:

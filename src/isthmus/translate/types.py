@@ -13,8 +13,11 @@ SECRET = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret" 
 NAMES = name_table.TYPE_URL
 DOORS = doors.TYPE_URL
 
-ENVOY_TYPES = (UPSTREAM, ENDPOINTS, LISTENER, ROUTES, EXTENSION, SECRET)
-"""Envoy warms an upstream until its endpoints arrive, and a listener until its routes, filters and secrets do."""
+ENVOY_TYPES = (SECRET, UPSTREAM, ENDPOINTS, LISTENER, ROUTES, EXTENSION)
+"""Envoy warms an upstream until its endpoints arrive, and a listener until its routes, filters and secrets do.
+
+What is made anew since it believes by other CAs than before must know these already.
+"""
 
 PATCHED = (UPSTREAM, LISTENER, ROUTES, EXTENSION)
 """The types that EnvoyFilters patch."""

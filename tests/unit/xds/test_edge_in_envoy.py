@@ -62,15 +62,19 @@ async def serving(answer=OK, path=None):
         yield server
 
 
+def believing(host, shown=None):
+    """How a caller speaks TLS with a host, and shows a certificate where it has one."""
+    context = ssl.create_default_context(cadata=(PKI.roots + MESH.roots).decode())
+    context.check_hostname = not host.startswith("mesh")
+    context.set_alpn_protocols(["http/1.1"])
+    if shown is not None:
+        context.load_cert_chain(shown)
+    return context
+
+
 async def told(port, sent, wanted=b"", *, host="", shown=None):
     """What is answered to bytes until `wanted` is there, in TLS where there is a host; empty where nothing is."""
-    context = None
-    if host:
-        context = ssl.create_default_context(cadata=(PKI.roots + MESH.roots).decode())
-        context.check_hostname = not host.startswith("mesh")
-        context.set_alpn_protocols(["http/1.1"])
-        if shown is not None:
-            context.load_cert_chain(shown)
+    context = believing(host, shown) if host else None
     answer = b""
     with suppress(OSError):
         async with asyncio.timeout(10):
@@ -273,7 +277,9 @@ data: {{mesh: "{{proxyListenPort: {own[0]}, proxyInboundListenPort: {own[1]}}}"}
     pilot = Pilot(subject, own=held("app"))
     async with serving() as known, serving() as way_out, serving(path=str(unix)) as app:
         entries = (entry("known", known.port, "HTTP"), entry("way-out", way_out.port, "HTTP"))
-        pilot.step(*objects(gke=[sidecar, settings, CAPTURED, pod("app", INGRESS.address, app="app"), *entries]))
+        pilot.step(
+            *objects(gke=[sidecar, settings, CAPTURED, pod("app", INGRESS.address, app="app"), *entries])
+        )
         async with pilot.envoy(tmp_path):
             await comes(b"HTTP/1.1 200", inbound, request("app"))
             assert b"host: app" in app.all
@@ -320,3 +326,52 @@ async def test_connections_end_with_the_cas_by_which_their_server_was_believed(t
             await comes(b"HTTP/1.1 503", port, asked)
             believe(PKI)
             await comes(b"HTTP/1.1 200", port, asked)
+
+
+@asynccontextmanager
+async def calling(port, host, shown):
+    """A caller that keeps its connection; yields what tells whether a request on it is answered."""
+    reader, writer = await asyncio.open_connection(
+        HERE, port, ssl=believing(host, shown), server_hostname=host
+    )
+
+    async def goes_on():
+        writer.write(request(host))
+        return (await reader.read(4096)).startswith(b"HTTP/1.1 200")
+
+    try:
+        yield goes_on
+    finally:
+        writer.close()
+
+
+async def test_connections_end_with_the_cas_by_which_their_caller_was_believed(tmp_path):
+    (port,), pilot = free_ports(1), Pilot()
+    hosts = ("open.example.com", "mesh.example.com")
+    servers = [https(host, f"mode: MUTUAL, credentialName: {host}", port, HERE) for host in hosts]
+    partner = pair(tmp_path, PKI.leaf(dns=("partner.example.com",)), "partner")
+
+    def believe(host, pki):
+        shown = tls_secret(host, PKI.leaf(dns=(host,)), **{"ca.crt": pki.roots})
+        pilot.step(put(GKE, shown), gone(GKE, tls_secret(f"{host}-cacert", Shown(b"", b""))))
+
+    async with serving() as app:
+        pilot.step(*objects(gke=[tls_gateway("edge", *servers), APP_RULES, entry("app", app.port, "HTTP")]))
+        for host in hosts:
+            believe(host, PKI)
+        async with pilot.envoy(tmp_path):
+            for host in hosts:
+                await comes(b"HTTP/1.1 200", port, request(host), host=host, shown=partner)
+            async with calling(port, hosts[0], partner) as first, calling(port, hosts[1], partner) as second:
+                believe(
+                    hosts[1], PKI
+                )  # its own certificate is a new one, those whom it believes are as before
+                assert await first() and await second()
+                believe(hosts[0], Pki("another root"))
+
+                async def has_ended():
+                    return not await first()
+
+                await eventually(has_ended, 20)
+                assert await second()
+            assert not await told(port, request(hosts[0]), host=hosts[0], shown=partner)
