@@ -5,7 +5,12 @@ Properties run under one profile: how long a machine under load takes to draw an
 
 from __future__ import annotations
 
+import os
+
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("house")
+
+# Where nft and ip are: the PATH of an ordinary user does not lead there.
+os.environ["PATH"] += ":/usr/sbin:/sbin"
