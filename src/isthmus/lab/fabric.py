@@ -150,6 +150,10 @@ class Fabric:
         for pool, each in zip(self._pools, addresses, strict=True):
             pool.give_back(each)
 
+    async def traffic(self, name: str) -> LinkCounters:
+        """What the router received from (`received_…`) and sent to (`sent_…`) the pod `name`."""
+        return (await self.counters())[self._pods[name].router_link]
+
     async def counters(self) -> dict[int, LinkCounters]:
         """Counters of all links of the router, by index."""
 
