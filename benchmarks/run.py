@@ -13,6 +13,7 @@ ROOT = Path(__file__).parent.parent
 BENCHMARKS = (
     ("The demo, until red stars", "benchmarks.demo_time"),
     ("Names that agents answer", "benchmarks.dns"),
+    ("Datagrams", "benchmarks.datagrams"),
     ("An endpoint changes, through the whole mesh", "benchmarks.endpoint_latency"),
     ("A push to 500 proxies, real translation", "benchmarks.push --translated"),
     ("A push to 500 proxies, synthetic resources", "benchmarks.push"),

@@ -22,6 +22,7 @@ from isthmus.sidecar.dns_names import Meaning, Names
 from isthmus.sidecar.dns_upstream import Place, Upstream
 
 LOOPBACK = {4: "127.0.0.1", 6: "::1"}
+_WAITING_BYTES = 1 << 22  # of datagrams that are not read yet, as far as the kernel grants it
 _TURN = 64  # datagrams that are read before others have their turn on the loop
 _MOST_REMEMBERED = 8192
 _MOST_STREAMS = 128
@@ -153,6 +154,7 @@ class DnsServer:
         loop = asyncio.get_running_loop()
         try:
             near.setblocking(False)
+            near.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _WAITING_BYTES)
             near.bind(self._place)
             server = await asyncio.start_server(self._stream, *self._place)
             loop.add_reader(near.fileno(), self._read, near)

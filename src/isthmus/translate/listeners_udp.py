@@ -27,6 +27,8 @@ _ROUTE = "route"
 _IDLE_S, _KEPT_S = 60.0, 86_400.0
 _ATTEMPTS = 3
 _WAITING_BYTES = 1 << 18
+_WAITING_AT_DOOR_BYTES = 1 << 22
+"""What may wait for Envoy to read it, of all callers; the kernel grants what `net.core.rmem_max` says."""
 
 Taken = tuple[Service, Port, int]
 """A port whose datagrams are taken, and at which door."""
@@ -65,6 +67,7 @@ def datagram_listener(here: Known, port: Port, door: int, conduct: Conduct) -> L
     listener.address.CopyFrom(first)
     for each in more:
         listener.additional_addresses.add().address.CopyFrom(each)
+    listener.socket_options.add(description="SO_RCVBUF", level=1, name=8, int_value=_WAITING_AT_DOOR_BYTES)
     listener.udp_listener_config.downstream_socket_config.max_rx_datagram_size.value = LARGEST
     listener.listener_filters.append(ListenerFilter(name=_PROXY, typed_config=proto.any_of(proxy)))
     return listener
