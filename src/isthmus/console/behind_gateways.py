@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
+
+import msgspec
 
 from isthmus.api.istio.gateway import GatewayConfig
 from isthmus.console.explain_source import Source
 from isthmus.model.workload import Workload
 from isthmus.translate.gateway_servers import passes_automatically
 from isthmus.translate.trace.call import Call, Hello, Speech, Untraceable
-from isthmus.translate.trace.steps import EndpointShare, Trace
+from isthmus.translate.trace.stance import stance
+from isthmus.translate.trace.steps import EndpointShare, Tls
 from isthmus.translate.trace.walk import Side, trace
 
 
@@ -35,20 +39,27 @@ def _port(source: Source, workload: Workload) -> int:
     return 0
 
 
-def at_door(source: Source, door: tuple[Workload, int], hello: Hello) -> Trace | None:
-    """What the gateway does with a connection that begins so; None where its proxy is not known."""
+class Passed(NamedTuple):
+    """A connection at a door, how callers may come there, and the endpoints to which it is passed on."""
+
+    call: Call
+    takes: str
+    served: tuple[EndpointShare, ...]
+
+
+def at_door(source: Source, door: tuple[Workload, int], tls: Tls, identity: str) -> Passed | None:
+    """What the gateway does with a connection in such TLS; None where its proxy is not known."""
     workload, port = door
     held = source.held(workload)
     if held is None:
         return None
+    hello = Hello(sni=tls.sni, alpn=tls.alpn, identity=identity)
+    call = Call(address=workload.address, port=port, speech=Speech.BYTES, hello=hello)
     try:
-        call = Call(address=workload.address, port=port, speech=Speech.BYTES, hello=hello)
-        return trace(held, call, Side.GATEWAY)
+        found = trace(held, call, Side.GATEWAY)
+        takes = stance(held, call, Side.GATEWAY, identity).value
     except Untraceable:
         return None
-
-
-def behind(passed: Trace) -> Iterator[EndpointShare]:
-    """The endpoints to which the gateway passes connections on."""
-    for _, upstream in passed.forwards:
-        yield from (one for one in upstream.endpoints if one.serves)
+    ends = (one for _, upstream in found.forwards for one in upstream.endpoints if one.serves)
+    # The caller's TLS goes on through the gateway, which sees bytes alone.
+    return Passed(call, takes, tuple(msgspec.structs.replace(one, tls=tls) for one in ends))

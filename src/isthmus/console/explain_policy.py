@@ -1,4 +1,4 @@
-"""Why a call is sent as it is, and taken as it is: the DestinationRule's TLS, the Sidecar's ingress."""
+"""Why a call is sent as it is, and taken as it is: a DestinationRule's TLS; a Sidecar's ingress, a Gateway's server."""
 
 from __future__ import annotations
 
@@ -7,9 +7,14 @@ from isthmus.api.istio.sidecar import Sidecar
 from isthmus.api.resource import Ref
 from isthmus.console.explain_source import Source
 from isthmus.console.explanations import Asked, Origin
+from isthmus.model.names import Hostname, host_matches
+from isthmus.model.proxy import ProxyKind
 from isthmus.model.scope import Views
 from isthmus.model.workload import Workload
-from isthmus.translate.names import UpstreamName
+from isthmus.translate.gateway_servers import Opened, Speech, opened, side_by_side
+from isthmus.translate.names import Direction, UpstreamName
+from isthmus.translate.trace.call import Call
+from isthmus.translate.trace.routing import without_port
 from isthmus.translate.trace.steps import Trace, UpstreamShare
 from isthmus.translate.upstream_policy import tls_place
 
@@ -32,8 +37,11 @@ def _asked(source: Source, upstream: UpstreamShare) -> Asked | None:
     if by is not None:
         modes = dict.fromkeys(_MODES.get(one.tls.mode, one.tls.mode) for one in upstream.endpoints)
         return Asked(mode=" or ".join(modes) or "TLS settings", by=by)
-    if UpstreamName.parse(upstream.name) and any(one.tls.mode == "mutual" for one in upstream.endpoints):
+    name = UpstreamName.parse(upstream.name)
+    if name is not None and any(one.tls.mode == "mutual" for one in upstream.endpoints):
         return Asked(mode="mutual TLS", why="automatic, for all its endpoints have sidecars")
+    if name is not None and name.direction is Direction.OUTBOUND_UDP:
+        return Asked(mode="plain text", why="a tunnel for datagrams needs a sidecar at every endpoint")
     return None
 
 
@@ -49,16 +57,47 @@ def _tls_of(source: Source, upstream: UpstreamShare) -> Origin | None:
     return _origin(source, ref, path) if path else None
 
 
-def let_in_by(source: Source, workload: Workload, port: int) -> Origin | None:
-    """The ingress of a Sidecar by which calls to this port of the workload are let in; None where none says."""
-    if not source.mesh.of(Sidecar):
+def let_in_by(source: Source, workload: Workload, call: Call) -> Origin | None:
+    """What lets such a call into the workload: a Sidecar's ingress, at a gateway a Gateway's server; None: no word."""
+    mesh, proxy = source.mesh, source.proxy(workload)
+    if proxy.kind is ProxyKind.SIDECAR and not mesh.of(Sidecar):
         return None
-    sidecar = Views().view(source.mesh, source.proxy(workload)).sidecar
+    view = Views().view(mesh, proxy)
+    if proxy.kind is ProxyKind.SIDECAR:
+        return _ingress(source, view.sidecar, call.port)
+    server = _server(opened(view, workload), call)
+    if server is None:
+        return None
+    meta = server.config.metadata
+    return _origin(source, Ref("Gateway", meta.namespace, meta.name), f"$.spec.servers[{server.number}]")
+
+
+def _ingress(source: Source, sidecar: Sidecar | None, port: int) -> Origin | None:
     for number, each in enumerate(sidecar.spec.ingress if sidecar else ()):
         if sidecar is not None and each.port.number == port:
             meta = sidecar.metadata
             return _origin(source, Ref("Sidecar", meta.namespace, meta.name), f"$.spec.ingress[{number}]")
     return None
+
+
+def _server(servers: list[Opened], call: Call) -> Opened | None:
+    """The server that is the nearest to what a call says of itself; of several as near the first."""
+    host = without_port(call.request.host) if call.request is not None else ""
+    sni = call.hello.sni if call.hello is not None else host
+    best: tuple[int, Opened] | None = None
+    for one in (each for group in side_by_side(servers) for each in group if each.port == call.port):
+        name = (sni if one.speech is Speech.TLS else host).lower()
+        near = max((_nearness(each.rpartition("/")[2].lower(), name) for each in one.server.hosts), default=1)
+        if near and (best is None or near > best[0]):
+            best = (near, one)
+    return best[1] if best else None
+
+
+def _nearness(pattern: str, name: str) -> int:
+    """How much of a name a server's host says, and one; 0 where it is for others."""
+    if pattern == "*" or not name:
+        return 1
+    return 1 + len(pattern) + (pattern == name) if host_matches(pattern, Hostname(name)) else 0
 
 
 def _origin(source: Source, ref: Ref, path: str) -> Origin:

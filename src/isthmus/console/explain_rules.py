@@ -16,8 +16,9 @@ from isthmus.model.scope import Views
 from isthmus.model.service import Service
 from isthmus.model.workload import Workload
 from isthmus.translate.destinations import destinations_of
-from isthmus.translate.gateway_servers import opened
-from isthmus.translate.route_match import MESH, Asker
+from isthmus.translate.gateway_servers import admitted, opened
+from isthmus.translate.names import virtual_host
+from isthmus.translate.route_match import Asker
 from isthmus.translate.trace.held import Held
 from isthmus.translate.trace.origin import Entry, entries, origins
 from isthmus.translate.trace.steps import RouteStep, Trace
@@ -32,16 +33,19 @@ class RulesOf:
         self._view = Views().view(source.mesh, self._proxy)
         self._with_delegates: dict[str, tuple[Placed, ...] | None] = {}
 
-    def _asker(self, routes: str) -> Asker:
-        """For whom the routes `routes` were made."""
+    def _askers(self, step: RouteStep, rule: VirtualService) -> list[Asker]:
+        """For whom the virtual host's routes of the rule were made: at a gateway, for each server that lets it in."""
         proxy, labels = self._proxy, self._view.labels
         if proxy.kind is ProxyKind.SIDECAR:
-            return Asker(proxy.namespace, labels, _port_of(routes))
-        servers = opened(self._view, self._workload)
-        of_port = [one for one in servers if one.port == _port_of(routes)]
-        if not of_port:
-            return Asker(proxy.namespace, labels, _port_of(routes), MESH)
-        return Asker(proxy.namespace, labels, of_port[0].server.port.number, of_port[0].gateway)
+            return [Asker(proxy.namespace, labels, _port_of(step.routes))]
+        return [
+            Asker(proxy.namespace, labels, one.server.port.number, one.gateway)
+            for one in opened(self._view, self._workload)
+            if one.routes == step.routes
+            for admitted_rule, hosts in admitted(one, self._view)
+            if admitted_rule.metadata == rule.metadata
+            and any(virtual_host(host, one.port) == step.virtual_host for host in hosts)
+        ]
 
     def origins(self, held: Held, found: Trace, service: Service | None) -> dict[str, Origin]:
         """The origin of the route that was taken and of those nearly, by index; `tcp` where no route was asked."""
@@ -49,12 +53,12 @@ class RulesOf:
         if step is None:
             entry = self._tcp_entry(found, service)
             return {"tcp": entry} if entry else {}
-        asker = self._asker(step.routes)
         host = next(each for each in held.routes[step.routes].virtual_hosts if each.name == step.virtual_host)
 
-        def known(config: str) -> tuple[VirtualService, Asker] | None:
+        def known(config: str) -> list[Entry]:
             rule = self._rule(config)
-            return (rule, asker) if rule else None
+            askers = self._askers(step, rule) if rule else []
+            return [entry for asker in askers if rule for entry in entries(rule, asker)]
 
         made = origins(host, known)
         return {
@@ -66,15 +70,22 @@ class RulesOf:
             if config
         }
 
+    def taken(self, held: Held, found: Trace) -> Origin | None:
+        """The origin of the route that takes most of such requests."""
+        step = route_of(found)
+        return self.origins(held, found, None).get(str(step.index)) if step else None
+
     def skipped(self, found: Trace) -> Iterator[Skipped]:
         """Entries of the rule that was taken of which this proxy has no route."""
         step = route_of(found)
         rule = self._rule(step.config) if step else None
         if step is None or rule is None:
             return
-        for entry in entries(rule, self._asker(step.routes)):
-            if entry.skipped:
-                yield Skipped(origin=self._origin(step.config, entry), why=entry.skipped)
+        several = [tuple(entries(rule, asker)) for asker in self._askers(step, rule)]
+        # What one server has a route of is not skipped, be there another that has none.
+        for same in zip(*several, strict=True):
+            if all(entry.skipped for entry in same):
+                yield Skipped(origin=self._origin(step.config, same[0]), why=same[0].skipped)
 
     def _tcp_entry(self, found: Trace, service: Service | None) -> Origin | None:
         """The first TCP rule of the service that leads where the connection goes."""

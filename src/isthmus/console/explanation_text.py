@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import click
 
@@ -17,12 +17,14 @@ from isthmus.translate.trace.steps import (
     ListenerStep,
     NearMiss,
     Redirect,
+    Trace,
     UpstreamShare,
 )
 
 Headers = tuple[tuple[str, str], ...]
 
 _LABEL = 11
+_STEP = " " * 9
 _MOST_ENDPOINTS = 12
 
 
@@ -39,6 +41,10 @@ def _lines(found: Explanation) -> Iterator[str]:
     yield _line("call", str(found.trace.call))
     if found.trace.listener:
         yield from _listener(found.trace.listener)
+    if found.let_in_by:
+        yield _line("let in by", str(found.let_in_by))
+    if found.takes:
+        yield _line("", _dim(found.takes))
     many = len(found.trace.branches) > 1
     for branch in found.trace.branches:
         yield from _branch(found, branch, many)
@@ -54,7 +60,7 @@ def _lines(found: Explanation) -> Iterator[str]:
 def _listener(step: ListenerStep) -> Iterator[str]:
     yield _line("listener", f"{click.style(step.listener, fg='cyan')}  {_dim(step.why)}")
     if step.chain and step.chain != "any":
-        tls = "" if step.tls.mode == "plain" else f"; {step.tls} ends here"
+        tls = "" if step.tls.mode == "plain" else f"; here ends {step.tls}"
         yield _line("chain", f"{step.chain}  {_dim('seen: ' + step.seen + tls)}")
 
 
@@ -79,7 +85,8 @@ def _branch(found: Explanation, branch: Branch, many: bool) -> Iterator[str]:
 def _action(found: Explanation, action: Action, share: str = "") -> Iterator[str]:
     match action:
         case Redirect():
-            yield _line("redirect", f"{share}{action.status} to {click.style(action.location, fg='green')}")
+            where = click.style(action.location, fg="green")
+            yield _line("redirect", f"{share}{action.status} to {where}  {_dim(action.why)}")
         case Answer():
             yield _line("answer", f"{share}{click.style(str(action.status), fg='red')}  {_dim(action.why)}")
         case Closed():
@@ -127,12 +134,7 @@ def _upstream(found: Explanation, upstream: UpstreamShare) -> Iterator[str]:
         yield _line("", _dim(str(said)))
     if upstream.limits:
         yield _line("", _dim(f"at most {', '.join(upstream.limits)}"))
-    arrivals = {each.endpoint: each for each in found.arrivals}
-    for one in upstream.endpoints[:_MOST_ENDPOINTS]:
-        yield from _endpoint(one, found.name_of(one), arrivals.get(one.address))
-    more = len(upstream.endpoints) - _MOST_ENDPOINTS
-    if more > 0:
-        yield _line("", _dim(f"and {more} endpoints more (-o json shows all)"))
+    yield from (_line("", each) for each in _endpoints(found, upstream.endpoints, found.arrivals))
     if upstream.outlier:
         yield _line("", _dim(f"put aside {upstream.outlier}"))
 
@@ -144,7 +146,21 @@ def _changed(before: Headers, after: Headers) -> Iterator[str]:
     yield from (f"without {name}" for name in dict(before) if name not in names)
 
 
-def _endpoint(one: EndpointShare, name: str, arrival: Arrival | None) -> Iterator[str]:
+def _endpoints(
+    found: Explanation, several: Sequence[EndpointShare], arrivals: Sequence[Arrival]
+) -> Iterator[str]:
+    """Some endpoints, each with what becomes of the call there."""
+    by_address = {each.endpoint: each for each in arrivals}
+    for one in several[:_MOST_ENDPOINTS]:
+        yield _endpoint(one, found.name_of(one))
+        if arrival := by_address.get(one.address):
+            yield from (_STEP + line for line in _arrival(found, arrival))
+    more = len(several) - _MOST_ENDPOINTS
+    if more > 0:
+        yield _dim(f"and {more} endpoints more (-o json shows all)")
+
+
+def _endpoint(one: EndpointShare, name: str) -> str:
     where = [one.address] if name != one.address else []
     where += [part for part in (one.cluster, one.locality) if part]
     if one.priority:
@@ -155,47 +171,50 @@ def _endpoint(one: EndpointShare, name: str, arrival: Arrival | None) -> Iterato
     if one.network:
         name, where = f"via gateway {name}", [f"network {one.network}", *where]
     shown = click.style(name, bold=bool(one.share))
-    yield _line("", f"{one.share:5.4g} %  {shown}  {_dim(', '.join(where))}  {tls}")
-    if arrival is not None:
-        yield from _arrival(arrival)
+    return f"{one.share:5.4g} %  {shown}  {_dim(', '.join(where))}  {tls}"
 
 
-def _arrival(arrival: Arrival) -> Iterator[str]:
-    margin = " " * 9
-    for each in arrival.behind[:_MOST_ENDPOINTS]:
-        who = each.workload.rpartition("/")[2] or each.address
-        yield _line("", margin + f"{each.share:5.4g} %  {who}  {_dim(each.address)}")
+def _arrival(found: Explanation, arrival: Arrival) -> Iterator[str]:
     if arrival.problem:
-        yield _line("", margin + click.style(f"✗ refused there: {arrival.problem}", fg="red"))
+        yield click.style(f"✗ refused there: {arrival.problem}", fg="red")
     elif arrival.trace is not None and arrival.trace.listener is not None:
-        step = arrival.trace.listener
-        with_tls = "takes it in plain text" if step.tls.mode == "plain" else f"takes it with {step.tls}"
-        yield _line("", margin + _dim(f"✓ chain {step.chain} {with_tls}"))
-        for upstream in dict.fromkeys(
-            each.name for _, each in arrival.trace.forwards if not each.name.startswith("inbound|")
-        ):
-            yield _line("", margin + _dim(f"  and sends it on to {upstream}"))
-        for said in _policy(arrival):
-            yield _line("", margin + _dim(f"  {said}"))
+        yield _dim(f"✓ chain {arrival.trace.listener.chain} {_taken(arrival.trace.listener, arrival.trace)}")
     elif arrival.note:
-        yield _line("", margin + _dim(arrival.note))
+        yield _dim(arrival.note)
+    yield from map(_dim, _policy(arrival))
+    yield from _endpoints(found, arrival.behind, arrival.beyond)
+
+
+def _taken(step: ListenerStep, found: Trace) -> str:
+    if step.tls.mode != "plain":
+        return f"takes it with {step.tls}"
+    return "lets its TLS through" if found.call.hello is not None else "takes it in plain text"
 
 
 def _policy(arrival: Arrival) -> Iterator[str]:
-    """How the other side lets calls in."""
+    """How the other side lets calls in, and on."""
     if arrival.takes:
-        yield arrival.takes
+        yield f"  {arrival.takes}"
     if arrival.let_in_by is not None:
-        yield f"let in by {arrival.let_in_by}"
-    for _, upstream in arrival.trace.forwards if arrival.trace else ():
+        yield f"  let in by {arrival.let_in_by}"
+    onward = {each.name: each for _, each in arrival.trace.forwards} if arrival.trace else {}
+    for upstream in onward.values():
         if upstream.limits:
-            yield f"at most {', '.join(upstream.limits)}"
+            yield f"  at most {', '.join(upstream.limits)}"
+        if not upstream.name.startswith("inbound|"):
+            by = f" by {arrival.rule}" if arrival.rule else ""
+            yield f"  and sends it on to {upstream.name}{by}"
+        if said := arrival.asked.get(upstream.name):
+            yield f"  {said}"
 
 
 def _not_taken(found: Explanation) -> Iterator[str]:
     label = "not taken"
+    wanted: dict[tuple[str, str], list[str]] = {}
     for miss in found.trace.near_misses:
-        yield _line(label, f"{_named(found, miss)}: wants {miss.condition}; {miss.found}")
+        wanted.setdefault((_named(found, miss), miss.found), []).append(miss.condition)
+    for (rule, had), conditions in wanted.items():
+        yield _line(label, f"{rule}: wants {' or '.join(dict.fromkeys(conditions))}; {had}")
         label = ""
     for each in found.skipped:
         yield _line(label, f"{each.origin}: {each.why}")

@@ -71,8 +71,11 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     problem: str = ""  # why it would be refused
     note: str = ""  # why there is no trace
     takes: str = ""  # whether the proxy is permissive or strict there
-    let_in_by: Origin | None = None  # the ingress of a Sidecar
+    let_in_by: Origin | None = None  # the ingress of a Sidecar, the server of a Gateway
+    rule: Origin | None = None  # of a gateway: by which it sends the call on
+    asked: dict[str, Asked] = {}  # of a gateway: how it speaks to those it sends the call on to
     behind: tuple[EndpointShare, ...] = ()  # of a gateway between networks: to whom it passes the call on
+    beyond: tuple[Arrival, ...] = ()  # what becomes of it at these
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +84,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     caller: Caller
     to: str
     trace: Trace
+    takes: str = ""  # of a gateway: how callers may come
+    let_in_by: Origin | None = None  # of a gateway: the server
     origins: dict[str, Origin] = {}  # by index of a route in its virtual host
     skipped: tuple[Skipped, ...] = ()
     reports: tuple[Report, ...] = ()

@@ -134,7 +134,9 @@ def test_what_is_no_http_ends_where_http_is_expected(speech):
 def test_hosts_that_are_for_tls_only_redirect():
     at = held(listener("l", "0.0.0.0", 80, http("r")), r={**HOST, "require_tls": "ALL"})
     found = trace(at, call(request=Request(host="h", path="/x?y")), Side.OUTBOUND)
-    assert found.branches[0].action == Redirect(status=301, location="https://h/x?y")
+    why = "the gateway's server takes https alone"
+    assert found.branches[0].action == Redirect(status=301, location="https://h/x?y", why=why)
+    assert found.near_misses == ()
 
 
 def test_an_unknown_method_is_refused_over_http1_only():

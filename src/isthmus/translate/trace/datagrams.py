@@ -5,7 +5,7 @@ from __future__ import annotations
 from isthmus.envoy.types import HttpConnectionManager, Listener, UdpProxyConfig, UdpRoute
 from isthmus.kit.ip import authority
 from isthmus.model.names import Hostname
-from isthmus.translate.names import TUNNEL_INBOUND, outbound_udp
+from isthmus.translate.names import TUNNEL_INBOUND, inbound_udp, outbound_udp
 from isthmus.translate.trace.call import Call, Request, Untraceable
 from isthmus.translate.trace.held import Held
 from isthmus.translate.trace.steps import (
@@ -75,13 +75,29 @@ def arriving(held: Held, call: Call) -> Trace:
     )
     if refused := refusal(step.tls, call.hello):
         return _ended(call, step, Closed(why=f"the TLS handshake fails: {refused}"))
-    manager = HttpConnectionManager.FromString(chain.filters[-1].typed_config.value)
-    for host in manager.route_config.virtual_hosts:
+    for host in _manager_of(listener).route_config.virtual_hosts:
         for route in host.routes:
             if any(each.string_match.exact == call.request.path for each in route.match.headers):
                 share = upstream_share(held, route.route.cluster, 100.0, Sent(call, call.request))
                 return _ended(call, step, Forward(upstreams=(share,)))
     return _ended(call, step, Closed(why=f"no service there is {call.request.path}"))
+
+
+def tunnels_end(held: Held, call: Call) -> bool:
+    """Whether a tunnel for what `call` is for ends there: for its request, else for the port that is called."""
+    if call.request is not None:
+        return not any(isinstance(each.action, Closed) for each in arriving(held, call).branches)
+    listener = held.listeners.get(TUNNEL_INBOUND)
+    return listener is not None and any(
+        route.route.cluster == inbound_udp(call.port)
+        for host in _manager_of(listener).route_config.virtual_hosts
+        for route in host.routes
+    )
+
+
+def _manager_of(listener: Listener) -> HttpConnectionManager:
+    (chain,) = listener.filter_chains
+    return HttpConnectionManager.FromString(chain.filters[-1].typed_config.value)
 
 
 def _proxy_of(listener: Listener) -> UdpProxyConfig | None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from isthmus.api.istio.http_route import HTTPMatchRequest
 from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.envoy.types import VirtualHost
-from isthmus.translate.route_match import Asker, concerns, gateway_name, takes_everything
+from isthmus.translate.route_match import MESH, Asker, concerns, gateway_name, takes_everything
 from isthmus.translate.trace.upstream_view import named_config
 
 
@@ -19,6 +19,7 @@ class Entry(NamedTuple):
     http: int
     match: int | None
     skipped: str = ""  # why this proxy has no route of it
+    is_last: bool = False  # whether it takes everything
 
     def __str__(self) -> str:
         return f"http[{self.http}]" + (f".match[{self.match}]" if self.match is not None else "")
@@ -31,37 +32,38 @@ def entries(rule: VirtualService, asker: Asker) -> Iterator[Entry]:
         conditions: Iterable[HTTPMatchRequest | None] = http.match or (None,)
         for index, match in enumerate(conditions):
             place = index if match is not None else None
-            if ended:
-                yield Entry(number, place, "an entry before it takes everything")
-                continue
             why = not_concerned(match or HTTPMatchRequest(), asker, rule)
-            yield Entry(number, place, why)
-            ended = not why and takes_everything(match)
+            takes_all = not why and not ended and takes_everything(match)
+            yield Entry(
+                number, place, why or ("an entry before it takes everything" if ended else ""), takes_all
+            )
+            ended = ended or takes_all
 
 
 def not_concerned(match: HTTPMatchRequest, asker: Asker, rule: VirtualService) -> str:
     """Why no request through the asker's proxy can meet `match`; empty where one can."""
     if concerns(match, asker, rule.spec.gateways, rule.metadata.namespace):
         return ""
+    bound = [gateway_name(name, rule.metadata.namespace) for name in match.gateways or rule.spec.gateways]
+    if asker.gateway not in (bound or [MESH]):
+        return f"is for {', '.join(bound) or MESH}, this is {asker.gateway}"
     if match.port and match.port != asker.port:
         return f"is for port {match.port}, this one is {asker.port}"
     if match.source_namespace and match.source_namespace != asker.namespace:
         return f"is for callers in namespace {match.source_namespace}, this one is in {asker.namespace}"
     labels = dict(asker.labels)
-    for name, value in sorted(match.source_labels.items()):
-        if labels.get(name) != value:
-            return f"is for callers with {name}={value}, this one has {labels.get(name) or 'no such label'}"
-    bound = match.gateways or rule.spec.gateways
-    names = ", ".join(gateway_name(name, rule.metadata.namespace) for name in bound) or "mesh"
-    return f"is for {names}, this is {asker.gateway}"
+    asked = (
+        (name, value) for name, value in sorted(match.source_labels.items()) if labels.get(name) != value
+    )
+    name, value = next(asked)
+    return f"is for callers with {name}={value}, this one has {labels.get(name) or 'no such label'}"
 
 
-Asked = Callable[[str], tuple[VirtualService, Asker] | None]
-"""The VirtualService `namespace/name` with the asker for whom its routes were made, where both are known."""
+def origins(host: VirtualHost, known: Callable[[str], Iterable[Entry]]) -> dict[int, Entry]:
+    """The entry behind each route of a virtual host, by index; none for routes whose rule is not known.
 
-
-def origins(host: VirtualHost, known: Asked) -> dict[int, Entry]:
-    """The entry behind each route of a virtual host, by index; none for routes whose rule is not known."""
+    `known` gives the entries of the VirtualService `namespace/name`, for each server that lets it in.
+    """
     by_config: dict[str, list[int]] = defaultdict(list)
     for index, route in enumerate(host.routes):
         if "istio" in route.metadata.filter_metadata:
@@ -69,8 +71,8 @@ def origins(host: VirtualHost, known: Asked) -> dict[int, Entry]:
             by_config[named_config(path, "virtual-service")].append(index)
     found: dict[int, Entry] = {}
     for config, indices in by_config.items():
-        asked = known(config)
-        made = [entry for entry in entries(*asked) if not entry.skipped] if asked else []
+        # What takes everything comes last at gateways, where several servers share a port.
+        made = sorted((each for each in known(config) if not each.skipped), key=lambda each: each.is_last)
         # Another number of routes than the rule now gives: the proxy holds those of another state of it.
         if len(made) == len(indices):
             found.update(zip(indices, made, strict=True))

@@ -123,6 +123,7 @@ class Redirect(msgspec.Struct, frozen=True, kw_only=True, tag="redirect", tag_fi
 
     status: int
     location: str
+    why: str = ""  # where no rule says so
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, tag="answer", tag_field="action"):

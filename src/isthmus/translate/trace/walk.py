@@ -252,7 +252,7 @@ def _http(
         call=call,
         listener=step,
         branches=tuple(_branches(held, inside, found, alpn)),
-        near_misses=found.missed,
+        near_misses=() if found.host is not None and _must_be_tls(found.host, request) else found.missed,
         unexamined=tuple(each.name for each in manager.http_filters if not _is_known(each)),
     )
 
@@ -273,7 +273,8 @@ def _branches(held: Held, call: Call, found: Found, alpn: tuple[str, ...]) -> li
         return [Branch(share=100.0, route=None, action=Answer(status=404, why="no virtual host for it"))]
     if _must_be_tls(found.host, request):
         target = f"https://{request.host}{request.path}"
-        return [Branch(share=100.0, route=None, action=Redirect(status=301, location=target))]
+        why = "the gateway's server takes https alone"
+        return [Branch(share=100.0, route=None, action=Redirect(status=301, location=target, why=why))]
     made = [
         Branch(share=100 * one.share * each.share, route=one.step, action=each.action, answers=each.answers)
         for one in found.taken

@@ -1,0 +1,164 @@
+"""The other side of a call: what the proxies at its endpoints do with it, and those behind gateways."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from isthmus.console.behind_gateways import at_door, doors
+from isthmus.console.explain_policy import asked, let_in_by
+from isthmus.console.explain_rules import RulesOf
+from isthmus.console.explain_source import Source
+from isthmus.console.explanations import Arrival
+from isthmus.model.names import ClusterId
+from isthmus.model.proxy import ProxyKind
+from isthmus.model.workload import Workload
+from isthmus.translate.trace.call import Call, Hello, Request, Speech, Untraceable
+from isthmus.translate.trace.held import Held
+from isthmus.translate.trace.stance import stance
+from isthmus.translate.trace.steps import Closed, EndpointShare, Trace, UpstreamShare
+from isthmus.translate.trace.transport import expected
+from isthmus.translate.trace.walk import Side, trace
+
+_MOST_ARRIVALS = 20
+SIDECAR = ("security.istio.io/tlsMode", "istio")
+"""The label of pods with a sidecar, as it is put there with it."""
+
+
+class OtherSide:
+    """Explains what becomes of calls where they arrive. `held` is what a workload's proxy holds, where it is known."""
+
+    def __init__(self, source: Source, held: Callable[[Workload], Held | None]) -> None:
+        self._source, self._held = source, held
+        self._workloads = {
+            (each.cluster, address): each
+            for each in source.mesh.workloads.values()
+            for address in (each.address, *each.also)
+        }
+        self._clusters = {cluster for cluster, _ in source.mesh.workloads}
+
+    def arrivals(self, found: Trace, workload: Workload) -> Iterator[Arrival]:
+        """What becomes of the call of a workload at each endpoint, up to some."""
+        seen: set[tuple[str, str]] = set()
+        for _, upstream in found.forwards:
+            for endpoint in upstream.endpoints:
+                key = (endpoint.address, str(endpoint.tls))
+                if key not in seen and len(seen) < _MOST_ARRIVALS and endpoint.health == "healthy":
+                    seen.add(key)
+                    if endpoint.network:
+                        yield self._through(found.call, upstream, endpoint, workload)
+                    else:
+                        yield self._arrival(found.call, upstream, endpoint, workload)
+
+    def _through(
+        self, call: Call, upstream: UpstreamShare, endpoint: EndpointShare, workload: Workload
+    ) -> Arrival:
+        """What becomes of the call at a gateway of another network, and behind it."""
+        for gateway, port in doors(self._source, endpoint.network, endpoint.cluster):
+            passed = at_door(self._source, (gateway, port), endpoint.tls, str(workload.identity))
+            if passed is None:
+                continue
+            who = f"{gateway.namespace}/{gateway.name}"
+            beyond = tuple(
+                self._arrival(call, upstream, one, workload) for one in passed.served[:_MOST_ARRIVALS]
+            )
+            problem = "" if beyond else f"gateway {who} lets no call for {endpoint.tls.sni} in"
+            return Arrival(
+                endpoint=endpoint.address,
+                trace=None,
+                workload=who,
+                problem=problem or next((each.problem for each in beyond if each.problem), ""),
+                note=f"gateway {who} passes it on by its server name",
+                takes=passed.takes,
+                let_in_by=let_in_by(self._source, gateway, passed.call),
+                behind=passed.served,
+                beyond=beyond,
+            )
+        note = f"is a gateway of network {endpoint.network}, whose proxy is not known here"
+        return Arrival(endpoint=endpoint.address, trace=None, note=note)
+
+    def _arrival(
+        self, call: Call, upstream: UpstreamShare, endpoint: EndpointShare, workload: Workload
+    ) -> Arrival:
+        cluster = ClusterId(endpoint.cluster) or workload.cluster
+        there = self._workloads.get((cluster, _ip(endpoint)))
+        if there is None:
+            was_asked = cluster in self._clusters
+            note = "is no pod of the mesh" if was_asked else f'cluster "{cluster}" was not asked'
+            return Arrival(endpoint=endpoint.address, trace=None, note=note)
+        nothing = Arrival(endpoint=endpoint.address, trace=None, workload=f"{there.namespace}/{there.name}")
+        is_gateway = self._source.proxy(there).kind is ProxyKind.ROUTER
+        if SIDECAR not in there.labels and not is_gateway:
+            problem = "" if endpoint.tls.mode != "mutual" else "there is no sidecar to take mutual TLS"
+            return msgspec.structs.replace(nothing, problem=problem, note="has no sidecar")
+        held = self._held(there)
+        side = Side.GATEWAY if is_gateway else Side.INBOUND
+        sent = onward(call, upstream, endpoint, str(workload.identity))
+        if call.speech is Speech.DATAGRAMS and endpoint.tls.mode == "plain":
+            said = takes(held, sent, side, workload) if held is not None else ""
+            return msgspec.structs.replace(nothing, note="no proxy stands in their way", takes=said)
+        if held is None:
+            return msgspec.structs.replace(nothing, note="its proxy was not asked")
+        try:
+            arrived = trace(held, sent, side)
+        except Untraceable as error:
+            return msgspec.structs.replace(nothing, note=str(error))
+        return msgspec.structs.replace(
+            nothing,
+            trace=arrived,
+            problem=problem_of(arrived, endpoint, str(there.identity)),
+            takes=takes(held, sent, side, workload),
+            let_in_by=let_in_by(self._source, there, sent),
+            rule=RulesOf(self._source, there).taken(held, arrived) if is_gateway else None,
+            asked=asked(self._source, arrived) if is_gateway else {},
+        )
+
+
+def takes(held: Held, call: Call, side: Side, caller: Workload) -> str:
+    """How callers may come where `call` arrives, in words; empty where the trace does not know."""
+    try:
+        return stance(held, call, side, str(caller.identity)).value
+    except Untraceable:
+        return ""
+
+
+def onward(call: Call, upstream: UpstreamShare, endpoint: EndpointShare, identity: str) -> Call:
+    """The call that a proxy makes to an endpoint, as the caller with this identity."""
+    port = endpoint.address.rpartition(":")[2]
+    tls, request = endpoint.tls, call.request
+    hello = call.hello
+    if tls.mode != "plain":
+        hello = Hello(sni=tls.sni, alpn=tls.alpn, identity=identity if tls.mode == "mutual" else "")
+    if request is not None:
+        request = Request(
+            method=request.method,
+            host=upstream.host or request.host,
+            path=upstream.path or request.path,
+            headers=request.headers if upstream.headers is None else upstream.headers,
+        )
+    elif call.speech is Speech.DATAGRAMS and upstream.path:
+        request = Request(method="CONNECT", host=upstream.host, path=upstream.path)
+    speech = Speech(upstream.speech) if upstream.speech else call.speech
+    return Call(
+        address=_ip(endpoint), port=int(port), speech=speech, request=request, hello=hello, source=call.source
+    )
+
+
+def _ip(endpoint: EndpointShare) -> str:
+    return endpoint.address.rpartition(":")[0].strip("[]")
+
+
+def problem_of(arrived: Trace, endpoint: EndpointShare, identity: str) -> str:
+    """Why the endpoint's side or the caller's would refuse; empty where both agree."""
+    if endpoint.tls.proxy_line:
+        return "its sidecar knows no PROXY protocol"
+    for branch in arrived.branches:
+        if isinstance(branch.action, Closed):
+            return branch.action.why
+    ends_tls = arrived.listener is not None and arrived.listener.tls.mode != "plain"
+    if endpoint.tls.mode == "mutual" and not ends_tls:
+        return "mutual TLS is passed on to the application"
+    if ends_tls and not expected(endpoint.tls, identity):
+        return f"the caller expects {' or '.join(endpoint.tls.expects)}, and this is {identity}"
+    return ""
