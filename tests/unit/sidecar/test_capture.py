@@ -261,7 +261,7 @@ async def test_rules_that_nft_refuses_are_an_error_with_its_words():
     if shutil.which("nft") is None:
         pytest.skip("nft is not there")
     with pytest.raises(CaptureFailed, match="nft refused the rules"):
-        await load(rules_for(CaptureSettings(outbound_port=99_999_999)))
+        await load(rules_for(CaptureSettings(outbound_port=99_999_999), BOTH))
 
 
 def test_an_annotation_of_capture_that_is_not_known_is_refused():
