@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import lru_cache
 
 from isthmus.console.calls import Target
-from isthmus.console.drawn_mesh import Manifest, draw
+from isthmus.console.drawn_mesh import draw
 from isthmus.console.explain import Explainer
 from isthmus.console.explain_files import FromFiles
+from isthmus.console.written import Manifest
 from isthmus.translate.trace.steps import Forward
 
 

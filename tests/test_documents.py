@@ -13,8 +13,8 @@ import click
 import pytest
 
 from isthmus.console.cli import main
-from isthmus.console.drawn_mesh import Manifest
 from isthmus.console.faults import faults_of_each
+from isthmus.console.written import Manifest
 from isthmus.model.codes import Code
 from isthmus.settings import PREFIX, PilotSettings
 

@@ -56,7 +56,7 @@ WORLD = objects(gke=[*BOOKINFO["gke"], *INGRESS, *SHOP])
 def read_file(path):
     """The documents of a file, but for those that are wrong on purpose."""
     try:
-        return [value for _, value in documents(path.read_text())]
+        return [each.value for each in documents(path.read_text())]
     except InvalidConfig:
         return []
 

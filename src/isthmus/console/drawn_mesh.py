@@ -7,12 +7,9 @@ as it is.
 
 from __future__ import annotations
 
-import codecs
-import sys
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -21,7 +18,6 @@ from isthmus.api import kind_of
 from isthmus.api.decode import decode
 from isthmus.api.errors import InvalidConfig, UnknownKind
 from isthmus.api.resource import Object, Ref
-from isthmus.api.yaml import documents
 from isthmus.console.drawn_gateways import MadeFor
 from isthmus.console.drawn_pods import (
     Addresses,
@@ -38,7 +34,8 @@ from isthmus.console.drawn_pods import (
 )
 from isthmus.console.laid_over import applied, outdated
 from isthmus.console.proxy_environment import settings_told
-from isthmus.console.yaml_places import line_of
+from isthmus.console.written import Manifest
+from isthmus.console.yaml_places import NOWHERE, Place
 from isthmus.model.build import MeshBuilder
 from isthmus.model.change import Change, ChangeKey
 from isthmus.model.codes import code_of_problem
@@ -49,24 +46,6 @@ from isthmus.translate.generation import Generation, Translator
 
 ALONE = "cluster"
 """The name of the cluster where files name none."""
-
-
-class Manifest(NamedTuple):
-    """A text of manifests, by what it is shown, and in which cluster; empty: that of the configuration."""
-
-    name: str
-    text: str
-    cluster: str = ""
-
-
-class Place(NamedTuple):
-    """Where an object is written: the file, and the line of its document."""
-
-    file: str
-    line: int
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}"
 
 
 class _Document(NamedTuple):
@@ -83,7 +62,6 @@ class DrawnMesh:
 
     generation: Generation
     places: Mapping[ChangeKey, Place]  # of each object
-    texts: Mapping[str, str]  # of files
     notes: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = field(default=())
     objects: Mapping[ClusterId, Mapping[Ref, Object]] = field(default_factory=dict)  # as written, by cluster
@@ -96,71 +74,6 @@ class DrawnMesh:
             if place is not None:
                 return place
         return None
-
-
-def read_manifests(names: Iterable[str]) -> list[Manifest]:
-    """The manifests that `names` mean: `PATH` or `CLUSTER=PATH`, a folder standing for all YAML in it.
-
-    Raises `InvalidConfig` where there is nothing at a path.
-    """
-    found = []
-    for name in names:
-        cluster, _, path = name.rpartition("=")
-        place = Path(path)
-        if not place.exists():
-            raise InvalidConfig(name, "there is no such file (hint: PATH, or CLUSTER=PATH)")
-        files = (
-            sorted(p for p in place.rglob("*") if p.suffix in {".yaml", ".yml"})
-            if place.is_dir()
-            else [place]
-        )
-        found += [Manifest(str(file), _text_of(file), cluster) for file in files]
-    return found
-
-
-def _text_of(file: Path) -> str:
-    try:
-        return as_text(file.read_bytes())
-    except OSError as error:
-        raise InvalidConfig(str(file), f"cannot be read: {error.strerror or error}") from error
-
-
-def as_text(raw: bytes) -> str:
-    """YAML's text: UTF-16 where its mark begins it, as Windows writes it, else UTF-8; what is neither stays no YAML."""
-    is_utf_16 = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    return raw.decode("utf-16" if is_utf_16 else "utf-8-sig", errors="replace")
-
-
-def given_manifests(names: Iterable[str]) -> list[Manifest]:
-    """As `read_manifests`, with what comes by standard input where `-` is among the names."""
-    found, others = [], []
-    for name in names:
-        if name == "-":
-            found.append(Manifest("stdin", as_text(sys.stdin.buffer.read())))
-        else:
-            others.append(name)
-    return [*found, *read_manifests(others)]
-
-
-class Written(NamedTuple):
-    """An object as somebody wrote it, and the line at which it begins."""
-
-    line: int
-    value: Tree
-
-
-def written(manifest: Manifest) -> Iterator[Written]:
-    """The objects of a manifest, those of lists one by one. Raises `InvalidConfig` where it is no YAML."""
-    for line, value in documents(manifest.text):
-        if not isinstance(value, dict):
-            continue
-        several = value.get("items") if str(value.get("kind", "")).endswith("List") else None
-        if not isinstance(several, list):
-            yield Written(line, value)
-            continue
-        for index, each in enumerate(several):
-            if isinstance(each, dict):
-                yield Written(line_of(manifest.text, line, f"items[{index}]"), each)
 
 
 def draw(
@@ -177,7 +90,7 @@ def draw(
     texts = tuple(manifests)
     given = {} if given is None else given
     found = [
-        _Document(Place("", 0), cluster, value, is_live=True)
+        _Document(NOWHERE, cluster, value, is_live=True)
         for cluster, values in (held or {}).items()
         for value in values
     ]
@@ -205,10 +118,9 @@ def draw(
     base = msgspec.convert({"config_cluster": clusters[0], **settings}, MeshSettings)
     step = MeshBuilder(base).apply(changes)
     generation = Translator().generation(step.mesh, step.delta)
-    of_files = {manifest.name: manifest.text for manifest in texts}
     notes = [f"pods are made up for Deployments: {', '.join(made_up)}"] if made_up else []
     notes += [_laid_over(held, texts)] if held is not None else []
-    return DrawnMesh(generation, places, of_files, tuple(notes), step.mesh.findings, written)
+    return DrawnMesh(generation, places, tuple(notes), step.mesh.findings, written)
 
 
 def _by_cluster(
@@ -234,17 +146,15 @@ def _laid_over(held: Iterable[str], files: Iterable[Manifest]) -> str:
 
 def _documents(manifest: Manifest) -> Iterator[_Document]:
     cluster = manifest.cluster
-    try:
-        found = list(written(manifest))
-    except InvalidConfig as error:
-        raise InvalidConfig(manifest.name, error.message) from error
-    for line, value in found:
+    for error in manifest.wrong:
+        raise InvalidConfig(f"{manifest.name}:{error.line}", error.message) from error
+    for place, value in manifest.objects:
         kind = value.get("kind")
         if kind == "Expect" or not isinstance(kind, str):
             continue
         if kind == "Cluster":
             cluster = str(meta_of(value).get("name", ""))
-        yield _Document(Place(manifest.name, line), cluster, value)
+        yield _Document(place, cluster, value)
 
 
 def _key(value: Tree) -> tuple[str, str, str, str]:
@@ -318,7 +228,7 @@ def _change(cluster: ClusterId, document: _Document) -> Change | None:
     try:
         return Change(ChangeKey(cluster, ref), decode(kind, {**value, "metadata": meta}))
     except InvalidConfig as error:
-        path = f"{document.place}: {error.path}"
+        path = ": ".join(filter(None, (str(document.place), error.path)))
         code = code_of_problem(error.path, error.message)
         finding = Finding(ref=ref, path=path, message=error.message, code=code)
         return Change(ChangeKey(cluster, ref), finding)

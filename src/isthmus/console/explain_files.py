@@ -5,7 +5,6 @@ from __future__ import annotations
 from isthmus.api.istio.gateway import GatewayConfig
 from isthmus.api.resource import Ref
 from isthmus.console.drawn_mesh import DrawnMesh
-from isthmus.console.yaml_places import line_of
 from isthmus.model.mesh import Mesh
 from isthmus.model.proxy import Proxy, ProxyKind
 from isthmus.model.workload import Workload
@@ -37,10 +36,7 @@ class FromFiles:
     def place(self, ref: Ref, path: str) -> str:
         """`file:line` of a part of an object."""
         place = self._drawn.place_of(ref)
-        if place is None or not place.file:
-            return ""
-        text = self._drawn.texts.get(place.file, "")
-        return f"{place.file}:{line_of(text, place.line, path) if path else place.line}"
+        return f"{place.file}:{place.line(path)}" if place is not None and place.file else ""
 
 
 def proxy_of(workload: Workload, kind: ProxyKind) -> Proxy:

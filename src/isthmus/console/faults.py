@@ -13,10 +13,11 @@ from isthmus.api.decode import decode
 from isthmus.api.errors import InvalidConfig, UnknownKind
 from isthmus.api.gateway_api.http_route import HTTPRoute
 from isthmus.api.resource import Object, Ref
-from isthmus.console.drawn_mesh import DrawnMesh, Manifest, Written, as_stored, draw, written
-from isthmus.console.drawn_pods import Tree
+from isthmus.console.drawn_mesh import DrawnMesh, as_stored, draw
+from isthmus.console.drawn_pods import Tree, meta_of, namespace_of
 from isthmus.console.findings_of_proxies import findings_of_proxies
-from isthmus.console.yaml_places import line_of
+from isthmus.console.written import Manifest, Written
+from isthmus.console.yaml_places import NOWHERE
 from isthmus.discovery.source_secrets import LABEL, claims_of
 from isthmus.kit.clock import Clock, SystemClock
 from isthmus.model.analyze import analyze
@@ -69,14 +70,17 @@ def fault(finding: Finding, file: str = "", line: int = 0) -> Fault:
 def faults_of_each(manifests: Iterable[Manifest]) -> Iterator[Fault]:
     """Everything that is wrong with each object by itself."""
     for manifest in manifests:
-        try:
-            found = list(written(manifest))
-        except InvalidConfig as error:
-            ref = Ref("File", "", manifest.name)
-            yield fault(_schema(ref, error.path, error.message), manifest.name, 1)
-            continue
-        for document in found:
-            yield from _of_document(manifest, document)
+        for error in manifest.wrong:
+            whole = Ref("File", "", manifest.name)
+            yield fault(_schema(whole, error.path, error.message), manifest.name, error.line)
+        for document, (key, line) in manifest.twice:
+            found = _schema(_ref(document.value), "$", f"{key} {_TWICE}")
+            yield fault(found, manifest.name, line)
+        for each in manifest.objects:
+            yield from _of_document(each)
+
+
+_TWICE = "stands in one mapping twice, and the first has no effect (hint: keep one of the two)"
 
 
 def faults_together(
@@ -91,8 +95,8 @@ def faults_together(
     texts = tuple(manifests)
     alone = tuple(faults_of_each(texts))
     yield from alone
-    if any(each.object.startswith("File ") for each in alone):
-        return
+    if any(error for manifest in texts for error in manifest.wrong):
+        return  # what refers to what cannot be read is not wrong
     drawn = draw(texts, held)
     found = analyze(drawn.generation.mesh, drawn.objects, is_whole=held is not None)
     told = {(each.code, each.object, each.path) for each in alone}
@@ -111,26 +115,22 @@ def _lives(drawn: DrawnMesh, now: float) -> Iterator[Finding]:
             yield from [wrong] if wrong is not None else []
 
 
-def _of_document(manifest: Manifest, document: Written) -> Iterator[Fault]:
-    for finding in _by_itself(document.value):
-        yield fault(finding, manifest.name, _line(manifest, document, finding.path))
+def _of_document(written: Written) -> Iterator[Fault]:
+    place, value = written
+    for finding in _by_itself(value):
+        path = finding.path.replace("$.data[", "$.stringData[") if "stringData" in value else finding.path
+        yield fault(finding, place.file, place.line(path))
 
 
 def _by_itself(value: Tree) -> Iterator[Finding]:
     """What is wrong with an object, whatever else is there."""
-    api_version, name = str(value.get("apiVersion", "")), str(value.get("kind", ""))
-    meta = value.get("metadata")
-    meta = meta if isinstance(meta, dict) else {}
-    place = (str(meta.get("namespace") or "default"), str(meta.get("name") or ""))
-    ref = Ref(name, *place)
+    api_version, name, ref = str(value.get("apiVersion", "")), str(value.get("kind", "")), _ref(value)
     if not api_version:
-        if name and meta and name not in _OF_CASES:
+        if name and meta_of(value) and name not in _OF_CASES:
             yield _schema(ref, "$.apiVersion", f"is missing (hint: {_version_meant(value)})")
         return
     try:
-        kind = kind_of(api_version, name)
-        ref = Ref(kind.ref_kind, *place) if kind.namespaced else Ref(kind.ref_kind, "", place[1])
-        yield from _of_object(ref, decode(kind, as_stored(value)))
+        yield from _of_object(ref, decode(kind_of(api_version, name), as_stored(value)))
     except UnknownKind as error:
         if api_version.rpartition("/")[0] in _GROUPS:
             message = f"{error}: it has no effect"
@@ -151,10 +151,15 @@ def _of_object(ref: Ref, found: Object) -> Iterator[Finding]:
         yield from claims_of(ref, found).findings
 
 
-def _line(manifest: Manifest, document: Written, path: str) -> int:
-    if "stringData" in document.value:
-        path = path.replace("$.data[", "$.stringData[")
-    return line_of(manifest.text, document.line, path.removeprefix("$").removeprefix("."))
+def _ref(value: object) -> Ref:
+    """What a document says it is called."""
+    tree = value if isinstance(value, dict) else {}
+    kind, name = str(tree.get("kind", "")), str(meta_of(tree).get("name") or "")
+    try:
+        known = kind_of(str(tree.get("apiVersion", "")), kind)
+    except UnknownKind:
+        return Ref(kind, namespace_of(tree), name)
+    return Ref(known.ref_kind, namespace_of(tree) if known.namespaced else "", name)
 
 
 def _version_meant(value: Tree) -> str:
@@ -171,8 +176,5 @@ def _schema(ref: Ref, path: str, message: str) -> Finding:
 
 
 def _place(drawn: DrawnMesh, finding: Finding) -> tuple[str, int]:
-    place = drawn.place_of(finding.ref, finding.cluster)
-    if place is None or not place.file:
-        return "", 0
-    path = finding.path.removeprefix("$").removeprefix(".")
-    return place.file, line_of(drawn.texts.get(place.file, ""), place.line, path)
+    place = drawn.place_of(finding.ref, finding.cluster) or NOWHERE
+    return (place.file, place.line(finding.path)) if place.file else ("", 0)

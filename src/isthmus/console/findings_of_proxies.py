@@ -5,7 +5,7 @@ from __future__ import annotations
 from isthmus.console.drawn_mesh import DrawnMesh
 from isthmus.console.explain_files import FromFiles
 from isthmus.model.findings import Code, Finding
-from isthmus.translate.types import TYPES
+from isthmus.translate.types import PATCHED
 
 _MET = frozenset({Code.PATCH, Code.NOT_SENT})
 
@@ -21,6 +21,6 @@ def findings_of_proxies(drawn: DrawnMesh) -> tuple[Finding, ...]:
     }
     for workload in alike.values():
         proxy = source.proxy(workload)
-        for type_url in TYPES:
+        for type_url in PATCHED:
             tuple(generation.resources(proxy, type_url, None))
     return tuple(found for found in generation.findings if found.code in _MET)

@@ -63,14 +63,14 @@ def goldens(directory: Path) -> Goldens:
 
 def _set_in(case: Path) -> Iterator[tuple[Struct, str]]:
     """The fields that the objects of a golden's input set."""
-    for _, document in documents(case.read_text()):
+    for _, document, _ in documents(case.read_text()):
         if isinstance(document, Mapping):
             group = str(document.get("apiVersion", "")).rpartition("/")[0]
             yield from fields_set(_TYPES.get((group, str(document.get("kind")))), document)
             data = document.get("data")
             for key, head in _SETTINGS.items():
                 if isinstance(data, Mapping) and isinstance(data.get(key), str):
-                    for _, settings in documents(data[key]):
+                    for _, settings, _ in documents(data[key]):
                         yield from fields_set(head, settings)
 
 

@@ -14,8 +14,9 @@ from typing import NamedTuple
 import msgspec
 import yaml
 
-from isthmus.console.drawn_mesh import DrawnMesh, Manifest, draw
+from isthmus.console.drawn_mesh import DrawnMesh, draw
 from isthmus.console.faults import Fault, fault, faults_together
+from isthmus.console.written import Manifest
 from isthmus.discovery.registrations import Registrations
 from isthmus.kit.clock import ManualClock, SystemClock
 from isthmus.model.codes import Code

@@ -102,7 +102,7 @@ def read_case(text: str) -> Case:
     """The case in `text`. Raises `InvalidConfig`, its path starting with the line of the document."""
     spec, cluster = CaseSpec(), ClusterId("")
     objects: dict[ClusterId, dict[Ref, Object | Finding]] = {}
-    for line, document in documents(text):
+    for line, document, _ in documents(text):
         if not isinstance(document, Mapping):
             raise InvalidConfig(f"line {line}", "is no object")
         match document.get("kind"):

@@ -14,10 +14,11 @@ from isthmus.api.errors import InvalidConfig
 from isthmus.console.calls import Caller as From
 from isthmus.console.calls import Target, WrongCall, call_of, parts_of, resolve_name
 from isthmus.console.cli import main
-from isthmus.console.drawn_mesh import Manifest, draw, read_manifests
+from isthmus.console.drawn_mesh import draw
 from isthmus.console.explain import Explainer
 from isthmus.console.explain_files import FromFiles
-from isthmus.console.yaml_places import line_of
+from isthmus.console.written import Manifest, read_manifests
+from isthmus.console.yaml_places import Place
 from isthmus.translate.trace.call import Hello, Speech
 
 SAMPLES = Path(__file__).parents[3] / "samples" / "bookinfo"
@@ -248,7 +249,7 @@ def test_a_wrong_object_is_a_finding_with_its_line():
 )
 def test_a_part_of_a_document_has_a_line(path, line):
     text = "a: b\n---\nspec:\n  http:\n  - route: x\n  - match:\n    - uri: y\n"
-    assert line_of(text, 3, path) == line
+    assert Place("a.yaml", text, 3).line(path) == line
 
 
 MESH = drawn(DEPLOYMENT, SERVICE, SERVICE.replace("name: web}", "name: db, namespace: shop}")).generation.mesh

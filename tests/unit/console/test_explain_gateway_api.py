@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from isthmus.console.calls import Target
-from isthmus.console.drawn_mesh import Manifest, draw
+from isthmus.console.drawn_mesh import draw
 from isthmus.console.explain import Explainer
 from isthmus.console.explain_files import FromFiles
+from isthmus.console.written import Manifest
 
 FILE = """
 apiVersion: gateway.networking.k8s.io/v1

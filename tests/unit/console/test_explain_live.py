@@ -10,10 +10,11 @@ from google.protobuf import json_format
 from fakes.held_mesh import EAST, WEST, live, rule
 from isthmus.console import explain_live
 from isthmus.console.calls import Target, WrongCall
-from isthmus.console.drawn_mesh import Manifest, draw
+from isthmus.console.drawn_mesh import draw
 from isthmus.console.explain import Explainer
 from isthmus.console.explain_files import FromFiles
 from isthmus.console.explain_live import FromProxies, node_of
+from isthmus.console.written import Manifest
 from isthmus.envoy.descriptors import pool
 from isthmus.kube.errors import KubeError
 from isthmus.translate.trace.held import shown_by

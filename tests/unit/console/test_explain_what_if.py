@@ -22,9 +22,10 @@ from fakes.held_mesh import (
 )
 from isthmus.console.calls import Target
 from isthmus.console.cli import explain, main
-from isthmus.console.drawn_mesh import Manifest, draw
+from isthmus.console.drawn_mesh import draw
 from isthmus.console.explain import Explainer
 from isthmus.console.explain_files import FromFiles
+from isthmus.console.written import Manifest
 from isthmus.kube.errors import Unreachable
 
 BOTH = {"east": EAST, "west": WEST}

@@ -59,3 +59,28 @@ def test_what_is_no_text_is_told_as_no_yaml(tmp_path, words, raw):
 )
 def test_what_is_no_object_is_none(tmp_path, words, raw):
     assert told(tmp_path, raw, *words) == (0, "nothing found\n")
+
+
+@pytest.mark.parametrize("words", [("validate", "-f"), ("analyze",)])
+def test_documents_around_one_that_is_no_yaml_are_looked_at(tmp_path, words):
+    broken = "---\na: {b: 1\nc: 2\n"
+    code, output = told(tmp_path, f"{TYPO}{broken}---{TYPO}".encode(), *words)
+    assert code == 79
+    assert "given.yaml:10: error [IST0106] File given.yaml: $: is not YAML" in output
+    assert "given.yaml:7: error" in output
+    assert "given.yaml:17: error" in output
+
+
+def test_a_key_that_stands_twice_is_told_where_the_second_is(tmp_path):
+    twice = TYPO.replace("htpp: []", "hosts: [b]")
+    code, output = told(tmp_path, twice.encode(), "validate", "-f")
+    assert (code, "given.yaml:7: error [IST0106] VirtualService default/a: $: hosts stands" in output) == (
+        79,
+        True,
+    )
+
+
+@pytest.mark.parametrize("ends", ["\r\n", "\r"])
+def test_lines_are_counted_however_they_end(tmp_path, ends):
+    _, output = told(tmp_path, TYPO.replace("\n", ends).encode(), "validate", "-f")
+    assert "given.yaml:7: error" in output

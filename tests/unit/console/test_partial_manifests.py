@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from isthmus.console.drawn_mesh import Manifest
 from isthmus.console.faults import faults_together
+from isthmus.console.written import Manifest
 
 GATEWAY = """
 apiVersion: networking.istio.io/v1
@@ -48,7 +48,7 @@ spec: {accessLogging: [{providers: [{name: loki}]}]}
 
 
 def told(*documents, held=None):
-    found = faults_together([Manifest("app.yaml", "---".join(documents))], held)
+    found = faults_together([Manifest("app.yaml", "---\n".join(documents))], held)
     return [(each.code, each.object) for each in found if each.severity != "info"]
 
 

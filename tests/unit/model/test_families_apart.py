@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from isthmus.console.drawn_mesh import Manifest
 from isthmus.console.faults import faults_together
+from isthmus.console.written import Manifest
 
 CALLER = """
 kind: Cluster

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.console.drawn_mesh import Manifest, read_manifests
 from isthmus.console.faults import faults_of_each, faults_together
 from isthmus.console.installation import Installation, documents, dump
+from isthmus.console.written import Manifest, read_manifests
 
 SAMPLES = Path(__file__).parents[3] / "samples"
 NETWORKING = sorted(SAMPLES.glob("*/networking/*.yaml"))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from isthmus.console.drawn_mesh import Manifest, draw
+from isthmus.console.drawn_mesh import draw
 from isthmus.console.explain_files import FromFiles
+from isthmus.console.written import Manifest
 from isthmus.translate.trace.call import Hello
 from isthmus.translate.trace.walk import Side, trace
 from simulate import assert_goes, explained

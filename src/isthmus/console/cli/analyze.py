@@ -15,11 +15,11 @@ import msgspec
 from isthmus.api.errors import InvalidConfig
 from isthmus.console.cli.mesh_options import F, chosen, cluster_options, held
 from isthmus.console.control_plane import ask_pilot
-from isthmus.console.drawn_mesh import given_manifests
 from isthmus.console.fault_filter import FOUND, LEVELS, matters, shown, suppression
 from isthmus.console.fault_output import OUTPUTS
 from isthmus.console.faults import Fault, faults_together
 from isthmus.console.render import fail, table
+from isthmus.console.written import given_manifests
 from isthmus.kube.errors import KubeError
 from isthmus.model.analyze import CHECKS
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 import click
 import msgspec
 import yaml
 
 from isthmus.api.decode import decode
-from isthmus.api.errors import InvalidConfig
+from isthmus.api.errors import InvalidConfig, Problem
 from isthmus.api.istio_2018.kinds import KINDS
 from isthmus.api.istio_2018.validate import problems
 from isthmus.api.resource import Kind, Object
-from isthmus.api.yaml import documents
-from isthmus.console.drawn_mesh import given_manifests
+from isthmus.console.drawn_pods import Tree
 from isthmus.console.render import fail
+from isthmus.console.written import given_manifests
+from isthmus.console.yaml_places import Place
 from isthmus.model.convert_2018.convert import convert
 from isthmus.model.findings import Severity
 
@@ -50,8 +51,11 @@ def command(names: tuple[str, ...], namespace: str) -> None:
         manifests = given_manifests(names)
     except InvalidConfig as error:
         fail(str(error))
-    for each in manifests:
-        for place, value in _objects(each.text, each.name):
+    for manifest in manifests:
+        for unread in manifest.wrong:
+            click.echo(f"error: {manifest.name}:{unread.line}: {unread.message}", err=True)
+            failed = True
+        for place, value in manifest.objects:
             read = _read(place, value, namespace)
             failed |= read is None
             found += [read] if isinstance(read, Object) else []
@@ -67,26 +71,8 @@ def command(names: tuple[str, ...], namespace: str) -> None:
         sys.exit(1)
 
 
-def _objects(text: str, where: str) -> Iterator[tuple[str, dict[str, object] | InvalidConfig]]:
-    """The objects of a stream with their places; those of lists one by one."""
-    try:
-        found = list(documents(text))
-    except InvalidConfig as error:
-        yield where, error
-        return
-    for document in found:
-        if isinstance(document.value, dict):
-            items = document.value.get("items")
-            for each in items if isinstance(items, list) else [document.value]:
-                if isinstance(each, dict):
-                    yield f"{where}:{document.line}", each
-
-
-def _read(place: str, value: dict[str, object] | InvalidConfig, namespace: str) -> Object | bool | None:
+def _read(place: Place, value: Tree, namespace: str) -> Object | bool | None:
     """The object; False where it is of another kind, which is told; None where it is wrong, which is told."""
-    if isinstance(value, InvalidConfig):
-        click.echo(f"error: {place}: {value}", err=True)
-        return None
     kind = _kind(value)
     if kind is None:
         named = f"{value.get('apiVersion')} {value.get('kind')}"
@@ -97,16 +83,18 @@ def _read(place: str, value: dict[str, object] | InvalidConfig, namespace: str) 
         meta = msgspec.structs.replace(found.metadata, namespace=found.metadata.namespace or namespace)
         found = msgspec.structs.replace(found, metadata=meta)
     except InvalidConfig as error:
-        click.echo(f"error: {place}: {kind.name}: {error}", err=True)
+        _tell(place, kind.name, error.problems)
         return None
-    wrong = [
-        f"error: {place}: {kind.name} {found.metadata.name}: {path}: {text}" for path, text in problems(found)
-    ]
-    for line in wrong:
-        click.echo(line, err=True)
+    wrong = tuple(problems(found))
+    _tell(place, f"{kind.name} {found.metadata.name}", wrong)
     return None if wrong else found
 
 
-def _kind(value: dict[str, object]) -> Kind | None:
+def _tell(place: Place, what: str, wrong: Iterable[Problem]) -> None:
+    for path, text in wrong:
+        click.echo(f"error: {place.file}:{place.line(path)}: {what}: {path}: {text}", err=True)
+
+
+def _kind(value: Tree) -> Kind | None:
     kind = _BY_NAME.get(str(value.get("kind")))
     return kind if kind is not None and value.get("apiVersion") == kind.api_version else None

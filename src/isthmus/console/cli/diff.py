@@ -12,9 +12,10 @@ import msgspec
 from isthmus.api.errors import InvalidConfig
 from isthmus.console.cli.mesh_options import cluster_options, held
 from isthmus.console.differences import Change, Differences, FieldChange, differences
-from isthmus.console.drawn_mesh import draw, given_manifests
+from isthmus.console.drawn_mesh import draw
 from isthmus.console.drawn_pods import Addresses
 from isthmus.console.render import fail, show, show_yaml
+from isthmus.console.written import given_manifests
 from isthmus.kube.errors import KubeError
 
 DIFFERENT, TROUBLE = 1, 2

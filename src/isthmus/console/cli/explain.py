@@ -12,7 +12,7 @@ from isthmus.api.errors import InvalidConfig
 from isthmus.console import explain_dns, explanation_text
 from isthmus.console.calls import Target, WrongCall
 from isthmus.console.cli.mesh_options import chosen, cluster_options
-from isthmus.console.drawn_mesh import draw, given_manifests
+from isthmus.console.drawn_mesh import draw
 from isthmus.console.explain import Explainer
 from isthmus.console.explain_dns import NameExplained
 from isthmus.console.explain_files import FromFiles
@@ -20,6 +20,7 @@ from isthmus.console.explain_live import explain_live, explain_name_live
 from isthmus.console.explanations import Explanation
 from isthmus.console.live_objects import Live, clusters_of
 from isthmus.console.render import fail, show, show_yaml
+from isthmus.console.written import given_manifests
 from isthmus.kube.errors import KubeError
 
 Explained = Explanation | NameExplained

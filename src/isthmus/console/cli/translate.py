@@ -8,11 +8,12 @@ import click
 import yaml
 
 from isthmus.api.errors import InvalidConfig, UnknownKind
-from isthmus.console.drawn_mesh import draw, given_manifests
+from isthmus.console.drawn_mesh import draw
 from isthmus.console.named_pods import workload_named
 from isthmus.console.proxy_resources import ENVOYS, resources, trees
 from isthmus.console.render import fail, show
 from isthmus.console.static_bootstrap import as_json, static_bootstrap
+from isthmus.console.written import given_manifests
 from isthmus.translate.offline import read_case
 from isthmus.translate.show import shown
 
@@ -61,13 +62,13 @@ def _of_case(files: tuple[str, ...]) -> str:
     found = given_manifests(files)
     if len(found) != 1:
         raise ValueError(f"a case is one file {_NO_CASE}")
-    ((name, text, _),) = found
+    (case,) = found
     try:
-        return _yaml(shown(read_case(text)))
+        return _yaml(shown(read_case(case.text)))
     except UnknownKind as error:
-        raise ValueError(f"{name}: {error} {_NO_CASE}") from error
+        raise ValueError(f"{case.name}: {error} {_NO_CASE}") from error
     except (InvalidConfig, ValueError) as error:
-        raise ValueError(f"{name}: {error}") from error
+        raise ValueError(f"{case.name}: {error}") from error
 
 
 def _yaml(made: object) -> str:

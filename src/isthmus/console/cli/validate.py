@@ -7,11 +7,11 @@ import sys
 import click
 
 from isthmus.api.errors import InvalidConfig
-from isthmus.console.drawn_mesh import given_manifests
 from isthmus.console.fault_filter import FOUND
 from isthmus.console.fault_output import OUTPUTS
 from isthmus.console.faults import faults_of_each
 from isthmus.console.render import fail
+from isthmus.console.written import given_manifests
 
 
 @click.command("validate")

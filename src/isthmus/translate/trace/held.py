@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import TypeVar, cast
 
 import msgspec
@@ -36,25 +37,63 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
 
     def without(self, lost: Callable[[LbEndpoint], bool]) -> Held:
         """The same, with all endpoints put aside that are `lost`, as when none of them answers."""
-        left = {name: _without(each, lost) for name, each in self.assignments.items()}
-        return msgspec.structs.replace(self, assignments=left)
+        whole = self.assignments
+
+        def left(name: str) -> ClusterLoadAssignment | None:
+            return _without(whole[name], lost) if name in whole else None
+
+        every = partial(_all_without, whole, lost)
+        return msgspec.structs.replace(self, assignments=WhenAsked(left, every))
+
+
+def _all_without(
+    assignments: Mapping[str, ClusterLoadAssignment], lost: Callable[[LbEndpoint], bool]
+) -> Mapping[str, ClusterLoadAssignment]:
+    return {name: _without(each, lost) for name, each in assignments.items()}
 
 
 def made_for(generation: Generation, proxy: Proxy) -> Held:
-    """What `proxy` is sent."""
+    """What `proxy` is sent. Routes, upstreams and endpoints are made when they are asked for, by name."""
 
-    def bodies(type_url: str) -> dict[str, bytes]:
-        return {one.name: one.body for one in generation.resources(proxy, type_url, None)}
+    def every(type_url: str, type_: type[M]) -> dict[str, M]:
+        return {one.name: type_.FromString(one.body) for one in generation.resources(proxy, type_url, None)}
+
+    def asked(type_url: str, type_: type[M]) -> Mapping[str, M]:
+        def named(name: str) -> M | None:
+            found = generation.resources(proxy, type_url, frozenset({name}))
+            return next((type_.FromString(one.body) for one in found), None)
+
+        return WhenAsked(named, lambda: every(type_url, type_))
 
     return Held(
-        listeners={name: Listener.FromString(body) for name, body in bodies(LISTENER).items()},
-        routes={name: RouteConfiguration.FromString(body) for name, body in bodies(ROUTES).items()},
-        upstreams={name: Cluster.FromString(body) for name, body in bodies(UPSTREAM).items()},
-        assignments={
-            name: ClusterLoadAssignment.FromString(body) for name, body in bodies(ENDPOINTS).items()
-        },
+        listeners=every(LISTENER, Listener),
+        routes=asked(ROUTES, RouteConfiguration),
+        upstreams=asked(UPSTREAM, Cluster),
+        assignments=asked(ENDPOINTS, ClusterLoadAssignment),
         here="/".join(proxy.locality).rstrip("/"),
     )
+
+
+class WhenAsked(Mapping[str, M]):
+    """Messages by name, each made when it is first asked for."""
+
+    def __init__(self, named: Callable[[str], M | None], every: Callable[[], Mapping[str, M]]) -> None:
+        self._named, self._every = named, every
+        self._known: dict[str, M | None] = {}
+
+    def __getitem__(self, name: str) -> M:
+        if name not in self._known:
+            self._known[name] = self._named(name)
+        found = self._known[name]
+        if found is None:
+            raise KeyError(name)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._every())
+
+    def __len__(self) -> int:
+        return len(self._every())
 
 
 def shown_by(dump: Json) -> Held:
