@@ -6,12 +6,15 @@ what a `ServiceVip` of that address hands on to a pod, as a load balancer would.
 
 from __future__ import annotations
 
+from ipaddress import ip_network
+
 from isthmus.kit.netlink import address
 from isthmus.lab.fabric import Fabric
 from isthmus.lab.service_proxy import apply
 from isthmus.lab.wan import Wan
 
 _LOOPBACK = 1
+_NEIGHBOURS = "nd-neighbor-solicit, nd-neighbor-advert"
 
 
 async def join_internet(
@@ -23,20 +26,23 @@ async def join_internet(
     """
     await fabric.apply(address(public_address, _LOOPBACK))
     await apply(fabric.router, firewall(internet.device, public_address, api))
-    open_to_all = (f"{api[0]}/32",) if api is not None else ()
-    await internet.join(fabric, (f"{public_address}/32", *open_to_all))
+    known = (public_address, *((api[0],) if api is not None else ()))
+    await internet.join(fabric, [str(ip_network(each)) for each in known])
 
 
 def firewall(device: str, public_address: str, api: tuple[str, int] | None = None) -> str:
-    """nftables rules of a router whose link to the internet is `device`."""
+    """nftables rules of a router whose link to the internet is `device`, of the family of its public address."""
     coming = f'iifname "{device}"'
-    to_api = f"{coming} ip daddr {api[0]} tcp dport {api[1]} accept" if api is not None else ""
-    return f"""table ip isthmus_internet
-delete table ip isthmus_internet
-table ip isthmus_internet {{
+    ip = "ip6" if ":" in public_address else "ip"
+    to_api = f"{coming} {ip} daddr {api[0]} tcp dport {api[1]} accept" if api is not None else ""
+    # In IPv6 neighbours find each other by packets to the node itself.
+    neighbours = f"{coming} icmpv6 type {{ {_NEIGHBOURS} }} accept" if ip == "ip6" else ""
+    return f"""table {ip} isthmus_internet
+delete table {ip} isthmus_internet
+table {ip} isthmus_internet {{
   chain leaving {{
     type nat hook postrouting priority 100; policy accept;
-    oifname "{device}" ip saddr != {public_address} snat to {public_address}
+    oifname "{device}" {ip} saddr != {public_address} snat to {public_address}
   }}
   chain to_pods {{
     type filter hook forward priority -10; policy accept;
@@ -49,6 +55,7 @@ table ip isthmus_internet {{
     {coming} ct state established,related accept
     {coming} ct status dnat accept
     {to_api}
+    {neighbours}
     {coming} drop
   }}
 }}

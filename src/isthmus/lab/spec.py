@@ -72,7 +72,8 @@ def with_families(spec: LabSpec, *families: str) -> LabSpec:
             made.append(msgspec.structs.replace(cluster, second=six))
         else:
             alone = {field: getattr(six, field) for field in six.__struct_fields__}
-            made.append(msgspec.structs.replace(cluster, **alone))
+            public = f"2001:db8:{number:x}::1" if cluster.public_address else ""
+            made.append(msgspec.structs.replace(cluster, **alone, public_address=public))
     return msgspec.structs.replace(spec, clusters=tuple(made))
 
 
@@ -193,12 +194,13 @@ def _check_separate(spec: LabSpec) -> None:
                 f"$.clusters[{index}].publicAddress: is missing (hint: networks meet by it alone)"
             )
         place = f"$.clusters[{index}]"
-        if (
-            _address(each.public_address, f"{place}.publicAddress") == 6
-            or ":" in each.node_address
-            or each.second
-        ):
-            raise SpecError(f"{place}: the internet of the lab knows IPv4 only (hint: one flat network)")
+        public = _address(each.public_address, f"{place}.publicAddress")
+        inside = {_address(one.node_address, f"{place}.nodeAddress") for one in (each, spec.clusters[0])}
+        if each.second or inside != {public}:
+            raise SpecError(
+                f"{place}: over the internet of the lab all clusters and public addresses are of one family "
+                "(hint: IPv4 or IPv6, without second; or one flat network)"
+            )
 
 
 _Range = ipaddress.IPv4Network | ipaddress.IPv6Network

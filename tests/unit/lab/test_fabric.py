@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.kit.netlink import LinkCounters
+from isthmus.kit.netlink import LinkCounters, address
 from isthmus.lab.addresses import AddressPool, AddressPoolEmpty
 from isthmus.lab.fabric import Fabric, FabricFamily, FabricSpec, PodNetwork
 from isthmus.lab.internet import join_internet
@@ -266,6 +266,44 @@ def test_a_free_address_is_not_used_while_a_longer_unused_one_is_left() -> None:
 SIX = FabricFamily("fd00:1:1::/112", "fd00:1:2::/112", "fd00:1::2", "fd00:1::100")
 BOTH = FabricSpec("both", (GKE.first, SIX))
 ALONE = FabricSpec("alone", (FabricFamily("fd00:2:1::/112", "fd00:2:2::/112", "fd00:2::2", "fd00:2::100"),))
+APART = FabricSpec("apart", (FabricFamily("fd00:2:1::/112", "fd00:2:2::/112", "fd00:3::2", "fd00:3::100"),))
+
+
+async def without_vpn_in_ipv6(_: Path) -> Any:
+    alone, apart, internet = Fabric(ALONE), Fabric(APART), Wan("inet")
+    for each in (alone, apart, internet):
+        await each.start()
+    a, d = await alone.add_pod("a"), await apart.add_pod("d")
+    await join_internet(internet, alone, "2001:db8:1::1")
+    await join_internet(internet, apart, "2001:db8:2::1", ("2001:db8:2::100", 6443))
+    await apart.apply(address("2001:db8:2::100", 1))
+    gateway = ServiceVip("2001:db8:2::1", "tcp", 15443, ((d.address, 9080),))
+    await apply(apart.router, *ruleset([gateway], APART.first.service_cidr))
+    for where, port in ((d.namespace, 9080), (apart.router, 22), (apart.router, 6443)):
+        await start_server(where, "::", port, who_asks)
+    async with internet.tap() as tap:
+        answers: dict[str, object] = {
+            "gateway": await ask(a, "2001:db8:2::1", 15443),
+            "from the node": await ask_from(alone.router, "2001:db8:2::1", 15443),
+            "API server": await ask(a, "2001:db8:2::100", 6443),
+            "node": await knock(a, "2001:db8:2::1", 22),
+            "other port": await knock(a, "2001:db8:2::1", 9080),
+        }
+    answers["inner packets"] = tap.packets(source="fd00::/8") + tap.packets(destination="fd00::/8")
+    return answers
+
+
+@WHO
+@pytest.mark.lab
+def test_without_vpn_it_is_the_same_in_ipv6_even_with_the_same_addresses_of_pods(who: str) -> None:
+    assert tell(__file__, "without_vpn_in_ipv6", who) == {
+        "gateway": "2001:db8:1::1 hello",
+        "from the node": "2001:db8:1::1 hello",
+        "API server": "2001:db8:1::1 hello",
+        "node": "silence",
+        "other port": "silence",
+        "inner packets": 0,
+    }
 
 
 async def clusters_of_both_families(folder: Path) -> dict[str, Any]:
@@ -276,8 +314,8 @@ async def clusters_of_both_families(folder: Path) -> dict[str, Any]:
     await wan.join(alone)
     a, b, c = await both.add_pod("a"), await both.add_pod("b"), await alone.add_pod("c")
     for pod in (b, c):
-        for address in pod.addresses:
-            await start_server(pod.namespace, address, 9080, who_asks)
+        for each in pod.addresses:
+            await start_server(pod.namespace, each, 9080, who_asks)
     vips = [
         ServiceVip("10.0.0.7", "tcp", 80, ((b.addresses[0], 9080),)),
         ServiceVip("fd00:1:2::7", "tcp", 80, ((b.addresses[1], 9080), (c.address, 9080))),

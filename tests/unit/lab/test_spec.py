@@ -107,6 +107,16 @@ def test_a_lab_has_clusters_of_one_family_or_of_both() -> None:
     assert (gke.dns_address, onprem.api_service_address) == ("fd00:1:2::a", "fd00:2:2::1")
 
 
+def test_over_the_internet_all_are_of_one_family(tmp_path) -> None:
+    four = read_spec(two(tmp_path / "lab.yaml"))
+    six = with_families(four, "ipv6")
+    check(six)
+    assert [each.public_address for each in six.clusters] == ["2001:db8:1::1", "2001:db8:2::1"]
+    for clusters in ((four.clusters[0], six.clusters[1]), with_families(four, "both").clusters):
+        with pytest.raises(SpecError, match=r"\$.clusters\[\d\]: over the internet .* are of one family"):
+            check(LabSpec(clusters=clusters))
+
+
 @pytest.mark.parametrize(
     "more",
     [
