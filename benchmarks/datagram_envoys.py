@@ -14,16 +14,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.request import urlopen
 
 import msgspec
+from benchmarks.running_envoy import running
 from google.protobuf import json_format
 
-from isthmus.console.static_bootstrap import as_json
-from isthmus.envoy.binary import envoy_executable
 from isthmus.envoy.descriptors import class_of_url, pool
 from isthmus.envoy.types import (
     Bootstrap,
@@ -74,14 +73,13 @@ while True:
 """
 
 
-class Running(NamedTuple):
-    """An Envoy, and where its admin page is."""
+class Sessions(NamedTuple):
+    """An Envoy's sessions of the service, by its admin page."""
 
-    process: subprocess.Popen[bytes]
     admin: str
 
-    def sessions(self, name: str) -> int:
-        """What its statistics of the service's sessions say of the name; 0 where they do not."""
+    def counted(self, name: str) -> int:
+        """What its statistics of them say of the name; 0 where they do not."""
         with urlopen(f"http://{self.admin}/stats?format=json") as reply:
             found = json.load(reply)["stats"]
         return sum(int(each["value"]) for each in found if each.get("name") == f"udp.{SERVICE};.{name}")
@@ -124,7 +122,7 @@ class Sidecars:
         return made
 
     @contextmanager
-    def near(self) -> Iterator[Running]:
+    def near(self) -> Iterator[Sessions]:
         """The caller's Envoy."""
         listener = Listener.FromString(self._one(self._address, LISTENER, SERVICE))
         upstream = Cluster.FromString(self._one(self._address, UPSTREAM, SERVICE))
@@ -139,7 +137,7 @@ class Sidecars:
             yield found
 
     @contextmanager
-    def beside(self, pod: str) -> Iterator[Running]:
+    def beside(self, pod: str) -> Iterator[Sessions]:
         """The Envoy of a pod, which ends tunnels."""
         listener = Listener.FromString(self._one(pod, LISTENER, TUNNEL_INBOUND))
         listener.address.socket_address.address = pod
@@ -150,7 +148,7 @@ class Sidecars:
             yield found
 
     @contextmanager
-    def everything(self) -> Iterator[Running]:
+    def everything(self) -> Iterator[Sessions]:
         """All Envoys and applications, each of these named by its index; the caller's Envoy is had."""
         with ExitStack() as stack:
             for index, pod in enumerate(self.pods):
@@ -165,32 +163,14 @@ class Sidecars:
         return found.body
 
     @contextmanager
-    def _running(self, name: str, listener: Listener, upstream: Cluster) -> Iterator[Running]:
+    def _running(self, name: str, listener: Listener, upstream: Cluster) -> Iterator[Sessions]:
         bootstrap = Bootstrap()
-        bootstrap.node.id = bootstrap.node.cluster = name
-        bootstrap.admin.address.CopyFrom(proto.address("127.0.0.1", 0))
         static = bootstrap.static_resources
         static.listeners.append(listener)
         static.clusters.append(upstream)
         static.secrets.extend(self._secrets)
-        place, written = self._folder / f"{name}.admin", self._folder / f"{name}.json"
-        place.unlink(missing_ok=True)
-        written.write_text(as_json(bootstrap))
-        with (self._folder / f"{name}.log").open("wb") as log:
-            process = subprocess.Popen(
-                [
-                    str(envoy_executable()),
-                    *("-c", str(written), "--admin-address-path", str(place)),
-                    *("--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warning"),
-                ],
-                stdout=log,
-                stderr=log,
-            )
-        try:
-            yield _when_ready(process, place)
-        finally:
-            process.kill()
-            process.wait()
+        with running(self._folder, bootstrap, name) as admin:
+            yield Sessions(admin)
 
 
 @contextmanager
@@ -202,17 +182,6 @@ def echo(pod: str, name: str = "") -> Iterator[None]:
     finally:
         process.kill()
         process.wait()
-
-
-def _when_ready(process: subprocess.Popen[bytes], place: Path) -> Running:
-    limit = time.monotonic() + 30
-    while time.monotonic() < limit and process.poll() is None:
-        if place.exists() and (admin := place.read_text().strip()):
-            with suppress(OSError), urlopen(f"http://{admin}/ready") as reply:
-                if b"LIVE" in reply.read():
-                    return Running(process, admin)
-        time.sleep(0.02)
-    raise RuntimeError(f"Envoy is not ready (hint: {place.with_suffix('.log')})")
 
 
 def _tree(assignment: ClusterLoadAssignment) -> Any:

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import json
 import socket
-import subprocess
 import threading
-import time
 from contextlib import contextmanager
-from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from google.protobuf import json_format
+from benchmarks.running_envoy import running
 
-from isthmus.envoy.binary import envoy_executable
-from isthmus.envoy.descriptors import pool
+from isthmus.envoy.types import Bootstrap
 
 
 class _Echo(BaseHTTPRequestHandler):
@@ -54,53 +50,11 @@ def echo():
 @contextmanager
 def running_envoy(folder, listeners, upstreams):
     """A running Envoy with these listeners and upstreams; ends with the context. Yields its admin's port."""
-    static = {
-        "listeners": [_tree(one) for one in listeners],
-        "clusters": [_tree(one) for one in upstreams],
-    }
-    admin = {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}}}
-    bootstrap = {
-        "node": {"id": "explained", "cluster": "explained"},
-        "admin": admin,
-        "static_resources": static,
-    }
-    (folder / "bootstrap.json").write_text(json.dumps(bootstrap))
-    place = folder / "admin"
-    with (folder / "envoy.log").open("wb") as log:
-        process = subprocess.Popen(
-            [
-                str(envoy_executable()),
-                *("-c", str(folder / "bootstrap.json"), "--admin-address-path", str(place)),
-                *("--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warning"),
-            ],
-            stdout=log,
-            stderr=log,
-        )
-        try:
-            yield _ready(process, place, folder / "envoy.log")
-        finally:
-            process.terminate()
-            process.wait()
-
-
-def _tree(message):
-    return json_format.MessageToDict(message, preserving_proto_field_name=True, descriptor_pool=pool())
-
-
-def _ready(process, place, log):
-    limit = time.monotonic() + 30
-    while time.monotonic() < limit:
-        assert process.poll() is None, log.read_text()
-        if place.exists() and (address := place.read_text().strip()):
-            port = int(address.rpartition(":")[2])
-            connection = HTTPConnection("127.0.0.1", port, timeout=10)
-            connection.request("GET", "/ready")
-            status = connection.getresponse().status
-            connection.close()
-            if status == 200:
-                return port
-        time.sleep(0.02)
-    raise AssertionError(f"Envoy is not ready: {log.read_text()}")
+    bootstrap = Bootstrap()
+    bootstrap.static_resources.listeners.extend(listeners)
+    bootstrap.static_resources.clusters.extend(upstreams)
+    with running(folder, bootstrap, "explained") as admin:
+        yield int(admin.rpartition(":")[2])
 
 
 class Answered:

@@ -62,11 +62,11 @@ def test_a_session_that_is_idle_ends_and_the_same_socket_begins_another(tmp_path
     with sidecars.everything() as near, sidecars.client() as client:
         for expected in (1, 2):
             assert asked(client) == b"0:hello"
-            assert near.sessions("downstream_sess_total") == expected
+            assert near.counted("downstream_sess_total") == expected
             limit = time.monotonic() + 20
-            while near.sessions("downstream_sess_active") and time.monotonic() < limit:
+            while near.counted("downstream_sess_active") and time.monotonic() < limit:
                 time.sleep(0.1)
-            assert near.sessions("idle_timeout") == expected
+            assert near.counted("idle_timeout") == expected
 
 
 @FORMS
