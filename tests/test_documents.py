@@ -158,6 +158,12 @@ def test_each_decision_has_a_number_of_its_own() -> None:
         assert each.read_text().startswith(f"# ADR {each.name[:4]}: ")
 
 
+def test_each_decision_is_named_where_it_shows() -> None:
+    where = (ROOT / ".importlinter", *(ROOT / "src").rglob("*.py"), *(ROOT / "tests/golden").glob("*.py"))
+    named = {each for path in where for each in re.findall(r"\b(?:ADR |adr/)(\d{4})\b", path.read_text())}
+    assert named == {each.name[:4] for each in (ROOT / "docs/adr").glob("*.md")}
+
+
 @pytest.mark.parametrize("path", BY_HAND, ids=name_of)
 def test_each_variable_that_is_named_is_read(path: Path) -> None:
     named = set(re.findall(rf"\b{PREFIX}[A-Z_]+", path.read_text()))

@@ -1,4 +1,4 @@
-"""Goldens: input and what is expected of it in one file; shown parts only. `make golden` rewrites them."""
+"""Goldens: input and what is expected of it in one file; shown parts only (ADR 0004). `make golden` rewrites them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Untyped data becomes typed here, and nowhere else. What is wrong is said with its path and a mend."""
+"""Untyped data becomes typed here, and nowhere else (ADR 0002). What is wrong is said with its path and a mend."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Citadel: signs for the workloads of a cluster, from the root that all clusters share."""

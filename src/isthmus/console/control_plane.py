@@ -1,4 +1,4 @@
-"""Pilot and the proxies, asked through the Kubernetes API: no port of theirs need be reachable from here."""
+"""Pilot and the proxies, asked through the Kubernetes API: no port of theirs need be reachable from here (ADR 0010)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Envoy's descriptors in a pool of their own, read as far as they are asked for.
 
-A private pool: other libraries register parts of Envoy's API in the default one, of other versions.
+A private pool: other libraries register parts of Envoy's API in the default one, of other versions (ADR 0005).
 """
 
 from __future__ import annotations

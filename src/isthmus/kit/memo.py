@@ -1,4 +1,4 @@
-"""Remember what was made from which objects, by identity."""
+"""Remember what was made from which objects, by identity (ADR 0003)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Objects of Istio's kinds that follow from those of the Gateway API and from Ingresses, and what is told of these.
 
-Only what something that changed was looked up for is made anew; equal stays the same object.
+Only what something that changed was looked up for is made anew; equal stays the same object (ADR 0017, ADR 0019).
 """
 
 from __future__ import annotations

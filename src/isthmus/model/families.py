@@ -1,4 +1,4 @@
-"""The versions of IP, 4 and 6: which of them an address is of, and which a proxy has addresses of."""
+"""The versions of IP, 4 and 6: which of them an address is of, and which a proxy has addresses of (ADR 0018)."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Elsewhere a headless service is called at its pods' own addresses, which mean nothing in another network. A pod that
 has a host name (as those of a StatefulSet have) is let in by gateways under that name, as any service is under its.
-Its callers are given an address for it, so that whatever is said to that address is said to this pod.
+Its callers are given an address for it, so that whatever is said to that address is said to this pod (ADR 0020).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A finding: wrong or doubtful configuration, as a value."""
+"""A finding: wrong or doubtful configuration, as a value (ADR 0007)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The services that proxies see, looked up once. Views from namespaces that see the same share it.
 
-Compared by identity: what is made from it alone is made once for all of them.
+Compared by identity: what is made from it alone is made once for all of them (ADR 0021).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The DNS of a pod: names of the mesh are answered from Pilot's table, all others by whom the pod would ask anyway.
 
 The last table holds while Pilot is away. Envoy asks at a door of its own, where only the real resolvers
-answer: the addresses that we give names lead through Envoy itself, and it would call itself in circles.
+answer: the addresses that we give names lead through Envoy itself, and it would call itself in circles (ADR 0015).
 """
 
 from __future__ import annotations
