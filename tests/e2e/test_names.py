@@ -14,6 +14,7 @@ from isthmus.console.calls import Target
 from isthmus.console.control_plane import access_to, running_pod
 from isthmus.console.demo.stage import PRIVATE, PUBLIC, Stage
 from isthmus.console.explain_live import explain_live
+from isthmus.console.live_objects import clusters_of
 from isthmus.kube.client import Client
 from isthmus.kube.pods import run
 
@@ -76,8 +77,8 @@ async def test_a_service_of_the_other_cluster_is_called_by_its_plain_name(far: S
         far, "stars.default", "stars.default.svc", "stars.default.svc.cluster.local", "STARS"
     )
     assert len({str(each) for each in found.values()}) == 1
-    access = access_to(far.lab.kubeconfig(PUBLIC), None)
-    explained = await explain_live(access, "productpage", Target(url="http://stars:9080/"))
+    mesh = await clusters_of(far.lab.kubeconfig(PUBLIC), (), "istio-system")
+    explained = await explain_live(mesh, "productpage", Target(url="http://stars:9080/"))
     assert [explained.trace.call.address] == found["STARS"]
     assert {each.cluster for _, upstream in explained.trace.forwards for each in upstream.endpoints} == {
         PRIVATE

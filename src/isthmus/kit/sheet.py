@@ -1,7 +1,8 @@
 """A spreadsheet: cells that are worked out from others, and again only when one that was read has another value.
 
 Its columns stand in an order, and what a cell reads is a fact or stands in a column before its own. A cell may post
-entries to groups: a group is what all who posted to it say, by their keys, and is read by columns behind theirs (ADR 0019).
+entries to groups: a group is what all who posted to it say, by their keys, and is read by columns behind theirs.
+ADR 0019 says what it is for.
 """
 
 from __future__ import annotations
