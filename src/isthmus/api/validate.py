@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from isthmus.api.core import ingress
+from isthmus.api.core import ingress, service_problems
 from isthmus.api.core.ingress import Ingress
+from isthmus.api.core.service import Service
 from isthmus.api.durations import duration_problems
 from isthmus.api.errors import Problem
 from isthmus.api.gateway_api import validate as gateway_api
@@ -56,6 +57,8 @@ def problems(found: Object) -> Iterator[Problem]:
             yield from telemetry_problems.proxy_config_problems(found)
         case Ingress():
             yield from ingress.problems(found)
+        case Service():
+            yield from service_problems.problems(found)
         case _:
             yield from gateway_api.problems(found)
     yield from duration_problems(found)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import msgspec
 
 from isthmus.api import KINDS, LOOKED_AT, kind_of
+from isthmus.api.core import metadata_problems
 from isthmus.api.core.config_map import ConfigMap
 from isthmus.api.core.secret import Secret
 from isthmus.api.decode import decode
@@ -144,6 +145,8 @@ def _by_itself(value: Tree) -> Iterator[Finding]:
 
 def _of_object(ref: Ref, found: Object) -> Iterator[Finding]:
     """What is wrong with an object that is as its kind has it."""
+    for path, message in metadata_problems.problems(found):
+        yield _schema(ref, path, message)
     if isinstance(found, HTTPRoute):
         for doubt in incompatible(found):
             yield Finding(ref=ref, path=doubt.path, message=doubt.message, code=doubt.code)

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 
 import msgspec
 
-from isthmus.api.core.label_selector import OPERATORS
+from isthmus.api.core.label_problems import label_selector
 from isthmus.api.durations import duration_problems
 from isthmus.api.errors import InvalidConfig, Problem
 from isthmus.api.istio.balancer_problems import localities, zones
@@ -68,15 +68,7 @@ def problems(found: MeshConfig) -> Iterator[Problem]:
 
 def _selectors(found: MeshConfig) -> Iterator[Problem]:
     for index, selector in enumerate(found.discovery_selectors):
-        for number, each in enumerate(selector.match_expressions):
-            at = f"$.discoverySelectors[{index}].matchExpressions[{number}]"
-            if each.operator not in OPERATORS:
-                yield f"{at}.operator", f"is {each.operator!r} (hint: one of {', '.join(OPERATORS)})"
-            elif bool(each.values) != (each.operator in {"In", "NotIn"}):
-                yield (
-                    f"{at}.values",
-                    f"{'stand beside' if each.values else 'are missing for'} {each.operator}",
-                )
+        yield from label_selector(f"$.discoverySelectors[{index}]", selector)
 
 
 def _ports(found: MeshConfig) -> Iterator[Problem]:

@@ -9,12 +9,20 @@ from isthmus.api.errors import InvalidConfig
 from isthmus.api.resource import Ref
 from isthmus.model.build import MeshBuilder
 from isthmus.model.change import UNKNOWN, Change, ChangeKey, cluster_ref
-from isthmus.model.credential import CredentialKey, ageing, credential_of, untimely
+from isthmus.model.credential import CredentialKey, credential_of, life_finding
 from isthmus.model.credential_names import Place, asked, names_of
+from isthmus.model.findings import Code
 
 SHOWN = PKI.leaf(dns=("bookinfo.example.com",))
 OTHER = PKI.leaf(dns=("other.example.com",))
 REF = Ref("Secret", "istio-system", "bookinfo")
+
+
+def life_at(found, now, words=""):
+    """The code of what is said of a certificate at a time, with these words in it; None where nothing is."""
+    said = life_finding(CredentialKey(EAST, REF), "$.data[tls.crt]", found, now)
+    assert words in (said.message if said else "")
+    return said and said.code
 
 
 @pytest.mark.parametrize("names", [("tls.crt", "tls.key", "ca.crt"), ("cert", "key", "cacert")])
@@ -75,9 +83,9 @@ def test_data_that_is_not_base64_is_wrong():
 
 def test_a_certificate_has_its_time():
     found = credential_of(tls_secret("a", SHOWN))
-    assert untimely(found, found.begins + 1) == ""
-    assert "expired at" in untimely(found, found.ends)
-    assert "valid only from" in untimely(found, found.begins - 1)
+    assert life_at(found, found.begins + 1) is None
+    assert life_at(found, found.ends, "expired at") is Code.CREDENTIAL
+    assert life_at(found, found.begins - 1, "valid only from") is Code.CREDENTIAL
 
 
 def test_a_staple_is_read_and_must_be_about_the_certificate():
@@ -99,9 +107,9 @@ def test_who_asks_for_its_staple_must_have_one():
 
 def test_what_comes_to_its_end_is_told_before():
     found = credential_of(tls_secret("a", SHOWN, **{"tls.ocsp-staple": PKI.staple(SHOWN, 600)}))
-    assert not ageing(found, found.begins + 120)
-    assert "OCSP staple ended" in ageing(found, found.staple_ends + 1)
-    assert "certificate ends at" in ageing(found, found.ends - 60)
+    assert life_at(found, found.begins + 120) is None
+    assert life_at(found, found.staple_ends + 1, "OCSP staple ended") is Code.CERTIFICATE_ENDS
+    assert life_at(found, found.ends - 60, "certificate ends at") is Code.CERTIFICATE_ENDS
 
 
 def test_the_last_good_credential_stays_while_a_newer_one_is_wrong():

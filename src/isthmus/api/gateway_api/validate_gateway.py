@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from isthmus.api.core.label_problems import label_selector
 from isthmus.api.errors import Problem
 from isthmus.api.gateway_api.backend_tls_policy import BackendTLSPolicy, SubjectAltName
 from isthmus.api.gateway_api.gateway import Gateway, GatewayAddress, Listener
@@ -52,8 +53,11 @@ def _listener(at: str, listener: Listener) -> Iterator[Problem]:
     if namespaces.from_ not in {"All", "Selector", "Same", "None"}:
         path = f"{at}.allowedRoutes.namespaces.from"
         yield path, f"is {namespaces.from_!r} (hint: All, Selector, Same or None)"
-    if namespaces.from_ == "Selector" and namespaces.selector is None:
-        yield f"{at}.allowedRoutes.namespaces.selector", "is missing (hint: the labels of the namespaces)"
+    path = f"{at}.allowedRoutes.namespaces.selector"
+    if namespaces.selector is not None:
+        yield from label_selector(path, namespaces.selector)
+    elif namespaces.from_ == "Selector":
+        yield path, "is missing (hint: the labels of the namespaces)"
 
 
 def _addresses(addresses: Sequence[GatewayAddress]) -> Iterator[Problem]:

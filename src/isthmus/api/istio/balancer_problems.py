@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from isthmus.api.core.label_problems import labels
 from isthmus.api.errors import Problem
 from isthmus.api.istio import text_problems as texts
 from isthmus.api.istio.load_balancer import (
@@ -90,6 +91,7 @@ def localities(at: str, found: LocalityLbSetting) -> Iterator[Problem]:
         if sum(each.to.values()) != 100:
             yield f"{here}.to", f"adds up to {sum(each.to.values())} (hint: shares of 100)"
     yield from _failover(f"{at}.failover", found.failover)
+    yield from _priorities(f"{at}.failoverPriority", found.failover_priority)
 
 
 def zones(at: str, found: ZoneAwareLbSetting) -> Iterator[Problem]:
@@ -101,6 +103,13 @@ def zones(at: str, found: ZoneAwareLbSetting) -> Iterator[Problem]:
             hint = "hint: regions fail over by themselves, and zones share"
             yield f"{at}.failoverPriority[{index}]", f"{each!r} is a place ({hint})"
     yield from _failover(f"{at}.failover", found.failover)
+    yield from _priorities(f"{at}.failoverPriority", found.failover_priority)
+
+
+def _priorities(at: str, given: Iterable[str]) -> Iterator[Problem]:
+    for index, each in enumerate(given):
+        name, _, value = each.partition("=")
+        yield from ((f"{at}[{index}]", message) for _, message in labels("", {name: value}))
 
 
 _PLACES = frozenset(

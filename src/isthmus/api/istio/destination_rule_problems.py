@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from isthmus.api.core.label_problems import labels
 from isthmus.api.errors import Problem
 from isthmus.api.istio import text_problems as texts
 from isthmus.api.istio.balancer_problems import balancer
@@ -28,7 +29,7 @@ def problems(found: DestinationRule) -> Iterator[Problem]:
     yield from texts.host("$.spec.host", spec.host)
     yield from texts.export_to("$.spec.exportTo", spec.export_to)
     if spec.workload_selector is not None:
-        yield from texts.selector("$.spec.workloadSelector.matchLabels", spec.workload_selector.match_labels)
+        yield from labels("$.spec.workloadSelector.matchLabels", spec.workload_selector.match_labels)
     yield from _policy("$.spec.trafficPolicy", spec.traffic_policy)
     seen: set[str] = set()
     for index, subset in enumerate(spec.subsets):
@@ -40,7 +41,7 @@ def problems(found: DestinationRule) -> Iterator[Problem]:
         if subset.name in seen:
             yield f"{at}.name", f"{subset.name!r} stands twice (hint: give each subset a name of its own)"
         seen.add(subset.name)
-        yield from texts.selector(f"{at}.labels", subset.labels)
+        yield from labels(f"{at}.labels", subset.labels)
         yield from _policy(f"{at}.trafficPolicy", subset.traffic_policy)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 
+from isthmus.api.core.label_problems import labels
 from isthmus.api.errors import Problem
-from isthmus.api.istio import text_problems as texts
 from isthmus.api.istio.gateway import GatewayConfig, Server, ServerTLSSettings
 from isthmus.kit.ip import is_address
 
@@ -26,7 +26,7 @@ def problems(found: GatewayConfig) -> Iterator[Problem]:
     seen: dict[tuple[str, int, str], int] = {}
     if not found.spec.servers:
         yield "$.spec.servers", "is empty (hint: a port, its protocol and hosts)"
-    yield from texts.selector("$.spec.selector", found.spec.selector)
+    yield from labels("$.spec.selector", found.spec.selector)
     for index, server in enumerate(found.spec.servers):
         at = f"$.spec.servers[{index}]"
         yield from _server(at, server)

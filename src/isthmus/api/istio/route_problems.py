@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from isthmus.api.core.label_problems import labels
 from isthmus.api.errors import Problem
 from isthmus.api.istio import text_problems as texts
 from isthmus.api.istio.destination import Destination
@@ -102,7 +103,7 @@ def _match(at: str, match: HTTPMatchRequest) -> Iterator[Problem]:
         ("queryParams", match.query_params),
     ):
         yield from _texts(f"{at}.{name}", of, are_headers=name != "queryParams")
-    yield from texts.selector(f"{at}.sourceLabels", match.source_labels)
+    yield from labels(f"{at}.sourceLabels", match.source_labels)
 
 
 def _texts(at: str, found: Mapping[str, StringMatch], *, are_headers: bool) -> Iterator[Problem]:

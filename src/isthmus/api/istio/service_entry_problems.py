@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from isthmus.api.core.label_problems import labels
 from isthmus.api.errors import Problem
-from isthmus.api.istio import text_problems as texts
 from isthmus.api.istio.service_entry import EntryPort, ServiceEntry, ServiceEntrySpec
 from isthmus.api.istio.workload_entry import WorkloadEntry, WorkloadEntrySpec
 from isthmus.api.istio.workload_group import ReadinessProbe, WorkloadGroup
@@ -48,7 +48,7 @@ def _service_entry(spec: ServiceEntrySpec) -> Iterator[Problem]:
     if spec.workload_selector is not None and not spec.workload_selector.labels:
         yield "$.spec.workloadSelector.labels", "is empty (hint: labels of pods or WorkloadEntries)"
     if spec.workload_selector is not None:
-        yield from texts.selector("$.spec.workloadSelector.labels", spec.workload_selector.labels)
+        yield from labels("$.spec.workloadSelector.labels", spec.workload_selector.labels)
     yield from _resolution(spec)
     names = {port.name for port in spec.ports}
     for index, endpoint in enumerate(spec.endpoints):
@@ -116,11 +116,14 @@ def _workload(at: str, found: WorkloadEntrySpec, *, is_named: bool = False) -> I
         yield f"{at}.address", f"{address!r} is no IP address (hint: resolution DNS takes names)"
     if not 0 <= found.weight < 1 << 32:
         yield f"{at}.weight", f"is {found.weight} (hint: 1 to 4294967295)"
+    yield from labels(f"{at}.labels", found.labels)
     if found.locality.count("/") > 2:
         yield f"{at}.locality", f"is {found.locality!r} (hint: region/zone/subzone)"
 
 
 def _group(found: WorkloadGroup) -> Iterator[Problem]:
+    yield from labels("$.spec.metadata.labels", found.spec.metadata.labels)
+    yield from labels("$.spec.template.labels", found.spec.template.labels)
     if found.spec.template.address:
         yield "$.spec.template.address", "is set, though entries have one each (hint: leave it out)"
     if found.spec.probe is not None:

@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Collection, Iterator, Mapping
 
+from isthmus.api.core import label_problems
 from isthmus.api.errors import Problem
 from isthmus.kit.ip import is_address
 from isthmus.kit.regex import fault, short
@@ -65,16 +66,4 @@ def workloads(at: str, labels: Mapping[str, str]) -> Iterator[Problem]:
     """Nothing where a selector of workloads has labels by which some could be found."""
     if not labels:
         yield at, "is empty (hint: leave the selector out for the whole namespace)"
-    yield from selector(at, labels)
-
-
-def selector(at: str, labels: Mapping[str, str]) -> Iterator[Problem]:
-    """Nothing where labels have names, and no star stands for a value."""
-    for name, value in labels.items():
-        if not name:
-            yield at, "has a label without a name"
-        if "*" in value:
-            yield (
-                f"{at}[{name}]",
-                f"{value!r} has a star, which labels are not matched by (hint: the whole value)",
-            )
+    yield from label_problems.labels(at, labels)

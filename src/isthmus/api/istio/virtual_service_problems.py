@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from isthmus.api.core.label_problems import labels
 from isthmus.api.errors import Problem
 from isthmus.api.istio import text_problems as texts
 from isthmus.api.istio.route_problems import destination, http_route
@@ -87,7 +88,7 @@ def _is_within(name: str, wide: str) -> bool:
 
 
 def _connection_match(at: str, match: L4MatchAttributes | TLSMatchAttributes) -> Iterator[Problem]:
-    yield from texts.selector(f"{at}.sourceLabels", match.source_labels)
+    yield from labels(f"{at}.sourceLabels", match.source_labels)
 
 
 def _connections(at: str, shares: Sequence[RouteDestination]) -> Iterator[Problem]:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
+from isthmus.api.core.label_problems import labels
 from isthmus.api.errors import Problem
 from isthmus.api.istio.wasm_plugin import (
     ENV_SOURCES,
@@ -26,6 +27,8 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 def problems(found: WasmPlugin) -> Iterator[Problem]:
     """Everything that is wrong, each with its path and the mend."""
     spec = found.spec
+    if spec.selector is not None:
+        yield from labels("$.spec.selector.matchLabels", spec.selector.match_labels)
     if spec.selector is not None and (spec.target_refs or spec.target_ref is not None):
         yield "$.spec.targetRefs", "cannot stand beside selector (hint: leave one of them out)"
     yield from _source(spec)
