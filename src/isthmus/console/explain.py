@@ -59,7 +59,7 @@ class Explainer:
             to=target.url,
             trace=found,
             origins=rules.origins(held, found, resolved.service),
-            skipped=tuple(rules.skipped(found)),
+            skipped=tuple(rules.skipped(found, resolved.service)),
             reports=tuple(reports(self._source, workload, found)),
             takes=takes(held, call, side, workload) if side is Side.GATEWAY else "",
             let_in_by=let_in_by(self._source, workload, call) if side is Side.GATEWAY else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 
 from msgspec.structs import replace
@@ -10,7 +11,8 @@ from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.api.resource import Ref
 from isthmus.console.explain_source import Source
 from isthmus.console.explanations import Origin, Skipped
-from isthmus.model.delegates import Placed, delegates, placed
+from isthmus.model.delegates import Placed, Wrong, delegates, placed
+from isthmus.model.names import host_matches
 from isthmus.model.proxy import ProxyKind
 from isthmus.model.scope import Views
 from isthmus.model.service import Service
@@ -21,6 +23,7 @@ from isthmus.translate.names import virtual_host
 from isthmus.translate.route_match import Asker
 from isthmus.translate.trace.held import Held
 from isthmus.translate.trace.origin import Entry, entries, origins
+from isthmus.translate.trace.routing import without_port
 from isthmus.translate.trace.steps import RouteStep, Trace
 
 
@@ -32,6 +35,7 @@ class RulesOf:
         self._proxy = source.proxy(workload)
         self._view = Views().view(source.mesh, self._proxy)
         self._with_delegates: dict[str, tuple[Placed, ...] | None] = {}
+        self._wrong: dict[str, list[Wrong]] = defaultdict(list)
 
     def _askers(self, step: RouteStep, rule: VirtualService) -> list[Asker]:
         """For whom the virtual host's routes of the rule were made: at a gateway, for each server that lets it in."""
@@ -75,9 +79,14 @@ class RulesOf:
         step = route_of(found)
         return self.origins(held, found, None).get(str(step.index)) if step else None
 
-    def skipped(self, found: Trace) -> Iterator[Skipped]:
-        """Entries of the rule that was taken of which this proxy has no route."""
+    def skipped(self, found: Trace, service: Service | None) -> Iterator[Skipped]:
+        """Entries of the rules for the call of which this proxy has no route, or nobody has."""
         step = route_of(found)
+        for config in self._asked(found, service):
+            self._placed(config)
+            for wrong in self._wrong.get(config, ()):
+                meta, entry = wrong.found.metadata, wrong.path.removeprefix("$.spec.")
+                yield Skipped(origin=self._at(f"{meta.namespace}/{meta.name}", entry), why=self._why(wrong))
         rule = self._rule(step.config) if step else None
         if step is None or rule is None:
             return
@@ -86,6 +95,30 @@ class RulesOf:
         for same in zip(*several, strict=True):
             if all(entry.skipped for entry in same):
                 yield Skipped(origin=self._origin(step.config, same[0]), why=same[0].skipped)
+
+    def _why(self, wrong: Wrong) -> str:
+        """Why a route has no effect; a delegate that seems not to be there may be one that is refused."""
+        namespace, _, name = wrong.lacks.partition("/")
+        ref = Ref("VirtualService", namespace, name)
+        refused = next((each for each in self._source.mesh.findings if each.ref == ref), None)
+        return f"{wrong.lacks} is not read: {refused.message}" if refused is not None else wrong.message
+
+    def _asked(self, found: Trace, service: Service | None) -> list[str]:
+        """The rules that speak of what is called, though they may have no route: `namespace/name`."""
+        step, call = route_of(found), found.call
+        rules = [step.config] if step and step.config else []
+        if self._proxy.kind is ProxyKind.SIDECAR:
+            rule = self._view.virtual_service(service.key.hostname) if service and not rules else None
+            return rules + ([_config_of(rule)] if rule else [])
+        name = without_port(call.request.host).lower() if call.request is not None else ""
+        of_port = (one for one in opened(self._view, self._workload) if one.port == call.port)
+        rules += [
+            _config_of(rule)
+            for one in of_port
+            for rule, hosts in admitted(one, self._view)
+            if any(host_matches(host, name) for host in hosts)
+        ]
+        return list(dict.fromkeys(rules))
 
     def _tcp_entry(self, found: Trace, service: Service | None) -> Origin | None:
         """The first TCP rule of the service that leads where the connection goes."""
@@ -98,8 +131,7 @@ class RulesOf:
             shares = [each for each in leads.shares(tcp.route, found.call.port) if each[1]]
             whole = sum(weight for _, weight in shares)
             if gone and gone == [(name, 100 * weight / whole) for name, weight in shares]:
-                meta = rule.metadata
-                return self._origin(f"{meta.namespace}/{meta.name}", f"tcp[{number}]")
+                return self._origin(_config_of(rule), f"tcp[{number}]")
         return None
 
     def _written(self, config: str) -> VirtualService | None:
@@ -110,9 +142,9 @@ class RulesOf:
     def _placed(self, config: str) -> tuple[Placed, ...] | None:
         """The rule's routes with where they are written; None where it leaves none to delegates."""
         if config not in self._with_delegates:
-            rule, mesh = self._written(config), self._source.mesh
+            rule, mesh, wrong = self._written(config), self._source.mesh, self._wrong[config]
             self._with_delegates[config] = (
-                placed(rule, mesh.of(VirtualService), mesh.settings.domain)
+                placed(rule, mesh.of(VirtualService), mesh.settings.domain, wrong.append)
                 if rule and delegates(rule)
                 else None
             )
@@ -149,6 +181,10 @@ class RulesOf:
 def route_of(found: Trace) -> RouteStep | None:
     """The route that takes most of such requests."""
     return max(found.branches, key=lambda branch: branch.share).route
+
+
+def _config_of(rule: VirtualService) -> str:
+    return f"{rule.metadata.namespace}/{rule.metadata.name}"
 
 
 def _port_of(routes: str) -> int:

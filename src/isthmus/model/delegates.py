@@ -5,6 +5,7 @@ Source: Istio's VirtualService reference, `Delegate`; what both say is merged as
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
@@ -28,6 +29,7 @@ class Wrong(NamedTuple):
     found: VirtualService
     path: str
     message: str
+    lacks: str = ""  # `namespace/name` of the delegate that is not there
 
 
 class Placed(NamedTuple):
@@ -44,6 +46,8 @@ Pair = tuple[int | None, int | None]
 """Conditions by their indices, the root's and the delegate's; None where one has no condition."""
 
 Tell = Callable[[Wrong], None]
+By = Mapping[tuple[str, str], VirtualService]
+"""VirtualServices by namespace and name."""
 
 
 class Conflict(Exception):
@@ -51,19 +55,21 @@ class Conflict(Exception):
 
 
 def with_delegates(
-    found: Sequence[VirtualService], domain: str, tell: Tell = lambda _: None
+    found: Sequence[VirtualService], domain: str, tell: Tell | None = None
 ) -> tuple[VirtualService, ...]:
     """The VirtualServices, with the routes of their delegates in place; delegates alone have no hosts.
 
     One without delegates stays the same object. `tell` hears of what has no effect.
     """
-    by_name = {(each.metadata.namespace, each.metadata.name): each for each in found}
+    by_name = _by_name(found)
     return tuple(_resolved(each, by_name, domain, tell) for each in found)
 
 
-def _resolved(
-    root: VirtualService, by_name: Mapping[tuple[str, str], VirtualService], domain: str, tell: Tell
-) -> VirtualService:
+def _by_name(found: Sequence[VirtualService]) -> By:
+    return {(each.metadata.namespace, each.metadata.name): each for each in found}
+
+
+def _resolved(root: VirtualService, by_name: By, domain: str, tell: Tell | None) -> VirtualService:
     if not delegates(root):
         return root
     routes = tuple(each.route for each in _placed(root, by_name, domain, tell))
@@ -75,42 +81,55 @@ def delegates(root: VirtualService) -> bool:
     return any(route.delegate for route in root.spec.http)
 
 
-def placed(root: VirtualService, found: Sequence[VirtualService], domain: str) -> tuple[Placed, ...]:
+def placed(
+    root: VirtualService, found: Sequence[VirtualService], domain: str, tell: Tell | None = None
+) -> tuple[Placed, ...]:
     """The routes that `with_delegates` gives `root`, in the same order, with where each is written."""
-    by_name = {(each.metadata.namespace, each.metadata.name): each for each in found}
-    return tuple(_placed(root, by_name, domain, lambda _: None))
+    return tuple(_placed(root, _by_name(found), domain, tell))
 
 
-def _placed(
-    root: VirtualService, by_name: Mapping[tuple[str, str], VirtualService], domain: str, tell: Tell
-) -> Iterator[Placed]:
+def _placed(root: VirtualService, by_name: By, domain: str, tell: Tell | None) -> Iterator[Placed]:
     for index, route in enumerate(root.spec.http):
         if route.delegate is None:
             yield Placed(route, index)
             continue
-        at = f"$.spec.http[{index}].delegate"
-        found = _delegate(root, route.delegate, by_name)
-        if isinstance(found, str):
-            tell(Wrong(root, at, found))
+        found = by_name.get(_named(root, route.delegate))
+        if found is None or _unfit(root, found):
+            if tell is not None:
+                tell(_wrong(root, index, route.delegate, by_name))
             continue
         for inner, pairs, merged in _merged(route, found, tell):
             full = _in_full(merged, found.metadata.namespace, domain)
             yield Placed(full, index, found, inner, pairs)
 
 
-def _delegate(
-    root: VirtualService, named: Delegate, by_name: Mapping[tuple[str, str], VirtualService]
-) -> VirtualService | str:
-    """The delegate, or why there is none."""
-    namespace = named.namespace or root.metadata.namespace
-    found = by_name.get((namespace, named.name))
-    if found is None:
-        return f"no VirtualService is called {namespace}/{named.name}"
+def _named(root: VirtualService, delegate: Delegate) -> tuple[str, str]:
+    return delegate.namespace or root.metadata.namespace, delegate.name
+
+
+def _unfit(root: VirtualService, found: VirtualService) -> str:
+    """Why a VirtualService is no delegate of `root`; empty where it is."""
+    namespace, here = found.metadata.namespace, root.metadata.namespace
     if found.spec.hosts:
-        return f"{namespace}/{named.name} has hosts of its own (hint: a delegate has none)"
-    if not is_visible(found.spec.export_to, namespace, root.metadata.namespace):
-        return f"{namespace}/{named.name} is not exported to {root.metadata.namespace} (hint: spec.exportTo)"
-    return found
+        return "has hosts of its own (hint: a delegate has none)"
+    if not is_visible(found.spec.export_to, namespace, here):
+        return f"is not exported to {here} (hint: spec.exportTo)"
+    return ""
+
+
+def _wrong(root: VirtualService, index: int, delegate: Delegate, by_name: By) -> Wrong:
+    """Why the delegate of an entry gives it no routes, and the one that may have been meant."""
+    at, (namespace, name) = f"$.spec.http[{index}].delegate", _named(root, delegate)
+    found = by_name.get((namespace, name))
+    if found is not None:
+        return Wrong(root, at, f"{namespace}/{name} {_unfit(root, found)}")
+    fitting = sorted(key for key, each in by_name.items() if not _unfit(root, each))
+    elsewhere = [of for of, other in fitting if other == name]
+    near = difflib.get_close_matches(name, [other for of, other in fitting if of == namespace], 1, 0.7)
+    meant = f"{elsewhere[0]}/{name}" if elsewhere else f"{namespace}/{near[0]}" if near else ""
+    hint = f"did you mean {meant}?" if meant else "apply it, or say here where requests go"
+    lacks = f"{namespace}/{name}"
+    return Wrong(root, at, f"no VirtualService is called {lacks} (hint: {hint})", lacks)
 
 
 def _in_full(route: HTTPRoute, namespace: str, domain: str) -> HTTPRoute:
@@ -128,19 +147,21 @@ def _in_full(route: HTTPRoute, namespace: str, domain: str) -> HTTPRoute:
 
 
 def _merged(
-    root: HTTPRoute, delegate: VirtualService, tell: Tell
+    root: HTTPRoute, delegate: VirtualService, tell: Tell | None
 ) -> Iterator[tuple[int, tuple[Pair, ...], HTTPRoute]]:
     for index, route in enumerate(delegate.spec.http):
         at = f"$.spec.http[{index}]"
-        if route.delegate is not None:
-            tell(Wrong(delegate, f"{at}.delegate", "is not followed: a delegate may not delegate"))
-            continue
         held = tuple(_matches(root.match, route.match))
         matches, pairs = tuple(match for match, _ in held), tuple(pair for _, pair in held)
-        if not matches and (root.match or route.match):
-            tell(
-                Wrong(delegate, f"{at}.match", "has no effect: no request meets it and the root's conditions")
-            )
+        wrong = None
+        if route.delegate is not None:
+            wrong = Wrong(delegate, f"{at}.delegate", "is not followed: a delegate may not delegate")
+        elif not matches and (root.match or route.match):
+            unmet = "has no effect: no request meets it and the root's conditions"
+            wrong = Wrong(delegate, f"{at}.match", unmet)
+        if wrong is not None:
+            if tell is not None:
+                tell(wrong)
             continue
         inherited = {name: getattr(root, name) for name in _INHERITED if not getattr(route, name)}
         name = "-".join(each for each in (root.name, route.name) if each)

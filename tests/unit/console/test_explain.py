@@ -450,10 +450,67 @@ def test_a_delegates_route_is_told_by_both_objects_entries_and_lines():
     second = f"VirtualService default/root http[0].match[1] (a.yaml:{root})"
     assert taken == f"{second} → delegate shop/pages http[0].match[1] (a.yaml:{inner})"
     assert missed == [f"{first} (a.yaml:{root}) → delegate shop/pages http[0].match[0] (a.yaml:{inner})"]
-    assert [(str(each.origin).partition(" → ")[2], each.why) for each in found.skipped] == [
+    gone, *others = found.skipped
+    assert (
+        str(gone.origin)
+        == f"VirtualService default/root http[1].delegate (a.yaml:{written_at('name: gone')})"
+    )
+    assert gone.why.startswith("no VirtualService is called default/gone (hint: ")
+    assert [(str(each.origin).partition(" → ")[2], each.why) for each in others] == [
         (f"delegate shop/pages http[1].match[0] (a.yaml:{written_at('app: other')})",
          "is for callers with app=other, this one has web"),
     ] * 2  # fmt: skip
+
+
+def test_a_rule_whose_delegates_are_all_gone_is_told_where_calls_go_without_it():
+    alone = DELEGATED.replace("    - route: [{destination: {host: web}}]\n", "").replace(
+        "name: pages}", "name: page}"
+    )
+    alone = alone.replace("{name: pages, namespace: shop}\n    ", "{name: pages, namespace: stop}\n    ")
+    found = Explainer(FromFiles(drawn(DEPLOYMENT, SERVICE, alone))).explain(
+        "web", Target(url="http://web/x/1")
+    )
+    assert found.destinations().keys() == {"web-0", "web-1"}
+    first, second = found.skipped
+    assert (first.origin.entry, second.origin.entry) == ("http[0].delegate", "http[1].delegate")
+    assert first.why == "no VirtualService is called stop/pages (hint: did you mean shop/pages?)"
+
+
+GATEWAY = """
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: gw}
+spec: {selector: {app: web}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("delegate", "entry", "why"),
+    [
+        ("", "http[0].delegate", "no VirtualService is called default/pages (hint: apply it"),
+        ("spec: {hosts: [a], http: [{directResponse: {status: 418}}]}", "http[0].delegate", "default/pages has hosts"),
+        ("spec: {http: [{match: [{uri: {prefix: /b}}], directResponse: {status: 418}}]}",
+         "http[0].match", "has no effect: no request meets it"),
+        ("spec: {http: [{delegate: {name: pages}}]}", "http[0].delegate", "default/pages is not read: "),
+    ],
+)  # fmt: skip
+def test_a_gateway_says_what_its_rules_leave_to_nobody(delegate, entry, why):
+    root = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: root}
+spec:
+  hosts: [shop.example.com]
+  gateways: [gw]
+  http: [{match: [{uri: {prefix: /a}}], delegate: {name: pages}}]
+"""
+    head = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: pages}\n"
+    several = (DEPLOYMENT, SERVICE, GATEWAY, root, *([head + delegate] if delegate else []))
+    found = Explainer(FromFiles(drawn(*several))).explain("web", Target(url="http://shop.example.com/a"))
+    assert found.destinations() == {"404": 100.0}
+    (skipped,) = found.skipped
+    assert skipped.origin.entry == entry
+    assert skipped.why.startswith(why)
 
 
 def test_a_route_of_a_delegate_without_conditions_has_those_of_the_root():

@@ -143,3 +143,15 @@ def test_filters_that_cannot_be_together_are_told_once_by_either_command(words, 
     assert result.exit_code == FOUND
     assert result.output.count("have both a RequestRedirect and a URLRewrite (hint: one of both)") == 1
     assert f"{file}:13: error [IST0171] HTTPRoute default/shop: $.spec.rules[0].filters: " in result.output
+
+
+def test_a_delegate_that_is_refused_itself_is_not_called_missing(tmp_path):
+    head = "apiVersion: networking.istio.io/v1\nkind: VirtualService\n"
+    root = "{hosts: [web], http: [{match: [{uri: {prefix: /x}}], delegate: {name: page}}]}"
+    path = tmp_path / "mesh.yaml"
+    path.write_text(
+        f"{head}metadata: {{name: root}}\nspec: {root}\n---\n{head}metadata: {{name: page}}\nspec: {{http: 1}}\n"
+    )
+    assert [(each["object"], each["code"]) for each in faults("analyze", path)] == [
+        ("VirtualService default/page", "IST0106")
+    ]

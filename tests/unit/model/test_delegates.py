@@ -112,7 +112,22 @@ def test_short_hosts_are_of_the_delegates_namespace():
 @pytest.mark.parametrize(
     ("delegate", "message"),
     [
-        (rules("other", [{"route": ANYWHERE}]), "no VirtualService is called default/team"),
+        (
+            rules("other", [{"route": ANYWHERE}]),
+            "no VirtualService is called default/team (hint: apply it, or say here where requests go)",
+        ),
+        (
+            rules("teams", [{"route": ANYWHERE}]),
+            "no VirtualService is called default/team (hint: did you mean default/teams?)",
+        ),
+        (
+            rules("teams", [{"route": ANYWHERE}], hosts=["reviews"]),
+            "no VirtualService is called default/team (hint: apply it, or say here where requests go)",
+        ),
+        (
+            rules("team", [{"route": ANYWHERE}], namespace="shop"),
+            "no VirtualService is called default/team (hint: did you mean shop/team?)",
+        ),
         (
             rules("team", [{"route": ANYWHERE}], hosts=["reviews"]),
             "default/team has hosts of its own (hint: a delegate has none)",

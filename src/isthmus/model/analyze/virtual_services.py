@@ -103,7 +103,9 @@ def delegates_have_effect(subject: Subject) -> Iterator[Finding]:
     """Each delegate is there, is one, and has routes that some request of its root meets."""
     wrong: list[Wrong] = []
     with_delegates(subject.of(VirtualService), subject.domain, wrong.append)
-    yield from dict.fromkeys(finding(each.found, each.path, each.message, Code.DELEGATE) for each in wrong)
+    refused = {f"{each.namespace}/{each.name}" for each in subject.refused if each.kind == "VirtualService"}
+    told = (each for each in wrong if each.lacks not in refused)
+    yield from dict.fromkeys(finding(each.found, each.path, each.message, Code.DELEGATE) for each in told)
 
 
 def claims_are_checked(subject: Subject) -> Iterator[Finding]:
