@@ -52,8 +52,10 @@ def entrances(service: Service, nodes: Iterable[Node], port: int = 0) -> Iterato
             yield Entrance(address, number)
         return
     node_port = next((each.node_port for each in service.spec.ports if each.port == number), 0)
+    if not node_port:
+        raise Wrong(f"has no nodePort for port {number}, though it is entered at nodes (hint: type NodePort)")
     wanted = _selector(service)
-    for node in nodes if node_port else ():
+    for node in nodes:
         if wanted.items() <= node.metadata.labels.items():
             for address in _outside(node):
                 yield Entrance(address, node_port)

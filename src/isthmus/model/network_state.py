@@ -160,8 +160,11 @@ class NetworkState:
             wrong.append(_about(found, cluster, str(error), Severity.ERROR))
             return ()
         if not made:
-            kind = "node that it selects has" if at_nodes else "load balancer has given it"
-            message = f"lets into a network, but no {kind} an address (yet)"
+            who = "node that it selects has" if at_nodes else "load balancer has given it"
+            message = (
+                f"lets into a network, but no {who} an address (yet): until then no call from elsewhere goes there "
+                f"(hint: {'labels of nodes' if at_nodes else 'spec.externalIPs'}, or an address in meshNetworks)"
+            )
             wrong.append(_about(found, cluster, message, Severity.WARNING))
         return made
 
