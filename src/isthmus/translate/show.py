@@ -10,14 +10,20 @@ import msgspec
 from google.protobuf import json_format
 
 from isthmus.envoy.descriptors import class_of_url, pool
-from isthmus.envoy.types import Secret
+from isthmus.envoy.types import (
+    Address,
+    ClusterLoadAssignment,
+    LbEndpoint,
+    LocalityLbEndpoints,
+    Secret,
+)
 from isthmus.kit.chain import count_revocations
 from isthmus.kit.ip import authority
 from isthmus.kit.versioned import Versioned
 from isthmus.kit.x509 import Certificate, load_bundle, names
 from isthmus.model.name_table import decode
 from isthmus.translate.offline import PARTS, Case
-from isthmus.translate.types import ENDPOINTS
+from isthmus.translate.trace.enums import enum_name
 
 Tree = dict[str, object]
 
@@ -109,12 +115,8 @@ def _with_name(entry: object, kept: object) -> object:
 
 def _endpoints(resource: Versioned) -> object:
     """A load assignment in a line an endpoint."""
-    tree = as_tree(resource, ENDPOINTS)
-    return [
-        _endpoint(group, one)
-        for group in cast(list[Tree], tree.get("endpoints", []))
-        for one in cast(list[Tree], group.get("lb_endpoints", []))
-    ]
+    found = ClusterLoadAssignment.FromString(resource.body)
+    return [_endpoint(group, one) for group in found.endpoints for one in group.lb_endpoints]
 
 
 def _secret(resource: Versioned) -> object:
@@ -142,34 +144,32 @@ _READABLE = {"endpoints": _endpoints, "secrets": _secret}
 """How parts are shown that are not shown in Envoy's own words."""
 
 
-def _place(address: Tree) -> str:
-    if "pipe" in address:
-        return f"unix://{address['pipe']['path']}"  # type: ignore[index]
-    where = cast(Tree, address["socket_address"])
-    return authority(cast(str, where["address"]), cast(int, where["port_value"]))
+def _place(address: Address) -> str:
+    if address.HasField("pipe"):
+        return f"unix://{address.pipe.path}"
+    return authority(address.socket_address.address, address.socket_address.port_value)
 
 
-def _endpoint(group: Tree, one: Tree) -> Tree:
-    address = one["endpoint"]["address"]  # type: ignore[index]
-    metadata = one["metadata"]["filter_metadata"]  # type: ignore[index]
-    locality = "/".join(cast(dict[str, str], group.get("locality", {})).values())
-    made: Tree = {"address": _place(address)}
-    if more := one["endpoint"].get("additional_addresses"):  # type: ignore[attr-defined]
-        made["also"] = [_place(each["address"]) for each in more]
-    if group.get("priority"):
-        made["priority"] = group["priority"]
-    if locality:
-        made["locality"] = locality
-    endpoints = cast(list[Tree], group["lb_endpoints"])
-    if group.get("load_balancing_weight") != sum(
-        cast(int, each["load_balancing_weight"]) for each in endpoints
+def _endpoint(group: LocalityLbEndpoints, one: LbEndpoint) -> Tree:
+    made: Tree = {"address": _place(one.endpoint.address)}
+    if one.endpoint.additional_addresses:
+        made["also"] = [_place(each.address) for each in one.endpoint.additional_addresses]
+    if group.priority:
+        made["priority"] = group.priority
+    if locality := "/".join(
+        filter(None, (group.locality.region, group.locality.zone, group.locality.sub_zone))
     ):
-        made["locality_weight"] = group.get("load_balancing_weight")
-    if one.get("load_balancing_weight") != 1:
-        made["weight"] = one.get("load_balancing_weight")
+        made["locality"] = locality
+    if group.load_balancing_weight.value != sum(
+        each.load_balancing_weight.value for each in group.lb_endpoints
+    ):
+        made["locality_weight"] = group.load_balancing_weight.value
+    if one.load_balancing_weight.value != 1:
+        made["weight"] = one.load_balancing_weight.value
+    metadata = one.metadata.filter_metadata
     if "envoy.transport_socket_match" in metadata:
-        made["tls"] = metadata["envoy.transport_socket_match"]["tlsMode"]
-    if "health_status" in one:
-        made["health"] = one["health_status"]
-    made["workload"] = metadata["istio"]["workload"]
+        made["tls"] = metadata["envoy.transport_socket_match"].fields["tlsMode"].string_value
+    if one.health_status:
+        made["health"] = enum_name(one, "health_status")
+    made["workload"] = metadata["istio"].fields["workload"].string_value
     return made

@@ -7,6 +7,7 @@ for all that hold the same patches; where none holds, nothing is done.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import NamedTuple
 
 from isthmus.api.istio.envoy_filter import EnvoyFilter
@@ -112,7 +113,7 @@ class Patches:
             found = self._made.get(
                 (held, one),
                 (type_url, asks),
-                lambda one=one, asks=asks: held.patched(type_url, one, asks),  # type: ignore[misc]
+                partial(held.patched, type_url, one, asks),
             )
             if found is not None:
                 yield found
