@@ -37,6 +37,7 @@ from isthmus.model.change import Change, ChangeKey
 from isthmus.model.credential_uses import used_names
 from isthmus.model.findings import Finding
 from isthmus.model.from_gateway_api.infrastructure import managed_gateways
+from isthmus.model.health import HEALTH_TYPE
 from isthmus.model.identity import SpiffeId
 from isthmus.model.mesh import MeshSettings
 from isthmus.model.names import ClusterId
@@ -85,6 +86,7 @@ class Pilot:
         self._registrations = Registrations(lambda: self.builder.mesh, self.analyst.look)
         # serve
         self.fanout: Fanout[Proxy] = Fanout(TYPES)
+        self.fanout.shared.hears = {HEALTH_TYPE: self._registrations.heard}
         self._certificates = Certificates(_certificate_settings(settings))
         self._admin = Admin(self.fleet, self.builder, self.fanout, self.analyst)
 

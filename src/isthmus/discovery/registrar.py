@@ -17,7 +17,7 @@ import msgspec
 
 from isthmus.api import kind_of_type
 from isthmus.api.core.pod import Pod
-from isthmus.api.istio.workload_entry import WorkloadEntry
+from isthmus.api.istio.workload_entry import HEALTHY, WorkloadEntry
 from isthmus.api.resource import Kind, Ref
 from isthmus.discovery.registrations import Registration, Registrations
 from isthmus.kit.clock import Clock, SystemClock
@@ -34,6 +34,7 @@ from isthmus.model.registration import (
     entries_in,
     entry_of,
     group_in,
+    healthy,
 )
 
 _PODS = Kind("", ("v1",), "Pod", "pods", Pod)
@@ -95,6 +96,7 @@ class Registrar:
             why = ""
             try:
                 await (self._keep(ref, found) if found.streams else self._part(ref, found))
+                await self._tell_health(ref, found)
             except Conflict:
                 due.set()  # somebody was faster: look again
             except (KubeError, Taken) as error:
@@ -121,10 +123,27 @@ class Registrar:
         there = await self._read(ref)
         if there is None:
             await self._create(self._marked(wanted, {CONNECTED: _stamp(found.came_at)}))
+            found.health_written = None
             log.info("workload registered", entry=str(ref), proxy=found.proxy.name)
         elif not self._is_anothers(there, found):
             await self._put(there, wanted, {CONNECTED: _stamp(found.came_at)})
         found.written = wanted if found.streams else None
+
+    async def _tell_health(self, ref: Ref, found: Registration) -> None:
+        """Have the entry's status say whether the workload is well. Raises `KubeError`."""
+        health = found.health
+        if health is None or health == found.health_written or not found.streams:
+            return
+        there = await self._read(ref)
+        if there is None:
+            return
+        status = there.get("status") or {}
+        others = [each for each in status.get("conditions") or () if each.get("type") != HEALTHY]
+        said = [*others, healthy(health.fault, _stamp(health.since))]
+        path = path_of(self._kind, ref.namespace, ref.name, "status")
+        await self._client.request("PUT", path, body={**there, "status": {**status, "conditions": said}})
+        found.health_written = health
+        log.info("workload told", entry=str(ref), well=not health.fault, reason=health.fault)
 
     def _is_anothers(self, there: Json, found: Registration) -> bool:
         """Whether the workload has come to another Pilot after us: its streams may end at two."""

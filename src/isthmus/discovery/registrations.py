@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
 
 from isthmus.api.istio.workload_entry import WorkloadEntry
 from isthmus.api.istio.workload_group import WorkloadGroup
@@ -21,6 +22,13 @@ _REMEMBERED_S = 120.0
 _MOST = 100
 
 
+class Health(NamedTuple):
+    """What the agent of a workload says of it."""
+
+    fault: str  # why it is not well; empty where it is
+    since: float  # seconds of the epoch
+
+
 @dataclass(slots=True)
 class Registration:
     """The entry of one workload that was let in."""
@@ -31,6 +39,8 @@ class Registration:
     came_at: float = 0.0  # seconds of the epoch
     left_at: float = 0.0  # the same, once there is no stream any more
     written: Json | None = None  # what its entry was made to be, while that is known to hold
+    health: Health | None = None  # None: nobody has said anything
+    health_written: Health | None = None
     error: str = ""  # why it could not be
 
 
@@ -89,10 +99,19 @@ class Registrations:
         found = self.held.setdefault(ref, Registration(proxy, group))
         if not found.streams:
             found.came_at, found.left_at, found.written = self._clock.now(), 0.0, None
+            found.health = found.health_written = None
         found.proxy, found.group = proxy, group
         found.streams += 1
         self.due.set()
         return lambda: self._leave(found)
+
+    def heard(self, proxy: Proxy, fault: str) -> None:
+        """The agent of a workload says why that is not well, or that it is."""
+        group = group_ref(proxy)
+        found = self.held.get(entry_ref(proxy, group)) if group is not None else None
+        if found is not None and (found.health is None or found.health.fault != fault):
+            found.health = Health(fault, self._clock.now())
+            self.due.set()
 
     def _leave(self, found: Registration) -> None:
         found.streams -= 1

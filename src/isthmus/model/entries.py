@@ -118,8 +118,9 @@ class Entries:
         return sorted(found.values(), key=age) if found else []
 
     def _held(self, key: ServiceKey) -> list[WorkloadEntry]:
+        """The workloads that may be called, by name."""
         found = self._workloads.get(key.namespace, {})
-        return [found[name] for name in sorted(found)]
+        return [found[name] for name in sorted(found) if found[name].may_be_called]
 
 
 def joined(endpoints: Iterable[Endpoint]) -> EndpointShard | None:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from isthmus.api import kind_of_type
-from isthmus.api.istio.workload_entry import WorkloadEntry
+from isthmus.api.istio.workload_entry import HEALTH_CHECKED, HEALTHY, WorkloadEntry
 from isthmus.api.istio.workload_group import WorkloadGroup
 from isthmus.api.resource import Ref
 from isthmus.kit.ip import is_address
@@ -33,6 +33,7 @@ CONNECTED, DISCONNECTED = "istio.io/connectedAt", "istio.io/disconnectedAt"
 """Annotations of which an entry has one: since when its proxy is there, or is not."""
 
 _LONGEST = 253  # of a name in Kubernetes
+_LONGEST_MESSAGE = 1024
 
 
 def group_ref(proxy: Proxy) -> Ref | None:
@@ -100,7 +101,7 @@ def entry_of(proxy: Proxy, ref: Ref, group: WorkloadGroup) -> Json:
             "name": ref.name,
             "namespace": ref.namespace,
             "labels": labels,
-            "annotations": {**marks.annotations, GROUP: group.metadata.name},
+            "annotations": {**marks.annotations, GROUP: group.metadata.name, **_checked(group)},
             "ownerReferences": [
                 {
                     "apiVersion": owner.api_version,
@@ -112,6 +113,22 @@ def entry_of(proxy: Proxy, ref: Ref, group: WorkloadGroup) -> Json:
             ],
         },
         "spec": {key: value for key, value in msgspec.to_builtins(spec).items() if value},
+    }
+
+
+def _checked(group: WorkloadGroup) -> dict[str, str]:
+    return {HEALTH_CHECKED: "true"} if group.spec.probe is not None else {}
+
+
+def healthy(fault: str, stamp: str) -> Json:
+    """The condition that says since when a workload is well, or why it is not."""
+    return {
+        "type": HEALTHY,
+        "status": "False" if fault else "True",
+        "reason": "ProbeFailed" if fault else "ProbeSucceeded",
+        "message": fault[:_LONGEST_MESSAGE],
+        "lastTransitionTime": stamp,
+        "lastProbeTime": stamp,
     }
 
 

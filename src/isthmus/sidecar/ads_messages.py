@@ -61,11 +61,17 @@ def subscription(type_url: str, names: Iterable[str], versions: Mapping[str, str
 
 def reply(answer: Answer, reason: str | None) -> bytes:
     """The request that accepts an answer, or says why it is not."""
-    made = field(_TYPE_URL, answer.type_url.encode()) + field(_NONCE, answer.nonce.encode())
+    made = field(_TYPE_URL, answer.type_url.encode())
+    made += field(_NONCE, answer.nonce.encode()) if answer.nonce else b""
     if reason is None:
         return made
     status = field(_STATUS_CODE, _INVALID_ARGUMENT) + field(_STATUS_MESSAGE, reason.encode())
     return made + field(_ERROR, status)
+
+
+def report(type_url: str, reason: str) -> bytes:
+    """The request by which something is said of the asker itself, with why it is not well; empty: it is."""
+    return reply(Answer(type_url, "", ()), reason or None)
 
 
 def read_answer(message: bytes) -> Answer:

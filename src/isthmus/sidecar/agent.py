@@ -16,18 +16,20 @@ from isthmus.kit.clock import Clock, SystemClock
 from isthmus.kit.log import log
 from isthmus.kit.plain_http import HttpServer
 from isthmus.kit.tasks import supervise
-from isthmus.model import doors, name_table
+from isthmus.model import doors, health, name_table
 from isthmus.model.endpoint import Locality
 from isthmus.model.families import Families, family
 from isthmus.model.identity import SpiffeId
 from isthmus.model.proxy import ProxyKind
 from isthmus.model.proxy_config import ANNOTATION
+from isthmus.model.registration import ASKED_GROUP
 from isthmus.model.service_name import canonical_name, service_name
 from isthmus.sidecar import sds
 from isthmus.sidecar.ads_messages import node
 from isthmus.sidecar.bootstrap import BootstrapSettings, bootstrap_json
 from isthmus.sidecar.certs import Certificates, CertSettings
 from isthmus.sidecar.datagrams import Datagrams
+from isthmus.sidecar.health import Health
 from isthmus.sidecar.marked_relay import MarkedRelay
 from isthmus.sidecar.pod_names import NameSettings, PodNames
 from isthmus.sidecar.proxy_process import ProxyProcess, ProxySettings
@@ -78,7 +80,12 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def asks_pilot(self) -> bool:
         """Whether the agent itself is told anything."""
-        return bool(self.dns_port) or self.datagrams
+        return bool(self.dns_port) or self.datagrams or self.registers
+
+    @property
+    def registers(self) -> bool:
+        """Whether the workload is to get an entry of a WorkloadGroup, whose probe the agent asks then."""
+        return bool(self.metadata.get(ASKED_GROUP))
 
     @property
     def families(self) -> Families:
@@ -115,6 +122,7 @@ class Agent:
         self._sds = GrpcServer(services, [Unix(str(self._socket))])
         self._names = PodNames(name_settings(settings)) if settings.dns_port else None
         self._datagrams = Datagrams(clock, settings.families) if settings.datagrams else None
+        self._health = Health(settings.address, clock) if settings.registers else None
         self._told = self._to_be_told()
 
     async def run(self) -> None:
@@ -129,6 +137,8 @@ class Agent:
             jobs.append(self._told.run())
         if self._datagrams is not None:
             jobs.append(self._datagrams.run())
+        if self._health is not None:
+            jobs.append(self._health.run())
         if self._names is not None:
             jobs.insert(0, self._names.run())  # even the agent's own questions are led to it
         async with supervise(*jobs):
@@ -145,9 +155,12 @@ class Agent:
             wanted[name_table.TYPE_URL] = Wanted(name_table.PART_NAMES, self._names.take)
         if self._datagrams is not None:
             wanted[doors.TYPE_URL] = Wanted((doors.NAME,), self._datagrams.take)
+        if self._health is not None:
+            wanted[health.PROBE_TYPE] = Wanted((health.NAME,), self._health.take)
         who = node(node_id(settings), node_metadata(settings), settings.locality)
         path = settings.directory / PILOT_SOCKET
-        return Told(path, who, wanted, settings.directory) if wanted else None
+        fault = self._health.fault if self._health is not None else None
+        return Told(path, who, wanted, settings.directory, fault) if wanted else None
 
     def _more_metrics(self) -> dict[str, float]:
         found = self._names.metrics() if self._names is not None else {}

@@ -1,16 +1,20 @@
-"""What Pilot tells an agent, beside what it tells its Envoy: over ADS, through that Envoy.
+"""What Pilot tells an agent, beside what it tells its Envoy, and the agent Pilot: over ADS, through that Envoy.
 
 The last word is kept in a file, for an agent that starts while Pilot is away.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from isthmus.kit.log import log
-from isthmus.kit.tasks import keep_trying
+from isthmus.kit.tasks import keep_trying, supervise
+from isthmus.kit.watchable import Watchable
+from isthmus.model.health import HEALTH_TYPE
 from isthmus.sidecar.ads_messages import (
     DELTA_PATH,
     Answer,
@@ -18,9 +22,11 @@ from isthmus.sidecar.ads_messages import (
     answer_of,
     read_answer,
     reply,
+    report,
     subscription,
 )
 from isthmus.wire.call import Channel
+from isthmus.wire.stream import Stream, StreamClosed
 
 Take = Callable[[Mapping[str, bytes]], None]
 """Takes resources' bodies by name. Raises `ValueError` where one is none of its kind: Pilot is told so."""
@@ -36,9 +42,17 @@ class Wanted(NamedTuple):
 class Told:
     """Asks for a few resources of each type, and passes on those that change."""
 
-    def __init__(self, socket: Path, node: bytes, wanted: Mapping[str, Wanted], kept: Path) -> None:
-        """`wanted`: by type; `kept`: a directory of one's own."""
+    def __init__(
+        self,
+        socket: Path,
+        node: bytes,
+        wanted: Mapping[str, Wanted],
+        kept: Path,
+        fault: Watchable[str | None] | None = None,
+    ) -> None:
+        """`wanted`: by type; `kept`: a directory of one's own; `fault`: of the workload, which is told to Pilot."""
         self._socket, self._node, self._wanted, self._kept = socket, node, wanted, kept
+        self._fault: Watchable[str | None] = Watchable(None) if fault is None else fault
         self._held: dict[str, dict[str, Resource]] = {type_url: {} for type_url in wanted}
 
     def remember(self) -> None:
@@ -60,17 +74,24 @@ class Told:
     async def _listen(self) -> None:
         async with Channel(f"unix:{self._socket}") as channel:
             stream = channel.bidi(DELTA_PATH)
+            said: asyncio.Queue[bytes] = asyncio.Queue()  # one task alone may write
             try:
                 who = self._node
                 for type_url, (names, _) in self._wanted.items():
                     held = {name: one.version for name, one in self._held[type_url].items()}
-                    await stream.send(subscription(type_url, names, held, who))
+                    said.put_nowait(subscription(type_url, names, held, who))
                     who = b""
-                while (message := await stream.receive()) is not None:
-                    answer = read_answer(message)
-                    await stream.send(reply(answer, self._judge(answer)))
+                async with supervise(_send(stream, said), self._report(said)):
+                    while (message := await stream.receive()) is not None:
+                        answer = read_answer(message)
+                        said.put_nowait(reply(answer, self._judge(answer)))
             finally:
                 stream.cancel()
+
+    async def _report(self, said: asyncio.Queue[bytes]) -> None:
+        async for fault in self._fault.changes():
+            if fault is not None:
+                said.put_nowait(report(HEALTH_TYPE, fault))
 
     def _judge(self, answer: Answer, *, keeps: bool = True) -> str | None:
         """Why the answer is not taken; None where it is."""
@@ -98,6 +119,12 @@ class Told:
             new.rename(path)
         except OSError as error:
             log.warning("not kept", file=str(path), reason=str(error))
+
+
+async def _send(stream: Stream, said: asyncio.Queue[bytes]) -> None:
+    with suppress(StreamClosed):  # who listens is told why
+        while True:
+            await stream.send(await said.get())
 
 
 def kept_file(directory: Path, type_url: str) -> Path:

@@ -9,11 +9,12 @@ from isthmus.api import kind_named
 from isthmus.api.resource import Ref
 from isthmus.kit.memo import Memo
 from isthmus.kit.versioned import Versioned
-from isthmus.model import doors
+from isthmus.model import doors, health
 from isthmus.model.delta import Delta
 from isthmus.model.findings import Finding
 from isthmus.model.mesh import Mesh
 from isthmus.model.proxy import Proxy, ProxyKind
+from isthmus.model.registration import group_in, group_ref
 from isthmus.model.reporting_findings import reporting_findings
 from isthmus.model.scope import View, Views
 from isthmus.model.service import Protocol
@@ -39,7 +40,7 @@ from isthmus.translate.secrets import Follow, Secrets
 from isthmus.translate.touched import Touched
 from isthmus.translate.transition import ConfigIndex
 from isthmus.translate.trust import Trust
-from isthmus.translate.types import DOORS, ENDPOINTS, LISTENER, NAMES, ROUTES, SECRET, UPSTREAM
+from isthmus.translate.types import DOORS, ENDPOINTS, LISTENER, NAMES, PROBE, ROUTES, SECRET, UPSTREAM
 from isthmus.translate.upstream_set import Upstreams
 
 Wanted = frozenset[str] | None
@@ -139,6 +140,7 @@ class Generation:
             NAMES: self._names,
             SECRET: self._secrets,
             DOORS: self._doors,
+            PROBE: self._probe,
         }
 
     @property
@@ -269,6 +271,12 @@ class Generation:
     def _doors(self, proxy: Proxy, wanted: Wanted) -> Iterator[Versioned]:
         if wanted is None or doors.NAME in wanted:
             yield self._make.doors.of(self._view(proxy))
+
+    def _probe(self, proxy: Proxy, wanted: Wanted) -> Iterator[Versioned]:
+        ref = group_ref(proxy)
+        if ref is not None and (wanted is None or health.NAME in wanted):
+            group = group_in(self.mesh, ref)
+            yield Versioned.of(health.NAME, health.written(group.spec.probe if group else None))
 
     def _sidecar_route(self, view: View, name: str) -> Versioned | None:
         routes = self._make.routes

@@ -11,7 +11,9 @@ from isthmus.api.istio.sidecar import Sidecar
 from isthmus.api.istio.telemetry import Telemetry
 from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.api.istio.wasm_plugin import WasmPlugin
+from isthmus.api.istio.workload_group import WorkloadGroup
 from isthmus.api.resource import Object
+from isthmus.model import health
 from isthmus.model.credential_uses import uses_of
 from isthmus.model.proxy import Proxy, ProxyKind
 from isthmus.model.rules import MESH, RUN_IN, workloads_of
@@ -23,7 +25,7 @@ from isthmus.translate.patch.apply import WHOLE
 from isthmus.translate.patch.compiled import Patch, compiled, types_of
 from isthmus.translate.patch.plugins import compiled_plugin
 from isthmus.translate.transition import NOTHING, Names, Transition
-from isthmus.translate.types import ENDPOINTS, LISTENER, ROUTES, SECRET, TYPES, UPSTREAM
+from isthmus.translate.types import ENDPOINTS, LISTENER, PROBE, ROUTES, SECRET, TYPES, UPSTREAM
 
 Touch = Mapping[str, Names]
 """By type what may differ; of a type that is not named, nothing."""
@@ -57,6 +59,8 @@ def concerns(found: Object, proxy: Proxy, roots: Collection[str]) -> bool:
         case Sidecar():
             is_near = proxy.kind is ProxyKind.SIDECAR and namespace in (proxy.namespace, *roots)
             return is_near and proxy.has_labels(selected(found))
+        case WorkloadGroup():
+            return namespace == proxy.namespace
         case EnvoyFilter() | WasmPlugin() | Telemetry():
             return namespace in (proxy.namespace, *roots) and selects(found, proxy)
     return True
@@ -83,6 +87,8 @@ def touches(found: Object, step: Transition, kind: ProxyKind) -> Touch:
             return together(_patched(each, step) for each in compiled_plugin(found)[0] if each)
         case Telemetry():
             return {UPSTREAM: None, LISTENER: None}
+        case WorkloadGroup():
+            return {PROBE: frozenset({health.NAME})}
     return {}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -52,6 +52,8 @@ class Shared(Generic[S]):
     readers: dict[str, Reader] = field(
         default_factory=lambda: {each.name: Reader(each.parse) for each in (DELTA, SOTW)}
     )
+    hears: Mapping[str, Callable[[S, str], None]] = field(default_factory=dict)
+    """By type who is told what a proxy says of itself, and not of resources: an error, empty where there is none."""
     admission: asyncio.Semaphore = field(init=False)
 
     def __post_init__(self) -> None:
@@ -109,6 +111,9 @@ class Session(Generic[S]):
         return ""
 
     def _take(self, request: Request) -> str:
+        if (heard := self._shared.hears.get(request.type_url)) is not None:
+            heard(self.conversation.subject, request.error or "")
+            return ""
         try:
             verdict = self.conversation.take(request, self._shared.order)
         except InvalidRequest as error:

@@ -19,7 +19,7 @@ from isthmus.discovery.registrations import Registrations
 from isthmus.kit.clock import ManualClock
 from isthmus.kit.tasks import supervise
 from isthmus.kit.watchable import Watchable
-from isthmus.kube.client import Client
+from isthmus.kube.client import Client, path_of
 from isthmus.kube.errors import Forbidden, NotFound
 from isthmus.kube.watch import WatchSettings
 from isthmus.model.codes import Code
@@ -359,3 +359,39 @@ async def test_many_that_are_refused_cost_no_memory(pilots):
         with pytest.raises(PermissionError):
             registrations.proven(machine(f"10.0.{number // 250}.{number % 250}", account="carol"))
     assert len(registrations.findings) == 100
+
+
+async def test_an_entry_gets_traffic_only_while_its_workload_is_well(pilots):
+    entries = pilots.east.served.server.types.preferred("networking.istio.io", "serviceentries")
+    await pilots.east.api.create(entries, SERVICE)
+    group = await pilots.client.get(GROUPS, "default", "vms")
+    group["spec"]["probe"] = {"tcpSocket": {"port": 3307}}
+    await pilots.client.request("PUT", path_of(GROUPS, "default", "vms"), body=group)
+
+    def called():
+        key = ServiceKey("default", Hostname("mysql.internal"))
+        found = pilots.world.mesh.shards.get(key, {})
+        return {each.address for shard in found.values() for each in shard.endpoints}
+
+    async def condition():
+        found = ((await pilots.entry() or {}).get("status") or {}).get("conditions") or [{}]
+        return found[0].get("status"), found[0].get("message")
+
+    async with pilots.started("a") as registrations:
+        registrations.proven(machine())
+        await pilots.until_kept_by("a")
+        assert called() == set(), "nobody knows yet"
+        registrations.heard(machine(), "")
+        await pilots.world.until(lambda _: called() == {"192.0.2.7"})
+        assert await condition() == ("True", "")
+        registrations.heard(machine(), "no answer within 1 s")
+        await pilots.world.until(lambda _: called() == set())
+        assert await condition() == ("False", "no answer within 1 s")
+        await pilots.client.request("DELETE", path_of(ENTRIES, "default", NAME))
+
+        async def told_again():
+            return await condition() == ("False", "no answer within 1 s")
+
+        await eventually(told_again)
+        registrations.heard(machine("192.0.2.8"), "")
+        registrations.heard(machine(AUTO_REGISTER_GROUP=""), "")

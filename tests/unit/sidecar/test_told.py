@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from fakes.eventually import eventually
 from fakes.pilot import FakePilot
 from isthmus.envoy.types import DeltaDiscoveryRequest, DeltaDiscoveryResponse, Node
 from isthmus.kit.tasks import supervise
+from isthmus.kit.watchable import Watchable
+from isthmus.model.health import HEALTH_TYPE
 from isthmus.model.name_table import PART_NAMES, TYPE_URL, Named, entry, part_of
 from isthmus.sidecar.ads_messages import Answer, node, read_answer, reply, subscription
 from isthmus.sidecar.pod_names import NameSettings, PodNames
@@ -90,6 +93,40 @@ async def test_every_new_word_arrives_a_bad_one_is_refused_and_the_last_good_one
                     await until(f"names@{version}".encode())
     told().remember()
     assert heard == [b"names@1", b"names@2", b"names@3", b"names@3"]
+
+
+async def test_an_agent_says_how_its_workload_is_whenever_that_changes_and_to_each_pilot_anew(
+    place: Path,
+) -> None:
+    fault: Watchable[str | None] = Watchable(None)
+    told = Told(
+        place / "pilot.sock", node("n", {}, ("", "", "")), {TYPE_URL: Wanted((), print)}, place, fault
+    )
+    for before in ([], ["no answer"]):
+        heard: list[str] = []
+        pilot = FakePilot()
+        pilot.fanout = Fanout((TYPE_URL,))
+        pilot.fanout.shared.hears = {HEALTH_TYPE: partial(_hear, heard)}
+
+        async with pilot.serving([Unix(str(place / "pilot.sock"))]):
+            pilot.publish()
+            async with supervise(told.run()):
+                await _until(heard, before)
+                fault.set("")
+                await _until(heard, [*before, ""])
+                fault.set("no answer")
+                await _until(heard, [*before, "", "no answer"])
+
+
+def _hear(heard: list[str], _subject: str, why: str) -> None:
+    heard.append(why)
+
+
+async def _until(heard: list[str], wanted: list[str]) -> None:
+    async def arrived() -> bool:
+        return heard == wanted
+
+    await eventually(arrived)
 
 
 def test_what_was_never_told_is_not_remembered(place: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from isthmus.api.resource import Object, Part
 from isthmus.api.words import PortNumber
 
@@ -30,7 +32,35 @@ class WorkloadEntrySpec(Part, frozen=True, kw_only=True):
     Envoy: the identity that callers ask of its certificate, `match_typed_subject_alt_names`."""
 
 
+class Condition(msgspec.Struct, frozen=True, rename="camel"):
+    """What is known of a workload."""
+
+    type: str = ""
+    status: str = ""
+
+
+class WorkloadEntryStatus(msgspec.Struct, frozen=True, rename="camel"):
+    """What Pilot has been told of a workload."""
+
+    conditions: tuple[Condition, ...] = ()
+
+
+HEALTH_CHECKED = "proxy.istio.io/health-checks-enabled"
+"""Annotation, `true`: the workload gets traffic only while it is known to be well."""
+HEALTHY = "Healthy"
+"""The condition that says whether it is."""
+
+
 class WorkloadEntry(Object, frozen=True, kw_only=True):
     """A workload that is no pod."""
 
     spec: WorkloadEntrySpec
+    status: WorkloadEntryStatus = WorkloadEntryStatus()
+
+    @property
+    def may_be_called(self) -> bool:
+        """Whether it is well, as far as anybody asks."""
+        asked = self.metadata.annotations.get(HEALTH_CHECKED) == "true"
+        return not asked or any(
+            each.type == HEALTHY and each.status == "True" for each in self.status.conditions
+        )

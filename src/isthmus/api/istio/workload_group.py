@@ -99,7 +99,8 @@ class WorkloadGroupSpec(Part, frozen=True, kw_only=True):
     Labels, network and locality that the workload says of itself go over it. `serviceAccount` decides who may be of
     the group: those whose certificate is of that account of the group's namespace; without a word `default`."""
     probe: ReadinessProbe | None = None
-    """No effect: agents do not probe, an entry is there for as long as its agent is connected."""
+    """How the agent finds out whether its workload is well, and tells Pilot, which says so in the entry's condition
+    `Healthy`. An entry whose workload is not, or not yet, gets no traffic. Envoy: the endpoint is not there."""
 
 
 class WorkloadGroup(Object, frozen=True, kw_only=True):

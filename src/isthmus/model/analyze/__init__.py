@@ -67,7 +67,6 @@ CHECKS: tuple[Check, ...] = (
     gateway_api.are_no_waypoints,
     service_entries.have_addresses,
     service_entries.ranges_are_free,
-    service_entries.groups_have_effect,
     services.hosts_are_theirs,
     services.addresses_are_theirs,
     services.ports_say_protocols,

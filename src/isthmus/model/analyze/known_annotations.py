@@ -92,6 +92,7 @@ KNOWN: Mapping[str, Known] = {
         "autoRegistrationGroup workloadController connectedAt disconnectedAt",
         Known(("WorkloadEntry",)),
     ),
+    "proxy.istio.io/health-checks-enabled": Known(("WorkloadEntry",), "bool"),
     **_of("install.operator.istio.io", "chart-owner owner-generation version", Known(ANY)),
     **_of("internal.istio.io", "parents route-semantics parent service-account-names", Known(ANY)),
     **_of(
@@ -128,6 +129,7 @@ READ = frozenset(
         *(name for name in KNOWN if name.partition("/")[0] in {"internal.istio.io", "install.operator.istio.io"}),
         "istio.io/autoRegistrationGroup", "istio.io/workloadController", "istio.io/connectedAt",
         "istio.io/disconnectedAt", "proxy.istio.io/overrides", "istio.io/rev",
+        "proxy.istio.io/health-checks-enabled",
     }
 )  # fmt: skip
 """Those that have their effect here, or need none; tests/unit/model holds it against what the code names."""

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from isthmus.api.istio.service_entry import EntryPort, ServiceEntry
-from isthmus.api.istio.workload_group import WorkloadGroup
-from isthmus.api.without_effect import without_effect
 from isthmus.model.analyze.subject import Subject, finding
 from isthmus.model.codes import Code
 from isthmus.model.findings import Finding
@@ -50,13 +48,6 @@ def ranges_are_free(subject: Subject) -> Iterator[Finding]:
                     f"{text} holds the address of {service}{others} (hint: a range outside the cluster's own)"
                 )
                 yield finding(found, f"$.spec.addresses[{index}]", message, Code.RANGES_OVERLAP)
-
-
-def groups_have_effect(subject: Subject) -> Iterator[Finding]:
-    """No WorkloadGroup says what does nothing, such as a probe."""
-    for group in subject.of(WorkloadGroup):
-        for path, message in without_effect(group.spec, "$.spec"):
-            yield finding(group, path, message, Code.NO_EFFECT)
 
 
 def _is_plain(port: EntryPort) -> bool:
