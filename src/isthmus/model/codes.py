@@ -153,7 +153,7 @@ class Code(Enum):
     NETWORK_CLOSED = ("ISM0014", "EndpointsBehindNoGateway", _WARNING)
     """Callers in one network reach no endpoint of a service that has some in another."""
     FAMILIES_APART = ("ISM0016", "NoCommonFamily", _WARNING)
-    """Callers and the endpoints of a service have no version of IP in common."""
+    """Callers and the endpoints of services have no version of IP in common."""
     COPIES_DIFFER = ("ISM0010", "CopiesDifferBetweenClusters", _WARNING)
     """An object of configuration is in several clusters under one name, and is not the same."""
     HOST_TAKEN = ("ISM0021", "HostOfSeveralServices", _WARNING)

@@ -48,8 +48,32 @@ def told(*documents: str) -> list[tuple[str, str]]:
 
 def test_a_service_of_another_family_is_told_with_the_callers_and_the_mend() -> None:
     ((about, message),) = told(CALLER, WEST, WEB % "")
+    assert about == "Cluster west"
+    assert message.startswith(
+        'pods of cluster "east" have addresses of IPv4 alone, and would call shop/web of cluster "west" by IPv6: '
+    )
+
+
+def test_clusters_without_a_common_family_are_told_once_however_many_services_they_have() -> None:
+    services = [(WEB % "").replace("web", f"web-{number}") for number in range(12)]
+    ((about, message),) = told(CALLER, WEST, *services)
+    assert about == "Cluster west"
+    assert "would call shop/web-0, shop/web-1, shop/web-10 and 9 more of" in message
+
+
+def test_a_service_whose_pods_have_both_families_is_told_by_itself() -> None:
+    both = (WEB % "").replace('{ip: "fd00:10::1"}', '{ip: "fd00:10::1"}, {ip: 10.20.0.1}')
+    slice_ = """
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: web-6, namespace: shop, labels: {kubernetes.io/service-name: web}}
+addressType: IPv6
+ports: [{name: http, port: 80}]
+endpoints: [{addresses: ["fd00:10::1"], targetRef: {kind: Pod, name: web-0, namespace: shop}}]
+"""
+    ((about, message),) = told(CALLER, WEST, both, slice_)
     assert about == "Service shop/web"
-    assert 'pods of cluster "east" have addresses of IPv4 alone, and would call it by IPv6' in message
+    assert message.endswith("(hint: ipFamilyPolicy: PreferDualStack, since its pods have both)")
 
 
 def test_a_gateway_between_networks_is_called_by_its_own_family() -> None:

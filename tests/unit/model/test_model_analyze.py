@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from isthmus.api import kind_named
 from isthmus.api.decode import decode
+from isthmus.console.drawn_mesh import Manifest
+from isthmus.console.faults import faults_together
 from isthmus.model.analyze import analyze
 from isthmus.model.build import MeshBuilder
 from isthmus.model.change import Change, ChangeKey
@@ -169,3 +171,33 @@ def test_sidecars_that_are_overruled_are_told():
     ref, path, _, message = only(sidecar("old"), sidecar("young", created="2021-01-01T00:00:00Z"))
     assert (ref, path) == ("Sidecar default/young", "$.spec.workloadSelector")
     assert "old is for the same workloads" in message
+
+
+def test_of_services_with_one_host_a_rule_is_about_that_of_its_own_namespace():
+    text = """
+apiVersion: v1
+kind: Service
+metadata: {name: cart, namespace: shop}
+spec: {selector: {app: cart}, ports: [{port: 80, name: http}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: cart, namespace: shop, labels: {app: cart, version: v1}}
+spec: {containers: [{name: app, image: cart}]}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: cart, namespace: shop}
+spec: {host: cart, subsets: [{name: v1, labels: {version: v1}}]}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: cart, namespace: other}
+spec:
+  hosts: [cart.shop.svc.cluster.local]
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  resolution: STATIC
+  endpoints: [{address: 192.0.2.9}]
+"""
+    found = faults_together([Manifest("mesh.yaml", text)])
+    assert [(each.code, each.object) for each in found] == [("ISM0021", "ServiceEntry other/cart")]

@@ -50,9 +50,8 @@ def are_not_overruled(subject: Subject) -> Iterator[Finding]:
 def subsets_have_endpoints(subject: Subject) -> Iterator[Finding]:
     """Each subset of a DestinationRule has endpoints in some cluster."""
     for rule in subject.of(DestinationRule):
-        service = subject.services_by_host.get(
-            resolve(rule.spec.host, rule.metadata.namespace, subject.domain)
-        )
+        namespace = rule.metadata.namespace
+        service = subject.service_called(resolve(rule.spec.host, namespace, subject.domain), namespace)
         if service is None or service.is_resolved_by_proxy:
             continue
         if not subject.is_whole and not subject.mesh.shards.get(service.key):

@@ -21,7 +21,7 @@ def exist(subject: Subject) -> Iterator[Finding]:
     for found in subject.of(VirtualService):
         for path, destination in destinations_in(found):
             host = resolve(destination.host, found.metadata.namespace, subject.domain)
-            service = subject.service_of(host)
+            service = subject.service_of(host, found.metadata.namespace)
             if service is None and not subject.lacks(host):
                 continue
             if service is None:

@@ -19,8 +19,16 @@ from isthmus.model.analyze.selection import Selection
 from isthmus.model.codes import OF_SCHEMA, Code, Severity
 from isthmus.model.findings import Finding
 from isthmus.model.mesh import Mesh
-from isthmus.model.names import ClusterId, Hostname, host_matches, kubernetes_hostname, resolve
+from isthmus.model.names import (
+    ClusterId,
+    Hostname,
+    ServiceKey,
+    host_matches,
+    kubernetes_hostname,
+    resolve,
+)
 from isthmus.model.rules import age
+from isthmus.model.same_host import one_of_each_host
 from isthmus.model.service import Service
 from isthmus.model.workload import Workload
 
@@ -77,11 +85,15 @@ class Subject:
 
     def service(self, host: str, namespace: str) -> Service | None:
         """The service that `host` means in an object of `namespace`; that of a wildcard where none is exact."""
-        return self.service_of(resolve(host, namespace, self.domain))
+        return self.service_of(resolve(host, namespace, self.domain), namespace)
 
-    def service_of(self, host: Hostname) -> Service | None:
+    def service_called(self, host: Hostname, namespace: str) -> Service | None:
+        """The service of a full host name, no other; of several that of `namespace`."""
+        return self.mesh.services.get(ServiceKey(namespace, host)) or self.services_by_host.get(host)
+
+    def service_of(self, host: Hostname, namespace: str = "") -> Service | None:
         """The service that answers to a full host name, which may be another name of it."""
-        found, rest = self.services_by_host.get(host), str(host)
+        found, rest = self.service_called(host, namespace), str(host)
         if found is not None and found.alias_of:
             return self.services_by_host.get(found.alias_of)
         while found is None and rest:
@@ -100,11 +112,9 @@ class Subject:
 
     @cached_property
     def services_by_host(self) -> Mapping[Hostname, Service]:
-        """The services of the mesh by host; of several with one host the first by namespace."""
-        found: dict[Hostname, Service] = {}
-        for key in sorted(self.mesh.services):
-            found.setdefault(key.hostname, self.mesh.services[key])
-        return found
+        """The services of the mesh by host; of several with one host that of which a stranger is told."""
+        found = one_of_each_host(self.mesh.services.values(), "")
+        return {service.key.hostname: service for service in found}
 
     def any_under(self, pattern: Hostname) -> bool:
         """Whether any service falls under a wildcard."""
