@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pytest
 from hypothesis import Phase, seed, settings
 
-_LARGEST = 50
+_LARGEST = 60
 _LONG_S = 900  # what is found in a long run is worth its shrinking
 _WANTED, _FROM = int(os.environ.get("ISTHMUS_EXAMPLES", "0")), int(os.environ.get("ISTHMUS_FROM", "0"))
 

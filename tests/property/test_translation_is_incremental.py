@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes.bookinfo import (
@@ -19,6 +19,7 @@ from fakes.bookinfo import (
 from fakes.credentials import PKI, secret, tls_secret
 from fakes.edge import https, originating, tls_gateway
 from fakes.manifests import put
+from fakes.shares import in_shares
 from fakes.told import differing, told
 from fakes.translation import Translation
 from isthmus.model.change import Change
@@ -629,11 +630,20 @@ def test_a_headless_pod_has_a_listener_until_its_network_is_entered_by_a_gateway
         assert (name in {one.name for one in generation.resources(proxy, LISTENER, None)}) is there
 
 
-@settings(max_examples=60, deadline=None)
-@given(
-    st.lists(st.lists(st.sampled_from(range(len(CHANGES))), min_size=1, max_size=4), min_size=1, max_size=8)
-)
-def test_step_by_step_is_from_nothing_and_what_differs_was_touched(batches):
+BATCH = st.lists(st.sampled_from(range(len(CHANGES))), min_size=1, max_size=4)
+
+
+@in_shares(60)
+def test_step_by_step_is_from_nothing_and_what_differs_was_touched(share):
+    @given(st.lists(BATCH, min_size=1, max_size=8))
+    def holds(batches):
+        must_hold(batches)
+
+    share.run(holds)
+
+
+def must_hold(batches):
+    """After each step what differs was touched, and after all each proxy is told what it would be without them."""
     mesh = Translation(*CHANGES[: len(CHANGES) // 4])
     before = told(mesh.now, PROXIES)
     for batch in batches:

@@ -66,8 +66,8 @@ class MeshSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def of_upstreams(self) -> tuple[object, ...]:
-        """The parts on which upstreams to services depend."""
-        return self.upstream, self.locality_lb_setting, self.zone_aware_lb_setting
+        """The parts on which upstreams to services depend: where calls stay, none cross to other clusters."""
+        return self.upstream, self.locality_lb_setting, self.zone_aware_lb_setting, self.local
 
     @property
     def of_routes(self) -> tuple[object, ...]:

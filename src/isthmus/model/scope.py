@@ -137,11 +137,13 @@ class View:
         self._horizon, self.seen = sight
         self.sidecar = self._horizon.sidecar
         self.plain: View = self
+        self.spoken_of: frozenset[ServiceKey] = frozenset()
         self.apart: frozenset[ServiceKey] = frozenset()
 
     def over(self, plain: View, spoken_of: frozenset[ServiceKey]) -> View:
         """This view, with what it says of services of other namespaces that rules do not speak of in `plain`."""
-        self.plain, self.apart = plain, spoken_of | self.seen.of(self.namespace)
+        self.plain, self.spoken_of = plain, spoken_of
+        self.apart = spoken_of | self.seen.of(self.namespace)
         return self
 
     def about(self, service: ServiceKey) -> View:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from itertools import compress
 from typing import NamedTuple
 
 from isthmus.kit.memo import Memo
@@ -19,7 +20,7 @@ from isthmus.translate.destinations import Known, known
 from isthmus.translate.endpoints import NOWHERE, Assignments, Selection
 from isthmus.translate.mesh_policy import settled
 from isthmus.translate.names import LOCAL, Direction, UpstreamName
-from isthmus.translate.passthrough import passes
+from isthmus.translate.passthrough import names_of, passes
 from isthmus.translate.placement import Placement, Setting, Standpoint, labels_asked, placement, setting_of
 from isthmus.translate.split_horizon import Ways, closed, own_only, ways
 from isthmus.translate.tunnels import TUNNEL_PORT, tunnels
@@ -27,6 +28,8 @@ from isthmus.translate.upstream_policy import Policy
 
 ShardsOfService = Mapping[ClusterId, EndpointShard]
 Shards = Mapping[ServiceKey, ShardsOfService]
+
+Existing = Callable[[View], frozenset[str]]
 
 _NONE: ShardsOfService = {}
 MANY = 64
@@ -65,9 +68,9 @@ class LoadAssignments:
         mesh: Mesh,
         names: frozenset[str],
         here: Standpoint,
-        existing: Callable[[], frozenset[str]],
+        existing: Existing,
     ) -> Sequence[Versioned]:
-        """Those of the load assignments `names` that exist; `existing` tells all that do.
+        """Those of the load assignments `names` that exist; `existing` tells all that do in a view.
 
         For many names the last answer is kept, and only what differs since then is made again. `names`
         is known again by its identity. Of many that stand for nothing, nothing is remembered.
@@ -75,29 +78,40 @@ class LoadAssignments:
         if len(names) < MANY:
             found = (self.named(view, mesh, name, here) for name in names)
             return [each for each in found if each]
+        sheet = self._sheet(view, names, here, existing)
+        self._bring_up_to_date(sheet, mesh, here)
+        return sheet.made
+
+    def _sheet(self, view: View, names: frozenset[str], here: Standpoint, existing: Existing) -> _Sheet:
         key = (id(view), id(names), here)
         sheet = self._sheets.get(key)
         if sheet is None:
-            targets = (self._target(view, name) for name in names & existing())
-            sheet = self._sheets[key] = _Sheet((view, names), tuple(each for each in targets if each))
+            beneath = self._sheet(view.plain, names, here, existing) if view.plain is not view else None
+            own = names & (_own_names(view, existing) if beneath else existing(view))
+            targets = (self._target(view, name) for name in own)
+            sheet = _Sheet((view, names), tuple(each for each in targets if each), beneath, view.apart)
+            self._sheets[key] = sheet
             if len(self._sheets) > _SHEETS:
                 self._sheets.popitem(last=False)
-        if sheet.shards is not mesh.shards or sheet.networks is not mesh.networks:
-            self._bring_up_to_date(sheet, mesh, here)
         self._sheets.move_to_end(key)
-        return sheet.made
+        return sheet
 
     def _bring_up_to_date(self, sheet: _Sheet, mesh: Mesh, here: Standpoint) -> None:
         before, shards = sheet.shards, mesh.shards
+        if shards is before and sheet.networks is mesh.networks:
+            return
         if before is None or sheet.networks is not mesh.networks:
-            sheet.made = tuple(self._of_target(each, mesh, here) for each in sheet.targets)
+            sheet.own = tuple(self._of_target(each, mesh, here) for each in sheet.targets)
         else:
             differing = self._differing.get((before, shards), "", lambda: _differing(before, shards))
-            sheet.made = tuple(
+            sheet.own = tuple(
                 self._of_target(target, mesh, here) if target.known.service.key in differing else made
-                for target, made in zip(sheet.targets, sheet.made, strict=True)
+                for target, made in zip(sheet.targets, sheet.own, strict=True)
             )
+        if sheet.beneath is not None:
+            self._bring_up_to_date(sheet.beneath, mesh, here)
         sheet.shards, sheet.networks = shards, mesh.networks
+        sheet.made = sheet.joined()
 
     def named(
         self,
@@ -181,16 +195,42 @@ def _near(here: Locality, shard: EndpointShard) -> EndpointShard:
 
 
 class _Sheet:
-    """The assignments of many names, and the shards that they were made from."""
+    """The assignments of many names, and the shards that they were made from.
 
-    __slots__ = ("alive", "made", "networks", "shards", "targets")
+    What its view says as another does, that one's sheet `beneath` it has: all but of services that are `apart`.
+    """
 
-    def __init__(self, alive: tuple[object, ...], targets: tuple[_Target, ...]) -> None:
+    __slots__ = ("alive", "beneath", "kept", "made", "networks", "own", "shards", "targets")
+
+    def __init__(
+        self,
+        alive: tuple[object, ...],
+        targets: tuple[_Target, ...],
+        beneath: _Sheet | None,
+        apart: frozenset[ServiceKey],
+    ) -> None:
         self.alive = alive  # what the sheet is found by
         self.targets = targets
+        self.beneath = beneath
+        self.kept = [each.known.service.key not in apart for each in beneath.targets] if beneath else []
         self.shards: Shards | None = None
         self.networks: Networks | None = None
+        self.own: tuple[Versioned, ...] = ()
         self.made: tuple[Versioned, ...] = ()
+
+    def joined(self) -> tuple[Versioned, ...]:
+        """All of them."""
+        if self.beneath is None:
+            return self.own
+        return (*compress(self.beneath.made, self.kept), *self.own)
+
+
+def _own_names(view: View, existing: Existing) -> frozenset[str]:
+    """The names in a view of what it says otherwise than the plain one, and those that only it has."""
+    services = (view.seen.by_host.get(key.hostname) for key in view.apart)
+    return (existing(view) - existing(view.plain)).union(
+        str(name) for service in services if service for name in names_of(known(view, service))
+    )
 
 
 def _differing(before: Shards, now: Shards) -> frozenset[ServiceKey]:

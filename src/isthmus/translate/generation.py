@@ -231,7 +231,7 @@ class Generation:
         names = self._make.upstreams.names(view) if wanted is None else wanted
         here = self._make.standpoints.get((view, proxy), "", lambda: standpoint(view, proxy))
         assignments = self._make.assignments
-        found = assignments.of(view, self.mesh, names, here, lambda: self._make.upstreams.names(view))
+        found = assignments.of(view, self.mesh, names, here, self._make.upstreams.names)
         local = proxy.knows_itself and (wanted is None or LOCAL in wanted)
         return (*found, assignments.local(self.mesh, proxy)) if local else found
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar
 
 from isthmus.kit.memo import Memo
+from isthmus.model.names import ServiceKey
 from isthmus.model.scope import View
 from isthmus.model.seen import Row
 from isthmus.model.service import Service
 
 V = TypeVar("V")
+Make = Callable[[View, Service, int], V]
+"""Makes a value of a service that a view sees, and a port of it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,42 +33,52 @@ class Layered(Generic[V]):
             found[place] = value
         return iter(found)
 
+    @property
+    def inputs(self) -> tuple[object, ...]:
+        """By which, with the places of what is a view's own, it is known again."""
+        return (self.common, *self.own.values())
+
+    def over(self, own: Mapping[int, V]) -> Layered[V]:
+        """With other values at some places."""
+        return Layered(self.common, {**self.own, **own}) if own else self
+
 
 class Layers(Generic[V]):
     """Makes values, and remembers them: those of services by what is made of them, those of views as a whole.
 
-    What is made of a service follows from the view, the service's backing and what `beside` says.
+    What is made of a service follows from the view, the service's backing and what `beside` says. Of services of which
+    rules speak nothing is made under no rules: `nothing` stands there, and each view has its own.
     """
 
-    def __init__(self, beside: Callable[[View], tuple[object, ...]]) -> None:
-        self._beside = beside
+    def __init__(self, nothing: V, beside: Callable[[View], tuple[object, ...]]) -> None:
+        self._nothing, self._beside = nothing, beside
         self._one: Memo[V] = Memo()
         self._common: Memo[tuple[V, ...]] = Memo()
-        self._own: Memo[Layered[V]] = Memo()
+        self._layered: Memo[Layered[V]] = Memo()
         self.memos = (self._one,)
-        self.of_views = (self._common, self._own)
+        self.of_views = (self._common, self._layered)
 
-    def of(self, view: View, row: Row, name: Hashable, make: Callable[[View, Service, int], V]) -> Layered[V]:
+    def of(self, view: View, row: Row, name: Hashable, make: Make[V]) -> Layered[V]:
         """What `make` makes of each service and port of a row that the view sees; `name` tells what that is."""
 
         def layered() -> Layered[V]:
+            plain, ruled = view.plain, view.spoken_of
             common = self._common.get(
-                (view.plain, row), name, lambda: self._plain(view.plain, row, name, make)
+                (plain, row), (name, ruled), lambda: tuple(self._plain(plain, row, ruled, (name, make)))
             )
-            own = {
-                place: make(view, *row.each[place]) for key in view.apart for place in row.places.get(key, ())
-            }
-            return Layered(common, own)
+            places = (place for key in view.apart for place in row.places.get(key, ()))
+            own = ((place, make(view, *row.each[place])) for place in places)
+            return Layered(common, {place: value for place, value in own if value != common[place]})
 
-        return self._own.get((view, row), name, layered)
+        return self._layered.get((view, row), name, layered)
 
     def _plain(
-        self, view: View, row: Row, name: Hashable, make: Callable[[View, Service, int], V]
-    ) -> tuple[V, ...]:
-        beside, caller, one = self._beside(view), view.caller, self._one
-
-        def of(service: Service, port: int) -> V:
+        self, view: View, row: Row, ruled: frozenset[ServiceKey], what: tuple[Hashable, Make[V]]
+    ) -> Iterator[V]:
+        (name, make), beside, one = what, self._beside(view), self._one
+        for service, port in row.each:
+            if service.key in ruled:
+                yield self._nothing
+                continue
             inputs = (service, view.backing(service.key), *beside)
-            return one.get(inputs, (name, port, caller), lambda: make(view, service, port))
-
-        return tuple(of(service, port) for service, port in row.each)
+            yield one.get(inputs, (name, port, view.caller), partial(make, view, service, port))

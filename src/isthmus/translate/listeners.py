@@ -10,7 +10,7 @@ from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.api.resource import Ref
 from isthmus.envoy.types import Listener
 from isthmus.kit.memo import Memo
-from isthmus.kit.versioned import Versioned
+from isthmus.kit.versioned import Part, Versioned
 from isthmus.model.findings import Code, Finding, Severity
 from isthmus.model.mesh import Mesh
 from isthmus.model.names import ServiceKey
@@ -60,8 +60,8 @@ class Listeners:
         self._parts: Memo[_PortParts] = Memo()
         self._passthrough = Passthrough()
         self._own = OwnListeners(self.checked)
-        self.memos = (self.one, self._alike, self._passthrough.chains, self._own.sockets)
-        self.of_views = (self._ports, self._parts, self._own.called)
+        self.memos = (self.one, self._alike, *self._passthrough.layers.memos, self._own.sockets)
+        self.of_views = (self._ports, self._parts, self._own.called, *self._passthrough.layers.of_views)
 
     def of(self, mesh: Mesh, seen: Seen, proxy: Proxy) -> Found:
         """All listeners of `proxy`."""
@@ -221,12 +221,12 @@ class Listeners:
             name = names.listener(bind, port)
             slot = Slot(LISTENER, name, None, ("gateway", view.namespace, view.labels))
             about = Ref("Gateway", config.namespace, config.name)
-            passed = self._passthrough.of(several, view, conduct)
+            passed = tuple(self._passthrough.of(several, view, conduct))
             if not passed and all(one.passes_automatically for one in several):
                 continue  # Envoy takes no listener without chains: the port opens with the first service
 
-            def seal(made: Listener, more: bytes = passed) -> Versioned:
-                return Versioned.of(made.name, proto.body(made) + more)
+            def seal(made: Listener, more: tuple[Part, ...] = passed) -> Versioned:
+                return Versioned.joined(made.name, [Part.of(proto.body(made)), *more])
 
             made = self.checked.keep(slot, about, partial(self.gateways.listener, several, seen), seal)
             if made:

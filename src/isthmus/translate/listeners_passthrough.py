@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from isthmus.envoy.types import Filter, FilterChain, FilterChainMatch, TcpProxy
-from isthmus.kit.memo import Memo
+from isthmus.kit.versioned import Part
 from isthmus.model.scope import View
+from isthmus.model.service import Service
 from isthmus.translate import proto
 from isthmus.translate.access_log import access_logs
 from isthmus.translate.conduct import Conduct
 from isthmus.translate.connections import manner
 from isthmus.translate.destinations import Known, known
 from isthmus.translate.gateway_servers import Opened
+from isthmus.translate.layers import Layers
 from isthmus.translate.listener_parts import chain
 from isthmus.translate.network_filters.tcp_proxy import NAME
 from isthmus.translate.passthrough import lets_in, names_of
@@ -31,24 +33,24 @@ class Passthrough:
     """Makes chains, and remembers those of each service: one that changes costs its own."""
 
     def __init__(self) -> None:
-        self.chains: Memo[bytes] = Memo()
+        self.layers: Layers[Part | None] = Layers(None, lambda view: (view.settings.local,))
 
-    def of(self, servers: Iterable[Opened], view: View, conduct: Conduct) -> bytes:
-        """The chains of one port, serialised as parts of a Listener; no server name stands there twice."""
+    def of(self, servers: Iterable[Opened], view: View, conduct: Conduct) -> Iterator[Part]:
+        """The chains of one port as parts of a Listener; no server name stands there twice."""
         automatic = [one for one in servers if one.passes_automatically]
         if not automatic:
-            return b""
-        let_in = (each for each in view.services if any(lets_in(one, each) for one in automatic))
-        return b"".join(
-            self._of_service(here, conduct) for each in let_in if not (here := known(view, each)).is_local
-        )
+            return iter(())
 
-    def _of_service(self, here: Known, conduct: Conduct) -> bytes:
+        def made(view: View, service: Service, _: int) -> Part | None:
+            if not any(lets_in(one, service) for one in automatic):
+                return None
+            here = known(view, service)
+            bodies = () if here.is_local else map(proto.body, chains(here, conduct))
+            return Part.of(proto.joined(_FILTER_CHAINS, bodies))
 
-        def make() -> bytes:
-            return proto.joined(_FILTER_CHAINS, map(proto.body, chains(here, conduct)))
-
-        return self.chains.get((here.service, here.rule, conduct), "", make)
+        patterns = tuple((one.config.metadata.namespace, tuple(one.server.hosts)) for one in automatic)
+        found = self.layers.of(view, view.seen.everything, (patterns, conduct), made)
+        return (part for part in found if part is not None and part.body)
 
 
 def chains(here: Known, conduct: Conduct) -> Iterator[FilterChain]:

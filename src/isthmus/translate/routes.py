@@ -48,7 +48,7 @@ class Routes:
         self._hosts: Memo[Host | None] = Memo()
         self._proxied: Memo[Host] = Memo()
         self._last: Memo[Host] = Memo()
-        self._layers: Layers[Hosts] = Layers(lambda view: view.settings.of_routes)
+        self._layers: Layers[Hosts] = Layers((), lambda view: view.settings.of_routes)
         self._standing: Memo[Standing] = Memo()
         self._joined: Memo[Versioned] = Memo()
         self.memos = (self._hosts, self._proxied, self._last, *self._layers.memos)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 
 from isthmus.envoy.types import Cluster
 from isthmus.kit.memo import Memo
@@ -22,6 +23,7 @@ from isthmus.translate.conduct import Conduct
 from isthmus.translate.destinations import Known, known
 from isthmus.translate.dynamic_hosts import dynamic_upstreams
 from isthmus.translate.entrances import Entrance, about, entrances
+from isthmus.translate.layers import Layers
 from isthmus.translate.names import UpstreamName
 from isthmus.translate.passthrough import names_of, passes, passing_names
 from isthmus.translate.tunnels import application_datagrams, datagram_targets
@@ -51,17 +53,24 @@ class Upstreams:
         self._own: Memo[Versioned | None] = Memo()
         self._datagrams: Memo[Versioned] = Memo()
         self._always_of: Memo[tuple[Versioned, ...]] = Memo()
+        self._layers: Layers[tuple[Versioned, ...]] = Layers((), lambda view: view.settings.of_upstreams)
+        self._told: Layers[tuple[str, ...]] = Layers((), lambda _: ())
         self._views: Memo[tuple[Versioned, ...]] = Memo()
         self._whole: Memo[tuple[Versioned, ...]] = Memo()
-        self.memos = (self._one, self._services, self._own, self._datagrams, self._always_of)
-        self.of_views = (self._views, self._names, self._whole)
+        self.memos = (
+            *(self._one, self._services, self._own, self._datagrams, self._always_of),
+            *(*self._layers.memos, *self._told.memos),
+        )
+        self.of_views = (
+            *(self._views, self._names, self._whole),
+            *(*self._layers.of_views, *self._told.of_views),
+        )
 
     def all(
         self, view: View, shards: Shards, own: Workload | None, conduct: Conduct
     ) -> tuple[Versioned, ...]:
         """Every upstream of a proxy with this view of this workload: the same tuple for equal proxies."""
-        inputs = (view, *(shards.get(key) for key in view.seen.headless))
-        outbound = self._views.get(inputs, "outbound", lambda: tuple(self._of_services(view, shards)))
+        outbound = self._outbound_of(view, shards)
         inbound = self._inbound(view, own)
         passing = self._views.get((view,), "passing", lambda: tuple(self._passing(view)))
         beside = (*self._always(view), *self._collectors(view, conduct), *inbound)
@@ -90,11 +99,36 @@ class Upstreams:
 
     def names(self, view: View) -> frozenset[str]:
         """The names of the upstreams whose endpoints we tell."""
-        return self._names.get((view,), "", lambda: frozenset(_told(view)))
 
-    def _of_services(self, view: View, shards: Shards) -> Iterator[Versioned]:
-        for service in view.services:
-            yield from self._of_service(view, _seen(view, service, shards))
+        def told() -> frozenset[str]:
+            names = self._told.of(view, view.seen.everything, "", _told)
+            passing = frozenset(name.sni for _, name in passing_names(view))
+            common = self._names.get(
+                (names.common,), "", lambda: frozenset(chain.from_iterable(names.common))
+            )
+            return common | passing if not names.own else passing.union(chain.from_iterable(names))
+
+        return self._names.get((view,), "", told)
+
+    def _outbound_of(self, view: View, shards: Shards) -> tuple[Versioned, ...]:
+        """The upstreams of all services: the same tuple for views that say the same of these."""
+        headless = [(key, shards.get(key)) for key in view.seen.headless]
+
+        def found() -> tuple[Versioned, ...]:
+            row = view.seen.everything
+            usual = self._layers.of(view, row, "", lambda view, one, _: self._usual(view, one))
+            places = (row.places[key][0] for key, _ in headless)
+            every = usual.over(
+                {at: self._of_service(view, _seen(view, row.each[at][0], shards)) for at in places}
+            )
+            return self._views.get(every.inputs, tuple(every.own), lambda: tuple(chain.from_iterable(every)))
+
+        return self._views.get((view, *(shard for _, shard in headless)), "outbound", found)
+
+    def _usual(self, view: View, service: Service) -> tuple[Versioned, ...]:
+        """Its upstreams, where these do not depend on its endpoints."""
+        is_headless = service.resolution is Resolution.PASSTHROUGH
+        return () if is_headless else self._of_service(view, known(view, service))
 
     def _of_service(self, view: View, here: Known) -> tuple[Versioned, ...]:
 
@@ -204,8 +238,7 @@ def _fixed(view: View) -> tuple[Versioned, ...]:
     return tuple(map(proto.sealed, (*made, *dynamic_upstreams(settings))))
 
 
-def _told(view: View) -> Iterator[str]:
-    for service in view.services:
-        if service.resolution is Resolution.ENDPOINTS:
-            yield from map(str, names_of(known(view, service)))
-    yield from (name.sni for _, name in passing_names(view))
+def _told(view: View, service: Service, _: int) -> tuple[str, ...]:
+    """The names of its upstreams, if we tell their endpoints."""
+    is_told = service.resolution is Resolution.ENDPOINTS
+    return tuple(map(str, names_of(known(view, service)))) if is_told else ()
