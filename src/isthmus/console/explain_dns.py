@@ -111,14 +111,14 @@ def _service(mesh: Mesh, host: str) -> Service | None:
 
 
 def _why(service: Service, found: NameExplained, proxy: Proxy) -> str:
-    if service.resolution is Resolution.PASSTHROUGH:
-        return "it is headless: these are its ready pods that can be called from here"
-    if service.pod_of:
+    given = bool(found.addresses) and set(found.addresses) <= set(service.given)
+    if service.pod_of and given:
         return "it is a pod behind the gateway of its network, so it is given an address here"
+    if service.pod_of or service.resolution is Resolution.PASSTHROUGH:
+        return "it is headless: these are its ready pods that can be called from here"
     if found.stands_for:
         return f"its ExternalName Service is in {' and '.join(service.clusters)}"
     if service.entry:
-        given = set(found.addresses) <= set(service.given)
         what = "names no addresses, so it is given one" if given else "names them"
         return f"ServiceEntry {service.key.namespace}/{service.entry} {what}"
     if proxy.cluster in service.clusters:

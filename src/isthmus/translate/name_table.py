@@ -44,9 +44,8 @@ class NameTables:
     def _table(self, mesh: Mesh, seen: Seen, here: _Here) -> Mapping[str, Versioned]:
         parts: dict[str, list[bytes]] = {name: [] for name in PART_NAMES}
         far: dict[ServiceKey, dict[str, Service]] = defaultdict(dict)
-        for each in seen.services:
-            if each.pod_of:
-                far[each.pod_of][each.key.name] = each
+        for each in seen.pods:
+            far[each.owner][each.key.name] = each
         for service in seen.services:
             own = self._entry(service, mesh.shards.get(service.key, _NONE), far.get(service.key, {}), here)
             parts[part_of(service.key.hostname)].append(own)

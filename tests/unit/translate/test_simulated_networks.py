@@ -131,7 +131,8 @@ def test_datagrams_to_pods_without_sidecars_have_no_way_into_another_network():
     assert_goes(files, "productpage", "udp://names:53", "503")
 
 
-RING = service("ring", ("http", 8080), ("tcp", 9042), more=", clusterIP: None")
+RING = service("ring", ("http", 8080), ("tcp", 9042), ("dns", 53), more=", clusterIP: None")
+RING = RING.replace("name: dns", "name: dns, protocol: UDP")
 PODS = deployment("ring", "ring", replicas=2).replace("Deployment", "StatefulSet")
 PODS = PODS.replace("spec:\n  replicas", "spec:\n  serviceName: ring\n  replicas")
 
@@ -144,6 +145,7 @@ PODS = PODS.replace("spec:\n  replicas", "spec:\n  serviceName: ring\n  replicas
         ("productpage", "http://ring-1.ring.default.svc.cluster.local:8080/", "ring-1", "mutual"),
         ("productpage", "h2c://ring-0.ring:8080/", "ring-0", "mutual"),
         ("productpage", "tcp://ring:9042", "ring-0", "mutual"),
+        ("productpage", "udp://ring-1.ring:53", "ring-1", "mutual"),
         ("far-v1", "tcp://ring-1.ring:9042", "ring-1", "mutual"),
         ("far-v1", "http://ring-0.ring:8080/", "ring-0", "mutual"),
     ],
@@ -151,6 +153,19 @@ PODS = PODS.replace("spec:\n  replicas", "spec:\n  serviceName: ring\n  replicas
 def test_pods_of_a_headless_service_are_called_one_by_one_from_either_network(caller, call, lands_on, tls):
     files = "---\n".join((mesh(RING), RING, PODS))
     assert_goes(files, caller, call, lands_on, tls)
+
+
+def test_a_pods_name_is_its_own_address_near_and_one_that_is_given_far(tmp_path):
+    path = tmp_path / "mesh.yaml"
+    path.write_text("---\n".join((mesh(RING), RING, PODS)))
+    near, far = (
+        CliRunner().invoke(command, [caller, "dns://ring-1.ring", "-f", str(path)]).output
+        for caller in ("far-v1", "productpage")
+    )
+    assert "address     10." in near
+    assert "these are its ready pods" in near
+    assert "address     240.240." in far
+    assert "a pod behind the gateway of its network" in far
 
 
 def test_pods_without_host_names_are_called_in_their_own_network_alone():
