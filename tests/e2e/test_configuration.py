@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import yaml
 
+from e2e.conftest import Rules
 from e2e.mesh_views import findings
 from isthmus.console.demo.page import Stars
 from isthmus.console.demo.stage import PRIVATE, PUBLIC, Stage, only
@@ -40,6 +43,47 @@ async def test_a_rule_for_a_subset_nobody_defined_is_found_and_waits(stage: Stag
     finally:
         await public.run("delete", "virtualservice", "reviews")
     assert await stage.steady(only(Stars.NONE, Stars.BLACK, Stars.RED), times=5, limit_s=30)
+
+
+async def test_an_object_says_in_its_status_what_is_wrong_until_it_is_mended(
+    stage: Stage, rules: Rules
+) -> None:
+    await rules(SPLIT)
+    await waits_for(stage, "PassedAnalysis=False")
+    found = await told(stage)
+    messages = {each["type"]["code"]: each for each in found["validationMessages"]}
+    assert messages.keys() == {"IST0101", "ISM0005"}, found
+    message = messages["IST0101"]
+    assert message["level"] == "ERROR"
+    assert message["path"] == "$.spec.http[0].route[0].destination.subset"
+    assert "has no subset 'v9'" in message["message"]
+    mended = {
+        **SPLIT,
+        "spec": {"hosts": ["reviews"], "http": [{"route": [{"destination": {"host": "reviews"}}]}]},
+    }
+    await stage.kubectl(PUBLIC).apply(yaml.safe_dump(mended))
+    await waits_for(stage, "PassedAnalysis=True")
+    after = await told(stage)
+    assert "validationMessages" not in after
+    assert int(after["observedGeneration"]) > int(found["observedGeneration"])
+    assert {each["type"]: each["status"] for each in after["conditions"]} == {
+        "Reconciled": "True",
+        "PassedAnalysis": "True",
+    }
+
+
+async def waits_for(stage: Stage, condition: str) -> None:
+    """Until kubectl sees the condition in the status of the rules for reviews."""
+    words = (f"--for=condition={condition}", "virtualservice/reviews", "--timeout=30s")
+    await stage.kubectl(PUBLIC).run("wait", *words)
+
+
+async def told(stage: Stage) -> dict[str, Any]:
+    """The status of the rules for reviews, as kubectl prints it."""
+    found = await stage.kubectl(PUBLIC).json("get", "virtualservice", "reviews")
+    assert isinstance(found, dict)
+    status: dict[str, Any] = found["status"]
+    return status
 
 
 async def test_clusters_that_disagree_about_a_port_are_told_so(stage: Stage) -> None:

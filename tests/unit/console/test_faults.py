@@ -148,9 +148,10 @@ def test_filters_that_cannot_be_together_are_told_once_by_either_command(words, 
 def test_a_delegate_that_is_refused_itself_is_not_called_missing(tmp_path):
     head = "apiVersion: networking.istio.io/v1\nkind: VirtualService\n"
     root = "{hosts: [web], http: [{match: [{uri: {prefix: /x}}], delegate: {name: page}}]}"
+    wrong = "{http: [{routes: []}]}"
     path = tmp_path / "mesh.yaml"
     path.write_text(
-        f"{head}metadata: {{name: root}}\nspec: {root}\n---\n{head}metadata: {{name: page}}\nspec: {{http: 1}}\n"
+        f"{head}metadata: {{name: root}}\nspec: {root}\n---\n{head}metadata: {{name: page}}\nspec: {wrong}\n"
     )
     assert [(each["object"], each["code"]) for each in faults("analyze", path)] == [
         ("VirtualService default/page", "IST0106")
