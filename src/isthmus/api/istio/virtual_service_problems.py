@@ -56,7 +56,9 @@ def _delegate(spec: VirtualServiceSpec) -> Iterator[Problem]:
     """One without hosts is there for others to leave requests to."""
     if any(route.delegate for route in spec.http):
         yield "$.spec.hosts", "is empty: a delegate may not delegate (hint: name hosts)"
-    elif not spec.http or spec.tls or spec.tcp:
+    elif not (spec.http or spec.tls or spec.tcp):
+        yield "$.spec", "is for nobody (hint: name hosts, or of a delegate http)"
+    elif spec.tls or spec.tcp:
         yield "$.spec.hosts", "is empty (hint: name hosts; a delegate has http alone)"
     if spec.gateways:
         yield (

@@ -12,7 +12,7 @@ from rich.console import Console
 from isthmus.console.demo.story import Story
 from isthmus.console.lab_process import samples_folder
 from isthmus.console.render import fail
-from isthmus.lab.probe import check_machine, lacks
+from isthmus.lab.probe import check_machine, lacks, told
 from isthmus.lab.state import StateError
 from isthmus.settings import state_folder
 
@@ -23,10 +23,8 @@ from isthmus.settings import state_folder
 @click.option("--samples", type=click.Path(path_type=Path), help="folder of the samples")
 def command(*, keep: bool, record: Path | None, samples: Path | None) -> None:
     """Two clusters, one mesh, red stars: the whole story on this machine, checked claim by claim."""
-    missing = lacks(check_machine())
-    if missing:
-        lines = "\n".join(f"  {each.name}: {each.detail}\n    hint: {each.mend}" for each in missing)
-        fail(f"this machine lacks what the lab needs:\n{lines}")
+    if missing := lacks(check_machine()):
+        fail(told(missing))
     # Whoever records wants the width of a page, not that of this terminal.
     console = Console(record=True, width=118) if record else Console()
     story = Story(state_folder() / "demo", samples or samples_folder(), console, keep=keep)

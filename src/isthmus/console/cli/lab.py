@@ -15,7 +15,7 @@ from isthmus.console.lab_process import lab_launch, samples_folder
 from isthmus.console.render import fail, show, table
 from isthmus.kube.errors import KubeError
 from isthmus.lab.launch import run
-from isthmus.lab.probe import check_machine, lacks
+from isthmus.lab.probe import check_machine, lacks, told
 from isthmus.lab.spec import TALK, SpecError, read_spec, with_families
 from isthmus.lab.spec import check as check_spec
 from isthmus.lab.state import LabRecord, StateError
@@ -74,6 +74,8 @@ def up(name: str, filename: Path | None, samples: Path | None, families: str) ->
         spec = read_spec(filename) if filename else TALK
         spec = with_families(spec, families)
         check_spec(spec)
+        if missing := lacks(check_machine()):
+            fail(told(missing))
         launch = lab_launch(state_folder() / name, spec, samples or samples_folder())
         sys.exit(run(launch, _announce))
     except (SpecError, StateError, OSError) as error:
