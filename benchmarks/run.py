@@ -23,6 +23,7 @@ BENCHMARKS = (
     ("Decoding and indexing", "benchmarks.model"),
     ("Analysis", "benchmarks.analysis"),
     ("A route among many", "benchmarks.routes"),
+    ("Commands over files", "benchmarks.files"),
     ("From the first request to the mesh", "benchmarks.start_up"),
 )
 

@@ -12,11 +12,12 @@ from isthmus.api.core.pod import Pod
 from isthmus.api.resource import Ref
 from isthmus.console.drawn_mesh import DrawnMesh
 from isthmus.console.proxy_resources import resources
+from isthmus.envoy.types import RouteConfiguration
 from isthmus.kit.versioned import Versioned
 from isthmus.model.shards import has_sidecar
 from isthmus.model.workload import Workload
 from isthmus.translate.offline import PARTS
-from isthmus.translate.show import as_tree
+from isthmus.translate.show import as_tree, tree_of
 
 _KEYS = ("name", "cluster_name", "key", "prefix")
 """By which field an entry of a list is the same in both."""
@@ -112,12 +113,28 @@ def _changes(
         elif before[name].body != after[name].body:
             key = (part, name, before[name].body, after[name].body)
             if key not in compared:
-                trees = (as_tree(one[name], PARTS[part]) for one in (before, after))
+                both = before[name], after[name]
+                trees = (
+                    _of_routes(*both) if part == "routes" else (as_tree(each, PARTS[part]) for each in both)
+                )
                 fields = tuple(_fields("", *trees))
                 compared[key] = Change(part, name, "changed", fields) if fields else None
             found = compared[key]
             if found is not None:
                 yield found
+
+
+def _of_routes(*both: Versioned) -> Iterator[Any]:
+    """Both as trees, without the virtual hosts that are the same in both: of many services one has changed."""
+    configs = [RouteConfiguration.FromString(each.body) for each in both]
+    names = [[host.name for host in each.virtual_hosts] for each in configs]
+    if names[0] == names[1]:
+        hosts = zip(*(each.virtual_hosts for each in configs), strict=True)
+        same = [number for number, (one, other) in enumerate(hosts) if one == other]
+        for each in configs:
+            for number in reversed(same):
+                del each.virtual_hosts[number]
+    yield from map(tree_of, configs)
 
 
 def _fields(path: str, before: Any, after: Any) -> Iterator[FieldChange]:

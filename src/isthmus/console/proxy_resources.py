@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -18,23 +18,24 @@ ENVOYS = ("upstreams", "endpoints", "listeners", "routes", "extensions")
 """The parts that Envoy itself is sent."""
 
 
-def resources(drawn: DrawnMesh, workload: Workload) -> Mapping[str, Mapping[str, Versioned]]:
-    """What the proxy of a pod is sent: by part, then by name."""
+def resources(
+    drawn: DrawnMesh, workload: Workload, parts: Sequence[str] = ()
+) -> Mapping[str, Mapping[str, Versioned]]:
+    """What the proxy of a pod is sent, or some parts of it: by part, then by name."""
     proxy = FromFiles(drawn).proxy(workload)
     generation = drawn.generation
     return {
-        part: {one.name: one for one in generation.resources(proxy, PARTS[part], None)} for part in ENVOYS
+        part: {one.name: one for one in generation.resources(proxy, PARTS[part], None)}
+        for part in parts or ENVOYS
     }
 
 
-def trees(
-    found: Mapping[str, Mapping[str, Versioned]], parts: tuple[str, ...] = (), pattern: str = "*"
-) -> Tree:
-    """The resources of some parts (none: all) whose names fit, as people read them."""
+def trees(found: Mapping[str, Mapping[str, Versioned]], pattern: str = "*", *, whole: bool = True) -> Tree:
+    """The resources whose names fit, as people read them; of the whole, parts that have any."""
     return {
         part: {name: as_tree(one, PARTS[part]) for name, one in _sorted(named) if fnmatchcase(name, pattern)}
         for part, named in found.items()
-        if (not parts or part in parts) and (named or parts)
+        if named or not whole
     }
 
 

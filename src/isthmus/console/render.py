@@ -28,7 +28,9 @@ def show(value: object) -> str:
 
 def show_yaml(value: object) -> str:
     """`value` as YAML."""
-    return yaml.safe_dump(msgspec.to_builtins(value), sort_keys=False, allow_unicode=True).rstrip()
+    tree = msgspec.to_builtins(value)
+    made: str = yaml.dump(tree, Dumper=yaml.CSafeDumper, sort_keys=False, width=120, allow_unicode=True)
+    return made.rstrip()
 
 
 def fail(message: str, code: int = 1) -> NoReturn:

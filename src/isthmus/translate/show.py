@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from typing import cast
 
-import msgspec
 from google.protobuf import json_format
+from google.protobuf.message import Message
 
 from isthmus.envoy.descriptors import class_of_url, pool
 from isthmus.envoy.types import (
@@ -67,10 +67,14 @@ def _names(resources: Iterable[Versioned], patterns: dict[str, list[str]]) -> Tr
 
 
 def as_tree(resource: Versioned, type_url: str) -> Tree:
-    """The resource as the JSON form of protobuf has it, with Envoy's field names."""
-    message = class_of_url(type_url).FromString(resource.body)
-    text = json_format.MessageToJson(message, preserving_proto_field_name=True, descriptor_pool=pool())
-    return cast(Tree, _steady(msgspec.json.decode(text, type=Tree)))
+    """The resource as `tree_of` has it."""
+    return tree_of(class_of_url(type_url).FromString(resource.body))
+
+
+def tree_of(message: Message) -> Tree:
+    """A message as the JSON form of protobuf has it, with Envoy's field names."""
+    made = json_format.MessageToDict(message, preserving_proto_field_name=True, descriptor_pool=pool())
+    return cast(Tree, _steady(made))
 
 
 _MAPS = frozenset({"filter_metadata", "typed_per_filter_config", "typed_extension_protocol_options"})

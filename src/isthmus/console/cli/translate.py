@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import click
-import yaml
 
 from isthmus.api.errors import InvalidConfig, UnknownKind
 from isthmus.console.drawn_mesh import draw
 from isthmus.console.named_pods import workload_named
 from isthmus.console.proxy_resources import ENVOYS, resources, trees
-from isthmus.console.render import fail, show
+from isthmus.console.render import fail, show, show_yaml
 from isthmus.console.static_bootstrap import as_json, static_bootstrap
 from isthmus.console.written import given_manifests
 from isthmus.translate.offline import read_case
@@ -39,20 +38,20 @@ def command(files: tuple[str, ...], output: str, proxy: str, **flags: Any) -> No
     """
     try:
         if not proxy:
-            click.echo(_of_case(files), nl=False)
+            click.echo(_of_case(files))
             return
         drawn = draw(given_manifests(files))
         workload = workload_named(drawn.generation.mesh, proxy, flags["cluster"])
-        found = resources(drawn, workload)
+        found = resources(drawn, workload, () if output == "envoy" else flags["parts"])
         if output == "envoy":
             click.echo(as_json(static_bootstrap(found, f"{workload.name}.{workload.namespace}")))
             return
-        made = trees(found, flags["parts"], flags["name"])
+        made = trees(found, flags["name"], whole=not flags["parts"])
     except (InvalidConfig, UnknownKind, ValueError) as error:
         fail(str(error))
     for each in drawn.findings:
         click.echo(f"# {each}", err=True)
-    click.echo(show(made) if output == "json" else _yaml(made), nl=output == "json")
+    click.echo(show(made) if output == "json" else show_yaml(made))
 
 
 _NO_CASE = "(hint: --proxy POD, for manifests)"
@@ -64,12 +63,8 @@ def _of_case(files: tuple[str, ...]) -> str:
         raise ValueError(f"a case is one file {_NO_CASE}")
     (case,) = found
     try:
-        return _yaml(shown(read_case(case.text)))
+        return show_yaml(shown(read_case(case.text)))
     except UnknownKind as error:
         raise ValueError(f"{case.name}: {error} {_NO_CASE}") from error
     except (InvalidConfig, ValueError) as error:
         raise ValueError(f"{case.name}: {error}") from error
-
-
-def _yaml(made: object) -> str:
-    return yaml.safe_dump(made, sort_keys=False, width=120, allow_unicode=True)
