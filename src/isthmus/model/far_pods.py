@@ -33,7 +33,7 @@ class FarPods:
     """Makes these services, and knows which it has made."""
 
     def __init__(self) -> None:
-        self._of: dict[ServiceKey, frozenset[ServiceKey]] = {}  # by headless service, those that its pods are
+        self._of: dict[ServiceKey, dict[ServiceKey, Service]] = {}  # by headless service, those its pods are
 
     def settle(
         self,
@@ -42,17 +42,19 @@ class FarPods:
         shards: Mapping[ServiceKey, Shards],
         networks: Networks,
     ) -> Pods:
-        """The pods of those headless services whose keys are named, or the key of one of whose pods is."""
+        """What differs of the pods of those headless services whose keys are named, or the key of one of their pods."""
         found = Pods({}, {})
         for owner in {each for key in keys for each in (key, _owner(key))}:
             made = dict(_pods(services.get(owner), shards.get(owner, {}), networks))
-            for key in self._of.pop(owner, frozenset()) | made.keys():
-                before = services.get(key)
-                if before is None or before.pod_of == owner:  # else somebody wrote a service of that host
-                    found.services[key], own = made.get(key, (None, None))
-                    found.shards[key] = own and maps.same(shards.get(key), own)
+            before = self._of.pop(owner, {})
+            for key in before.keys() | made.keys():
+                stands, (service, own) = services.get(key), made.get(key, (None, None))
+                if stands is not None and stands.pod_of != owner:
+                    continue  # somebody wrote a service of that host
+                if stands is None or service != before.get(key) or own != shards.get(key):
+                    found.services[key], found.shards[key] = service, own and maps.same(shards.get(key), own)
             if made:
-                self._of[owner] = frozenset(made)
+                self._of[owner] = {key: service for key, (service, _) in made.items()}
         return found
 
 
