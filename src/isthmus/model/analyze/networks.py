@@ -38,7 +38,7 @@ def registries_are_known(subject: Subject) -> Iterator[Finding]:
         for index, each in enumerate(network.endpoints):
             if each.from_registry and each.from_registry not in clusters:
                 message = (
-                    f'puts nothing into network {name}: no cluster is called "{each.from_registry}" '
+                    f'puts nothing into network {name}: no cluster "{each.from_registry}" is followed '
                     f"(hint: clusters are {', '.join(sorted(clusters))})"
                 )
                 path = f"$.data.meshNetworks.networks[{name}].endpoints[{index}].fromRegistry"
