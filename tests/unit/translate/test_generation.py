@@ -34,7 +34,9 @@ ONPREM = msgspec.structs.replace(GKE, address="10.20.0.13", name="reviews-v3", c
 ROUTER = msgspec.structs.replace(
     GKE, kind=ProxyKind.ROUTER, address="10.10.0.9", name="gateway", labels=(("istio", "ingress"),)
 )
+ELSEWHERE = msgspec.structs.replace(GKE, address="10.10.9.9", name="caller", namespace="elsewhere")
 REVIEWS = "outbound|9080||reviews.default.svc.cluster.local"
+V1 = "outbound|9080|v1|reviews.default.svc.cluster.local"
 V3 = "outbound|9080|v3|reviews.default.svc.cluster.local"
 
 
@@ -199,28 +201,35 @@ def test_a_host_that_never_had_a_good_rule_is_called_as_if_it_had_none(pilot):
     assert len(pilot.now.findings) == 1
 
 
-def upstreams_of_reviews(pilot):
-    routes = RouteConfiguration.FromString(pilot.one(GKE, ROUTES, "9080").body)
+def upstreams_of_reviews(pilot, proxy=GKE):
+    routes = RouteConfiguration.FromString(pilot.one(proxy, ROUTES, "9080").body)
     reviews = next(host for host in routes.virtual_hosts if host.name.startswith("reviews"))
     return [route.route.cluster for route in reviews.routes]
 
 
-def test_rules_that_come_before_their_subsets_wait_for_them(pilot):
-    assert upstreams_of_reviews(pilot) == [REVIEWS]
+@pytest.mark.parametrize("proxy", [GKE, ELSEWHERE])
+def test_rules_that_come_before_their_subsets_wait_for_them(pilot, proxy):
+    assert upstreams_of_reviews(pilot, proxy) == [REVIEWS]
     pilot.step(gke=[VIRTUAL_SERVICE])
-    assert upstreams_of_reviews(pilot) == [REVIEWS]
+    assert upstreams_of_reviews(pilot, proxy) == [REVIEWS]
     [found] = pilot.now.findings
     assert found.path == "$.spec.http[0].route[0].destination.subset"
+    pilot.step(gke=[service("reviews", "10.110.0.1", "{port: 9080, name: http}", "{port: 9443, name: tls}")])
+    assert upstreams_of_reviews(pilot, proxy) == [REVIEWS]
     pilot.step(gke=[DESTINATION_RULE])
-    assert upstreams_of_reviews(pilot) == ["outbound|9080|v1|reviews.default.svc.cluster.local"]
+    assert upstreams_of_reviews(pilot, proxy) == [V1]
     assert pilot.now.findings == ()
 
 
 def test_without_anything_better_unknown_subsets_are_routed_to_and_answer_503():
     pilot = Pilot(gke=[*BOOKINFO["gke"], VIRTUAL_SERVICE])
-    assert upstreams_of_reviews(pilot) == ["outbound|9080|v1|reviews.default.svc.cluster.local"]
+    for proxy in (GKE, ELSEWHERE, msgspec.structs.replace(ELSEWHERE, namespace="another")):
+        assert upstreams_of_reviews(pilot, proxy) == [V1]
+    pilot.step(gke=[pod("reviews-v9", "10.10.0.99")])
+    assert upstreams_of_reviews(pilot, ELSEWHERE) == [V1]
+    assert pilot.now.findings == ()
     pilot.step(gke=[DESTINATION_RULE])
-    assert pilot.one(GKE, UPSTREAM, "outbound|9080|v1|reviews.default.svc.cluster.local")
+    assert pilot.one(GKE, UPSTREAM, V1)
 
 
 def test_subsets_that_go_before_their_rules_take_their_endpoints_along(pilot):
