@@ -30,23 +30,28 @@ def document(kind, name, spec, namespace="default", api=ISTIO, **meta):
     }
 
 
-def service(name, namespace="default", ports=(("http", 80), ("http-alt", 8080))):
-    numbered = [{"name": port, "port": number, "targetPort": 9000 + number} for port, number in ports]
-    spec = {"clusterIP": VIPS[name], "ports": numbered, "selector": {"app": name}}
+def service(name, namespace="default", ports=(("http", 80), ("http-alt", 8080)), address=None):
+    """A Service of which each port leads to one 9000 above, on the pods with its name."""
+    numbered = [
+        {"name": port or f"p{number}", "port": number, "targetPort": 9000 + number} for port, number in ports
+    ]
+    spec = {"clusterIP": address or VIPS[name], "ports": numbered, "selector": {"app": name}}
     return document("Service", name, spec, namespace, api="v1")
 
 
-def pods(name, namespace="default", versions=("v1", "v1", "v2")):
+def pods(name, namespace="default", versions=("v1", "v1", "v2"), address=None):
+    """Pods of these versions behind a Service, with addresses by its own."""
+    *_, third, last = (address or VIPS[name]).split(".")
     for number, version in enumerate(versions, 1):
-        last = VIPS[name].rpartition(".")[2]
-        made = document(
-            "Pod", f"{name}-{number}", {}, namespace, "v1", labels={"app": name, "version": version}
-        )
-        yield made | {"status": {"podIP": f"10.2.{last}.{number}"}}
+        labels = {"app": name, "version": version}
+        made = document("Pod", f"{name}-{number}", {}, namespace, "v1", labels=labels)
+        yield made | {"status": {"podIP": f"10.{int(third) + 2}.{last}.{number}"}}
 
 
-def entry(name, hosts, resolution, **more):
-    ports = [{"number": 80, "name": "http", "protocol": "HTTP"}]
+def entry(name, hosts, resolution, port=(80, "HTTP"), **more):
+    """A ServiceEntry with one port."""
+    number, protocol = port
+    ports = [{"number": number, "name": protocol.lower(), "protocol": protocol}]
     return document("ServiceEntry", name, {"hosts": hosts, "ports": ports, "resolution": resolution, **more})
 
 
@@ -140,7 +145,7 @@ def sidecar_worlds(draw):
     return found
 
 
-def case_of(documents):
-    """The drawn documents with all that is served, as the text of a case."""
+def case_of(served, documents):
+    """The drawn documents with what is served, as the text of a case."""
     head = {"kind": "Cluster", "metadata": {"name": "c"}}
-    return yaml.safe_dump_all([head, *SERVED, *documents])
+    return yaml.safe_dump_all([head, *served, *documents])

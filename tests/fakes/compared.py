@@ -10,11 +10,12 @@ from tempfile import TemporaryDirectory
 from msgspec.structs import replace
 
 from drawn.http_rules import CHANGED, SPOKEN_OF
-from drawn.worlds import case_of
 from fakes.recording_app import ANSWERED, FAIL, WAIT
 from fakes.staged_envoy import HOST, ROUTE, Stage
+from isthmus.model.findings import Finding
 from isthmus.model.names import ClusterId
 from isthmus.model.proxy import Proxy, ProxyKind
+from isthmus.translate.names import VIRTUAL_OUTBOUND
 from isthmus.translate.offline import read_case
 from isthmus.translate.trace.call import Request
 from isthmus.translate.trace.header_changes import sent_on
@@ -30,16 +31,32 @@ SIDECAR = Proxy(
     cluster=ClusterId("c"),
     labels=(("app", "caller"), ("version", "v1")),
 )
+ROUTER = replace(
+    SIDECAR,
+    kind=ProxyKind.ROUTER,
+    address="10.2.9.7",
+    name="edge",
+    labels=(("istio", "edge"), *SIDECAR.labels),
+)
 _LATE_S = 5.0  # for a mirrored request to arrive, at most
 
 
-def must_agree(applications, documents, calls, proxy=SIDECAR, side=Side.OUTBOUND):
-    """Raises where the trace of one of `calls` is not what an Envoy does that holds what `proxy` is told."""
-    held = made_for(read_case(case_of(documents)).generation(), proxy)
+def must_agree(applications, text, calls, proxy=SIDECAR, side=Side.OUTBOUND):
+    """Raises where the trace of one of `calls` is not what an Envoy does that holds what `proxy` is told.
+
+    `text` is a case with everything that there is in the mesh.
+    """
+    case = read_case(text)
+    refused = [each.value for each in case.changes if isinstance(each.value, Finding)]
+    assert not refused, refused
+    held = made_for(case.generation(), proxy)
     with TemporaryDirectory() as folder, Stage(held, applications).running(Path(folder)) as stage:
         for call in calls:
             found = trace(held, call, side)
-            differing = disagreements(stage, call, "virtualOutbound", found)
+            if found.listener is None:
+                continue  # nobody listens there
+            entrance = found.listener.listener if side is Side.GATEWAY else VIRTUAL_OUTBOUND
+            differing = disagreements(stage, call, entrance, found)
             assert not differing, (str(call), call, differing)
 
 
@@ -58,6 +75,8 @@ def _said_by_envoy(stage, seen, beside=None):
     where = (seen.headers.get(HOST), seen.headers.get(ROUTE))
     if beside is not None and beside[:2] == (None, None) and where[1] is None:
         where = (None, None)
+    if seen.place is not None:
+        return (None, None, "forward", *stage.places[seen.place], "", "")
     if (asked := seen.answering) is not None:
         return (*where, "forward", *stage.place_of(asked), asked.host, asked.path)
     if "location" in seen.headers:
@@ -73,7 +92,15 @@ def _said_by_trace(found, call):
         match branch.action:
             case Forward() as action:
                 for one in action.upstreams:
-                    yield from ((branch, (*where, *each)) for each in _arriving(one, call))
+                    if route is None:  # of a connection: a request in it is left as it is
+                        is_seen = call.request is not None and (
+                            call.hello is None or found.listener.tls.mode != "plain"
+                        )
+                        inside = call.request if is_seen else Request(path="")
+                        one = replace(one, host=inside.host, path=inside.path)
+                    yield from (
+                        (branch, (*where, *each)) for each in _arriving(one, is_request=route is not None)
+                    )
                 if 0 < action.timeout_s < 1:
                     yield branch, (*where, "answer", 504)
             case Redirect(status=status, location=location):
@@ -85,11 +112,11 @@ def _said_by_trace(found, call):
                 yield branch, (None, None, "closed")
 
 
-def _arriving(upstream, call):
+def _arriving(upstream, *, is_request):
     """What an upstream may do with the call."""
     called = [each for each in upstream.endpoints if each.serves]
     if not called:
-        yield ("answer", 503)
+        yield ("answer", 503) if is_request else ("closed",)
     for each in called:
         address = "0.0.0.1:1" if upstream.kind == "ORIGINAL_DST" else each.address
         yield ("forward", upstream.name, address, upstream.host, upstream.path)
@@ -97,6 +124,8 @@ def _arriving(upstream, call):
 
 def _besides(stage, call, seen, branch):
     """What is wrong beside where the call ends."""
+    if branch.route is None:
+        return
     if isinstance(branch.action, Forward):
         yield from _sent(stage, call, seen, branch)
         yield from _copies(stage, call, seen, branch.action)

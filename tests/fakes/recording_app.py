@@ -64,8 +64,10 @@ class Applications:
     def _serve(self, connected, place):
         with connected, connected.makefile("rb") as reader:
             try:
-                if b"HTTP/1.1" not in reader.peek(1):
-                    connected.sendall(b"place %d" % place)
+                if not reader.peek(1)[:1].isalpha():  # no method of HTTP
+                    connected.sendall(b"place %d\n" % place)
+                    connected.shutdown(socket.SHUT_WR)
+                    reader.read()  # who closes on what it has not read resets, and its answer may be lost
                     return
                 while self._answer(connected, reader, place):
                     pass

@@ -13,13 +13,14 @@ from typing import NamedTuple
 from google.protobuf import json_format
 
 from fakes.ports import free_ports
-from fakes.random_chains import client_hello
 from fakes.recording_app import CALL, PLACE, RECEIPT, calls
 from fakes.running_envoy import running_envoy
+from fakes.staged_caller import PKI, SHOWN, InTls, said, told
 from isthmus.envoy.descriptors import pool
 from isthmus.envoy.types import (
     Cluster,
     ClusterLoadAssignment,
+    DownstreamTlsContext,
     HeaderValue,
     HttpConnectionManager,
     Listener,
@@ -71,12 +72,18 @@ class Observed(NamedTuple):
         """The receipt that the answer is of; None where Envoy answered."""
         return self.receipts[int(self.headers[RECEIPT])] if RECEIPT in self.headers else None
 
+    @property
+    def place(self):
+        """Where what was no request has arrived; None where that is nowhere, or it was one."""
+        return int(self.headers[PLACE]) if PLACE in self.headers and not self.status else None
+
 
 class Stage:
     """Puts resources on loopback, and calls the Envoy that has them."""
 
     def __init__(self, held, applications):
         self._held, self._applications = held, applications
+        self._folder = None
         self.places = []  # (upstream, address) by number
         self._listeners = [each for each in held.listeners.values() if _is_called(each)]
         bound = [each for each in self._listeners if _is_bound(each)]
@@ -84,6 +91,7 @@ class Stage:
 
     @contextmanager
     def running(self, folder):
+        self._folder = folder
         listeners = [self._listener(each) for each in self._listeners]
         upstreams = [self._upstream(each) for each in self._held.upstreams.values()]
         with running_envoy(folder, listeners, upstreams):
@@ -94,9 +102,21 @@ class Stage:
         name = next(calls)
         first = f"PROXY TCP4 {call.source} {call.address} 40000 {call.port}\r\n".encode()
         with socket.create_connection(("127.0.0.1", self._ports[listener]), timeout=30) as connection:
-            connection.sendall(first + _said(call, name))
-            status, headers = _answer(connection, call)
+            connection.sendall(first)
+            status, headers = self._talk(connection, call, said(call, name))
         return Observed(status, headers, tuple(self._applications.receipts[name]))
+
+    def _talk(self, connection, call, data):
+        if call.hello is None:
+            connection.sendall(data)
+            with connection.makefile("rb") as reader:
+                return told(reader, call)
+        inside = InTls(connection, call.hello, self._folder)
+        try:
+            inside.say(data)
+        except OSError:  # also of the handshake
+            return 0, {}
+        return told(inside, call)
 
     def receipts(self, observed):
         """All that came of a call by now: mirrored requests may come after the answer."""
@@ -122,6 +142,8 @@ class Stage:
         return made
 
     def _chain(self, chain):
+        if chain.transport_socket.typed_config.type_url.endswith("DownstreamTlsContext"):
+            chain.transport_socket.typed_config.CopyFrom(proto.any_of(_certified(chain.transport_socket)))
         for each in chain.filters:
             if each.typed_config.type_url.endswith("HttpConnectionManager"):
                 manager = HttpConnectionManager.FromString(each.typed_config.value)
@@ -188,6 +210,19 @@ def _is_bound(listener):
     return not listener.HasField("bind_to_port") or listener.bind_to_port.value
 
 
+def _certified(socket):
+    """The same TLS with a certificate at hand; of callers any is taken that is of the same authority."""
+    asked = DownstreamTlsContext.FromString(socket.typed_config.value)
+    made = DownstreamTlsContext(require_client_certificate=asked.require_client_certificate)
+    common = made.common_tls_context
+    common.alpn_protocols.extend(asked.common_tls_context.alpn_protocols)
+    shown = common.tls_certificates.add()
+    shown.certificate_chain.inline_bytes, shown.private_key.inline_bytes = SHOWN.certificate, SHOWN.key
+    if asked.require_client_certificate.value:
+        common.validation_context.trusted_ca.inline_bytes = PKI.roots
+    return made
+
+
 def _marked(routes):
     """The same routes, each saying in its answers which it is."""
     made = RouteConfiguration()
@@ -197,32 +232,3 @@ def _marked(routes):
         for index, route in enumerate(host.routes):
             route.response_headers_to_add.add().header.CopyFrom(HeaderValue(key=ROUTE, value=str(index)))
     return made
-
-
-def _said(call, name):
-    if call.hello is not None:
-        return client_hello(call.hello.sni, call.hello.alpn)
-    if call.request is None:
-        return b"\x00\x01\x02\x03 some bytes that are nothing\r\n\r\n"
-    asked = call.request
-    target = asked.host if asked.method == "CONNECT" else asked.path
-    lines = [f"{asked.method} {target} HTTP/1.1", f"host: {asked.host}", f"{CALL}: {name}"]
-    lines += [f"{key}: {value}" for key, value in asked.headers]
-    return "\r\n".join([*lines, "", ""]).encode()
-
-
-def _answer(connection, call):
-    with connection.makefile("rb") as reader:
-        try:
-            if call.request is None:
-                said = reader.read().decode("latin-1")
-                return 0, {PLACE: said.removeprefix("place ")} if said.startswith("place ") else {}
-            status = reader.readline().split()
-            headers = {}
-            while line := reader.readline().strip().decode("latin-1"):
-                key, _, value = line.partition(":")
-                key, before = key.strip().lower(), headers.get(key.strip().lower())
-                headers[key] = value.strip() if before is None else f"{before},{value.strip()}"
-        except ConnectionError:
-            return 0, {}
-    return int(status[1]) if status else 0, headers

@@ -112,12 +112,17 @@ def cidr(subnet: str) -> CidrRange:
 
 
 def subnets(field: str, written: Iterable[str]) -> tuple[str, ...]:
-    """The subnets that a condition names, each once. Raises `Unsayable` for what is none."""
-    found = []
+    """The subnets that a condition names, each once. Raises `Unsayable` for what is none.
+
+    The one of all addresses comes in its halves: it is narrower than no subnet at all, and Envoy, to which both
+    are as wide, would take either's chain.
+    """
+    found: list[str] = []
     for index, each in enumerate(written):
         with at(field if field == "sourceSubnet" else f"{field}[{index}]"):
             try:
-                found.append(str(ip_network(each, strict=False)))
+                network = ip_network(each, strict=False)
+                found.extend(map(str, (network,) if network.prefixlen else network.subnets()))
             except ValueError:
                 raise ValueError(f"{each!r} is no subnet (hint: 10.0.0.0/8, or one address)") from None
     return tuple(dict.fromkeys(found))

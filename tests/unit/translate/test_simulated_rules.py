@@ -345,3 +345,10 @@ def test_the_host_that_a_rule_writes_for_all_shares_outdoes_that_of_one():
     rule = f"{{route: [{{destination: {{host: ratings}}, {own}}}], rewrite: {{authority: all}}}}"
     found = explained(ruled(virtual_service("ratings", http(rule))), "productpage", "http://ratings:9080/")
     assert [each.host for _, each in found.trace.forwards] == ["all"]
+
+
+@pytest.mark.parametrize(
+    ("host", "status"), [("ratings:9080", "404"), ("ratings", "400"), ("ratings:x", "400")]
+)
+def test_connect_without_a_port_is_refused_by_envoy(host, status):
+    assert_goes(ruled(), "productpage", f"CONNECT http://ratings:9080/ ; host: {host}", status)

@@ -47,6 +47,7 @@ _HTTP = frozenset({"fault", "cors", "router", "grpc_stats", "grpc_web", "dynamic
 """Filters of which it is known what they do to a call, by their types: people name filters as they like."""
 _NO_HOST = re.compile(r"""[^!$%&'()*+,\-.0-9:;=@A-Z\[\]_a-z~]""")
 """Signs that no host may have. Source: what Envoy 1.40 refuses of HTTP/1.1 callers."""
+_PORT = re.compile(r":[0-9]+$")
 _ALPN = "envoy.network.application_protocols"
 
 
@@ -234,6 +235,12 @@ def _http(
     if call.hello is not None or not call.speech.is_http or call.request is None:
         said = "TLS" if call.hello is not None else call.speech.value
         return _ended(call, step, Closed(why=f"HTTP is expected here, and the caller sends {said}"))
+    if (
+        call.request.method == "CONNECT"
+        and call.speech is Speech.HTTP1
+        and not _PORT.search(call.request.host)
+    ):
+        return _ended(call, step, Answer(status=400, why="CONNECT names no port"))
     if _NO_HOST.search(call.request.host):
         return _ended(call, step, Answer(status=400, why="the host has a sign that Envoy takes in none"))
     path = arriving(manager, call.request)
