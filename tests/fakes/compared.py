@@ -38,6 +38,10 @@ ROUTER = replace(
     name="edge",
     labels=(("istio", "edge"), *SIDECAR.labels),
 )
+OF_THE_API = replace(ROUTER, labels=(("gateway.networking.k8s.io/gateway-name", "web"),))
+INGRESS = replace(ROUTER, namespace="istio-system", labels=(("istio", "ingressgateway"),))
+_AS_GRPC = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
+"""Source: gRPC, http-grpc-status-mapping.md; all others are 2."""
 _LATE_S = 5.0  # for a mirrored request to arrive, at most
 
 
@@ -80,8 +84,16 @@ def _said_by_envoy(stage, seen, beside=None):
     if (asked := seen.answering) is not None:
         return (*where, "forward", *stage.place_of(asked), asked.host, asked.path)
     if "location" in seen.headers:
-        return (*where, "redirect", seen.status, seen.headers["location"])
-    return (*where, "answer", seen.status) if seen.status else (*where, "closed")
+        return (*where, "redirect", _status(seen, beside), seen.headers["location"])
+    return (*where, "answer", _status(seen, beside)) if seen.status else (*where, "closed")
+
+
+def _status(seen, beside):
+    """That of HTTP; to callers of gRPC Envoy says the same in their own words."""
+    told = seen.headers.get("grpc-status")
+    if told is not None and beside is not None and beside[2] in {"answer", "redirect"}:
+        return beside[3] if int(told) == _AS_GRPC.get(beside[3], 2) else seen.status
+    return seen.status
 
 
 def _said_by_trace(found, call):

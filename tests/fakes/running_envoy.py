@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -55,55 +54,3 @@ def running_envoy(folder, listeners, upstreams):
     bootstrap.static_resources.clusters.extend(upstreams)
     with running(folder, bootstrap, "explained") as admin:
         yield int(admin.rpartition(":")[2])
-
-
-class Answered:
-    """An HTTP response: status, headers by lower-case name, and what the application was asked, if it was."""
-
-    def __init__(self, status, headers):
-        self.status, self.headers = status, headers
-        self.asked = json.loads(headers["x-asked"]) if "x-asked" in headers else None
-
-
-class Caller:
-    """Sends requests exactly as they are given, one after the other on one connection."""
-
-    def __init__(self, port):
-        self._port, self._socket = port, None
-
-    def send(self, method, path, headers):
-        lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers), "", ""]
-        body = "\r\n".join(lines).encode()
-        for fresh in (False, True):
-            try:
-                return self._once(method, body, fresh=fresh or self._socket is None)
-            except (ConnectionError, EOFError):
-                if fresh:
-                    raise
-        raise AssertionError("unreachable")
-
-    def _once(self, method, body, fresh):
-        if fresh:
-            self.close()
-            connected = socket.create_connection(("127.0.0.1", self._port), timeout=20)
-            self._socket = connected, connected.makefile("rb")
-        connected, reader = self._socket
-        connected.sendall(body)
-        status = reader.readline()
-        if not status:
-            raise EOFError("closed")
-        headers = {}
-        while line := reader.readline().strip().decode("latin-1"):
-            name, _, value = line.partition(":")
-            headers[name.strip().lower()] = value.strip()
-        if method != "HEAD":
-            reader.read(int(headers.get("content-length", "0")))
-        if headers.get("connection") == "close":
-            self.close()
-        return Answered(int(status.split()[1]), headers)
-
-    def close(self):
-        if self._socket:
-            for each in reversed(self._socket):
-                each.close()
-        self._socket = None

@@ -43,8 +43,8 @@ def told(reader, call):
 class InTls:
     """The inside of TLS with whoever is at the other end; where nobody speaks it there, what it says instead."""
 
-    def __init__(self, connection, hello, folder):
-        self._connection, self._folder = connection, folder
+    def __init__(self, hello, folder):
+        self._connection, self._folder = None, folder
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = self._context(hello).wrap_bio(
             self._incoming, self._outgoing, server_hostname=hello.sni or None
@@ -53,7 +53,7 @@ class InTls:
         self.is_plain = False
 
     def _context(self, hello):
-        context = ssl.create_default_context()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         if hello.alpn:
             context.set_alpn_protocols(list(hello.alpn))
@@ -63,8 +63,17 @@ class InTls:
             context.load_cert_chain(self._folder / "caller.pem", self._folder / "caller.key")
         return context
 
-    def say(self, data):
-        """Send `data`, after the handshake."""
+    def hello(self):
+        """The first bytes of the handshake."""
+        try:
+            self._tls.do_handshake()
+        except ssl.SSLWantReadError:
+            return self._outgoing.read()
+        raise AssertionError("nobody has answered yet")
+
+    def say(self, data, connection):
+        """Send `data` after the rest of the handshake, which has begun on `connection`."""
+        self._connection = connection
         self._until_done(self._tls.do_handshake)
         if not self.is_plain:
             self._until_done(lambda: self._tls.write(data))

@@ -101,19 +101,20 @@ class Stage:
         """Make `call` as one that `listener` has captured, or got by its own socket."""
         name = next(calls)
         first = f"PROXY TCP4 {call.source} {call.address} 40000 {call.port}\r\n".encode()
+        data = said(call, name)
+        inside = InTls(call.hello, self._folder) if call.hello is not None else None
         with socket.create_connection(("127.0.0.1", self._ports[listener]), timeout=30) as connection:
-            connection.sendall(first)
-            status, headers = self._talk(connection, call, said(call, name))
+            # In one piece: a listener waits but a moment for what a connection begins with.
+            connection.sendall(first + (inside.hello() if inside else data))
+            status, headers = self._answer(connection, call, inside, data)
         return Observed(status, headers, tuple(self._applications.receipts[name]))
 
-    def _talk(self, connection, call, data):
-        if call.hello is None:
-            connection.sendall(data)
+    def _answer(self, connection, call, inside, data):
+        if inside is None:
             with connection.makefile("rb") as reader:
                 return told(reader, call)
-        inside = InTls(connection, call.hello, self._folder)
         try:
-            inside.say(data)
+            inside.say(data, connection)
         except OSError:  # also of the handshake
             return 0, {}
         return told(inside, call)
@@ -127,6 +128,8 @@ class Stage:
         made = Listener()
         made.CopyFrom(listener)
         del made.access_log[:]
+        if made.HasField("listener_filters_timeout"):
+            made.listener_filters_timeout.CopyFrom(proto.seconds(30))  # whoever says nothing is not drawn
         if made.name in self._ports:
             made.address.CopyFrom(proto.address("127.0.0.1", self._ports[made.name]))
             made.bind_to_port.value = True
