@@ -38,6 +38,7 @@ from isthmus.translate.routes import Routes
 from isthmus.translate.routes_gateway import gateway_routes
 from isthmus.translate.secrets import Follow, Secrets
 from isthmus.translate.touched import Touched
+from isthmus.translate.touches import COLLECTORS
 from isthmus.translate.transition import ConfigIndex
 from isthmus.translate.trust import Trust
 from isthmus.translate.types import DOORS, ENDPOINTS, LISTENER, NAMES, PROBE, ROUTES, SECRET, UPSTREAM
@@ -151,10 +152,18 @@ class Generation:
     def touched(self, subject: Proxy, type_url: str) -> frozenset[str] | None:
         """Names of the type that may differ for the proxy from the generation before; None: any may."""
         found = self._touched.by(subject, type_url)
+        if type_url == UPSTREAM and found and found >= COLLECTORS:
+            found = (found - COLLECTORS).union(self._collectors(subject))
         # What a patch adds may stand in the way of what has come, or be free now.
         if not found or not self._is_patched:
             return found
         return found | self._make.patches.additions(self.mesh, subject, type_url)
+
+    def _collectors(self, subject: Proxy) -> Iterator[str]:
+        """The upstreams of collectors outside of the mesh to which a proxy reports, or did before."""
+        for mesh in self._touched.meshes:
+            conduct = self._make.conducts.of(mesh, self._make.views.view(mesh, subject), subject)
+            yield from (place.upstream for place in conduct.places)
 
     def resources(self, subject: Proxy, type_url: str, names: Wanted) -> Iterable[Versioned]:
         """The resources of a type for a proxy: all (None), or those of `names` that exist."""

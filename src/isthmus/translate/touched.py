@@ -13,7 +13,7 @@ from isthmus.model.name_table import NAME, part_of
 from isthmus.model.names import ClusterId, ServiceKey
 from isthmus.model.proxy import Proxy, ProxyKind
 from isthmus.translate import names
-from isthmus.translate.touches import EVERYTHING, Touch, concerns, together, touches
+from isthmus.translate.touches import COLLECTORS, EVERYTHING, Touch, concerns, together, touches
 from isthmus.translate.transition import NOTHING, ConfigIndex, Names, Transition
 from isthmus.translate.types import DOORS, ENDPOINTS, LISTENER, NAMES, ROUTES, SECRET, TYPES, UPSTREAM
 
@@ -34,6 +34,7 @@ class Touched:
     """What a step touches, told for each class of proxies once and asked by every session."""
 
     def __init__(self, meshes: tuple[Mesh, ...], indices: tuple[ConfigIndex, ...], delta: Delta) -> None:
+        self.meshes = meshes
         self._step = Transition(meshes, indices)
         self._delta = delta
         self._versions = {ref: tuple(self._step.versions(ref)) for ref in delta.config}
@@ -42,7 +43,7 @@ class Touched:
         self._found: dict[tuple[object, ...], Touch] = {}
 
     def by(self, proxy: Proxy, type_url: str) -> Names:
-        """Names of the type that may differ for `proxy`. It may name too much, never too little."""
+        """Names of the type that may differ for `proxy`, or `COLLECTORS`. It may name too much, never too little."""
         where = (proxy.cluster, proxy.address)
         asked = (proxy.namespace, proxy.labels) if self._versions else ()
         own = where if where in self._delta.workloads else None
@@ -109,7 +110,7 @@ class Touched:
         named = keys.union(each.owner for each in self._step.services(keys))
         yield {ROUTES: None, DOORS: frozenset({doors.NAME}), NAMES: _tables(named)}
         if not self._step.collectors().isdisjoint(key.hostname for key in keys):
-            yield {UPSTREAM: None, LISTENER: None}  # logs or traces may go another way than before
+            yield {UPSTREAM: COLLECTORS, LISTENER: None}  # logs or traces may go another way than before
 
     def _of_settings(self) -> Iterator[str]:
         """The types of resources that a change of the mesh's settings touches."""

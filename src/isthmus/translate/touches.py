@@ -20,6 +20,7 @@ from isthmus.model.rules import MESH, RUN_IN, workloads_of
 from isthmus.model.selection import selects
 from isthmus.model.sidecars import selected
 from isthmus.model.visibility import is_visible
+from isthmus.translate.collector_places import OUTSIDE
 from isthmus.translate.gateway_servers import passes_automatically
 from isthmus.translate.patch.apply import WHOLE
 from isthmus.translate.patch.compiled import Patch, compiled, types_of
@@ -29,6 +30,8 @@ from isthmus.translate.types import ENDPOINTS, LISTENER, PROBE, ROUTES, SECRET, 
 
 Touch = Mapping[str, Names]
 """By type what may differ; of a type that is not named, nothing."""
+COLLECTORS = frozenset({OUTSIDE})
+"""Stands for the upstreams of the collectors, outside of the mesh, to which a proxy reports or did."""
 EVERYTHING: Touch = dict.fromkeys(TYPES)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import cast
 
 from google.protobuf.message import DecodeError, Message
@@ -13,16 +15,19 @@ from isthmus.envoy.types import Cluster, Listener, RouteConfiguration
 from isthmus.kit.versioned import Versioned
 from isthmus.model.findings import Finding
 from isthmus.translate import proto
+from isthmus.translate.names import Direction, UpstreamName
 from isthmus.translate.patch.about import About
 from isthmus.translate.patch.additions import may_be_added
 from isthmus.translate.patch.compiled import Patch, types_of
 from isthmus.translate.patch.done import Done
 from isthmus.translate.patch.listeners import patch_listener
-from isthmus.translate.patch.routes import patch_routes
+from isthmus.translate.patch.routes import patch_routes, places_of
 from isthmus.translate.patch.soundness import fault, moved
 from isthmus.translate.patch.upstreams import patch_upstream
 from isthmus.translate.types import EXTENSION, LISTENER, PATCHED, ROUTES, UPSTREAM
 
+Apply = Callable[[Message, Patch, About], Done]
+"""Applies a patch to a resource in place."""
 WHOLE = {LISTENER: "LISTENER", UPSTREAM: "CLUSTER", EXTENSION: "EXTENSION_CONFIG"}
 """As what a resource of a type is added."""
 
@@ -44,6 +49,8 @@ class Held:
             type_url: tuple(one for one in patches if type_url in types_of(one.apply_to))
             for type_url in PATCHED
         }
+        self._by_host = _by_host(self._of[UPSTREAM])
+        self.asked: set[str] = set()  # of which types resources have been patched
         self._additions = {
             type_url: frozenset(_name(one) for one in of if self._is_addition(type_url, one))
             for type_url, of in self._of.items()
@@ -60,7 +67,19 @@ class Held:
 
     def patched(self, type_url: str, one: Versioned, about: About) -> Versioned | None:
         """`one` after all patches; itself where none is for it, None where one removes it."""
-        return self._through(type_url, one, self.of(type_url), about)
+        self.asked.add(type_url)
+        return self._through(type_url, one, self._meant(type_url, one.name), about)
+
+    def _meant(self, type_url: str, name: str) -> Sequence[Patch]:
+        """Those that may be for a resource of that name: of a thousand for upstreams most name the service of one."""
+        if type_url != UPSTREAM:
+            return self.of(type_url)
+        parts = UpstreamName.parse(name)
+        if parts is not None and parts.direction is Direction.INBOUND:
+            return self._of[UPSTREAM]
+        host = parts.hostname if parts is not None else ""
+        found = [*self._by_host.get("", ()), *(self._by_host.get(host, ()) if host else ())]
+        return [patch for _, patch in sorted(found, key=itemgetter(0))]
 
     def added(self, type_url: str, about: About, there: frozenset[str]) -> tuple[Versioned, ...]:
         """What patches add to resources of these names, after the patches that come later."""
@@ -90,7 +109,7 @@ class Held:
         if apply is None:
             return one
         start = class_of_url(type_url).FromString(one.body)
-        walk = _Walk(one.name, start, apply, about)
+        walk = _Walk(one.name, start, apply(start), about)
         made = walk.together(patches) or walk.one_by_one(patches)
         for patch in patches:
             outcome = self._outcome(patch)
@@ -125,7 +144,7 @@ class _Walk:
 
     name: str
     start: Message
-    apply: Callable[[Message, Patch, About], Done]
+    apply: Apply
     about: About
 
     def together(self, patches: Sequence[Patch]) -> _Made | None:
@@ -176,7 +195,7 @@ class _Walk:
         name = str(getattr(message, "name", ""))
         if name != self.name:
             return f"it would be renamed to {name!r} (hint: leave the name out of the value)"
-        return moved(self.start, message) or fault(message)
+        return moved(self.start, message) or fault(message, self.start)
 
 
 def _name(patch: Patch) -> str:
@@ -189,8 +208,30 @@ def _copy(message: Message) -> Message:
     return made
 
 
-_BY_TYPE: dict[str, Callable[[Message, Patch, About], Done]] = {
-    LISTENER: lambda message, patch, about: patch_listener(cast(Listener, message), patch, about),
-    ROUTES: lambda message, patch, about: patch_routes(cast(RouteConfiguration, message), patch, about),
-    UPSTREAM: lambda message, patch, about: patch_upstream(cast(Cluster, message), patch, about),
+def _by_host(patches: Sequence[Patch]) -> Mapping[str, list[tuple[int, Patch]]]:
+    """Patches of upstreams with their places, by the host of the service that they name; without one by nothing."""
+    found: dict[str, list[tuple[int, Patch]]] = defaultdict(list)
+    for place, patch in enumerate(patches):
+        match = patch.match.cluster
+        found[match.service if match is not None and not match.name else ""].append((place, patch))
+    return found
+
+
+def _of_listener(_: Message) -> Apply:
+    return lambda message, patch, about: patch_listener(cast(Listener, message), patch, about)
+
+
+def _of_routes(start: Message) -> Apply:
+    places = places_of(cast(RouteConfiguration, start))
+    return lambda message, patch, about: patch_routes(cast(RouteConfiguration, message), patch, about, places)
+
+
+def _of_upstream(_: Message) -> Apply:
+    return lambda message, patch, about: patch_upstream(cast(Cluster, message), patch, about)
+
+
+_BY_TYPE: Mapping[str, Callable[[Message], Apply]] = {
+    LISTENER: _of_listener,
+    ROUTES: _of_routes,
+    UPSTREAM: _of_upstream,
 }

@@ -9,7 +9,7 @@ from isthmus.translate.names import VIRTUAL_INBOUND, VIRTUAL_OUTBOUND
 from isthmus.translate.patch.about import About
 from isthmus.translate.patch.compiled import Patch
 from isthmus.translate.patch.merge import merge
-from isthmus.translate.patch.splice import splice
+from isthmus.translate.patch.splice import picked, splice
 
 VIRTUAL = frozenset({VIRTUAL_INBOUND, VIRTUAL_OUTBOUND})
 """Listeners of captured traffic: the ports that they are for stand in their chains."""
@@ -24,7 +24,9 @@ def selected_chains(listener: Listener, patch: Patch, about: About) -> Iterator[
 
 def patch_filter_chains(listener: Listener, patch: Patch, about: About) -> bool:
     """Apply `patch` to the listener's chains; whether it found something to do."""
-    found = splice(listener.filter_chains, patch, lambda chain: _is_selected(listener, chain, patch, about))
+    chains = listener.filter_chains
+    named = picked(chains, lambda chain: _is_selected(listener, chain, patch, about))
+    found = splice(chains, patch, named)
     if patch.operation == "ADD" or not listener.HasField("default_filter_chain"):
         return found
     default = listener.default_filter_chain

@@ -6,7 +6,7 @@ from isthmus.envoy.types import EnvoyHttpFilter, HttpConnectionManager
 from isthmus.translate.patch.compiled import Patch
 from isthmus.translate.patch.names import means
 from isthmus.translate.patch.phases import insert_plugin
-from isthmus.translate.patch.splice import splice
+from isthmus.translate.patch.splice import picked, splice
 
 _ROUTER = ".Router"
 _AUTHENTICATION = ("jwt_authn",)
@@ -18,13 +18,9 @@ def patch_http_filters(manager: HttpConnectionManager, patch: Patch) -> bool:
     """Apply `patch` to the manager's filters; whether it found something to do."""
     if patch.phase:
         return insert_plugin(manager.http_filters, patch)
-    wanted = _wanted(patch)
-    filters = manager.http_filters
-    if wanted is None:
-        return splice(filters, patch, None, lambda patch: _place(list(filters), patch))
-    return splice(
-        filters, patch, lambda one: means(wanted, one.name), lambda patch: _place(list(filters), patch)
-    )
+    wanted, filters = _wanted(patch), manager.http_filters
+    named = None if wanted is None else picked(filters, lambda one: means(wanted, one.name))
+    return splice(filters, patch, named, lambda patch: _place(list(filters), patch))
 
 
 def _wanted(patch: Patch) -> str | None:

@@ -13,7 +13,7 @@ from isthmus.translate.patch.merge import merge
 from isthmus.translate.patch.names import means
 from isthmus.translate.patch.network_filters import patch_network_filters, wanted_filter, within_managers
 from isthmus.translate.patch.routes import patch_inline_routes
-from isthmus.translate.patch.splice import splice
+from isthmus.translate.patch.splice import picked, splice
 
 _INBOUND = Listener(traffic_direction="INBOUND").traffic_direction
 
@@ -60,9 +60,8 @@ def _whole(listener: Listener, patch: Patch) -> Done:
 
 def _listener_filters(listener: Listener, patch: Patch) -> bool:
     wanted = patch.match.listener.listener_filter if patch.match.listener else ""
-    if not wanted:
-        return splice(listener.listener_filters, patch, None)
-    return splice(listener.listener_filters, patch, lambda one: means(wanted, one.name))
+    filters = listener.listener_filters
+    return splice(filters, patch, picked(filters, lambda one: means(wanted, one.name)) if wanted else None)
 
 
 def _within_chains(listener: Listener, patch: Patch, about: About) -> bool:

@@ -10,7 +10,7 @@ from isthmus.translate.patch.compiled import Patch
 from isthmus.translate.patch.names import means
 from isthmus.translate.patch.phases import insert_plugin
 from isthmus.translate.patch.soundness import ends_chain
-from isthmus.translate.patch.splice import splice
+from isthmus.translate.patch.splice import picked, splice
 
 _MANAGER = ".HttpConnectionManager"
 
@@ -27,7 +27,7 @@ def patch_network_filters(chain: FilterChain, patch: Patch) -> bool:
 
     if not wanted:
         return splice(filters, patch, None, place)
-    return splice(filters, patch, lambda one: means(wanted, one.name), place)
+    return splice(filters, patch, picked(filters, lambda one: means(wanted, one.name)), place)
 
 
 def wanted_filter(patch: Patch) -> str:

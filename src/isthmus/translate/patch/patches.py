@@ -6,7 +6,7 @@ for all that hold the same patches; where none holds, nothing is done.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
 from typing import NamedTuple
 
@@ -23,7 +23,7 @@ from isthmus.model.wasm_plugins import WasmPlugins
 from isthmus.translate import names
 from isthmus.translate.patch.about import About
 from isthmus.translate.patch.apply import Held
-from isthmus.translate.patch.compiled import Patch, compiled
+from isthmus.translate.patch.compiled import Patch, compiled, types_of
 from isthmus.translate.patch.plugins import compiled_plugin
 
 Objects = Mapping[Ref, Object]
@@ -100,7 +100,7 @@ class Patches:
         if not any(patch in held.patches for held in every for patch in patches):
             if self._passed_over.issuperset(patches):
                 yield patches[0].finding(_PASSED_OVER, Severity.INFO, ".match.proxy")
-        elif outcomes and not wrong and not any(one.is_found for one in outcomes):
+        elif _is_tried(every, patches) and not wrong and not any(one.is_found for one in outcomes):
             hint = "(hint: isthmus proxy config shows what proxies have)"
             yield patches[0].finding(f"has found nothing to patch {hint}", Severity.INFO)
 
@@ -178,6 +178,15 @@ class Patches:
         alive = {patch for each in self._compiled.values() for patch in each.patches}
         self._passed_over &= alive
         self._interned = {key: held for key, held in self._interned.items() if alive.issuperset(key)}
+
+
+def _is_tried(every: Collection[Held], patches: Iterable[Patch]) -> bool:
+    """Whether there have been resources for any of the patches to find."""
+    return any(
+        patch in held.patches and not held.asked.isdisjoint(types_of(patch.apply_to))
+        for held in every
+        for patch in patches
+    )
 
 
 class _Compiled(NamedTuple):

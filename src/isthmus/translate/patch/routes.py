@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from isthmus.api.istio.envoy_filter import RouteConfigurationMatch, RouteMatch, VirtualHostMatch
@@ -11,8 +12,9 @@ from isthmus.translate.patch.about import About
 from isthmus.translate.patch.compiled import Patch
 from isthmus.translate.patch.done import Done, done
 from isthmus.translate.patch.merge import merge
-from isthmus.translate.patch.splice import splice
+from isthmus.translate.patch.splice import picked, splice
 
+_NOWHERE: Mapping[str, int] = {}
 _ACTIONS = {"ROUTE": "route", "REDIRECT": "redirect", "DIRECT_RESPONSE": "direct_response"}
 
 
@@ -41,7 +43,16 @@ def _number(text: str) -> int:
     return int(text) if text.isdecimal() else 0
 
 
-def patch_routes(config: RouteConfiguration, patch: Patch, about: About) -> Done:
+Places = Mapping[str, int]
+"""Where virtual hosts stood by their names: they do so still where nobody moved them."""
+
+
+def places_of(config: RouteConfiguration) -> Places:
+    """Where virtual hosts stand: there may be thousands, and as many patches that name them."""
+    return {host.name: index for index, host in enumerate(config.virtual_hosts)}
+
+
+def patch_routes(config: RouteConfiguration, patch: Patch, about: About, places: Places = _NOWHERE) -> Done:
     """Apply `patch` to a route configuration, in place."""
     named = read_name(config.name)
     if not patch.is_in(about.context(inbound=named.is_inbound)):
@@ -56,12 +67,11 @@ def patch_routes(config: RouteConfiguration, patch: Patch, about: About) -> Done
                 merge(config, patch.value, replace_lists=patch.replaces_lists)
             return Done.CHANGED
         case "VIRTUAL_HOST":
-            named_host = None if host is None else lambda one: _is_host(one, host)
+            named_host = None if host is None else _hosts(config, host, places)
             return done(splice(config.virtual_hosts, patch, named_host))
     found = False
-    for one in config.virtual_hosts:
-        if host is None or _is_host(one, host):
-            found |= _patch_host(one, host.route if host else None, patch)
+    for index in range(len(config.virtual_hosts)) if host is None else _hosts(config, host, places):
+        found |= _patch_host(config.virtual_hosts[index], host.route if host else None, patch)
     return done(found)
 
 
@@ -84,14 +94,22 @@ def _is_selected(
     return match.port_name in {"", named.port_name} and match.gateway in {"", named.gateway}
 
 
-def _is_host(host: VirtualHost, match: VirtualHostMatch) -> bool:
-    return match.name in {"", host.name} and (not match.domain_name or match.domain_name in host.domains)
+def _hosts(config: RouteConfiguration, match: VirtualHostMatch, places: Places) -> list[int]:
+    """The indices of the virtual hosts that are meant; no two have one name, or a patch is left out for it."""
+    name, hosts = match.name, config.virtual_hosts
+    place = places.get(name, len(hosts))
+    found: Sequence[int] = range(len(hosts))
+    if place < len(hosts) and hosts[place].name == name:
+        found = [place]
+    elif name:
+        found = [index for index, one in enumerate(hosts) if one.name == name]
+    return [index for index in found if not match.domain_name or match.domain_name in hosts[index].domains]
 
 
 def _patch_host(host: VirtualHost, match: RouteMatch | None, patch: Patch) -> bool:
     if match is None:
         return splice(host.routes, patch, None)
-    return splice(host.routes, patch, lambda one: _is_route(one, match))
+    return splice(host.routes, patch, picked(host.routes, lambda one: _is_route(one, match)))
 
 
 def _is_route(route: Route, match: RouteMatch) -> bool:

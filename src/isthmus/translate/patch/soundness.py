@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from google.protobuf.message import DecodeError, Message
 
@@ -16,7 +17,9 @@ from isthmus.envoy.types import (
     Listener,
     ListenerFilter,
     RouteConfiguration,
+    VirtualHost,
 )
+from isthmus.translate import proto
 
 _FILTERS = "envoy.extensions.filters."
 _LISTENER, _NETWORK, _HTTP = (f"{_FILTERS}{kind}." for kind in ("listener", "network", "http"))
@@ -38,9 +41,9 @@ _UNSURE = ("dynamic_modules", "golang", "sip_proxy", "rocketmq", "meta_protocol"
 """Filters of which their settings say whether they end a chain."""
 
 
-def fault(message: Message) -> str:
-    """Why Envoy would refuse `message`; empty where nothing is known against it."""
-    for path, rule in violations(message):
+def fault(message: Message, before: Message | None = None) -> str:
+    """Why Envoy would refuse `message`; empty where nothing is known against it. `before` patches it was sound."""
+    for path, rule in () if _keeps_rules(before, message) else violations(message):
         return f"{path} {rule}"
     match message:
         case Listener():
@@ -50,6 +53,24 @@ def fault(message: Message) -> str:
         case Cluster():
             return next(_upstream(message), "")
     return ""
+
+
+def _keeps_rules(before: Message | None, after: Message) -> bool:
+    """Whether no rule can be broken, as far as is known without looking at virtual hosts that have been looked at."""
+    if not isinstance(before, RouteConfiguration) or not isinstance(after, RouteConfiguration):
+        return False
+    if len(before.virtual_hosts) != len(after.virtual_hosts):
+        return False
+    rest = RouteConfiguration()
+    rest.CopyFrom(after)
+    del rest.virtual_hosts[:]
+    pairs = zip(before.virtual_hosts, after.virtual_hosts, strict=True)
+    return not violations(rest) and all(_is_sound(proto.body(now)) for was, now in pairs if was != now)
+
+
+@lru_cache(maxsize=4096)
+def _is_sound(host: bytes) -> bool:
+    return not violations(VirtualHost.FromString(host))
 
 
 def moved(before: Message, after: Message) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol, TypeVar
 
 from google.protobuf.message import Message
@@ -17,45 +17,51 @@ class Entries(Protocol[M]):
     """A repeated field of messages."""
 
     def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[M]: ...
     def __getitem__(self, index: int, /) -> M: ...
     def __delitem__(self, index: int, /) -> None: ...
     def insert(self, index: int, value: M, /) -> None: ...
 
 
+def picked(entries: Entries[M], selects: Callable[[M], bool]) -> list[int]:
+    """The indices of the entries that a patch names."""
+    return [index for index, one in enumerate(entries) if selects(one)]
+
+
 def splice(
     entries: Entries[M],
     patch: Patch,
-    selects: Callable[[M], bool] | None,
+    named: list[int] | None,
     place: Callable[[Patch], int] | None = None,
 ) -> bool:
     """Apply `patch` to `entries`; whether it found something to do.
 
-    `selects` is None where the patch names no entry, so that it means all. `place` says where ADD adds: the end.
+    `named` is None where the patch names no entry, so that it means all. `place` says where ADD adds: the end.
     """
-    picked = [index for index in range(len(entries)) if selects is None or selects(entries[index])]
     operation, value = patch.operation, patch.value
     if operation.startswith("INSERT") or operation == "ADD":
-        where = _where(len(entries), operation, picked, named=selects is not None)
+        where = _where(len(entries), operation, named)
         if operation == "ADD":
             where = place(patch) if place else len(entries)
         if where is None or value is None:
             return False
         entries.insert(where, value)  # type: ignore[arg-type]
         return True
-    for index in reversed(picked):
+    meant = range(len(entries)) if named is None else named
+    for index in reversed(meant):
         if operation == "REMOVE":
             del entries[index]
         elif operation == "REPLACE" and value is not None:
             entries[index].CopyFrom(value)  # type: ignore[arg-type]
         elif value is not None:
             merge(entries[index], value, replace_lists=patch.replaces_lists)
-    return bool(picked)
+    return bool(meant)
 
 
-def _where(size: int, operation: str, picked: list[int], *, named: bool) -> int | None:
+def _where(size: int, operation: str, named: list[int] | None) -> int | None:
     """The index at which an INSERT inserts; None where the entry that it names is not there."""
-    if named and not picked:
+    if named is None:
+        return size if operation == "INSERT_AFTER" else 0
+    if not named:
         return None
-    if operation == "INSERT_AFTER":
-        return picked[0] + 1 if named else size
-    return picked[0] if named and operation == "INSERT_BEFORE" else 0
+    return {"INSERT_AFTER": named[0] + 1, "INSERT_BEFORE": named[0]}.get(operation, 0)
