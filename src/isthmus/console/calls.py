@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -84,6 +85,19 @@ def call_of(target: Target, resolved: Resolved) -> Call:
     return Call(address=resolved.address, port=port, speech=speech, request=request)
 
 
+def unserved(call: Call, service: Service | None) -> str:
+    """What to know where a service has no such port as is called; empty where it has."""
+    of_speech = [
+        each.number
+        for each in (service.ports if service is not None else ())
+        if (each.protocol is Protocol.UDP) == (call.speech is Speech.DATAGRAMS)
+    ]
+    if service is None or call.port in of_speech:
+        return ""
+    ports = ", ".join(map(str, of_speech)) or "none of this kind"
+    return f"{service.key.name} has no port {call.port}: no rule of the mesh holds there (hint: its ports: {ports})"
+
+
 def parts_of(url: str) -> tuple[str, str, int | None]:
     """Scheme, host and port of a URL. Raises `WrongCall`."""
     try:
@@ -129,7 +143,11 @@ def resolve_name(mesh: Mesh, caller: Caller, host: str) -> Resolved:
         headless = by_host.get(Hostname(of))
         if headless is not None and headless.resolution is Resolution.PASSTHROUGH:
             return _of_pod(mesh, headless, pod)
-    return Resolved("", None, f"{host} is no Service of the mesh: its address is for DNS outside to say")
+    near = difflib.get_close_matches(bare, [each.key.name for each in by_host.values()], 1, 0.8)
+    hint = f" (hint: did you mean {near[0]}?)" if near else ""
+    return Resolved(
+        "", None, f"{host} is no Service of the mesh: its address is for DNS outside to say{hint}"
+    )
 
 
 def _is_answered(mesh: Mesh, service: Service, caller: Caller) -> bool:

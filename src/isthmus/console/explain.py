@@ -53,7 +53,9 @@ class Explainer:
             raise calls.WrongCall(f"what the proxy of {workload.name} holds is not known")
         found = trace(held, call, side)
         rules = RulesOf(self._source, workload)
-        notes = [*self._source.notes, *self._notes_on(workload, resolved, side)]
+        notes = [*self._notes_on(workload, resolved, side)]
+        if side is Side.OUTBOUND and (unserved := calls.unserved(call, resolved.service)):
+            notes.append(unserved)
         return Explanation(
             caller=_caller(workload, proxy),
             to=target.url,
@@ -65,7 +67,7 @@ class Explainer:
             let_in_by=let_in_by(self._source, workload, call) if side is Side.GATEWAY else None,
             asked=asked(self._source, found),
             arrivals=tuple(OtherSide(self._source, self._held).arrivals(found, workload)),
-            notes=tuple(notes),
+            notes=(*notes, *self._source.notes),
         )
 
     def explain_name(self, caller: str, name: str, cluster: str = "") -> NameExplained:

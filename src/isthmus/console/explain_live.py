@@ -77,13 +77,18 @@ async def explain_live(
     dumps: dict[Pod, Dump] = {pod: dump}
     target = await _with_address(live[workload.cluster], mesh, proxy, target)
     asked = {pod}
+    source = FromProxies(mesh, dumps)
+
+    def explained(loss: str = "") -> Explanation:
+        return Explainer(source, loss).explain("/".join(pod[1:]), target, workload.cluster)
+
     while True:
         source = FromProxies(mesh, dumps)
-        found = Explainer(source, without).explain("/".join(pod[1:]), target, workload.cluster)
+        found = explained(without)
         # The way on is known only once those that stand at it have been asked: a gateway, then who is behind it.
         more = [each for each in source.lacked if each not in asked][: _MOST_ASKED + 1 - len(asked)]
         if not more:
-            return found
+            return found.against(explained()) if without else found
         asked.update(more)
         answers = await asyncio.gather(*(_asked(live, each) for each in more))
         dumps |= {each: answer for each, answer in zip(more, answers, strict=True) if answer is not None}

@@ -69,7 +69,8 @@ class RulesOf:
             str(index): self._origin(config, made.get(index))
             for index, config in (
                 (step.index, step.config),
-                *((m.index, m.config) for m in found.near_misses),
+                *((miss.index, miss.config) for miss in found.near_misses),
+                *((later.index, later.config) for later in found.later),
             )
             if config
         }

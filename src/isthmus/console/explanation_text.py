@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import click
 
@@ -17,6 +17,7 @@ from isthmus.translate.trace.steps import (
     ListenerStep,
     NearMiss,
     Redirect,
+    RouteStep,
     Trace,
     UpstreamShare,
 )
@@ -26,6 +27,13 @@ Headers = tuple[tuple[str, str], ...]
 _LABEL = 11
 _STEP = " " * 9
 _MOST_ENDPOINTS = 12
+_MOST_NOTES = _MOST_ENDS = _MOST_MISSES = 8
+_NO_RULE = {
+    "default": "no rule speaks of it",
+    "allow_any": "nobody in the mesh has such a name: it passes as it is",
+    "block_all": "nobody in the mesh has such a name: it is refused",
+}
+"""What is to be said of the routes that no rule has made, by their names."""
 
 
 def text_of(found: Explanation) -> str:
@@ -39,6 +47,9 @@ def _lines(found: Explanation) -> Iterator[str]:
     yield click.style(f"{caller.name} → {found.to}", bold=True)
     yield _line("from", f"{caller.kind} of {caller.name} ({place})")
     yield _line("call", str(found.trace.call))
+    if found.was:
+        yield _line("ends", click.style(_ends(found.ends), fg="green"))
+        yield _line("was", "the same" if found.was == found.ends else _ends(found.was))
     if found.trace.listener:
         yield from _listener(found.trace.listener)
     if found.let_in_by:
@@ -53,8 +64,17 @@ def _lines(found: Explanation) -> Iterator[str]:
         yield _line("reports", _dim(str(report)))
     for name in found.trace.unexamined:
         yield _line("note", click.style(f"filter {name} may yet decide otherwise", fg="yellow"))
-    for note in found.notes:
+    for note in found.notes[:_MOST_NOTES]:
         yield _line("note", click.style(note, fg="yellow"))
+    if len(found.notes) > _MOST_NOTES:
+        yield _line("", _dim(f"and {len(found.notes) - _MOST_NOTES} notes more (isthmus analyze, -o json)"))
+
+
+def _ends(shares: Mapping[str, float]) -> str:
+    """Where calls end, the most first."""
+    several = sorted(shares.items(), key=lambda each: -each[1])
+    more = f" and {len(several) - _MOST_ENDS} more" if len(several) > _MOST_ENDS else ""
+    return ", ".join(f"{share:g} % {name}" for name, share in several[:_MOST_ENDS]) + more
 
 
 def _listener(step: ListenerStep) -> Iterator[str]:
@@ -71,7 +91,8 @@ def _branch(found: Explanation, branch: Branch, many: bool) -> Iterator[str]:
         yield _line("host", f"{click.style(route.virtual_host, fg='cyan')}  {_dim('by ' + route.domain)}")
         origin = found.origins.get(str(route.index))
         said = str(origin) if origin else route.name or f"route {route.index}"
-        yield _line("rule", share + click.style(said, fg="green"))
+        none = "" if origin else _NO_RULE.get(route.name, "")
+        yield _line("rule", f"{share}{click.style(said, fg='green')}  {_dim(none)}")
         for condition in route.conditions:
             yield _line("", f"✓ {condition}")
         yield from _action(found, branch.action)
@@ -171,7 +192,8 @@ def _endpoint(one: EndpointShare, name: str) -> str:
     if one.network:
         name, where = f"via gateway {name}", [f"network {one.network}", *where]
     shown = click.style(name, bold=bool(one.share))
-    return f"{one.share:5.4g} %  {shown}  {_dim(', '.join(where))}  {tls}"
+    told = (f"{one.share:5.4g} %", shown, _dim(", ".join(where)), tls)
+    return "  ".join(each for each in told if each)
 
 
 def _arrival(found: Explanation, arrival: Arrival) -> Iterator[str]:
@@ -210,20 +232,31 @@ def _policy(arrival: Arrival) -> Iterator[str]:
 
 def _not_taken(found: Explanation) -> Iterator[str]:
     label = "not taken"
-    wanted: dict[tuple[str, str], list[str]] = {}
+    wanted: dict[tuple[str, str], list[NearMiss]] = {}
     for miss in found.trace.near_misses:
-        wanted.setdefault((_named(found, miss), miss.found), []).append(miss.condition)
-    for (rule, had), conditions in wanted.items():
-        yield _line(label, f"{rule}: wants {' or '.join(dict.fromkeys(conditions))}; {had}")
+        wanted.setdefault((_named(found, miss), miss.found), []).append(miss)
+    # Which lacks the least was probably meant.
+    nearest = sorted(wanted.items(), key=lambda each: min(miss.lacks for miss in each[1]))
+    for (rule, had), misses in nearest[:_MOST_MISSES]:
+        conditions = " or ".join(dict.fromkeys(miss.condition for miss in misses))
+        more = min(miss.lacks for miss in misses) - 1
+        beside = f" (and {more} more condition{'s' * (more > 1)})" if more else ""
+        yield _line(label, f"{rule}: wants {conditions}{beside}; {had}")
+        label = ""
+    if len(nearest) > _MOST_MISSES:
+        yield _line("", _dim(f"and {len(nearest) - _MOST_MISSES} more (-o json shows all)"))
+    for later in found.trace.later[:_MOST_MISSES]:
+        conditions = " and ".join(later.conditions)
+        yield _line(label, f"{_named(found, later)}: would take it ({conditions}), and comes too late")
         label = ""
     for each in found.skipped:
         yield _line(label, f"{each.origin}: {each.why}")
         label = ""
 
 
-def _named(found: Explanation, miss: NearMiss) -> str:
-    origin = found.origins.get(str(miss.index))
-    return str(origin) if origin else miss.name or f"route {miss.index}"
+def _named(found: Explanation, route: NearMiss | RouteStep) -> str:
+    origin = found.origins.get(str(route.index))
+    return str(origin) if origin else route.name or f"route {route.index}"
 
 
 def _line(label: str, text: str) -> str:

@@ -92,6 +92,13 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     asked: dict[str, Asked] = {}  # by name of the upstream
     arrivals: tuple[Arrival, ...] = ()
     notes: tuple[str, ...] = ()
+    ends: dict[str, float] = {}  # where such calls end, in per cent: where it is asked what would be if
+    was: dict[str, float] = {}  # and where they end as things are
+
+    def against(self, before: Explanation | None) -> Explanation:
+        """The same, told beside how it was before what is supposed; None: there was no such call."""
+        was = before.destinations() if before is not None else {"nowhere: there was no such call": 100.0}
+        return msgspec.structs.replace(self, ends=self.destinations(), was=was)
 
     def destinations(self) -> dict[str, float]:
         """In per cent where such calls end: pods by name, addresses of what is no pod, `redirect …`, `404`."""

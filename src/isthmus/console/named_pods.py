@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
+
 from isthmus.console.calls import WrongCall
 from isthmus.model.mesh import Mesh
 from isthmus.model.workload import Workload
+
+_MOST_NAMED = 8
 
 
 def workload_named(mesh: Mesh, name: str, cluster: str = "") -> Workload:
@@ -18,8 +22,22 @@ def workload_named(mesh: Mesh, name: str, cluster: str = "") -> Workload:
         if found:
             # A name that several namespaces have means the default one.
             return min(found, key=lambda each: (each.namespace != "default", each.name, each.cluster))
-    known = ", ".join(sorted({f"{each.name}.{each.namespace}" for each in everyone})[:8])
-    raise WrongCall(f"no pod is called {name} (hint: {known or 'give manifests with pods or Deployments'})")
+    where = f' in cluster "{cluster}"' if cluster else ""
+    raise WrongCall(f"no pod{where} is called {name} (hint: {_hint(mesh, everyone, name)})")
+
+
+def _hint(mesh: Mesh, everyone: list[Workload], name: str) -> str:
+    names = sorted({f"{each.name}.{each.namespace}" for each in everyone})
+    near = difflib.get_close_matches(name, names, 1, 0.6)
+    if near:
+        return f"did you mean {near[0]}?"
+    if names:
+        more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+        return f"there are {', '.join(names[:_MOST_NAMED])}{more}"
+    clusters = sorted({cluster for cluster, _ in mesh.workloads})
+    return (
+        f"there are pods in {', '.join(clusters)}" if clusters else "give manifests with pods or Deployments"
+    )
 
 
 def _forms(workload: Workload) -> tuple[str, ...]:

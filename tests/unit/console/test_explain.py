@@ -120,6 +120,12 @@ def test_a_lost_cluster_leaves_the_others():
         (("productpage", "http://a:b/"), "Port could not be cast"),
         (("productpage", "http://reviews:9080/", "-f", "nosuch.yaml"), "there is no such file"),
         (("productpage", "http://reviews:9080/", "--without-cluster", "west"), "one of gke, onprem"),
+        (("product-page", "http://reviews:9080/"), "did you mean productpage-v1-0.default?"),
+        (("nobody", "http://reviews:9080/"), "there are details-v1-0.default, "),
+        (
+            ("productpage", "http://reviews:9080/", "--cluster", "west"),
+            'no pod in cluster "west" is called productpage (hint: there are pods in gke, onprem)',
+        ),
     ],
 )
 def test_what_cannot_be_explained_is_said_in_one_line(arguments, said):
@@ -543,3 +549,76 @@ def test_a_caller_without_a_sidecar_is_noted():
     without = DEPLOYMENT.replace("{app: web}}", "{app: web, sidecar.istio.io/inject: 'false'}}")
     found = Explainer(FromFiles(drawn(without, SERVICE))).explain("web", Target(url="http://web/"))
     assert "web-0 has no sidecar: this is what one would do" in found.notes
+
+
+def test_what_is_probably_meant_is_said():
+    def notes(url):
+        return Explainer(FromFiles(drawn(DEPLOYMENT, SERVICE))).explain("web", Target(url=url)).notes
+
+    assert notes("http://webb/")[0].endswith("is for DNS outside to say (hint: did you mean web?)")
+    assert "hint" not in notes("http://www.example.com/")[0]
+    assert (
+        notes("http://web:81/")[0]
+        == "web has no port 81: no rule of the mesh holds there (hint: its ports: 80)"
+    )
+    assert notes("udp://web:80")[0].endswith("(hint: its ports: none of this kind)")
+    assert not any("port" in note for note in notes("http://web/"))
+
+
+RANKED = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: web}
+spec:
+  hosts: [web]
+  http:
+    - match: [{headers: {a: {exact: b}}, method: {exact: POST}}]
+      directResponse: {status: 418}
+    - match: [{uri: {prefix: /x}, headers: {a: {exact: b}}}]
+      directResponse: {status: 419}
+    - match: [{uri: {prefix: /x}}]
+      route: [{destination: {host: web}}]
+    - match: [{uri: {prefix: /x/1}}]
+      directResponse: {status: 420}
+    - match: [{uri: {prefix: /y}}]
+      directResponse: {status: 421}
+    - directResponse: {status: 422}
+"""
+
+
+def not_taken(path, *words):
+    """The lines of what was not taken, without places."""
+    found = lines("web", "http://web/x/1", "-f", path, *words)
+    start = next(number for number, line in enumerate(found) if line.startswith("not taken"))
+    told = [line.removeprefix("not taken ") for line in found[start:]]
+    return [re.sub(r" \(/\S*\)", "", each) for each in told if each.startswith(("Virtual", "and "))]
+
+
+def test_the_rules_that_nearly_matched_come_first_and_those_that_come_too_late_are_named(tmp_path):
+    path = tmp_path / "mesh.yaml"
+    path.write_text("---\n".join((DEPLOYMENT, SERVICE, RANKED)))
+    head = "VirtualService default/web"
+    assert not_taken(path) == [
+        f"{head} http[1].match[0]: wants header a = b; a is absent",
+        f"{head} http[0].match[0]: wants header a = b (and 1 more condition); a is absent",
+        f"{head} http[3].match[0]: would take it (path = /x/1*), and comes too late",
+    ]
+
+
+def test_of_many_rules_that_did_not_match_the_nearest_are_shown(tmp_path):
+    path = tmp_path / "mesh.yaml"
+    many = "".join(
+        f"    - {{match: [{{headers: {{a{n}: {{exact: b}}}}}}], directResponse: {{status: 418}}}}\n"
+        for n in range(20)
+    )
+    path.write_text("---\n".join((DEPLOYMENT, SERVICE, RANKED.replace("  http:\n", f"  http:\n{many}"))))
+    told = not_taken(path)
+    assert len(told) == 10
+    assert told[8] == "and 14 more (-o json shows all)"
+
+
+def test_a_route_of_no_rule_is_called_so():
+    (rule,) = [
+        line for line in lines("productpage", "http://reviews:9080/", *BOOKINFO) if line.startswith("rule")
+    ]
+    assert rule == "rule default no rule speaks of it"

@@ -215,6 +215,15 @@ async def test_a_proxy_that_does_not_answer_is_asked_once(running):
         await explain_live.explain_live(clusters, "caller", TO_WEB)
 
 
+async def test_a_loss_is_told_beside_how_it_was(running):
+    clusters, asked, _ = running
+    found = await explain_live.explain_live(clusters, "caller", TO_WEB, without="west")
+    assert found.ends == {"web-v1-5d4f-a": 100.0}
+    assert found.was == {"web-v1-5d4f-a": 50.0, "web-v2-5d4f-a": 50.0}
+    assert [pod for _, pod in asked] == ["caller-v1-5d4f-a", "web-v1-5d4f-a"], "who is lost cannot be asked"
+    assert (await explain_live.explain_live(clusters, "caller", TO_WEB)).was == {}
+
+
 async def test_no_more_than_some_proxies_are_asked(running, monkeypatch):
     clusters, asked, _ = running
     monkeypatch.setattr(explain_live, "_MOST_ASKED", 1)

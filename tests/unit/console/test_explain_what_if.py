@@ -156,12 +156,36 @@ def test_a_file_is_put_on_top_of_the_running_mesh(running, tmp_path):
     )
 
 
+def shown(done):
+    assert done.exit_code == 0, done.output
+    words = (line.split(maxsplit=1) for line in done.stdout.splitlines())
+    return {label: rest for label, *more in words for rest in more if label in {"ends", "was"}}
+
+
+def test_where_it_ends_is_told_beside_where_it_ended(running, tmp_path):
+    changed = tmp_path / "changed.yaml"
+    changed.write_text(written(rule("web", to_web("v2"), created="")))
+    assert shown(run("--what-if", changed)) == {"ends": "100 % web-v2-5d4f-a", "was": "100 % web-v1-5d4f-a"}
+    lost = run("--what-if", changed, "--without-cluster", "west")
+    assert shown(lost) == {"ends": "100 % 503", "was": "100 % web-v1-5d4f-a"}
+    changed.write_text("")
+    assert shown(run("--what-if", changed)) == {"ends": "100 % web-v1-5d4f-a", "was": "the same"}
+
+
+def test_a_call_that_nobody_could_make_ended_nowhere(running, tmp_path):
+    changed = tmp_path / "changed.yaml"
+    changed.write_text(written(deployment("visitor")))
+    done = CliRunner().invoke(main, ["explain", "visitor", "http://web/", "--what-if", str(changed)])
+    assert shown(done)["was"] == "100 % nowhere: there was no such call"
+
+
 @pytest.mark.parametrize("output", ["json", "yaml"])
 def test_a_program_gets_the_same(running, tmp_path, output):
     changed = tmp_path / "changed.yaml"
     changed.write_text(written(rule("web", to_web("v2"), created="")))
     found = run("--what-if", changed, "-o", output).stdout
     tree = json.loads(found) if output == "json" else yaml.safe_load(found)
+    assert (tree["ends"], tree["was"]) == ({"web-v2-5d4f-a": 100.0}, {"web-v1-5d4f-a": 100.0})
     (branch,) = tree["trace"]["branches"]
     assert [each["workload"] for each in branch["action"]["upstreams"][0]["endpoints"]] == [
         "default/web-v2-5d4f-a"
@@ -179,8 +203,7 @@ def test_manifests_in_place_of_a_mesh_are_not_asked_of_one(running):
     done = run("-f", "x.yaml", "--context", "one")
     assert done.exit_code == 1
     assert done.stderr == (
-        "error: -f is in place of a running mesh "
-        "(hint: --what-if FILE puts manifests on top of what --context holds)\n"
+        "error: -f is in place of a running mesh (hint: --what-if FILE puts manifests on top of one)\n"
     )
 
 

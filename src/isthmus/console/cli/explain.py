@@ -13,6 +13,7 @@ from isthmus.console import explain_dns, explanation_text
 from isthmus.console.calls import Target, WrongCall
 from isthmus.console.cli.mesh_options import chosen, cluster_options
 from isthmus.console.drawn_mesh import draw
+from isthmus.console.drawn_pods import Addresses
 from isthmus.console.explain import Explainer
 from isthmus.console.explain_dns import NameExplained
 from isthmus.console.explain_files import FromFiles
@@ -75,6 +76,8 @@ def command(caller: str, url: str, output: str, **flags: Any) -> None:
     """
     if flags["without_network"] and (":" not in flags["without_network"] or flags["without_cluster"]):
         fail("--without-network: is A:B, and stands without --without-cluster (hint: cloud:premises)")
+    if flags["files"] and (flags["contexts"] or flags["all_contexts"]):
+        fail("-f is in place of a running mesh (hint: --what-if FILE puts manifests on top of one)")
     try:
         found = _explained(caller, url, flags)
     except (InvalidConfig, KubeError, ValueError) as error:
@@ -89,31 +92,35 @@ def _explained(caller: str, url: str, flags: dict[str, Any]) -> Explained:
 
 
 def _call(caller: str, target: Target, flags: dict[str, Any]) -> Explanation:
-    drawn = _drawn(flags)
-    if drawn is not None:
-        return drawn.explain(caller, target, flags["cluster"])
-    live = asyncio.run(_live(flags))
-    return asyncio.run(explain_live(live, caller, target, flags["cluster"], _lost(flags)))
+    live = None if flags["files"] else asyncio.run(_live(flags))
+    if live is not None and not flags["changed"]:
+        return asyncio.run(explain_live(live, caller, target, flags["cluster"], _lost(flags)))
+    given: Addresses = {}
+    before = _drawn(flags, live, given)
+    after = _drawn(flags, live, given, flags["changed"]) if flags["changed"] else before
+    found = Explainer(after, _lost(flags)).explain(caller, target, flags["cluster"])
+    if after is before and not _lost(flags):
+        return found
+    try:
+        return found.against(Explainer(before).explain(caller, target, flags["cluster"]))
+    except WrongCall:
+        return found.against(None)
 
 
 def _name(caller: str, name: str, flags: dict[str, Any]) -> NameExplained:
-    drawn = _drawn(flags)
-    if drawn is not None:
-        return drawn.explain_name(caller, name, flags["cluster"])
-    return asyncio.run(explain_name_live(asyncio.run(_live(flags)), caller, name, flags["cluster"]))
+    live = None if flags["files"] else asyncio.run(_live(flags))
+    if live is not None and not flags["changed"]:
+        return asyncio.run(explain_name_live(live, caller, name, flags["cluster"]))
+    source = _drawn(flags, live, {}, flags["changed"])
+    return Explainer(source).explain_name(caller, name, flags["cluster"])
 
 
-def _drawn(flags: dict[str, Any]) -> Explainer | None:
-    """Of manifests, or of what clusters hold with others on top; None where proxies are to be asked."""
-    files, changed = flags["files"], flags["changed"]
-    if files and (flags["contexts"] or flags["all_contexts"]):
-        raise WrongCall(
-            "-f is in place of a running mesh (hint: --what-if FILE puts manifests on top of what --context holds)"
-        )
-    if not files and not changed:
-        return None
-    held = None if files else {name: each.objects for name, each in asyncio.run(_live(flags)).items()}
-    return Explainer(FromFiles(draw(given_manifests([*files, *changed]), held)), _lost(flags))
+def _drawn(
+    flags: dict[str, Any], live: Live | None, given: Addresses, changed: tuple[str, ...] = ()
+) -> FromFiles:
+    """Of manifests, or of what clusters hold, with others on top."""
+    held = {name: each.objects for name, each in live.items()} if live is not None else None
+    return FromFiles(draw(given_manifests([*flags["files"], *changed]), held, given))
 
 
 async def _live(flags: dict[str, Any]) -> Live:

@@ -6,12 +6,12 @@ then the longest after a prefix, then `*`; of the host's routes the first that m
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from isthmus.envoy.types import Route, RouteConfiguration, VirtualHost
 from isthmus.translate.trace.call import Request, Untraceable
-from isthmus.translate.trace.conditions import chance, conditions
+from isthmus.translate.trace.conditions import Condition, chance, conditions
 from isthmus.translate.trace.steps import NearMiss, RouteStep
 from isthmus.translate.trace.text_match import lower
 from isthmus.translate.trace.upstream_view import named_config
@@ -32,6 +32,7 @@ class Found(NamedTuple):
     above: tuple[VirtualHost, RouteConfiguration] | tuple[()] = ()  # around the routes, nearest first
     taken: tuple[Taken, ...] = ()
     missed: tuple[NearMiss, ...] = ()
+    later: tuple[RouteStep, ...] = ()
 
 
 def route(config: RouteConfiguration, request: Request) -> Found:
@@ -44,12 +45,12 @@ def route(config: RouteConfiguration, request: Request) -> Found:
         raise Untraceable(f"virtual host {host.name}: its matcher is not known to the trace")
     taken: list[Taken] = []
     missed: list[NearMiss] = []
-    left = 1.0
+    left, last = 1.0, len(host.routes)
     for index, each in enumerate(host.routes):
         asked = list(conditions(each.match, request))
-        failed = next((one for one in asked if not one.holds), None)
-        if failed is not None:
-            missed.append(_near(index, each, failed.asks, failed.found))
+        failed = [one for one in asked if not one.holds]
+        if failed:
+            missed.append(_near(index, each, failed))
             continue
         share = chance(each.match)
         if share:
@@ -57,10 +58,26 @@ def route(config: RouteConfiguration, request: Request) -> Found:
             taken.append(Taken(left * share, each, _step(config, (host, domain), index, words)))
         left *= 1 - share
         if not left:
+            last = index
             break
     if config.most_specific_header_mutations_wins:
         raise Untraceable(f"routes {config.name}: their order of header changes is not known to the trace")
-    return Found(host, (host, config), tuple(taken), tuple(missed))
+    later = tuple(_later(config, (host, domain), range(last + 1, len(host.routes)), request))
+    return Found(host, (host, config), tuple(taken), tuple(missed), later)
+
+
+def _later(
+    config: RouteConfiguration, where: tuple[VirtualHost, str], indices: Iterable[int], request: Request
+) -> Iterator[RouteStep]:
+    """The routes that would take the request as well, had none before: those that ask for anything."""
+    for index in indices:
+        try:
+            asked = list(conditions(where[0].routes[index].match, request))
+        except Untraceable:  # what comes too late need not be known
+            continue
+        step = _step(config, where, index, (one.asks for one in asked))
+        if step.conditions and all(one.holds for one in asked):
+            yield step
 
 
 def virtual_host(config: RouteConfiguration, authority: str) -> tuple[VirtualHost, str] | None:
@@ -117,8 +134,16 @@ def _telling(words: Iterable[str]) -> Iterator[str]:
     return (each for each in words if each != "path = /*")
 
 
-def _near(index: int, own: Route, asks: str, found: str) -> NearMiss:
-    return NearMiss(index=index, name=own.name, config=_config(own), condition=asks, found=found)
+def _near(index: int, own: Route, failed: Sequence[Condition]) -> NearMiss:
+    first = failed[0]
+    return NearMiss(
+        index=index,
+        name=own.name,
+        config=_config(own),
+        condition=first.asks,
+        found=first.found,
+        lacks=len(failed),
+    )
 
 
 def _config(own: Route) -> str:

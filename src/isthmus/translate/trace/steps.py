@@ -92,6 +92,7 @@ class NearMiss(msgspec.Struct, frozen=True, kw_only=True):
     config: str  # the VirtualService it is of: namespace/name
     condition: str
     found: str
+    lacks: int = 1  # how many of its conditions failed
 
 
 class RouteStep(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,6 +172,7 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
     listener: ListenerStep | None
     branches: tuple[Branch, ...]
     near_misses: tuple[NearMiss, ...] = ()
+    later: tuple[RouteStep, ...] = ()  # routes that ask for anything, and would take it had none before
     unexamined: tuple[str, ...] = ()  # filters on the way that may yet decide otherwise
 
     @property

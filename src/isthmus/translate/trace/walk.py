@@ -255,11 +255,13 @@ def _http(
         return _ended(call, step, Closed(why=why))
     found = route(config, request)
     inside = msgspec.structs.replace(call, request=request)
+    must_be_tls = found.host is not None and _must_be_tls(found.host, request)
     return Trace(
         call=call,
         listener=step,
         branches=tuple(_branches(held, inside, found, alpn)),
-        near_misses=() if found.host is not None and _must_be_tls(found.host, request) else found.missed,
+        near_misses=() if must_be_tls else found.missed,
+        later=() if must_be_tls else found.later,
         unexamined=tuple(each.name for each in manager.http_filters if not _is_known(each)),
     )
 
