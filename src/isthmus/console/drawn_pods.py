@@ -6,6 +6,8 @@ import copy
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from typing import Any
 
+from isthmus.model.analyze.namespaces import is_ambient
+from isthmus.model.analyze.pods import ENABLED
 from isthmus.model.analyze.selection import Selection
 
 Tree = dict[str, Any]
@@ -81,14 +83,7 @@ def refusing_sidecars(values: Iterable[Tree]) -> set[str]:
         for each in values
         if each.get("kind") == "Namespace"
     }
-    return {name for name, labels in found.items() if _refuses(labels)}
-
-
-def _refuses(labels: Mapping[str, str]) -> bool:
-    asks = "istio-injection" in labels or "istio.io/rev" in labels
-    return labels.get("istio-injection") == "disabled" or (
-        labels.get("istio.io/dataplane-mode") == "ambient" and not asks
-    )
+    return {name for name, labels in found.items() if labels.get(ENABLED) == "disabled" or is_ambient(labels)}
 
 
 def _is_injected(template: Tree, namespace: str, refusing: Container[str]) -> bool:

@@ -13,7 +13,6 @@ from isthmus.kit.regex import fault, short
 
 _LABEL = r"[a-zA-Z0-9_]([-a-zA-Z0-9_]*[a-zA-Z0-9_])?"
 _HOST = re.compile(rf"(\*|(\*\.)?{_LABEL}(\.{_LABEL})*\.?|\*-?{_LABEL}(\.{_LABEL})*)")
-_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _HEADER = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 _LONGEST_HOST = 255
 
@@ -44,7 +43,7 @@ def export_to(at: str, names: Collection[str], *, nowhere: bool = False) -> Iter
             yield here, f"{name!r} stands twice"
         seen.add(name)
         allowed = {".", "*", "~"} if nowhere else {".", "*"}
-        if name not in allowed and not _NAMESPACE.fullmatch(name):
+        if name not in allowed and not label_problems.is_domain_label(name):
             yield here, f'{name!r} is no namespace (hint: "." for this one, "*" for all)'
     if len(seen) > 1 and seen & {"*", "~"}:
         yield at, f"has {' and '.join(sorted(seen & {'*', '~'}))} beside others (hint: leave the others out)"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from isthmus.api.core.namespace import Namespace
 from isthmus.api.core.pod import Pod
@@ -38,7 +38,7 @@ def say_injection(subject: Subject) -> Iterator[Finding]:
                 f"{meta.name} {ENABLED}=enabled, or =disabled)"
             )
             yield finding_in(cluster, namespace, "$.metadata.labels", message, Code.NOT_INJECTED)
-        elif is_ambient(namespace):
+        elif is_ambient(meta.labels):
             message = (
                 "has no effect: this mesh is made of sidecars, which pods here do not get by it (hint: "
                 f"{ENABLED}: enabled)"
@@ -48,13 +48,13 @@ def say_injection(subject: Subject) -> Iterator[Finding]:
         yield from _differing(each)
 
 
-def is_ambient(namespace: Namespace) -> bool:
-    """Whether the namespace asks for Istio's other mode, and not for sidecars."""
-    return namespace.metadata.labels.get(AMBIENT) == "ambient" and not asks_for_sidecars(namespace)
+def is_ambient(labels: Mapping[str, str]) -> bool:
+    """Whether a namespace with these labels asks for Istio's other mode, and not for sidecars."""
+    return labels.get(AMBIENT) == "ambient" and not asks_for_sidecars(labels)
 
 
 def _differing(found: list[tuple[ClusterId, Namespace]]) -> Iterator[Finding]:
-    asking = [cluster for cluster, namespace in found if asks_for_sidecars(namespace)]
+    asking = [cluster for cluster, namespace in found if asks_for_sidecars(namespace.metadata.labels)]
     if not asking:
         return
     for cluster, namespace in found:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from isthmus.api.core.namespace import Namespace
 from isthmus.api.core.pod import PROXY, Pod, PodSpec
 from isthmus.api.resource import Meta
 from isthmus.model.analyze.deployments import owners
@@ -26,7 +25,11 @@ def have_sidecars(subject: Subject) -> Iterator[Finding]:
         # A pod that no cluster has admitted yet may still get its sidecar.
         if namespace is None or not pod.metadata.uid or pod.status.phase != "Running":
             continue
-        wanted = asks_for_sidecars(namespace) and not _refuses(pod.metadata) and not pod.spec.host_network
+        wanted = (
+            asks_for_sidecars(namespace.metadata.labels)
+            and not _refuses(pod.metadata)
+            and not pod.spec.host_network
+        )
         if wanted and not pod.spec.has_proxy:
             message = (
                 f"has no sidecar, though namespace {namespace.metadata.name} asks for them (hint: put it in by "
@@ -49,9 +52,8 @@ def are_captured(subject: Subject) -> Iterator[Finding]:
 _RESERVED = f"is {_PROXY_USER}, the sidecar's: what it sends is not captured (hint: another user)"
 
 
-def asks_for_sidecars(namespace: Namespace) -> bool:
-    """Whether the namespace's labels ask for sidecars."""
-    labels = namespace.metadata.labels
+def asks_for_sidecars(labels: Mapping[str, str]) -> bool:
+    """Whether a namespace with these labels asks for sidecars."""
     return labels.get(ENABLED) == "enabled" or (ENABLED not in labels and bool(labels.get(REVISION)))
 
 

@@ -42,7 +42,7 @@ def have_workloads(subject: Subject) -> Iterator[Finding]:
 
 def are_there(subject: Subject) -> Iterator[Finding]:
     """No Sidecar is for pods of which none has a sidecar, since they are in ambient mode."""
-    ambient = {name for (_, name), found in subject.namespaces.items() if is_ambient(found)}
+    ambient = {name for (_, name), found in subject.namespaces.items() if is_ambient(found.metadata.labels)}
     for each in subject.of(Sidecar):
         wanted, namespace = selected(each), each.metadata.namespace
         here = subject.workloads_in.get(namespace)
