@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import itertools
 from contextlib import asynccontextmanager
 
 from google.protobuf import json_format
@@ -176,7 +175,7 @@ class LoopbackMesh:
             self.bootstrap.static_resources.listeners.append(own)
 
     def _with_static_routes(self, listener):
-        for chain in itertools.chain(listener.filter_chains):
+        for chain in listener.filter_chains:
             for each in chain.filters:
                 if each.typed_config.type_url == MANAGER:
                     manager = unpacked(each.typed_config)

@@ -22,9 +22,7 @@ class Aliases:
         self._domain = domain
         self._named: dict[ServiceKey, Hostname] = {}  # by ExternalName, the host that it names
         self._naming: dict[Hostname, set[ServiceKey]] = defaultdict(set)  # the other way round
-        self._hosts: dict[Hostname, set[ServiceKey]] = defaultdict(
-            set
-        )  # of services that are no ExternalNames
+        self._hosts: dict[Hostname, set[ServiceKey]] = defaultdict(set)  # of all other services
 
     def settle(self, services: Mapping[ServiceKey, Service | None]) -> set[ServiceKey]:
         """Take services as they are now (None: gone); the ExternalNames that may stand for another host than before."""

@@ -71,6 +71,12 @@ class Translator:
         self.configurations: Memo[Versioned | None] = Memo()
         self.route_names: Memo[frozenset[str]] = Memo()
         self.standpoints: Memo[Standpoint] = Memo()
+        self.checked = (
+            self.upstreams.checked,
+            self.listeners.checked,
+            self.listeners.gateways.rules,
+            self.routes.checked,
+        )
         self._indices: Memo[ConfigIndex] = Memo()
         self._mesh = Mesh()
         self._number = 0
@@ -107,12 +113,7 @@ class Translator:
             self.assignments.forget_views()
         other_config = bool(delta.everything or delta.settings or delta.services or delta.config)
         self._memory.settle(other_views=other_views, other_config=other_config)
-        for checked in (
-            self.upstreams.checked,
-            self.listeners.checked,
-            self.listeners.gateways.rules,
-            self.routes.checked,
-        ):
+        for checked in self.checked:
             checked.sweep(mesh.services)
         self._number += 1
         steps = tuple(self._index(each) for each in (self._mesh, mesh))
@@ -192,13 +193,7 @@ class Generation:
     def findings(self) -> tuple[Finding, ...]:
         """What of the mesh does not reach proxies as it was meant, as far as it has been asked for."""
         make = self._make
-        parts = (
-            make.upstreams.checked,
-            make.listeners.checked,
-            make.listeners.gateways.rules,
-            make.routes.checked,
-        )
-        withheld = [found for checked in parts for found in checked.findings(self._exists)]
+        withheld = [found for checked in make.checked for found in checked.findings(self._exists)]
         reports = (*reporting_findings(self.mesh), *make.conducts.findings)
         more = (*reports, *make.secrets.findings(self.mesh), *make.patches.findings(self.mesh))
         return tuple(dict.fromkeys(self.mesh.told(each) for each in (*withheld, *more)))

@@ -251,9 +251,8 @@ class _PortParts(NamedTuple):
 
 def _port_parts(view: View, port: int) -> _PortParts:
     services = tuple(service for service, _ in view.seen.connections(port))
-    requests = view.seen.requests(port).each[
-        :1
-    ]  # who they are is nothing to listeners, but to findings about them
+    # Who takes requests is nothing to listeners, but to findings about them.
+    first_request = view.seen.requests(port).each[:1]
     rules = tuple(view.virtual_service(service.key.hostname) for service in services)
     about_tcp = [rule for rule in rules if rule is not None and (rule.spec.tcp or rule.spec.tls)]
     leads = tuple(
@@ -265,7 +264,7 @@ def _port_parts(view: View, port: int) -> _PortParts:
     policies = tuple(view.destination_rule(service) for service in services)
     headless = tuple(service.key for service in services if _is_headless(service))
     return _PortParts(
-        inputs=(*services, *rules, *leads, *policies, *(service for service, _ in requests)),
+        inputs=(*services, *rules, *leads, *policies, *(service for service, _ in first_request)),
         scope=(
             port,
             view.cluster,

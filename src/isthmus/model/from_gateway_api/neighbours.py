@@ -22,9 +22,7 @@ class Around:
     """What the other listeners of its Gateway mean for one."""
 
     conflict: Doubt | None = None  # it cannot be told from another: then neither of both is run
-    narrower: frozenset[str] = (
-        frozenset()
-    )  # hosts among its own that other listeners of the port have for themselves
+    narrower: frozenset[str] = frozenset()  # hosts among its own that others of the port have for themselves
     is_narrower: bool = False  # it has hosts for itself that would be another's
     overlaps: tuple[str, ...] = ()  # listeners of the port whose TLS settings its clients might meet
 
