@@ -120,7 +120,7 @@ def _why(service: Service, found: NameExplained, proxy: Proxy) -> str:
         return f"its ExternalName Service is in {' and '.join(service.clusters)}"
     if service.entry:
         what = "names no addresses, so it is given one" if given else "names them"
-        return f"ServiceEntry {service.key.namespace}/{service.entry} {what}"
+        return f"{service.ref} {what}"
     if proxy.cluster in service.clusters:
         return f'this is its own address in cluster "{proxy.cluster}"'
     return f"its Service is in {' and '.join(service.clusters)} only, so it is given an address here"

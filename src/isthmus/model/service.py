@@ -6,6 +6,7 @@ from enum import Enum
 
 import msgspec
 
+from isthmus.api.resource import Ref
 from isthmus.model.endpoint import Endpoint
 from isthmus.model.names import ClusterId, Hostname, ServiceKey
 
@@ -88,6 +89,12 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     def owner(self) -> ServiceKey:
         """Under which people write of it, and rules hold for it: for a pod its service's."""
         return self.pod_of or self.key
+
+    @property
+    def ref(self) -> Ref:
+        """The object that it is made of, by which findings name it."""
+        kind, name = ("ServiceEntry", self.entry) if self.entry else ("Service", self.owner.name)
+        return Ref(kind, self.owner.namespace, name)
 
     @property
     def name(self) -> str:

@@ -47,7 +47,7 @@ class Known:
         """By which findings name what shapes it."""
         if self.rule is not None:
             return Ref("DestinationRule", self.rule.metadata.namespace, self.rule.metadata.name)
-        return ref_of(self.service)
+        return self.service.ref
 
     def policy(self, port: int, subset: Subset | None = None) -> Policy:
         """How a port of it is called: as its DestinationRule says, then as the Service itself does."""
@@ -58,12 +58,6 @@ class Known:
         """The subset of that name; None for the service as a whole, or where it has no such subset."""
         subsets = self.rule.spec.subsets if self.rule else ()
         return next((subset for subset in subsets if subset.name == name), None)
-
-
-def ref_of(service: Service) -> Ref:
-    """By which findings name a service."""
-    namespace, name = service.owner.namespace, service.owner.name
-    return Ref("ServiceEntry", namespace, service.entry) if service.entry else Ref("Service", namespace, name)
 
 
 def known(view: View, service: Service) -> Known:

@@ -22,7 +22,7 @@ from isthmus.translate import names, proto
 from isthmus.translate.checked import Checked, Slot
 from isthmus.translate.conduct import Conduct
 from isthmus.translate.connection_rules import TcpRules
-from isthmus.translate.destinations import destinations_of, known, ref_of
+from isthmus.translate.destinations import destinations_of, known
 from isthmus.translate.egress import unknown_upstream
 from isthmus.translate.entrances import about as about_sidecar
 from isthmus.translate.entrances import entrances
@@ -201,7 +201,7 @@ class Listeners:
             leads = {key: TcpRules(rule, destinations_of(view, rule)) for key, rule in rules.items()}
             return port_listener(taker, leads, view, conduct)
 
-        own = ref_of(owners[0] if owners else view.seen.requests(taker.port).each[0][0])
+        own = (owners[0] if owners else view.seen.requests(taker.port).each[0][0]).ref
         about = about_rule(next(iter(rules.values()))) if rules else own
         found = self.checked.keep(slot, about, make, proto.sealed)
         if found is None and rules:
@@ -296,7 +296,7 @@ def conflicts(view: View, shards: Mapping[ServiceKey, Shards]) -> Iterator[Findi
 def _loses(service: Service, taker: Takers, why: str) -> Finding:
     winner = taker.claim.service.key if taker.claim else ""
     return Finding(
-        ref=ref_of(service),
+        ref=service.ref,
         message=f"port {taker.port}: connections to {taker.name} go to {winner}, {why}",
         severity=Severity.WARNING,
         code=Code.ADDRESS_TAKEN,

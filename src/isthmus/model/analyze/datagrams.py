@@ -7,9 +7,8 @@ from collections.abc import Iterable, Iterator
 from isthmus.api.core.pod import Pod
 from isthmus.api.istio.destination_rule import DestinationRule, PortTrafficPolicy, TrafficPolicy
 from isthmus.api.istio.virtual_service import VirtualService
-from isthmus.api.resource import Ref
 from isthmus.model.analyze.pods import is_of_users
-from isthmus.model.analyze.subject import Subject, destinations_in, finding, finding_in
+from isthmus.model.analyze.subject import Subject, destinations_in, finding, finding_in, finding_of
 from isthmus.model.codes import Code, Severity
 from isthmus.model.endpoint import Endpoint
 from isthmus.model.findings import Finding
@@ -121,7 +120,7 @@ def sidecars_are_everywhere(subject: Subject) -> Iterator[Finding]:
                 "(hint: sidecars for all, or a DestinationRule with tls: {mode: ISTIO_MUTUAL}, which calls those with "
                 "one only)"
             )
-            yield of_service(service, "$.spec.ports", message, Code.DATAGRAMS_READABLE)
+            yield finding_of(service, "$.spec.ports", message, Code.DATAGRAMS_READABLE)
 
 
 def _is_settled(subject: Subject, service: Service, port: int) -> bool:
@@ -148,7 +147,7 @@ def services_have_doors(subject: Subject) -> Iterator[Finding]:
                 f"datagrams to {_listed(map(str, without), 'port', 'ports')} pass Envoy by, since older services have "
                 f"taken the {len(ALL_DOORS)} ports of loopback that there are for it (hint: fewer ports for datagrams)"
             )
-            yield of_service(service, "$.spec.ports", message, Code.DATAGRAMS_PASS)
+            yield finding_of(service, "$.spec.ports", message, Code.DATAGRAMS_PASS)
 
 
 def addresses_are_taken(subject: Subject) -> Iterator[Finding]:
@@ -165,7 +164,7 @@ def addresses_are_taken(subject: Subject) -> Iterator[Finding]:
                 "addresses alone (hint: name each, or none: then one is given)"
             )
             path = "$.spec.addresses" if service.entry else "$.spec.clusterIPs"
-            yield of_service(service, path, message, Code.DATAGRAMS_PASS)
+            yield finding_of(service, path, message, Code.DATAGRAMS_PASS)
 
 
 def endpoints_are_chosen(subject: Subject) -> Iterator[Finding]:
@@ -176,7 +175,7 @@ def endpoints_are_chosen(subject: Subject) -> Iterator[Finding]:
         if why and service.udp_ports and is_of_users(key.namespace, subject.root):
             ports = _listed((str(port.number) for port in service.udp_ports), "port", "ports")
             message = f"datagrams to {ports} pass Envoy by, in no mutual TLS, since {why}"
-            yield of_service(service, "$.spec.ports", message, Code.DATAGRAMS_PASS, Severity.INFO)
+            yield finding_of(service, "$.spec.ports", message, Code.DATAGRAMS_PASS, Severity.INFO)
 
 
 _LEFT_ALONE = {
@@ -204,15 +203,6 @@ def takes_nothing_else(service: Service, port: int = 0) -> bool:
     """Whether the port, or without one the whole service, is for datagrams and nothing else."""
     here = [each for each in service.ports if port in {0, each.number}]
     return bool(here) and all(each.protocol is Protocol.UDP for each in here)
-
-
-def of_service(
-    service: Service, path: str, message: str, code: Code, severity: Severity | None = None
-) -> Finding:
-    """What is to be said of the object that a service is from."""
-    kind, name = ("ServiceEntry", service.entry) if service.entry else ("Service", service.key.name)
-    ref = Ref(kind, service.key.namespace, name)
-    return Finding(ref=ref, path=path, message=message, severity=severity or code.severity, code=code)
 
 
 def _name(endpoint: Endpoint) -> str:

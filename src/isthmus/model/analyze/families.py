@@ -7,9 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from isthmus.api.resource import Ref
-from isthmus.model.analyze.datagrams import of_service
 from isthmus.model.analyze.pods import is_of_users
-from isthmus.model.analyze.subject import Subject
+from isthmus.model.analyze.subject import Subject, finding_of
 from isthmus.model.codes import Code
 from isthmus.model.endpoint import Endpoint, Health
 from isthmus.model.families import Families, family
@@ -88,7 +87,7 @@ def _of_one(service: Service, apart: _Apart) -> Finding:
         f"{_said(apart.offered)}: calls fail (hint: {mend})"
     )
     path = "$.spec.endpoints" if service.entry else "$.spec.ipFamilies"
-    return of_service(service, path, message, Code.FAMILIES_APART)
+    return finding_of(service, path, message, Code.FAMILIES_APART)
 
 
 _BOTH = "ipFamilyPolicy: PreferDualStack, since its pods have both"

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 
 from isthmus.api.core.service import Service as ServiceObject
 from isthmus.api.core.service import ServicePort
-from isthmus.api.resource import Ref
-from isthmus.model.analyze.subject import SYSTEM_NAMESPACES, Subject, finding_in
+from isthmus.model.analyze.subject import SYSTEM_NAMESPACES, Subject, finding_in, finding_of
 from isthmus.model.codes import Code
 from isthmus.model.findings import Finding
 from isthmus.model.names import NO_CLUSTER, ClusterId, Hostname, kubernetes_hostname
@@ -31,7 +30,8 @@ def hosts_are_theirs(subject: Subject) -> Iterator[Finding]:
                 f"{host} is a service of namespace {first.key.namespace} as well, which other namespaces are told "
                 "of (hint: exportTo, or one ServiceEntry for both)"
             )
-            yield _finding(each, "$.spec.hosts", message, Code.HOST_TAKEN)
+            path = "$.spec.hosts" if each.entry else "$.spec"
+            yield finding_of(each, path, message, Code.HOST_TAKEN)
 
 
 def addresses_are_theirs(subject: Subject) -> Iterator[Finding]:
@@ -51,7 +51,7 @@ def addresses_are_theirs(subject: Subject) -> Iterator[Finding]:
                         f'"{cluster}", so that they cannot connect to this one (hint: another address, or a protocol '
                         "that says the host)"
                     )
-                    yield _finding(service, "$.spec", message, Code.ADDRESS_TAKEN)
+                    yield finding_of(service, "$.spec", message, Code.ADDRESS_TAKEN)
 
 
 def ports_say_protocols(subject: Subject) -> Iterator[Finding]:
@@ -131,12 +131,3 @@ def _plain(service: Service, cluster: ClusterId) -> Iterator[tuple[str, int]]:
         for port in service.ports:
             if not port.protocol.is_http and port.protocol is not Protocol.UDP:
                 yield address, port.number
-
-
-def _finding(service: Service, path: str, message: str, code: Code) -> Finding:
-    namespace = service.key.namespace
-    if service.entry:
-        ref = Ref("ServiceEntry", namespace, service.entry)
-    else:
-        ref, path = Ref("Service", namespace, service.key.name), "$.spec"
-    return Finding(ref=ref, path=path, message=message, severity=code.severity, code=code)

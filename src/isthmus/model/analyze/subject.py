@@ -255,6 +255,13 @@ def finding_in(cluster: ClusterId, found: Object, path: str, message: str, code:
     return Finding(ref=ref, path=path, message=message, severity=code.severity, code=code, cluster=cluster)
 
 
+def finding_of(
+    service: Service, path: str, message: str, code: Code, severity: Severity | None = None
+) -> Finding:
+    """What is to be said of the object that a service is made of."""
+    return Finding(ref=service.ref, path=path, message=message, severity=severity or code.severity, code=code)
+
+
 def destinations_in(found: VirtualService) -> Iterator[tuple[str, Destination]]:
     """All destinations of a VirtualService by their paths: of routes, then of mirrors."""
     for number, route in enumerate(found.spec.http):
