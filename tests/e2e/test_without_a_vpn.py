@@ -35,6 +35,11 @@ apiVersion: v1
 kind: Service
 metadata: {name: stars}
 spec: {selector: {app: reviews, version: v3}, ports: [{name: tcp, port: 7000, targetPort: 9080}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: crowd}
+spec: {clusterIP: None, selector: {app: reviews, version: v3}, ports: [{name: http, port: 9080}]}
 """
 
 
@@ -147,6 +152,15 @@ async def test_bytes_of_any_kind_go_through_the_gateway_too(apart: Stage) -> Non
     assert [each.status for each in answers] == [200] * 5
     assert {each.version for each in answers} == {"v3"}
     assert await endpoints(apart, "outbound|7000||stars.default.svc.cluster.local") == {
+        f"{PUBLIC_ADDRESSES[PRIVATE]}:15443"
+    }
+
+
+async def test_pods_without_names_behind_a_headless_service_are_called_as_one(apart: Stage) -> None:
+    answers = await call(apart, Request(host="crowd", port=9080), times=5)
+    assert [each.status for each in answers] == [200] * 5
+    assert {each.version for each in answers} == {"v3"}
+    assert await endpoints(apart, "outbound|9080||_premises.crowd.default.svc.cluster.local") == {
         f"{PUBLIC_ADDRESSES[PRIVATE]}:15443"
     }
 

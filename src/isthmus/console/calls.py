@@ -171,7 +171,7 @@ def _address_of(mesh: Mesh, caller: Caller, service: Service) -> Resolved:
         return resolved._replace(note=f"{note}; {resolved.note}" if resolved.note else note)
     missing = ""
     if service.pod_of:
-        missing = f"it is behind the gateway of its network: the agent gives {service.name} an address here"
+        missing = f"behind the gateway of its network: the agent gives {service.name} an address here"
     elif caller.cluster not in service.clusters:
         where = " and ".join(service.clusters)
         missing = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from enum import Enum
 from typing import NamedTuple
@@ -11,6 +12,8 @@ import msgspec
 from isthmus.model.families import Families, spoken
 from isthmus.model.identity import SpiffeId
 from isthmus.model.names import ClusterId, NetworkId
+
+_NO_LABEL, _LONGEST_LABEL = re.compile("[^a-z0-9]"), 62
 
 
 class Health(Enum):
@@ -62,6 +65,14 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         if found == self.addresses:
             return self
         return msgspec.structs.replace(self, address=found[0], also=found[1:]) if found else None
+
+    @property
+    def far_name(self) -> str:
+        """By which it is let in from other networks under a headless service: its host name, or that of all without.
+
+        Those of one network share theirs, which is no pod's: host names have no underscores.
+        """
+        return self.hostname or "_" + _NO_LABEL.sub("-", self.network.lower())[:_LONGEST_LABEL]
 
     def port(self, name: str) -> int | None:
         """Its number for the service port `name`; None where it does not serve that port."""

@@ -2,7 +2,8 @@
 
 Elsewhere a headless service is called at its pods' own addresses, which mean nothing in another network. A pod that
 has a host name (as those of a StatefulSet have) is let in by gateways under that name, as any service is under its.
-Its callers are given an address for it, so that whatever is said to that address is said to this pod (ADR 0020).
+Its callers are given an address for it, so that whatever is said to that address is said to this pod. Those without
+one (as of a Deployment) are a service together, for each network: what is said there is said to any (ADR 0020).
 """
 
 from __future__ import annotations
@@ -66,15 +67,16 @@ def _owner(key: ServiceKey) -> ServiceKey:
 def _pods(
     service: Service | None, shards: Shards, networks: Networks
 ) -> Iterator[tuple[ServiceKey, tuple[Service, Shards]]]:
-    """The pods with a name that gateways can let in: all those of one name together."""
+    """The pods that gateways can let in, all those of one name together."""
     entered = networks.entered_from(FLAT)
     if service is None or service.resolution is not Resolution.PASSTHROUGH or not entered:
         return
     named: dict[str, list[Endpoint]] = defaultdict(list)
     for cluster in sorted(shards):
         for each in shards[cluster].endpoints:
-            named[each.hostname].append(each)
-    for name in sorted(named.keys() - {""}):
+            if each.tls or each.hostname:
+                named[each.far_name].append(each)
+    for name in sorted(named):
         if all(each.tls and each.network in entered for each in named[name]):
             key = ServiceKey(service.key.namespace, Hostname(f"{name}.{service.key.hostname}"))
             own = _by_cluster(named[name])

@@ -91,7 +91,7 @@ def _of_headless(service: Service, shards: Shards, far: FarPods, here: _Here) ->
     """
     near = _reached(shards, here)
     addresses = {address for each in near for address in each.addresses}
-    ready = {each.hostname for shard in shards.values() for each in shard.endpoints if _is_ready(each)}
+    ready = {each.far_name for shard in shards.values() for each in shard.endpoints if _is_ready(each)}
     for pod in far.keys() & ready:
         addresses.update(spoken(far[pod].addresses(here.cluster), here.families))
     yield _written(service, tuple(sorted(addresses)))

@@ -168,9 +168,15 @@ def test_a_pods_name_is_its_own_address_near_and_one_that_is_given_far(tmp_path)
     assert "a pod behind the gateway of its network" in far
 
 
-def test_pods_without_host_names_are_called_in_their_own_network_alone():
-    files = "---\n".join((mesh(RING), RING, deployment("ring", "ring")))
-    assert_goes(files, "far-v1", "tcp://ring:9042", "ring-0", "mutual")
+@pytest.mark.parametrize("call", ["tcp://ring:9042", "http://ring:8080/", "udp://ring:53"])
+def test_pods_without_host_names_are_called_as_one_from_the_other_network(call):
+    files = "---\n".join((mesh(RING), RING, deployment("ring", "ring", replicas=2)))
+    assert_goes(files, "productpage", call, {"ring-0": 50.0, "ring-1": 50.0}, "mutual")
+
+
+def test_pods_without_sidecars_are_called_in_their_own_network_alone():
+    files = "---\n".join((mesh(RING), RING, deployment("ring", "ring", sidecar="false")))
+    assert_goes(files, "far-v1", "tcp://ring:9042", "ring-0", "plain")
     said = explained(files, "productpage", "tcp://ring:9042")
     assert any("ring has no endpoint in east" in note for note in said.notes)
 

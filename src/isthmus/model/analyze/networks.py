@@ -119,9 +119,8 @@ def services_are_reached(subject: Subject) -> Iterator[Finding]:
         here = subject.mesh.networks.of(cluster)
         if service.resolution is Resolution.PASSTHROUGH and (far := _networks_beyond(subject, service, here)):
             message = (
-                f"callers here do not reach all of its pods in network {', '.join(far)}: gateways let in by host name, "
-                "and pods without one, or without sidecar, have addresses that mean others here (hint: a StatefulSet "
-                "names its pods; or beside it a Service with an address, for calls to any of them)"
+                f"callers here do not reach all of its pods in network {', '.join(far)}, which is entered with mutual "
+                "TLS only (hint: give its pods sidecars)"
             )
             yield finding_in(cluster, found, "$.spec.clusterIP", message, Code.NETWORK_CLOSED)
         if service.resolution is not Resolution.ENDPOINTS:
@@ -138,13 +137,15 @@ def _host(subject: Subject, found: ServiceObject) -> Hostname:
 
 
 def _networks_beyond(subject: Subject, service: Service, here: NetworkId) -> list[NetworkId]:
-    """The networks of those endpoints of a headless service that are called neither directly nor by their names."""
+    """The networks of those endpoints of a headless service that are called neither directly nor through gateways."""
     shards = subject.mesh.shards.get(service.key, {}).values()
     endpoints = (endpoint for shard in shards for endpoint in shard.endpoints)
     reach = subject.mesh.networks.reach
     pods = {each.key.name for each in subject.mesh.services.values() if each.pod_of == service.key}
     out_of_reach = (
-        each for each in endpoints if not isinstance(reach(here, each), Direct) and each.hostname not in pods
+        each
+        for each in endpoints
+        if not isinstance(reach(here, each), Direct) and not (each.tls and each.far_name in pods)
     )
     return sorted({each.network for each in out_of_reach})
 
