@@ -7,6 +7,8 @@ import os
 import platform
 import subprocess
 import sys
+import time
+from itertools import groupby
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -41,28 +43,46 @@ def machine() -> str:
     )
 
 
-def main() -> None:
-    """Run all, and write what they say."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=ROOT, check=False
+def shown(said: str) -> str:
+    """What a benchmark printed, in Markdown: tables as they are, all else as text."""
+    parts = (
+        (is_table, "\n".join(lines).strip("\n"))
+        for is_table, lines in groupby(said.splitlines(), lambda line: line.startswith("|"))
     )
-    today = datetime.datetime.now(datetime.UTC).date()
-    parts = [
-        "# Baseline\n",
-        f"Measured on {today} at commit {commit.stdout.strip()}: {machine()}.",
-        "All of it: `make bench`. Each by itself: the command under its heading, in the virtual environment.\n",
-    ]
+    return "\n\n".join(text if is_table else f"```text\n{text}\n```" for is_table, text in parts if text)
+
+
+def head() -> str:
+    """What was measured, on what, and how busy it was."""
+    asked = ["git", "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(asked, capture_output=True, text=True, cwd=ROOT, check=False).stdout.strip()
+    today, load = datetime.datetime.now(datetime.UTC).date(), os.getloadavg()[0]
+    return (
+        f"# Baseline\n\nMeasured on {today} at commit {commit}: {machine()}, load {load:.1f} before.\n"
+        "All of it: `make bench`. Each by itself: the command under its heading, in the virtual environment.\n"
+    )
+
+
+def main() -> None:
+    """Run all, and write what they say; what fails is named, and left out."""
+    parts, failed, began = [head()], [], time.monotonic()
     for title, words in BENCHMARKS:
         print(f"# {title}", flush=True)
+        begin = time.monotonic()
         done = subprocess.run(
             [sys.executable, "-m", *words.split()], capture_output=True, text=True, cwd=ROOT, check=False
         )
+        took_s = time.monotonic() - begin
+        print(done.stdout.strip(), f"({took_s:.0f} s)", sep="\n", flush=True)
         if done.returncode:
-            sys.exit(f"{words} failed, and nothing was written:\n{done.stderr[-2000:]}")
-        said = done.stdout.strip()
-        print(said, flush=True)
-        parts.append(f"## {title}\n\n`python -m {words}`\n\n```text\n{said}\n```\n")
+            print(done.stderr[-2000:], file=sys.stderr)
+            failed.append(words)
+            continue
+        parts.append(f"## {title}\n\n`python -m {words}` ({took_s:.0f} s)\n\n{shown(done.stdout.strip())}\n")
+    parts.append(f"All of it took {(time.monotonic() - began) / 60:.1f} minutes.\n")
     (ROOT / "benchmarks" / "BASELINE.md").write_text("\n".join(parts))
+    if failed:
+        sys.exit(f"left out, since they failed: {', '.join(failed)}")
 
 
 if __name__ == "__main__":

@@ -272,12 +272,14 @@ class Views:
         self._spoken: Memo[frozenset[ServiceKey]] = Memo()
         self._views: Memo[View] = Memo()
         self._made_from: tuple[object, ...] = ()
+        self._last: tuple[Mesh | None, Rules] = (
+            None,
+            _UNRULED,
+        )  # the mesh that all proxies ask about, mostly
 
     def view(self, mesh: Mesh, proxy: Proxy) -> View:
         """What `proxy` sees of `mesh`."""
-        rules = self._rules.get(
-            (*_sources(mesh), mesh.settings), "rules", lambda: Rules(mesh.of, mesh.settings)
-        )
+        rules = self._rules_of(mesh)
         caller = Caller(
             *(proxy.kind, proxy.namespace, proxy.cluster, proxy.families),
             mesh.networks.entered_from(proxy.network),
@@ -285,6 +287,12 @@ class Views:
         )
         inputs = (mesh.services, mesh.backings, rules, mesh.settings)
         return self._views.get(inputs, caller, lambda: self._make(mesh, rules, caller))
+
+    def _rules_of(self, mesh: Mesh) -> Rules:
+        if self._last[0] is not mesh:
+            inputs = (*_sources(mesh), mesh.settings)
+            self._last = (mesh, self._rules.get(inputs, "", lambda: Rules(mesh.of, mesh.settings)))
+        return self._last[1]
 
     def _make(self, mesh: Mesh, rules: Rules, caller: Caller) -> View:
         is_sidecar = caller.kind is ProxyKind.SIDECAR
