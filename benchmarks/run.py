@@ -26,6 +26,7 @@ BENCHMARKS = (
     ("Analysis", "benchmarks.analysis"),
     ("A route among many", "benchmarks.routes"),
     ("Commands over files", "benchmarks.files"),
+    ("Workloads that register themselves", "benchmarks.registering"),
     ("From the first request to the mesh", "benchmarks.start_up"),
 )
 

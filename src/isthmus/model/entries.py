@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from functools import partial
+from itertools import chain
 from typing import TypeVar
 
 from isthmus.api.core.service import Service as ServiceObject
 from isthmus.api.istio.service_entry import ServiceEntry
 from isthmus.api.istio.workload_entry import WorkloadEntry
 from isthmus.api.resource import Meta, Object, Ref
+from isthmus.kit.memo import Memo
 from isthmus.model.endpoint import Endpoint, EndpointShard
 from isthmus.model.facts import Facts
 from isthmus.model.findings import Code, Finding, Severity
 from isthmus.model.from_service_entry import (
     endpoints_beside,
+    endpoints_named,
     endpoints_of_pods,
-    endpoints_told,
+    endpoints_selected,
     labels_of,
     selects,
     service_from,
@@ -36,6 +40,7 @@ class Entries:
         self._by_key: dict[ServiceKey, dict[str, ServiceEntry]] = defaultdict(dict)  # then by name
         self._selecting: dict[str, dict[str, ServiceEntry]] = defaultdict(dict)  # by namespace, name
         self._workloads: dict[str, dict[str, WorkloadEntry]] = defaultdict(dict)  # by namespace, name
+        self._made: dict[ServiceKey, Memo[tuple[Endpoint, ...]]] = {}  # of thousands, one comes at a time
 
     def put(self, before: Object | None, after: Object | None) -> set[ServiceKey]:
         """Take the step from `before` to `after` of one object; the services that it may concern."""
@@ -84,10 +89,22 @@ class Entries:
         """The endpoints that no cluster has; `beside`: the Service that may select WorkloadEntries."""
         if service.resolution is not Resolution.ENDPOINTS:
             return []
-        key, held = service.key, self._held(service.key)
-        found = list(endpoints_told(self._of(key), held, trust_domain))
-        if beside is not None and held:
-            found += endpoints_beside(service, beside, held, trust_domain)
+        key, entries, held = service.key, self._of(service.key), self._held(service.key)
+        found = [each for entry in entries for each in endpoints_named(entry, trust_domain)]
+        if not held:
+            self._made.pop(key, None)
+            return found
+        made = self._made.setdefault(key, Memo())
+        made.turn()  # those who have left are forgotten
+        parties = (service, beside, *entries)
+
+        def endpoints(workload: WorkloadEntry) -> tuple[Endpoint, ...]:
+            of_entries = (endpoints_selected(each, workload, trust_domain) for each in entries)
+            of_service = endpoints_beside(service, beside, [workload], trust_domain) if beside else ()
+            return (*chain.from_iterable(of_entries), *of_service)
+
+        for each in held:
+            found += made.get((each, *parties), trust_domain, partial(endpoints, each))
         return found
 
     def pods(self, service: Service, facts: Facts, place: Place) -> list[Endpoint]:

@@ -78,15 +78,23 @@ def endpoints_told(
     """The endpoints that ServiceEntries name, and the WorkloadEntries that they select."""
     held = tuple(workloads)
     for entry in entries:
-        namespace = entry.metadata.namespace
-        for spec in entry.spec.endpoints:
-            numbers = _numbers(entry, spec.ports)
-            yield workload_endpoint(spec, entry.metadata.name, namespace, numbers, trust_domain)
+        yield from endpoints_named(entry, trust_domain)
         for found in held:
-            if selects(entry, labels_of(found)):
-                numbers = _numbers(entry, found.spec.ports)
-                spec = _with_all_labels(found)
-                yield workload_endpoint(spec, found.metadata.name, namespace, numbers, trust_domain)
+            yield from endpoints_selected(entry, found, trust_domain)
+
+
+def endpoints_named(entry: ServiceEntry, trust_domain: str) -> Iterator[Endpoint]:
+    """The endpoints that a ServiceEntry names."""
+    for spec in entry.spec.endpoints:
+        numbers = _numbers(entry, spec.ports)
+        yield workload_endpoint(spec, entry.metadata.name, entry.metadata.namespace, numbers, trust_domain)
+
+
+def endpoints_selected(entry: ServiceEntry, found: WorkloadEntry, trust_domain: str) -> Iterator[Endpoint]:
+    """The endpoint that a WorkloadEntry is, where the ServiceEntry selects it."""
+    if selects(entry, labels_of(found)):
+        numbers, spec = _numbers(entry, found.spec.ports), _with_all_labels(found)
+        yield workload_endpoint(spec, found.metadata.name, entry.metadata.namespace, numbers, trust_domain)
 
 
 def endpoints_of_pods(

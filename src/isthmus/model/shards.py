@@ -85,10 +85,11 @@ def _joined(found: Mapping[str, Endpoint], place: Place) -> Iterator[Endpoint]:
 
 def with_the_same(before: EndpointShard, after: EndpointShard) -> EndpointShard:
     """`after`, in which each endpoint that is equal to one of `before` is that object."""
+    known = {each.address: each for each in reversed(before.endpoints)}
     return EndpointShard(
         tuple(
-            found if (found := before.at(endpoint.address)) == endpoint and found is not None else endpoint
-            for endpoint in after.endpoints
+            found if (found := known.get(each.address)) is not None and found == each else each
+            for each in after.endpoints
         )
     )
 
