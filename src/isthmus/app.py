@@ -42,6 +42,7 @@ from isthmus.model.identity import SpiffeId
 from isthmus.model.mesh import MeshSettings
 from isthmus.model.names import ClusterId
 from isthmus.model.proxy import Proxy
+from isthmus.model.registration import vouching
 from isthmus.settings import PilotSettings
 from isthmus.sidecar.certs import Certificates, CertSettings
 from isthmus.sidecar.inject.routers import RouterPods
@@ -102,12 +103,16 @@ class Pilot:
                 self._step(batch)
 
     def _step(self, batch: dict[ChangeKey, Change]) -> None:
+        before = self.builder.mesh
         with BUILD_SECONDS.time():
             mesh, delta = self.builder.apply(batch)
         SERVICES.set(len(mesh.services))
-        if delta.workloads:
+        places, spaces = delta.workloads, vouching(delta.config, (before, mesh))
+        if places or spaces:
             # A pod that is known only now may be elsewhere than its proxy could say.
-            self.fanout.identify_again(lambda proxy: (proxy.cluster, proxy.address) in delta.workloads)
+            self.fanout.identify_again(
+                lambda proxy: (proxy.cluster, proxy.address) in places or proxy.namespace in spaces
+            )
         if delta:
             self._generation = self.translator.generation(mesh, delta)
             self.fanout.publish(self._generation, self._inbox.began)

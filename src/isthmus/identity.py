@@ -8,6 +8,7 @@ from isthmus.model.build import MeshBuilder
 from isthmus.model.endpoint import Locality
 from isthmus.model.identity import SpiffeId
 from isthmus.model.proxy import Proxy, proxy_from_node
+from isthmus.model.registration import vouched
 from isthmus.wire.stream import Peer
 from isthmus.xds.node import ProxyNode
 
@@ -34,19 +35,23 @@ class Identifier:
         )
 
     def proven(self, node: ProxyNode) -> Proxy:
-        """The proxy of a node whose certificate says who it is: proven, where it is a pod that its cluster knows.
+        """The proxy of a node whose certificate says who it is: proven, where it is known to the mesh as well.
 
-        What its cluster says of the pod counts then, not what the node says: also its labels, and with them
-        the Gateways that it may serve.
+        That is a pod, of which its cluster says what counts and not the node: also its labels, and with them the
+        Gateways that it may serve; or else a workload of a WorkloadGroup or WorkloadEntry that gives it all of the
+        labels that it says.
         """
         proxy = self.proxy(node)
         workload = self._builder.mesh.workloads.get((proxy.cluster, proxy.address))
         account = proxy.service_account or "default"
-        known = workload is not None and (
-            (workload.name, workload.namespace, workload.identity.service_account)
-            == (proxy.name, proxy.namespace, account)
-        )
-        return msgspec.structs.replace(proxy, proven=known)
+        if workload is not None:
+            found = (workload.name, workload.namespace, workload.identity.service_account)
+            known = found == (proxy.name, proxy.namespace, account)
+            return msgspec.structs.replace(proxy, proven=known)
+        labels = vouched(self._builder.mesh, proxy)
+        if labels is None or not dict(proxy.labels).items() <= labels.items():
+            return proxy
+        return msgspec.structs.replace(proxy, proven=True, labels=tuple(sorted(labels.items())))
 
 
 class Gatekeeper:

@@ -82,7 +82,15 @@ def machine(built: Stage) -> Iterator[Stage]:
         "apiVersion": "networking.istio.io/v1",
         "kind": "WorkloadGroup",
         "metadata": {"name": "machines", "namespace": "default"},
-        "spec": {"metadata": {"labels": {"of": "group"}}, "template": {"ports": {"http": 9080}}},
+        "spec": {
+            "metadata": {"labels": {"of": "group"}},
+            "template": {"ports": {"http": 9080}},
+            "probe": {
+                "periodSeconds": 1,
+                "failureThreshold": 1,
+                "httpGet": {"port": 9080, "path": "/health"},
+            },
+        },
     }
     asyncio.run(built.kubectl(PUBLIC).apply(yaml.safe_dump(group)))
     asks = "proxyMetadata: {ISTIO_META_AUTO_REGISTER_GROUP: machines}"
@@ -103,7 +111,7 @@ def machine(built: Stage) -> Iterator[Stage]:
     }
     with workloads(built, {PRIVATE: [deployment]}) as up:
         yield up
-    asyncio.run(built.kubectl(PUBLIC).run("delete", "workloadgroup", "machines"))
+    asyncio.run(built.kubectl(PUBLIC).run("delete", "workloadgroup", "machines", "--ignore-not-found"))
 
 
 async def test_a_workload_is_registered_by_its_agent_for_as_long_as_it_is_there(machine: Stage) -> None:
@@ -122,5 +130,18 @@ async def test_a_workload_is_registered_by_its_agent_for_as_long_as_it_is_there(
     (entry,) = await registered()
     assert entry["spec"]["address"] == pods["items"][0]["status"]["podIP"]
     assert entry["spec"]["ports"] == {"http": 9080}
+
+    async def says(status: str) -> bool:
+        found = [one for each in await registered() for one in each.get("status", {}).get("conditions", [])]
+        return [one["status"] for one in found if one["type"] == "Healthy"] == [status]
+
+    assert await machine.until(lambda: says("True"), 30), "its agent has asked it"
+    other = '{"spec": {"probe": {"httpGet": {"path": "/nowhere"}}}}'
+    await machine.kubectl(PUBLIC).run("patch", "workloadgroup", "machines", "--type=merge", "-p", other)
+    assert await machine.until(lambda: says("False"), 30)
     await machine.kubectl(PRIVATE).run("scale", "deployment/machine", "--replicas=0")
     assert await machine.until(none, 60)
+    await machine.kubectl(PRIVATE).run("scale", "deployment/machine", "--replicas=1")
+    assert await machine.until(one, 60)
+    await machine.kubectl(PUBLIC).run("delete", "workloadgroup", "machines")
+    assert await machine.until(none, 30), "entries go with their group, though the agent is there"

@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import pytest
 
+from fakes.bookinfo import objects
 from fakes.manifests import EAST, SETTINGS, node, pod, put
 from isthmus.identity import Gatekeeper, Identifier
 from isthmus.model.build import MeshBuilder
+from isthmus.model.change import Change
 from isthmus.model.endpoint import Locality
+from isthmus.model.registration import vouching
 from isthmus.wire.stream import Peer
 from isthmus.xds.node import ProxyNode
 
@@ -72,3 +75,55 @@ def test_a_proxy_is_proven_where_its_cluster_knows_the_pod(builder):
         proxy_node(SERVICE_ACCOUNT="default", CLUSTER_ID="west"),
     ):
         assert not identify.proven(other).proven
+
+
+MACHINE = "sidecar~192.0.2.7~vm.default~default.svc.cluster.local"
+GROUP = """
+apiVersion: networking.istio.io/v1
+kind: WorkloadGroup
+metadata: {name: vms, namespace: default}
+spec: {metadata: {labels: {app: mysql}}, template: {serviceAccount: bob, labels: {tier: data}}}
+"""
+ENTRY = """
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: vm, namespace: default, labels: {app: mysql}}
+spec: {address: 192.0.2.7, serviceAccount: bob, labels: {tier: data}}
+"""
+GIVEN = (("app", "mysql"), ("tier", "data"))
+
+
+@pytest.mark.parametrize(("text", "asks"), [(GROUP, {"AUTO_REGISTER_GROUP": "vms"}), (ENTRY, {})])
+def test_a_workload_that_is_no_pod_is_proven_where_people_have_written_of_its_account(builder, text, asks):
+    identify = Identifier(builder)
+
+    def comes(id_=MACHINE, **said):
+        return identify.proven(proxy_node(id_, **(asks | said)))
+
+    assert not comes().proven
+    (change,) = objects(east=[text])
+    _, delta = builder.apply([change])
+    assert vouching(delta.config, (builder.mesh,)) == {"default"}
+    for labels in ({}, {"app": "mysql"}):
+        found = comes(LABELS=labels)
+        assert (found.proven, found.labels) == (True, GIVEN)
+    for other in (
+        comes(LABELS={"app": "mysql", "may": "anything"}),
+        comes(LABELS={"app": "vault"}),
+        comes(SERVICE_ACCOUNT="carol"),
+        comes(MACHINE.replace("default", "shop")),
+    ):
+        assert not other.proven and other.labels != GIVEN
+    assert not identify.proven(proxy_node(ID, **asks)).proven, "a pod is who its cluster says"
+    before = builder.mesh
+    _, delta = builder.apply([Change(change.key, None)])
+    assert vouching(delta.config, (before, builder.mesh)) == {"default"}
+    assert not comes().proven
+
+
+def test_entries_that_nobody_wrote_vouch_for_nobody(builder):
+    mark = "annotations: {istio.io/autoRegistrationGroup: vms}"
+    marked = ENTRY.replace("labels: {app: mysql}}", f"labels: {{app: mysql}}, {mark}}}")
+    _, delta = builder.apply(objects(east=[marked]))
+    assert delta.config and not vouching(delta.config, (builder.mesh,))
+    assert not Identifier(builder).proven(proxy_node(MACHINE)).proven

@@ -35,7 +35,7 @@ class Proxy(msgspec.Struct, frozen=True, kw_only=True):
     service_account: str = ""
     domain: str = "cluster.local"
     version: str = ""  # of the mesh that its agent belongs to; empty where it says none
-    proven: bool = False  # whether its certificate says so, and it is a pod that its cluster knows
+    proven: bool = False  # whether its certificate says who it is, and the mesh knows it as that
     node: str = ""  # on which it runs
     metadata: tuple[tuple[str, str], ...] = ()  # what else it says of itself in plain values, sorted
     config: str = ""  # what its pod's `proxy.istio.io/config` says, as JSON

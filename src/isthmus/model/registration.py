@@ -5,7 +5,7 @@ Names and annotations are Istio's. Source: its "Virtual Machine Installation" an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
 from typing import Any
 
@@ -17,6 +17,7 @@ from isthmus.api.istio.workload_group import WorkloadGroup
 from isthmus.api.resource import Ref
 from isthmus.kit.ip import is_address
 from isthmus.model.endpoint import Locality
+from isthmus.model.from_service_entry import labels_of
 from isthmus.model.mesh import Mesh
 from isthmus.model.proxy import Proxy
 from isthmus.model.shards import TLS_LABEL
@@ -81,6 +82,32 @@ def refusal(proxy: Proxy, ref: Ref, group: WorkloadGroup | None) -> str:
     if not is_address(proxy.address) or ip_address(proxy.address).is_unspecified:
         return f"{proxy.address!r} is no IP address that others could call (hint: INSTANCE_IP of the agent)"
     return ""
+
+
+def vouched(mesh: Mesh, proxy: Proxy) -> dict[str, str] | None:
+    """The labels that people give a workload that is no pod, by its group or by an entry for its address and account.
+
+    None where nobody has written of it. What it says of itself is not among them.
+    """
+    ref, account = group_ref(proxy), proxy.service_account or "default"
+    if ref is not None:
+        group = group_in(mesh, ref)
+        if group is None or refusal(proxy, ref, group):
+            return None
+        return {**group.spec.template.labels, **group.spec.metadata.labels}
+    for entry in mesh.of(WorkloadEntry):
+        who = (entry.metadata.namespace, entry.spec.address, entry.spec.service_account or "default")
+        if who == (proxy.namespace, proxy.address, account) and GROUP not in entry.metadata.annotations:
+            return labels_of(entry)
+    return None
+
+
+def vouching(refs: Iterable[Ref], meshes: Iterable[Mesh]) -> frozenset[str]:
+    """The namespaces in which these objects say of workloads who they are, in either of the meshes."""
+    kinds = {kind_of_type(type_).ref_kind: type_ for type_ in (WorkloadGroup, WorkloadEntry)}
+    mine = [ref for ref in refs if ref.kind in kinds]
+    held = ((ref, mesh.config.get(kinds[ref.kind].__name__, {}).get(ref)) for ref in mine for mesh in meshes)
+    return frozenset(ref.namespace for ref, each in held if each and GROUP not in each.metadata.annotations)
 
 
 def entry_of(proxy: Proxy, ref: Ref, group: WorkloadGroup) -> Json:

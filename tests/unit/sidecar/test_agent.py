@@ -22,8 +22,10 @@ from isthmus.envoy.types import DeltaDiscoveryRequest, DeltaDiscoveryResponse
 from isthmus.kit.clock import SystemClock
 from isthmus.kit.plain_http import Request, fetch
 from isthmus.kit.tasks import supervise
+from isthmus.model.health import PROBE_TYPE
 from isthmus.model.identity import SpiffeId
 from isthmus.model.name_table import TYPE_URL
+from isthmus.model.registration import ASKED_GROUP
 from isthmus.sidecar.agent import Agent, AgentSettings, node_id, node_metadata, read_podinfo
 from isthmus.sidecar.certs import Certificates, CertSettings
 from isthmus.sidecar.proxy_process import ProxyProcess, ProxySettings
@@ -260,6 +262,18 @@ async def test_an_agent_asks_pilot_for_names_through_its_envoy():
             # Envoy found Pilot, by name, at the agent.
             _, metrics = await running.status("/stats/prometheus")
             assert b"isthmus_dns_names 0.0" in metrics
+
+
+@pytest.mark.lab
+async def test_an_agent_of_a_group_asks_pilot_how_to_probe_its_workload():
+    async with running_agent() as running:
+        settings = replace(running.settings, metadata={ASKED_GROUP: "vms"})
+        async with supervise(Agent(settings, SystemClock()).run()):
+
+            async def asked() -> bool:
+                return PROBE_TYPE in running.pilot.types
+
+            await eventually(asked)
 
 
 @pytest.mark.lab
