@@ -108,7 +108,15 @@ def contexts_in(paths: Sequence[Path]) -> tuple[str, ...]:
 
 def _files(paths: Sequence[Path]) -> list[_File]:
     there = [path for path in paths if path.exists()] or list(paths)
-    return [_File(path.parent, parse(_content(path))) for path in there]
+    return [_File(path.parent, _parsed(path)) for path in there]
+
+
+def _parsed(path: Path) -> Section:
+    try:
+        return parse(_content(path))
+    except InvalidKubeconfig as error:
+        where = error.path if error.path == str(path) else f"{path}: {error.path}"
+        raise InvalidKubeconfig(where, error.message) from error
 
 
 def _current(files: Sequence[_File]) -> str:

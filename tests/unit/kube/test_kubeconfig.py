@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import re
 
 import pytest
 import yaml
@@ -241,3 +242,10 @@ def test_a_name_in_none_of_the_files_is_told_with_those_that_are(tmp_path):
 def test_without_any_file_the_first_is_missed(tmp_path):
     with pytest.raises(InvalidKubeconfig, match="none/config: cannot be read: No such file"):
         from_files([tmp_path / "none" / "config"])
+
+
+@pytest.mark.parametrize("text", ["a: [", "[]"])
+def test_of_several_files_the_one_that_is_wrong_is_named(tmp_path, text):
+    (tmp_path / "wrong").write_text(text)
+    with pytest.raises(InvalidKubeconfig, match=re.escape(f"{tmp_path}/wrong: $")):
+        from_files([tmp_path / "none", tmp_path / "wrong"])
