@@ -114,3 +114,23 @@ def test_a_cluster_that_leaves_takes_all_of_its_own_with_it():
     (left,) = builder.mesh.services.values()
     assert left.clusters == ("gke", "third")
     assert [cluster for cluster, _ in left.vips] == ["gke", "third"]
+
+
+def test_two_findings_of_one_field_stand_in_one_order():
+    def service(port):
+        return (
+            "Service",
+            {"metadata": meta("a"), "spec": {"ports": [{"port": port}], "clusterIP": "10.1.0.1"}},
+        )
+
+    leads = {"defaultBackend": {"service": {"name": "a", "port": {"number": 80}}}}
+    spec = {"ingressClassName": "istio", **leads}
+    ingresses = [("Ingress", {"metadata": meta(name), "spec": spec}) for name in ("i1", "i2")]
+    told = [change_of(CLUSTERS[0], what, "put") for what in (service(80), *ingresses)]
+    later = change_of(CLUSTERS[0], service(81), "put")
+    builder = MeshBuilder(SETTINGS)
+    builder.apply(told)
+    builder.apply([later])
+    fresh = MeshBuilder(SETTINGS).apply([later, *told[1:]]).mesh
+    assert len([each for each in fresh.findings if each.ref.name == "i2"]) == 2
+    assert builder.mesh.findings == fresh.findings

@@ -326,7 +326,7 @@ class MeshBuilder:
             *self.derived.findings,
             *(f for each in self._disagreements.values() for f in each),
         ]
-        ordered = tuple(sorted(found, key=lambda finding: (finding.ref, finding.cluster, finding.path)))
+        ordered = tuple(sorted(found, key=lambda one: (one.ref, one.cluster, one.path, one.message)))
         return maps.same(self._mesh.findings, ordered)
 
 
