@@ -31,10 +31,11 @@ class Manifest:
     name: str
     text: str
     cluster: str = ""
+    no_text: NotYaml | None = None  # in place of a text that is none
 
     @cached_property
     def _read(self) -> tuple[Document | NotYaml, ...]:
-        return tuple(readable(self.text))
+        return tuple(readable(self.text)) if self.no_text is None else (self.no_text,)
 
     @property
     def wrong(self) -> Iterator[NotYaml]:
@@ -82,7 +83,9 @@ def read_manifests(names: Iterable[str]) -> list[Manifest]:
             if place.is_dir()
             else [place]
         )
-        found += [Manifest(str(file), _text_of(file), cluster) for file in files]
+        if not files:
+            raise InvalidConfig(name, "there is no YAML in this folder (hint: *.yaml, *.yml)")
+        found += [_manifest(str(file), _content(file), cluster) for file in files]
     return found
 
 
@@ -91,21 +94,26 @@ def given_manifests(names: Iterable[str]) -> list[Manifest]:
     found, others = [], []
     for name in names:
         if name == "-":
-            found.append(Manifest("stdin", as_text(sys.stdin.buffer.read())))
+            found.append(_manifest("stdin", sys.stdin.buffer.read()))
         else:
             others.append(name)
     return [*found, *read_manifests(others)]
 
 
-def _text_of(file: Path) -> str:
+def _content(file: Path) -> bytes:
     try:
-        return as_text(file.read_bytes())
+        return file.read_bytes()
     except OSError as error:
         raise InvalidConfig(str(file), f"cannot be read: {error.strerror or error}") from error
 
 
-def as_text(raw: bytes) -> str:
-    """YAML's text: UTF-16 where its mark begins it, as Windows writes it, else UTF-8; what is neither stays no YAML."""
+def _manifest(name: str, raw: bytes, cluster: str = "") -> Manifest:
+    """A text: UTF-16 where its mark begins it, as Windows writes it, else UTF-8. Lines end as they do here."""
     is_utf_16 = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    text = raw.decode("utf-16" if is_utf_16 else "utf-8-sig", errors="replace")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    try:
+        text = raw.decode("utf-16" if is_utf_16 else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        said = "is not YAML: it is no UTF-8 (hint: save it as such; if it is a text at all)"
+        return Manifest(name, "", cluster, NotYaml(line, said))
+    return Manifest(name, text.replace("\r\n", "\n").replace("\r", "\n"), cluster)

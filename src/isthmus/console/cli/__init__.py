@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
 from importlib import import_module
 
 import click
+
+from isthmus.console.render import fail
 
 # The order in which help shows them: what a newcomer wants first.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -24,6 +29,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("run", "Run a part of the mesh: pilot, citadel"),
     "agent": ("agent", "What runs beside a workload: the sidecar's agent, capture, requests to Envoy"),
 }
+
+
+_BY_SIGNAL = 128
+"""Shells add the number of the signal that ended a process."""
 
 
 class ToldWhole(click.Group):
@@ -50,6 +59,19 @@ class LazyGroup(click.Group):
         module = import_module(f"isthmus.console.cli.{COMMANDS[cmd_name][0]}")
         command: click.Command = module.command
         return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Runs a command, and ends as others do: by Ctrl-C with 130, with 141 where nobody reads on."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            sys.exit(_BY_SIGNAL + signal.SIGINT)
+        except BrokenPipeError:
+            # What is still to be written is thrown away, or Python tells of it once more at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(_BY_SIGNAL + signal.SIGPIPE)
+        except OSError as error:
+            fail(f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
