@@ -40,7 +40,7 @@ PROXIES = (
         labels=(("app", "reviews"),),
         locality=Locality("eu"),
         proven=True,
-        metadata=(("ENABLE_SELF_DISCOVERY", "true"),),
+        metadata=(("AUTO_REGISTER_GROUP", "vms"), ("ENABLE_SELF_DISCOVERY", "true")),
     ),
     Proxy(
         kind=ProxyKind.SIDECAR,
@@ -275,6 +275,16 @@ apiVersion: networking.istio.io/v1
 kind: WorkloadEntry
 metadata: {name: vm}
 spec: {address: 10.10.0.44, labels: {app: reviews, version: v2}, serviceAccount: vm}
+"""
+
+UNWELL = WORKLOAD.replace(
+    "name: vm}", 'name: vm, annotations: {proxy.istio.io/health-checks-enabled: "true"}}'
+)
+PROBED = """
+apiVersion: networking.istio.io/v1
+kind: WorkloadGroup
+metadata: {name: vms}
+spec: {template: {labels: {app: reviews}}, probe: {tcpSocket: {port: 9080}}}
 """
 
 DATAGRAMS = service(
@@ -534,6 +544,8 @@ def all_changes():
         *objects(gke=[*second, STICKY, SIDECAR, DELEGATING, DELEGATE]),
         *objects(gke=[SHARES, WHOLE, SIDECAR.replace("other", "default")]),
         *objects(gke=[ENTRY, BY_NAME, WORKLOAD]),
+        *objects(gke=[UNWELL, PROBED]),
+        *objects(gke=[PROBED.replace("9080", "9081")]),
         *objects(gke=[BOUND, CONNECTIONS, SUBNETS]),
         *objects(gke=[SHOWN_HERE]),
         *objects(gke=[MESH_NETWORKS], onprem=[EAST_WEST, NETWORK, NODE]),
