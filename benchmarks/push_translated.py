@@ -17,7 +17,7 @@ from isthmus.model.mesh import MeshSettings
 from isthmus.model.names import ClusterId
 from isthmus.model.proxy import Proxy, ProxyKind, proxy_from_node
 from isthmus.translate.generation import Generation, Translator
-from isthmus.translate.types import ENDPOINTS, TYPES
+from isthmus.translate.types import ENDPOINTS, LISTENER, ROUTES, UPSTREAM
 from isthmus.xds.node import ProxyNode
 
 CLUSTER_ID = ClusterId("gke")
@@ -51,8 +51,8 @@ class TranslatedWorld:
         return proxy_from_node(node.id, dict(node.metadata), Locality())
 
     def expected(self) -> Versions:
-        """What every proxy must hold. None of them is a workload that serves something."""
-        return {t: {each.name: each for each in self._now.resources(_ANYONE, t, None)} for t in TYPES}
+        """What every Envoy of the fleet must hold. None of them is a workload that serves something."""
+        return {t: {each.name: each for each in self._now.resources(_ANYONE, t, None)} for t in _ASKED}
 
     def known(self, key: ChangeKey) -> Object | None:
         """The object that is there now."""
@@ -76,6 +76,7 @@ class TranslatedWorld:
         )
 
 
+_ASKED = (UPSTREAM, ENDPOINTS, LISTENER, ROUTES)
 _ANYONE = Proxy(kind=ProxyKind.SIDECAR, address="10.255.0.1", name="p", namespace="n", cluster=CLUSTER_ID)
 
 

@@ -11,6 +11,7 @@ import time
 from itertools import groupby
 from pathlib import Path
 
+LONGEST_S = 420
 ROOT = Path(__file__).parent.parent
 BENCHMARKS = (
     ("The demo, until red stars", "benchmarks.demo_time"),
@@ -53,6 +54,16 @@ def shown(said: str) -> str:
     return "\n\n".join(text if is_table else f"```text\n{text}\n```" for is_table, text in parts if text)
 
 
+def run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    """What came of a command; that it hangs is a failure, too."""
+    try:
+        return subprocess.run(
+            command, capture_output=True, text=True, cwd=ROOT, check=False, timeout=LONGEST_S
+        )
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(command, 1, "", f"is not done after {LONGEST_S} s")
+
+
 def head() -> str:
     """What was measured, on what, and how busy it was."""
     asked = ["git", "rev-parse", "--short", "HEAD"]
@@ -70,9 +81,7 @@ def main() -> None:
     for title, words in BENCHMARKS:
         print(f"# {title}", flush=True)
         begin = time.monotonic()
-        done = subprocess.run(
-            [sys.executable, "-m", *words.split()], capture_output=True, text=True, cwd=ROOT, check=False
-        )
+        done = run([sys.executable, "-m", *words.split()])
         took_s = time.monotonic() - begin
         print(done.stdout.strip(), f"({took_s:.0f} s)", sep="\n", flush=True)
         if done.returncode:
