@@ -280,6 +280,9 @@ def _branches(held: Held, call: Call, found: Found, alpn: tuple[str, ...]) -> li
     request = call.request or Request()
     if found.host is None:
         return [Branch(share=100.0, route=None, action=Answer(status=404, why="no virtual host for it"))]
+    if _must_be_tls(found.host, request) and request.method == "CONNECT":
+        why = "it must come in TLS, and what has no path cannot be redirected"
+        return [Branch(share=100.0, route=None, action=Answer(status=403, why=why))]
     if _must_be_tls(found.host, request):
         target = f"https://{request.host}{request.path}"
         why = "the gateway's server takes https alone"
