@@ -87,7 +87,7 @@ EDGE = files(cluster("east"), GATEWAY, *RULES, *SERVICES)
         ("http://web.example.com/x", "redirect https://web.example.com/x", None),
         ("http://other.example.com/", "redirect https://other.example.com/", None),
         ("http://unknown.example.com/", "redirect https://unknown.example.com/", None),
-        ("CONNECT http://web.example.com/ ; host: web.example.com:80", "403", None),
+        ("CONNECT http://web.example.com/ ; host: web.example.com:8443", "403", None),
         ("http://open.example.org/", "web", "mutual"),
         ("http://elsewhere.org/", "404", None),
         ("https://web.example.com/", "web", "mutual"),
