@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import grpc
@@ -13,6 +14,8 @@ from isthmus.wire.listeners import Listener
 from isthmus.wire.stream import Call, Peer, Refused, Stream, StreamClosed
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
+_GONE = (grpc.aio.UsageError, grpc.aio.InternalError, grpc.aio.AioRpcError)
+"""What is raised where something is said to a caller that is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +135,10 @@ def _unary_method(handler: Unary) -> grpc.RpcMethodHandler[bytes, bytes]:
 
 def _bidi_method(handler: Bidi) -> grpc.RpcMethodHandler[bytes, bytes]:
     async def serve(_: object, context: Context) -> None:
+        stream = _ServerStream(context)
+        await stream.begin()
         try:
-            await handler.talk(_ServerStream(context))
+            await handler.talk(stream)
         except Refused as refused:
             await _refuse(context, refused)
 
@@ -152,6 +157,14 @@ class _ServerStream:
         self.peer = _peer(context)
         self.metadata = _metadata(context)
 
+    async def begin(self) -> None:
+        """Tell the caller that it is heard.
+
+        The core takes that for said only when a first message has gone: until then it could not refuse the call.
+        """
+        with suppress(*_GONE):
+            await self._context.send_initial_metadata(())
+
     async def receive(self) -> bytes | None:
         try:
             message = await self._context.read()
@@ -162,7 +175,7 @@ class _ServerStream:
     async def send(self, message: bytes) -> None:
         try:
             await self._context.write(message)
-        except (grpc.aio.UsageError, grpc.aio.InternalError, grpc.aio.AioRpcError) as error:
+        except _GONE as error:
             raise StreamClosed(f"{self.peer.address} is gone") from error
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -13,7 +13,6 @@ import pytest
 
 from fakes.pilot import FakePilot
 from fakes.pki import Pki
-from fakes.world import FakeWorld
 from isthmus.envoy.types import Any, Node
 from isthmus.kit.clock import ManualClock
 from isthmus.kit.metrics import XDS_REJECTS, exposition
@@ -21,17 +20,13 @@ from isthmus.kit.polling import until
 from isthmus.kit.tasks import supervise
 from isthmus.wire.call import CallFailed, Channel, ClientTls
 from isthmus.wire.listeners import Secure, ServerCertificate
-from isthmus.wire.stream import Peer, Refused
-from isthmus.xds.answers import DELTA
+from isthmus.wire.stream import Peer
 from isthmus.xds.client import AdsClient, DeltaTalker, Judge, StateTalker, Talker, accept, names_held
-from isthmus.xds.conversation import Conversation
-from isthmus.xds.fanout import Fanout
 from isthmus.xds.node import ProxyNode
-from isthmus.xds.request import parse_delta
 from isthmus.xds.server import DELTA_PATH, SOTW_PATH
-from isthmus.xds.session import Session, SessionLimits
+from isthmus.xds.session import SessionLimits
 from isthmus.xds.status import State, config_dump, proxies
-from isthmus.xds.type_urls import CLUSTER, ENDPOINTS, PUSH_ORDER
+from isthmus.xds.type_urls import CLUSTER, ENDPOINTS
 
 PROXY = "sidecar~10.0.0.1~a.books~books.svc.cluster.local"
 
@@ -256,7 +251,7 @@ async def test_who_comes_and_goes_is_noted_and_may_be_refused_once_it_is_known()
 
 async def test_a_proxy_that_does_not_answer_is_cut_with_a_reason() -> None:
     clock = ManualClock()
-    pilot = FakePilot(SessionLimits(answer_s=60), clock)
+    pilot = FakePilot(SessionLimits(answer_s=60, send_s=600), clock)
     pilot.world.put(CLUSTER, "a", "1")
     pilot.publish()
     async with pilot.serving(), Channel(pilot.address) as channel:
@@ -271,43 +266,23 @@ async def test_a_proxy_that_does_not_answer_is_cut_with_a_reason() -> None:
     await eventually(lambda: not pilot.fanout.sessions)
 
 
-class DeafStream:
-    """Takes a message and never says that it has gone."""
-
-    peer = Peer("ipv4:10.0.0.9:1")
-    metadata: Mapping[str, str] = {}
-
-    def __init__(self) -> None:
-        self.sending = asyncio.Event()
-
-    async def receive(self) -> bytes | None:
-        await asyncio.Event().wait()
-        return None
-
-    async def send(self, message: bytes) -> None:
-        self.sending.set()
-        await asyncio.Event().wait()
-
-
 async def test_a_proxy_that_does_not_read_is_cut_with_a_reason() -> None:
     clock = ManualClock()
-    fanout: Fanout[str] = Fanout(PUSH_ORDER, SessionLimits(send_s=30), clock)
-    world = FakeWorld()
-    world.put(CLUSTER, "a", "1")
-    fanout.publish(world.next())
-    stream = DeafStream()
-    first = parse_delta(talker().subscribe(CLUSTER, ["*"]))
-    assert first.node
-    session = Session(stream, first.node, Conversation(DELTA, "proxy"), fanout.shared, lambda _: "proxy")
-    async with supervise(fanout.run()):
-        attending = asyncio.ensure_future(fanout.attend(session, first))
-        await stream.sending.wait()
+    pilot = FakePilot(SessionLimits(send_s=30), clock)
+    for number in range(20):
+        pilot.world.put(CLUSTER, f"a{number}", "1" * 1_000_000)
+    pilot.publish()
+    async with pilot.serving(), Channel(pilot.address) as channel:
+        stream = channel.bidi(DELTA_PATH)
+        await stream.send(talker().subscribe(CLUSTER, ["*"]))
+        await eventually(lambda: states(pilot) == {"Cluster": State.STALE})
         await clock.advance(29)
-        assert not attending.done()
+        assert states(pilot) == {"Cluster": State.STALE}
         await clock.advance(15)
-        with pytest.raises(Refused, match="reads too slowly: one response waits for 30 s"):
-            await attending
-    assert not fanout.sessions
+        await eventually(lambda: not pilot.fanout.sessions)
+        with pytest.raises(CallFailed, match="reads too slowly: one response waits for 30 s"):
+            while await stream.receive():  # what was on its way
+                pass
 
 
 async def test_initial_syncs_are_admitted_a_few_at_a_time() -> None:
