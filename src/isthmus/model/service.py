@@ -70,9 +70,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     alias_of: Hostname = Hostname("")  # the host of the mesh that its external name is
     created: str = ""  # the oldest of its objects; decides between services that claim the same listener
     entry: str = ""  # the ServiceEntry that it is from; empty: Kubernetes
-    pod_of: ServiceKey | None = (
-        None  # the headless service of whose pods it is one, as other networks call it
-    )
+    pod_of: ServiceKey | None = None  # the headless service of which it is a pod, as other networks call it
     export_to: tuple[str, ...] = ()  # the namespaces that see it; empty: all
     is_external: bool = False  # outside the mesh: no mutual TLS of ours
     named: tuple[Endpoint, ...] = ()  # endpoints that the proxy resolves itself
