@@ -301,6 +301,8 @@ def _decoded(body: bytes, kind: type[T]) -> T:
 
 def _unreachable(server: str, error: Exception) -> Unreachable:
     what = str(error) or type(error).__name__
+    if isinstance(error, TimeoutError):
+        what = "nothing came in time"
     if isinstance(error, aiohttp.ClientConnectorError):  # it names the server again, and our TLS context
         cause = error.os_error
         refused = isinstance(cause, ConnectionError) and cause.errno

@@ -53,6 +53,16 @@ def test_paths_are_those_of_kubernetes():
     assert path_of(kind_named("EndpointSlice"), "a") == path
 
 
+async def test_a_server_that_says_nothing_is_given_up(monkeypatch):
+    monkeypatch.setattr("isthmus.kube.client._REQUEST_LIMIT_S", 0.1)
+    api = ScriptedApi()
+    api.script.append(api.holds())
+    async with api.serving(), Client(api.access()) as client:
+        with pytest.raises(Unreachable) as given_up:
+            await client.get(MAPS, "default", "a")
+    assert str(given_up.value) == f"no answer from {api.access().server}: nothing came in time"
+
+
 async def test_objects_come_change_and_go(client):
     await client.create(MAPS, config_map("a", x="1"))
     with pytest.raises(Conflict):
