@@ -272,10 +272,8 @@ class Views:
         self._spoken: Memo[frozenset[ServiceKey]] = Memo()
         self._views: Memo[View] = Memo()
         self._made_from: tuple[object, ...] = ()
-        self._last: tuple[Mesh | None, Rules] = (
-            None,
-            _UNRULED,
-        )  # the mesh that all proxies ask about, mostly
+        self._last: tuple[Mesh | None, Rules] = None, _UNRULED
+        """The mesh that was asked about last, as all proxies do in turn."""
 
     def view(self, mesh: Mesh, proxy: Proxy) -> View:
         """What `proxy` sees of `mesh`."""
