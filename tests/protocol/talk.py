@@ -8,6 +8,7 @@
     proxy   rejects          nonce 1 "why"
     proxy   unsubscribes     EDS reviews
     mesh    changes          CDS reviews@2 -ratings, EDS reviews@2
+    pilot   sends            EDS a@none   nonce 2  that it has no endpoints (sotw has no other word for it)
     mesh    wonders          SDS cert              nobody knows yet whether it is there
     mesh    knows            SDS cert
     status  is               CDS rejected reviews "why"; EDS synced
@@ -25,6 +26,7 @@ from dataclasses import dataclass, field
 
 from fakes.world import FakeWorld
 from isthmus.envoy.types import (
+    ClusterLoadAssignment,
     DeltaDiscoveryRequest,
     DeltaDiscoveryResponse,
     DiscoveryRequest,
@@ -49,6 +51,15 @@ class Said:
 
     def __str__(self) -> str:
         return " ".join([self.type, *self.words, "nonce", self.nonce])
+
+
+def _word(body: bytes) -> str:
+    """A resource as a talk writes it: those of its mesh are written so, and Pilot's own are of no endpoints."""
+    if b"@" in body:
+        return body.decode()
+    none = ClusterLoadAssignment.FromString(body)
+    assert not none.endpoints
+    return f"{none.cluster_name}@none"
 
 
 @dataclass
@@ -94,7 +105,7 @@ class Talk:
             return Said(SHORT[response.type_url], words, response.nonce), ""
         state = DiscoveryResponse.FromString(message)
         assert all(each.type_url == state.type_url for each in state.resources)
-        words = sorted(each.value.decode() for each in state.resources)
+        words = sorted(_word(each.value) for each in state.resources)
         return Said(SHORT[state.type_url], words, state.nonce), state.version_info
 
     # mesh

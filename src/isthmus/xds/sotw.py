@@ -9,12 +9,13 @@ from collections.abc import Iterable
 from dataclasses import replace
 from hashlib import blake2b
 
+from isthmus.envoy.types import ClusterLoadAssignment
 from isthmus.kit.versioned import Versioned
 from isthmus.xds.generation import EVERYTHING
 from isthmus.xds.request import Request
 from isthmus.xds.snapshot import NOTHING, Diff, Snapshot, one
 from isthmus.xds.subscription import WILDCARD, Subscription, Verdict
-from isthmus.xds.type_urls import ROOTS
+from isthmus.xds.type_urls import ENDPOINTS, ROOTS
 
 
 class StateSubscription(Subscription):
@@ -93,7 +94,9 @@ class StateSubscription(Subscription):
             self.claim = ""
         diff = super().due(kept, among)
         if not self.whole:
-            return replace(diff, removed=(), absent=())
+            awaited = self.forced.intersection((*diff.removed, *diff.absent))
+            none = map(_none, sorted(awaited)) if self.type_url == ENDPOINTS else ()
+            return replace(diff, changed=(*diff.changed, *none), removed=(), absent=())
         if diff.changed or diff.removed or self.owed:
             return Diff(kept, diff.removed, unchanged=diff.unchanged)
         return Diff(unchanged=diff.unchanged)
@@ -112,6 +115,11 @@ class StateSubscription(Subscription):
         # A complete response cannot leave out what is to blame: it is all offered again when something
         # changes, and not before.
         return offered if self.whole else super()._guilty(offered, reason)
+
+
+def _none(upstream: str) -> Versioned:
+    """No endpoints: how an Envoy that holds an upstream back until it hears of them is told that there are none."""
+    return Versioned.of(upstream, ClusterLoadAssignment(cluster_name=upstream).SerializeToString())
 
 
 def state_version(resources: Iterable[Versioned]) -> str:

@@ -14,7 +14,7 @@ from isthmus.kit.versioned import Versioned
 from isthmus.xds.generation import EVERYTHING
 from isthmus.xds.request import Request
 from isthmus.xds.snapshot import EMPTY, GONE, NOTHING, Diff, Snapshot, one
-from isthmus.xds.type_urls import ROOTS
+from isthmus.xds.type_urls import ENDPOINTS, ROOTS
 
 WILDCARD = "*"
 
@@ -202,8 +202,14 @@ class Subscription:
         )
 
     def without_removals(self, diff: Diff) -> Diff:
-        """As much of `diff` as can be said without removing anything."""
-        return replace(diff, removed=()) if diff.removed else diff
+        """As much of `diff` as can be said without removing anything.
+
+        But an Envoy that holds an upstream back until it hears of its endpoints is told that they are gone.
+        """
+        if not diff.removed:
+            return diff
+        awaited = self.forced if self.type_url == ENDPOINTS else NOTHING
+        return replace(diff, removed=tuple(name for name in diff.removed if name in awaited))
 
     def _expected(self, among: frozenset[str] | None) -> frozenset[str]:
         """The names of which the proxy must hear even if there are no resources of them."""

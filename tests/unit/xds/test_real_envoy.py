@@ -254,3 +254,22 @@ async def test_an_upstream_that_changed_while_envoy_was_away_is_warm(
         await eventually(mesh.all_synced)
         await proxy.comes_to_have_warm("ratings")
         assert await proxy.addresses_of("ratings") == ["7001"]
+
+
+async def test_an_upstream_without_endpoints_holds_nothing_up(running: tuple[Mesh, Envoy]) -> None:
+    mesh, proxy = running
+    mesh.publish(upstream("details"))
+    await eventually(mesh.all_synced)
+    await proxy.comes_to_have_warm("details", "ratings", "reviews")
+    assert await proxy.addresses_of("details") == []
+
+
+async def test_a_changed_upstream_whose_endpoints_go_holds_nothing_up(running: tuple[Mesh, Envoy]) -> None:
+    # So it is where a Service changes and is deleted before its endpoints have followed it to the proxy.
+    mesh, proxy = running
+    mesh.publish(upstream("ratings", timeout_s=3), gone=((ENDPOINTS, "ratings"),))
+    await eventually(mesh.all_synced)
+    await proxy.comes_to_have_warm("ratings", "reviews")
+    mesh.publish(gone=((CLUSTER, "ratings"),))
+    await eventually(mesh.all_synced)
+    await proxy.comes_to_have_warm("reviews")
