@@ -99,16 +99,18 @@ async def test_an_agent_says_how_its_workload_is_whenever_that_changes_and_to_ea
     place: Path,
 ) -> None:
     fault: Watchable[str | None] = Watchable(None)
-    told = Told(
-        place / "pilot.sock", node("n", {}, ("", "", "")), {TYPE_URL: Wanted((), print)}, place, fault
-    )
-    for before in ([], ["no answer"]):
+    door = place / "pilot.sock"
+    told = Told(door, node("n", {}, ("", "", "")), {TYPE_URL: Wanted((), print)}, place, fault)
+    for number, before in enumerate(([], ["no answer"])):
+        # Each has a socket of its own: the core takes that of the first away when it likes.
+        door.unlink(missing_ok=True)
+        door.symlink_to(place / f"{number}.sock")
         heard: list[str] = []
         pilot = FakePilot()
         pilot.fanout = Fanout((TYPE_URL,))
         pilot.fanout.shared.hears = {HEALTH_TYPE: partial(_hear, heard)}
 
-        async with pilot.serving([Unix(str(place / "pilot.sock"))]):
+        async with pilot.serving([Unix(str(door.readlink()))]):
             pilot.publish()
             async with supervise(told.run()):
                 await _until(heard, before)
