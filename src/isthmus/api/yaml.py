@@ -234,12 +234,13 @@ class _Scalars(yaml.constructor.SafeConstructor, yaml.resolver.Resolver):
         return _MAKERS[event.tag](self, yaml.ScalarNode(event.tag, event.value))
 
     def _plain(self, text: str) -> Any:
-        tag = self.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]  # in its stubs
+        tag = _RESOLVE(self, yaml.ScalarNode, text, (True, False))
         make = _MAKERS.get(tag)
         # Numbers to the base of 60 are none for kubectl: `22:22` are two ports.
         return text if make is None or ":" in text else make(self, yaml.ScalarNode("", text))
 
 
+_RESOLVE: Callable[[_Scalars, type[yaml.Node], str, tuple[bool, bool]], str] = yaml.resolver.Resolver.resolve
 _TAG = "tag:yaml.org,2002:"
 _TEXTS = frozenset({None, "!", f"{_TAG}str", f"{_TAG}timestamp"})
 _COLLECTIONS = frozenset({None, "!", f"{_TAG}map", f"{_TAG}seq"})

@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import cast
 
 import dns.asyncquery
 import dns.flags
@@ -82,13 +83,12 @@ class Resolver:
 
         class Datagrams(asyncio.DatagramProtocol):
             def connection_made(self, transport: asyncio.BaseTransport) -> None:
-                self.transport = transport
+                self.send = cast(asyncio.DatagramTransport, transport).sendto  # which it is in all but name
 
             def datagram_received(self, data: bytes, addr: object) -> None:
                 answer = resolver.answer(data, stream=False)
                 if answer is not None:
-                    send = self.transport.sendto  # type: ignore[attr-defined]
-                    asyncio.get_running_loop().call_later(resolver.late_s, send, answer, addr)
+                    asyncio.get_running_loop().call_later(resolver.late_s, self.send, answer, addr)
 
         async def stream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             wire = await reader.readexactly(int.from_bytes(await reader.readexactly(2)))
