@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from e2e.calls import Request, call
+from e2e.calls import Answer, Request, call
 from e2e.conftest import complete
 from e2e.datagrams.objects import answers, caller, echoed, server, service
 from e2e.echo.objects import account, deployment, meta
@@ -117,6 +117,18 @@ async def endpoints(stage: Stage, upstream: str) -> set[str]:
     return {row.endpoint for row in rows if row.upstream == upstream}
 
 
+async def answered(stage: Stage, request: Request) -> list[Answer]:
+    """Five answers to `request`, once all its calls are answered."""
+    found: list[Answer] = []
+
+    async def all_well() -> bool:
+        found[:] = await call(stage, request, times=5)
+        return [each.status for each in found] == [200] * 5
+
+    assert await stage.until(all_well, 60), found
+    return found
+
+
 async def test_reviews_of_the_other_network_are_reached_through_its_gateway(apart: Stage) -> None:
     assert await apart.visitor.until(Stars.RED, limit_s=60) is not None
     found = await endpoints(apart, "outbound|9080||reviews.default.svc.cluster.local")
@@ -131,7 +143,7 @@ async def test_the_line_carries_mutual_tls_between_gateways_and_no_packet_from_p
     await apart.lab.ask("POST", "/link/listen")
     for _ in range(30):
         assert complete(await apart.visitor.visit())
-    answers = await call(apart, Request(host="stars", port=7000), times=5)
+    answers = await answered(apart, Request(host="stars", port=7000))
     assert {each.version for each in answers} == {"v3"}
     await asyncio.sleep(0.5)
     needles = ["GET /reviews", "GET /ratings", "podname", "bookinfo-productpage"]
@@ -148,8 +160,7 @@ async def test_the_line_carries_mutual_tls_between_gateways_and_no_packet_from_p
 
 
 async def test_bytes_of_any_kind_go_through_the_gateway_too(apart: Stage) -> None:
-    answers = await call(apart, Request(host="stars", port=7000), times=5)
-    assert [each.status for each in answers] == [200] * 5
+    answers = await answered(apart, Request(host="stars", port=7000))
     assert {each.version for each in answers} == {"v3"}
     assert await endpoints(apart, "outbound|7000||stars.default.svc.cluster.local") == {
         f"{PUBLIC_ADDRESSES[PRIVATE]}:15443"
@@ -157,8 +168,7 @@ async def test_bytes_of_any_kind_go_through_the_gateway_too(apart: Stage) -> Non
 
 
 async def test_pods_without_names_behind_a_headless_service_are_called_as_one(apart: Stage) -> None:
-    answers = await call(apart, Request(host="crowd", port=9080), times=5)
-    assert [each.status for each in answers] == [200] * 5
+    answers = await answered(apart, Request(host="crowd", port=9080))
     assert {each.version for each in answers} == {"v3"}
     assert await endpoints(apart, "outbound|9080||_premises.crowd.default.svc.cluster.local") == {
         f"{PUBLIC_ADDRESSES[PRIVATE]}:15443"
@@ -174,10 +184,7 @@ def parrot(apart: Stage) -> Iterator[Stage]:
 
 
 async def test_datagrams_go_through_the_gateway_in_mutual_tls(parrot: Stage) -> None:
-    async def answered() -> bool:
-        return await answers(parrot, "parrot:7")
-
-    assert await parrot.until(answered, 60)
+    assert await parrot.until(lambda: answers(parrot, "parrot:7"), 60)
     secret = "nobody-may-read-this"
     await parrot.lab.ask("POST", "/link/listen")
     found = await echoed(parrot, "parrot:7", sizes=[20, 1400, 9000, 60000], text=secret, times=5)
