@@ -10,7 +10,8 @@ from isthmus.translate import proto
 from isthmus.translate.access_log import access_logs
 from isthmus.translate.conduct import Conduct
 from isthmus.translate.dynamic_hosts import dynamic_filter
-from isthmus.translate.http_filters import FILTERS
+from isthmus.translate.guard import Checkpoint
+from isthmus.translate.http_filters import FILTERS, checks
 from isthmus.translate.proxy_headers import apply_forwarding, apply_headers, apply_topology
 from isthmus.translate.tracing import apply_tracing
 
@@ -34,13 +35,17 @@ class Manager:
     stat_prefix: str
     routes: RouteConfiguration | str  # as they are, or the name under which they are asked for
     conduct: Conduct
+    point: Checkpoint | None = None  # where calls arrive; None: the application's own, which leave
 
 
 def connection_manager(manager: Manager) -> Filter:
     """The network filter for `manager`."""
     config = HttpConnectionManager(
         stat_prefix=manager.stat_prefix,
-        http_filters=[http_filter.in_chain() for http_filter in FILTERS],
+        http_filters=[
+            *(checks(manager.point) if manager.point is not None else ()),
+            *(http_filter.in_chain() for http_filter in FILTERS),
+        ],
         access_log=access_logs(manager.conduct, inbound=manager.face is Face.INBOUND),
         # A request is as long as it is: limits belong to routes.
         stream_idle_timeout=proto.seconds(0),

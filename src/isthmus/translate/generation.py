@@ -26,6 +26,7 @@ from isthmus.translate.doors import Doors
 from isthmus.translate.egress import called
 from isthmus.translate.gateway_conflicts import gateway_conflicts
 from isthmus.translate.gateway_servers import Opened, opened, side_by_side
+from isthmus.translate.guard import Guards
 from isthmus.translate.header_case import HeaderCase
 from isthmus.translate.listeners import Listeners, conflicts
 from isthmus.translate.memory import Memory
@@ -57,6 +58,7 @@ class Translator:
     def __init__(self, follow: Follow = lambda _: None) -> None:
         self.views = Views()
         self.conducts = Conducts()
+        self.guards = Guards()
         self.upstreams = Upstreams()
         self.assignments = LoadAssignments()
         self.listeners = Listeners()
@@ -102,7 +104,12 @@ class Translator:
                 *self.routes.of_views,
                 *(self.configurations, self.route_names, self.standpoints),
             ),
-            of_config=(*self.conducts.of_views, *self.patches.of_views, *self.secrets.of_views),
+            of_config=(
+                *self.conducts.of_views,
+                *self.guards.of_views,
+                *self.patches.of_views,
+                *self.secrets.of_views,
+            ),
             of_meshes=(*self.assignments.of_meshes, self._indices),
         )
 
@@ -242,11 +249,11 @@ class Generation:
     def _listeners(self, proxy: Proxy, wanted: Wanted) -> Iterable[Versioned]:
         view = self._view(proxy)
         seen = (view, self._make.conducts.of(self.mesh, view, proxy))
-        listeners = self._make.listeners
+        listeners, guard = self._make.listeners, self._make.guards.of(self.mesh, proxy)
         found = (
-            listeners.of(self.mesh, seen, proxy)
+            listeners.of(self.mesh, seen, proxy, guard)
             if wanted is None
-            else listeners.named(self.mesh, seen, proxy, wanted)
+            else listeners.named(self.mesh, seen, (proxy, guard), wanted)
         )
         bundles = self._make.secrets.bundles(self.mesh, view, proxy)
         return self._make.trust.listeners(found.values(), bundles)

@@ -27,8 +27,10 @@ from isthmus.translate.egress import unknown_upstream
 from isthmus.translate.entrances import about as about_sidecar
 from isthmus.translate.entrances import entrances
 from isthmus.translate.gateway_servers import Opened, opened, side_by_side
+from isthmus.translate.guard import Guard
 from isthmus.translate.http_proxy import proxy_listener, proxy_name
 from isthmus.translate.listeners_gateway import GatewayListeners
+from isthmus.translate.listeners_gateway import Seen as GatewaySeen
 from isthmus.translate.listeners_inbound import inbound_listener
 from isthmus.translate.listeners_outbound import (
     Seen,
@@ -63,20 +65,20 @@ class Listeners:
         self.memos = (self.one, self._alike, *self._passthrough.layers.memos, self._own.sockets)
         self.of_views = (self._ports, self._parts, self._own.called, *self._passthrough.layers.of_views)
 
-    def of(self, mesh: Mesh, seen: Seen, proxy: Proxy) -> Found:
+    def of(self, mesh: Mesh, seen: Seen, proxy: Proxy, guard: Guard) -> Found:
         """All listeners of `proxy`."""
         workload = mesh.workloads.get((proxy.cluster, proxy.address))
         view, conduct = seen
         if view.kind is ProxyKind.ROUTER:
             return self._ports.get(
-                (view, conduct, workload),
+                (view, conduct, guard, workload),
                 "gateway",
-                lambda: self._gateway(seen, opened(view, workload)),
+                lambda: self._gateway((*seen, guard), opened(view, workload)),
             )
         inputs = (view, conduct, *(mesh.shards.get(key) for key in view.seen.headless))
         found = {
             **self._ports.get(inputs, "all", lambda: self._all(mesh, seen)),
-            **self._with_sockets(mesh, seen, proxy),
+            **self._with_sockets(mesh, seen, proxy, guard),
         }
         if workload is not None and workload.binds:
             for taken in filter(partial(is_bound, workload), view.datagrams):
@@ -103,11 +105,11 @@ class Listeners:
 
         return self.one.get((*here.parts, conduct), (port, door, view.cluster, view.namespace), make)
 
-    def named(self, mesh: Mesh, seen: Seen, proxy: Proxy, wanted: frozenset[str]) -> Found:
+    def named(self, mesh: Mesh, seen: Seen, asker: tuple[Proxy, Guard], wanted: frozenset[str]) -> Found:
         """Those of `wanted` that exist."""
-        view, _ = seen
+        (view, _), (proxy, _) = seen, asker
         if view.kind is ProxyKind.ROUTER:
-            every = self.of(mesh, seen, proxy)
+            every = self.of(mesh, seen, *asker)
             return {name: every[name] for name in wanted if name in every}
         found: dict[str, Versioned] = {}
         workload = mesh.workloads.get((proxy.cluster, proxy.address))
@@ -122,11 +124,11 @@ class Listeners:
                 own = self._on_port(mesh, seen, int(port)).get(name)
                 if own:
                     found[name] = own
-        others = self._with_sockets(mesh, seen, proxy)
+        others = self._with_sockets(mesh, seen, *asker)
         found.update((name, others[name]) for name in wanted if name in others)
         return found
 
-    def _with_sockets(self, mesh: Mesh, seen: Seen, proxy: Proxy) -> Found:
+    def _with_sockets(self, mesh: Mesh, seen: Seen, proxy: Proxy, guard: Guard) -> Found:
         """The two listeners that captured calls arrive at, and those that a Sidecar asks for by address."""
         workload = mesh.workloads.get((proxy.cluster, proxy.address))
         (view, conduct), unknown = seen, unknown_upstream(seen[0])
@@ -137,30 +139,32 @@ class Listeners:
         def inbound() -> Versioned | None:
             scope = (proxy.cluster, proxy.address)
             slot = Slot(LISTENER, names.VIRTUAL_INBOUND, None, scope)
-            return self.checked.keep(slot, about, lambda: inbound_listener(taken, conduct), proto.sealed)
+            return self.checked.keep(
+                slot, about, partial(inbound_listener, taken, conduct, guard), proto.sealed
+            )
 
         def outbound() -> Versioned | None:
             slot = Slot(LISTENER, names.VIRTUAL_OUTBOUND, None, (unknown,))
             return self.checked.keep(slot, about, lambda: virtual_outbound(conduct, unknown), proto.sealed)
 
         both: tuple[Versioned | None, ...] = (
-            self.one.get((conduct, view.sidecar), (names.VIRTUAL_INBOUND, serves), inbound),
+            self.one.get((conduct, guard, view.sidecar), (names.VIRTUAL_INBOUND, serves), inbound),
             self.one.get((conduct,), (names.VIRTUAL_OUTBOUND, unknown), outbound),
         )
         if conduct.http_proxy_port:
             both = (*both, self._http_proxy(conduct, about))
         if workload is not None and datagram_targets(serves):
-            both = (*both, self._tunnels(workload, conduct, about))
-        return {**self._own.of(seen, taken), **{made.name: made for made in both if made}}
+            both = (*both, self._tunnels(workload, (conduct, guard), about))
+        return {**self._own.of(seen, taken, guard), **{made.name: made for made in both if made}}
 
-    def _tunnels(self, workload: Workload, conduct: Conduct, about: Ref) -> Versioned | None:
+    def _tunnels(self, workload: Workload, how: tuple[Conduct, Guard], about: Ref) -> Versioned | None:
         """Where datagrams arrive from other sidecars."""
 
         def make() -> Versioned | None:
             slot = Slot(LISTENER, names.TUNNEL_INBOUND, None, (workload.cluster, workload.address))
-            return self.checked.keep(slot, about, partial(tunnel_listener, workload, conduct), proto.sealed)
+            return self.checked.keep(slot, about, partial(tunnel_listener, workload, *how), proto.sealed)
 
-        return self.one.get((conduct,), (names.TUNNEL_INBOUND, workload.serves), make)
+        return self.one.get(how, (names.TUNNEL_INBOUND, workload.serves), make)
 
     def _http_proxy(self, conduct: Conduct, about: Ref) -> Versioned | None:
         """Where applications send requests to hosts that they name."""
@@ -210,18 +214,18 @@ class Listeners:
             return self.checked.keep(slot, own, lambda: port_listener(taker, {}, view, conduct), proto.sealed)
         return found
 
-    def _gateway(self, seen: Seen, servers: list[Opened]) -> Found:
+    def _gateway(self, seen: GatewaySeen, servers: list[Opened]) -> Found:
         return {one.name: one for one in self._gateway_ports(seen, servers)}
 
-    def _gateway_ports(self, seen: Seen, servers: list[Opened]) -> Iterator[Versioned]:
-        view, conduct = seen
+    def _gateway_ports(self, seen: GatewaySeen, servers: list[Opened]) -> Iterator[Versioned]:
+        view, conduct, guard = seen
         for several in side_by_side(servers):
             config = several[0].config.metadata
             port, bind = several[0].place
             name = names.listener(bind, port)
             slot = Slot(LISTENER, name, None, ("gateway", view.namespace, view.labels))
             about = Ref("Gateway", config.namespace, config.name)
-            passed = tuple(self._passthrough.of(several, view, conduct))
+            passed = tuple(self._passthrough.of(several, view, conduct, guard))
             if not passed and all(one.passes_automatically for one in several):
                 continue  # Envoy takes no listener without chains: the port opens with the first service
 

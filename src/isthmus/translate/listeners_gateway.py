@@ -5,7 +5,7 @@ Requests in plain text share one chain. Where TLS ends, and where it passes, cha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
 from isthmus.api.istio.virtual_service import VirtualService
@@ -20,14 +20,15 @@ from isthmus.translate.connection_manager import Face, Manager, connection_manag
 from isthmus.translate.errors import Unsayable
 from isthmus.translate.gateway_connections import Connections, connections
 from isthmus.translate.gateway_servers import Opened, Speech, admitted
+from isthmus.translate.guard import Checkpoint, Guard
 from isthmus.translate.listener_parts import ALWAYS_OPEN, chain, listen, proxy_protocol, tls_inspector
-from isthmus.translate.network_filters import tcp_proxy
+from isthmus.translate.network_filters import checks, tcp_proxy
 from isthmus.translate.routes import about_rule
 from isthmus.translate.server_tls import HTTP_ALPN, server_tls
 from isthmus.translate.types import LISTENER
 
-Seen = tuple[View, Conduct]
-"""What proxies see of the mesh, and how they conduct themselves."""
+Seen = tuple[View, Conduct, Guard]
+"""What gateways see of the mesh, how they conduct themselves, and what policies hold for their callers."""
 
 
 class GatewayListeners:
@@ -41,7 +42,7 @@ class GatewayListeners:
 
         Raises `ValueError` where none of them can be run.
         """
-        first, (_, conduct) = servers[0], seen
+        first, (_, conduct, _) = servers[0], seen
         port, bind = first.place
         if port in ALWAYS_OPEN:
             raise Unsayable("servers", f"port {port} is the proxy's own (hint: open another one)")
@@ -54,7 +55,7 @@ class GatewayListeners:
         if conduct.topology.proxy_protocol is not None:
             listener.listener_filters.append(proxy_protocol())
         if first.speech is Speech.HTTP:
-            listener.filter_chains.append(chain("", None, _manager(first, conduct)))
+            listener.filter_chains.append(chain("", None, _manager(first, seen)))
             return listener
         claims = Claims()
         for one in servers:
@@ -72,10 +73,10 @@ class GatewayListeners:
         return listener
 
     def _chains(self, one: Opened, seen: Seen) -> Iterator[FilterChain]:
-        view, conduct = seen
+        view, conduct, _ = seen
         if one.is_http:
             named = FilterChainMatch(server_names=one.server_names) if one.server_names else None
-            yield _ended(one, conduct, named, _manager(one, conduct))
+            yield _ended(one, conduct, named, [_manager(one, seen)])
             return
         for rule, _ in admitted(one, view) if not one.passes_automatically else ():
             # Chains of one rule, in a listener of their own only to be checked.
@@ -87,12 +88,12 @@ class GatewayListeners:
 
 
 def _of_rule(one: Opened, rule: VirtualService, seen: Seen) -> Listener:
-    made, (view, conduct) = Listener(), seen
+    made, (view, conduct, guard) = Listener(), seen
     for each in connections(one, rule, view):
-        bytes_on = _proxy(each, conduct)
+        bytes_on = [*checks(Checkpoint(guard, one.port)), _proxy(each, conduct)]
         match = each.match if each.match.ListFields() else None
         made.filter_chains.append(
-            _ended(one, conduct, match, bytes_on) if one.ends_tls else chain("", match, bytes_on)
+            _ended(one, conduct, match, bytes_on) if one.ends_tls else chain("", match, *bytes_on)
         )
     return made
 
@@ -101,22 +102,25 @@ def _copies(made: Listener) -> tuple[FilterChain, ...]:
     return tuple(made.filter_chains)
 
 
-def _ended(one: Opened, conduct: Conduct, match: FilterChainMatch | None, what: Filter) -> FilterChain:
-    """A chain in which TLS ends; what comes of it goes through the filter `what`."""
-    made = chain("", match, what)
+def _ended(
+    one: Opened, conduct: Conduct, match: FilterChainMatch | None, what: Iterable[Filter]
+) -> FilterChain:
+    """A chain in which TLS ends; what comes of it goes through the filters `what`."""
+    made = chain("", match, *what)
     alpn = HTTP_ALPN if one.is_http else ()
     if one.server.tls is not None:
         made.transport_socket.CopyFrom(server_tls(one.server.tls, conduct, alpn))
     return made
 
 
-def _manager(one: Opened, conduct: Conduct) -> Filter:
-    port, bind = one.place
+def _manager(one: Opened, seen: Seen) -> Filter:
+    (port, bind), (_, conduct, guard) = one.place, seen
     manager = Manager(
         face=Face.GATEWAY,
         stat_prefix=f"outbound_{names.listener(bind, port)};",
         routes=one.routes,
         conduct=conduct,
+        point=Checkpoint(guard, port),
     )
     return connection_manager(manager)
 

@@ -29,6 +29,7 @@ from isthmus.translate.connection_rules import cidr
 from isthmus.translate.connections import manner
 from isthmus.translate.entrances import Entrance
 from isthmus.translate.errors import Unsayable
+from isthmus.translate.guard import Checkpoint, Guard
 from isthmus.translate.listener_parts import (
     ALWAYS_OPEN,
     PLAIN_HTTP,
@@ -40,7 +41,7 @@ from isthmus.translate.listener_parts import (
     tls_inspector,
 )
 from isthmus.translate.names import ANY
-from isthmus.translate.network_filters import tcp_proxy
+from isthmus.translate.network_filters import checks, tcp_proxy
 from isthmus.translate.retries import inbound_retries
 from isthmus.translate.server_tls import HTTP_ALPN, server_tls
 from isthmus.translate.transport import ALL_MESH_ALPN, MESH_ALPN, MESH_HTTP_ALPN, mutual_downstream
@@ -50,7 +51,7 @@ from isthmus.translate.upstream_policy import Policy
 _SILENCE_S = 5.0
 
 
-def inbound_listener(taken: Iterable[Entrance], conduct: Conduct) -> Listener:
+def inbound_listener(taken: Iterable[Entrance], conduct: Conduct, guard: Guard) -> Listener:
     """`virtualInbound`: chains for what a workload's proxy takes in, and for all else it is sent."""
     captured = [one for one in taken if not one.socket]
     guessed = [one.number for one in captured if one.protocol is Protocol.UNSPECIFIED]
@@ -61,15 +62,18 @@ def inbound_listener(taken: Iterable[Entrance], conduct: Conduct) -> Listener:
         listener_filters=[original_dst(), tls_inspector(), *([http_inspector(guessed)] if guessed else [])],
         listener_filters_timeout=proto.seconds(_silence_s(conduct)),
         continue_on_listener_filters_timeout=True,
-        filter_chains=[loop_guard("virtualInbound-blackhole", conduct.inbound_port), *_passthrough(conduct)],
+        filter_chains=[
+            loop_guard("virtualInbound-blackhole", conduct.inbound_port),
+            *_passthrough(conduct, guard),
+        ],
     )
     listen(listener, ANY, conduct.inbound_port, conduct.families)
     for one in captured:
-        listener.filter_chains.extend(_port_chains(one, conduct))
+        listener.filter_chains.extend(_port_chains(one, conduct, guard))
     return listener
 
 
-def socket_listener(one: Entrance, conduct: Conduct) -> Listener:
+def socket_listener(one: Entrance, conduct: Conduct, guard: Guard) -> Listener:
     """A listener with a socket of its own, for calls that are not captured."""
     if one.number in {*ALWAYS_OPEN, *conduct.sockets}:
         reason = f"{one.number} is the proxy's own (hint: another port)"
@@ -81,7 +85,7 @@ def socket_listener(one: Entrance, conduct: Conduct) -> Listener:
         listener_filters=[tls_inspector()],
         listener_filters_timeout=proto.seconds(_silence_s(conduct)),
         continue_on_listener_filters_timeout=True,
-        filter_chains=_port_chains(one, conduct),
+        filter_chains=_port_chains(one, conduct, guard),
     )
     listen(listener, one.bind or ANY, one.number, conduct.families)
     if one.protocol is Protocol.UNSPECIFIED:
@@ -93,26 +97,28 @@ def _silence_s(conduct: Conduct) -> float:
     return _SILENCE_S if conduct.detection_s is None else conduct.detection_s
 
 
-def _passthrough(conduct: Conduct) -> Iterator[FilterChain]:
+def _passthrough(conduct: Conduct, guard: Guard) -> Iterator[FilterChain]:
     """Ports that no service names: bytes go where they were meant to go."""
-    forward = tcp_proxy.to_upstream(names.INBOUND_PASSTHROUGH, access_logs(conduct, inbound=True, http=False))
-    mutual = chain("virtualInbound", _match(None, tls=True, alpn=ALL_MESH_ALPN), forward)
+    logs = access_logs(conduct, inbound=True, http=False)
+    forward = [*checks(Checkpoint(guard)), tcp_proxy.to_upstream(names.INBOUND_PASSTHROUGH, logs)]
+    mutual = chain("virtualInbound", _match(None, tls=True, alpn=ALL_MESH_ALPN), *forward)
     mutual.transport_socket.CopyFrom(mutual_downstream(conduct.trust_domains, conduct.mutual_tls))
     yield mutual
-    yield chain("virtualInbound", _match(None, tls=True), forward)
-    yield chain("virtualInbound", _match(None, tls=False), forward)
+    yield chain("virtualInbound", _match(None, tls=True), *forward)
+    yield chain("virtualInbound", _match(None, tls=False), *forward)
 
 
-def _port_chains(one: Entrance, conduct: Conduct) -> Iterator[FilterChain]:
+def _port_chains(one: Entrance, conduct: Conduct, guard: Guard) -> Iterator[FilterChain]:
     """The chains of one port: what can be told of a caller decides which takes it."""
     name = names.listener(one.bind or ANY, one.number)
-    http = connection_manager(_manager(one, conduct))
+    point = Checkpoint(guard, one.number)
+    http = [connection_manager(_manager(one, conduct, point))]
     upstream, logs = names.inbound(one.number), access_logs(conduct, inbound=True, http=False)
     how = manner([Policy(connection_pool=one.pool)])
-    tcp = tcp_proxy.to_upstreams([(upstream, 1)], logs, upstream, how)
+    tcp = [*checks(point), tcp_proxy.to_upstreams([(upstream, 1)], logs, upstream, how)]
 
-    def mutual(alpn: tuple[str, ...], proxy: Filter) -> FilterChain:
-        made = chain(name, _match(one, tls=True, alpn=alpn), proxy)
+    def mutual(alpn: tuple[str, ...], filters: Iterable[Filter]) -> FilterChain:
+        made = chain(name, _match(one, tls=True, alpn=alpn), *filters)
         made.transport_socket.CopyFrom(mutual_downstream(conduct.trust_domains, conduct.mutual_tls))
         return made
 
@@ -122,15 +128,17 @@ def _port_chains(one: Entrance, conduct: Conduct) -> Iterator[FilterChain]:
     else:
         yield mutual(ALL_MESH_ALPN, http if one.protocol.is_http else tcp)
     if one.tls is not None:
-        yield _ending(one, conduct, chain(name, _match(one, tls=True), http if one.protocol.is_http else tcp))
+        yield _ending(
+            one, conduct, chain(name, _match(one, tls=True), *(http if one.protocol.is_http else tcp))
+        )
         return
     if one.protocol.is_http:
-        yield chain(name, _match(one, tls=False), http)
+        yield chain(name, _match(one, tls=False), *http)
         return
     if one.protocol is Protocol.UNSPECIFIED:
-        yield chain(name, _match(one, tls=False, alpn=PLAIN_HTTP), http)
-    yield chain(name, _match(one, tls=True), tcp)
-    yield chain(name, _match(one, tls=False), tcp)
+        yield chain(name, _match(one, tls=False, alpn=PLAIN_HTTP), *http)
+    yield chain(name, _match(one, tls=True), *tcp)
+    yield chain(name, _match(one, tls=False), *tcp)
 
 
 def _ending(one: Entrance, conduct: Conduct, made: FilterChain) -> FilterChain:
@@ -153,12 +161,13 @@ def _match(one: Entrance | None, *, tls: bool, alpn: tuple[str, ...] = ()) -> Fi
     return match
 
 
-def _manager(one: Entrance, conduct: Conduct) -> Manager:
+def _manager(one: Entrance, conduct: Conduct, point: Checkpoint) -> Manager:
     return Manager(
         face=Face.INBOUND,
         stat_prefix=f"inbound_{names.listener(one.bind or ANY, one.number)};",
         routes=_routes(one, conduct),
         conduct=conduct,
+        point=point,
     )
 
 

@@ -24,6 +24,7 @@ from isthmus.translate.destinations import destinations_of
 from isthmus.translate.egress import Called, called
 from isthmus.translate.entrances import Entrance, about
 from isthmus.translate.errors import Unsayable
+from isthmus.translate.guard import Guard
 from isthmus.translate.listener_parts import ALWAYS_OPEN, chain, tls_inspector
 from isthmus.translate.listeners_inbound import socket_listener
 from isthmus.translate.listeners_outbound import Claim, Seen, tcp_chains
@@ -82,13 +83,13 @@ class OwnListeners:
         self.called: Memo[Mapping[str, Versioned]] = Memo()
         self.sockets: Memo[Versioned | None] = Memo()
 
-    def of(self, seen: Seen, taken: Iterable[Entrance]) -> dict[str, Versioned]:
+    def of(self, seen: Seen, taken: Iterable[Entrance], guard: Guard) -> dict[str, Versioned]:
         """All of a proxy that takes these ports in."""
         sidecar = seen[0].sidecar
         if sidecar is None:
             return {}
         outbound = self.called.get(seen, "", lambda: self._called(seen, sidecar))
-        inbound = (self._socket(seen[1], sidecar, one) for one in taken if one.socket)
+        inbound = (self._socket((seen[1], guard), sidecar, one) for one in taken if one.socket)
         return {**outbound, **{made.name: made for made in inbound if made}}
 
     def _called(self, seen: Seen, sidecar: Sidecar) -> dict[str, Versioned]:
@@ -105,12 +106,12 @@ class OwnListeners:
         )
         return {one.name: one for one in made if one}
 
-    def _socket(self, conduct: Conduct, sidecar: Sidecar, one: Entrance) -> Versioned | None:
-        slot = Slot(LISTENER, one.listener, None, ("socket", about(sidecar), one.known_as, conduct))
+    def _socket(self, how: tuple[Conduct, Guard], sidecar: Sidecar, one: Entrance) -> Versioned | None:
+        slot = Slot(LISTENER, one.listener, None, ("socket", about(sidecar), one.known_as, how[0]))
         return self.sockets.get(
-            (sidecar, conduct),
+            (sidecar, *how),
             (one.number, one.known_as),
             lambda: self._checked.keep(
-                slot, about(sidecar), lambda: socket_listener(one, conduct), proto.sealed
+                slot, about(sidecar), lambda: socket_listener(one, *how), proto.sealed
             ),
         )

@@ -30,7 +30,8 @@ from isthmus.translate.access_log import access_logs
 from isthmus.translate.conduct import Conduct
 from isthmus.translate.destinations import Known
 from isthmus.translate.errors import Unsayable
-from isthmus.translate.http_filters import router
+from isthmus.translate.guard import Checkpoint, Guard
+from isthmus.translate.http_filters import checks, router
 from isthmus.translate.listener_parts import listen
 from isthmus.translate.names import UpstreamName
 from isthmus.translate.transport import mutual_downstream, mutual_upstream, upstream_alpn
@@ -85,7 +86,7 @@ def application_datagrams(address: str, target_port: int) -> Cluster:
     return upstream
 
 
-def tunnel_listener(workload: Workload, conduct: Conduct) -> Listener:
+def tunnel_listener(workload: Workload, conduct: Conduct, guard: Guard) -> Listener:
     """Ends the tunnels of other sidecars: a stream that names a service and port that are served here goes on
     to the application as datagrams, and no other."""
     served = [one for one in workload.serves if one.port.protocol is Protocol.UDP]
@@ -94,7 +95,7 @@ def tunnel_listener(workload: Workload, conduct: Conduct) -> Listener:
         stat_prefix=f"inbound_{names.listener(names.ANY, TUNNEL_PORT)};",
         codec_type="HTTP2",
         route_config=RouteConfiguration(name=names.TUNNEL_INBOUND, virtual_hosts=[host]),
-        http_filters=[router.in_chain()],
+        http_filters=[*checks(Checkpoint(guard, TUNNEL_PORT)), router.in_chain()],
         access_log=access_logs(conduct, inbound=True),
         stream_idle_timeout=proto.seconds(0),
         upgrade_configs=[HttpConnectionManager.UpgradeConfig(upgrade_type=_UPGRADE)],

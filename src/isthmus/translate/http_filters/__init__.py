@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from isthmus.api.istio.http_route import HTTPRoute
 from isthmus.envoy.types import Any, EnvoyHttpFilter
+from isthmus.translate.guard import Checkpoint
 from isthmus.translate.http_filters import cors, fault, router
 
 
@@ -24,5 +26,21 @@ class HttpFilter(Protocol):
         ...
 
 
+class Check(Protocol):
+    """What a module has that looks at callers: it is only where calls arrive."""
+
+    def in_chain(self, point: Checkpoint, /) -> Iterable[EnvoyHttpFilter]:
+        """The filters by which the policies that hold there are kept; none where none hold."""
+        ...
+
+
+CHECKS: tuple[Check, ...] = ()
+"""First to last, and before `FILTERS`."""
 FILTERS: tuple[HttpFilter, ...] = (fault, cors, router)
 """First to last. The router answers, so nothing after it would run."""
+
+
+def checks(point: Checkpoint) -> Iterator[EnvoyHttpFilter]:
+    """The filters that requests pass where they arrive, before all others."""
+    for check in CHECKS:
+        yield from check.in_chain(point)
