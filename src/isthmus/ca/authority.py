@@ -49,6 +49,7 @@ class Authority:
         clock: Clock | None = None,
     ) -> None:
         self.roots = tuple(roots)
+        self.chain = tuple(chain)
         self._issuer = x509.Issuer(chain[0], key)
         self.end = min(x509.life(each).end for each in chain)
         """When this CA is worth nothing any more: it or one above it ends. Other roots do not matter."""
@@ -57,14 +58,16 @@ class Authority:
         self._lifetimes = lifetimes or Lifetimes()
         self._clock = clock or SystemClock()
 
-    def sign(self, csr: bytes, identity: SpiffeId, lifetime_s: float) -> Issued:
+    def sign(self, csr: bytes, identity: SpiffeId, lifetime_s: float, dns: Sequence[str] = ()) -> Issued:
         """The chain for `identity` and the key in `csr`, valid from now for `lifetime_s` seconds.
 
         The life is cut to the bounds and to the end of the authority. The names inside the request are never
-        trusted: the certificate says `identity` and nothing else. Raises `InvalidCsr`, and
-        `InvalidCertificate` where the issuer itself has ended.
+        trusted: the certificate says `identity` and the names `dns`, and nothing else. Raises `InvalidCsr`,
+        and `InvalidCertificate` where the issuer itself has ended.
         """
-        return self._issue(x509.requested_key(csr), x509.Names(uris=(str(identity),)), lifetime_s)
+        return self._issue(
+            x509.requested_key(csr), x509.Names(uris=(str(identity),), dns=tuple(dns)), lifetime_s
+        )
 
     def sign_server(
         self, public_key: x509.PublicKey, identity: SpiffeId, dns: Sequence[str], lifetime_s: float

@@ -10,13 +10,18 @@ import msgspec
 from isthmus.ca import store
 from isthmus.ca.attest import Attester, Reviewer
 from isthmus.ca.authority import Authority, Lifetimes
+from isthmus.ca.issuers.own import OwnIssuer
 from isthmus.ca.server import CertificateService, Limits
 from isthmus.ca.serving import ServingCertificate
+from isthmus.kit import x509
+from isthmus.kit.certified import all_certified, certified
 from isthmus.kit.clock import Clock
 from isthmus.kit.log import log
-from isthmus.kit.metrics import ROOT_EXPIRY, exposition
+from isthmus.kit.metrics import CHAIN_EXPIRY, ROOT_EXPIRY, exposition
 from isthmus.kit.plain_http import HttpServer, Request, Response
 from isthmus.kit.watchable import Watchable
+from isthmus.model import holdings
+from isthmus.model.holdings import CitadelHolding
 from isthmus.model.identity import SpiffeId
 from isthmus.wire.listeners import Secure
 from isthmus.wire.serve import GrpcServer
@@ -66,7 +71,9 @@ class Citadel:
         identity = SpiffeId(settings.trust_domain, settings.namespace, settings.service_account)
         serving = ServingCertificate(authority, identity, settings.dns_names, settings.serving_life_s, clock)
         attester = Attester(reviewer, settings.trust_domain, clock)
-        service = CertificateService(authority, attester, settings.limits, clock)
+        self._issuer = OwnIssuer(authority)
+        self._service = service = CertificateService(self._issuer, attester, settings.limits, clock)
+        self._serving = serving
         # Callers have no certificate yet; their token says who they are.
         self.services = service.services()
         listener = Secure(settings.host, settings.port, serving, require_client=False)
@@ -99,20 +106,38 @@ class Citadel:
                 used, complaint = files, ""
                 log.info("CA files changed")
 
+    def holding(self) -> CitadelHolding:
+        """What this Citadel is, and what it has done."""
+        authority, ledger = self._authority.value, self._service.ledger
+        return CitadelHolding(
+            cluster=self._settings.cluster,
+            trust_domain=self._settings.trust_domain,
+            issuer=self._issuer.name,
+            roots=all_certified(authority.roots),
+            chain=all_certified(authority.chain),
+            serving=certified(x509.load_certificate(self._serving().certificate)),
+            since=ledger.since,
+            issued=ledger.issued,
+            refused=ledger.refused,
+        )
+
     async def _show_expiry(self) -> None:
         async for authority in self._authority.changes():
-            ROOT_EXPIRY.set(authority.end)
+            ROOT_EXPIRY.set(x509.life(authority.chain[-1]).end)
+            CHAIN_EXPIRY.set(authority.end)
 
     async def _monitor(self, request: Request) -> Response:
         match request.path.partition("?")[0]:
             case "/metrics":
                 return Response(body=exposition())
+            case holdings.PAGE:
+                return Response(body=msgspec.json.encode(self.holding()), content_type="application/json")
             case "/ready" if self._clock.now() < self._authority.value.end:
                 return Response(body=b"ready\n")
             case "/ready":
                 return Response(503, b"the CA has expired\n")
             case _:
-                return Response(404, b"there are /metrics and /ready\n")
+                return Response(404, f"there are /metrics, /ready and {holdings.PAGE}\n".encode())
 
 
 def _authority(settings: CitadelSettings, files: dict[str, bytes], clock: Clock) -> Authority:

@@ -17,10 +17,12 @@ import msgspec
 
 from isthmus.kit import x509
 from isthmus.kit.backoff import Backoff
+from isthmus.kit.certified import certified_pem
 from isthmus.kit.chain import verify_chain
 from isthmus.kit.clock import Clock, SystemClock
 from isthmus.kit.log import log
 from isthmus.kit.watchable import Watchable
+from isthmus.model.holdings import Failure, Holding
 from isthmus.model.identity import SpiffeId
 from isthmus.model.signing import CREATE_CERTIFICATE, SigningAnswer, SigningRequest
 from isthmus.wire.call import CallFailed, Channel, ClientTls
@@ -93,6 +95,7 @@ class Certificates:
         self.held: Watchable[Held | None] = Watchable(None)
         self.received = 0
         self.failed = 0
+        self._failure: Failure | None = None
 
     async def run(self) -> None:
         """Get a certificate and renew it until cancelled; failures are logged and tried again."""
@@ -113,6 +116,26 @@ class Certificates:
         held = self.held.value
         return held is not None and self._clock.now() < held.end
 
+    @property
+    def left_s(self) -> float:
+        """Seconds until the certificate ends, negative after; 0 where there is none."""
+        held = self.held.value
+        return held.end - self._clock.now() if held else 0.0
+
+    def holding(self) -> Holding:
+        """What is held, and how it stands with the next."""
+        return held_as(
+            self.held.value,
+            Holding(
+                identity=str(self._settings.identity),
+                source=self._settings.citadel,
+                received=self.received,
+                failed=self.failed,
+                renews=self._due if math.isfinite(self._due) else 0.0,
+                failure=self._failure,
+            ),
+        )
+
     async def _renew(self) -> None:
         backoff = Backoff(self._settings.first_wait_s, self._settings.longest_wait_s)
         while True:
@@ -120,11 +143,13 @@ class Certificates:
                 held = await self._signed()
             except SigningFailed as error:
                 self.failed += 1
+                self._failure = Failure(str(error), self._clock.now())
                 self._complain(error)
                 await self._pause(backoff.next_s())
                 continue
             backoff.reset()
             self.received += 1
+            self._failure = None
             self.held.set(held)
             log.info("certificate received", identity=str(self._settings.identity), serial=held.serial)
             wait_s = self._wait_s(held)
@@ -217,6 +242,14 @@ class Certificates:
             log.warning("certificate not renewed", reason=str(error), seconds_left=left_s)
         else:
             log.error("certificate has expired", reason=str(error), serial=held.serial)
+
+
+def held_as(held: Held | None, holding: Holding) -> Holding:
+    """`holding` with the certificates of `held`."""
+    if held is None:
+        return holding
+    chain, roots = certified_pem(held.chain), certified_pem(held.roots)
+    return msgspec.structs.replace(holding, chain=chain, roots=roots)
 
 
 class CitadelCall:

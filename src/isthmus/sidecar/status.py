@@ -9,11 +9,12 @@ from ipaddress import ip_address
 import msgspec
 
 from isthmus.kit.plain_http import Request, Response, fetch
+from isthmus.model import holdings
 from isthmus.sidecar.certs import Certificates
 from isthmus.sidecar.proxy_process import ProxyProcess
 
 _METRICS = "text/plain; version=0.0.4; charset=utf-8"
-_NO_SUCH = b"there are /healthz/ready, /stats/prometheus, /quitquitquit\n"
+_NO_SUCH = f"there are /healthz/ready, /stats/prometheus, {holdings.PAGE}, /quitquitquit\n".encode()
 
 
 class StatusSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +48,9 @@ class Status:
                 return Response(503, f"{reason}\n".encode()) if reason else Response(body=b"ready\n")
             case "GET", "/stats/prometheus" | "/metrics":
                 return Response(body=await self._metrics(), content_type=_METRICS)
+            case "GET", holdings.PAGE:
+                body = msgspec.json.encode(self._certificates.holding())
+                return Response(body=body, content_type="application/json")
             case "POST", "/quitquitquit":
                 # The port is open to the whole network, but only this pod may end its own agent.
                 if not ip_address(request.asker).is_loopback:
@@ -88,10 +92,13 @@ class Status:
         held = self._certificates.held.value
         values = {
             "istio_agent_cert_expiry_timestamp": held.end if held else 0.0,
+            'istio_agent_cert_expiry_seconds{resource_name="default"}': self._certificates.left_s,
             "istio_agent_num_certificates_received": float(self._certificates.received),
             "istio_agent_num_failed_certificate_requests": float(self._certificates.failed),
             "istio_agent_num_envoy_starts": float(self._proxy.starts),
         }
-        gauges = [f"# TYPE {name} gauge\n{name} {value}\n" for name, value in values.items()]
+        gauges = [
+            f"# TYPE {name.partition('{')[0]} gauge\n{name} {value}\n" for name, value in values.items()
+        ]
         counters = [f"# TYPE {name} counter\n{name} {value}\n" for name, value in self._more().items()]
         return "".join(gauges + counters).encode()

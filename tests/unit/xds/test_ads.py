@@ -106,7 +106,7 @@ async def test_a_rejection_is_seen_with_its_reason_and_counted() -> None:
         assert (status.types[0].rejected, status.types[0].reason) == (("a",), "a: no such thing")
         assert b'"rejected"' in msgspec.json.encode(status)
     assert XDS_REJECTS.labels(type="Cluster")._value.get() == before + 1
-    assert re.search(rb'pilot_xds_pushes_total\{type="Cluster"\}', exposition())
+    assert re.search(rb'pilot_xds_pushes\{type="Cluster"\}', exposition())
 
 
 async def test_proxies_that_are_sent_the_same_share_its_bytes() -> None:
