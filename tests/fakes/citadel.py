@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fakes.tokens import FakeReviewer
 from isthmus.ca.authority import Lifetimes
-from isthmus.ca.citadel import Citadel, CitadelSettings, load_authority
+from isthmus.ca.citadel import Citadel, CitadelSettings, load_authority, own_voucher
 from isthmus.ca.founding import Founding, found
 from isthmus.ca.limits import Rate
 from isthmus.ca.server import Limits
@@ -41,7 +41,9 @@ class LoopbackCitadel:
         )
         self.authority = Watchable(load_authority(self.settings, clock))
         self.reviewer = FakeReviewer({})
-        self.citadel = Citadel(self.settings, self.authority, self.reviewer, clock)
+        self.citadel = Citadel(
+            self.settings, self.authority, own_voucher(self.settings, self.reviewer), clock
+        )
         self.address = ""
 
     def workload(self, account: str, place: Path, lifetime_s: float) -> CertSettings:

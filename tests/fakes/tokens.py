@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isthmus.ca.attest import Review, ReviewUnavailable
+from isthmus.ca.vouching import Review, ReviewUnavailable
 from isthmus.model.signing import AUDIENCE
 
 

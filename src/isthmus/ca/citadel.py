@@ -8,11 +8,13 @@ from pathlib import Path
 import msgspec
 
 from isthmus.ca import store
-from isthmus.ca.attest import Attester, Reviewer
+from isthmus.ca.attest import Attester
+from isthmus.ca.audit import Audit
 from isthmus.ca.authority import Authority, Lifetimes
 from isthmus.ca.issuers.own import OwnIssuer
 from isthmus.ca.server import CertificateService, Limits
 from isthmus.ca.serving import ServingCertificate
+from isthmus.ca.vouching import ALL, Reviewer, Vouched, Voucher, Vouchers
 from isthmus.kit import x509
 from isthmus.kit.certified import all_certified, certified
 from isthmus.kit.clock import Clock
@@ -47,7 +49,10 @@ class CitadelSettings(msgspec.Struct, frozen=True, kw_only=True):
     lifetimes: Lifetimes = Lifetimes()
     serving_life_s: float = 86_400.0
     limits: Limits = Limits()
-    reload_s: float = 10.0  # how often the CA files are looked at
+    reload_s: float = 10.0  # how often the CA files, and those of other clusters, are looked at
+    clusters_directory: Path = Path("/etc/istio/clusters")  # kubeconfigs of other clusters it serves
+    vouched: Vouched = {}  # the namespaces that each cluster vouches for; its own cluster: all
+    audit_file: Path | None = None
 
     @property
     def dns_names(self) -> tuple[str, ...]:
@@ -61,18 +66,25 @@ def load_authority(settings: CitadelSettings, clock: Clock) -> Authority:
     return _authority(settings, store.read(settings.ca_directory), clock)
 
 
+def own_voucher(settings: CitadelSettings, reviewer: Reviewer) -> Vouchers:
+    """Citadel's own cluster, for which `reviewer` speaks, as the only one that vouches."""
+    namespaces = settings.vouched.get(settings.cluster, frozenset({ALL}))
+    return Vouchers(Voucher(settings.cluster, reviewer, namespaces))
+
+
 class Citadel:
-    """The services of one Citadel; `reviewer` stands for the cluster whose workloads it serves."""
+    """The services of one Citadel for the workloads of the clusters in `vouchers`."""
 
     def __init__(
-        self, settings: CitadelSettings, authority: Watchable[Authority], reviewer: Reviewer, clock: Clock
+        self, settings: CitadelSettings, authority: Watchable[Authority], vouchers: Vouchers, clock: Clock
     ) -> None:
         self._settings, self._authority, self._clock = settings, authority, clock
         identity = SpiffeId(settings.trust_domain, settings.namespace, settings.service_account)
         serving = ServingCertificate(authority, identity, settings.dns_names, settings.serving_life_s, clock)
-        attester = Attester(reviewer, settings.trust_domain, clock)
+        attester = Attester(vouchers, settings.trust_domain, clock)
+        audit = Audit(settings.audit_file, clock)
         self._issuer = OwnIssuer(authority)
-        self._service = service = CertificateService(self._issuer, attester, settings.limits, clock)
+        self._service = service = CertificateService(self._issuer, attester, audit, settings.limits, clock)
         self._serving = serving
         # Callers have no certificate yet; their token says who they are.
         self.services = service.services()

@@ -9,7 +9,8 @@ from isthmus.api.core.config_map import ConfigMap
 from isthmus.api.core.namespace import Namespace
 from isthmus.api.resource import Kind
 from isthmus.ca.authority import Authority
-from isthmus.ca.citadel import Citadel, CitadelSettings, load_authority
+from isthmus.ca.citadel import Citadel, CitadelSettings, load_authority, own_voucher
+from isthmus.ca.neighbours import Neighbours
 from isthmus.ca.review import ClusterReviewer
 from isthmus.ca.roots import CONFIG_MAP, RootPublisher, Write
 from isthmus.kit.clock import SystemClock
@@ -33,9 +34,14 @@ async def run_citadel(settings: CitadelSettings, access: Access) -> None:
     authority = Watchable(load_authority(settings, clock))
     async with Client(access, clock=clock) as client:
         publisher = RootPublisher(writer(client), authority.value.roots_pem, clock)
-        citadel = Citadel(settings, authority, ClusterReviewer(client), clock)
+        vouchers = own_voucher(settings, ClusterReviewer(client))
+        citadel = Citadel(settings, authority, vouchers, clock)
+        neighbours = Neighbours(
+            settings.clusters_directory, settings.vouched, vouchers, clock, settings.reload_s
+        )
         async with asyncio.TaskGroup() as group:
             group.create_task(citadel.run())
+            group.create_task(neighbours.run())
             group.create_task(publish_roots(client, publisher))
             group.create_task(_tell_roots(authority, publisher))
 

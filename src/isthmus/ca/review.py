@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from isthmus.api.resource import Kind, Object
-from isthmus.ca.attest import Review, ReviewUnavailable
+from isthmus.ca.vouching import Review, ReviewUnavailable
 from isthmus.kube.client import Client
 from isthmus.kube.errors import KubeError
 
@@ -17,8 +17,12 @@ _TOKEN_REVIEWS = Kind(
 )
 
 
+_POD = "authentication.kubernetes.io/pod-name"
+
+
 class _User(msgspec.Struct):
     username: str = ""
+    extra: dict[str, tuple[str, ...]] = {}
 
 
 class _Status(msgspec.Struct):
@@ -39,7 +43,7 @@ class ClusterReviewer:
         self._client = client
 
     async def review(self, token: str, audience: str) -> Review:
-        """See `attest.Reviewer`."""
+        """See `vouching.Reviewer`."""
         body = {
             "apiVersion": _TOKEN_REVIEWS.api_version,
             "kind": "TokenReview",
@@ -51,5 +55,7 @@ class ClusterReviewer:
         except KubeError as error:
             raise ReviewUnavailable(f"cannot have the token reviewed: {error}") from error
         status = msgspec.convert(answer, _Answer).status
-        user = status.user.username if status.authenticated else ""
-        return Review(user, status.audiences, status.error)
+        if not status.authenticated:
+            return Review(error=status.error)
+        pod = "".join(status.user.extra.get(_POD, ())[:1])
+        return Review(status.user.username, status.audiences, status.error, pod)

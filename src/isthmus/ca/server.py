@@ -1,21 +1,24 @@
 """Istio's certificate service: who are you, and here is a certificate for exactly that.
 
 A caller gets its own identity and no other: the request has no say in it. Every certificate that is
-issued leaves a line in the log, with who, from where, the serial number and the end.
+issued leaves a line in the audit log.
 """
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 import msgspec
 
-from isthmus.ca.attest import Attester, NotProven, ReviewUnavailable
+from isthmus.ca.attest import Attester, Caller, NotProven, NotVouched
+from isthmus.ca.audit import Audit
 from isthmus.ca.authority import Issued
 from isthmus.ca.issuers import Issuer, IssuerRefused, NotIssued, Order
 from isthmus.ca.ledger import Ledger
 from isthmus.ca.limits import Limiter, Rate
+from isthmus.ca.vouching import ReviewUnavailable
 from isthmus.kit import x509
 from isthmus.kit.clock import Clock
-from isthmus.kit.duration import show
 from isthmus.kit.log import log
 from isthmus.kit.metrics import (
     AUTHENTICATION_FAILURES,
@@ -25,27 +28,31 @@ from isthmus.kit.metrics import (
     CSRS,
     NOT_SIGNED,
 )
-from isthmus.model.identity import SpiffeId
+from isthmus.model.identity import cluster_name
 from isthmus.model.signing import CREATE_CERTIFICATE, SigningAnswer, SigningRequest
 from isthmus.wire.serve import Handler, Unary
 from isthmus.wire.stream import Call, Code, Refused
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """How often callers may ask: each identity for itself, and each address before it has proven one."""
+    """How often callers may ask: each address before it has proven anything, then each identity and cluster."""
 
     identity: Rate = Rate(per_s=10.0, burst=100.0)
     address: Rate = Rate(per_s=20.0, burst=100.0)
+    cluster: Rate = Rate(per_s=1_000.0, burst=10_000.0)
 
 
 class CertificateService:
     """Answers `CreateCertificate` with what `issuer` signs; `ledger` knows for whom."""
 
-    def __init__(self, issuer: Issuer, attester: Attester, limits: Limits, clock: Clock) -> None:
-        self._issuer, self._attester, self._clock = issuer, attester, clock
+    def __init__(
+        self, issuer: Issuer, attester: Attester, audit: Audit, limits: Limits, clock: Clock
+    ) -> None:
+        self._issuer, self._attester, self._audit = issuer, attester, audit
         self.ledger = Ledger(clock)
         self._by_identity = Limiter(limits.identity, clock)
         self._by_address = Limiter(limits.address, clock)
+        self._by_cluster = Limiter(limits.cluster, clock)
 
     def services(self) -> dict[str, Handler]:
         """The table for a `GrpcServer`."""
@@ -55,54 +62,67 @@ class CertificateService:
         """The answer to one request. Raises `Refused`."""
         CSRS.inc()
         address = _host(call.peer.address)
-        if not self._by_address.allows(address):
-            raise _refusal("too many", Code.RESOURCE_EXHAUSTED, "too many requests from this address")
-        caller: SpiffeId | str = ""
+        _must_allow(self._by_address, address, "this address")
+        identity = ""
         try:
             caller = await self._caller(call)
-            if not self._by_identity.allows(caller):
-                raise _refusal("too many", Code.RESOURCE_EXHAUSTED, f"too many requests of {caller}")
+            identity = str(caller.identity)
+            _must_allow(self._by_identity, (caller.identity, caller.cluster), identity)
+            _must_allow(self._by_cluster, caller.cluster, f"cluster {caller.cluster!r}")
             issued = await self._sign(message, caller)
         except Refused as refused:
-            self.ledger.refused_to(str(caller), address, refused.text)
+            self.ledger.refused_to(identity, address, refused.text)
             raise
-        self.ledger.issued_to(str(caller), address, issued)
+        self.ledger.issued_to(identity, address, issued)
         CERTIFICATES.inc()
-        log.info(
-            "certificate issued",
-            identity=str(caller),
-            cluster=call.metadata.get("clusterid", ""),
-            address=address,
-            serial=issued.serial,
-            life=show(round(issued.end - self._clock.now())),
-        )
+        await self._audit.issued(caller, "token", address, issued)
         return SigningAnswer(issued.chain, self._issuer.roots_pem).encode()
 
-    async def _caller(self, call: Call) -> SpiffeId:
+    async def _caller(self, call: Call) -> Caller:
+        claimed = call.metadata.get("clusterid", "")
         try:
-            return await self._attester.by_token(call.metadata.get("authorization", ""))
+            return await self._attester.by_token(call.metadata.get("authorization", ""), claimed)
         except NotProven as error:
             AUTHENTICATION_FAILURES.inc()
-            log.warning("caller not proven", address=call.peer.address, reason=str(error))
-            raise _refusal(error.reason, Code.UNAUTHENTICATED, str(error)) from error
+            code = Code.PERMISSION_DENIED if isinstance(error, NotVouched) else Code.UNAUTHENTICATED
+            log.warning("caller not proven", address=call.peer.address, cluster=claimed, reason=str(error))
+            raise _refusal(error.reason, code, str(error)) from error
         except ReviewUnavailable as error:
-            log.warning("caller cannot be proven now", address=call.peer.address, reason=str(error))
+            log.warning(
+                "caller cannot be proven now", address=call.peer.address, cluster=claimed, reason=str(error)
+            )
             raise _refusal("review unavailable", Code.UNAVAILABLE, str(error)) from error
 
-    async def _sign(self, message: bytes, caller: SpiffeId) -> Issued:
+    async def _sign(self, message: bytes, caller: Caller) -> Issued:
         try:
             request = SigningRequest.decode(message)
-            return await self._issuer.issue(Order(request.csr, caller, request.lifetime_s))
+            if request.impersonated:
+                raise _impersonation(request.impersonated, caller)
+            dns = (cluster_name(caller.cluster, caller.identity.trust_domain),)
+            return await self._issuer.issue(Order(request.csr, caller.identity, request.lifetime_s, dns))
         except NotIssued as error:
-            log.error("not signed", identity=str(caller), issuer=self._issuer.name, reason=str(error))
+            log.error(
+                "not signed", identity=str(caller.identity), issuer=self._issuer.name, reason=str(error)
+            )
             code = Code.FAILED_PRECONDITION if isinstance(error, IssuerRefused) else Code.UNAVAILABLE
             raise _refusal("issuer", code, str(error)) from error
         except x509.InvalidCertificate as error:
             log.error("cannot sign", reason=str(error))
             raise _refusal("issuer", Code.FAILED_PRECONDITION, str(error)) from error
         except ValueError as error:
-            log.warning("request refused", identity=str(caller), reason=str(error))
+            log.warning("request refused", identity=str(caller.identity), reason=str(error))
             raise _refusal("csr", Code.INVALID_ARGUMENT, f"csr: {error}") from error
+
+
+def _impersonation(wanted: str, caller: Caller) -> Refused:
+    log.warning("impersonation refused", identity=str(caller.identity), wanted=wanted)
+    text = f"{caller.identity} may not ask for {wanted}: nobody gets another's certificate here"
+    return _refusal("impersonation", Code.PERMISSION_DENIED, f"{text} (hint: ask with its own token)")
+
+
+def _must_allow(limiter: Limiter, key: Hashable, who: str) -> None:
+    if not limiter.allows(key):
+        raise _refusal("too many", Code.RESOURCE_EXHAUSTED, f"too many requests of {who}")
 
 
 def _refusal(reason: str, code: Code, text: str) -> Refused:

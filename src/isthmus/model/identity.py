@@ -25,3 +25,8 @@ class SpiffeId(NamedTuple):
                 f"not a workload identity: {uri!r} (hint: spiffe://domain/ns/namespace/sa/account)"
             )
         return cls(parts[0], parts[2], parts[4])
+
+
+def cluster_name(cluster: str, trust_domain: str) -> str:
+    """The DNS name in a certificate that tells by which cluster's word it was issued."""
+    return f"{cluster}.clusters.{trust_domain}"

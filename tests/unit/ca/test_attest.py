@@ -1,17 +1,18 @@
 import pytest
 
 from fakes.tokens import FakeReviewer
-from isthmus.ca.attest import Attester, NotProven, ReviewUnavailable
+from isthmus.ca.attest import Attester, Caller, NotProven
 from isthmus.ca.limits import Limiter, Rate
+from isthmus.ca.vouching import ReviewUnavailable, Voucher, Vouchers
 from isthmus.kit.clock import ManualClock
 from isthmus.model.identity import SpiffeId
 
 NOW = 1_800_000_000.0
-REVIEWS = SpiffeId("cluster.local", "default", "reviews")
+REVIEWS = Caller(SpiffeId("cluster.local", "default", "reviews"), "gke")
 
 
 def attester(reviewer: FakeReviewer, clock: ManualClock | None = None) -> Attester:
-    return Attester(reviewer, "cluster.local", clock or ManualClock(NOW))
+    return Attester(Vouchers(Voucher("gke", reviewer)), "cluster.local", clock or ManualClock(NOW))
 
 
 async def test_a_token_proves_its_service_account():
@@ -59,7 +60,7 @@ async def test_a_token_is_believed_for_a_minute_and_doubted_for_seconds():
     assert reviewer.asked == ["t", "u"]
     reviewer.accounts["u"] = "default:late"
     await clock.advance(10)
-    assert (await who.by_token("Bearer u")).service_account == "late"
+    assert (await who.by_token("Bearer u")).identity.service_account == "late"
     del reviewer.accounts["t"]
     await who.by_token("Bearer t")
     await clock.advance(60)

@@ -11,10 +11,10 @@ from aiohttp import web
 
 from fakes.eventually import eventually
 from fakes.ports import free_ports
-from isthmus.ca.attest import Review, ReviewUnavailable
 from isthmus.ca.citadel import CitadelSettings
 from isthmus.ca.founding import found
 from isthmus.ca.review import ClusterReviewer
+from isthmus.ca.vouching import Review, ReviewUnavailable
 from isthmus.kit import x509
 from isthmus.kit.plain_http import fetch
 from isthmus.kit.tasks import supervise
