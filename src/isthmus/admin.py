@@ -11,13 +11,16 @@ import msgspec
 from isthmus.discovery.analyst import Analyst
 from isthmus.discovery.cluster_watcher import ClusterState
 from isthmus.discovery.fleet import ClusterStatus, Fleet
+from isthmus.discovery.holders import holders
 from isthmus.kit.metrics import CLUSTERS, FINDINGS, exposition
 from isthmus.kit.plain_http import HttpServer, Request, Response
+from isthmus.kit.watchable import Watchable
 from isthmus.model.build import MeshBuilder
 from isthmus.model.findings import Finding, Severity
 from isthmus.model.mesh import Mesh
 from isthmus.model.proxy import Proxy
 from isthmus.settings import PilotSettings
+from isthmus.sidecar.certs import Held, trust_held
 from isthmus.translate.types import ENDPOINTS, LISTENER, NAMES, ROUTES, SECRET, UPSTREAM
 from isthmus.xds.fanout import Fanout
 from isthmus.xds.session import Session
@@ -38,8 +41,16 @@ SHORT = {
 class Admin:
     """Answers about the running control plane. Nothing here changes anything."""
 
-    def __init__(self, fleet: Fleet, builder: MeshBuilder, fanout: Fanout[Proxy], analyst: Analyst) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        builder: MeshBuilder,
+        fanout: Fanout[Proxy],
+        analyst: Analyst,
+        own: Watchable[Held | None],
+    ) -> None:
         self._fleet, self._builder, self._fanout, self._analyst = fleet, builder, fanout, analyst
+        self._own = own
         self._pages: dict[str, Callable[[dict[str, str]], object]] = {
             "/debug/syncz": self._syncz,
             "/debug/clusterz": self._clusterz,
@@ -47,6 +58,7 @@ class Admin:
             "/debug/endpointz": self._endpointz,
             "/debug/findings": self._findings,
             "/debug/config_dump": self._config_dump,
+            "/debug/trust": self._trust,
         }
 
     async def run(self, settings: PilotSettings) -> None:
@@ -128,6 +140,14 @@ class Admin:
             for cluster, shard in sorted(shards.items())
             for endpoint in shard.endpoints
         ]
+
+    def _trust(self, _: dict[str, str]) -> Json:
+        """What Pilot holds and what each proxy does: who changes roots waits for all of them."""
+        own, proxies = self._own.value, holders(self._fanout.sessions, self._mesh)
+        return {
+            "pilot": msgspec.to_builtins(trust_held(own)) if own is not None else None,
+            "proxies": msgspec.to_builtins(proxies),
+        }
 
     def _findings(self, _: dict[str, str]) -> list[Json]:
         return [

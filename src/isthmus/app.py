@@ -43,6 +43,7 @@ from isthmus.model.mesh import MeshSettings
 from isthmus.model.names import ClusterId
 from isthmus.model.proxy import Proxy
 from isthmus.model.registration import vouching
+from isthmus.model.trust_held import TRUST_TYPE
 from isthmus.settings import PilotSettings
 from isthmus.sidecar.certs import Certificates, CertSettings
 from isthmus.sidecar.inject.routers import RouterPods
@@ -52,6 +53,7 @@ from isthmus.wire.listeners import Plaintext, Secure, ServerCertificate
 from isthmus.wire.serve import GrpcServer
 from isthmus.xds.fanout import Fanout
 from isthmus.xds.server import AdsServer
+from isthmus.xds.session import only_shown
 
 _SWEEP_S = 60.0
 PILOT_ACCOUNT = "istio-pilot-service-account"
@@ -87,9 +89,9 @@ class Pilot:
         self._registrations = Registrations(lambda: self.builder.mesh, self.analyst.look)
         # serve
         self.fanout: Fanout[Proxy] = Fanout(TYPES)
-        self.fanout.shared.hears = {HEALTH_TYPE: self._registrations.heard}
+        self.fanout.shared.hears = {HEALTH_TYPE: self._registrations.heard, TRUST_TYPE: only_shown}
         self._certificates = Certificates(_certificate_settings(settings))
-        self._admin = Admin(self.fleet, self.builder, self.fanout, self.analyst)
+        self._admin = Admin(self.fleet, self.builder, self.fanout, self.analyst, self._certificates.held)
 
     async def run(self) -> None:
         """Serve until cancelled, in the order in which data flows."""

@@ -17,6 +17,7 @@ from isthmus.discovery.registry import ClusterSpec, FixedSource, Registry
 from isthmus.discovery.status_writer import Statuses
 from isthmus.kit.plain_http import fetch
 from isthmus.kit.tasks import supervise
+from isthmus.kit.watchable import Watchable
 from isthmus.kube.kubeconfig import Access
 from isthmus.model.build import MeshBuilder
 from isthmus.settings import PilotSettings
@@ -45,7 +46,7 @@ async def _served(*specs):
     async with supervise(
         fleet.run(),
         fanout.run(),
-        Admin(fleet, builder, fanout, Analyst(builder, tuple, Statuses())).run(settings),
+        Admin(fleet, builder, fanout, Analyst(builder, tuple, Statuses()), Watchable(None)).run(settings),
     ):
         pages = Pages(port, builder, fanout)
 

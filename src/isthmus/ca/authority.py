@@ -76,6 +76,11 @@ class Authority:
         return self._issue(public_key, x509.Names(uris=(str(identity),), dns=tuple(dns)), lifetime_s)
 
     @property
+    def issuer(self) -> str:
+        """The SHA-256 of the certificate that it signs with."""
+        return x509.fingerprint(self._issuer.certificate)
+
+    @property
     def roots_pem(self) -> bytes:
         return x509.bundle_pem(self.roots)
 

@@ -12,7 +12,7 @@ from isthmus.ca.authority import Authority
 from isthmus.ca.citadel import Citadel, CitadelSettings, load_authority, own_voucher
 from isthmus.ca.neighbours import Neighbours
 from isthmus.ca.review import ClusterReviewer
-from isthmus.ca.roots import CONFIG_MAP, RootPublisher, Write
+from isthmus.ca.roots import CONFIG_MAP, Published, RootPublisher, Write
 from isthmus.kit.clock import SystemClock
 from isthmus.kit.watchable import Watchable
 from isthmus.kube.client import Client, Scope
@@ -33,7 +33,7 @@ async def run_citadel(settings: CitadelSettings, access: Access) -> None:
     clock = SystemClock()
     authority = Watchable(load_authority(settings, clock))
     async with Client(access, clock=clock) as client:
-        publisher = RootPublisher(writer(client), authority.value.roots_pem, clock)
+        publisher = RootPublisher(writer(client), _published(authority.value), clock)
         vouchers = own_voucher(settings, ClusterReviewer(client))
         citadel = Citadel(settings, authority, vouchers, clock)
         neighbours = Neighbours(
@@ -73,4 +73,8 @@ def writer(client: Client) -> Write:
 
 async def _tell_roots(authority: Watchable[Authority], publisher: RootPublisher) -> None:
     async for newest in authority.changes():
-        publisher.publish(newest.roots_pem)
+        publisher.publish(_published(newest))
+
+
+def _published(authority: Authority) -> Published:
+    return Published(authority.roots_pem, authority.issuer)

@@ -1,9 +1,13 @@
-"""The root certificate in every namespace of the cluster: ConfigMap `istio-ca-root-cert`, kept true."""
+"""The root certificate in every namespace of the cluster: ConfigMap `istio-ca-root-cert`, kept true.
+
+Beside the roots it says which CA signs, by which workloads know that theirs does not sign any more.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from typing import NamedTuple
 
 from isthmus.api.core.config_map import ConfigMap
 from isthmus.api.errors import InvalidConfig
@@ -12,6 +16,7 @@ from isthmus.kit.backoff import Backoff
 from isthmus.kit.clock import Clock, SystemClock
 from isthmus.kit.log import log
 from isthmus.kube.errors import KubeError, NotFound
+from isthmus.model.trust_held import ISSUER_KEY
 
 CONFIG_MAP = "istio-ca-root-cert"
 KEY = "root-cert.pem"
@@ -20,20 +25,32 @@ Write = Callable[[str, Mapping[str, str]], Awaitable[None]]
 """Make the ConfigMap of a namespace hold this data. Raises `KubeError`."""
 
 
+class Published(NamedTuple):
+    """What workloads are told: the roots in PEM, and the SHA-256 of the CA that signs for them now."""
+
+    roots: bytes
+    issuer: str
+
+    @property
+    def data(self) -> dict[str, str]:
+        """Of the ConfigMap."""
+        return {KEY: self.roots.decode(), ISSUER_KEY: self.issuer}
+
+
 class RootPublisher:
     """Writes the roots wherever a namespace lacks them or has others; told what is there by informers."""
 
-    def __init__(self, write: Write, roots: bytes, clock: Clock | None = None) -> None:
+    def __init__(self, write: Write, published: Published, clock: Clock | None = None) -> None:
         self._write = write
-        self._wanted = {KEY: roots.decode()}
+        self._wanted = published.data
         self._clock = clock or SystemClock()
         self._namespaces: set[str] = set()
         self._held: dict[str, Mapping[str, str]] = {}
         self._look = asyncio.Event()
 
-    def publish(self, roots: bytes) -> None:
-        """From now on `roots` (PEM) are the truth."""
-        self._wanted = {KEY: roots.decode()}
+    def publish(self, published: Published) -> None:
+        """From now on this is the truth."""
+        self._wanted = published.data
         self._look.set()
 
     def namespace_seen(self, ref: Ref, now: Object | InvalidConfig | None) -> None:

@@ -49,11 +49,15 @@ def node(id_: str, metadata: Mapping[str, object], locality: tuple[str, str, str
     )
 
 
-def subscription(type_url: str, names: Iterable[str], versions: Mapping[str, str], who: bytes = b"") -> bytes:
-    """The request for these resources, of which some are there already; the first of a stream says `who` asks."""
+def asked_by(who: bytes) -> bytes:
+    """What stands before the first request of a stream: the node that asks."""
+    return field(_NODE, who)
+
+
+def subscription(type_url: str, names: Iterable[str], versions: Mapping[str, str]) -> bytes:
+    """The request for these resources, of which some are there already."""
     return (
-        (field(_NODE, who) if who else b"")
-        + field(_TYPE_URL, type_url.encode())
+        field(_TYPE_URL, type_url.encode())
         + b"".join(field(_SUBSCRIBE, each.encode()) for each in names)
         + b"".join(field(_INITIAL, _entry(name, version.encode())) for name, version in versions.items())
     )

@@ -24,17 +24,19 @@ from isthmus.model.proxy import ProxyKind
 from isthmus.model.proxy_config import ANNOTATION
 from isthmus.model.registration import ASKED_GROUP
 from isthmus.model.service_name import canonical_name, service_name
+from isthmus.model.trust_held import TRUST_TYPE, written
 from isthmus.sidecar import sds
 from isthmus.sidecar.ads_messages import node
 from isthmus.sidecar.bootstrap import BootstrapSettings, bootstrap_json
-from isthmus.sidecar.certs import Certificates, CertSettings
+from isthmus.sidecar.certs import Certificates, CertSettings, trust_held
 from isthmus.sidecar.datagrams import Datagrams
 from isthmus.sidecar.health import Health
 from isthmus.sidecar.marked_relay import MarkedRelay
 from isthmus.sidecar.pod_names import NameSettings, PodNames
 from isthmus.sidecar.proxy_process import ProxyProcess, ProxySettings
 from isthmus.sidecar.status import Status, StatusSettings
-from isthmus.sidecar.told import Told, Wanted
+from isthmus.sidecar.taken import Taken
+from isthmus.sidecar.told import Said, Told, Wanted
 from isthmus.wire.listeners import Unix
 from isthmus.wire.serve import GrpcServer
 
@@ -78,11 +80,6 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     envoy_dns_port: int = 15054  # where Envoy's are answered, then
 
     @property
-    def asks_pilot(self) -> bool:
-        """Whether the agent itself is told anything."""
-        return bool(self.dns_port) or self.datagrams or self.registers
-
-    @property
     def registers(self) -> bool:
         """Whether the workload is to get an entry of a WorkloadGroup, whose probe the agent asks then."""
         return bool(self.metadata.get(ASKED_GROUP))
@@ -118,23 +115,23 @@ class Agent:
         )
         status = Status(settings.status, self.certificates, self.proxy, self._quit.set, self._more_metrics)
         self._status = HttpServer("0.0.0.0", settings.status_port, status.answer)
-        services = sds.services(self.certificates.held, clock)
+        self._taken, self._trust = Taken(), Said(None)
+        services = sds.services(self.certificates.held, clock, self._taken)
         self._sds = GrpcServer(services, [Unix(str(self._socket))])
         self._names = PodNames(name_settings(settings)) if settings.dns_port else None
         self._datagrams = Datagrams(clock, settings.families) if settings.datagrams else None
         self._health = Health(settings.address, clock) if settings.registers else None
-        self._told = self._to_be_told()
+        self._told = self._talk_with_pilot()
 
     async def run(self) -> None:
         """Run until cancelled or `/quitquitquit`. Raises `OSError` for a taken port, `NoEnvoy`."""
         self.proxy.executable()  # else its absence would show only when there is a certificate
         self._settings.directory.mkdir(parents=True, exist_ok=True)
+        self._told.remember()
         jobs = [self.certificates.run(), self._serve_secrets(), self._status.run(), self._run_proxy()]
+        jobs += [self._told.run(), self._say_what_is_held()]
         if self._relay is not None:
             jobs.append(self._relay.run())
-        if self._told is not None:
-            self._told.remember()
-            jobs.append(self._told.run())
         if self._datagrams is not None:
             jobs.append(self._datagrams.run())
         if self._health is not None:
@@ -147,8 +144,8 @@ class Agent:
             finally:
                 await self.proxy.drain()
 
-    def _to_be_told(self) -> Told | None:
-        """What is asked of Pilot for the agent itself; None where that is nothing."""
+    def _talk_with_pilot(self) -> Told:
+        """What is asked of Pilot for the agent itself, and said to it."""
         settings = self._settings
         wanted: dict[str, Wanted] = {}
         if self._names is not None:
@@ -159,8 +156,14 @@ class Agent:
             wanted[health.PROBE_TYPE] = Wanted((health.NAME,), self._health.take)
         who = node(node_id(settings), node_metadata(settings), settings.locality)
         path = settings.directory / PILOT_SOCKET
-        fault = self._health.fault if self._health is not None else None
-        return Told(path, who, wanted, settings.directory, fault) if wanted else None
+        said = {TRUST_TYPE: self._trust}
+        if self._health is not None:
+            said[health.HEALTH_TYPE] = self._health.fault
+        return Told(path, who, wanted, settings.directory, said)
+
+    async def _say_what_is_held(self) -> None:
+        async for held in self._taken.held.changes():
+            self._trust.set(written(trust_held(held)) if held is not None else None)
 
     def _more_metrics(self) -> dict[str, float]:
         found = self._names.metrics() if self._names is not None else {}
@@ -261,7 +264,7 @@ def bootstrap_settings(settings: AgentSettings, socket: Path) -> BootstrapSettin
         pilot_port=int(port),
         pilot_identity=settings.pilot_identity,
         sds_socket=str(socket),
-        pilot_socket=str(settings.directory / PILOT_SOCKET) if settings.asks_pilot else "",
+        pilot_socket=str(settings.directory / PILOT_SOCKET),
         dns_port=settings.envoy_dns_port if settings.dns_port else 0,
         admin_port=settings.proxy.admin_port,
         agent_port=settings.status_port,

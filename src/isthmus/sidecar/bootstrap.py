@@ -41,7 +41,7 @@ class BootstrapSettings(msgspec.Struct, frozen=True, kw_only=True):
     # Who Pilot must be by its certificate; empty: plaintext without proof, for tests on loopback.
     pilot_identity: str = "spiffe://cluster.local/ns/istio-system/sa/istio-pilot-service-account"
     sds_socket: str = "/var/run/isthmus/sds.sock"
-    pilot_socket: str = ""  # where the agent itself finds Pilot, by Envoy; empty: it does not ask
+    pilot_socket: str = ""  # where the agent itself finds Pilot, by Envoy; empty: there is no agent
     dns_port: int = 0  # of loopback, where names are resolved for Envoy; 0: as resolv.conf says
     admin_port: int = 15000
     agent_port: int = 15020

@@ -25,11 +25,12 @@ from isthmus.kit.watchable import Watchable
 from isthmus.model.holdings import Failure, Holding
 from isthmus.model.identity import SpiffeId
 from isthmus.model.signing import CREATE_CERTIFICATE, SigningAnswer, SigningRequest
+from isthmus.model.trust_held import ISSUER_KEY, TrustHeld
+from isthmus.sidecar.overtaken import Overtaken
 from isthmus.wire.call import CallFailed, Channel, ClientTls
 
 TOKEN_FILE = Path("/var/run/secrets/tokens/istio-token")
 ROOTS_FILE = Path("/var/run/secrets/istio/root-cert.pem")
-
 
 _CLOCKS = "compare the clocks of this node and Citadel's, and look at isthmus ca check"
 _ROOTS = "ConfigMap istio-ca-root-cert holds other roots than Citadel's"
@@ -56,6 +57,10 @@ class CertSettings(msgspec.Struct, frozen=True, kw_only=True):
     renew_at: float = 0.5
     jitter: float = 0.1
     roots_check_s: float = 5.0
+    # When another CA signs than the one that has signed for us: all workloads ask for new certificates
+    # within the spread, and those that got one of the old CA once more ask again, ever less often.
+    spread_s: float = 10.0
+    longest_spread_s: float = 300.0
     first_wait_s: float = 0.2
     longest_wait_s: float = 5.0
 
@@ -69,9 +74,16 @@ class Held(NamedTuple):
     serial: str
     begin: float
     end: float
+    issuer: str = ""  # the SHA-256 of the CA that has signed it
 
     def __repr__(self) -> str:
         return f"Held(serial={self.serial}, end={self.end})"
+
+
+def trust_held(held: Held) -> TrustHeld:
+    """What is told of a certificate in use."""
+    roots = tuple(x509.fingerprint(each) for each in x509.load_bundle(held.roots))
+    return TrustHeld(roots, held.issuer, held.serial, held.end)
 
 
 class SigningFailed(Exception):
@@ -92,6 +104,8 @@ class Certificates:
         self._early = asyncio.Event()  # renew now, whatever the wait was
         self._due = math.inf
         self._chance = random.Random()  # noqa: S311 - jitter, no secret
+        signs = settings.roots_file.with_name(ISSUER_KEY)
+        self._overtaken = Overtaken(signs, self._clock, settings.spread_s, settings.longest_spread_s)
         self.held: Watchable[Held | None] = Watchable(None)
         self.received = 0
         self.failed = 0
@@ -174,7 +188,7 @@ class Certificates:
         pem = b"".join(answer.chain)
         try:
             leaf, *between = x509.load_bundle(pem)
-            verify_chain(leaf, between, x509.load_bundle(roots), now)
+            _, issuer, *_ = verify_chain(leaf, between, x509.load_bundle(roots), now)
         except ValueError as error:
             raise SigningFailed(f"citadel's answer cannot be used: {error}") from error
         wanted = str(self._settings.identity)
@@ -182,7 +196,8 @@ class Certificates:
             raise SigningFailed(f"citadel signed for {x509.names(leaf).uris}, not {wanted!r}")
         if not x509.matches(leaf, key):
             raise SigningFailed("citadel signed another key than ours")
-        return Held(pem, x509.key_pem(key), roots, x509.serial(leaf), now, x509.life(leaf).end)
+        end, by = x509.life(leaf).end, x509.fingerprint(issuer)
+        return Held(pem, x509.key_pem(key), roots, x509.serial(leaf), now, end, by)
 
     async def _pause(self, seconds: float) -> None:
         """Wait, but not longer than until the certificate must be renewed early."""
@@ -196,12 +211,17 @@ class Certificates:
             sleeping.cancel()
 
     async def _look_around(self) -> None:
-        """Renew early where the roots change, or the wall clock runs ahead of the wait: it was set, or we slept."""
+        """Renew early where the roots change, or another CA signs now, or the wall clock runs ahead of the wait.
+
+        It was set then, or we slept.
+        """
         while True:
             await self._clock.sleep(self._settings.roots_check_s)
-            if self._clock.now() >= self._due:
-                self._early.set()
             held = self.held.value
+            if self._clock.now() >= self._due or (
+                held is not None and self._overtaken.asks_again(held.issuer)
+            ):
+                self._early.set()
             with suppress(SigningFailed):
                 roots = self._read_roots()
                 if held is not None and roots != held.roots:

@@ -18,6 +18,7 @@ from isthmus.sidecar.bootstrap_tls import CERTIFICATE, ROOTS
 from isthmus.sidecar.certs import Held
 from isthmus.sidecar.file_secrets import FileSecrets
 from isthmus.sidecar.secret_messages import Asked, key_pair, read_delta, read_sotw, trust
+from isthmus.sidecar.taken import Taken
 from isthmus.wire.serve import Bidi, Handler
 from isthmus.wire.stream import Code, Refused, Stream, StreamClosed
 from isthmus.xds.framing import delta_response, sotw_response
@@ -27,6 +28,7 @@ STREAM_SECRETS = "/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets"
 DELTA_SECRETS = "/envoy.service.secret.v3.SecretDiscoveryService/DeltaSecrets"
 
 Secrets = dict[str, Versioned]
+_OWN = frozenset({CERTIFICATE, ROOTS})
 _LOOK_AT_FILES_S = 5.0
 """How often files are read that Envoy has certificates from: kubelets change those of Secrets within a minute."""
 
@@ -41,15 +43,15 @@ def secrets(held: Held | None, now: float) -> Secrets:
     return {name: Versioned.of(name, body) for name, body in bodies.items()}
 
 
-def services(held: Watchable[Held | None], clock: Clock) -> dict[str, Handler]:
-    """The table of SDS for a `GrpcServer`: secrets as they change."""
-    files = FileSecrets()
+def services(held: Watchable[Held | None], clock: Clock, taken: Taken | None = None) -> dict[str, Handler]:
+    """The table of SDS for a `GrpcServer`: secrets as they change; `taken` is told what Envoy has taken over."""
+    source = _Source(held, FileSecrets(), clock, taken or Taken())
 
     async def stream_secrets(stream: Stream) -> None:
-        await _Conversation(stream, _StateOfTheWorld(), _Source(held, files, clock)).run()
+        await _Conversation(stream, _StateOfTheWorld(), source).run()
 
     async def delta_secrets(stream: Stream) -> None:
-        await _Conversation(stream, _Delta(), _Source(held, files, clock)).run()
+        await _Conversation(stream, _Delta(), source).run()
 
     return {STREAM_SECRETS: Bidi(stream_secrets), DELTA_SECRETS: Bidi(delta_secrets)}
 
@@ -61,9 +63,10 @@ class _Source:
     held: Watchable[Held | None]
     files: FileSecrets
     clock: Clock
+    taken: Taken
 
-    async def secrets(self, wanted: Collection[str]) -> Secrets:
-        found = secrets(self.held.value, self.clock.now())
+    async def secrets(self, held: Held | None, wanted: Collection[str]) -> Secrets:
+        found = secrets(held, self.clock.now())
         if self.files.are_among(wanted):
             found |= await asyncio.to_thread(self.files.read, frozenset(wanted))
         return found
@@ -83,6 +86,11 @@ class _Protocol(Protocol):
 
     def due(self, secrets: Secrets) -> bytes | None:
         """The answer that Envoy should get now, or None; taken as sent."""
+        ...
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether Envoy has accepted the last answer."""
         ...
 
 
@@ -106,6 +114,7 @@ class _Conversation:
                 await self._write()
             for task in tasks:
                 task.cancel()
+            self._source.taken.forget(self)
         if self._refused is not None:
             raise self._refused
 
@@ -132,8 +141,11 @@ class _Conversation:
                 self._look.set()
 
     async def _write(self) -> None:
-        answer = self._protocol.due(await self._source.secrets(self._protocol.wanted))
+        held = self._source.held.value
+        answer = self._protocol.due(await self._source.secrets(held, self._protocol.wanted))
         if answer is None:
+            if held is not None and self._protocol.is_accepted and not _OWN.isdisjoint(self._protocol.wanted):
+                self._source.taken.note(self, held)
             return
         try:
             await self._stream.send(answer)
@@ -142,13 +154,28 @@ class _Conversation:
 
 
 @dataclass
-class _StateOfTheWorld:
+class _Answered:
+    nonce: int = 0
+    accepted: int = 0  # the nonce of the last answer that Envoy has accepted
+
+    @property
+    def is_accepted(self) -> bool:
+        return self.nonce == self.accepted
+
+    def note(self, asked: Asked) -> None:
+        """An answer may be accepted by what Envoy asks."""
+        if asked.rejected is None and asked.nonce == str(self.nonce):
+            self.accepted = self.nonce
+
+
+@dataclass
+class _StateOfTheWorld(_Answered):
     wanted: Collection[str] = frozenset()
     sent: dict[str, str] = field(default_factory=dict)
-    nonce: int = 0
 
     def read(self, message: bytes) -> None:
         asked = _checked(read_sotw(message))
+        self.note(asked)
         # Names may change with an acknowledgement as well; an old nonce says nothing about new names.
         if asked.nonce in {"", str(self.nonce)}:
             wanted = frozenset(asked.names)
@@ -166,13 +193,13 @@ class _StateOfTheWorld:
 
 
 @dataclass
-class _Delta:
+class _Delta(_Answered):
     wanted: set[str] = field(default_factory=set)
     sent: dict[str, str] = field(default_factory=dict)
-    nonce: int = 0
 
     def read(self, message: bytes) -> None:
         asked = _checked(read_delta(message))
+        self.note(asked)
         self.sent |= asked.versions
         self.wanted |= set(asked.names)
         self._forget(asked.forgotten)

@@ -14,12 +14,12 @@ from typing import NamedTuple
 from isthmus.kit.log import log
 from isthmus.kit.tasks import keep_trying, supervise
 from isthmus.kit.watchable import Watchable
-from isthmus.model.health import HEALTH_TYPE
 from isthmus.sidecar.ads_messages import (
     DELTA_PATH,
     Answer,
     Resource,
     answer_of,
+    asked_by,
     read_answer,
     reply,
     report,
@@ -32,6 +32,10 @@ Take = Callable[[Mapping[str, bytes]], None]
 """Takes resources' bodies by name. Raises `ValueError` where one is none of its kind: Pilot is told so."""
 
 
+Said = Watchable[str | None]
+"""What the agent says of the proxy to Pilot, whenever it changes; None: nothing yet."""
+
+
 class Wanted(NamedTuple):
     """What is asked for of one type, and who takes it."""
 
@@ -40,7 +44,7 @@ class Wanted(NamedTuple):
 
 
 class Told:
-    """Asks for a few resources of each type, and passes on those that change."""
+    """Asks for a few resources of each type, and passes on those that change; says what is known here only."""
 
     def __init__(
         self,
@@ -48,11 +52,11 @@ class Told:
         node: bytes,
         wanted: Mapping[str, Wanted],
         kept: Path,
-        fault: Watchable[str | None] | None = None,
+        said: Mapping[str, Said],
     ) -> None:
-        """`wanted`: by type; `kept`: a directory of one's own; `fault`: of the workload, which is told to Pilot."""
+        """`wanted` and `said`: by type; `kept`: a directory of one's own."""
         self._socket, self._node, self._wanted, self._kept = socket, node, wanted, kept
-        self._fault: Watchable[str | None] = Watchable(None) if fault is None else fault
+        self._said = said
         self._held: dict[str, dict[str, Resource]] = {type_url: {} for type_url in wanted}
 
     def remember(self) -> None:
@@ -76,22 +80,16 @@ class Told:
             stream = channel.bidi(DELTA_PATH)
             said: asyncio.Queue[bytes] = asyncio.Queue()  # one task alone may write
             try:
-                who = self._node
                 for type_url, (names, _) in self._wanted.items():
                     held = {name: one.version for name, one in self._held[type_url].items()}
-                    said.put_nowait(subscription(type_url, names, held, who))
-                    who = b""
-                async with supervise(_send(stream, said), self._report(said)):
+                    said.put_nowait(subscription(type_url, names, held))
+                reports = [_report(type_url, source, said) for type_url, source in self._said.items()]
+                async with supervise(_send(stream, said, self._node), *reports):
                     while (message := await stream.receive()) is not None:
                         answer = read_answer(message)
                         said.put_nowait(reply(answer, self._judge(answer)))
             finally:
                 stream.cancel()
-
-    async def _report(self, said: asyncio.Queue[bytes]) -> None:
-        async for fault in self._fault.changes():
-            if fault is not None:
-                said.put_nowait(report(HEALTH_TYPE, fault))
 
     def _judge(self, answer: Answer, *, keeps: bool = True) -> str | None:
         """Why the answer is not taken; None where it is."""
@@ -121,10 +119,17 @@ class Told:
             log.warning("not kept", file=str(path), reason=str(error))
 
 
-async def _send(stream: Stream, said: asyncio.Queue[bytes]) -> None:
+async def _send(stream: Stream, said: asyncio.Queue[bytes], node: bytes) -> None:
     with suppress(StreamClosed):  # who listens is told why
+        await stream.send(asked_by(node) + await said.get())
         while True:
             await stream.send(await said.get())
+
+
+async def _report(type_url: str, source: Said, said: asyncio.Queue[bytes]) -> None:
+    async for text in source.changes():
+        if text is not None:
+            said.put_nowait(report(type_url, text))
 
 
 def kept_file(directory: Path, type_url: str) -> Path:

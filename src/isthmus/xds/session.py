@@ -22,7 +22,13 @@ from isthmus.xds.type_urls import PUSH_ORDER, short
 
 S = TypeVar("S", bound=Hashable)
 
+_LONGEST_WORD = 64 << 10
+
 Touched = Callable[[S, str], frozenset[str] | None]
+
+
+def only_shown(_subject: Hashable, _text: str) -> None:
+    """Hears what is not acted upon: `Session.said` has it, for those who look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,8 @@ class Session(Generic[S]):
     ) -> None:
         self.node, self.conversation, self.peer = node, conversation, stream.peer
         self.connected_at = shared.clock.now()
+        self.said: dict[str, str] = {}
+        """What the proxy said last of itself, by the types that are heard."""
         self._stream, self._shared, self._identify = stream, shared, identify
         self._reader = shared.readers[conversation.dialect]
         self._wake = asyncio.Event()
@@ -112,7 +120,11 @@ class Session(Generic[S]):
 
     def _take(self, request: Request) -> str:
         if (heard := self._shared.hears.get(request.type_url)) is not None:
-            heard(self.conversation.subject, request.error or "")
+            text = request.error or ""
+            if len(text) > _LONGEST_WORD:
+                return f"{short(request.type_url)}: longer than {_LONGEST_WORD} characters"
+            self.said[request.type_url] = text
+            heard(self.conversation.subject, text)
             return ""
         try:
             verdict = self.conversation.take(request, self._shared.order)

@@ -140,10 +140,10 @@ async def test_citadel_writes_its_root_everywhere_and_signs_for_tokens_of_its_cl
         extra_names=("localhost",),
     )
     async with small_cluster() as (server, access), supervise(run_citadel(settings, access)):
-        await eventually(lambda: holds(server, {"default", "istio-system"}, root))
+        await eventually(lambda: holds(server, {"default", "istio-system"}, root, tmp_path / "ca"))
         server.add_namespace("late")
         server.put_config_map("default", {"root-cert.pem": "something else"})
-        await eventually(lambda: holds(server, {"default", "istio-system", "late"}, root))
+        await eventually(lambda: holds(server, {"default", "istio-system", "late"}, root, tmp_path / "ca"))
         mine = CertSettings(
             identity=SpiffeId("cluster.local", "default", "reviews"),
             citadel=f"localhost:{port}",
@@ -159,5 +159,7 @@ async def test_citadel_writes_its_root_everywhere_and_signs_for_tokens_of_its_cl
         assert b"citadel_server_success_cert_issuance_count 1" in metrics
 
 
-async def holds(server: SmallApiServer, namespaces: set[str], root: str) -> bool:
-    return server.config_maps == {namespace: {"root-cert.pem": root} for namespace in namespaces}
+async def holds(server: SmallApiServer, namespaces: set[str], root: str, place: Path) -> bool:
+    certificate = x509.load_certificate((place / "ca-cert.pem").read_bytes())
+    told = {"root-cert.pem": root, "issuer": x509.fingerprint(certificate)}
+    return server.config_maps == dict.fromkeys(namespaces, told)

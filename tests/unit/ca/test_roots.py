@@ -4,12 +4,13 @@ from contextlib import asynccontextmanager
 from isthmus.api.core.config_map import ConfigMap
 from isthmus.api.core.namespace import Namespace
 from isthmus.api.resource import Meta, Ref
-from isthmus.ca.roots import CONFIG_MAP, KEY, RootPublisher
+from isthmus.ca.roots import CONFIG_MAP, KEY, Published, RootPublisher
 from isthmus.kit.clock import ManualClock
 from isthmus.kit.tasks import supervise
 from isthmus.kube.errors import NotFound, Unreachable
 
-ROOTS = b"the root"
+ROOTS = Published(b"the root", "a CA")
+WRITTEN = {KEY: "the root", "issuer": "a CA"}
 
 
 class FakeCluster:
@@ -56,7 +57,7 @@ async def cluster_with(*namespaces: str) -> AsyncIterator[FakeCluster]:
 
 async def test_every_namespace_gets_the_root_once():
     async with cluster_with("default", "istio-system") as cluster:
-        assert cluster.held == {"default": {KEY: "the root"}, "istio-system": {KEY: "the root"}}
+        assert cluster.held == {"default": WRITTEN, "istio-system": WRITTEN}
         cluster.namespace("default")
         cluster.namespace("late")
         await cluster.clock.advance(0)
@@ -65,7 +66,7 @@ async def test_every_namespace_gets_the_root_once():
 
 async def test_what_is_there_already_is_not_written():
     cluster = FakeCluster()
-    cluster.config_map("default", {KEY: "the root"})
+    cluster.config_map("default", WRITTEN)
     cluster.namespace("default")
     async with supervise(cluster.publisher.run()):
         await cluster.clock.advance(0)
@@ -74,18 +75,20 @@ async def test_what_is_there_already_is_not_written():
 
 async def test_what_others_change_or_delete_is_mended():
     async with cluster_with("default") as cluster:
-        for other in ({KEY: "another root"}, {}, None):
+        for other in (WRITTEN | {KEY: "another root"}, WRITTEN | {"issuer": "another"}, {}, None):
             cluster.config_map("default", other)
             await cluster.clock.advance(0)
-            assert cluster.held["default"] == {KEY: "the root"}
-        assert cluster.writes == ["default"] * 4
+            assert cluster.held["default"] == WRITTEN
+        assert cluster.writes == ["default"] * 5
 
 
-async def test_a_new_root_is_written_everywhere():
+async def test_a_new_root_is_written_everywhere_and_so_is_a_new_ca_under_the_same():
     async with cluster_with("a", "b") as cluster:
-        cluster.publisher.publish(b"a new root")
-        await cluster.clock.advance(0)
-        assert cluster.held == {"a": {KEY: "a new root"}, "b": {KEY: "a new root"}}
+        for roots, issuer in ((b"a new root", "a CA"), (b"a new root", "a new CA")):
+            cluster.publisher.publish(Published(roots, issuer))
+            await cluster.clock.advance(0)
+            written = {KEY: roots.decode(), "issuer": issuer}
+            assert cluster.held == {"a": written, "b": written}
 
 
 async def test_a_namespace_on_its_way_out_is_left_alone():
@@ -107,4 +110,4 @@ async def test_an_api_server_that_is_away_is_tried_again():
         assert tries > 1
         cluster.away = False
         await cluster.clock.advance(30)
-        assert cluster.held["a"] == {KEY: "the root"}
+        assert cluster.held["a"] == WRITTEN

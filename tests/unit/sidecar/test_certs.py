@@ -151,6 +151,44 @@ async def test_a_root_that_is_not_there_yet_is_waited_for(citadel: NearCitadel, 
         assert certificates.is_valid
 
 
+async def test_a_certificate_of_a_ca_that_signs_no_more_is_renewed_within_the_spread(
+    citadel: NearCitadel, clock: ManualClock, tmp_path: Path
+):
+    certificates = Certificates(citadel.settings, citadel, clock)
+    issuer = citadel.settings.roots_file.with_name("issuer")
+    successor = LoopbackCitadel(tmp_path / "next", clock).authority.value
+    async with supervise(certificates.run()):
+        first = await settled(certificates, citadel)
+        issuer.write_text(first.issuer)
+        await clock.advance(60)
+        assert certificates.held.value == first
+        citadel.settings.roots_file.write_bytes(first.roots + successor.roots_pem)
+        issuer.write_text(successor.issuer)
+        await clock.advance(60)
+        # Another Citadel of the cluster does not know yet: it is asked again, ever less often.
+        asked = citadel.asked
+        assert 2 <= asked <= 4
+        await clock.advance(600)
+        assert asked < citadel.asked <= asked + 6
+        citadel.near.authority.set(successor)
+        await clock.advance(300)
+        assert certificates.held.value is not None
+        assert certificates.held.value.issuer == successor.issuer
+        asked = citadel.asked
+        await clock.advance(600)
+        assert citadel.asked == asked
+
+
+async def test_an_issuer_that_is_none_renews_nothing(citadel: NearCitadel, clock: ManualClock):
+    certificates = Certificates(citadel.settings, citadel, clock)
+    async with supervise(certificates.run()):
+        await settled(certificates, citadel)
+        for content in (b"", b"\xff\xfe", b"0" * 63, b"0" * 100_000):
+            citadel.settings.roots_file.with_name("issuer").write_bytes(content)
+            await clock.advance(60)
+    assert citadel.asked == 1
+
+
 async def test_roots_that_are_added_are_taken_over_without_a_new_certificate(
     citadel: NearCitadel, clock: ManualClock, tmp_path: Path
 ):

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from fakes.eventually import eventually
 from isthmus.envoy.types import (
     DeltaDiscoveryRequest,
     DeltaDiscoveryResponse,
@@ -20,6 +21,7 @@ from isthmus.kit.watchable import Watchable
 from isthmus.sidecar import sds
 from isthmus.sidecar.certs import Held
 from isthmus.sidecar.secret_messages import Asked, read_delta, read_sotw
+from isthmus.sidecar.taken import Taken
 from isthmus.wire.stream import Peer, Refused
 from isthmus.xds.type_urls import CLUSTER, SECRET
 
@@ -172,3 +174,37 @@ async def test_certificates_in_files_are_served_and_again_when_they_change(tmp_p
     assert again[trusted].validation_context.crl.inline_bytes == b"roots"
     stream.say_bytes(None)
     await conversation
+
+
+async def test_only_what_envoy_has_accepted_on_all_of_its_streams_is_taken():
+    held, taken = Watchable[Held | None](HELD), Taken()
+    table = sds.services(held, ManualClock(NOW), taken)
+    sotw, delta = EnvoyStream(), EnvoyStream()
+    renewed = HELD._replace(chain=b"next", roots=b"more roots")
+
+    async def is_taken(wanted: Held) -> bool:
+        return taken.held.value is wanted
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(table[sds.STREAM_SECRETS].talk(sotw))
+        group.create_task(table[sds.DELTA_SECRETS].talk(delta))
+        sotw.say(DiscoveryRequest(type_url=SECRET, resource_names=["default"]))
+        await sotw.heard()
+        delta.say(DeltaDiscoveryRequest(type_url=SECRET, resource_names_subscribe=["ROOTCA"]))
+        await delta.heard()
+        assert taken.held.value is None
+        sotw.say(DiscoveryRequest(type_url=SECRET, resource_names=["default"], response_nonce="1"))
+        delta.say(DeltaDiscoveryRequest(type_url=SECRET, response_nonce="1"))
+        await eventually(lambda: is_taken(HELD))
+        held.set(renewed)
+        await sotw.heard()
+        await delta.heard()
+        sotw.say(DiscoveryRequest(type_url=SECRET, resource_names=["default"], response_nonce="2"))
+        refusal = DeltaDiscoveryRequest(type_url=SECRET, response_nonce="2")
+        refusal.error_detail.message = "no roots"
+        delta.say(refusal)
+        await asyncio.sleep(0.05)
+        assert taken.held.value is HELD
+        delta.say_bytes(None)
+        await eventually(lambda: is_taken(renewed))
+        sotw.say_bytes(None)

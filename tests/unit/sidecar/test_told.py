@@ -17,7 +17,7 @@ from isthmus.kit.tasks import supervise
 from isthmus.kit.watchable import Watchable
 from isthmus.model.health import HEALTH_TYPE
 from isthmus.model.name_table import PART_NAMES, TYPE_URL, Named, entry, part_of
-from isthmus.sidecar.ads_messages import Answer, node, read_answer, reply, subscription
+from isthmus.sidecar.ads_messages import Answer, asked_by, node, read_answer, reply, subscription
 from isthmus.sidecar.pod_names import NameSettings, PodNames
 from isthmus.sidecar.told import Told, Wanted
 from isthmus.wire.listeners import Unix
@@ -28,7 +28,9 @@ METADATA = {"CLUSTER_ID": "gke", "LABELS": {"app": "a"}, "N": 2.5, "B": True, "L
 
 def test_a_request_says_what_envoys_own_classes_read() -> None:
     who = node("sidecar~1.2.3.4~a.b~b.svc.cluster.local", METADATA, ("eu", "", "rack"))
-    read = DeltaDiscoveryRequest.FromString(subscription(TYPE_URL, ["names"], {"names": "v1"}, who))
+    read = DeltaDiscoveryRequest.FromString(
+        asked_by(who) + subscription(TYPE_URL, ["names"], {"names": "v1"})
+    )
     expected = Node(id="sidecar~1.2.3.4~a.b~b.svc.cluster.local")
     expected.metadata.update(METADATA)  # type: ignore[arg-type]
     expected.locality.region, expected.locality.sub_zone = "eu", "rack"
@@ -79,7 +81,7 @@ async def test_every_new_word_arrives_a_bad_one_is_refused_and_the_last_good_one
 
     def told() -> Told:
         return Told(
-            place / "pilot.sock", node("n", {}, ("", "", "")), {TYPE_URL: Wanted(("names",), take)}, place
+            place / "pilot.sock", node("n", {}, ("", "", "")), {TYPE_URL: Wanted(("names",), take)}, place, {}
         )
 
     async with pilot.serving([Unix(str(place / "pilot.sock"))]):
@@ -100,7 +102,7 @@ async def test_an_agent_says_how_its_workload_is_whenever_that_changes_and_to_ea
 ) -> None:
     fault: Watchable[str | None] = Watchable(None)
     door = place / "pilot.sock"
-    told = Told(door, node("n", {}, ("", "", "")), {TYPE_URL: Wanted((), print)}, place, fault)
+    told = Told(door, node("n", {}, ("", "", "")), {}, place, {HEALTH_TYPE: fault})
     for number, before in enumerate(([], ["no answer"])):
         # Each has a socket of its own: the core takes that of the first away when it likes.
         door.unlink(missing_ok=True)
@@ -138,7 +140,7 @@ def test_what_was_never_told_is_not_remembered(place: Path) -> None:
         raise ValueError(bodies)
 
     wanted = Wanted(("names",), take)
-    Told(place / "no.sock", b"", {TYPE_URL: wanted, "a.b": wanted}, place).remember()
+    Told(place / "no.sock", b"", {TYPE_URL: wanted, "a.b": wanted}, place, {}).remember()
 
 
 def test_a_part_that_changes_leaves_the_others_as_they_are(place: Path) -> None:
