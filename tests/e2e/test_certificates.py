@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 
 from e2e.mesh_views import ENVOYS, KILL_AGENT, in_sidecar
+from isthmus.console.certificate_warnings import roots_of, warnings
 from isthmus.console.demo.stage import PRIVATE, PUBLIC, Stage
+from isthmus.console.held_certificates import HeldInCluster, held_in
+from isthmus.model.findings import Severity
 
 SYSTEM = ("-n", "istio-system")
 ENVIRONMENT = {"SECRET_TTL": "60s", "SECRET_GRACE_PERIOD_RATIO": "0.08"}
@@ -14,6 +17,28 @@ PROXY = {
     "env": [{"name": name, "value": value} for name, value in ENVIRONMENT.items()],
 }
 SHORT = json.dumps({"spec": {"template": {"spec": {"containers": [PROXY]}}}})
+
+
+async def holds(stage: Stage, cluster: str) -> HeldInCluster:
+    """What `isthmus ca status` is told in a cluster."""
+    (found,) = await held_in(stage.lab.kubeconfig(cluster), (), "istio-system")
+    return found
+
+
+async def test_those_who_hold_certificates_say_so_in_both_clusters(stage: Stage) -> None:
+    clusters = [await holds(stage, each) for each in (PUBLIC, PRIVATE)]
+    assert [each.name for each in clusters] == [PUBLIC, PRIVATE]
+    assert {*roots_of(clusters[0])} == {*roots_of(clusters[1])}
+    for cluster in clusters:
+        said = {each.pod.rpartition("-v")[0]: each.said for each in cluster.proxies}
+        assert "reviews" in said
+        assert all(each is not None and each.chain and each.renews for each in said.values())
+        # Each is of the CA of its own cluster, which is of the one root.
+        (citadel,) = (each.said for each in cluster.citadels if each.said)
+        assert {each.chain[1].sha256 for each in said.values() if each} == {citadel.chain[0].sha256}
+        assert all(not each.error for each in cluster.published)
+    found = warnings(clusters, stage.clock.now())
+    assert not [each for each in found if each.severity is Severity.ERROR]
 
 
 async def issued(stage: Stage) -> int:

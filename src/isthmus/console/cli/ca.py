@@ -10,6 +10,7 @@ import click
 from isthmus.ca import store
 from isthmus.ca.founding import CannotFound, Founding, found
 from isthmus.console.cli import ToldWhole
+from isthmus.console.cli.ca_status import status
 from isthmus.console.render import fail
 from isthmus.kit import x509
 from isthmus.kit.clock import SystemClock
@@ -18,6 +19,9 @@ from isthmus.kit.clock import SystemClock
 @click.group("ca", cls=ToldWhole)
 def command() -> None:
     """The root of trust."""
+
+
+command.add_command(status)
 
 
 @command.command("init")
