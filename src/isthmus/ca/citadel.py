@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -11,8 +12,10 @@ from isthmus.ca import store
 from isthmus.ca.attest import Attester
 from isthmus.ca.audit import Audit
 from isthmus.ca.authority import Authority, Lifetimes
+from isthmus.ca.dns_names import DnsNames
 from isthmus.ca.issuers.own import OwnIssuer
-from isthmus.ca.server import CertificateService, Limits
+from isthmus.ca.self_signed import SelfSigned
+from isthmus.ca.server import CertificateService, Limits, Terms
 from isthmus.ca.serving import ServingCertificate
 from isthmus.ca.vouching import ALL, Reviewer, Vouched, Voucher, Vouchers
 from isthmus.kit import x509
@@ -37,6 +40,9 @@ class CitadelSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     cluster: str
     ca_directory: Path = Path("/etc/cacerts")
+    ca_paths: Mapping[str, Path] = {}  # CA files that lie elsewhere, by their names in the Secret
+    self_signed: bool | None = None  # whether Citadel makes its root; None: where there are no CA files
+    root: SelfSigned = SelfSigned()  # how it makes one
     trust_domain: str = "cluster.local"
     domain: str = "cluster.local"
     namespace: str = "istio-system"
@@ -49,10 +55,28 @@ class CitadelSettings(msgspec.Struct, frozen=True, kw_only=True):
     lifetimes: Lifetimes = Lifetimes()
     serving_life_s: float = 86_400.0
     limits: Limits = Limits()
+    append_dns_names: bool = True  # those of the control plane's Services, in its certificates
+    custom_dns_names: Mapping[str, tuple[str, ...]] = {}  # further ones, by `account.namespace`
     reload_s: float = 10.0  # how often the CA files, and those of other clusters, are looked at
     clusters_directory: Path = Path("/etc/istio/clusters")  # kubeconfigs of other clusters it serves
     vouched: Vouched = {}  # the namespaces that each cluster vouches for; its own cluster: all
     audit_file: Path | None = None
+
+    @property
+    def ca_files(self) -> dict[str, Path]:
+        """Where each CA file lies."""
+        return {name: self.ca_paths.get(name, self.ca_directory / name) for name in store.FILES}
+
+    @property
+    def terms(self) -> Terms:
+        """What the certificate service gives."""
+        names = DnsNames(
+            cluster=self.cluster,
+            namespace=self.namespace,
+            append=self.append_dns_names,
+            custom=self.custom_dns_names,
+        )
+        return Terms(names=names, limits=self.limits)
 
     @property
     def dns_names(self) -> tuple[str, ...]:
@@ -63,7 +87,12 @@ class CitadelSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 def load_authority(settings: CitadelSettings, clock: Clock) -> Authority:
     """The authority of the CA files. Raises `InvalidStore`."""
-    return _authority(settings, store.read(settings.ca_directory), clock)
+    return _authority(settings, store.read_paths(settings.ca_files), clock)
+
+
+def authority_of(settings: CitadelSettings, material: store.Material, clock: Clock) -> Authority:
+    """The authority that signs with `material` as the settings say."""
+    return Authority(material.roots, material.chain, material.key, lifetimes=settings.lifetimes, clock=clock)
 
 
 def own_voucher(settings: CitadelSettings, reviewer: Reviewer) -> Vouchers:
@@ -84,7 +113,7 @@ class Citadel:
         attester = Attester(vouchers, settings.trust_domain, clock)
         audit = Audit(settings.audit_file, clock)
         self._issuer = OwnIssuer(authority)
-        self._service = service = CertificateService(self._issuer, attester, audit, settings.limits, clock)
+        self._service = service = CertificateService(self._issuer, attester, audit, settings.terms, clock)
         self._serving = serving
         # Callers have no certificate yet; their token says who they are.
         self.services = service.services()
@@ -101,12 +130,14 @@ class Citadel:
             group.create_task(self._show_expiry())
 
     async def _follow_files(self) -> None:
-        used = store.read(self._settings.ca_directory)
+        used = store.read_paths(self._settings.ca_files)
         complaint = ""
+        if self._settings.self_signed or not used:
+            return await self._notice_files()
         while True:
             await self._clock.sleep(self._settings.reload_s)
             try:
-                files = store.read(self._settings.ca_directory)
+                files = store.read_paths(self._settings.ca_files)
                 if files == used:
                     continue
                 self._authority.set(_authority(self._settings, files, self._clock))
@@ -117,6 +148,15 @@ class Citadel:
             else:
                 used, complaint = files, ""
                 log.info("CA files changed")
+
+    async def _notice_files(self) -> None:
+        """Say once that CA files came while we sign with a root of our own: they count from the next start."""
+        while self._settings.self_signed is None:
+            await self._clock.sleep(self._settings.reload_s)
+            if any(path.exists() for path in self._settings.ca_files.values()):
+                hint = "workloads believe them when they have the new root: see docs/guides/certificates.md"
+                log.warning("CA files came, they are used from the next start", hint=hint)
+                return
 
     def holding(self) -> CitadelHolding:
         """What this Citadel is, and what it has done."""
@@ -153,5 +193,4 @@ class Citadel:
 
 
 def _authority(settings: CitadelSettings, files: dict[str, bytes], clock: Clock) -> Authority:
-    material = store.verify(files, clock.now())
-    return Authority(material.roots, material.chain, material.key, lifetimes=settings.lifetimes, clock=clock)
+    return authority_of(settings, store.verify(files, clock.now()), clock)

@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from isthmus.api.core.config_map import ConfigMap
 from isthmus.api.core.namespace import Namespace
 from isthmus.api.resource import Kind
+from isthmus.ca import store
 from isthmus.ca.authority import Authority
-from isthmus.ca.citadel import Citadel, CitadelSettings, load_authority, own_voucher
+from isthmus.ca.citadel import Citadel, CitadelSettings, authority_of, load_authority, own_voucher
 from isthmus.ca.neighbours import Neighbours
 from isthmus.ca.review import ClusterReviewer
 from isthmus.ca.roots import CONFIG_MAP, Published, RootPublisher, Write
-from isthmus.kit.clock import SystemClock
+from isthmus.ca.self_signed import kept_root
+from isthmus.kit.clock import Clock, SystemClock
 from isthmus.kit.watchable import Watchable
 from isthmus.kube.client import Client, Scope
 from isthmus.kube.informer import Informer
@@ -28,11 +30,12 @@ _CONFIG_MAPS = Kind("", ("v1",), "ConfigMap", "configmaps", ConfigMap)
 async def run_citadel(settings: CitadelSettings, access: Access) -> None:
     """Citadel of the cluster behind `access`, until cancelled.
 
-    Raises `InvalidStore` where the CA files cannot be used, `OSError` or `RuntimeError` where a port is taken.
+    Raises `InvalidStore` where the CA cannot be used, `AnotherRoot` and `KubeError` where none could be made, and
+    `OSError` or `RuntimeError` where a port is taken.
     """
     clock = SystemClock()
-    authority = Watchable(load_authority(settings, clock))
     async with Client(access, clock=clock) as client:
+        authority = Watchable(await _authority(settings, client, clock))
         publisher = RootPublisher(writer(client), _published(authority.value), clock)
         vouchers = own_voucher(settings, ClusterReviewer(client))
         citadel = Citadel(settings, authority, vouchers, clock)
@@ -44,6 +47,14 @@ async def run_citadel(settings: CitadelSettings, access: Access) -> None:
             group.create_task(neighbours.run())
             group.create_task(publish_roots(client, publisher))
             group.create_task(_tell_roots(authority, publisher))
+
+
+async def _authority(settings: CitadelSettings, client: Client, clock: Clock) -> Authority:
+    """That of the CA files; where there are none, or none are wanted, of the root that we keep ourselves."""
+    plugged_in = not settings.self_signed and bool(store.read_paths(settings.ca_files))
+    if plugged_in or settings.self_signed is False:
+        return load_authority(settings, clock)
+    return authority_of(settings, await kept_root(client, settings.root, clock), clock)
 
 
 async def publish_roots(client: Client, publisher: RootPublisher) -> None:

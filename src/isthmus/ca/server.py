@@ -13,6 +13,7 @@ import msgspec
 from isthmus.ca.attest import Attester, Caller, NotProven, NotVouched
 from isthmus.ca.audit import Audit
 from isthmus.ca.authority import Issued
+from isthmus.ca.dns_names import DnsNames
 from isthmus.ca.issuers import Issuer, IssuerRefused, NotIssued, Order
 from isthmus.ca.ledger import Ledger
 from isthmus.ca.limits import Limiter, Rate
@@ -28,7 +29,6 @@ from isthmus.kit.metrics import (
     CSRS,
     NOT_SIGNED,
 )
-from isthmus.model.identity import cluster_name
 from isthmus.model.signing import CREATE_CERTIFICATE, SigningAnswer, SigningRequest
 from isthmus.wire.serve import Handler, Unary
 from isthmus.wire.stream import Call, Code, Refused
@@ -42,13 +42,19 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     cluster: Rate = Rate(per_s=1_000.0, burst=10_000.0)
 
 
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """How often callers may ask, and which DNS names they get."""
+
+    names: DnsNames
+    limits: Limits = Limits()
+
+
 class CertificateService:
     """Answers `CreateCertificate` with what `issuer` signs; `ledger` knows for whom."""
 
-    def __init__(
-        self, issuer: Issuer, attester: Attester, audit: Audit, limits: Limits, clock: Clock
-    ) -> None:
+    def __init__(self, issuer: Issuer, attester: Attester, audit: Audit, terms: Terms, clock: Clock) -> None:
         self._issuer, self._attester, self._audit = issuer, attester, audit
+        self._names, limits = terms.names, terms.limits
         self.ledger = Ledger(clock)
         self._by_identity = Limiter(limits.identity, clock)
         self._by_address = Limiter(limits.address, clock)
@@ -98,7 +104,7 @@ class CertificateService:
             request = SigningRequest.decode(message)
             if request.impersonated:
                 raise _impersonation(request.impersonated, caller)
-            dns = (cluster_name(caller.cluster, caller.identity.trust_domain),)
+            dns = self._names.of(caller)
             return await self._issuer.issue(Order(request.csr, caller.identity, request.lifetime_s, dns))
         except NotIssued as error:
             log.error(

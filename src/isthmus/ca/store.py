@@ -21,9 +21,9 @@ SECRET = "cacerts"  # noqa: S105 - the name of one
 class InvalidStore(Exception):
     """A CA file cannot be used: `file` is its key in the Secret."""
 
-    def __init__(self, file: str, what: str, hint: str) -> None:
-        super().__init__(f"secret {SECRET}, key {file}: {what} (hint: {hint})")
-        self.file = file
+    def __init__(self, file: str, what: str, hint: str, secret: str = SECRET) -> None:
+        super().__init__(f"secret {secret}, key {file}: {what} (hint: {hint})")
+        self.file, self.what, self.hint = file, what, hint
 
 
 class Material(NamedTuple):
@@ -39,14 +39,19 @@ class Material(NamedTuple):
 
 def read(directory: Path) -> dict[str, bytes]:
     """The CA files of `directory` that are there. Raises `InvalidStore` for one that cannot be read."""
+    return read_paths({name: directory / name for name in FILES})
+
+
+def read_paths(paths: Mapping[str, Path]) -> dict[str, bytes]:
+    """The CA files at `paths`, by their names in the Secret, that are there. Raises `InvalidStore`."""
     files = {}
-    for name in FILES:
+    for name, path in paths.items():
         try:
-            files[name] = (directory / name).read_bytes()
-        except FileNotFoundError:
+            files[name] = path.read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
-            raise InvalidStore(name, f"{error.strerror}: {directory / name}", "let us read it") from error
+            raise InvalidStore(name, f"{error.strerror}: {path}", "let us read it") from error
     return files
 
 

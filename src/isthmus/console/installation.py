@@ -11,7 +11,7 @@ import msgspec
 import yaml
 
 from isthmus.api.crd import custom_resource_definitions, gateway_api_definitions
-from isthmus.console import manifests
+from isthmus.console import citadel_installation, manifests
 from isthmus.kit.ip import is_address
 from isthmus.sidecar.inject.pod import Pod
 from isthmus.sidecar.inject.settings import InjectSettings
@@ -70,6 +70,8 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
     domain: str = "cluster.local"
     access_log: str = ""
     clusters_dir: str = ""  # a directory of the node that is mounted into Pilot as its cluster registry
+    ca: str = ""  # where Citadel's CA comes from; empty: see `citadel_installation.source`
+    vouched: tuple[str, ...] = ()  # for whom the words of clusters count at Citadel
     pilot_addresses: tuple[str, ...] = ()  # where a remote cluster finds Pilot before Pilot writes it itself
 
 
@@ -83,9 +85,11 @@ def documents(role: str, installation: Installation) -> Documents:
     if role == "eastwest" and not installation.network:
         raise InvalidInstallation("--network: is missing (hint: the network that this gateway lets into)")
     found: Documents = list(_DEFINITIONS[role]()) if role in _DEFINITIONS else []
-    for name in ROLES[role]:
+    with_citadel = citadel_installation.files(role, installation) if "citadel" in ROLES[role] else ()
+    for name in (*ROLES[role], *with_citadel):
         text = (resources.files(manifests) / f"{name}.yaml").read_text()
         found += yaml.safe_load_all(Template(text).substitute(_values(role, installation)))
+    citadel_installation.adjust(found, role, installation)
     if role in _GATEWAYS:
         _add_proxy(found[-1], installation)
     if role == "remote" and installation.pilot_addresses:
@@ -100,6 +104,8 @@ def _check(installation: Installation) -> None:
             raise InvalidInstallation(
                 f"{_OPTIONS.get(name, '--' + name.replace('_', '-'))}: cannot be {value!r} (hint: {hint})"
             )
+    if wrong := citadel_installation.problem(installation):
+        raise InvalidInstallation(wrong)
     for address in installation.pilot_addresses:
         if not is_address(address):
             raise InvalidInstallation(

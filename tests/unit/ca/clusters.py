@@ -8,6 +8,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from fakes.live_cluster import live_cluster
 from isthmus.ca.attest import Attester
 from isthmus.ca.audit import Audit
@@ -77,9 +79,10 @@ class Desk:
         settings = CitadelSettings(cluster="gke", ca_directory=folder / "ca")
         self.vouchers, self.audit_file = vouchers, folder / "audit.jsonl"
         self.authority: Watchable[Authority] = Watchable(load_authority(settings, clock))
+        terms = msgspec.structs.replace(settings.terms, limits=limits)
         attester = Attester(vouchers, "cluster.local", clock)
         audit = Audit(self.audit_file, clock)
-        self.service = CertificateService(OwnIssuer(self.authority), attester, audit, limits, clock)
+        self.service = CertificateService(OwnIssuer(self.authority), attester, audit, terms, clock)
 
     async def ask(self, token: str, clusterid: str = "gke", request: bytes = b"") -> x509.Certificate:
         """The certificate for a new key. Raises `Refused`."""

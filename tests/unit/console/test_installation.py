@@ -131,3 +131,45 @@ def test_the_network_of_a_cluster_is_said_by_its_namespace():
     assert namespace["metadata"]["labels"]["topology.istio.io/network"] == "west-net"
     (namespace, *_) = [each for each in documents("remote", WEST) if each["kind"] == "Namespace"]
     assert set(namespace["metadata"]["labels"]) == {"topology.istio.io/cluster"}
+
+
+def citadel_of(role, **choices):
+    """The container and the volumes of Citadel, and the names of the Roles that come with it."""
+    found = documents(role, Installation(cluster="gke", **choices))
+    (deployment,) = [
+        each for each in found if (each["kind"], each["metadata"]["name"]) == ("Deployment", "istio-citadel")
+    ]
+    pod = deployment["spec"]["template"]["spec"]
+    roles = {each["metadata"]["name"] for each in found if each["kind"] == "Role"}
+    return pod["containers"][0]["args"], {each["name"]: each["secret"] for each in pod["volumes"]}, roles
+
+
+@pytest.mark.parametrize(
+    ("role", "choices", "argument", "waits", "keeps"),
+    [
+        ("primary", {}, None, False, True),
+        ("remote", {}, "--self-signed-ca=false", True, False),
+        ("remote", {"ca": "either"}, None, False, True),
+        ("primary", {"ca": "self-signed"}, "--self-signed-ca=true", False, True),
+        ("primary", {"ca": "plugged-in"}, "--self-signed-ca=false", True, False),
+    ],
+)
+def test_citadel_may_keep_a_root_only_where_it_may_make_one(role, choices, argument, waits, keeps):
+    arguments, volumes, roles = citadel_of(role, **choices)
+    assert [each for each in arguments if "self-signed" in each] == ([argument] if argument else [])
+    assert volumes["cacerts"].get("optional", False) is not waits
+    assert ("istio-citadel-own-root" in roles) is keeps
+
+
+def test_citadel_is_told_for_whom_clusters_vouch():
+    arguments, volumes, _ = citadel_of("primary", vouched=("onprem=default,shop", "gke=*"))
+    assert arguments[-2:] == ["--vouch=onprem=default,shop", "--vouch=gke=*"]
+    assert volumes["clusters"] == {"secretName": "istio-citadel-clusters", "optional": True}
+
+
+@pytest.mark.parametrize(
+    ("choices", "said"), [({"ca": "mine"}, "--ca: cannot be 'mine'"), ({"vouched": ("x",)}, "--vouch: not a")]
+)
+def test_a_choice_about_citadel_that_cannot_be_is_named(choices, said):
+    with pytest.raises(InvalidInstallation, match=said):
+        documents("primary", Installation(cluster="gke", **choices))

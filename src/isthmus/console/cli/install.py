@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from isthmus.console.citadel_installation import CHOICES
 from isthmus.console.installation import ROLES, Installation, InvalidInstallation, documents, dump
 from isthmus.console.render import fail
 
@@ -30,7 +31,19 @@ from isthmus.console.render import fail
     multiple=True,
     help="IP address of Pilot's pod until Pilot, once it follows this cluster, writes it itself (remote)",
 )
-def command(role: str, **flags: object) -> None:
+@click.option(
+    "--ca",
+    type=click.Choice(CHOICES),
+    help="plugged-in: from Secret cacerts, for which Citadel waits; self-signed: a root that Citadel makes and "
+    "keeps in istio-ca-secret; either: the first, if it is there. Usually either (primary), plugged-in (remote)",
+)
+@click.option(
+    "--vouch",
+    "vouched",
+    multiple=True,
+    help="CLUSTER=NAMESPACE,… or CLUSTER=*: for whom a cluster's word counts at Citadel, see isthmus run citadel",
+)
+def command(role: str, ca: str | None, **flags: object) -> None:
     """Print the manifests of ROLE: `isthmus install primary --cluster east | kubectl apply -f -`.
 
     \b
@@ -43,10 +56,10 @@ def command(role: str, **flags: object) -> None:
     eastwest        an Envoy that lets in calls from other networks
     networks        what such Envoys let in; once, where configuration is read
 
-    Citadel needs Secret cacerts: see isthmus ca init. To apply again is to change what differs.
+    Secret cacerts is made from what isthmus ca init writes. To apply again is to change what differs.
     """
     try:
-        text = dump(documents(role, Installation(**flags)))  # type: ignore[arg-type] # click made them
+        text = dump(documents(role, Installation(ca=ca or "", **flags)))  # type: ignore[arg-type] # click made them
     except InvalidInstallation as error:
         fail(str(error))
     click.echo(text, nl=False)

@@ -1,0 +1,59 @@
+"""How Citadel is installed: whose root it signs with, and for whom the words of clusters count."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from isthmus.ca.vouching import parse_vouched
+
+PLUGGED_IN, SELF_SIGNED, EITHER = CHOICES = ("plugged-in", "self-signed", "either")
+
+
+class Choices(Protocol):
+    """The part of an installation that is about Citadel."""
+
+    @property
+    def ca(self) -> str: ...
+
+    @property
+    def vouched(self) -> tuple[str, ...]: ...
+
+
+def source(role: str, choices: Choices) -> str:
+    """Where the CA comes from. The root of a remote cluster must be another's, so it makes none unasked."""
+    return choices.ca or (PLUGGED_IN if role == "remote" else EITHER)
+
+
+def files(role: str, choices: Choices) -> tuple[str, ...]:
+    """The manifests that Citadel needs beside its own."""
+    return () if source(role, choices) == PLUGGED_IN else ("citadel-own-root",)
+
+
+def problem(choices: Choices) -> str:
+    """What cannot be installed, with its option; empty where all can."""
+    if choices.ca and choices.ca not in CHOICES:
+        return f"--ca: cannot be {choices.ca!r} (hint: one of {', '.join(CHOICES)})"
+    try:
+        parse_vouched(choices.vouched)
+    except ValueError as error:
+        return f"--vouch: {error}"
+    return ""
+
+
+def adjust(objects: Sequence[Any], role: str, choices: Choices) -> None:
+    """Tell the Deployment of Citadel among `objects` what was chosen. Changes it."""
+    for each in objects:
+        if each["kind"] == "Deployment" and each["metadata"]["name"] == "istio-citadel":
+            _adjust_pod(each["spec"]["template"]["spec"], source(role, choices), choices)
+
+
+def _adjust_pod(pod: Any, ca: str, choices: Choices) -> None:
+    arguments = pod["containers"][0]["args"]
+    if ca != EITHER:
+        arguments.append(f"--self-signed-ca={str(ca == SELF_SIGNED).lower()}")
+    if ca == PLUGGED_IN:
+        for volume in pod["volumes"]:
+            if volume["name"] == "cacerts":  # so the pod waits for its Secret
+                del volume["secret"]["optional"]
+    arguments += [f"--vouch={each}" for each in choices.vouched]

@@ -1,0 +1,211 @@
+"""`isthmus run citadel`, with the flags that it had in 2018, and what became of those that it has no more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from isthmus.ca import store
+from isthmus.ca.authority import Lifetimes
+from isthmus.ca.citadel import CitadelSettings
+from isthmus.ca.dns_names import parse_custom
+from isthmus.ca.self_signed import AnotherRoot, SelfSigned
+from isthmus.ca.vouching import parse_vouched
+from isthmus.console.cli.cluster_access import own_access
+from isthmus.console.render import fail
+from isthmus.kit import x509
+from isthmus.kit.duration import parse
+from isthmus.kit.log import set_up_logs
+from isthmus.kit.tasks import run_until_cancelled
+from isthmus.kube.errors import KubeError
+
+_CA_FILES = {
+    "signing_cert": store.CA_CERT,
+    "signing_key": store.CA_KEY,
+    "root_cert": store.ROOT_CERT,
+    "cert_chain": store.CERT_CHAIN,
+}
+_KEY_SIZES = {"2048": x509.KeyKind.RSA_2048, "4096": x509.KeyKind.RSA_4096}
+
+# What replaced a flag of 2018, and whether to go on without it would be something else than was asked for.
+_REPLACED = {
+    "upstream-ca-address": (
+        "isthmus ca intermediate makes the CA of a cluster, offline, under one root",
+        True,
+    ),
+    "sign-ca-certs": (
+        "Citadel signs workloads only: isthmus ca intermediate makes the CAs of clusters",
+        True,
+    ),
+    "requested-ca-cert-ttl": ("the life of a cluster's CA is told to isthmus ca intermediate --life", False),
+    "liveness-probe-path": ("GET /ready at --monitoring-port tells whether Citadel can sign", False),
+    "liveness-probe-interval": (
+        "GET /ready at --monitoring-port answers at once, ask as often as you like",
+        False,
+    ),
+    "probe-check-interval": ("GET /ready at --monitoring-port looks at the CA whenever it is asked", False),
+}
+
+
+class Duration(click.ParamType[float]):
+    """Text such as `24h`, as seconds; with a bound below, since a life of none is a mistake."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        try:
+            seconds = parse(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        if seconds <= 0:
+            self.fail(f"{value!r} is no life (hint: more than 0, such as 24h or 10m)", param, ctx)
+        return seconds
+
+
+def _replaced(_: click.Context, param: click.Parameter, value: str | None) -> None:
+    """Say what replaced a flag that is given; fail where it asked for what nobody does now."""
+    name = str(param.name).replace("_", "-")
+    hint, matters = _REPLACED[name]
+    if value is None or value in {"", "false"}:
+        return
+    if matters:
+        fail(f"--{name}: is no flag of Citadel any more (hint: {hint})")
+    click.echo(f"warning: --{name} has no effect (hint: {hint})", err=True)
+
+
+def _replaced_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for name in _REPLACED:
+        command = click.option(f"--{name}", hidden=True, expose_value=False, callback=_replaced)(command)
+    return command
+
+
+_duration = Duration()
+_path = click.Path(path_type=Path)
+_option = partial(click.option, show_default=True)
+
+
+@click.command("citadel")
+@_option("--cluster", required=True, envvar="ISTHMUS_CLUSTER", help="name of the cluster it serves")
+@_option("--trust-domain", default="cluster.local", help="of all identities")
+@_option("--domain", default="cluster.local", help="DNS domain of the cluster")
+@_option("--ca-dir", type=_path, default=Path("/etc/cacerts"), help="folder with the four CA files")
+@_option("--signing-cert", type=_path, help="the CA's certificate, if it is not ca-cert.pem in --ca-dir")
+@_option("--signing-key", type=_path, help="the CA's key, if it is not ca-key.pem there")
+@_option("--root-cert", type=_path, help="the roots to trust, if they are not root-cert.pem there")
+@_option("--cert-chain", type=_path, help="the CAs up to the root, if they are not cert-chain.pem there")
+@_option(
+    "--self-signed-ca",
+    type=click.BOOL,
+    is_flag=False,
+    flag_value="true",
+    help="make the root and keep it in Secret istio-ca-secret; if not said: where there are no CA files",
+)
+@_option("--self-signed-ca-org", default="Isthmus", help="how a root that Citadel makes is called")
+@_option("--self-signed-ca-cert-ttl", type=_duration, default="87600h", help="how long it lives")
+@_option("--citadel-storage-namespace", default="istio-system", help="Citadel's namespace, with its Secret")
+@_option(
+    "--workload-cert-ttl",
+    "--cert-lifetime",
+    "lifetime",
+    type=_duration,
+    default="24h",
+    help="life of a certificate whose holder asks for none",
+)
+@_option("--max-workload-cert-ttl", type=_duration, default="2160h", help="the longest life, whoever asks")
+@_option("--min-workload-cert-ttl", type=_duration, default="1m", help="the shortest life, whoever asks")
+@_option("--key-size", type=click.Choice(list(_KEY_SIZES)), help="RSA for keys made here; else ECDSA P-256")
+@_option(
+    "--append-dns-names",
+    type=click.BOOL,
+    default=True,
+    help="name the control plane's Services in its certificates",
+)
+@_option("--custom-dns-names", default="", help="further DNS names: account.namespace:name,…")
+@_option("--grpc-port", type=click.INT, default=8060, help="for signing requests")
+@_option(
+    "--grpc-hostname", "--grpc-host-identities", "host_names", multiple=True, help="names it is called by"
+)
+@_option("--monitoring-port", type=click.INT, default=15014, help="for /metrics and /ready")
+@_option(
+    "--vouch",
+    "vouched",
+    multiple=True,
+    help="CLUSTER=NAMESPACE,… or CLUSTER=*: for whom a cluster's word counts; its own: *, others: nobody",
+)
+@_option(
+    "--clusters-dir",
+    type=_path,
+    default=Path("/etc/istio/clusters"),
+    help="kubeconfigs of further clusters whose workloads it serves, each named as its cluster",
+)
+@_option("--audit-log", type=_path, help="file for a line of JSON for each certificate")
+@_option("--kubeconfig", default="", help="kubeconfig; empty: the pod's service account")
+@_option("--log-level", default="info", help="debug, info, warning or error")
+@_replaced_options
+def command(kubeconfig: str, log_level: str, **flags: Any) -> None:
+    """Issue certificates to the workloads of one cluster, and of others that it is told to serve."""
+    from isthmus.ca.in_cluster import run_citadel
+
+    set_up_logs(log_level)
+    settings = settings_of(flags)
+    try:
+        asyncio.run(run_until_cancelled(run_citadel(settings, own_access(kubeconfig))))
+    except (store.InvalidStore, AnotherRoot, KubeError, OSError, RuntimeError) as error:
+        fail(str(error))  # gRPC says RuntimeError for a port that is taken
+
+
+def settings_of(flags: dict[str, Any]) -> CitadelSettings:
+    """The settings that the flags say; ends with an error where they cannot be kept."""
+    key_kind = _KEY_SIZES[flags["key_size"]] if flags["key_size"] else x509.KeyKind.EC_P256
+    return CitadelSettings(
+        cluster=flags["cluster"],
+        trust_domain=flags["trust_domain"],
+        domain=flags["domain"],
+        namespace=flags["citadel_storage_namespace"],
+        ca_directory=flags["ca_dir"],
+        ca_paths={file: flags[name] for name, file in _CA_FILES.items() if flags[name]},
+        self_signed=flags["self_signed_ca"],
+        root=SelfSigned(
+            namespace=flags["citadel_storage_namespace"],
+            organisation=flags["self_signed_ca_org"],
+            life_s=flags["self_signed_ca_cert_ttl"],
+            key_kind=key_kind,
+        ),
+        lifetimes=_lifetimes(flags),
+        append_dns_names=flags["append_dns_names"],
+        custom_dns_names=_read("--custom-dns-names", parse_custom, flags["custom_dns_names"]),
+        port=flags["grpc_port"],
+        extra_names=tuple(name for text in flags["host_names"] for name in text.split(",") if name),
+        monitoring_port=flags["monitoring_port"],
+        vouched=_read("--vouch", parse_vouched, flags["vouched"]),
+        clusters_directory=flags["clusters_dir"],
+        audit_file=flags["audit_log"],
+    )
+
+
+def _lifetimes(flags: dict[str, Any]) -> Lifetimes:
+    least_s, usual_s, most_s = (
+        flags["min_workload_cert_ttl"],
+        flags["lifetime"],
+        flags["max_workload_cert_ttl"],
+    )
+    if not least_s <= usual_s <= most_s:
+        fail(
+            "--workload-cert-ttl: must lie between --min-workload-cert-ttl and --max-workload-cert-ttl "
+            "(hint: raise or lower the bound along with it)"
+        )
+    return Lifetimes(usual_s=usual_s, least_s=least_s, most_s=most_s)
+
+
+def _read(flag: str, parse_: Callable[[Any], Any], value: Any) -> Any:
+    try:
+        return parse_(value)
+    except ValueError as error:
+        fail(f"{flag}: {error}")
