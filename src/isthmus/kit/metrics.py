@@ -9,12 +9,10 @@ from prometheus_client import (
     Counter,
     Gauge,
     Histogram,
-    disable_created_metrics,
     generate_latest,
 )
 
 REGISTRY = CollectorRegistry()
-disable_created_metrics()  # type: ignore[no-untyped-call]
 
 # The library ends the name of each counter with `_total`; Istio's dashboards and alerts have theirs without.
 _ISTIOS = re.compile(rb"\b((?:pilot|citadel|istiod)_\w+)_total\b")

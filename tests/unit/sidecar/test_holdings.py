@@ -39,7 +39,7 @@ async def test_agent_and_citadel_say_the_same_of_one_certificate(tmp_path: Path)
             citadel = msgspec.json.decode((await fetch("GET", port, PAGE)).body, type=CitadelHolding)
     leaf, issuer = holding.chain
     assert (holding.identity, leaf.serial, leaf.end) == (REVIEWS, held.serial, held.end)
-    assert leaf.names == (REVIEWS,)
+    assert leaf.names == (REVIEWS, "gke.clusters.cluster.local")
     assert (leaf.authority, issuer.authority) == (False, True)
     assert holding.roots == citadel.roots
     assert citadel.chain == (issuer, *citadel.roots)
