@@ -384,7 +384,9 @@ metadata: {name: istio, namespace: istio-system}
 data:
   mesh: |
     accessLogFile: /dev/stdout
-    extensionProviders: [{name: spans, zipkin: {service: default/ratings, port: 9080}}]
+    extensionProviders:
+      - {name: spans, zipkin: {service: default/ratings, port: 9080}}
+      - {name: judge, envoyExtAuthzGrpc: {service: default/ratings, port: 9080}}
     defaultProviders: {tracing: [spans]}
 """
 OTHER_MESH = MESH.replace("accessLogFile: /dev/stdout", "connectTimeout: 3s").replace(
@@ -519,6 +521,32 @@ spec:
   endpoints: [{address: 192.0.2.7}]
 """
 
+POLICY = """
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: %s, namespace: %s}
+spec: {%s}
+"""
+POLICIES = tuple(
+    POLICY % each
+    for each in (
+        ("shut", "default", "selector: {matchLabels: {app: reviews}}"),
+        ("all", "istio-system", "action: DENY, rules: [{to: [{operation: {paths: [/a]}}]}]"),
+        ("served", "default", "targetRefs: [{kind: Service, name: reviews}], rules: [{}]"),
+        ("entered", "default", "targetRef: {group: networking.istio.io, kind: ServiceEntry, name: outside}"),
+        ("asked", "other", "action: CUSTOM, provider: {name: judge}, rules: [{}]"),
+        ("web", "default", "targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: web}]"),
+    )
+)
+OTHER_POLICIES = tuple(
+    POLICY % each
+    for each in (
+        ("shut", "default", "selector: {matchLabels: {app: ratings}}"),
+        ("all", "istio-system", "action: CUSTOM, provider: {name: judge}, rules: [{}]"),
+        ("served", "default", "targetRefs: [{kind: Service, name: datagrams}], rules: [{}]"),
+    )
+)
+
 
 def all_changes():
     """What may come or go, one at a time: slices and pods by themselves, too."""
@@ -571,6 +599,8 @@ def all_changes():
         *objects(gke=[PATCHES, LOCAL_PATCHES, EXTENSION, PLUGIN, ROOT_PLUGIN]),
         *objects(gke=[NAMED_PATCHES, OTHER_GATEWAYS, PLUGIN.replace("name: plugin", "name: second")]),
         *objects(gke=[ROOT_STICKY, *PLAINS]),
+        *objects(gke=list(POLICIES)),
+        *objects(gke=list(OTHER_POLICIES)),
         *objects(onprem=[HEADLESS, *NAMED_POD.split("---\n")]),
         *objects(gke=[OF_PODS, NAMED_ENTRY], onprem=[NAMED_POD.split("---\n")[1].replace("true", "false")]),
     ]

@@ -17,6 +17,7 @@ from isthmus.api.core.secret import Secret
 from isthmus.api.core.service import Service
 from isthmus.api.errors import UnknownKind
 from isthmus.api.gateway_api.kinds import KINDS as GATEWAY_API
+from isthmus.api.istio.authorization_policy import AuthorizationPolicy
 from isthmus.api.istio.destination_rule import DestinationRule
 from isthmus.api.istio.envoy_filter import EnvoyFilter
 from isthmus.api.istio.gateway import GatewayConfig
@@ -60,6 +61,16 @@ KINDS: tuple[Kind, ...] = (
         True,
         True,
         ("telemetry",),
+    ),
+    Kind(
+        "security.istio.io",
+        ("v1", "v1beta1"),
+        "AuthorizationPolicy",
+        "authorizationpolicies",
+        AuthorizationPolicy,
+        True,
+        True,
+        ("ap",),
     ),
     *GATEWAY_API,
     Kind("networking.k8s.io", ("v1",), "Ingress", "ingresses", Ingress, True, True, ("ing",)),

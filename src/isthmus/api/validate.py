@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from isthmus.api.core import ingress, service_problems
 from isthmus.api.core.ingress import Ingress
@@ -11,6 +12,7 @@ from isthmus.api.durations import duration_problems
 from isthmus.api.errors import Problem
 from isthmus.api.gateway_api import validate as gateway_api
 from isthmus.api.istio import (
+    authorization_policy_problems,
     destination_rule_problems,
     envoy_filter_problems,
     gateway_problems,
@@ -20,6 +22,7 @@ from isthmus.api.istio import (
     virtual_service_problems,
     wasm_plugin_problems,
 )
+from isthmus.api.istio.authorization_policy import AuthorizationPolicy
 from isthmus.api.istio.destination_rule import DestinationRule
 from isthmus.api.istio.envoy_filter import EnvoyFilter
 from isthmus.api.istio.gateway import GatewayConfig
@@ -33,32 +36,26 @@ from isthmus.api.istio.workload_entry import WorkloadEntry
 from isthmus.api.istio.workload_group import WorkloadGroup
 from isthmus.api.resource import Object
 
+_OF: Mapping[type[Object], Callable[[Any], Iterator[Problem]]] = {
+    VirtualService: virtual_service_problems.problems,
+    DestinationRule: destination_rule_problems.problems,
+    GatewayConfig: gateway_problems.problems,
+    Sidecar: sidecar_problems.problems,
+    ServiceEntry: service_entry_problems.problems,
+    WorkloadEntry: service_entry_problems.problems,
+    WorkloadGroup: service_entry_problems.problems,
+    EnvoyFilter: envoy_filter_problems.problems,
+    WasmPlugin: wasm_plugin_problems.problems,
+    Telemetry: telemetry_problems.problems,
+    AuthorizationPolicy: authorization_policy_problems.problems,
+    ProxyConfigObject: telemetry_problems.proxy_config_problems,
+    Ingress: ingress.problems,
+    Service: service_problems.problems,
+}
+"""What is looked for in each kind; the others are of the Gateway API, or have nothing that could be wrong so."""
+
 
 def problems(found: Object) -> Iterator[Problem]:
     """Everything wrong with a decoded object: first what stands against its parts, then its durations."""
-    match found:
-        case VirtualService():
-            yield from virtual_service_problems.problems(found)
-        case DestinationRule():
-            yield from destination_rule_problems.problems(found)
-        case GatewayConfig():
-            yield from gateway_problems.problems(found)
-        case Sidecar():
-            yield from sidecar_problems.problems(found)
-        case ServiceEntry() | WorkloadEntry() | WorkloadGroup():
-            yield from service_entry_problems.problems(found)
-        case EnvoyFilter():
-            yield from envoy_filter_problems.problems(found)
-        case WasmPlugin():
-            yield from wasm_plugin_problems.problems(found)
-        case Telemetry():
-            yield from telemetry_problems.problems(found)
-        case ProxyConfigObject():
-            yield from telemetry_problems.proxy_config_problems(found)
-        case Ingress():
-            yield from ingress.problems(found)
-        case Service():
-            yield from service_problems.problems(found)
-        case _:
-            yield from gateway_api.problems(found)
+    yield from _OF.get(type(found), gateway_api.problems)(found)
     yield from duration_problems(found)

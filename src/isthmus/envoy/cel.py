@@ -43,11 +43,47 @@ def problem_of(expression: str) -> str:
     if len(expression) > _LONGEST:
         return f"is longer than {_LONGEST} characters"
     try:
-        packed = _parser().compile(expression, disable_check=True).serialize()
+        parsed = _parsed(expression)
     except RuntimeError as error:
         return f"is no expression of CEL: {_said(str(error))}"
-    parsed = ParsedExpr.FromString(Any.FromString(packed).value)
-    return next(_problems(parsed.expr), "")
+    return next(_problems(parsed), "")
+
+
+def syntax(expression: str) -> bytes:
+    """The expression as a message `Expr`. Raises `RuntimeError` where it is none."""
+    return _parsed(expression).SerializeToString(deterministic=True)
+
+
+def asks_for_requests(expression: str) -> bool:
+    """Whether it asks for something that only requests and their answers have."""
+    return not _OF_REQUESTS.isdisjoint(_names(_parsed(expression)))
+
+
+def _parsed(expression: str) -> Expr:
+    packed = _parser().compile(expression, disable_check=True).serialize()
+    return ParsedExpr.FromString(Any.FromString(packed).value).expr
+
+
+_OF_REQUESTS = frozenset({"request", "response"})
+
+
+def _names(found: Expr) -> Iterator[str]:
+    """The names that stand by themselves."""
+    match found.WhichOneof("expr_kind"):
+        case "ident_expr":
+            yield found.ident_expr.name
+        case "select_expr":
+            yield from _names(found.select_expr.operand)
+        case "call_expr":
+            for each in (found.call_expr.target, *found.call_expr.args):
+                yield from _names(each)
+        case "list_expr":
+            for each in found.list_expr.elements:
+                yield from _names(each)
+        case "struct_expr":
+            for entry in found.struct_expr.entries:
+                yield from _names(entry.map_key)
+                yield from _names(entry.value)
 
 
 @cache

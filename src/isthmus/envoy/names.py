@@ -59,6 +59,7 @@ _BY_PACKAGE: dict[str, str] = {
     "envoy.extensions.filters.network.tcp_proxy.v3": "TcpProxy",
     "envoy.extensions.filters.udp.udp_proxy.v3": "Route UdpProxyConfig",
     "envoy.extensions.filters.udp.udp_proxy.session.http_capsule.v3": "FilterConfig",
+    "envoy.extensions.path.match.uri_template.v3": "UriTemplateMatchConfig",
     "envoy.extensions.retry.host.previous_hosts.v3": "PreviousHostsPredicate",
     "envoy.extensions.retry.priority.previous_priorities.v3": "PreviousPrioritiesConfig",
     "envoy.extensions.transport_sockets.internal_upstream.v3": "InternalUpstreamTransport",
@@ -70,8 +71,8 @@ _BY_PACKAGE: dict[str, str] = {
     "envoy.extensions.upstreams.http.v3": "HttpProtocolOptions",
     "envoy.service.discovery.v3": "DeltaDiscoveryRequest DeltaDiscoveryResponse DiscoveryRequest "
     "DiscoveryResponse Resource",
-    "envoy.type.matcher.v3": "MetadataMatcher RegexMatchAndSubstitute RegexMatcher StringMatcher "
-    "ValueMatcher",
+    "envoy.type.matcher.v3": "ListStringMatcher MetadataMatcher RegexMatchAndSubstitute RegexMatcher "
+    "StringMatcher ValueMatcher",
     "envoy.type.tracing.v3": "CustomTag",
     "opentelemetry.proto.common.v1": "AnyValue KeyValue KeyValueList",
     "envoy.type.v3": "FractionalPercent Int64Range Percent",
@@ -81,9 +82,13 @@ _BY_PACKAGE: dict[str, str] = {
 
 _RENAMED: dict[str, str] = {
     "envoy.config.rbac.v3.RBAC": "RbacRules",
+    "envoy.extensions.rbac.principals.mtls_authenticated.v3.Config": "MtlsAuthenticated",
     "envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig": "DynamicForwardProxyCluster",
     "envoy.extensions.filters.http.cors.v3.CorsPolicy": "CorsRoutePolicy",
     "envoy.extensions.filters.http.dynamic_forward_proxy.v3.FilterConfig": "DynamicForwardProxy",
+    "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz": "HttpExtAuthz",
+    "envoy.extensions.filters.http.ext_authz.v3.HttpService": "ExtAuthzHttpService",
+    "envoy.extensions.filters.network.ext_authz.v3.ExtAuthz": "NetworkExtAuthz",
     "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig": "GrpcStats",
     "envoy.extensions.filters.http.rbac.v3.RBAC": "HttpRbac",
     "envoy.extensions.filters.http.rbac.v3.RBACPerRoute": "HttpRbacPerRoute",

@@ -11,8 +11,15 @@ import msgspec
 from isthmus.api.core.label_problems import label_selector
 from isthmus.api.durations import duration_problems
 from isthmus.api.errors import InvalidConfig, Problem
+from isthmus.api.istio.authorizer_problems import authorizer_problems
 from isthmus.api.istio.balancer_problems import localities, zones
-from isthmus.api.istio.extension_provider import Collector, ExtensionProvider, FileAccessLog, LogFormat
+from isthmus.api.istio.extension_provider import (
+    Collector,
+    ExtensionProvider,
+    ExternalAuthorizer,
+    FileAccessLog,
+    LogFormat,
+)
 from isthmus.api.istio.mesh_config import MeshConfig, TlsConfig, read_mesh_config
 from isthmus.envoy.format_string import format_string
 from isthmus.envoy.tls_names import CIPHERS, CURVES
@@ -172,6 +179,8 @@ def _provider(at: str, found: object) -> Iterator[Problem]:
             yield f"{at}.port", "is missing"
     if isinstance(found, FileAccessLog) and not found.path:
         yield f"{at}.path", "is missing (hint: /dev/stdout)"
+    if isinstance(found, ExternalAuthorizer):
+        yield from authorizer_problems(at, found)
     form = getattr(found, "log_format", None)
     if isinstance(form, LogFormat):
         if form.text and form.labels is not None and isinstance(found, FileAccessLog):

@@ -33,8 +33,11 @@ class Policies(Generic[P]):
             each
             for namespace in dict.fromkeys((self._root, proxy.namespace))
             for each in self._by_namespace.get(namespace, ())
-            if selects(each, proxy)
+            if self._is_for(each, proxy)
         )
+
+    def _is_for(self, found: P, proxy: Proxy) -> bool:
+        return selects(found, proxy)
 
     def asked(self, proxy: Proxy) -> tuple[object, ...]:
         """All of a proxy on which it depends which of them hold: proxies alike in it are asked for once."""

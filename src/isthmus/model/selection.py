@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from isthmus.api.istio.authorization_policy import AuthorizationPolicy
 from isthmus.api.istio.envoy_filter import EnvoyFilter, PolicyTargetReference
 from isthmus.api.istio.telemetry import Telemetry
 from isthmus.api.istio.wasm_plugin import WasmPlugin
 from isthmus.model.proxy import Proxy
 
-Selecting = EnvoyFilter | Telemetry | WasmPlugin
+Selecting = AuthorizationPolicy | EnvoyFilter | Telemetry | WasmPlugin
 GATEWAY_NAME = "gateway.networking.k8s.io/gateway-name"
 """Label of the pods, and all other objects, that are made for a Gateway."""
 GATEWAY_CLASS = "gateway.networking.k8s.io/gateway-class-name"

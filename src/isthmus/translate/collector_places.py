@@ -73,7 +73,7 @@ def side_of(said: Reporting, config: ProxyConfig, view: View, service: str) -> S
 def _logs(found: tuple[LogTo, ...], view: View) -> Iterator[Log]:
     for each in found:
         where = collector(each.provider)
-        place = _place(where, view) if where is not None else None
+        place = place_of(where, view) if where is not None else None
         if where is None or place is not None:
             yield Log(to=each, place=place)
 
@@ -103,14 +103,14 @@ def _trace(found: TraceTo | None, config: ProxyConfig, view: View, service: str)
     if where is None:
         return None
     of_proxy = found.provider.name not in {each.name for each in view.settings.listener.providers}
-    place = _any_place(where, view) if of_proxy else _place(where, view)
+    place = _any_place(where, view) if of_proxy else place_of(where, view)
     if place is not None and place.own and config.tracing is not None:
         place = msgspec.structs.replace(place, tls=config.tracing.tls_settings)
     named = service if found.provider.datadog is not None else ""
     return Trace(to=found, place=place, service=named) if place is not None else None
 
 
-def _place(found: Collector, view: View) -> Place | None:
+def place_of(found: Collector, view: View) -> Place | None:
     """Where the service is that a provider names; None where the mesh has none, or not with that port."""
     for host in hostnames(found, view.settings):
         service = view.meant(host)
@@ -122,7 +122,7 @@ def _place(found: Collector, view: View) -> Place | None:
 
 def _any_place(found: Collector, view: View) -> Place:
     """The same, or a host outside of the mesh."""
-    inside = _place(found, view)
+    inside = place_of(found, view)
     if inside is not None:
         return inside
     name = f"{OUTSIDE}{found.port}||{found.service}"

@@ -249,7 +249,7 @@ class Generation:
     def _listeners(self, proxy: Proxy, wanted: Wanted) -> Iterable[Versioned]:
         view = self._view(proxy)
         seen = (view, self._make.conducts.of(self.mesh, view, proxy))
-        listeners, guard = self._make.listeners, self._make.guards.of(self.mesh, proxy)
+        listeners, guard = self._make.listeners, self._make.guards.of(self.mesh, view, proxy)
         found = (
             listeners.of(self.mesh, seen, proxy, guard)
             if wanted is None

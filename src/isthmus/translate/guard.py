@@ -10,21 +10,29 @@ a case of `touches` that says `LISTENER: None`, and one of `concerns` for those 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
+from isthmus.api.istio.authorization_policy import AuthorizationPolicy
 from isthmus.api.resource import Object, Ref
 from isthmus.kit.memo import Memo
+from isthmus.model.authorization_policies import AuthorizationPolicies, Governing, governing
+from isthmus.model.collectors import collector
 from isthmus.model.mesh import Mesh
 from isthmus.model.proxy import Proxy
+from isthmus.model.scope import View
+from isthmus.translate.authorization.external import Authorizer
+from isthmus.translate.collector_places import place_of
 
 
 class Guard(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """What policies hold for callers of a proxy. Equal ones are the same object."""
 
     trust_domains: tuple[str, ...] = ("cluster.local",)  # whose callers are of the mesh; our own first
+    authorization: tuple[Governing, ...] = ()
+    authorizers: tuple[Authorizer, ...] = ()  # whom policies ask, as far as they are there
 
 
 class Checkpoint(NamedTuple):
@@ -32,6 +40,9 @@ class Checkpoint(NamedTuple):
 
     guard: Guard
     port: int = 0  # on which the workload or gateway listens; 0: all that no service names
+    datagrams: Mapping[str, int] | None = (
+        None  # where tunnels end: the ports of the workload by the paths for them
+    )
 
 
 class Held(Protocol):
@@ -51,7 +62,7 @@ class _Kind(NamedTuple):
     held: Callable[[Iterable[Any], str], Held]  # made of all objects of the kind, and the root namespace
 
 
-_KINDS: Mapping[str, _Kind] = {}
+_KINDS: Mapping[str, _Kind] = {"authorization": _Kind(AuthorizationPolicy, AuthorizationPolicies)}
 """By field of `Guard`."""
 
 
@@ -64,18 +75,41 @@ class Guards:
         self._found: Memo[Guard] = Memo()
         self.of_views = (self._held, self._holding, self._found)
 
-    def of(self, mesh: Mesh, proxy: Proxy) -> Guard:
+    def of(self, mesh: Mesh, view: View, proxy: Proxy) -> Guard:
         """What policies hold for callers of `proxy`."""
         domains = (mesh.settings.trust_domain, *mesh.settings.trust_domain_aliases)
         held = {field: self._holding_of(mesh, each, proxy) for field, each in _KINDS.items()}
+        rules = tuple(governing(held.pop("authorization"), proxy, mesh))
         parts = tuple(policy for policies in held.values() for policy in policies)
-        counts = tuple(map(len, held.values()))
-        return self._found.get(parts, (domains, counts), lambda: Guard(trust_domains=domains, **held))
+        asked = tuple(_authorizers(rules, view))
+        names = (
+            domains,
+            tuple(map(len, held.values())),
+            tuple(each.ports for each in rules),
+            tuple(each.place for each in asked),
+        )
+        providers = tuple(each.provider for each in asked)
+        return self._found.get(
+            (*parts, *(each.policy for each in rules), *providers),
+            names,
+            lambda: Guard(trust_domains=domains, authorization=rules, authorizers=asked, **held),
+        )
 
     def _holding_of(self, mesh: Mesh, each: _Kind, proxy: Proxy) -> tuple[Any, ...]:
         root, found = mesh.settings.root_namespace, mesh.config.get(each.kind.__name__, _NONE)
         held = self._held.get((found,), root, lambda: each.held(mesh.of(each.kind), root))
         return self._holding.get((held,), held.asked(proxy), lambda: held.holding(proxy))
+
+
+def _authorizers(rules: Iterable[Governing], view: View) -> Iterator[Authorizer]:
+    """The providers that rules ask: those that can be asked, and reached."""
+    named = {each.policy.spec.provider.name for each in rules if each.policy.spec.provider is not None}
+    for provider in view.settings.listener.providers if named else ():
+        is_asked = provider.envoy_ext_authz_http is not None or provider.envoy_ext_authz_grpc is not None
+        where = collector(provider) if is_asked and provider.name in named else None
+        place = place_of(where, view) if where is not None else None
+        if place is not None:
+            yield Authorizer(provider, place)
 
 
 _NONE: Mapping[Ref, Object] = {}

@@ -77,7 +77,9 @@ def tree_of(message: Message) -> Tree:
     return cast(Tree, _steady(made))
 
 
-_MAPS = frozenset({"filter_metadata", "typed_per_filter_config", "typed_extension_protocol_options"})
+_MAPS = frozenset(
+    {"filter_metadata", "policies", "typed_per_filter_config", "typed_extension_protocol_options"}
+)
 
 
 def _steady(tree: object, *, is_map: bool = False) -> object:

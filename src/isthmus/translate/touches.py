@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
+from isthmus.api.istio.authorization_policy import AuthorizationPolicy
 from isthmus.api.istio.destination_rule import DestinationRule
 from isthmus.api.istio.envoy_filter import EnvoyFilter
 from isthmus.api.istio.gateway import GatewayConfig
@@ -14,6 +15,7 @@ from isthmus.api.istio.wasm_plugin import WasmPlugin
 from isthmus.api.istio.workload_group import WorkloadGroup
 from isthmus.api.resource import Object
 from isthmus.model import health
+from isthmus.model.authorization_policies import is_for_services
 from isthmus.model.credential_uses import uses_of
 from isthmus.model.proxy import Proxy, ProxyKind
 from isthmus.model.rules import MESH, RUN_IN, workloads_of
@@ -66,6 +68,10 @@ def concerns(found: Object, proxy: Proxy, roots: Collection[str]) -> bool:
             return namespace == proxy.namespace
         case EnvoyFilter() | WasmPlugin() | Telemetry():
             return namespace in (proxy.namespace, *roots) and selects(found, proxy)
+        case AuthorizationPolicy():
+            return namespace in (proxy.namespace, *roots) and (
+                selects(found, proxy) or is_for_services(found)
+            )
     return True
 
 
@@ -90,6 +96,8 @@ def touches(found: Object, step: Transition, kind: ProxyKind) -> Touch:
             return together(_patched(each, step) for each in compiled_plugin(found)[0] if each)
         case Telemetry():
             return {UPSTREAM: None, LISTENER: None}
+        case AuthorizationPolicy():
+            return {LISTENER: None if kind is ProxyKind.ROUTER else step.inbound_listeners}
         case WorkloadGroup():
             return {PROBE: frozenset({health.NAME})}
     return {}

@@ -88,6 +88,11 @@ class Transition:
         self.let_in = frozenset().union(*(index.let_in for index in indices))
         self._indices = indices
 
+    @property
+    def inbound_listeners(self) -> frozenset[str]:
+        """The listeners at which sidecars take calls in."""
+        return self.by_address | {names.VIRTUAL_INBOUND, names.TUNNEL_INBOUND}
+
     def versions(self, ref: Ref) -> Iterator[Object]:
         """The object as it was and as it is, under whichever type it is kept."""
         for mesh in self.meshes:

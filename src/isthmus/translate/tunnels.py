@@ -90,12 +90,13 @@ def tunnel_listener(workload: Workload, conduct: Conduct, guard: Guard) -> Liste
     """Ends the tunnels of other sidecars: a stream that names a service and port that are served here goes on
     to the application as datagrams, and no other."""
     served = [one for one in workload.serves if one.port.protocol is Protocol.UDP]
+    ports = {_path(one): one.target_port for one in served}
     host = VirtualHost(name="datagrams", domains=["*"], routes=map(_route, served))
     config = HttpConnectionManager(
         stat_prefix=f"inbound_{names.listener(names.ANY, TUNNEL_PORT)};",
         codec_type="HTTP2",
         route_config=RouteConfiguration(name=names.TUNNEL_INBOUND, virtual_hosts=[host]),
-        http_filters=[*checks(Checkpoint(guard, TUNNEL_PORT)), router.in_chain()],
+        http_filters=[*checks(Checkpoint(guard, TUNNEL_PORT, ports)), router.in_chain()],
         access_log=access_logs(conduct, inbound=True),
         stream_idle_timeout=proto.seconds(0),
         upgrade_configs=[HttpConnectionManager.UpgradeConfig(upgrade_type=_UPGRADE)],
@@ -111,9 +112,12 @@ def tunnel_listener(workload: Workload, conduct: Conduct, guard: Guard) -> Liste
     return listener
 
 
+def _path(served: ServedPort) -> str:
+    return f"/.well-known/masque/udp/{served.service.hostname}/{served.port.number}/"
+
+
 def _route(served: ServedPort) -> Route:
-    target = f"/.well-known/masque/udp/{served.service.hostname}/{served.port.number}/"
-    path = HeaderMatcher(name=":path", string_match=StringMatcher(exact=target))
+    path = HeaderMatcher(name=":path", string_match=StringMatcher(exact=_path(served)))
     action = RouteAction(cluster=names.inbound_udp(served.target_port), timeout=proto.seconds(0))
     action.upgrade_configs.add(upgrade_type=_UPGRADE).connect_config.SetInParent()
     match = RouteMatch(headers=[path])

@@ -122,8 +122,10 @@ def test_kinds_of_others_pass_and_those_of_the_mesh_that_nobody_reads_are_told()
         "kind: DaemonSet\nreplicas: 3\n",
     )
     assert told(*others) == []
-    policy = "kind: AuthorizationPolicy\napiVersion: security.istio.io/v1\nmetadata: {name: shut}\nspec: {}\n"
-    assert told(policy) == [("IST0106", "AuthorizationPolicy default/shut")]
+    lua = (
+        "kind: TrafficExtension\napiVersion: extensions.istio.io/v1alpha1\nmetadata: {name: lua}\nspec: {}\n"
+    )
+    assert told(lua) == [("IST0106", "TrafficExtension default/lua")]
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ class PolicyTargetReference(Part, frozen=True, kw_only=True):
     group: str = ""
     """The group of its kind, as `gateway.networking.k8s.io`."""
     kind: str = ""
-    """Its kind: Gateway or GatewayClass."""
+    """Its kind: Gateway or GatewayClass; in an AuthorizationPolicy Service and ServiceEntry, too."""
     name: str = ""
     """Its name."""
     namespace: str = ""

@@ -223,48 +223,51 @@ class OtelAccessLogService(Collector, frozen=True, kw_only=True):
 
 
 class RequestBody(Part, frozen=True, kw_only=True):
-    """How much of a request's body is shown to an authorizer."""
+    """How much of a request's body is shown to an authorizer. Envoy: `with_request_body`."""
 
     max_request_bytes: Count = 0
-    """How much."""
+    """How much. Envoy: `max_request_bytes`."""
     allow_partial_message: bool = False
-    """Whether a part of it is enough."""
+    """Whether a part of it is enough; else longer requests are refused. Envoy: `allow_partial_message`."""
     pack_as_bytes: bool = False
-    """Whether as bytes."""
+    """Whether it is sent as bytes, which need be no UTF-8; by gRPC alone. Envoy: `pack_as_bytes`."""
 
 
 class ExternalAuthorizer(Collector, frozen=True, kw_only=True):
-    """A service that is asked whether a request may pass; AuthorizationPolicies name it."""
+    """A service that is asked whether calls may pass; AuthorizationPolicies of action CUSTOM name it."""
 
     timeout: Duration = ""
-    """How long it may take."""
+    """How long it may take; 600s without. Envoy: `timeout` of the service."""
     fail_open: bool = False
-    """Whether requests pass where it cannot be asked."""
+    """Whether calls pass where it cannot be asked. Envoy: `failure_mode_allow`."""
     clear_route_cache: bool | None = None
-    """Whether routes are looked for anew."""
+    """Whether routes are looked for anew after its answer. Envoy: `clear_route_cache`."""
     status_on_error: str = ""
-    """The status where it cannot be asked."""
+    """The status where it cannot be asked; "403" without. Envoy: `status_on_error`."""
     include_request_body_in_check: RequestBody | None = None
-    """Whether it sees the body."""
+    """Whether it sees the body of requests. Envoy: `with_request_body`."""
 
 
 class HttpAuthorizer(ExternalAuthorizer, frozen=True, kw_only=True):
     """One that is asked over HTTP."""
 
     path_prefix: str = ""
-    """What is put before paths."""
+    """What is put before the paths of requests. Envoy: `path_prefix`."""
     include_headers_in_check: tuple[str, ...] = ()
-    """Deprecated."""
+    """Superseded by `includeRequestHeadersInCheck`, to which it adds some."""
     include_request_headers_in_check: tuple[str, ...] = ()
-    """Headers that it sees."""
+    """Headers that it sees beside Host, Method, Path, Content-Length and Authorization: names, `pre*` and `*suf`.
+    Envoy: `allowed_headers`."""
     include_additional_headers_in_check: dict[str, str] = {}
-    """Headers that are added for it."""
+    """Headers that are added for it. Envoy: `headers_to_add`."""
     headers_to_upstream_on_allow: tuple[str, ...] = ()
-    """Headers of its answer that the service gets."""
+    """Headers of its answer that the service gets, in place of those that it would get else: names, `pre*` and `*suf`.
+    Envoy: `allowed_upstream_headers`."""
     headers_to_downstream_on_deny: tuple[str, ...] = ()
-    """Headers of its answer that the caller gets where it says no."""
+    """Headers of its answer that the caller gets where it says no; without a word all. Envoy:
+    `allowed_client_headers`."""
     headers_to_downstream_on_allow: tuple[str, ...] = ()
-    """The same where it says yes."""
+    """Headers of its answer that the caller gets where it says yes. Envoy: `allowed_client_headers_on_success`."""
 
 
 class SecretDiscovery(Collector, frozen=True, kw_only=True):
@@ -304,9 +307,10 @@ class ExtensionProvider(Part, frozen=True, kw_only=True):
     envoy_otel_als: OtelAccessLogService | None = None
     """Logs in OpenTelemetry's form. Envoy: `envoy.access_loggers.open_telemetry`."""
     envoy_ext_authz_http: HttpAuthorizer | None = None
-    """No effect: requests are not authorized by others here yet."""
+    """A service that is asked over HTTP whether requests may pass. Envoy: `envoy.filters.http.ext_authz`."""
     envoy_ext_authz_grpc: ExternalAuthorizer | None = None
-    """No effect: requests are not authorized by others here yet."""
+    """A service that is asked by gRPC whether requests and connections may pass. Envoy:
+    `envoy.filters.http.ext_authz` and `envoy.filters.network.ext_authz`."""
     sds: SecretDiscovery | None = None
     """No effect: Secrets of the API server are what gateways get."""
 

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from isthmus.envoy.types import Filter
 from isthmus.translate.guard import Checkpoint
+from isthmus.translate.network_filters import authorization
 
 
 class Check(Protocol):
@@ -17,7 +18,7 @@ class Check(Protocol):
         ...
 
 
-CHECKS: tuple[Check, ...] = ()
+CHECKS: tuple[Check, ...] = (authorization,)
 """First to last; then the filter that passes the bytes on."""
 
 

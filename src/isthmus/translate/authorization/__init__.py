@@ -1,0 +1,4 @@
+"""AuthorizationPolicies in Envoy's words: RBAC, and services that are asked.
+
+Source: Istio's "Authorization" concept and AuthorizationPolicy reference. Names of policies and statistics are Istio's.
+"""
