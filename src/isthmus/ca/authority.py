@@ -9,6 +9,7 @@ import msgspec
 
 from isthmus.kit import x509
 from isthmus.kit.clock import Clock, SystemClock
+from isthmus.kit.name_limits import beyond, limits_of
 from isthmus.model.identity import SpiffeId
 
 
@@ -54,6 +55,7 @@ class Authority:
         self.end = min(x509.life(each).end for each in chain)
         """When this CA is worth nothing any more: it or one above it ends. Other roots do not matter."""
         # Peers have the root already, and a root sent along is dead weight in every handshake.
+        self._limits = tuple(limits for each in chain if (limits := limits_of(each)) is not None)
         self._above = tuple(x509.bundle_pem([each]) for each in chain if each not in self.roots)
         self._lifetimes = lifetimes or Lifetimes()
         self._clock = clock or SystemClock()
@@ -85,6 +87,12 @@ class Authority:
         return x509.bundle_pem(self.roots)
 
     def _issue(self, public_key: x509.PublicKey, names: x509.Names, lifetime_s: float) -> Issued:
+        for limits in self._limits:
+            if name := beyond(limits, names):
+                raise x509.InvalidCertificate(
+                    f"this CA may not sign for {name}: its name constraints are {limits.hosts + limits.domains} "
+                    "(hint: isthmus ca intermediate --constrained makes one with others)"
+                )
         span = x509.Life.at(self._clock.now(), self._lifetimes.cut(lifetime_s))
         span = span._replace(end=min(span.end, self.end))
         leaf = x509.leaf(self._issuer, public_key, names, span)

@@ -13,8 +13,12 @@ from isthmus.ca.store import CA_CERT, CA_KEY, CERT_CHAIN, ROOT_CERT
 from isthmus.kit import x509
 from isthmus.kit.chain import InvalidChain, verify_chain
 from isthmus.kit.clock import SystemClock
+from isthmus.kit.duration import show
+from isthmus.kit.name_limits import NameLimits
+from isthmus.model.identity import cluster_name
 
 ROOT_KEY = "root-key.pem"
+LEAST_LIFE_S, MOST_LIFE_S = 60.0, 876_000 * 3600.0
 _YEAR_S = 365 * 86_400.0
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
@@ -26,6 +30,22 @@ class CannotFound(Exception):
         super().__init__(f"{path}: {what} (hint: {hint})")
 
 
+class Constraint(msgspec.Struct, frozen=True, kw_only=True):
+    """What a cluster's CA may sign: identities of the trust domain, with the cluster's own name, and its servers."""
+
+    trust_domain: str = "cluster.local"
+    domain: str = "cluster.local"
+    namespace: str = "istio-system"
+    further: tuple[str, ...] = ()
+
+    def limits(self, cluster: str) -> NameLimits:
+        """For `cluster`: of all names of clusters only its own, so it cannot vouch in another's name."""
+        own = cluster_name(cluster, self.trust_domain)
+        return NameLimits(
+            (self.trust_domain,), (own, f"svc.{self.domain}", "svc", self.namespace, *self.further)
+        )
+
+
 class Founding(msgspec.Struct, frozen=True, kw_only=True):
     """The choices for a new root of trust."""
 
@@ -34,6 +54,21 @@ class Founding(msgspec.Struct, frozen=True, kw_only=True):
     root_life_s: float = 10 * _YEAR_S
     intermediate_life_s: float = 5 * _YEAR_S
     key_kind: x509.KeyKind = x509.KeyKind.EC_P256
+    below: int = 0
+    """How many CAs may stand below that of a cluster."""
+    constraint: Constraint | None = None
+    """To which names the CAs of clusters are held; None: to none."""
+
+
+def found_intermediate(directory: Path, founding: Founding, now: float | None = None) -> tuple[Path, ...]:
+    """Make the CA files of clusters under the root in `directory`, which must be there. Raises `CannotFound`."""
+    if not (directory / ROOT_CERT).exists():
+        raise CannotFound(
+            directory / ROOT_CERT,
+            "is missing",
+            "isthmus ca init makes a root, isthmus ca export fetches Citadel's",
+        )
+    return found(directory, founding, now)
 
 
 def found(directory: Path, founding: Founding | None = None, now: float | None = None) -> tuple[Path, ...]:
@@ -54,6 +89,11 @@ def _found(directory: Path, founding: Founding, now: float) -> tuple[Path, ...]:
     for name in founding.clusters:
         if not _NAME.fullmatch(name):
             raise CannotFound(directory / name, "not a cluster's name", "lower case letters, digits, - and .")
+    for what, life_s in (("root", founding.root_life_s), ("CA", founding.intermediate_life_s)):
+        if not LEAST_LIFE_S <= life_s <= MOST_LIFE_S:
+            raise CannotFound(
+                directory, f"a {what} cannot live for {show(life_s)}", "from 1m to 876000h, 100 years"
+            )
     directory.mkdir(parents=True, exist_ok=True)
     places = {name: directory / name for name in founding.clusters} or {"": directory}
     for place in places.values():
@@ -62,6 +102,20 @@ def _found(directory: Path, founding: Founding, now: float) -> tuple[Path, ...]:
     for cluster, place in places.items():
         made += _intermediate(place, cluster, root, founding, now)
     return tuple(made)
+
+
+def write_root(directory: Path, root: x509.Issuer) -> tuple[Path, ...]:
+    """Write a root that was made elsewhere, its key for the owner alone. Raises `CannotFound`."""
+    certificate_path, key_path = directory / ROOT_CERT, directory / ROOT_KEY
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        _must_be_free(directory, (ROOT_CERT, ROOT_KEY))
+        _write(key_path, x509.key_pem(root.key), secret=True)
+        _write(certificate_path, x509.bundle_pem([root.certificate]))
+    except OSError as error:
+        where = Path(str(error.filename or directory))
+        raise CannotFound(where, error.strerror or str(error), "choose another directory") from error
+    return certificate_path, key_path
 
 
 def _root(directory: Path, founding: Founding, now: float) -> tuple[x509.Issuer, list[Path]]:
@@ -97,11 +151,17 @@ def _existing_root(certificate_path: Path, key_path: Path, now: float) -> x509.I
 def _intermediate(
     place: Path, cluster: str, above: x509.Issuer, founding: Founding, now: float
 ) -> Sequence[Path]:
-    place.mkdir(exist_ok=True)
     key = x509.new_key(founding.key_kind)
     name = f"{founding.organisation} CA {cluster}".rstrip()
     span = x509.Life.at(now, founding.intermediate_life_s)
-    certificate = x509.intermediate(above, key.public_key(), name, span)
+    names = founding.constraint.limits(cluster).extension() if founding.constraint else None
+    reach = x509.Reach(founding.below, names)
+    certificate = x509.intermediate(above, key.public_key(), name, span, reach)
+    try:
+        verify_chain(certificate, (), (above.certificate,), now, signs=True)
+    except InvalidChain as error:
+        raise CannotFound(place, str(error), "found a new root in another directory") from error
+    place.mkdir(exist_ok=True)
     pem, root_pem = x509.bundle_pem([certificate]), x509.bundle_pem([above.certificate])
     _write(place / CA_KEY, x509.key_pem(key), secret=True)
     _write(place / CA_CERT, pem)

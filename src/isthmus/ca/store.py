@@ -73,7 +73,7 @@ def verify(files: Mapping[str, bytes], now: float) -> Material:
             "make it with basicConstraints CA:TRUE and keyCertSign; the CA's own certificate comes first",
         )
     try:
-        path = verify_chain(certificate, between, roots, now)
+        path = verify_chain(certificate, between, roots, now, signs=True)
     except InvalidChain as error:
         raise _broken(error, certificate, roots) from error
     for file, each in (

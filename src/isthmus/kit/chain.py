@@ -30,11 +30,17 @@ class InvalidChain(InvalidCertificate):
 
 
 def verify_chain(
-    subject: Certificate, between: Sequence[Certificate], roots: Sequence[Certificate], at: float
+    subject: Certificate,
+    between: Sequence[Certificate],
+    roots: Sequence[Certificate],
+    at: float,
+    *,
+    signs: bool = False,
 ) -> tuple[Certificate, ...]:
     """The path from `subject` over some of `between` to one of `roots`, both ends included.
 
-    Every certificate must be valid `at` this time, and every issuer a CA that allows so long a path.
+    Every certificate must be valid `at` this time, and every issuer a CA that allows so long a path: one longer
+    where the subject `signs` others itself.
     Raises `InvalidChain` that names the certificate where the path ends.
     """
     path = [subject]
@@ -45,7 +51,7 @@ def verify_chain(
             text = f"is signed by {_issuer_name(tip)}, which is not there or did not sign it"
             raise InvalidChain(tip, Broken.NO_ISSUER, text)
         _must_live(issuer, at)
-        _must_allow(issuer, len(path) - 1)
+        _must_allow(issuer, len(path) - 1 + signs)
         path.append(issuer)
     return tuple(path)
 

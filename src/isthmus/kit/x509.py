@@ -28,7 +28,7 @@ PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 _Builder = x509.CertificateBuilder
 
-BACKDATE_S = 60.0
+BACKDATE_S = 300.0
 """How far a certificate's life begins before its making, for peers whose clocks are late."""
 
 _RSA_LEAST_BITS = 2048
@@ -83,6 +83,13 @@ class Names(NamedTuple):
     dns: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
     common_name: str = ""
+
+
+class Reach(NamedTuple):
+    """How far a CA's word goes: how many CAs may stand below it, and for which names it counts (None: all)."""
+
+    below: int | None = 0
+    names: x509.NameConstraints | None = None
 
 
 class Issuer(NamedTuple):
@@ -155,13 +162,19 @@ def requested_key(pem: bytes) -> PublicKey:
 def root(key: PrivateKey, common_name: str, span: Life) -> Certificate:
     """A self-signed CA certificate."""
     name = _subject(Names(common_name=common_name))
-    return _authority(_builder(key.public_key(), name, name, span), key, None)
+    return _authority(_builder(key.public_key(), name, name, span), key, Reach(None))
 
 
-def intermediate(issuer: Issuer, public_key: PublicKey, common_name: str, span: Life) -> Certificate:
-    """A CA certificate signed by `issuer`, which signs leaves only (path length 0), within its life."""
+def intermediate(
+    issuer: Issuer,
+    public_key: PublicKey,
+    common_name: str,
+    span: Life,
+    reach: Reach = Reach(),  # noqa: B008 - immutable
+) -> Certificate:
+    """A CA certificate signed by `issuer`, within its life; without `reach` it signs leaves of any name only."""
     subject = _subject(Names(common_name=common_name))
-    return _authority(_signed_by(issuer, public_key, subject, span), issuer.key, 0)
+    return _authority(_signed_by(issuer, public_key, subject, span), issuer.key, reach)
 
 
 def leaf(issuer: Issuer, public_key: PublicKey, names: Names, span: Life) -> Certificate:
@@ -253,9 +266,11 @@ def is_authority(certificate: Certificate) -> bool:
     return constraints is not None and constraints.ca and (usage is None or usage.key_cert_sign)
 
 
-def _authority(builder: _Builder, key: PrivateKey, below: int | None) -> Certificate:
+def _authority(builder: _Builder, key: PrivateKey, reach: Reach) -> Certificate:
+    if reach.names is not None:
+        builder = builder.add_extension(reach.names, critical=True)
     return (
-        builder.add_extension(x509.BasicConstraints(ca=True, path_length=below), critical=True)
+        builder.add_extension(x509.BasicConstraints(ca=True, path_length=reach.below), critical=True)
         .add_extension(_usage(digital_signature=True, key_cert_sign=True, crl_sign=True), critical=True)
         .sign(key, _hash_for(key))
     )

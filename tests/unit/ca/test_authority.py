@@ -3,6 +3,7 @@ from cryptography import x509 as lib
 from cryptography.hazmat.primitives import hashes, serialization
 
 from isthmus.ca.authority import Authority, Lifetimes
+from isthmus.ca.founding import Constraint
 from isthmus.kit import x509
 from isthmus.kit.chain import verify_chain
 from isthmus.kit.clock import ManualClock
@@ -82,3 +83,44 @@ def test_a_request_with_names_that_cannot_be_read_is_signed_without_them():
     pem = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
     issued = make_authority().sign(pem, REVIEWS, 3600)
     assert x509.names(x509.load_certificate(issued.pem)) == x509.Names(uris=(str(REVIEWS),))
+
+
+def test_an_authority_that_is_held_to_names_signs_no_others():
+    root_key, key = x509.new_key(), x509.new_key()
+    span = x509.Life.at(NOW, DAY_S)
+    root = x509.root(root_key, "Root", span)
+    limits = Constraint().limits("gke").extension()
+    own = x509.intermediate(x509.Issuer(root, root_key), key.public_key(), "CA", span, x509.Reach(0, limits))
+    authority = Authority([root], [own, root], key, clock=ManualClock(NOW))
+    csr = x509.new_csr(x509.new_key())
+    assert authority.sign(csr, REVIEWS, 60, ("gke.clusters.cluster.local", "istio-pilot.istio-system.svc"))
+    with pytest.raises(x509.InvalidCertificate, match=r"may not sign for onprem\.clusters\.cluster\.local"):
+        authority.sign(csr, REVIEWS, 60, ("onprem.clusters.cluster.local",))
+    with pytest.raises(x509.InvalidCertificate, match=r"may not sign for spiffe://corp\.example/"):
+        authority.sign(csr, REVIEWS._replace(trust_domain="corp.example"), 60)
+
+
+@pytest.mark.parametrize("chain_ends", [True, False])
+def test_a_life_is_cut_to_the_end_of_whoever_ends_first_above(chain_ends: bool):
+    keys = [x509.new_key() for _ in range(3)]
+    ends = (100 * DAY_S, 1000, 10 * DAY_S) if chain_ends else (100 * DAY_S, 10 * DAY_S, 1000)
+    root = x509.root(keys[0], "Root", x509.Life.at(NOW, ends[0]))
+    above = x509.Issuer(root, keys[0])
+    between = x509.intermediate(
+        above, keys[1].public_key(), "Between", x509.Life.at(NOW, ends[1]), x509.Reach(1)
+    )
+    own = x509.intermediate(
+        x509.Issuer(between, keys[1]),
+        keys[2].public_key(),
+        "CA",
+        x509.Life.at(NOW, ends[2]),
+    )
+    authority = Authority([root], [own, between, root], keys[2], clock=ManualClock(NOW))
+    issued = authority.sign(x509.new_csr(x509.new_key()), REVIEWS, DAY_S)
+    assert issued.end == NOW + 1000
+
+
+def test_a_certificate_is_good_for_clocks_that_are_minutes_late():
+    issued = make_authority().sign(x509.new_csr(x509.new_key()), REVIEWS, 3600)
+    for each in x509.load_bundle(issued.pem):
+        assert x509.life(each).begin == NOW - 5 * 60

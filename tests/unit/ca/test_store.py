@@ -225,3 +225,17 @@ def test_a_self_signed_root_needs_no_chain():
 
 def test_neither_material_nor_its_printing_shows_the_key(files: dict[str, bytes]):
     assert repr(store.verify(files, NOW)) == "Material('Isthmus CA')"
+
+
+def test_a_root_that_allows_no_ca_below_it_has_none():
+    # Peers would refuse every certificate of such a CA: its own is the one that is too many.
+    root_key, key = x509.new_key(), x509.new_key()
+    span = x509.Life.at(NOW, 3600)
+    strict = x509.intermediate(
+        x509.Issuer(x509.root(root_key, "Root", span), root_key), root_key.public_key(), "Root", span
+    )
+    own = x509.intermediate(x509.Issuer(strict, root_key), key.public_key(), "CA", span)
+    pems = {CA_CERT: own, ROOT_CERT: strict}
+    files = {name: x509.bundle_pem([each]) for name, each in pems.items()}
+    with pytest.raises(InvalidStore, match="'Root' allows 0 CAs below it, not 1"):
+        store.verify(files | {CA_KEY: x509.key_pem(key)}, NOW)

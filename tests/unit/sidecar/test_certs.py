@@ -368,3 +368,17 @@ async def test_citadel_takes_over_new_files_and_keeps_the_old_ones_when_they_are
         certificates = Certificates(citadel.workload("reviews", tmp_path / "pod", 3600))
         async with supervise(certificates.run()):
             await certificates.first()
+
+
+@pytest.mark.parametrize("ahead_s", [-290, 290])
+async def test_clocks_that_differ_by_minutes_cost_no_certificate(citadel: NearCitadel, ahead_s: float):
+    own = ManualClock(NOW + ahead_s)
+    certificates = Certificates(citadel.settings, citadel, own)
+    async with supervise(certificates.run()):
+        await own.advance(0)
+        assert certificates.is_valid
+        assert citadel.asked == 1
+        await citadel.clock.advance(3600 * 0.61)
+        await own.advance(3600 * 0.61)
+        assert certificates.is_valid
+        assert certificates.received == 2

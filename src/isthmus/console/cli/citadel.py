@@ -17,11 +17,12 @@ from isthmus.ca.dns_names import parse_custom
 from isthmus.ca.self_signed import AnotherRoot, SelfSigned
 from isthmus.ca.vouching import parse_vouched
 from isthmus.console.cli.cluster_access import own_access
+from isthmus.console.cli.durations import DURATION
 from isthmus.console.render import fail
 from isthmus.kit import x509
-from isthmus.kit.duration import parse
 from isthmus.kit.log import set_up_logs
 from isthmus.kit.tasks import run_until_cancelled
+from isthmus.kit.x509 import InvalidCertificate
 from isthmus.kube.errors import KubeError
 
 _CA_FILES = {
@@ -52,23 +53,6 @@ _REPLACED = {
 }
 
 
-class Duration(click.ParamType[float]):
-    """Text such as `24h`, as seconds; with a bound below, since a life of none is a mistake."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if isinstance(value, float):
-            return value
-        try:
-            seconds = parse(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-        if seconds <= 0:
-            self.fail(f"{value!r} is no life (hint: more than 0, such as 24h or 10m)", param, ctx)
-        return seconds
-
-
 def _replaced(_: click.Context, param: click.Parameter, value: str | None) -> None:
     """Say what replaced a flag that is given; fail where it asked for what nobody does now."""
     name = str(param.name).replace("_", "-")
@@ -86,7 +70,6 @@ def _replaced_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-_duration = Duration()
 _path = click.Path(path_type=Path)
 _option = partial(click.option, show_default=True)
 
@@ -108,18 +91,18 @@ _option = partial(click.option, show_default=True)
     help="make the root and keep it in Secret istio-ca-secret; if not said: where there are no CA files",
 )
 @_option("--self-signed-ca-org", default="Isthmus", help="how a root that Citadel makes is called")
-@_option("--self-signed-ca-cert-ttl", type=_duration, default="87600h", help="how long it lives")
+@_option("--self-signed-ca-cert-ttl", type=DURATION, default="87600h", help="how long it lives")
 @_option("--citadel-storage-namespace", default="istio-system", help="Citadel's namespace, with its Secret")
 @_option(
     "--workload-cert-ttl",
     "--cert-lifetime",
     "lifetime",
-    type=_duration,
+    type=DURATION,
     default="24h",
     help="life of a certificate whose holder asks for none",
 )
-@_option("--max-workload-cert-ttl", type=_duration, default="2160h", help="the longest life, whoever asks")
-@_option("--min-workload-cert-ttl", type=_duration, default="1m", help="the shortest life, whoever asks")
+@_option("--max-workload-cert-ttl", type=DURATION, default="2160h", help="the longest life, whoever asks")
+@_option("--min-workload-cert-ttl", type=DURATION, default="1m", help="the shortest life, whoever asks")
 @_option("--key-size", type=click.Choice(list(_KEY_SIZES)), help="RSA for keys made here; else ECDSA P-256")
 @_option(
     "--append-dns-names",
@@ -157,7 +140,7 @@ def command(kubeconfig: str, log_level: str, **flags: Any) -> None:
     settings = settings_of(flags)
     try:
         asyncio.run(run_until_cancelled(run_citadel(settings, own_access(kubeconfig))))
-    except (store.InvalidStore, AnotherRoot, KubeError, OSError, RuntimeError) as error:
+    except (store.InvalidStore, InvalidCertificate, AnotherRoot, KubeError, OSError, RuntimeError) as error:
         fail(str(error))  # gRPC says RuntimeError for a port that is taken
 
 
