@@ -57,7 +57,7 @@ class CitadelSettings(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     append_dns_names: bool = True  # those of the control plane's Services, in its certificates
     custom_dns_names: Mapping[str, tuple[str, ...]] = {}  # further ones, by `account.namespace`
-    reload_s: float = 10.0  # how often the CA files, and those of other clusters, are looked at
+    reload_s: float = 2.0  # how often the CA files, and those of other clusters, are looked at
     clusters_directory: Path = Path("/etc/istio/clusters")  # kubeconfigs of other clusters it serves
     vouched: Vouched = {}  # the namespaces that each cluster vouches for; its own cluster: all
     audit_file: Path | None = None

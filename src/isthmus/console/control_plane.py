@@ -15,7 +15,7 @@ from isthmus.kube.kubeconfig import Access, contexts_in, from_files
 from isthmus.kube.pods import fetch, run
 from isthmus.settings import kubeconfig_paths
 
-_PODS = Kind("", ("v1",), "Pod", "pods", Pod)
+PODS = Kind("", ("v1",), "Pod", "pods", Pod)
 MONITORING_PORT = 15014
 _REQUEST = ("isthmus", "agent", "request", "GET")
 
@@ -44,7 +44,7 @@ async def ask_pilot(kubeconfig: Path | None, context: str | None, namespace: str
 async def running_pod(client: Client, namespace: str, labels: str) -> str:
     """The name of a running pod with these labels. Raises `KubeError` where there is none."""
     scope = Scope(namespace, labels=labels, fields="status.phase=Running")
-    listing = await client.list_all(_PODS, scope)
+    listing = await client.list_all(PODS, scope)
     for item in listing.items:
         pod = msgspec.json.decode(item, type=Pod)
         if not pod.metadata.deletion_timestamp:
@@ -83,7 +83,7 @@ async def ask_agent(access: Access, namespace: str, pod: str, *words: str) -> An
 
 
 async def _pod_named(client: Client, namespace: str, beginning: str) -> str:
-    listing = await client.list_all(_PODS, Scope(namespace))
+    listing = await client.list_all(PODS, Scope(namespace))
     names = [msgspec.json.decode(item, type=Pod).metadata.name for item in listing.items]
     if beginning in names:
         return beginning

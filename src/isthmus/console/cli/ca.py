@@ -12,7 +12,7 @@ import click
 
 from isthmus.ca import founding, store
 from isthmus.ca.founding import CannotFound, Constraint, Founding
-from isthmus.console.cli import ToldWhole
+from isthmus.console.cli import ToldWhole, ca_rotate
 from isthmus.console.cli.ca_status import status
 from isthmus.console.cli.durations import DURATION
 from isthmus.console.exported_root import export_root
@@ -31,6 +31,7 @@ def command() -> None:
 
 
 command.add_command(status)
+command.add_command(ca_rotate.command)
 
 
 def _choices(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,0 +1,167 @@
+"""The CA of both clusters is changed, its root too, while pages are asked for across them: no request fails."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from e2e.conftest import Rules
+from e2e.mesh_views import in_sidecar
+from isthmus.ca.founding import ROOT_KEY, Founding, found
+from isthmus.ca.store import ROOT_CERT
+from isthmus.console.demo.page import Page
+from isthmus.console.demo.stage import CLUSTERS, PRIVATE, Stage
+
+SIGNAL_AGENT = """
+for each in /proc/[0-9]*; do
+  case "$(tr '\\0' ' ' < $each/cmdline)" in *agent\\ sidecar*) kill -%s ${each#/proc/} ;; esac
+done
+"""
+FRESH = {"connectionPool": {"http": {"maxRequestsPerConnection": 1}}}
+"""Each request has a connection of its own, so each is a handshake with what both sides hold then."""
+
+
+def fresh_connections(app: str) -> dict[str, object]:
+    return {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "DestinationRule",
+        "metadata": {"name": f"fresh-{app}", "namespace": "default"},
+        "spec": {"host": app, "trafficPolicy": FRESH},
+    }
+
+
+@dataclass
+class Load:
+    """Visits, one after the other, for as long as the block runs."""
+
+    stage: Stage
+    pages: list[Page] = field(default_factory=list)
+
+    async def run(self) -> None:
+        while True:
+            self.pages.append(await self.stage.visitor.visit())
+
+    @property
+    def failed(self) -> list[Page]:
+        return [page for page in self.pages if not page.complete]
+
+
+@asynccontextmanager
+async def load(stage: Stage, rules: Rules) -> AsyncIterator[Load]:
+    """Steady visits beside the block, each of which makes new connections; none has failed in the end."""
+    await rules(*(fresh_connections(app) for app in ("productpage", "details", "reviews", "ratings")))
+    visits = Load(stage)
+    task = asyncio.create_task(visits.run())
+    try:
+        yield visits
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+    assert len(visits.pages) > 20
+    assert {page.node for page in visits.pages} >= {"k8s-demo"}, "no call went to the other cluster"
+    assert visits.failed == []
+
+
+@dataclass
+class Operator:
+    """Gives `isthmus ca rotate` commands to both clusters."""
+
+    stage: Stage
+
+    async def rotate(self, *words: str) -> tuple[int, str]:
+        """How the command ended, and what it said."""
+        files = os.pathsep.join(str(self.stage.lab.kubeconfig(each)) for each in CLUSTERS)
+        contexts = [word for each in CLUSTERS for word in ("--context", each)]
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "isthmus", "ca", "rotate", *words, *contexts),
+            env={**os.environ, "KUBECONFIG": files},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        said, _ = await process.communicate()
+        return process.returncode or 0, said.decode()
+
+    async def steps(self, *steps: tuple[str, ...]) -> None:
+        """Take these steps, and wait after each until all hold it."""
+        for step in steps:
+            code, said = await self.rotate(*step)
+            assert code == 0, said
+            await self.all_hold_it()
+
+    async def all_hold_it(self) -> None:
+        code, said = await self.rotate("status", "--wait", "90s")
+        assert code == 0, said
+
+    async def root(self) -> bytes:
+        """What a pod trusts."""
+        return (await in_sidecar(self.stage, "cat /var/run/secrets/istio/root-cert.pem")).encode()
+
+
+def founded(folder: Path, root_of: Path | None = None) -> Path:
+    """CAs for both clusters, under a new root or that of another folder."""
+    if root_of is not None:
+        folder.mkdir()
+        for name in (ROOT_CERT, ROOT_KEY):
+            shutil.copy(root_of / name, folder / name)
+    found(folder, Founding(clusters=CLUSTERS))
+    return folder
+
+
+async def test_the_root_of_both_clusters_changes_under_load_once_the_last_proxy_has_followed(
+    stage: Stage, rules: Rules, tmp_path: Path
+) -> None:
+    operator, new = Operator(stage), founded(tmp_path / "new")
+    async with load(stage, rules):
+        await operator.steps(("start", str(new)))
+        await in_sidecar(stage, SIGNAL_AGENT % "STOP")
+        try:
+            code, said = await operator.rotate("switch", str(new))
+            assert code == 0, said
+
+            async def only_it_is_behind() -> bool:
+                _, told = await operator.rotate("status")
+                return told.count("behind: ") == 1 and "behind: reviews-v3" in told
+
+            assert await stage.until(only_it_is_behind, 90), (await operator.rotate("status"))[1]
+            code, said = await operator.rotate("finish")
+            assert code == 1
+            assert "reviews-v3" in said
+            assert "in onprem: has a certificate of the old CA still" in said
+            code, said = await operator.rotate("start", str(founded(tmp_path / "other")))
+            assert code == 1
+            assert "a rotation is under way, at stage sign" in said
+        finally:
+            await in_sidecar(stage, SIGNAL_AGENT % "CONT")
+        await operator.all_hold_it()
+        await operator.steps(("finish",))
+    assert await operator.root() == (new / ROOT_CERT).read_bytes()
+
+
+async def test_a_rotation_is_aborted_under_load_and_all_is_as_before(
+    stage: Stage, rules: Rules, tmp_path: Path
+) -> None:
+    operator, new = Operator(stage), founded(tmp_path / "new")
+    before = await operator.root()
+    async with load(stage, rules):
+        await operator.steps(("start", str(new)))
+        code, said = await operator.rotate("switch", str(new))
+        assert code == 0, said
+        await operator.steps(("abort",), ("abort",))
+    assert await operator.root() == before
+    secrets = await stage.kubectl(PRIVATE).run("get", "secrets", "-n", "istio-system", "-o", "name")
+    assert "secret/cacerts-before-rotation" not in secrets.split()
+
+
+async def test_the_intermediate_cas_change_under_load(stage: Stage, rules: Rules, tmp_path: Path) -> None:
+    operator, first = Operator(stage), founded(tmp_path / "first")
+    second = founded(tmp_path / "second", root_of=first)
+    await operator.steps(("start", str(first)), ("switch", str(first)), ("finish",))
+    async with load(stage, rules):
+        await operator.steps(("start", str(second)), ("switch", str(second)), ("finish",))
+    assert await operator.root() == (first / ROOT_CERT).read_bytes()
