@@ -23,7 +23,7 @@ from isthmus.kit.clock import Clock, SystemClock
 from isthmus.kit.log import log
 from isthmus.kit.watchable import Watchable
 from isthmus.model.holdings import Failure, Holding
-from isthmus.model.identity import SpiffeId
+from isthmus.model.identity import SpiffeId, cluster_name
 from isthmus.model.signing import CREATE_CERTIFICATE, SigningAnswer, SigningRequest
 from isthmus.model.trust_held import ISSUER_KEY, TrustHeld
 from isthmus.sidecar.overtaken import Overtaken
@@ -177,7 +177,10 @@ class Certificates:
     async def _signed(self) -> Held:
         key = x509.new_key()
         roots = self._read_roots()
-        names = x509.Names(uris=(str(self._settings.identity),))
+        identity, cluster = self._settings.identity, self._settings.cluster
+        # Citadel's own authority gives names and reads none; issuers of others sign what is asked for.
+        dns = (cluster_name(cluster, identity.trust_domain),) if cluster else ()
+        names = x509.Names(uris=(str(identity),), dns=dns)
         request = SigningRequest(x509.new_csr(key, names), round(self._settings.lifetime_s))
         answer = await self._sign(request, roots)
         return self._checked(answer, key, roots)

@@ -1,4 +1,4 @@
-"""Who signs for workloads: an authority of our own, or one that belongs to somebody else. One module each.
+"""Who signs for workloads: an authority of our own, or one that belongs to somebody else (ADR 0028). One module each.
 
 Citadel proves who asks; an issuer signs what it is ordered to, and is not asked whether it should.
 What comes back from others is checked as if strangers had made it (`checked`).
@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 from isthmus.ca.authority import Issued
+from isthmus.kit.watchable import Watchable
 from isthmus.model.identity import SpiffeId
 
 
@@ -53,4 +54,17 @@ class Issuer(Protocol):
 
     async def issue(self, order: Order) -> Issued:
         """The chain for the order. Raises `InvalidCsr`, `InvalidCertificate` and `NotIssued`."""
+        ...
+
+
+class Borrowed(Issuer, Protocol):
+    """An issuer that belongs to somebody else."""
+
+    @property
+    def roots(self) -> Watchable[bytes]:
+        """`roots_pem` as it changes; empty until it is known."""
+        ...
+
+    async def run(self) -> None:
+        """Do what it needs to, until cancelled."""
         ...

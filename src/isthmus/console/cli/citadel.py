@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from isthmus.ca import store
 from isthmus.ca.authority import Lifetimes
 from isthmus.ca.citadel import CitadelSettings
 from isthmus.ca.dns_names import parse_custom
+from isthmus.ca.issuers.choice import IssuerChoice, parse_issuer
 from isthmus.ca.self_signed import AnotherRoot, SelfSigned
 from isthmus.ca.vouching import parse_vouched
 from isthmus.console.cli.cluster_access import own_access
@@ -128,18 +130,23 @@ _option = partial(click.option, show_default=True)
     default=Path("/etc/istio/clusters"),
     help="kubeconfigs of further clusters whose workloads it serves, each named as its cluster",
 )
+@_option("--issuer", default="own", help="who signs: own, or cert-manager:ClusterIssuer/NAME")
+@_option("--issuer-roots", type=_path, help="file with the roots of that issuer; else those that it tells")
 @_option("--audit-log", type=_path, help="file for a line of JSON for each certificate")
 @_option("--kubeconfig", default="", help="kubeconfig; empty: the pod's service account")
 @_option("--log-level", default="info", help="debug, info, warning or error")
 @_replaced_options
 def command(kubeconfig: str, log_level: str, **flags: Any) -> None:
     """Issue certificates to the workloads of one cluster, and of others that it is told to serve."""
+    from isthmus.ca.borrowed import run_borrowed
     from isthmus.ca.in_cluster import run_citadel
 
     set_up_logs(log_level)
-    settings = settings_of(flags)
+    settings, issuer = settings_of(flags), _issuer(flags)
+    access = own_access(kubeconfig)
     try:
-        asyncio.run(run_until_cancelled(run_citadel(settings, own_access(kubeconfig))))
+        job = run_borrowed(settings, issuer, access) if issuer else run_citadel(settings, access)
+        asyncio.run(run_until_cancelled(job))
     except (store.InvalidStore, InvalidCertificate, AnotherRoot, KubeError, OSError, RuntimeError) as error:
         fail(str(error))  # gRPC says RuntimeError for a port that is taken
 
@@ -170,6 +177,20 @@ def settings_of(flags: dict[str, Any]) -> CitadelSettings:
         vouched=_read("--vouch", parse_vouched, flags["vouched"]),
         clusters_directory=flags["clusters_dir"],
         audit_file=flags["audit_log"],
+    )
+
+
+def _issuer(flags: dict[str, Any]) -> IssuerChoice | None:
+    """The issuer that is not our own, if there is one."""
+    found: IssuerChoice | None = _read("--issuer", parse_issuer, flags["issuer"])
+    if found is None:
+        return None
+    return msgspec.structs.replace(
+        found,
+        cluster=flags["cluster"],
+        namespace=flags["citadel_storage_namespace"],
+        roots_file=flags["issuer_roots"],
+        lifetimes=_lifetimes(flags),
     )
 
 

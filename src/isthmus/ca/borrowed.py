@@ -1,0 +1,133 @@
+"""A Citadel without a CA of its own: it proves who asks, and has the certificates signed by somebody else."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from isthmus.ca.attest import Attester
+from isthmus.ca.audit import Audit
+from isthmus.ca.authority import Issued
+from isthmus.ca.citadel import CitadelSettings, own_voucher
+from isthmus.ca.in_cluster import publish_roots, writer
+from isthmus.ca.issuers import Borrowed
+from isthmus.ca.issuers.choice import IssuerChoice, borrowed_issuer
+from isthmus.ca.issuers.serving import OrderedServing
+from isthmus.ca.neighbours import Neighbours
+from isthmus.ca.review import ClusterReviewer
+from isthmus.ca.roots import Published, RootPublisher
+from isthmus.ca.server import CertificateService
+from isthmus.ca.vouching import Vouchers
+from isthmus.kit import x509
+from isthmus.kit.certified import all_certified, certified_pem
+from isthmus.kit.chain import verify_chain
+from isthmus.kit.clock import Clock, SystemClock
+from isthmus.kit.metrics import ROOT_EXPIRY, exposition
+from isthmus.kit.plain_http import HttpServer, Request, Response
+from isthmus.kube.client import Client
+from isthmus.kube.kubeconfig import Access
+from isthmus.model import holdings
+from isthmus.model.holdings import CitadelHolding
+from isthmus.model.identity import SpiffeId
+from isthmus.wire.listeners import Secure
+from isthmus.wire.serve import GrpcServer, Limits
+
+_REQUEST_BYTES = 64 << 10
+
+
+class BorrowedCitadel:
+    """The services of a Citadel for the workloads of the clusters in `vouchers`, whose certificates `issuer` signs."""
+
+    def __init__(self, settings: CitadelSettings, issuer: Borrowed, vouchers: Vouchers, clock: Clock) -> None:
+        self._settings, self._issuer, self._clock = settings, issuer, clock
+        identity = SpiffeId(settings.trust_domain, settings.namespace, settings.service_account)
+        self._serving = OrderedServing(issuer, identity, settings.dns_names, settings.serving_life_s, clock)
+        attester = Attester(vouchers, settings.trust_domain, clock)
+        audit = Audit(settings.audit_file, clock)
+        self._service = CertificateService(issuer, attester, audit, settings.terms, clock)
+        listener = Secure(settings.host, settings.port, self._serving, require_client=False)
+        self.grpc = GrpcServer(self._service.services(), [listener], Limits(request_bytes=_REQUEST_BYTES))
+        self.monitoring = HttpServer(settings.host, settings.monitoring_port, self._monitor)
+
+    async def run(self) -> None:
+        """Serve until cancelled; requests are taken once there is a certificate to show."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.monitoring.run())
+            group.create_task(self._issuer.run())
+            group.create_task(self._serving.run())
+            group.create_task(self._show_expiry())
+            await self._serving.first()
+            group.create_task(self.grpc.run())
+
+    async def published(self, publisher: RootPublisher) -> None:
+        """Tell `publisher` the roots, and which CA signs, as they become known; runs until cancelled."""
+        async for held in self._serving.held.changes():
+            if held is not None:
+                publisher.publish(Published(self._issuer.roots_pem, self._signer(held[0])))
+
+    def holding(self) -> CitadelHolding:
+        """What this Citadel is, and what it has done."""
+        held, ledger = self._serving.held.value, self._service.ledger
+        shown = certified_pem(held[0].pem) if held else ()
+        return CitadelHolding(
+            cluster=self._settings.cluster,
+            trust_domain=self._settings.trust_domain,
+            issuer=self._issuer.name,
+            roots=all_certified(x509.load_bundle(self._issuer.roots_pem)),
+            chain=shown[1:],
+            serving=shown[0] if shown else None,
+            since=ledger.since,
+            issued=ledger.issued,
+            refused=ledger.refused,
+        )
+
+    def _signer(self, issued: Issued) -> str:
+        """The SHA-256 of the CA that signs now: the one above our own certificate."""
+        leaf, *between = x509.load_bundle(issued.pem)
+        roots = x509.load_bundle(self._issuer.roots_pem)
+        _, above, *_ = verify_chain(leaf, between, roots, self._clock.now())
+        return x509.fingerprint(above)
+
+    async def _show_expiry(self) -> None:
+        async for pem in self._issuer.roots.changes():
+            if roots := x509.load_bundle(pem):
+                ROOT_EXPIRY.set(max(x509.life(each).end for each in roots))
+
+    async def _monitor(self, request: Request) -> Response:
+        match request.path.partition("?")[0]:
+            case "/metrics":
+                return Response(body=exposition())
+            case holdings.PAGE:
+                return Response(body=msgspec.json.encode(self.holding()), content_type="application/json")
+            case "/ready":
+                held = self._serving.held.value
+                if held is None or self._clock.now() >= held[0].end:
+                    return Response(503, f"{self._serving.trouble}\n".encode())
+                return Response(body=b"ready\n")
+            case _:
+                return Response(404, f"there are /metrics, /ready and {holdings.PAGE}\n".encode())
+
+
+async def run_borrowed(settings: CitadelSettings, choice: IssuerChoice, access: Access) -> None:
+    """Citadel of the cluster behind `access`, by the issuer of `choice`, until cancelled.
+
+    Raises `OSError` or `RuntimeError` where a port is taken.
+    """
+    clock = SystemClock()
+    async with Client(access, clock=clock) as client:
+        issuer = borrowed_issuer(choice, client, clock)
+        vouchers = own_voucher(settings, ClusterReviewer(client))
+        citadel = BorrowedCitadel(settings, issuer, vouchers, clock)
+        neighbours = Neighbours(
+            settings.clusters_directory, settings.vouched, vouchers, clock, settings.reload_s
+        )
+        async with asyncio.TaskGroup() as group:
+            group.create_task(citadel.run())
+            group.create_task(neighbours.run())
+            async for pem in issuer.roots.changes():
+                if pem:
+                    break
+            publisher = RootPublisher(writer(client), Published(issuer.roots_pem, ""), clock)
+            group.create_task(citadel.published(publisher))
+            group.create_task(publish_roots(client, publisher))

@@ -1,0 +1,5 @@
+module isthmus.test/certmanager
+
+go 1.25
+
+require github.com/cert-manager/cert-manager v1.21.2
