@@ -18,6 +18,7 @@ OF_A = "a.default.svc.cluster.local"
 ADDRESSES = ("10.0.0.1", "10.0.0.2", "10.0.0.3")
 NETWORK = "topology.istio.io/network"
 NODES = ("n1", "n2")
+ENDPOINT = {"address": ADDRESSES[0], "labels": {"app": "a", "security.istio.io/tlsMode": "istio"}}
 GATEWAY = "Gateway.gateway.networking.k8s.io"
 
 ports = st.sampled_from(
@@ -159,7 +160,7 @@ workload_entries = st.builds(
             "metadata": meta(name),
             "spec": {
                 "address": ip,
-                "labels": {"version": version, "app": "a"},
+                "labels": {"version": version, "app": "a", "security.istio.io/tlsMode": "istio"},
                 "serviceAccount": version,
                 **({"ports": {"http": port}} if port else {}),
             },
@@ -185,7 +186,7 @@ service_entries = st.builds(
         [
             {"resolution": "STATIC", "workloadSelector": {"labels": {"version": "v1"}}},
             {"resolution": "DNS", "workloadSelector": {"labels": {"version": "v2"}}},
-            {"resolution": "STATIC", "location": "MESH_INTERNAL", "endpoints": [{"address": ADDRESSES[0]}]},
+            {"resolution": "STATIC", "location": "MESH_INTERNAL", "endpoints": [ENDPOINT]},
             {"addresses": ["10.9.0.0/16", "10.1.0.1"], "exportTo": ["."]},
         ]
     ),
@@ -195,6 +196,24 @@ service_entries = st.builds(
             [{"number": 80, "name": "tcp", "protocol": "TCP", "targetPort": 8080}],
         ]
     ),
+)
+peers = st.builds(
+    lambda name, namespace, created, selector, modes: (
+        "PeerAuthentication",
+        {
+            "metadata": {"name": name, "namespace": namespace, "creationTimestamp": created},
+            "spec": {
+                **({"selector": {"matchLabels": selector}} if selector else {}),
+                "mtls": {"mode": modes[0]},
+                "portLevelMtls": {"8000": {"mode": modes[1]}} if selector else {},
+            },
+        },
+    ),
+    st.sampled_from(["m1", "m2"]),
+    st.sampled_from(["default", "istio-system"]),
+    st.sampled_from(["2020-01-01T00:00:00Z", "2021-01-01T00:00:00Z"]),
+    st.sampled_from([{}, {"version": "v1"}, {"app": "a"}]),
+    st.tuples(*[st.sampled_from(["UNSET", "DISABLE", "STRICT"])] * 2),
 )
 gateways = st.builds(
     lambda name, kinds: (
@@ -325,6 +344,7 @@ changes = st.builds(
         configs,
         service_entries,
         workload_entries,
+        peers,
         gateways,
         routes,
         routes,
@@ -371,3 +391,60 @@ OPENING = [
 one_change = st.integers(0, 24).flatmap(lambda drawn: leaving if drawn == 24 else changes)
 random_steps = st.lists(st.lists(one_change, min_size=1, max_size=6), max_size=10)
 steps = random_steps.map(lambda found: [OPENING, *found]) | random_steps
+SIDECAR = {"version": "v1", "app": "a", "security.istio.io/tlsMode": "istio"}
+PEERS_OPENING = [
+    *OPENING,
+    *(
+        change_of(CLUSTERS[0], what, "put")
+        for what in (
+            (
+                "Service",
+                {
+                    "metadata": meta("a"),
+                    "spec": {
+                        "ports": [{"port": 80, "name": "http"}],
+                        "clusterIP": "10.1.0.1",
+                        "selector": {"app": "a"},
+                    },
+                },
+            ),
+            ("Pod", {"metadata": meta("p1", labels=SIDECAR), "status": {"podIP": ADDRESSES[0]}}),
+            (
+                "WorkloadEntry",
+                {
+                    "metadata": meta("w1"),
+                    "spec": {"address": "10.0.0.9", "labels": SIDECAR, "ports": {"http": 8000}},
+                },
+            ),
+            *(
+                (
+                    "ServiceEntry",
+                    {
+                        "metadata": meta(name),
+                        "spec": {
+                            "hosts": [f"{name}.example"],
+                            "resolution": resolution,
+                            "location": "MESH_INTERNAL",
+                            "ports": [{"number": 8000, "name": "http", "protocol": "HTTP"}],
+                            "endpoints": [ENDPOINT],
+                        },
+                    },
+                )
+                for name, resolution in (("e8", "STATIC"), ("e9", "DNS"))
+            ),
+        )
+    ),
+]
+change_of_peers = st.integers(0, 2).flatmap(
+    lambda drawn: (
+        changes
+        if drawn == 2
+        else st.builds(
+            change_of, st.just(CLUSTERS[0]), peers, st.sampled_from(["put", "put", "put", "remove"])
+        )
+    )
+)
+steps_of_peers = st.lists(st.lists(change_of_peers, min_size=1, max_size=3), max_size=8).map(
+    lambda found: [PEERS_OPENING, *found]
+)
+"""Mostly of terms on which workloads are called, of which there are of each sort."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drawn.mesh_changes import CLUSTERS, SETTINGS, change_of, meta, steps
+from drawn.mesh_changes import CLUSTERS, SETTINGS, change_of, meta, steps, steps_of_peers
 from isthmus.api.resource import Ref
 from isthmus.model.build import MeshBuilder
 from isthmus.model.change import Change, ChangeKey
@@ -74,6 +74,16 @@ def check_step(before, step):
 @settings(max_examples=300, deadline=None)
 @given(steps, st.randoms(use_true_random=False))
 def test_step_by_step_is_from_nothing(batches, chance):
+    must_hold(batches, chance)
+
+
+@settings(max_examples=200, deadline=None)
+@given(steps_of_peers, st.randoms(use_true_random=False))
+def test_terms_of_peers_step_by_step_are_those_from_nothing(batches, chance):
+    must_hold(batches, chance)
+
+
+def must_hold(batches, chance):
     builder = MeshBuilder(SETTINGS)
     for batch in batches:
         before = builder.mesh

@@ -407,6 +407,21 @@ FURTHER_MESH = MESH.replace(
 )
 
 
+PEERS = """
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: %s, namespace: %s, creationTimestamp: "%s"}
+spec: {%s}
+"""
+OF_REVIEWS = "selector: {matchLabels: {app: reviews}}, "
+ALL_PEERS = (
+    PEERS % ("whole", "istio-system", "2024-01-01T00:00:00Z", "mtls: {mode: STRICT}"),
+    PEERS % ("whole", "default", "2024-01-01T00:00:00Z", "mtls: {mode: DISABLE}"),
+    PEERS % ("own", "default", "2024-01-01T00:00:00Z", OF_REVIEWS + "portLevelMtls: {9080: {mode: DISABLE}}"),
+    PEERS % ("older", "default", "2023-01-01T00:00:00Z", OF_REVIEWS + "mtls: {mode: PERMISSIVE}"),
+)
+PLAIN_PEERS = PEERS % ("whole", "istio-system", "2024-01-01T00:00:00Z", "mtls: {mode: DISABLE}")
+
 GATEWAY_API = """
 apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
@@ -601,6 +616,8 @@ def all_changes():
         *objects(gke=[ROOT_STICKY, *PLAINS]),
         *objects(gke=list(POLICIES)),
         *objects(gke=list(OTHER_POLICIES)),
+        *objects(gke=list(ALL_PEERS)),
+        *objects(gke=[PLAIN_PEERS]),
         *objects(onprem=[HEADLESS, *NAMED_POD.split("---\n")]),
         *objects(gke=[OF_PODS, NAMED_ENTRY], onprem=[NAMED_POD.split("---\n")[1].replace("true", "false")]),
     ]

@@ -21,6 +21,7 @@ from isthmus.api.istio.authorization_policy import AuthorizationPolicy
 from isthmus.api.istio.destination_rule import DestinationRule
 from isthmus.api.istio.envoy_filter import EnvoyFilter
 from isthmus.api.istio.gateway import GatewayConfig
+from isthmus.api.istio.peer_authentication import PeerAuthentication
 from isthmus.api.istio.proxy_config import ProxyConfigObject
 from isthmus.api.istio.service_entry import ServiceEntry
 from isthmus.api.istio.sidecar import Sidecar
@@ -71,6 +72,16 @@ KINDS: tuple[Kind, ...] = (
         True,
         True,
         ("ap",),
+    ),
+    Kind(
+        "security.istio.io",
+        ("v1", "v1beta1"),
+        "PeerAuthentication",
+        "peerauthentications",
+        PeerAuthentication,
+        True,
+        True,
+        ("pa",),
     ),
     *GATEWAY_API,
     Kind("networking.k8s.io", ("v1",), "Ingress", "ingresses", Ingress, True, True, ("ing",)),

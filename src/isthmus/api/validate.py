@@ -16,6 +16,7 @@ from isthmus.api.istio import (
     destination_rule_problems,
     envoy_filter_problems,
     gateway_problems,
+    peer_authentication_problems,
     service_entry_problems,
     sidecar_problems,
     telemetry_problems,
@@ -26,6 +27,7 @@ from isthmus.api.istio.authorization_policy import AuthorizationPolicy
 from isthmus.api.istio.destination_rule import DestinationRule
 from isthmus.api.istio.envoy_filter import EnvoyFilter
 from isthmus.api.istio.gateway import GatewayConfig
+from isthmus.api.istio.peer_authentication import PeerAuthentication
 from isthmus.api.istio.proxy_config import ProxyConfigObject
 from isthmus.api.istio.service_entry import ServiceEntry
 from isthmus.api.istio.sidecar import Sidecar
@@ -47,6 +49,7 @@ _OF: Mapping[type[Object], Callable[[Any], Iterator[Problem]]] = {
     EnvoyFilter: envoy_filter_problems.problems,
     WasmPlugin: wasm_plugin_problems.problems,
     Telemetry: telemetry_problems.problems,
+    PeerAuthentication: peer_authentication_problems.problems,
     AuthorizationPolicy: authorization_policy_problems.problems,
     ProxyConfigObject: telemetry_problems.proxy_config_problems,
     Ingress: ingress.problems,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
 from isthmus.api.core.pod import Pod
+from isthmus.model import maps
 from isthmus.model.endpoint import Backing, Endpoint, EndpointShard
 from isthmus.model.entries import Entries, joined
 from isthmus.model.facts import Facts, Name
@@ -60,8 +61,29 @@ def backing(
         networks=tuple(
             sorted(networks | (set(before.networks) if stayed == set(before.clusters) else set()))
         ),
-        bare=bool(service.udp_ports) and any(not e.tls for each in shards.values() for e in each.endpoints),
+        bare=any(
+            not endpoint.mutual_at(port.name)
+            for port in service.udp_ports
+            for each in shards.values()
+            for endpoint in each.endpoints
+        ),
     )
+
+
+def backings_after(
+    before: Mapping[ServiceKey, Backing],
+    touched: Iterable[ServiceKey],
+    of: tuple[Mapping[ServiceKey, Service], Mapping[ServiceKey, Mapping[ClusterId, EndpointShard]]],
+    trust_domain: str,
+) -> Mapping[ServiceKey, Backing]:
+    """`before`, with those of the services `touched` made anew; `of`: all services, and their endpoints."""
+    services, shards = of
+    made: dict[ServiceKey, Backing | None] = {}
+    for key in touched:
+        old, service = before.get(key), services.get(key)
+        new = backing(old, service, shards.get(key, {}), trust_domain) if service is not None else None
+        made[key] = maps.same(old, new)
+    return maps.updated(before, made)
 
 
 def workload_of(

@@ -9,7 +9,7 @@ from isthmus.api.core.config_map import ConfigMap
 from isthmus.api.decode import equal_for_mesh
 from isthmus.api.resource import Object, Ref
 from isthmus.model import maps
-from isthmus.model.assemble import backing, service_of, shard_of, workload_of
+from isthmus.model.assemble import backings_after, service_of, shard_of, workload_of
 from isthmus.model.change import Change, ChangeKey, Doubted, Unknown
 from isthmus.model.completion import Completion
 from isthmus.model.config import Known, config_after
@@ -29,6 +29,7 @@ from isthmus.model.mesh import Mesh, MeshSettings
 from isthmus.model.mesh_settings import read_settings, with_same_parts
 from isthmus.model.names import NO_CLUSTER, ClusterId, ServiceKey, kubernetes_hostname
 from isthmus.model.network_state import NetworkState
+from isthmus.model.peer_state import PeerState
 from isthmus.model.service import Service
 from isthmus.model.serving import Serving
 from isthmus.model.shards import with_the_same
@@ -58,6 +59,7 @@ class MeshBuilder:
         self._disagreements: dict[ServiceKey, tuple[Finding, ...]] = {}
         self._serving = Serving()
         self._entries = Entries()
+        self._peers = PeerState(settings.root_namespace)
         self._completion = Completion(settings.domain)
         self._far_pods = FarPods()
         self._networks = NetworkState(settings)
@@ -129,7 +131,9 @@ class MeshBuilder:
         if facts is None:
             facts = self._facts[cluster] = Facts(self._base.root_namespace)
         before = facts.objects.get(ref)
-        if value is before or _are_equal(before, value, with_generation=configures):
+        if value is before or (
+            before and value and equal_for_mesh(before, value, with_generation=configures)
+        ):
             # A watcher that takes over tells everything again; a finding may have stood in between.
             dirt.settings |= isinstance(value, ConfigMap)
             return
@@ -140,10 +144,12 @@ class MeshBuilder:
         if configures and is_read:
             dirt.config.add(ref)
             dirt.entries |= self._entries.put(before, value)
+            self._peers.put(ref, before, value)
 
     def _next(self, dirt: Dirt) -> Step:
         old = self._mesh
         settings = self._settings(dirt)
+        self._peers.settle(dirt, self._entries, self._facts)
         self._networks.read(dirt, self._facts)
         networks = self._networks.networks(dirt, self._facts, old.networks)
         touched = {self._key(name) for name in dirt.services} | dirt.entries
@@ -162,7 +168,7 @@ class MeshBuilder:
         services, moved = self._completion.after(services, pods.services, self._with_services)
         shards = maps.updated(shards, pods.shards)
         touched |= moved | pods.services.keys()
-        backings = self._backings(touched, services, shards, settings)
+        backings = backings_after(old.backings, touched, (services, shards), settings.trust_domain)
         workloads = self._workloads(dirt, services, shards, settings)
         here = self._here()
         moved_services = maps.differing(old.services, services, touched)
@@ -236,7 +242,7 @@ class MeshBuilder:
                 findings += tuple(self._entries.overruled(key))
             if findings:
                 self._disagreements[key] = findings
-            service = merged.service if merged is not None else entered
+            service = merged.service if merged is not None else self._peers.named(entered)
             made[key] = service_shown(service, settings.exports)
         return self._completion.after(self._mesh.services, made, self._with_services)
 
@@ -269,24 +275,12 @@ class MeshBuilder:
         if cluster == NO_CLUSTER:
             facts = self._facts.get(self._base.config_cluster)
             beside = facts.service(name) if facts is not None else None
-            return joined(self._networks.ranges.placed(self._entries.shard(service, beside, trust_domain)))
+            found = self._entries.shard(service, beside, trust_domain)
+            return self._peers.taken(joined(self._networks.ranges.placed(found)))
         if cluster not in self._facts:
             return None
-        return shard_of(service, name, (cluster, self._facts[cluster]), self._entries, trust_domain)
-
-    def _backings(
-        self, touched: set[ServiceKey], services: Services, shards: Shards, settings: MeshSettings
-    ) -> Backings:
-        old = self._mesh.backings
-        made: dict[ServiceKey, Backing | None] = {}
-        for key in touched:
-            before, service = old.get(key), services.get(key)
-            made[key] = (
-                maps.same(before, backing(before, service, shards.get(key, {}), settings.trust_domain))
-                if service is not None
-                else None
-            )
-        return maps.updated(old, made)
+        where = (cluster, self._facts[cluster])
+        return self._peers.taken(shard_of(service, name, where, self._entries, trust_domain))
 
     def _workloads(self, dirt: Dirt, services: Services, shards: Shards, settings: MeshSettings) -> Workloads:
         old = self._mesh.workloads
@@ -328,9 +322,3 @@ class MeshBuilder:
         ]
         ordered = tuple(sorted(found, key=lambda one: (one.ref, one.cluster, one.path, one.message)))
         return maps.same(self._mesh.findings, ordered)
-
-
-def _are_equal(before: Object | None, value: Object | None, *, with_generation: bool) -> bool:
-    if before is None or value is None:
-        return False
-    return equal_for_mesh(before, value, with_generation=with_generation)

@@ -46,6 +46,8 @@ class Code(Enum):
     """Two Sidecars select the same workloads, of which one alone counts."""
     SEVERAL_SIDECARS = ("IST0111", "MultipleSidecarsWithoutWorkloadSelectors", _ERROR)
     """Two Sidecars are for a whole namespace, of which one alone counts."""
+    TLS_CONFLICT = ("IST0113", "MTLSPolicyConflict", _ERROR)
+    """A DestinationRule has callers come on terms on which the other side takes nobody."""
     PORT_REQUIRED = ("IST0112", "VirtualServiceDestinationPortSelectorRequired", _ERROR)
     """A destination has several ports, and nothing says which of them is meant."""
     SEVERAL_PROTOCOLS = ("IST0116", "DeploymentAssociatedToMultipleServices", _WARNING)
@@ -178,6 +180,14 @@ class Code(Enum):
     """A certificate in a Secret comes to its end, or what its CA says of it has."""
     DATAGRAMS_PASS = ("ISM0033", "DatagramsPassBy", _WARNING)
     """Envoy cannot take datagrams to a service, so that they pass it by as they are."""
+    PEERS_OVERRULED = ("ISM0035", "PeerAuthenticationOverruled", _ERROR)
+    """Two PeerAuthentications are for the same workloads, of which one alone counts."""
+    PEERS_UNHEEDED = ("ISM0036", "PeerAuthenticationUnheeded", _WARNING)
+    """A PeerAuthentication asks for terms that no sidecar holds callers to."""
+    PLAIN_BEHIND_GATEWAY = ("ISM0037", "PlainTextBehindGateway", _WARNING)
+    """A service is called in plain text alone, and some callers could reach it in mutual TLS alone."""
+    TERMS_APART = ("ISM0038", "EndpointsOnDifferentTerms", _WARNING)
+    """Endpoints that callers cannot tell apart are called on different terms, so that some refuse."""
     NOT_REGISTERED = ("ISM0034", "WorkloadNotRegistered", _WARNING)
     """A workload asks for an entry of a WorkloadGroup, and gets none."""
 

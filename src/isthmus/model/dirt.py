@@ -63,7 +63,7 @@ class Dirt:
                 case ConfigMap():
                     self.settings = True
                 case WorkloadEntry():
-                    self._mark_workload(facts, value)
+                    self.mark_workload(facts, value)
 
     def mark_all(self, clusters: Mapping[ClusterId, Facts]) -> None:
         """Note that everything about endpoints and workloads may differ."""
@@ -77,8 +77,8 @@ class Dirt:
             if isinstance(value, Pod | EndpointSlice):
                 self.mark(cluster, facts, None, value)
 
-    def _mark_workload(self, facts: Facts, value: WorkloadEntry) -> None:
-        """Kubernetes Services select it as they select pods."""
+    def mark_workload(self, facts: Facts, value: WorkloadEntry) -> None:
+        """Note what a WorkloadEntry touches: Kubernetes Services select it as they select pods."""
         for service in facts.services_in(value.metadata.namespace):
             if service.spec.selector and service.spec.selector.items() <= labels_of(value).items():
                 self.services.add(_name(service))

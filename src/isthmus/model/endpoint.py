@@ -48,6 +48,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     network: NetworkId = NetworkId("")
     health: Health = Health.HEALTHY
     tls: bool = False  # whether a sidecar with mutual TLS stands before it
+    plain_at: tuple[int, ...] = ()  # the numbers of its ports at which it takes none all the same
     workload: str = ""  # its pod's name
     namespace: str = ""
     hostname: str = ""  # its own name under that of a headless service
@@ -77,6 +78,15 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def port(self, name: str) -> int | None:
         """Its number for the service port `name`; None where it does not serve that port."""
         return next((number for key, number in self.ports if key == name), None)
+
+    @property
+    def takes_mutual(self) -> bool:
+        """Whether it takes mutual TLS at any of its ports."""
+        return self.tls and any(number not in self.plain_at for _, number in self.ports)
+
+    def mutual_at(self, name: str) -> bool:
+        """Whether it takes mutual TLS at the service port `name`."""
+        return self.tls and self.port(name) not in self.plain_at
 
     def is_behind_gateways(self, name: str) -> bool:
         """Whether it serves a port, and has no address but that of its network's gateways: a WorkloadEntry may."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from functools import partial
 from itertools import chain
 from typing import TypeVar
@@ -69,6 +69,21 @@ class Entries:
     def keys(self) -> set[ServiceKey]:
         """All services that entries make up."""
         return set(self._by_key)
+
+    def places(self, namespaces: Container[str] | None) -> Iterator[tuple[ServiceKey, dict[str, str]]]:
+        """All that is named or selected by ServiceEntries of these namespaces (None: of all): for which service, and
+        its labels."""
+        for key, named in self._by_key.items():
+            if namespaces is None or key.namespace in namespaces:
+                for entry in named.values():
+                    yield from ((key, spec.labels) for spec in entry.spec.endpoints)
+                yield from ((key, labels_of(each)) for each in self._held(key))
+
+    def workloads(self, namespaces: Container[str] | None) -> Iterator[WorkloadEntry]:
+        """The WorkloadEntries of these namespaces (None: of all)."""
+        for namespace, held in self._workloads.items():
+            if namespaces is None or namespace in namespaces:
+                yield from held.values()
 
     def selecting(self, meta: Meta, labels: dict[str, str]) -> set[ServiceKey]:
         """The services whose entries select a workload with these labels."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import TypeVar
 
 from isthmus.api.core.endpoint_slice import EndpointSlice
@@ -37,7 +37,7 @@ class Facts:
         self._pods_on_node: dict[str, set[Name]] = defaultdict(set)
         self._slices_on_node: dict[str, set[Ref]] = defaultdict(set)
         self._pods_at: dict[str, set[Name]] = defaultdict(set)  # by address; an old pod may linger on one
-        self._pods_in: dict[str, set[Name]] = defaultdict(set)  # by namespace; none that has finished
+        self._pods_in: dict[str, set[Name]] = defaultdict(set)  # by namespace
         self._services_in: dict[str, set[Name]] = defaultdict(set)  # by namespace
         self._nodes: set[Ref] = set()
         self.gateways: set[Name] = set()  # Services that let into a network
@@ -113,7 +113,13 @@ class Facts:
     def pods_in(self, namespace: str) -> Iterator[Pod]:
         """The pods of a namespace that have not finished, by name."""
         found = (self.pod(*name) for name in sorted(self._pods_in.get(namespace, ())))
-        return (pod for pod in found if pod is not None)
+        return (pod for pod in found if pod is not None and pod.status.phase not in _FINISHED)
+
+    def every_pod(self, namespaces: Container[str] | None) -> Iterator[Pod]:
+        """The pods of these namespaces, in any order; None: of all."""
+        for namespace, names in self._pods_in.items():
+            if namespaces is None or namespace in namespaces:
+                yield from (pod for name in names if (pod := self.pod(*name)) is not None)
 
     def services_in(self, namespace: str) -> Iterator[Service]:
         """The Services of a namespace, by name."""
@@ -143,8 +149,7 @@ class Facts:
                 self._pods_on_node[value.spec.node_name].add((ref.namespace, ref.name))
                 # The address of a pod that has finished may be another's by now.
                 lives = value.status.phase not in _FINISHED
-                if lives:
-                    self._pods_in[ref.namespace].add((ref.namespace, ref.name))
+                self._pods_in[ref.namespace].add((ref.namespace, ref.name))
                 # An address of a node is that of many pods; but its ports are there for one proxy only.
                 own = not value.spec.host_network or value.spec.has_proxy
                 for address in value.status.addresses if lives and own else ():

@@ -79,7 +79,7 @@ class Networks:
     def reach(self, from_: NetworkId, endpoint: Endpoint) -> Way:
         """The way to `endpoint` for a proxy in network `from_`; a proxy of no known network is outside all."""
         way = self.way(from_, endpoint.network, endpoint.cluster)
-        if isinstance(way, Via) and not endpoint.tls:
+        if isinstance(way, Via) and not endpoint.takes_mutual:
             # A gateway between networks finds the service by SNI alone, so that plain text has no way.
             return Unreachable(f"network {endpoint.network} is entered with mutual TLS only")
         return way

@@ -18,6 +18,7 @@ from isthmus.model.names import FLAT, ClusterId, NetworkId
 from isthmus.model.network_gateways import NETWORK_LABEL
 from isthmus.model.protocol import protocol_of
 from isthmus.model.service import Protocol, Service
+from isthmus.model.uncaptured import uncaptured
 
 TLS_LABEL = "security.istio.io/tlsMode"
 _STATUS_ANNOTATION = "sidecar.istio.io/status"
@@ -58,7 +59,8 @@ def shard(
             before = found.get(built.address)
             if before is not None:
                 merged = tuple(sorted({**dict(before.ports), **dict(built.ports)}.items()))
-                built = msgspec.structs.replace(built, ports=merged)
+                plain = tuple(sorted({*before.plain_at, *built.plain_at}))
+                built = msgspec.structs.replace(built, ports=merged, plain_at=plain)
             found[built.address] = built
     joined = sorted(_joined(found, place), key=lambda each: each.address)
     return EndpointShard(tuple(joined))
@@ -165,6 +167,7 @@ def pod_endpoint(
         network=network_of(pod) or place.network(address),
         health=health,
         tls=has_sidecar(pod),
+        plain_at=uncaptured(pod, [number for _, number in ports]),
         workload=pod.metadata.name,
         node=pod.spec.node_name,
         namespace=pod.metadata.namespace,

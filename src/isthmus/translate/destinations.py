@@ -29,7 +29,9 @@ class Known:
     crosses: bool  # whether endpoints are in other clusters than the proxy
     enters: bool = False  # whether endpoints are reached through gateways of other networks
     is_local: bool = False  # whether endpoints of other clusters are out of reach
-    all_tls: bool = False  # whether it is headless, and every endpoint of it that is called has a sidecar
+    mutual: frozenset[str] = (
+        frozenset()
+    )  # of a headless one the ports at which all that is called take mutual TLS
     families: Families = ()  # of the caller, where it asks a DNS server for the endpoints
 
     @property
@@ -38,9 +40,9 @@ class Known:
         return (self.service, self.backing, self.rule)
 
     @property
-    def facts(self) -> tuple[bool, bool, bool, Families]:
+    def facts(self) -> tuple[bool, bool, frozenset[str], Families]:
         """What else its upstreams depend on."""
-        return (self.crosses, self.enters, self.all_tls, self.families)
+        return (self.crosses, self.enters, self.mutual, self.families)
 
     @property
     def about(self) -> Ref:

@@ -148,7 +148,9 @@ class Assignments:
         found: dict[tuple[Spot, NetworkId], list[Endpoint]] = {}
         for endpoint in endpoints:
             by_sidecars = selection.mutual_only or selection.tunnel
-            if endpoint.health is Health.UNHEALTHY or (by_sidecars and not endpoint.tls):
+            if endpoint.health is Health.UNHEALTHY or (
+                by_sidecars and not endpoint.mutual_at(selection.port)
+            ):
                 continue
             if selection.node and endpoint.node != selection.node:
                 continue
@@ -166,7 +168,9 @@ class Assignments:
             if served:
                 joined = proto.joined(_ENDPOINTS, (body for _, body in served if body))
                 weight = sum(one.weight for one, body in served if body)
-                behind = (one for one, _ in served if one.tls and one.health is Health.HEALTHY)
+                behind = (
+                    one for one, _ in served if one.mutual_at(selection.port) and one.health is Health.HEALTHY
+                )
                 yield Place(spot, network, joined, weight, sum(one.weight for one in behind))
 
     def _endpoint(self, endpoint: Endpoint, selection: Selection) -> bytes:
@@ -242,7 +246,7 @@ def _serialised(endpoint: Endpoint, port: str, tunnel: int) -> bytes:
         return b""
     message = LbEndpoint(
         endpoint=EnvoyEndpoint(address=address),
-        metadata=endpoint_metadata(endpoint),
+        metadata=endpoint_metadata(endpoint, port),
         load_balancing_weight=proto.uint32(endpoint.weight),
         health_status=_HEALTH[endpoint.health],
     )
@@ -251,8 +255,8 @@ def _serialised(endpoint: Endpoint, port: str, tunnel: int) -> bytes:
     return proto.body(message)
 
 
-def endpoint_metadata(endpoint: Endpoint) -> Metadata:
-    """By which the transport socket is chosen, and who the endpoint is, for access logs and tools."""
+def endpoint_metadata(endpoint: Endpoint, port: str) -> Metadata:
+    """By which the transport socket is chosen for a service's port, and who the endpoint is, for logs and tools."""
     labels = dict(endpoint.labels)
     name = labels.get("service.istio.io/canonical-name") or labels.get("app.kubernetes.io/name")
     name = name or labels.get("app") or endpoint.workload
@@ -261,6 +265,6 @@ def endpoint_metadata(endpoint: Endpoint) -> Metadata:
     who = ";".join((endpoint.workload, endpoint.namespace, name, revision, endpoint.cluster))
     metadata = Metadata()
     metadata.filter_metadata["istio"].update({"workload": who})
-    if endpoint.tls:
+    if endpoint.mutual_at(port):
         metadata.filter_metadata["envoy.transport_socket_match"].update({TLS_MODE: "istio"})
     return metadata

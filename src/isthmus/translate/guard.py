@@ -16,11 +16,13 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from isthmus.api.istio.authorization_policy import AuthorizationPolicy
+from isthmus.api.istio.peer_authentication import PeerAuthentication
 from isthmus.api.resource import Object, Ref
 from isthmus.kit.memo import Memo
 from isthmus.model.authorization_policies import AuthorizationPolicies, Governing, governing
 from isthmus.model.collectors import collector
 from isthmus.model.mesh import Mesh
+from isthmus.model.peer_authentications import PeerAuthentications
 from isthmus.model.proxy import Proxy
 from isthmus.model.scope import View
 from isthmus.translate.authorization.external import Authorizer
@@ -31,6 +33,7 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """What policies hold for callers of a proxy. Equal ones are the same object."""
 
     trust_domains: tuple[str, ...] = ("cluster.local",)  # whose callers are of the mesh; our own first
+    peers: tuple[PeerAuthentication, ...] = ()  # on which terms they come; the widest first
     authorization: tuple[Governing, ...] = ()
     authorizers: tuple[Authorizer, ...] = ()  # whom policies ask, as far as they are there
 
@@ -62,7 +65,10 @@ class _Kind(NamedTuple):
     held: Callable[[Iterable[Any], str], Held]  # made of all objects of the kind, and the root namespace
 
 
-_KINDS: Mapping[str, _Kind] = {"authorization": _Kind(AuthorizationPolicy, AuthorizationPolicies)}
+_KINDS: Mapping[str, _Kind] = {
+    "peers": _Kind(PeerAuthentication, PeerAuthentications),
+    "authorization": _Kind(AuthorizationPolicy, AuthorizationPolicies),
+}
 """By field of `Guard`."""
 
 

@@ -1,13 +1,17 @@
 """LDS, inbound: one listener that takes all a workload is sent, with a few chains for each port it serves.
 
-Mutual TLS and plain text are both taken on each port (Istio's PERMISSIVE). A caller of the mesh is known
-by the ALPN it offers; TLS without it is the application's own and is passed on untouched.
+PeerAuthentications say on which terms callers of a port are taken (`model/peer_authentications.py`). PERMISSIVE: a
+caller of the mesh is known by the ALPN it offers; TLS without it is the application's own and is passed on untouched.
+STRICT: there is no TLS but mutual TLS, and nothing in plain text. DISABLE: all TLS is the application's.
+
+What two modes have in common is the same to the byte in both: Envoy then keeps the connections that it has there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from isthmus.api.istio.peer_authentication import MtlsMode
 from isthmus.envoy.types import (
     Decorator,
     Filter,
@@ -20,6 +24,7 @@ from isthmus.envoy.types import (
     RouteMatch,
     VirtualHost,
 )
+from isthmus.model.peer_authentications import DISABLE, STRICT, terms_of
 from isthmus.model.service import Protocol
 from isthmus.translate import names, proto
 from isthmus.translate.access_log import access_logs, listener_logs
@@ -62,12 +67,13 @@ def inbound_listener(taken: Iterable[Entrance], conduct: Conduct, guard: Guard) 
         listener_filters=[original_dst(), tls_inspector(), *([http_inspector(guessed)] if guessed else [])],
         listener_filters_timeout=proto.seconds(_silence_s(conduct)),
         continue_on_listener_filters_timeout=True,
-        filter_chains=[
-            loop_guard("virtualInbound-blackhole", conduct.inbound_port),
-            *_passthrough(conduct, guard),
-        ],
+        filter_chains=[loop_guard("virtualInbound-blackhole", conduct.inbound_port)],
     )
     listen(listener, ANY, conduct.inbound_port, conduct.families)
+    served, terms = {one.number for one in captured if not one.bind}, terms_of(guard.peers)
+    for port, mode in ((0, terms.usual), *terms.ports):
+        if port not in served:
+            listener.filter_chains.extend(_passthrough(conduct, Checkpoint(guard, port), mode))
     for one in captured:
         listener.filter_chains.extend(_port_chains(one, conduct, guard))
     return listener
@@ -97,15 +103,32 @@ def _silence_s(conduct: Conduct) -> float:
     return _SILENCE_S if conduct.detection_s is None else conduct.detection_s
 
 
-def _passthrough(conduct: Conduct, guard: Guard) -> Iterator[FilterChain]:
-    """Ports that no service names: bytes go where they were meant to go."""
+def _passthrough(conduct: Conduct, point: Checkpoint, mode: MtlsMode) -> Iterator[FilterChain]:
+    """Ports that no service names, or the one of `point`: bytes go where they were meant to go."""
     logs = access_logs(conduct, inbound=True, http=False)
-    forward = [*checks(Checkpoint(guard)), tcp_proxy.to_upstream(names.INBOUND_PASSTHROUGH, logs)]
-    mutual = chain("virtualInbound", _match(None, tls=True, alpn=ALL_MESH_ALPN), *forward)
-    mutual.transport_socket.CopyFrom(mutual_downstream(conduct.trust_domains, conduct.mutual_tls))
-    yield mutual
-    yield chain("virtualInbound", _match(None, tls=True), *forward)
-    yield chain("virtualInbound", _match(None, tls=False), *forward)
+    forward = [*checks(point), tcp_proxy.to_upstream(names.INBOUND_PASSTHROUGH, logs)]
+
+    def made(*, tls: bool, alpn: tuple[str, ...] = ()) -> FilterChain:
+        match = _match(None, tls=tls, alpn=alpn)
+        if point.port:
+            match.destination_port.value = point.port
+        return chain("virtualInbound", match, *forward)
+
+    for alpn in _known_by(mode):
+        mutual = made(tls=True, alpn=alpn)
+        mutual.transport_socket.CopyFrom(mutual_downstream(conduct.trust_domains, conduct.mutual_tls))
+        yield mutual
+    if mode != STRICT:
+        yield made(tls=True)
+        yield made(tls=False)
+
+
+def _known_by(mode: MtlsMode) -> Iterator[tuple[str, ...]]:
+    """The ALPN by which callers of the mesh are known; where there is no other TLS, also by their certificate alone."""
+    if mode != DISABLE:
+        yield ALL_MESH_ALPN
+    if mode == STRICT:
+        yield ()
 
 
 def _port_chains(one: Entrance, conduct: Conduct, guard: Guard) -> Iterator[FilterChain]:
@@ -122,18 +145,22 @@ def _port_chains(one: Entrance, conduct: Conduct, guard: Guard) -> Iterator[Filt
         made.transport_socket.CopyFrom(mutual_downstream(conduct.trust_domains, conduct.mutual_tls))
         return made
 
-    if one.protocol is Protocol.UNSPECIFIED:
-        yield mutual(MESH_HTTP_ALPN, http)
-        yield mutual(MESH_ALPN, tcp)
-    else:
-        yield mutual(ALL_MESH_ALPN, http if one.protocol.is_http else tcp)
+    mode, usual = terms_of(guard.peers).at(one.number), http if one.protocol.is_http else tcp
+    for alpn in _known_by(mode):
+        if alpn and one.protocol is Protocol.UNSPECIFIED:
+            yield mutual(MESH_HTTP_ALPN, http)
+            yield mutual(MESH_ALPN, tcp)
+        else:
+            yield mutual(alpn, usual)
+    if mode == STRICT:
+        return
     if one.tls is not None:
-        yield _ending(
-            one, conduct, chain(name, _match(one, tls=True), *(http if one.protocol.is_http else tcp))
-        )
+        yield _ending(one, conduct, chain(name, _match(one, tls=True), *usual))
         return
     if one.protocol.is_http:
         yield chain(name, _match(one, tls=False), *http)
+        if mode == DISABLE:
+            yield chain(name, _match(one, tls=True), *tcp)
         return
     if one.protocol is Protocol.UNSPECIFIED:
         yield chain(name, _match(one, tls=False, alpn=PLAIN_HTTP), *http)

@@ -8,6 +8,7 @@ from isthmus.api.istio.authorization_policy import AuthorizationPolicy
 from isthmus.api.istio.destination_rule import DestinationRule
 from isthmus.api.istio.envoy_filter import EnvoyFilter
 from isthmus.api.istio.gateway import GatewayConfig
+from isthmus.api.istio.peer_authentication import PeerAuthentication
 from isthmus.api.istio.sidecar import Sidecar
 from isthmus.api.istio.telemetry import Telemetry
 from isthmus.api.istio.virtual_service import VirtualService
@@ -17,6 +18,7 @@ from isthmus.api.resource import Object
 from isthmus.model import health
 from isthmus.model.authorization_policies import is_for_services
 from isthmus.model.credential_uses import uses_of
+from isthmus.model.peer_authentications import selected as peers_selected
 from isthmus.model.proxy import Proxy, ProxyKind
 from isthmus.model.rules import MESH, RUN_IN, workloads_of
 from isthmus.model.selection import selects
@@ -24,6 +26,7 @@ from isthmus.model.sidecars import selected
 from isthmus.model.visibility import is_visible
 from isthmus.translate.collector_places import OUTSIDE
 from isthmus.translate.gateway_servers import passes_automatically
+from isthmus.translate.names import VIRTUAL_INBOUND
 from isthmus.translate.patch.apply import WHOLE
 from isthmus.translate.patch.compiled import Patch, compiled, types_of
 from isthmus.translate.patch.plugins import compiled_plugin
@@ -66,6 +69,9 @@ def concerns(found: Object, proxy: Proxy, roots: Collection[str]) -> bool:
             return is_near and proxy.has_labels(selected(found))
         case WorkloadGroup():
             return namespace == proxy.namespace
+        case PeerAuthentication():
+            # By the labels that the pod has now, which may be others than the proxy was started with.
+            return namespace == proxy.namespace or (namespace in roots and not peers_selected(found))
         case EnvoyFilter() | WasmPlugin() | Telemetry():
             return namespace in (proxy.namespace, *roots) and selects(found, proxy)
         case AuthorizationPolicy():
@@ -94,6 +100,8 @@ def touches(found: Object, step: Transition, kind: ProxyKind) -> Touch:
             return together(_patched(each, step) for each in compiled(found)[0] if each)
         case WasmPlugin():
             return together(_patched(each, step) for each in compiled_plugin(found)[0] if each)
+        case PeerAuthentication():
+            return {LISTENER: step.by_address | {VIRTUAL_INBOUND}}
         case Telemetry():
             return {UPSTREAM: None, LISTENER: None}
         case AuthorizationPolicy():

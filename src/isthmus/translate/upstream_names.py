@@ -40,11 +40,12 @@ def _add_locality(upstream: Cluster, locality: Locality, port: Port, found: Iter
     group = upstream.load_assignment.endpoints.add()
     group.locality.region, group.locality.zone, group.locality.sub_zone = locality
     for each in found:
-        group.lb_endpoints.append(_endpoint(each, each.port(port.name) or port.number))
+        group.lb_endpoints.append(_endpoint(each, port))
         group.load_balancing_weight.value += each.weight
 
 
-def _endpoint(found: Endpoint, number: int) -> LbEndpoint:
-    made = LbEndpoint(metadata=endpoint_metadata(found), load_balancing_weight=proto.uint32(found.weight))
+def _endpoint(found: Endpoint, port: Port) -> LbEndpoint:
+    metadata, number = endpoint_metadata(found, port.name), found.port(port.name) or port.number
+    made = LbEndpoint(metadata=metadata, load_balancing_weight=proto.uint32(found.weight))
     made.endpoint.address.CopyFrom(proto.place(found.address, number))
     return made

@@ -220,13 +220,15 @@ class Upstreams:
 
 
 def _seen(view: View, service: Service, shards: Shards) -> Known:
-    """The service as proxies of `view` see it; of a headless one also whether all that is called has sidecars."""
+    """The service as proxies of `view` see it; of a headless one also where all that is called take mutual TLS."""
     here = known(view, service)
     if service.resolution is not Resolution.PASSTHROUGH:
         return here
     endpoints = [each for shard in shards.get(service.key, {}).values() for each in shard.endpoints]
     called = [each for each in endpoints if each.network not in view.entered]
-    return replace(here, all_tls=bool(called) and all(each.tls for each in called))
+    ports = (port.name for port in service.ports if called)
+    mutual = (name for name in ports if all(each.mutual_at(name) for each in called))
+    return replace(here, mutual=frozenset(mutual))
 
 
 def _fixed(view: View) -> tuple[Versioned, ...]:

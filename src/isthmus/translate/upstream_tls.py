@@ -25,15 +25,17 @@ from isthmus.translate.names import SYSTEM, UpstreamName, file_certificate, file
 from isthmus.translate.subject_names import matchers
 from isthmus.translate.upstream_protocol import ask_for_host
 
+_BY_NAME = frozenset({Cluster.STRICT_DNS, Cluster.LOGICAL_DNS})
+
 
 def apply_tls(
     upstream: Cluster, name: UpstreamName, port: Port, asked: ClientTLSSettings | None, here: Known
 ) -> None:
     """Sets how `upstream` speaks TLS.
 
-    Without word from a DestinationRule, endpoints that have a sidecar are spoken to with mutual TLS and
+    Without word from a DestinationRule, endpoints that take mutual TLS at the port are spoken to with it and
     the others in plain text. Where Envoy does not learn of endpoints from us, there is nothing to tell
-    them apart by: a headless service is spoken to with mutual TLS when all its endpoints have a sidecar.
+    them apart by: a headless service is spoken to with mutual TLS when all its endpoints take it.
     """
     identities = here.backing.identities
     alpn = transport.upstream_alpn(port.protocol.is_http, port.protocol.is_http2)
@@ -46,7 +48,11 @@ def apply_tls(
             if upstream.type == Cluster.EDS:
                 mutual = transport.mutual_upstream(identities, name.sni, alpn)
                 upstream.transport_socket_matches.extend(transport.automatic(mutual))
-            elif here.all_tls:
+            elif upstream.type in _BY_NAME and any(each.mutual_at(port.name) for each in here.service.named):
+                known = sorted({each.identity for each in here.service.named if each.identity})
+                mutual = transport.mutual_upstream(known, name.sni, alpn)
+                upstream.transport_socket_matches.extend(transport.automatic(mutual))
+            elif port.name in here.mutual:
                 upstream.transport_socket.CopyFrom(transport.mutual_upstream(identities, name.sni, alpn))
         case "ISTIO_MUTUAL":
             named = matchers(asked.subject_alt_names) if asked else []

@@ -14,7 +14,7 @@ from isthmus.api.istio.mesh_networks import read_mesh_networks
 from isthmus.api.resource import Ref
 from isthmus.model.analyze.subject import Subject, finding, finding_in
 from isthmus.model.codes import Code
-from isthmus.model.endpoint import Health
+from isthmus.model.endpoint import Endpoint, Health
 from isthmus.model.findings import Finding
 from isthmus.model.names import FLAT, ClusterId, Hostname, NetworkId, kubernetes_hostname
 from isthmus.model.network import Direct, Unreachable
@@ -160,12 +160,14 @@ def _out_of_reach(subject: Subject, service: Service, here: NetworkId) -> str:
             way = subject.mesh.networks.reach(here, endpoint)
             if not isinstance(way, Unreachable):
                 return ""
-            why = why or f"{way.reason} (hint: {_mend(endpoint.tls)})"
+            why = why or f"{way.reason} (hint: {_mend(endpoint)})"
     return why
 
 
-def _mend(has_sidecar: bool) -> str:
-    return "wait for the gateway's address" if has_sidecar else "give its pods sidecars"
+def _mend(endpoint: Endpoint) -> str:
+    if endpoint.tls and not endpoint.takes_mutual:
+        return "a PeerAuthentication that lets mutual TLS in"
+    return "wait for the gateway's address" if endpoint.tls else "give its pods sidecars"
 
 
 def rules_let_calls_cross(subject: Subject) -> Iterator[Finding]:
