@@ -43,8 +43,8 @@ def told(reader, call):
 class InTls:
     """The inside of TLS with whoever is at the other end; where nobody speaks it there, what it says instead."""
 
-    def __init__(self, hello, folder):
-        self._connection, self._folder = None, folder
+    def __init__(self, hello, folder, shown=SHOWN):
+        self._connection, self._folder, self._shown = None, folder, shown
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = self._context(hello).wrap_bio(
             self._incoming, self._outgoing, server_hostname=hello.sni or None
@@ -58,7 +58,7 @@ class InTls:
         if hello.alpn:
             context.set_alpn_protocols(list(hello.alpn))
         if hello.identity:
-            for name, content in (("caller.pem", SHOWN.certificate), ("caller.key", SHOWN.key)):
+            for name, content in (("caller.pem", self._shown.certificate), ("caller.key", self._shown.key)):
                 (self._folder / name).write_bytes(content)
             context.load_cert_chain(self._folder / "caller.pem", self._folder / "caller.key")
         return context

@@ -11,13 +11,14 @@ from isthmus.console.explain_policy import asked, let_in_by
 from isthmus.console.explain_rules import RulesOf
 from isthmus.console.explain_source import Source
 from isthmus.console.explanations import Arrival
+from isthmus.model.identity import cluster_name
 from isthmus.model.names import ClusterId
 from isthmus.model.proxy import ProxyKind
 from isthmus.model.workload import Workload
 from isthmus.translate.trace.call import Call, Hello, Request, Speech, Untraceable
 from isthmus.translate.trace.held import Held
 from isthmus.translate.trace.stance import stance
-from isthmus.translate.trace.steps import Closed, EndpointShare, Trace, UpstreamShare
+from isthmus.translate.trace.steps import Answer, Closed, EndpointShare, Says, Trace, UpstreamShare
 from isthmus.translate.trace.transport import expected
 from isthmus.translate.trace.walk import Side, trace
 
@@ -60,8 +61,9 @@ class OtherSide:
             if passed is None:
                 continue
             who = f"{gateway.namespace}/{gateway.name}"
+            from_there = msgspec.structs.replace(call, source=gateway.address)
             beyond = tuple(
-                self._arrival(call, upstream, one, workload) for one in passed.served[:_MOST_ARRIVALS]
+                self._arrival(from_there, upstream, one, workload) for one in passed.served[:_MOST_ARRIVALS]
             )
             problem = "" if beyond else f"gateway {who} lets no call for {endpoint.tls.sni} in"
             return Arrival(
@@ -94,7 +96,7 @@ class OtherSide:
             return msgspec.structs.replace(nothing, problem=problem, note="has no sidecar")
         held = self._held(there)
         side = Side.GATEWAY if is_gateway else Side.INBOUND
-        sent = onward(call, upstream, endpoint, str(workload.identity))
+        sent = onward(call, upstream, endpoint, workload)
         if call.speech is Speech.DATAGRAMS and endpoint.tls.mode == "plain":
             said = takes(held, sent, side, workload) if held is not None else ""
             return msgspec.structs.replace(nothing, note="no proxy stands in their way", takes=said)
@@ -123,13 +125,15 @@ def takes(held: Held, call: Call, side: Side, caller: Workload) -> str:
         return ""
 
 
-def onward(call: Call, upstream: UpstreamShare, endpoint: EndpointShare, identity: str) -> Call:
-    """The call that a proxy makes to an endpoint, as the caller with this identity."""
+def onward(call: Call, upstream: UpstreamShare, endpoint: EndpointShare, caller: Workload) -> Call:
+    """The call that the proxy of `caller` makes to an endpoint."""
     port = endpoint.address.rpartition(":")[2]
     tls, request = endpoint.tls, call.request
     hello = call.hello
     if tls.mode != "plain":
-        hello = Hello(sni=tls.sni, alpn=tls.alpn, identity=identity if tls.mode == "mutual" else "")
+        hello = Hello(sni=tls.sni, alpn=tls.alpn)
+        if tls.mode == "mutual":
+            hello = shown_by(caller, hello)
     if request is not None:
         request = Request(
             method=request.method,
@@ -145,6 +149,12 @@ def onward(call: Call, upstream: UpstreamShare, endpoint: EndpointShare, identit
     )
 
 
+def shown_by(caller: Workload, hello: Hello) -> Hello:
+    """The handshake with the certificate that Citadel gives `caller`."""
+    names = (cluster_name(caller.cluster, caller.identity.trust_domain),)
+    return msgspec.structs.replace(hello, identity=str(caller.identity), names=names)
+
+
 def _ip(endpoint: EndpointShare) -> str:
     return endpoint.address.rpartition(":")[0].strip("[]")
 
@@ -156,6 +166,8 @@ def problem_of(arrived: Trace, endpoint: EndpointShare, identity: str) -> str:
     for branch in arrived.branches:
         if isinstance(branch.action, Closed):
             return branch.action.why
+        if isinstance(branch.action, Answer) and any(each.says is Says.REFUSES for each in arrived.verdicts):
+            return f"{branch.action.status}, {branch.action.why}"
     ends_tls = arrived.listener is not None and arrived.listener.tls.mode != "plain"
     if endpoint.tls.mode == "mutual" and not ends_tls:
         return "mutual TLS is passed on to the application"

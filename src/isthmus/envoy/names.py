@@ -25,7 +25,7 @@ _BY_PACKAGE: dict[str, str] = {
     "envoy.config.endpoint.v3": "ClusterLoadAssignment Endpoint LbEndpoint LocalityLbEndpoints",
     "envoy.config.listener.v3": "Filter FilterChain FilterChainMatch Listener ListenerFilter "
     "ListenerFilterChainMatchPredicate UdpListenerConfig",
-    "envoy.config.rbac.v3": "Permission Policy Principal",
+    "envoy.config.rbac.v3": "Permission Policy Principal SourcedMetadata",
     "envoy.config.trace.v3": "DatadogConfig OpenTelemetryConfig SkyWalkingConfig Tracing ZipkinConfig",
     "envoy.config.route.v3": "CorsPolicy Decorator DirectResponseAction HeaderMatcher "
     "QueryParameterMatcher RedirectAction RetryPolicy Route RouteAction RouteConfiguration RouteMatch "
@@ -43,6 +43,7 @@ _BY_PACKAGE: dict[str, str] = {
     "envoy.extensions.filters.http.fault.v3": "FaultAbort HTTPFault",
     "envoy.extensions.filters.http.grpc_stats.v3": "FilterConfig",
     "envoy.extensions.filters.http.health_check.v3": "HealthCheck",
+    "envoy.extensions.filters.http.jwt_authn.v3": "JwtAuthentication JwtProvider JwtRequirement",
     "envoy.extensions.filters.http.router.v3": "Router",
     "envoy.extensions.filters.listener.http_inspector.v3": "HttpInspector",
     "envoy.extensions.filters.listener.original_dst.v3": "OriginalDst",
@@ -71,8 +72,8 @@ _BY_PACKAGE: dict[str, str] = {
     "envoy.extensions.upstreams.http.v3": "HttpProtocolOptions",
     "envoy.service.discovery.v3": "DeltaDiscoveryRequest DeltaDiscoveryResponse DiscoveryRequest "
     "DiscoveryResponse Resource",
-    "envoy.type.matcher.v3": "ListStringMatcher MetadataMatcher RegexMatchAndSubstitute RegexMatcher "
-    "StringMatcher ValueMatcher",
+    "envoy.type.matcher.v3": "ListStringMatcher MetadataMatcher PathMatcher RegexMatchAndSubstitute "
+    "RegexMatcher StringMatcher ValueMatcher",
     "envoy.type.tracing.v3": "CustomTag",
     "opentelemetry.proto.common.v1": "AnyValue KeyValue KeyValueList",
     "envoy.type.v3": "FractionalPercent Int64Range Percent",

@@ -39,6 +39,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
     sni: str = ""
     alpn: tuple[str, ...] = ()
     identity: str = ""
+    names: tuple[str, ...] = ()  # DNS names of the same certificate
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from isthmus.envoy.types import (
@@ -14,6 +14,7 @@ from isthmus.envoy.types import (
 )
 from isthmus.translate.claims import FILTER
 from isthmus.translate.trace.call import Request, Untraceable
+from isthmus.translate.trace.metadata_match import NOTHING, metadata_matches, value_at
 from isthmus.translate.trace.text_match import lower, said, text_matches, whole_text_fits
 
 _UNKNOWN = ("tls_context", "filter_state", "cookies")
@@ -27,8 +28,13 @@ class Condition(NamedTuple):
     found: str
 
 
-def conditions(match: RouteMatch, request: Request) -> Iterator[Condition]:
-    """All conditions of `match` but chance, the path first. Raises `Untraceable` for those unknown here."""
+def conditions(
+    match: RouteMatch, request: Request, metadata: Mapping[str, object] | None = None
+) -> Iterator[Condition]:
+    """All conditions of `match` but chance, the path first. Raises `Untraceable` for those unknown here.
+
+    `metadata` is what filters have found out by then, by their names.
+    """
     for field, _ in match.ListFields():
         if field.name in _UNKNOWN:
             raise Untraceable(f"a route asks for {field.name}, which the trace does not know")
@@ -41,20 +47,26 @@ def conditions(match: RouteMatch, request: Request) -> Iterator[Condition]:
         value = parameters.get(one.name)
         yield Condition(_query_said(one), _query_holds(one, value), _found(one.name, value))
     for claim in match.dynamic_metadata:
-        yield _claim_condition(claim)
+        yield _claim_condition(claim, metadata or {})
     if match.HasField("grpc"):
         kind = request.value("content-type") or ""
         is_grpc = kind == "application/grpc" or kind.startswith("application/grpc+")
         yield Condition("gRPC", is_grpc, _found("content-type", kind or None))
 
 
-def _claim_condition(matcher: MetadataMatcher) -> Condition:
-    """On a claim of the caller's token: nothing that we configure checks tokens, so that no request has any."""
+def _claim_condition(matcher: MetadataMatcher, metadata: Mapping[str, object]) -> Condition:
+    """On a claim of the caller's token, which jwt_authn has left if it has checked one."""
     if matcher.filter != FILTER:
         raise Untraceable(f"a route asks for what {matcher.filter} found out, which the trace does not know")
     name = ".".join(segment.key for segment in matcher.path[1:])
     no = "not " if matcher.invert else ""
-    return Condition(f"{no}claim {name}", matcher.invert, "no token was checked")
+    found = value_at(matcher, metadata)
+    said = f"claim {name} is {'absent' if found is NOTHING else found}"
+    return Condition(
+        f"{no}claim {name}",
+        metadata_matches(matcher, metadata),
+        said if FILTER in metadata else "no token was checked",
+    )
 
 
 def chance(match: RouteMatch) -> float:

@@ -6,7 +6,7 @@ then the longest after a prefix, then `*`; of the host's routes the first that m
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from isthmus.envoy.types import Route, RouteConfiguration, VirtualHost
@@ -35,8 +35,10 @@ class Found(NamedTuple):
     later: tuple[RouteStep, ...] = ()
 
 
-def route(config: RouteConfiguration, request: Request) -> Found:
-    """The routes that take `request`: several only where chance decides."""
+def route(
+    config: RouteConfiguration, request: Request, metadata: Mapping[str, object] | None = None
+) -> Found:
+    """The routes that take `request`: several only where chance decides. `metadata`: what filters found out."""
     found = virtual_host(config, request.host)
     if found is None:
         return Found(None)
@@ -47,7 +49,7 @@ def route(config: RouteConfiguration, request: Request) -> Found:
     missed: list[NearMiss] = []
     left, last = 1.0, len(host.routes)
     for index, each in enumerate(host.routes):
-        asked = list(conditions(each.match, request))
+        asked = list(conditions(each.match, request, metadata))
         failed = [one for one in asked if not one.holds]
         if failed:
             missed.append(_near(index, each, failed))

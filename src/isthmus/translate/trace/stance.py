@@ -10,7 +10,7 @@ from isthmus.translate.trace import datagrams
 from isthmus.translate.trace.call import Call, Hello, Speech
 from isthmus.translate.trace.held import Held
 from isthmus.translate.trace.routing import without_port
-from isthmus.translate.trace.steps import Closed, Tls, Trace
+from isthmus.translate.trace.steps import Closed, Says, Tls, Trace
 from isthmus.translate.trace.walk import Side, trace
 from isthmus.translate.transport import upstream_alpn
 
@@ -73,4 +73,7 @@ def _in_plain_text(call: Call) -> Call:
 
 
 def _is_taken(found: Trace) -> bool:
+    """Whether the connection is one that is taken; who may call whom is another question."""
+    if any(each.says is Says.REFUSES for each in found.verdicts):
+        return True
     return not all(isinstance(each.action, Closed) for each in found.branches)

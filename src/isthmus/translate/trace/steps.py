@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import Enum
+
 import msgspec
 
 from isthmus.translate.trace.call import Call
@@ -152,6 +154,31 @@ class Branch(msgspec.Struct, frozen=True, kw_only=True):
     answers: tuple[HeaderChange, ...] = ()  # what is done to the headers of answers, after what shares do
 
 
+class Says(Enum):
+    """What a filter that guards a chain says of a call."""
+
+    PASSES = "passes"
+    REFUSES = "refuses"
+    REFUSES_IN_TRIAL = "would refuse"  # were its rules not only tried
+    ASKS = "asks"  # somebody else, whose answer decides
+    UNKNOWN = "unknown"
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What one filter says of a call, and by which of its policies."""
+
+    filter: str
+    says: Says
+    status: int = 0  # with which it refuses; 0: it does not, or there is no HTTP
+    action: str = ""  # of an RBAC filter: ALLOW, DENY, LOG
+    policy: str = ""  # Envoy's name of the policy that matched; empty: none did
+    policies: int = 0  # how many it has
+    is_tried: bool = (
+        False  # whether it decides nothing: a dry run, or a question whether somebody is to be asked
+    )
+    why: str = ""
+
+
 class ListenerStep(msgspec.Struct, frozen=True, kw_only=True):
     """The listener and filter chain that take the connection, and what they could tell of it."""
 
@@ -174,6 +201,7 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
     near_misses: tuple[NearMiss, ...] = ()
     later: tuple[RouteStep, ...] = ()  # routes that ask for anything, and would take it had none before
     unexamined: tuple[str, ...] = ()  # filters on the way that may yet decide otherwise
+    verdicts: tuple[Verdict, ...] = ()  # of the filters that guard the way, in their order
 
     @property
     def forwards(self) -> tuple[tuple[float, UpstreamShare], ...]:

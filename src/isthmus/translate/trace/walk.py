@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from enum import Enum
+from typing import NamedTuple
 
 import msgspec
 
@@ -23,7 +24,9 @@ from isthmus.translate.trace import datagrams
 from isthmus.translate.trace.call import METHODS, Call, Request, Speech, Untraceable
 from isthmus.translate.trace.chains import choose
 from isthmus.translate.trace.enums import enum_name
+from isthmus.translate.trace.facts import Facts, facts_of, with_request
 from isthmus.translate.trace.held import Held
+from isthmus.translate.trace.judgement import Judged, is_guard, judged
 from isthmus.translate.trace.listener_filters import Seen, seen
 from isthmus.translate.trace.outcome import Asked, outcomes
 from isthmus.translate.trace.path import arriving
@@ -38,6 +41,7 @@ from isthmus.translate.trace.steps import (
     ListenerStep,
     Redirect,
     Trace,
+    Verdict,
 )
 from isthmus.translate.trace.transport import ending_at, refusal
 from isthmus.translate.trace.upstream_view import Sent, upstream_share
@@ -80,7 +84,8 @@ def trace(held: Held, call: Call, side: Side) -> Trace:
     step = _listener_step(listener, chain, why, found)
     if refused := refusal(step.tls, call.hello):
         return _ended(call, step, Closed(why=f"the TLS handshake fails: {refused}"))
-    made = _through(held, call, chain, step)
+    is_told = any(each.name.endswith(".proxy_protocol") for each in listener.listener_filters)
+    made = _through(held, call, chain, (step, facts_of(call, step.tls, is_told=is_told)))
     return msgspec.structs.replace(made, unexamined=(*_unexamined(chain), *made.unexamined))
 
 
@@ -152,20 +157,53 @@ def _chain_said(listener: Listener, chain: FilterChain) -> str:
     return " ".join(parts) or ("default" if is_default else "any")
 
 
-def _through(held: Held, call: Call, chain: FilterChain, step: ListenerStep) -> Trace:
+def _through(held: Held, call: Call, chain: FilterChain, entered: tuple[ListenerStep, Facts]) -> Trace:
     """On through the chain's network filters, to the one that ends it."""
-    alpn: tuple[str, ...] = ()
+    step, facts = entered
+    said = judged(chain.filters, facts)
+    if said.refused is not None:
+        ended = _ended(call, step, Closed(why=refused_by(said.refused)))
+        return msgspec.structs.replace(ended, verdicts=said.verdicts)
+    so_far = SoFar(step, _alpn(chain), facts)
     inside = _uncovered(call, step) if step.tls.mode != "plain" else call
+    made = _at_the_end(held, inside, chain, so_far)
+    return msgspec.structs.replace(made, verdicts=(*said.verdicts, *made.verdicts))
+
+
+def refused_by(verdict: Verdict) -> str:
+    """Why a call is refused, in a few words."""
+    if verdict.policy:
+        return f"policy {verdict.policy} refuses it"
+    return verdict.why or "no policy allows it"
+
+
+def _alpn(chain: FilterChain) -> tuple[str, ...]:
+    offered = [
+        _offered(NetworkSetFilterState.FromString(each.typed_config.value))
+        for each in chain.filters
+        if each.name.endswith(".set_filter_state")
+    ]
+    return next((each for each in reversed(offered) if each), ())
+
+
+class SoFar(NamedTuple):
+    """What is known of a call where its chain's last filter takes it."""
+
+    step: ListenerStep
+    alpn: tuple[str, ...]  # that the connection's own filters ask to offer
+    facts: Facts
+
+
+def _at_the_end(held: Held, inside: Call, chain: FilterChain, so_far: SoFar) -> Trace:
+    step = so_far.step
     for each in chain.filters:
         kind = each.typed_config.type_url.rpartition(".")[2]
         if kind == "TcpProxy":
             proxy = TcpProxy.FromString(each.typed_config.value)
-            return _bytes(held, inside, proxy, (_reporting(step, proxy), alpn))
+            return _bytes(held, inside, proxy, so_far._replace(step=_reporting(step, proxy)))
         if kind == "HttpConnectionManager":
             manager = HttpConnectionManager.FromString(each.typed_config.value)
-            return _http(held, inside, manager, (_reporting(step, manager), alpn))
-        if each.name.endswith(".set_filter_state"):
-            alpn = _offered(NetworkSetFilterState.FromString(each.typed_config.value)) or alpn
+            return _http(held, inside, manager, so_far._replace(step=_reporting(step, manager)))
     last = chain.filters[-1].name if chain.filters else "none"
     raise Untraceable(f"listener {step.listener}: its last network filter, {last}, is not known to the trace")
 
@@ -185,12 +223,15 @@ def _uncovered(call: Call, step: ListenerStep) -> Call:
 
 def _unexamined(chain: FilterChain) -> list[str]:
     """Names of the network filters that the walk passes by."""
-    return [each.name for each in chain.filters if _kind(each.typed_config.type_url) not in _NETWORK]
+    types = [(each.name, each.typed_config.type_url) for each in chain.filters]
+    return [name for name, type_url in types if _kind(type_url) not in _NETWORK and not is_guard(type_url)]
 
 
 def _is_known(one: EnvoyHttpFilter) -> bool:
     """Whether it does nothing that the walk does not look at: faults are looked for in routes alone."""
     kind = _kind(one.typed_config.type_url)
+    if is_guard(one.typed_config.type_url):
+        return True
     return kind in _HTTP and not (kind == "fault" and one.typed_config.value)
 
 
@@ -207,8 +248,8 @@ def _offered(config: NetworkSetFilterState) -> tuple[str, ...]:
     return ()
 
 
-def _bytes(held: Held, call: Call, proxy: TcpProxy, so_far: tuple[ListenerStep, tuple[str, ...]]) -> Trace:
-    step, alpn = so_far
+def _bytes(held: Held, call: Call, proxy: TcpProxy, so_far: SoFar) -> Trace:
+    step, alpn = so_far.step, so_far.alpn
     weighted = [(one.name, one.weight) for one in proxy.weighted_clusters.clusters] or [(proxy.cluster, 1)]
     whole = sum(weight for _, weight in weighted)
     asked, tunnel = _through_tunnel(call, proxy)
@@ -228,10 +269,8 @@ def _through_tunnel(call: Call, proxy: TcpProxy) -> tuple[Call, str]:
     return asked, f"{method} {target}"
 
 
-def _http(
-    held: Held, call: Call, manager: HttpConnectionManager, so_far: tuple[ListenerStep, tuple[str, ...]]
-) -> Trace:
-    step, alpn = so_far
+def _http(held: Held, call: Call, manager: HttpConnectionManager, so_far: SoFar) -> Trace:
+    step = so_far.step
     if call.hello is not None or not call.speech.is_http or call.request is None:
         said = "TLS" if call.hello is not None else call.speech.value
         return _ended(call, step, Closed(why=f"HTTP is expected here, and the caller sends {said}"))
@@ -253,17 +292,35 @@ def _http(
     if config is None:
         why = f"the listener waits for its routes {manager.rds.route_config_name}"
         return _ended(call, step, Closed(why=why))
-    found = route(config, request)
-    inside = msgspec.structs.replace(call, request=request)
+    ruled = judged(manager.http_filters, with_request(so_far.facts, manager, request, call.speech.value))
+    if ruled.refused is not None:
+        action = Answer(status=ruled.refused.status, why=refused_by(ruled.refused))
+        ended = _ended(call, step, action)
+        return msgspec.structs.replace(ended, verdicts=ruled.verdicts)
+    # Routes are looked at with the path as it came, and with what filters found out if they had it done anew.
+    found = route(config, request, ruled.routed.metadata)
+    inside = msgspec.structs.replace(call, request=ruled.facts.request)
     must_be_tls = found.host is not None and _must_be_tls(found.host, request)
     return Trace(
         call=call,
         listener=step,
-        branches=tuple(_branches(held, inside, found, alpn)),
+        branches=tuple(_branches(held, inside, found, so_far.alpn)),
         near_misses=() if must_be_tls else found.missed,
         later=() if must_be_tls else found.later,
-        unexamined=tuple(each.name for each in manager.http_filters if not _is_known(each)),
+        unexamined=(*_unknown_filters(manager), *_settings_of_routes(found, ruled)),
+        verdicts=ruled.verdicts,
     )
+
+
+def _unknown_filters(manager: HttpConnectionManager) -> Iterator[str]:
+    return (each.name for each in manager.http_filters if not _is_known(each))
+
+
+def _settings_of_routes(found: Found, said: Judged) -> Iterator[str]:
+    """Guards of which a route has settings of its own, which are not looked at."""
+    levels = (*(each.route for each in found.taken), *found.above)
+    names = {name for level in levels for name in level.typed_per_filter_config}
+    return (name for name in dict.fromkeys(each.filter for each in said.verdicts) if name in names)
 
 
 def _routes(held: Held, manager: HttpConnectionManager) -> RouteConfiguration | None:

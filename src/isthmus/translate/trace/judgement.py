@@ -1,0 +1,166 @@
+"""What the filters of a chain that guard it say of a call, one after the other: RBAC, jwt_authn, ext_authz."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+from isthmus.envoy.types import (
+    Any,
+    EnvoyHttpFilter,
+    Filter,
+    HttpExtAuthz,
+    HttpRbac,
+    JwtAuthentication,
+    NetworkExtAuthz,
+    NetworkRbac,
+)
+from isthmus.translate.trace import jwt_authn
+from isthmus.translate.trace.call import Untraceable
+from isthmus.translate.trace.facts import Facts
+from isthmus.translate.trace.metadata_match import metadata_matches
+from isthmus.translate.trace.rbac import Ruling, ruling
+from isthmus.translate.trace.steps import Says, Verdict
+
+RBAC, NETWORK_RBAC = "envoy.filters.http.rbac", "envoy.filters.network.rbac"
+"""Under which metadata of dry runs is kept, whatever a filter is called."""
+
+
+class Passed(NamedTuple):
+    """What one filter says, and the call as it stands after it."""
+
+    verdicts: tuple[Verdict, ...]
+    facts: Facts
+    reroutes: bool = False
+
+
+class Judged(NamedTuple):
+    """What all guards of a chain say, up to the first that refuses."""
+
+    verdicts: tuple[Verdict, ...]
+    facts: Facts
+    routed: Facts  # the call as it is when its route is chosen
+
+    @property
+    def refused(self) -> Verdict | None:
+        """The verdict by which the call ends here."""
+        return next((each for each in self.verdicts if each.says is Says.REFUSES), None)
+
+
+def judged(filters: Iterable[EnvoyHttpFilter | Filter], facts: Facts) -> Judged:
+    """What the guards among `filters` say of a call."""
+    verdicts: list[Verdict] = []
+    routed = facts
+    for each in filters:
+        guard = _GUARDS.get(each.typed_config.type_url.rpartition("/")[2])
+        if guard is None or getattr(each, "disabled", False):
+            continue
+        try:
+            passed = guard(each.name, each.typed_config, facts)
+        except Untraceable as error:
+            verdicts.append(Verdict(filter=each.name, says=Says.UNKNOWN, why=str(error)))
+            continue
+        verdicts += passed.verdicts
+        facts = passed.facts
+        routed = facts if passed.reroutes else routed
+        if any(one.says is Says.REFUSES for one in passed.verdicts):
+            break
+    return Judged(tuple(verdicts), facts, routed)
+
+
+def is_guard(type_url: str) -> bool:
+    """Whether a filter of this type is judged here."""
+    return type_url.rpartition("/")[2] in _GUARDS
+
+
+def _http_rbac(name: str, config: Any, facts: Facts) -> Passed:
+    return _by_rules(name, HttpRbac.FromString(config.value), facts, RBAC)
+
+
+def _network_rbac(name: str, config: Any, facts: Facts) -> Passed:
+    return _by_rules(name, NetworkRbac.FromString(config.value), facts, NETWORK_RBAC)
+
+
+def _by_rules(name: str, config: HttpRbac | NetworkRbac, facts: Facts, key: str) -> Passed:
+    """First what is only tried, which decides nothing, then what holds."""
+    if config.HasField("matcher") or config.HasField("shadow_matcher"):
+        raise Untraceable("it decides by a tree of matchers, which the trace does not know")
+    verdicts: list[Verdict] = []
+    if config.HasField("shadow_rules"):
+        try:
+            tried = ruling(config.shadow_rules, facts)
+        except Untraceable as error:
+            verdicts.append(Verdict(filter=name, says=Says.UNKNOWN, why=str(error), is_tried=True))
+            facts = facts.with_metadata(key, {_UNKNOWN: str(error)})
+        else:
+            prefix = config.shadow_rules_stat_prefix
+            verdicts.append(_verdict(name, tried, len(config.shadow_rules.policies), is_tried=True))
+            found = {f"{prefix}shadow_engine_result": "allowed" if tried.allows else "denied"}
+            if tried.policy:
+                found[f"{prefix}shadow_effective_policy_id"] = tried.policy
+            facts = facts.with_metadata(key, found)
+    if config.HasField("rules"):
+        verdicts.append(_verdict(name, ruling(config.rules, facts), len(config.rules.policies)))
+    return Passed(tuple(verdicts), facts)
+
+
+_UNKNOWN = "what it says is not known"
+
+
+def _verdict(name: str, found: Ruling, of: int, *, is_tried: bool = False) -> Verdict:
+    return Verdict(
+        filter=name,
+        says=Says.PASSES if found.allows else Says.REFUSES_IN_TRIAL if is_tried else Says.REFUSES,
+        status=0 if found.allows or is_tried else 403,
+        action=found.action,
+        policy=found.policy,
+        policies=of,
+        is_tried=is_tried,
+    )
+
+
+def _jwt_authn(name: str, config: Any, facts: Facts) -> Passed:
+    met = jwt_authn.judge(JwtAuthentication.FromString(config.value), facts)
+    if met.problem is not None:
+        refuses = Verdict(filter=name, says=Says.REFUSES, status=met.problem.status, why=met.problem.why)
+        return Passed((refuses,), facts)
+    why = f"a token of {' and of '.join(met.issuers)}" if met.issuers else "no token"
+    return Passed((Verdict(filter=name, says=Says.PASSES, why=why),), met.facts, met.reroutes)
+
+
+def _http_ext_authz(name: str, config: Any, facts: Facts) -> Passed:
+    made = HttpExtAuthz.FromString(config.value)
+    if made.HasField("filter_enabled"):
+        raise Untraceable("it asks for some calls only, by chance")
+    return _by_asking(name, made, facts, RBAC)
+
+
+def _network_ext_authz(name: str, config: Any, facts: Facts) -> Passed:
+    return _by_asking(name, NetworkExtAuthz.FromString(config.value), facts, NETWORK_RBAC)
+
+
+def _by_asking(name: str, config: HttpExtAuthz | NetworkExtAuthz, facts: Facts, key: str) -> Passed:
+    provider = _asked_of(config)
+    if config.HasField("filter_enabled_metadata"):
+        if why := facts.metadata.get(key, {}).get(_UNKNOWN):
+            raise Untraceable(str(why))
+        if not metadata_matches(config.filter_enabled_metadata, facts.metadata):
+            return Passed((Verdict(filter=name, says=Says.PASSES, why="not asked"),), facts)
+    return Passed((Verdict(filter=name, says=Says.ASKS, why=provider),), facts)
+
+
+def _asked_of(config: HttpExtAuthz | NetworkExtAuthz) -> str:
+    """The upstream that is asked."""
+    if config.HasField("grpc_service"):
+        return config.grpc_service.envoy_grpc.cluster_name or config.grpc_service.google_grpc.target_uri
+    return config.http_service.server_uri.cluster if isinstance(config, HttpExtAuthz) else ""
+
+
+_EXTENSIONS = "envoy.extensions.filters"
+_GUARDS: Mapping[str, Callable[[str, Any, Facts], Passed]] = {
+    f"{_EXTENSIONS}.http.rbac.v3.RBAC": _http_rbac,
+    f"{_EXTENSIONS}.network.rbac.v3.RBAC": _network_rbac,
+    f"{_EXTENSIONS}.http.jwt_authn.v3.JwtAuthentication": _jwt_authn,
+    f"{_EXTENSIONS}.http.ext_authz.v3.ExtAuthz": _http_ext_authz,
+    f"{_EXTENSIONS}.network.ext_authz.v3.ExtAuthz": _network_ext_authz,
+}
