@@ -12,8 +12,8 @@ from isthmus.discovery.analyst import Analyst
 from isthmus.discovery.cluster_watcher import ClusterState
 from isthmus.discovery.fleet import ClusterStatus, Fleet
 from isthmus.discovery.holders import holders
-from isthmus.kit.metrics import CLUSTERS, FINDINGS, exposition
-from isthmus.kit.plain_http import HttpServer, Request, Response
+from isthmus.kit.metrics import CLUSTERS, DOOR_REFUSALS, FINDINGS, exposition
+from isthmus.kit.plain_http import NOT_FROM_OUTSIDE, Connections, HttpServer, Request, Response
 from isthmus.kit.watchable import Watchable
 from isthmus.model.build import MeshBuilder
 from isthmus.model.findings import Finding, Severity
@@ -50,7 +50,7 @@ class Admin:
         own: Watchable[Held | None],
     ) -> None:
         self._fleet, self._builder, self._fanout, self._analyst = fleet, builder, fanout, analyst
-        self._own = own
+        self._own, self._debug_for_all = own, False
         self._pages: dict[str, Callable[[dict[str, str]], object]] = {
             "/debug/syncz": self._syncz,
             "/debug/clusterz": self._clusterz,
@@ -63,9 +63,13 @@ class Admin:
 
     async def run(self, settings: PilotSettings) -> None:
         """Serve until cancelled."""
-        await HttpServer(settings.address, settings.monitoring_port, self._answer).run()
+        self._debug_for_all = settings.debug_for_all
+        full = DOOR_REFUSALS.labels(door="monitoring", reason="too many connections").inc
+        bounds = Connections(turned_away=full)
+        await HttpServer(settings.address, settings.monitoring_port, self.answer, bounds).run()
 
-    async def _answer(self, request: Request) -> Response:
+    async def answer(self, request: Request) -> Response:
+        """The answer to one request: what shows configuration is for those who may look into Pilot's pod (ADR 0029)."""
         path, _, asked = request.path.partition("?")
         query = {key: values[0] for key, values in parse_qs(asked).items()}
         if path == "/ready":
@@ -74,6 +78,9 @@ class Admin:
         if path == "/metrics":
             self._count()
             return Response(body=exposition(), content_type="text/plain; version=0.0.4; charset=utf-8")
+        if path.startswith("/debug") and not (self._debug_for_all or request.is_from_within):
+            DOOR_REFUSALS.labels(door="debug", reason="not over loopback").inc()
+            return NOT_FROM_OUTSIDE
         if path in {"/debug", "/debug/"}:
             return _json(sorted(self._pages))
         page = self._pages.get(path)

@@ -23,7 +23,7 @@ from isthmus.discovery.source_secrets import SecretsSource
 from isthmus.discovery.status_writer import Statuses, StatusWriter
 from isthmus.discovery.told_statuses import ToldStatuses
 from isthmus.discovery.wanted_credentials import WantedCredentials
-from isthmus.identity import Gatekeeper, Identifier
+from isthmus.identity import Gatekeeper, Identifier, only_known
 from isthmus.kit.inbox import Inbox
 from isthmus.kit.log import log
 from isthmus.kit.metrics import BUILD_SECONDS, SERVICES
@@ -50,12 +50,13 @@ from isthmus.sidecar.inject.routers import RouterPods
 from isthmus.translate.generation import Generation, Translator
 from isthmus.translate.types import TYPES
 from isthmus.wire.listeners import Plaintext, Secure, ServerCertificate
-from isthmus.wire.serve import GrpcServer
+from isthmus.wire.serve import GrpcServer, Limits
 from isthmus.xds.fanout import Fanout
 from isthmus.xds.server import AdsServer
-from isthmus.xds.session import only_shown
+from isthmus.xds.session import SessionLimits, only_shown
 
 _SWEEP_S = 60.0
+_STREAMS = 100  # of one connection: an Envoy has one, its agent another over a connection of its own
 PILOT_ACCOUNT = "istio-pilot-service-account"
 LEASE = "istio-pilot-leader"
 
@@ -88,7 +89,7 @@ class Pilot:
         self.analyst = Analyst(self.builder, self._withheld, self.statuses, looking)
         self._registrations = Registrations(lambda: self.builder.mesh, self.analyst.look)
         # serve
-        self.fanout: Fanout[Proxy] = Fanout(TYPES)
+        self.fanout: Fanout[Proxy] = Fanout(TYPES, _session_limits(settings))
         self.fanout.shared.hears = {HEALTH_TYPE: self._registrations.heard, TRUST_TYPE: only_shown}
         self._certificates = Certificates(_certificate_settings(settings))
         self._admin = Admin(self.fleet, self.builder, self.fanout, self.analyst, self._certificates.held)
@@ -162,19 +163,25 @@ class Pilot:
         """xDS in plain text at once, and with mutual TLS as soon as Citadel has given Pilot a certificate."""
         settings = self._settings
         identify = Identifier(self.builder)
-        gatekeeper = Gatekeeper(settings.trust_domain)
+        gatekeeper = Gatekeeper(self._trust_domains, clusters_proven=settings.clusters_proven)
         registrations = self._registrations
+        note = only_known(registrations.proven) if settings.known_proxies_only else registrations.proven
         plain = AdsServer(self.fanout, identify.proxy, note=registrations.unproven)
-        secure = AdsServer(self.fanout, identify.proven, gatekeeper.admit, registrations.proven)
+        secure = AdsServer(self.fanout, identify.proven, gatekeeper.admit, note)
+        limits = _grpc_limits(settings)
         async with asyncio.TaskGroup() as group:
             if settings.grpc_port:
-                listener = Plaintext(settings.address, settings.grpc_port)
-                group.create_task(GrpcServer(plain.services(), [listener]).run())
+                listener = Plaintext(settings.plain_address, settings.grpc_port)
+                group.create_task(GrpcServer(plain.services(), [listener], limits).run())
             if settings.secure_grpc_port:
                 group.create_task(self._certificates.run())
                 await self._certificates.first()
                 tls = Secure(settings.address, settings.secure_grpc_port, self._certificate)
-                group.create_task(GrpcServer(secure.services(), [tls]).run())
+                group.create_task(GrpcServer(secure.services(), [tls], limits).run())
+
+    def _trust_domains(self) -> tuple[str, ...]:
+        settings = self.builder.mesh.settings
+        return (settings.trust_domain, *settings.trust_domain_aliases)
 
     def _certificate(self) -> ServerCertificate:
         held = self._certificates.held.value
@@ -197,6 +204,24 @@ def _sources(settings: PilotSettings, own: Access) -> tuple[Source, ...]:
         id=ClusterId(settings.cluster), access=own, source="pilot's own cluster", is_config=True
     )
     return (FixedSource(here), secrets)
+
+
+def _grpc_limits(settings: PilotSettings) -> Limits:
+    return Limits(
+        connections=settings.most_connections,
+        handshake_s=settings.handshake_s,
+        streams=_STREAMS,
+        connection_age_s=settings.connection_age_s,
+        request_bytes=settings.request_bytes,
+    )
+
+
+def _session_limits(settings: PilotSettings) -> SessionLimits:
+    return SessionLimits(
+        first_request_s=settings.handshake_s,
+        streams_of_one=settings.most_streams,
+        requests_per_s=settings.requests_per_s,
+    )
 
 
 def _mesh_settings(settings: PilotSettings) -> MeshSettings:

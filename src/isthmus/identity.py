@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import msgspec
 
 from isthmus.model.build import MeshBuilder
 from isthmus.model.endpoint import Locality
-from isthmus.model.identity import SpiffeId
+from isthmus.model.identity import SpiffeId, cluster_name, clusters_named
 from isthmus.model.proxy import Proxy, proxy_from_node
 from isthmus.model.registration import vouched
 from isthmus.wire.stream import Peer
@@ -57,14 +59,38 @@ class Identifier:
 class Gatekeeper:
     """Lets a proxy be only who its certificate says."""
 
-    def __init__(self, trust_domain: str) -> None:
-        self._trust_domain = trust_domain
+    def __init__(self, trust_domains: Callable[[], Sequence[str]], *, clusters_proven: bool = False) -> None:
+        """`trust_domains`: ours and its aliases. `clusters_proven`: each certificate has to say a cluster as well."""
+        self._trust_domains, self._clusters_proven = trust_domains, clusters_proven
 
     def admit(self, peer: Peer, node: ProxyNode) -> None:
-        """Raises `PermissionError` where the certificate is another workload's."""
+        """Raises `PermissionError` where the certificate is another workload's, or of another cluster."""
         proxy = proxy_from_node(node.id, dict(node.metadata), Locality())
         account = proxy.service_account or "default"
-        wanted = str(SpiffeId(self._trust_domain, proxy.namespace, account))
-        if wanted not in peer.uris:
+        domains = self._trust_domains()
+        wanted = [str(SpiffeId(domain, proxy.namespace, account)) for domain in domains]
+        if not set(wanted) & set(peer.uris):
             shown = ", ".join(peer.uris) or "nobody"
-            raise PermissionError(f"{node.id} says it is {wanted}, but its certificate is of {shown}")
+            raise PermissionError(f"{node.id} says it is {wanted[0]}, but its certificate is of {shown}")
+        proven = clusters_named(peer.dns, domains)
+        if proven and proxy.cluster.lower() not in proven:
+            shown = ", ".join(sorted(proven))
+            raise PermissionError(
+                f'{node.id} says it is in cluster "{proxy.cluster}", but its certificate was issued in {shown}'
+            )
+        if self._clusters_proven and not proven:
+            hint = f"hint: a Citadel that writes {cluster_name(proxy.cluster, domains[0])} into certificates"
+            raise PermissionError(f"{node.id} does not prove that it is in {proxy.cluster} ({hint})")
+
+
+def only_known(note: Callable[[Proxy], Callable[[], None]]) -> Callable[[Proxy], Callable[[], None]]:
+    """`note`, which refuses proxies that nobody knows beside themselves."""
+
+    def noted(proxy: Proxy) -> Callable[[], None]:
+        if not proxy.proven:
+            where = f'{proxy.name}.{proxy.namespace} at {proxy.address} in cluster "{proxy.cluster}"'
+            hint = "hint: a WorkloadEntry or WorkloadGroup for what is no pod; pods are known within a second"
+            raise PermissionError(f"nobody knows {where} ({hint})")
+        return note(proxy)
+
+    return noted

@@ -31,9 +31,38 @@ class PilotSettings(msgspec.Struct, frozen=True, kw_only=True):
     trust_domain: Annotated[str, Meta(description="trust domain of workload identities")] = "cluster.local"
     domain: Annotated[str, Meta(description="DNS domain of the clusters")] = "cluster.local"
     address: Annotated[str, Meta(description="address to listen on")] = "0.0.0.0"
+    plain_address: Annotated[
+        str, Meta(description="address to listen on for xDS in plain text, which proves nobody's identity")
+    ] = "127.0.0.1"
     grpc_port: Annotated[int, Meta(description="port for xDS in plain text; 0: none")] = 15010
     secure_grpc_port: Annotated[int, Meta(description="port for xDS with mutual TLS; 0: none")] = 15012
     monitoring_port: Annotated[int, Meta(description="port for metrics, readiness, debug pages")] = 15014
+    debug_for_all: Annotated[
+        bool, Meta(description="answer debug pages to the whole network, and not only over loopback")
+    ] = False
+    clusters_proven: Annotated[
+        bool, Meta(description="refuse proxies whose certificate does not say in which cluster they are")
+    ] = False
+    known_proxies_only: Annotated[
+        bool,
+        Meta(description="refuse proxies that are no pod of their cluster and that nobody has written of"),
+    ] = False
+    most_connections: Annotated[
+        int, Meta(description="connections at once on each port for xDS; one more is closed unheard")
+    ] = 20_000
+    most_streams: Annotated[
+        int, Meta(description="streams at once of one identity, in plain text of one address")
+    ] = 10_000
+    handshake_s: Annotated[
+        float, Meta(description="seconds for a connection to prove who it is, and then for its first request")
+    ] = 10.0
+    connection_age_s: Annotated[
+        float, Meta(description="seconds after which a connection for xDS is ended, to come back; 0: never")
+    ] = 0.0
+    request_bytes: Annotated[int, Meta(description="size of one request of a proxy at the most")] = 16 << 20
+    requests_per_s: Annotated[
+        float, Meta(description="requests of one stream that are taken up in a second; others wait")
+    ] = 100.0
     quiet_s: Annotated[
         float, Meta(description="in a rush, seconds without a change before changes are sent")
     ] = 0.005

@@ -103,7 +103,7 @@ async def control_plane(stage: Stage) -> None:
     for cluster in CLUSTERS:
         registration = Registration(
             name=cluster,
-            pilot_endpoint="istio-pilot.istio-system:15010",
+            pilot_endpoint="istio-pilot.istio-system:15012",
             kubeconfig=stage.lab.kubeconfig(cluster),
             config_store=cluster == PUBLIC,
         )

@@ -46,7 +46,7 @@ class HoldingCluster:
         app = web.Application()
         app.router.add_get("/api/v1/{plural}", self.collection)
         app.router.add_get("/api/v1/namespaces/{namespace}/pods", self.collection)
-        app.router.add_get("/api/v1/namespaces/{namespace}/pods/{pod}/proxy/{path:.*}", self.page)
+        app.router.add_get("/api/v1/namespaces/{namespace}/pods/{pod}/portforward", self.page)
         return app
 
     async def collection(self, request: web.Request) -> web.Response:
@@ -81,19 +81,24 @@ class HoldingCluster:
             if text is not None
         ]
 
-    async def page(self, request: web.Request) -> web.Response:
-        pod, _, port = request.match_info["pod"].partition(":")
-        key = f"{request.match_info['namespace']}/{pod}"
+    async def page(self, request: web.Request) -> web.WebSocketResponse:
+        """A forwarded port, at the other end of which somebody answers one question."""
+        key, port = "{namespace}/{pod}".format(**request.match_info), int(request.query["ports"])
+        socket = web.WebSocketResponse(protocols=("v4.channel.k8s.io",))
+        await socket.prepare(request)
+        for channel in (b"\0", b"\1"):
+            await socket.send_bytes(channel + port.to_bytes(2, "little"))
         said = self.said.get(key)
-        if said is None or int(port) != self.ports[key]:
-            body = {
-                "kind": "Status",
-                "code": 503,
-                "message": f"error trying to reach {pod}: connection refused",
-            }
-            return web.json_response(body, status=503)
-        assert "/" + request.match_info["path"] == PAGE
-        return web.Response(body=msgspec.json.encode(said))
+        if said is None or port != self.ports[key]:
+            await socket.send_bytes(b"\1an error occurred forwarding: connection refused")
+        else:
+            asked = await socket.receive_bytes()
+            assert asked.startswith(f"\0GET {PAGE} ".encode())
+            body = msgspec.json.encode(said)
+            head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n"
+            await socket.send_bytes(b"\0" + head.encode() + body)
+        await socket.close()
+        return socket
 
 
 @asynccontextmanager

@@ -107,6 +107,8 @@ class SeemingNodes:
     async def connect(self, namespace, pod, port):
         return await asyncio.open_connection("127.0.0.1", port)
 
+    forward = connect
+
 
 class LiveCluster:
     """One served cluster, and the administrator's kubeconfig in a file."""

@@ -47,9 +47,10 @@ class FakePilot:
         listeners: Sequence[Listener] = (Plaintext("127.0.0.1", 0),),
         authorize: Callable[[Peer, ProxyNode], None] = anyone,
         note: Callable[[str], Callable[[], None]] = unnoted,
+        bounds: Limits = Limits(stop_grace_s=0.1),  # noqa: B008 - immutable
     ) -> AsyncIterator[FakePilot]:
         services = AdsServer(self.fanout, self.subject, authorize, note).services()
-        server = GrpcServer(services, listeners, Limits(stop_grace_s=0.1))
+        server = GrpcServer(services, listeners, bounds)
         async with supervise(server.run(), self.fanout.run()):
             self.address = (await server.addresses())[0]
             yield self

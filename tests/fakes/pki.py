@@ -58,8 +58,17 @@ class Pki:
         signed = made.sign(self._issuer.key, hashes.SHA256())
         return Shown(x509.bundle_pem([signed]), plain.key)
 
-    def leaf(self, *, uris: tuple[str, ...] = (), dns: tuple[str, ...] = (), name: str = "leaf") -> Shown:
+    def leaf(
+        self,
+        *,
+        uris: tuple[str, ...] = (),
+        dns: tuple[str, ...] = (),
+        name: str = "leaf",
+        life_s: float = 3600,
+    ) -> Shown:
+        """A certificate that ends with its issuer, or `life_s` seconds from now: before now where that is negative."""
         key = x509.new_key()
         names = x509.Names(uris=uris, dns=dns, common_name=name)
-        certificate = x509.leaf(self._issuer, key.public_key(), names, self._life)
+        span = self._life._replace(end=min(self._life.end, time.time() + life_s))
+        certificate = x509.leaf(self._issuer, key.public_key(), names, span)
         return Shown(x509.bundle_pem([certificate]), x509.key_pem(key))

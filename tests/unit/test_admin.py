@@ -15,7 +15,7 @@ from isthmus.discovery.cluster_watcher import WatcherSettings
 from isthmus.discovery.fleet import Fleet
 from isthmus.discovery.registry import ClusterSpec, FixedSource, Registry
 from isthmus.discovery.status_writer import Statuses
-from isthmus.kit.plain_http import fetch
+from isthmus.kit.plain_http import Request, fetch
 from isthmus.kit.tasks import supervise
 from isthmus.kit.watchable import Watchable
 from isthmus.kube.kubeconfig import Access
@@ -43,12 +43,14 @@ async def _served(*specs):
     fleet = Fleet(Registry((FixedSource(*specs),)), lambda _: None, WatcherSettings())
     (port,) = free_ports(1)
     settings = PilotSettings(address="127.0.0.1", monitoring_port=port)
+    analyst = Analyst(builder, tuple, Statuses())
     async with supervise(
         fleet.run(),
         fanout.run(),
-        Admin(fleet, builder, fanout, Analyst(builder, tuple, Statuses()), Watchable(None)).run(settings),
+        (admin := Admin(fleet, builder, fanout, analyst, Watchable(None))).run(settings),
     ):
         pages = Pages(port, builder, fanout)
+        pages.admin = admin
 
         async def answers():
             try:
@@ -82,6 +84,21 @@ async def test_every_page_answers_in_an_empty_mesh(pages):
         if page != "/debug/config_dump":
             await pages.json(page)
     assert (await pages.get("/debug/none")).status == 404
+
+
+async def test_what_shows_configuration_answers_over_loopback_only(pages):
+    far = "10.0.0.7"
+    for page in ("/debug", "/debug/", *await pages.json("/debug"), "/debug/none", "/debugger"):
+        answer = await pages.admin.answer(Request("GET", page, {}, asker=far))
+        assert (answer.status, b"port-forward" in answer.body) == (403, True), page
+    for page in ("/metrics", "/ready", "/"):
+        answer = await pages.admin.answer(Request("GET", page, {}, asker=far))
+        assert answer.status != 403
+        assert b"zzzzzz" not in answer.body
+    assert (
+        b'isthmus_refused_total{door="debug",reason="not over loopback"}'
+        in (await pages.get("/metrics")).body
+    )
 
 
 async def test_clusters_are_told_with_their_state(pages):

@@ -4,10 +4,11 @@ import pytest
 
 from fakes.bookinfo import objects
 from fakes.manifests import EAST, SETTINGS, node, pod, put
-from isthmus.identity import Gatekeeper, Identifier
+from isthmus.identity import Gatekeeper, Identifier, only_known
 from isthmus.model.build import MeshBuilder
 from isthmus.model.change import Change
 from isthmus.model.endpoint import Locality
+from isthmus.model.identity import cluster_name
 from isthmus.model.registration import vouching
 from isthmus.wire.stream import Peer
 from isthmus.xds.node import ProxyNode
@@ -47,7 +48,7 @@ def test_the_same_address_in_another_cluster_is_another_proxy(builder):
 
 
 def test_a_proxy_is_only_who_its_certificate_says():
-    gate = Gatekeeper("cluster.local")
+    gate = Gatekeeper(lambda: ("cluster.local",))
     gate.admit(Peer("ipv4:10.0.0.1:1", ("spiffe://cluster.local/ns/default/sa/bob",)), proxy_node())
     for shown in (
         (),
@@ -59,8 +60,62 @@ def test_a_proxy_is_only_who_its_certificate_says():
             gate.admit(Peer("ipv4:10.0.0.1:1", shown), proxy_node())
 
 
+def peer(*dns, domain="cluster.local"):
+    return Peer("ipv4:10.0.0.1:1", (f"spiffe://{domain}/ns/default/sa/bob",), dns)
+
+
+def test_a_proxy_is_in_the_cluster_on_whose_word_its_certificate_was_issued():
+    gate = Gatekeeper(lambda: ("cluster.local", "old.example"))
+    gate.admit(peer("reviews.default.svc", "east.clusters.cluster.local"), proxy_node())
+    gate.admit(peer("EAST.clusters.cluster.local"), proxy_node())
+    gate.admit(peer("east.clusters.old.example", domain="old.example"), proxy_node())
+    gate.admit(peer("east.clusters.elsewhere"), proxy_node())  # of a trust domain whose words we do not know
+    for name in (
+        "west.clusters.cluster.local",
+        "not-east.clusters.cluster.local",
+        "x.east.clusters.cluster.local",
+    ):
+        with pytest.raises(
+            PermissionError, match='says it is in cluster "east", but its certificate was issued'
+        ):
+            gate.admit(peer(name), proxy_node())
+
+
+def test_a_certificate_that_says_no_cluster_is_good_for_any_unless_the_operator_wants_it_said():
+    Gatekeeper(lambda: ("cluster.local",)).admit(peer(), proxy_node(CLUSTER_ID="west"))
+    strict = Gatekeeper(lambda: ("cluster.local",), clusters_proven=True)
+    strict.admit(peer(cluster_name("east", "cluster.local")), proxy_node())
+    with pytest.raises(PermissionError, match=r"does not prove that it is in east \(hint: .*east.clusters"):
+        strict.admit(peer(), proxy_node())
+
+
+def test_aliases_of_the_trust_domain_are_believed_from_when_they_are_written():
+    domains = ["cluster.local"]
+    gate = Gatekeeper(lambda: domains)
+    with pytest.raises(PermissionError, match=r"its certificate is of spiffe://old.example"):
+        gate.admit(peer(domain="old.example"), proxy_node())
+    domains.append("old.example")
+    gate.admit(peer(domain="old.example"), proxy_node())
+
+
+def test_where_only_known_proxies_are_served_others_are_told_why_not(builder):
+    identify, noted = Identifier(builder), []
+
+    def note(proxy):
+        noted.append(proxy.name)
+        return noted.clear
+
+    strict = only_known(note)
+    assert strict(identify.proven(proxy_node(SERVICE_ACCOUNT="default"))) == noted.clear
+    assert noted == ["p1"]
+    with pytest.raises(
+        PermissionError, match=r'nobody knows p2.default at 10.0.0.1 in cluster "east" \(hint'
+    ):
+        strict(identify.proven(proxy_node(ID.replace("p1", "p2"))))
+
+
 def test_a_proxy_without_an_account_has_the_default_one():
-    gate = Gatekeeper("cluster.local")
+    gate = Gatekeeper(lambda: ("cluster.local",))
     gate.admit(Peer("", ("spiffe://cluster.local/ns/default/sa/default",)), proxy_node(SERVICE_ACCOUNT=""))
 
 

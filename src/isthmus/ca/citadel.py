@@ -23,7 +23,7 @@ from isthmus.kit.certified import all_certified, certified
 from isthmus.kit.clock import Clock
 from isthmus.kit.log import log
 from isthmus.kit.metrics import CHAIN_EXPIRY, ROOT_EXPIRY, exposition
-from isthmus.kit.plain_http import HttpServer, Request, Response
+from isthmus.kit.plain_http import NOT_FROM_OUTSIDE, HttpServer, Request, Response
 from isthmus.kit.watchable import Watchable
 from isthmus.model import holdings
 from isthmus.model.holdings import CitadelHolding
@@ -119,7 +119,7 @@ class Citadel:
         self.services = service.services()
         listener = Secure(settings.host, settings.port, serving, require_client=False)
         self.grpc = GrpcServer(self.services, [listener], GrpcLimits(request_bytes=_REQUEST_BYTES))
-        self.monitoring = HttpServer(settings.host, settings.monitoring_port, self._monitor)
+        self.monitoring = HttpServer(settings.host, settings.monitoring_port, self.monitor)
 
     async def run(self) -> None:
         """Serve until cancelled; CA files that change are taken over while we run."""
@@ -178,10 +178,13 @@ class Citadel:
             ROOT_EXPIRY.set(x509.life(authority.chain[-1]).end)
             CHAIN_EXPIRY.set(authority.end)
 
-    async def _monitor(self, request: Request) -> Response:
+    async def monitor(self, request: Request) -> Response:
+        """The answer to one request: numbers for all, and what shows identities for those who may look in here."""
         match request.path.partition("?")[0]:
             case "/metrics":
                 return Response(body=exposition())
+            case holdings.PAGE if not request.is_from_within:
+                return NOT_FROM_OUTSIDE
             case holdings.PAGE:
                 return Response(body=msgspec.json.encode(self.holding()), content_type="application/json")
             case "/ready" if self._clock.now() < self._authority.value.end:

@@ -30,6 +30,8 @@ from isthmus.model.from_gateway_api.http_filters import incompatible
 _OURS = SystemClock()
 _GROUPS = {*(kind.group for kind in KINDS if kind.is_config), "security.istio.io"}
 """API groups of which an unknown kind is a mistake, or one that has no effect here."""
+_OF_KUBERNETES = {"NetworkPolicy", "IPAddress", "ServiceCIDR"}
+"""Kinds that stand in one of these groups, and are nothing to a mesh."""
 _OF_CASES = {"Case", "Cluster", "Expect"}
 """Kinds of documents that say something of manifests, and are none."""
 
@@ -133,7 +135,7 @@ def _by_itself(value: Tree) -> Iterator[Finding]:
     try:
         yield from _of_object(ref, decode(kind_of(api_version, name), as_stored(value)))
     except UnknownKind as error:
-        if api_version.rpartition("/")[0] in _GROUPS:
+        if api_version.rpartition("/")[0] in _GROUPS and name not in _OF_KUBERNETES:
             message = f"{error}: it has no effect"
             yield Finding(
                 ref=ref, path="$.kind", message=message, severity=Severity.WARNING, code=Code.SCHEMA

@@ -166,7 +166,6 @@ def _endpoints(installation: Installation) -> dict[str, object]:
             {
                 "addresses": [{"ip": address} for address in installation.pilot_addresses],
                 "ports": [
-                    {"name": "grpc-xds", "port": 15010},
                     {"name": "https-xds", "port": 15012},
                     {"name": "http-monitoring", "port": 15014},
                 ],

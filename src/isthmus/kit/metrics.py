@@ -25,6 +25,9 @@ XDS_PROXIES = Gauge("pilot_xds", "Proxies connected.", registry=REGISTRY)
 XDS_WITHHELD = Counter(
     "isthmus_xds_withheld", "Resources not sent since they break Envoy's rules.", ["type"], registry=REGISTRY
 )
+DOOR_REFUSALS = Counter(
+    "isthmus_refused", "Callers turned away, by where and why.", ["door", "reason"], registry=REGISTRY
+)
 CONVERGENCE = Histogram(
     "pilot_proxy_convergence_time",
     "Seconds from a change to the answer being sent.",

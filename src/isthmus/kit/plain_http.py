@@ -8,11 +8,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from http import HTTPStatus
+from ipaddress import ip_address
 from typing import NamedTuple
 
 _HEAD_LIMIT_BYTES = 16 << 10
-_BODY_LIMIT_BYTES = 1 << 20
+_BODY_LIMIT_BYTES = 64 << 10
 _REQUEST_LIMIT_S = 10.0
 _TEXT = "text/plain; charset=utf-8"
 
@@ -26,6 +28,14 @@ class Request(NamedTuple):
     body: bytes = b""
     asker: str = ""
 
+    @property
+    def is_from_within(self) -> bool:
+        """Whether it comes over loopback: from the same pod, or by Kubernetes' port-forward, which asks who may."""
+        try:
+            return ip_address(self.asker).is_loopback
+        except ValueError:
+            return False
+
 
 class Response(NamedTuple):
     status: int = 200
@@ -35,6 +45,11 @@ class Response(NamedTuple):
 
 Handler = Callable[[Request], Awaitable[Response]]
 
+NOT_FROM_OUTSIDE = Response(
+    403, b"this answers over loopback only (hint: isthmus asks by kubectl's port-forward, and so can you)\n"
+)
+"""For what is not to be told to the whole network."""
+
 
 class BadAnswer(ConnectionError):
     """What came back is not HTTP."""
@@ -43,12 +58,27 @@ class BadAnswer(ConnectionError):
 _ANY = "0.0.0.0"
 
 
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """How many a server has at once; one more is closed before it is heard."""
+
+    most: int = 256
+    of_one: int = 32
+    """Of one address: whoever takes all that it may have leaves the others theirs."""
+    turned_away: Callable[[], object] = bool
+    """Told of each that is closed unheard."""
+
+
 class HttpServer:
     """Answers each request by `handler`, which must not raise. Host 0.0.0.0 is, as to gRPC, any of either family."""
 
-    def __init__(self, host: str, port: int, handler: Handler) -> None:
+    def __init__(
+        self, host: str, port: int, handler: Handler, connections: Connections | None = None
+    ) -> None:
         self._host, self._port, self._handler = host, port, handler
         self._bound: asyncio.Future[int] | None = None
+        self._limits = connections or Connections()
+        self._askers: dict[str, int] = {}
 
     async def run(self) -> None:
         """Serve until cancelled. Raises `OSError` where the address is taken."""
@@ -69,11 +99,26 @@ class HttpServer:
         return self._bound
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asker = (writer.get_extra_info("peername") or ("",))[0]
+        count = self._askers.get(asker, 0)
+        if count >= self._limits.of_one or sum(self._askers.values()) >= self._limits.most:
+            self._limits.turned_away()
+            writer.transport.abort()
+            return
+        self._askers[asker] = count + 1
+        try:
+            await self._converse(reader, writer, asker)
+        finally:
+            self._askers[asker] -= 1
+            if not self._askers[asker]:
+                del self._askers[asker]
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asker: str) -> None:
         try:
             async with asyncio.timeout(_REQUEST_LIMIT_S):
                 request = await _read_request(reader)
             if request is not None:
-                request = request._replace(asker=(writer.get_extra_info("peername") or ("",))[0])
+                request = request._replace(asker=asker)
             response = await self._handler(request) if request else Response(400, b"bad request\n")
             async with asyncio.timeout(_REQUEST_LIMIT_S):
                 writer.write(_encode(response))
@@ -92,15 +137,20 @@ async def fetch(
     async with asyncio.timeout(limit_s):
         reader, writer = await asyncio.open_connection(host, port)
         try:
-            head = f"{method} {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n"
-            writer.write((head + "Content-Length: 0\r\n\r\n").encode())
-            return await _read_response(reader)
+            writer.write(question(method, path, f"{host}:{port}"))
+            return await read_response(reader)
         except (ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
             raise BadAnswer(f"{host}:{port} did not answer in HTTP") from error
         finally:
             writer.close()
             with suppress(OSError):
                 await writer.wait_closed()
+
+
+def question(method: str, path: str, host: str) -> bytes:
+    """A request without a body, as it is sent."""
+    head = f"{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n"
+    return (head + "Content-Length: 0\r\n\r\n").encode()
 
 
 async def _read_request(reader: asyncio.StreamReader) -> Request | None:
@@ -116,7 +166,8 @@ def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit()
 
 
-async def _read_response(reader: asyncio.StreamReader) -> Response:
+async def read_response(reader: asyncio.StreamReader) -> Response:
+    """The answer that `reader` holds. Raises `ValueError`, `IncompleteReadError`, `LimitOverrunError`."""
     first, headers = await _read_head(reader)
     status = int(first.split(" ")[1]) if first.startswith("HTTP/1.") else 0
     if not status:

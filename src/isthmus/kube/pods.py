@@ -1,17 +1,26 @@
-"""What an API server does with a pod on our behalf: fetch a page of it, run a command in it."""
+"""What an API server does with a pod on our behalf: lead us to a port of it, run a command in it."""
 
 from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
 
 import aiohttp
 import msgspec
 
 from isthmus.api.resource import Kind, Object
+from isthmus.kit.plain_http import Response, question, read_response
+from isthmus.kit.tasks import supervise
 from isthmus.kube.client import Client, path_of
-from isthmus.kube.errors import KubeError
+from isthmus.kube.errors import KubeError, refused
 
 _PODS = Kind("", ("v1",), "Pod", "pods", Object)
 _PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
 _STDOUT, _STDERR, _STATUS = 1, 2, 3
+_FORWARDING = ("v4.channel.k8s.io",)
+_DATA = 0
+_PORT_BYTES = 2  # with which each channel of a forwarded port begins
+_LIMIT_S = 30.0
 
 
 class Output(msgspec.Struct, frozen=True):
@@ -38,8 +47,54 @@ class _Status(msgspec.Struct):
 
 
 async def fetch(client: Client, namespace: str, pod: str, port: int, path: str) -> bytes:
-    """The body of `GET path` on a pod's port, through the API server's proxy subresource."""
-    return await client.request("GET", path_of(_PODS, namespace, f"{pod}:{port}", "proxy") + path)
+    """The body of `GET path` on a pod's port, asked within the pod on loopback, by Kubernetes' port-forward.
+
+    Raises `KubeError`: `Refused` where the answer is no success, whoever gives it.
+    """
+    where = f"{namespace}/{pod}:{port}"
+    query = [("ports", str(port))]
+    socket = await client.websocket(path_of(_PODS, namespace, pod, "portforward"), query, _FORWARDING)
+    try:
+        async with asyncio.timeout(_LIMIT_S):
+            await socket.send_bytes(bytes([_DATA]) + question("GET", path, f"localhost:{port}"))
+            answer = await _answer(socket, where)
+    except TimeoutError as error:
+        raise KubeError(f"{where} did not answer within {_LIMIT_S:g} s") from error
+    finally:
+        await socket.close()
+    if answer.status != HTTPStatus.OK:
+        raise refused(answer.status, answer.body)
+    return answer.body
+
+
+async def _answer(socket: aiohttp.ClientWebSocketResponse, where: str) -> Response:
+    reader, errors = asyncio.StreamReader(), bytearray()
+    async with supervise(_hear(socket, reader, errors)):
+        try:
+            return await read_response(reader)
+        except (ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
+            broken = error
+    said = errors.decode(errors="replace").strip() or "it did not answer in HTTP"
+    raise KubeError(f"{where}: {said}") from broken
+
+
+async def _hear(
+    socket: aiohttp.ClientWebSocketResponse, reader: asyncio.StreamReader, errors: bytearray
+) -> None:
+    """What comes on the channels of data and of errors; each begins with the number of the port."""
+    begun: set[int] = set()
+    async for message in socket:
+        if message.type is not aiohttp.WSMsgType.BINARY or not message.data:
+            continue
+        channel, rest = message.data[0], message.data[1:]
+        if channel not in begun:
+            begun.add(channel)
+            rest = rest[_PORT_BYTES:]
+        if channel == _DATA:
+            reader.feed_data(rest)
+        else:
+            errors += rest
+    reader.feed_eof()
 
 
 async def run(client: Client, namespace: str, pod: str, container: str, command: list[str]) -> Output:

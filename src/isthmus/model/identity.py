@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
+
+_CLUSTERS = ".clusters."
 
 
 class SpiffeId(NamedTuple):
@@ -29,4 +32,11 @@ class SpiffeId(NamedTuple):
 
 def cluster_name(cluster: str, trust_domain: str) -> str:
     """The DNS name in a certificate that tells by which cluster's word it was issued."""
-    return f"{cluster}.clusters.{trust_domain}"
+    return f"{cluster}{_CLUSTERS}{trust_domain}"
+
+
+def clusters_named(dns_names: Iterable[str], trust_domains: Iterable[str]) -> frozenset[str]:
+    """The clusters of `cluster_name` among the DNS names of a certificate, in lower case: so names are compared."""
+    ends = tuple(f"{_CLUSTERS}{domain}".lower() for domain in trust_domains)
+    lower = [name.lower() for name in dns_names]
+    return frozenset(name.removesuffix(end) for name in lower for end in ends if name.endswith(end))

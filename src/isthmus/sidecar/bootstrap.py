@@ -223,6 +223,12 @@ def _listener(name: str, path: str, upstream: str) -> Tree:
         "@type": f"{_TYPE_PREFIX}envoy.extensions.filters.network.http_connection_manager.v3"
         ".HttpConnectionManager",
         "stat_prefix": name,
+        # Everybody may connect: who asks nothing, or by and by, must not stay.
+        "request_headers_timeout": "5s",
+        "request_timeout": "10s",
+        "stream_idle_timeout": "60s",
+        "common_http_protocol_options": {"idle_timeout": "60s", "max_headers_count": 50},
+        "http2_protocol_options": {"max_concurrent_streams": 16},
         "route_config": {"virtual_hosts": [{"name": name, "domains": ["*"], "routes": [route]}]},
         "http_filters": [
             {
@@ -235,6 +241,7 @@ def _listener(name: str, path: str, upstream: str) -> Tree:
     return {
         "name": name,
         "bypass_overload_manager": True,
+        "per_connection_buffer_limit_bytes": 32_768,
         "filter_chains": [{"filters": filters}],
     }
 
@@ -254,7 +261,8 @@ def _way_to_pilot(path: str) -> Tree:
     proxy = {"@type": _TYPE_PREFIX + kind, "stat_prefix": "pilot", "cluster": XDS, "idle_timeout": "0s"}
     return {
         "name": "pilot",
-        "address": {"pipe": {"path": path}},
+        # Whoever may connect is, to Pilot, this workload.
+        "address": {"pipe": {"path": path, "mode": 0o600}},
         "bypass_overload_manager": True,
         "filter_chains": [{"filters": [{"name": "envoy.filters.network.tcp_proxy", "typed_config": proxy}]}],
     }

@@ -27,6 +27,7 @@ class MarkedRelay:
         """Carry until cancelled."""
         self._path.unlink(missing_ok=True)
         server = await asyncio.start_unix_server(self._carry, self._path)
+        self._path.chmod(0o600)
         async with server:
             await server.serve_forever()
 

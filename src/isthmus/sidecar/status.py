@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from ipaddress import ip_address
 
 import msgspec
 
-from isthmus.kit.plain_http import Request, Response, fetch
+from isthmus.kit.plain_http import NOT_FROM_OUTSIDE, Request, Response, fetch
 from isthmus.model import holdings
 from isthmus.sidecar.certs import Certificates
 from isthmus.sidecar.proxy_process import ProxyProcess
@@ -48,12 +47,14 @@ class Status:
                 return Response(503, f"{reason}\n".encode()) if reason else Response(body=b"ready\n")
             case "GET", "/stats/prometheus" | "/metrics":
                 return Response(body=await self._metrics(), content_type=_METRICS)
+            case "GET", holdings.PAGE if not request.is_from_within:
+                return NOT_FROM_OUTSIDE
             case "GET", holdings.PAGE:
                 body = msgspec.json.encode(self._certificates.holding())
                 return Response(body=body, content_type="application/json")
             case "POST", "/quitquitquit":
                 # The port is open to the whole network, but only this pod may end its own agent.
-                if not ip_address(request.asker).is_loopback:
+                if not request.is_from_within:
                     return Response(403, b"only from within the pod\n")
                 self._quit()
                 return Response(body=b"ending\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 
 import grpc
 import grpc.aio
@@ -33,7 +34,7 @@ class Plaintext:
 
 @dataclass(frozen=True, slots=True)
 class Unix:
-    """A unix socket. A file that is left there from before is replaced."""
+    """A unix socket for its owner alone. A file that is left there from before is replaced."""
 
     path: str
 
@@ -41,6 +42,7 @@ class Unix:
         """Bind; returns the address that clients dial."""
         Path(self.path).unlink(missing_ok=True)
         server.add_insecure_port(f"unix:{self.path}")
+        Path(self.path).chmod(0o600)
         return f"unix:{self.path}"
 
 
@@ -66,13 +68,37 @@ class Secure:
             raise ValueError(
                 f"{self.host}:{self.port}: no roots to check clients by (hint: set client_roots)"
             )
+        newer = _Newer(self.certificate, now).configuration
         credentials = grpc.dynamic_ssl_server_credentials(
-            _configuration(now), lambda: _configuration(self.certificate()), self.require_client
+            _configuration(now),
+            newer,  # type: ignore[arg-type] # None is "no change", which the stubs do not know
+            self.require_client,
         )
         return f"{self.host}:{server.add_secure_port(f'{self.host}:{self.port}', credentials)}"
 
 
 Listener = Plaintext | Secure | Unix
+
+
+class _Newer:
+    """Tells gRPC of a certificate only where it is another one.
+
+    The core (1.85) takes each that it is told into use while other threads still take up the one before, and aborts
+    the process when that goes wrong: told at every handshake, a few hundred at once were enough for anybody to end us.
+    """
+
+    def __init__(self, certificate: Callable[[], ServerCertificate], told: ServerCertificate) -> None:
+        self._certificate, self._told = certificate, told
+        self._lock = Lock()
+
+    def configuration(self) -> grpc.ServerCertificateConfiguration | None:
+        """The newest certificate, or None where gRPC has it. Called from threads of gRPC's."""
+        with self._lock:
+            newest = self._certificate()
+            if newest == self._told:
+                return None
+            self._told = newest
+            return _configuration(newest)
 
 
 def _configuration(shown: ServerCertificate) -> grpc.ServerCertificateConfiguration:

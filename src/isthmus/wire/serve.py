@@ -10,12 +10,16 @@ from dataclasses import dataclass
 import grpc
 import grpc.aio
 
+from isthmus.kit import x509
+from isthmus.wire.hang_up import hang_up
 from isthmus.wire.listeners import Listener
 from isthmus.wire.stream import Call, Peer, Refused, Stream, StreamClosed
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
 _GONE = (grpc.aio.UsageError, grpc.aio.InternalError, grpc.aio.AioRpcError)
 """What is raised where something is said to a caller that is gone."""
+_LAST_WORD_S = 0.2  # for the reason to reach who is hung up on
+_MOST_SAID = 4096  # characters of a reason: it goes into a header
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,16 @@ Handler = Unary | Bidi
 class Limits:
     """What a server asks of its connections. Seconds, bytes; a `connection_age_s` of 0 is no limit."""
 
+    connections: int = 20_000
+    """At once; one more is closed before a word is said."""
+    handshake_s: float = 10.0
+    """Until a connection has proven who it is and speaks HTTP/2; it is closed otherwise."""
+    idle_s: float = 300.0
+    """Without a call, until a connection is closed."""
+    streams: int = 1_000
+    """Of one connection at once; further calls wait with the caller."""
+    header_bytes: int = 16 << 10
+    """Of one call."""
     keepalive_s: float = 30.0
     keepalive_timeout_s: float = 10.0
     connection_age_s: float = 0.0
@@ -49,6 +63,13 @@ class Limits:
     def arguments(self) -> list[tuple[str, int]]:
         """These limits in the words of gRPC's core."""
         arguments = [
+            ("grpc.max_allowed_incoming_connections", self.connections),
+            ("grpc.server_handshake_timeout_ms", round(self.handshake_s * 1000)),
+            ("grpc.max_connection_idle_ms", round(self.idle_s * 1000)),
+            ("grpc.max_concurrent_streams", self.streams),
+            # Between the two bounds the core refuses at random, the more the larger.
+            ("grpc.max_metadata_size", self.header_bytes),
+            ("grpc.absolute_max_metadata_size", self.header_bytes),
             ("grpc.keepalive_time_ms", round(self.keepalive_s * 1000)),
             ("grpc.keepalive_timeout_ms", round(self.keepalive_timeout_s * 1000)),
             ("grpc.keepalive_permit_without_calls", 1),
@@ -146,7 +167,9 @@ def _bidi_method(handler: Bidi) -> grpc.RpcMethodHandler[bytes, bytes]:
 
 
 async def _refuse(context: Context, refused: Refused) -> None:
-    await context.abort(grpc.StatusCode[refused.code.value], refused.text)
+    if refused.hangs_up:
+        asyncio.get_running_loop().call_later(_LAST_WORD_S, hang_up, context.peer())
+    await context.abort(grpc.StatusCode[refused.code.value], refused.text[:_MOST_SAID])
 
 
 class _ServerStream:
@@ -180,9 +203,22 @@ class _ServerStream:
 
 
 def _peer(context: Context) -> Peer:
-    # `peer_uri` holds the URI names of a certificate that the handshake has verified, and only those.
-    uris = context.auth_context().get("peer_uri", ())
-    return Peer(context.peer(), tuple(uri.decode("utf-8", "replace") for uri in uris))
+    # All of this is of a certificate that the handshake has verified, and of none where there was none.
+    proven = context.auth_context()
+    return Peer(
+        context.peer(),
+        tuple(uri.decode("utf-8", "replace") for uri in proven.get("peer_uri", ())),
+        tuple(name.decode("utf-8", "replace") for name in proven.get("peer_dns", ())),
+        min(map(_end, proven.get("x509_pem_cert", ())), default=None),
+    )
+
+
+def _end(pem: bytes) -> float:
+    """When the certificate ends; one that we cannot read has ended."""
+    try:
+        return x509.life(x509.load_certificate(pem)).end
+    except x509.InvalidCertificate:
+        return 0.0
 
 
 def _metadata(context: Context) -> Mapping[str, str]:

@@ -14,6 +14,20 @@ class Peer(NamedTuple):
     """As the transport says it: `ipv4:127.0.0.1:50000`, `unix:`."""
     uris: tuple[str, ...] = ()
     """The URIs in the certificate that was verified in the handshake; none where there was none."""
+    dns: tuple[str, ...] = ()
+    """The DNS names in it."""
+    end: float | None = None
+    """When it ends, in seconds of the epoch; None where there was none."""
+
+    @property
+    def host(self) -> str:
+        """Its address without the port: `ipv4:10.0.0.1`, `ipv6:%5Bfd00::1%5D`, `unix:`."""
+        return self.address.rpartition(":")[0] if self.address.startswith("ip") else self.address
+
+    @property
+    def who(self) -> str:
+        """Whose calls count together: those of one identity, and without one those of an address."""
+        return self.uris[0] if self.uris else self.host
 
 
 class Stream(Protocol):
@@ -62,11 +76,14 @@ class Code(Enum):
 
 
 class Refused(Exception):
-    """A call that a handler ends with a status other than OK; `text` is sent to the caller."""
+    """A call that a handler ends with a status other than OK; `text` is sent to the caller.
 
-    def __init__(self, code: Code, text: str) -> None:
+    `hangs_up`: the connection ends with it, since what is wrong is wrong with all of it.
+    """
+
+    def __init__(self, code: Code, text: str, *, hangs_up: bool = False) -> None:
         super().__init__(text)
-        self.code, self.text = code, text
+        self.code, self.text, self.hangs_up = code, text, hangs_up
 
 
 class StreamClosed(ConnectionError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError
@@ -36,12 +36,17 @@ class InvalidRequest(ValueError):
     """Bytes that are no discovery request."""
 
 
+_LONGEST = 4096
+"""Characters of a name or an id, which are kept for as long as a proxy stays."""
+
+
 def parse_delta(message: bytes) -> Request:
     """The incremental request in `message`. Raises `InvalidRequest`."""
     try:
         parsed = DeltaDiscoveryRequest.FromString(message)
     except DecodeError as error:
         raise InvalidRequest(f"not a DeltaDiscoveryRequest: {error}") from error
+    _check(parsed.resource_names_subscribe, parsed.type_url, parsed.node.id)
     return Request(
         type_url=parsed.type_url,
         subscribe=one(parsed.resource_names_subscribe),
@@ -59,6 +64,7 @@ def parse_sotw(message: bytes) -> Request:
         parsed = DiscoveryRequest.FromString(message)
     except DecodeError as error:
         raise InvalidRequest(f"not a DiscoveryRequest: {error}") from error
+    _check(parsed.resource_names, parsed.type_url, parsed.node.id)
     return Request(
         type_url=parsed.type_url,
         subscribe=one(parsed.resource_names),
@@ -67,6 +73,12 @@ def parse_sotw(message: bytes) -> Request:
         error=parsed.error_detail.message if parsed.HasField("error_detail") else None,
         node=proxy_node(parsed.node) if parsed.HasField("node") else None,
     )
+
+
+def _check(names: Iterable[str], type_url: str, node_id: str) -> None:
+    longest = max((len(each) for each in (*names, type_url, node_id)), default=0)
+    if longest > _LONGEST:
+        raise InvalidRequest(f"a name of {longest} characters, of which there may be {_LONGEST}")
 
 
 class Reader:

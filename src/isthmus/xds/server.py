@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
-from isthmus.kit.log import log
+from isthmus.kit.metrics import DOOR_REFUSALS
 from isthmus.wire.serve import Bidi, Handler
 from isthmus.wire.stream import Code, Peer, Refused, Stream
 from isthmus.xds.answers import DELTA, SOTW, Dialect
@@ -17,6 +17,15 @@ from isthmus.xds.request import InvalidRequest, Reader, Request
 from isthmus.xds.session import Session
 
 S = TypeVar("S", bound=Hashable)
+
+_SHOWN = 3  # identities of one certificate that a line in the log names
+_REASONS = {
+    Code.DEADLINE_EXCEEDED: "too slow",
+    Code.INVALID_ARGUMENT: "broken request",
+    Code.PERMISSION_DENIED: "not allowed",
+    Code.RESOURCE_EXHAUSTED: "too many streams",
+    Code.UNAUTHENTICATED: "certificate ended",
+}
 
 _SERVICE = "/envoy.service.discovery.v3.AggregatedDiscoveryService"
 DELTA_PATH = f"{_SERVICE}/DeltaAggregatedResources"
@@ -58,23 +67,42 @@ class AdsServer(Generic[S]):
         }
 
     async def _talk(self, stream: Stream, dialect: Dialect) -> None:
+        shared, who = self._fanout.shared, stream.peer
+        proxy = ""
+        try:
+            with shared.crowd.stream(who.who):
+                first = await self._first_request(stream, shared.readers[dialect.name])
+                if first is not None:
+                    proxy = first.node.id if first.node is not None else ""
+                    await self._attend(stream, dialect, first)
+        except Refused as refused:
+            DOOR_REFUSALS.labels(door="xds", reason=_REASONS[refused.code]).inc()
+            shared.seldom.warning(
+                "proxy refused",
+                (who.who, refused.code),
+                proxy=proxy,
+                address=who.address,
+                identities=list(who.uris[:_SHOWN]),
+                reason=refused.text,
+            )
+            raise
+
+    async def _attend(self, stream: Stream, dialect: Dialect, first: Request) -> None:
         shared = self._fanout.shared
-        first = await self._first_request(stream, shared.readers[dialect.name])
-        if first is None:
-            return
         node = self._admitted(stream.peer, first)
         # Before there is a mesh nobody knows more of a proxy than it says itself.
         await shared.published.wait()
         subject = self._identified(node)
         conversation = Conversation(dialect, subject)
         session = Session(stream, node, conversation, shared, self._subject)
-        gone = self._noted(stream.peer, node, subject)
-        log.info("proxy connected", proxy=node.id, address=stream.peer.address, dialect=dialect.name)
+        gone = self._noted(subject)
+        who, address = stream.peer.who, stream.peer.address
+        shared.comings.info("proxy connected", who, proxy=node.id, address=address, dialect=dialect.name)
         try:
             await self._fanout.attend(session, first)
         finally:
             gone()
-            log.info("proxy disconnected", proxy=node.id)
+            shared.comings.info("proxy disconnected", who, proxy=node.id)
 
     async def _first_request(self, stream: Stream, reader: Reader) -> Request | None:
         limit_s = self._fanout.shared.limits.first_request_s
@@ -94,23 +122,17 @@ class AdsServer(Generic[S]):
         try:
             self._authorize(peer, first.node)
         except (PermissionError, ValueError) as error:
-            raise _denied(peer, first.node, error) from error
+            raise Refused(Code.PERMISSION_DENIED, str(error)) from error
         return first.node
 
-    def _noted(self, peer: Peer, node: ProxyNode, subject: S) -> Callable[[], None]:
+    def _noted(self, subject: S) -> Callable[[], None]:
         try:
             return self._note(subject)
         except PermissionError as error:
-            raise _denied(peer, node, error) from error
+            raise Refused(Code.PERMISSION_DENIED, str(error)) from error
 
     def _identified(self, node: ProxyNode) -> S:
         try:
             return self._subject(node)
         except ValueError as error:
-            log.warning("proxy refused", proxy=node.id, reason=str(error))
             raise Refused(Code.INVALID_ARGUMENT, str(error)) from error
-
-
-def _denied(peer: Peer, node: ProxyNode, error: Exception) -> Refused:
-    log.warning("proxy refused", proxy=node.id, address=peer.address, reason=str(error))
-    return Refused(Code.PERMISSION_DENIED, str(error))

@@ -7,13 +7,15 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from isthmus.kit.bucket import Bucket
 from isthmus.kit.clock import Clock, SystemClock
-from isthmus.kit.log import log
 from isthmus.kit.metrics import CONVERGENCE, XDS_PUSHES, XDS_REJECTS
+from isthmus.kit.seldom import Seldom
 from isthmus.kit.tasks import supervise
 from isthmus.wire.stream import Code, Refused, Stream, StreamClosed
 from isthmus.xds.answers import DELTA, SOTW
 from isthmus.xds.conversation import Conversation, World
+from isthmus.xds.crowd import Crowd
 from isthmus.xds.generation import EVERYTHING
 from isthmus.xds.node import ProxyNode
 from isthmus.xds.request import InvalidRequest, Reader, Request
@@ -43,6 +45,13 @@ class SessionLimits:
     """How long a proxy that fetches everything keeps others from it."""
     admissions: int = 32
     """How many at once: what each is sent waits in memory until it has read it, some 20 MB of 5,000 services."""
+    admissions_of_one: int = 16
+    """How many of them may be of one identity."""
+    streams_of_one: int = 10_000
+    """How many streams one identity may have, or one address where identities are not proven."""
+    requests_at_once: int = 2_000
+    requests_per_s: float = 100.0
+    """How many requests of one stream are taken up, at once and in the long run; further ones wait."""
 
 
 @dataclass(slots=True)
@@ -60,10 +69,17 @@ class Shared(Generic[S]):
     )
     hears: Mapping[str, Callable[[S, str], None]] = field(default_factory=dict)
     """By type who is told what a proxy says of itself, and not of resources: an error, empty where there is none."""
-    admission: asyncio.Semaphore = field(init=False)
+    crowd: Crowd = field(init=False)
+    seldom: Seldom = field(init=False)
+    """Where what proxies do wrong is logged."""
+    comings: Seldom = field(init=False)
+    """Where it is logged that they come and go: all at once when Pilot starts."""
 
     def __post_init__(self) -> None:
-        self.admission = asyncio.Semaphore(self.limits.admissions)
+        limits = self.limits
+        self.crowd = Crowd(limits.streams_of_one, limits.admissions, limits.admissions_of_one)
+        self.seldom = Seldom(self.clock)
+        self.comings = Seldom(self.clock, at_once=2_000, pause_s=1.0, burst=10_000)
 
 
 class Session(Generic[S]):
@@ -85,7 +101,9 @@ class Session(Generic[S]):
         self._reader = shared.readers[conversation.dialect]
         self._wake = asyncio.Event()
         self._task: asyncio.Task[object] | None = None
-        self._cut = ""
+        self._cut: Refused | None = None
+        limits = shared.limits
+        self._pace = Bucket(limits.requests_at_once, limits.requests_per_s, shared.clock.monotonic())
         self._starting_since: float | None = None
         self._sending_since: float | None = None
         self._changed_at: float | None = None
@@ -98,10 +116,10 @@ class Session(Generic[S]):
             async with supervise(self._write()):
                 broken = self._take(first) or await self._read()
         except asyncio.CancelledError:
-            if not self._cut or self._task is None:
+            if self._cut is None or self._task is None:
                 raise
             self._task.uncancel()
-            raise Refused(Code.DEADLINE_EXCEEDED, self._cut) from None
+            raise self._cut from None
         if broken:
             raise Refused(Code.INVALID_ARGUMENT, broken)
 
@@ -109,7 +127,10 @@ class Session(Generic[S]):
 
     async def _read(self) -> str:
         """Take requests until there are no more; returns what was wrong with the last, if anything."""
+        clock = self._shared.clock
         while (message := await self._stream.receive()) is not None:
+            if (early_s := self._pace.take(clock.monotonic())) > 0:
+                await clock.sleep(early_s)
             try:
                 request = self._reader.read(message)
             except InvalidRequest as error:
@@ -134,9 +155,9 @@ class Session(Generic[S]):
             self._sent_at.pop(request.type_url, None)
         if verdict is Verdict.REJECTED:
             XDS_REJECTS.labels(type=short(request.type_url)).inc()
-            log.warning(
-                "proxy rejected", proxy=self.node.id, type=short(request.type_url), reason=request.error
-            )
+            named = {"proxy": self.node.id, "type": short(request.type_url)}
+            cause = (self.peer.who, *named.values())
+            self._shared.seldom.warning("proxy rejected", cause, **named, reason=request.error)
         if self.conversation.has_work or self._starting_since is not None:
             self.wake()
         return ""
@@ -163,7 +184,8 @@ class Session(Generic[S]):
         try:
             subject = self._identify(self.node)
         except ValueError as error:
-            log.warning("proxy not known again", proxy=self.node.id, reason=str(error))
+            named = {"proxy": self.node.id, "reason": str(error)}
+            self._shared.seldom.warning("proxy not known again", self.peer.who, **named)
             return False
         return self.conversation.become(subject)
 
@@ -174,7 +196,7 @@ class Session(Generic[S]):
     async def _write(self) -> None:
         try:
             await self._wake.wait()
-            async with self._shared.admission:
+            async with self._shared.crowd.start(self.peer.who):
                 self._starting_since = self._shared.clock.monotonic()
                 while self._starting_since is not None:
                     await self._say_what_is_due()
@@ -208,6 +230,10 @@ class Session(Generic[S]):
     def check(self, now: float) -> None:
         """Cut the session if it is overdue, and let others in if its start takes too long."""
         limits = self._shared.limits
+        if self.peer.end is not None and self._shared.clock.now() >= self.peer.end:
+            # A new stream would come over the same connection, which knows that certificate only.
+            ended = f"the certificate by which proxy {self.node.id} connected has ended"
+            self.cut(ended, Code.UNAUTHENTICATED, hangs_up=True)
         if self._sending_since is not None and now - self._sending_since > limits.send_s:
             self.cut(f"proxy {self.node.id} reads too slowly: one response waits for {limits.send_s:g} s")
         for type_url, sent_at in self._sent_at.items():
@@ -220,9 +246,8 @@ class Session(Generic[S]):
             self._starting_since = None
             self.wake()
 
-    def cut(self, reason: str) -> None:
+    def cut(self, reason: str, code: Code = Code.DEADLINE_EXCEEDED, *, hangs_up: bool = False) -> None:
         """End the session; the proxy is told why, and comes back when it likes."""
-        if self._task is not None and not self._cut:
-            self._cut = reason
-            log.warning("proxy cut", proxy=self.node.id, reason=reason)
+        if self._task is not None and self._cut is None:
+            self._cut = Refused(code, reason, hangs_up=hangs_up)
             self._task.cancel()

@@ -71,7 +71,7 @@ async def _build(stage: Stage) -> None:
     await kubectl.apply(dump(documents("remote", Installation(cluster=FOUR))))
     registration = Registration(
         name=FOUR,
-        pilot_endpoint="istio-pilot.istio-system:15010",
+        pilot_endpoint="istio-pilot.istio-system:15012",
         kubeconfig=stage.lab.kubeconfig(FOUR),
         config_store=False,
     )

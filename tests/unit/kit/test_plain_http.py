@@ -1,9 +1,12 @@
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 
-from isthmus.kit.plain_http import BadAnswer, HttpServer, Request, Response, fetch
+from fakes.eventually import eventually
+from isthmus.kit import plain_http
+from isthmus.kit.plain_http import BadAnswer, Connections, HttpServer, Request, Response, fetch
 from isthmus.kit.tasks import supervise
 
 
@@ -46,6 +49,65 @@ async def test_who_hangs_up_or_talks_without_end_does_no_harm(port: int):
     writer.close()
     assert await raw(port, b"x" * 40_000) == b""
     assert (await fetch("GET", port, "/")).status == 201
+
+
+async def test_who_takes_all_connections_that_it_may_have_leaves_others_theirs():
+    turned_away = []
+    limits = Connections(most=10, of_one=4, turned_away=lambda: turned_away.append(1))
+    server = HttpServer("127.0.0.1", 0, echo, limits)
+    async with supervise(server.run()):
+        port = await server.port()
+        idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
+
+        async def turned_away_16():
+            return len(turned_away) == 16
+
+        await eventually(turned_away_16)
+        with pytest.raises(OSError):
+            await fetch("GET", port, "/")
+        honest = ("127.0.0.2", 0)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=honest)
+        writer.write(b"GET / HTTP/1.1\r\n\r\n")
+        assert (await reader.read()).startswith(b"HTTP/1.1 201 ")
+        for _, each in (*idle, (reader, writer)):
+            each.close()
+
+        async def is_answered():
+            try:
+                return (await fetch("GET", port, "/")).status == 201
+            except OSError:
+                return False
+
+        await eventually(is_answered)
+
+
+async def test_who_says_its_headers_drop_by_drop_is_cut(port: int, monkeypatch):
+    monkeypatch.setattr(plain_http, "_REQUEST_LIMIT_S", 0.3)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+
+    async def drip():
+        while True:
+            writer.write(b"x")
+            await asyncio.sleep(0.02)
+
+    async with supervise(drip()), asyncio.timeout(20):
+        with suppress(ConnectionError):
+            assert await reader.read() == b""
+
+
+@pytest.mark.parametrize(
+    ("asker", "within"),
+    [
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("10.0.0.1", False),
+        ("fd00::1", False),
+        ("", False),
+    ],
+)
+def test_what_comes_over_loopback_is_from_within(asker: str, within: bool):
+    assert Request("GET", "/", {}, asker=asker).is_from_within is within
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import asyncio
+
+import msgspec
 import pytest
 
 from fakes.live_cluster import live_cluster
+from fakes.ports import free_ports
 from fakes.scripted_api import ScriptedApi, says
 from isthmus.api import kind_named
 from isthmus.kube.client import Client
-from isthmus.kube.errors import KubeError, Refused
+from isthmus.kube.errors import KubeError, NotFound, Refused
 from isthmus.kube.kubeconfig import from_file
 from isthmus.kube.pods import fetch, run
 from isthmus.lab.apiserver.builtin import builtin
@@ -77,3 +81,26 @@ async def test_a_page_of_a_pod_comes_through_the_api_server(client):
     async with api.serving():
         assert await fetch(client, "default", "web", api.port, "/debug/syncz?a=b") == b'{"ready": true}'
     assert str(api.asked[0].rel_url) == "/debug/syncz?a=b"
+
+
+async def test_a_page_that_is_long_comes_whole(client):
+    long = {"said": "x" * 3_000_000}
+    async with (api := ScriptedApi(says(long))).serving():
+        assert msgspec.json.decode(await fetch(client, "default", "web", api.port, "/")) == long
+
+
+async def test_a_pod_that_refuses_or_is_not_there_or_says_no_http_is_told(client):
+    async with (api := ScriptedApi(says({"message": "not you"}, 404))).serving():
+        with pytest.raises(NotFound, match="not you"):
+            await fetch(client, "default", "web", api.port, "/debug")
+    (port,) = free_ports(1)
+    with pytest.raises(KubeError, match=f"an error occurred forwarding {port}: "):
+        await fetch(client, "default", "web", port, "/")
+
+    async def talk(_, writer):
+        writer.write(b"SSH-2.0\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(talk, "127.0.0.1", port):
+        with pytest.raises(KubeError, match="did not answer in HTTP"):
+            await fetch(client, "default", "web", port, "/")

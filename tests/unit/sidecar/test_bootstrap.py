@@ -100,6 +100,19 @@ def test_the_admin_is_for_the_pod_alone_and_the_rest_for_probes():
     assert ports == {15021, 15090}
 
 
+def test_who_asks_nothing_of_the_ports_for_all_is_cut_and_the_way_to_pilot_is_for_the_agent_alone():
+    config = json.loads(bootstrap_json(msgspec.structs.replace(SETTINGS, pilot_socket="/tmp/pilot.sock")))
+    *open_, pilot = config["static_resources"]["listeners"]
+    assert len(open_) == 2
+    for each in open_:
+        (manager,) = (one["typed_config"] for one in each["filter_chains"][0]["filters"])
+        assert manager["request_headers_timeout"] == "5s"
+        assert (
+            manager["stream_idle_timeout"] == manager["common_http_protocol_options"]["idle_timeout"] == "60s"
+        )
+    assert pilot["address"]["pipe"] == {"path": "/tmp/pilot.sock", "mode": 0o600}
+
+
 def test_idle_proxies_rarely_wake_up():
     config = bootstrap(SETTINGS)
     assert config.stats_flush_interval.seconds == 60

@@ -24,7 +24,7 @@ def status_of(certificates: Certificates, directory: Path) -> Status:
 
 
 async def said_by(status: Status) -> Holding:
-    answer = await status.answer(Request("GET", PAGE, {}))
+    answer = await status.answer(Request("GET", PAGE, {}, asker="127.0.0.1"))
     assert b"PRIVATE" not in answer.body
     return msgspec.json.decode(answer.body, type=Holding)
 
@@ -49,6 +49,17 @@ async def test_agent_and_citadel_say_the_same_of_one_certificate(tmp_path: Path)
     assert holding.failure is None
     assert citadel.serving is not None
     assert "localhost" in citadel.serving.names
+
+
+async def test_who_holds_what_is_not_for_the_whole_network(tmp_path: Path):
+    async with loopback_citadel(tmp_path / "ca") as near:
+        far = Request("GET", PAGE, {}, asker="10.0.0.7")
+        certificates = Certificates(near.workload("reviews", tmp_path / "pod", 3600))
+        for answer in (
+            await status_of(certificates, tmp_path).answer(far),
+            await near.citadel.monitor(far),
+        ):
+            assert (answer.status, b"spiffe" in answer.body) == (403, False)
 
 
 async def test_what_failed_is_told_on_both_sides_until_it_heals(tmp_path: Path):

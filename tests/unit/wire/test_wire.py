@@ -13,7 +13,9 @@ import pytest
 
 from fakes.pki import Pki, Shown
 from isthmus.kit.tasks import supervise
+from isthmus.wire import listeners
 from isthmus.wire.call import CallFailed, Channel, ClientTls
+from isthmus.wire.hang_up import hang_up
 from isthmus.wire.listeners import Plaintext, Secure, ServerCertificate, Unix
 from isthmus.wire.serve import Bidi, GrpcServer, Limits, Unary
 from isthmus.wire.stream import Call, Code, Refused, Stream, StreamClosed
@@ -38,7 +40,17 @@ async def echo(stream: Stream) -> None:
         await stream.send(message)
 
 
-SERVICES = {"/test.Test/Shout": Unary(shout), "/test.Test/Who": Unary(who), "/test.Test/Echo": Bidi(echo)}
+async def say_who(stream: Stream) -> None:
+    while await stream.receive() is not None:
+        await stream.send(stream.peer.address.encode())
+
+
+SERVICES = {
+    "/test.Test/Peer": Bidi(say_who),
+    "/test.Test/Shout": Unary(shout),
+    "/test.Test/Who": Unary(who),
+    "/test.Test/Echo": Bidi(echo),
+}
 
 
 @asynccontextmanager
@@ -121,6 +133,7 @@ async def test_a_unix_socket_serves_even_where_an_old_file_lies(tmp_path: Path) 
     path.write_text("left behind")
     async with serving(Unix(str(path))) as [address], Channel(address) as channel:
         assert stat.S_ISSOCK(path.stat().st_mode)
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, "whoever may connect is given the workload's key"
         assert await channel.unary("/test.Test/Shout", b"hello") == b"HELLO"
 
 
@@ -214,6 +227,40 @@ async def test_required_certificates_need_roots_to_check_them_by() -> None:
     shown = ServerCertificate(*pair(pki.leaf()))
     with pytest.raises(ValueError, match="client_roots"):
         await GrpcServer(SERVICES, [Secure("127.0.0.1", 0, lambda: shown)]).run()
+
+
+async def test_a_certificate_is_told_to_grpc_only_where_it_is_another_one() -> None:
+    pki = Pki()
+    shown, other = (
+        ServerCertificate(*pair(pki.leaf(dns=("pilot",))), client_roots=pki.roots) for _ in range(2)
+    )
+    now = [shown]
+    newer = listeners._Newer(lambda: now[0], shown)
+    assert newer.configuration() is None
+    now[0] = other
+    assert newer.configuration() is not None
+    assert newer.configuration() is None
+
+
+async def test_who_is_hung_up_on_is_one_caller_and_no_other() -> None:
+    async with (
+        serving(Plaintext("127.0.0.1", 0)) as [address],
+        Channel(address) as one,
+        Channel(address) as other,
+    ):
+        here, away = one.bidi("/test.Test/Peer"), other.bidi("/test.Test/Peer")
+        names = []
+        for stream in (here, away):
+            await stream.send(b"who")
+            names.append((await stream.receive() or b"").decode())
+        assert hang_up(names[0])
+        with pytest.raises(CallFailed, match="unavailable"):
+            await here.receive()
+        await away.send(b"who")
+        assert (await away.receive() or b"").decode() == names[1]
+        assert not hang_up(names[0])
+    for nobody in ("unix:", "ipv4:", "ipv4:10.0.0.1:x", "ipv6:%5B::1%5D:1", "ipv4:10.0.0.1:1"):
+        assert not hang_up(nobody)
 
 
 def test_a_key_is_not_printed() -> None:

@@ -79,3 +79,9 @@ class Nodes(Protocol):
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A TCP connection to the pod's port, made from its node. Raises `OSError` as connecting does."""
         ...
+
+    async def forward(
+        self, namespace: str, pod: str, port: int
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A TCP connection to the pod's port, made within the pod, on loopback. Raises `OSError` as connecting does."""
+        ...

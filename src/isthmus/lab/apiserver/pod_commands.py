@@ -7,6 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
+from isthmus.lab.apiserver import forwarding
 from isthmus.lab.apiserver.api import Api
 from isthmus.lab.apiserver.builtin import builtin
 from isthmus.lab.apiserver.containers import container_of
@@ -55,11 +56,13 @@ class PodCommands:
         words = "attach is not served here (hint: use kubectl logs -f, or kubectl exec for a new process)"
         raise bad_request(words)
 
-    async def refuse_forward(self, _request: web.Request, place: Place, _user: User) -> web.StreamResponse:
-        """Nothing: ports are not tunnelled. Raises `ApiError` (400) that says what works."""
+    async def forward(self, request: web.Request, place: Place, _user: User) -> web.StreamResponse:
+        """A connection to a port of the pod's. Raises `ApiError` (400) before the upgrade where there can be none."""
         self._running_pod(place)
-        path = f"/api/v1/namespaces/{place.namespace}/pods/{place.name}:PORT/proxy/"
-        raise bad_request(f"port-forward is not served here (hint: use kubectl get --raw {path})")
+        nodes, where = self._nodes(), (place.namespace, place.name)
+        if nodes is None or not _is_websocket(request) or not forwarding.speaks(request):
+            raise forwarding.refused(where)
+        return await forwarding.forward(request, nodes, where)
 
     def _running_pod(self, place: Place) -> Json:
         pod = self._api.get(builtin("pods"), place.namespace, place.name)

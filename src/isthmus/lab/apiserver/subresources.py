@@ -35,7 +35,7 @@ def handlers(
         ("pods", "eviction"): verbs.evict,
         ("pods", "exec"): commands.execute,
         ("pods", "log"): logs.answer,
-        ("pods", "portforward"): commands.refuse_forward,
+        ("pods", "portforward"): commands.forward,
         ("pods", "proxy"): proxying.pod,
         ("serviceaccounts", "token"): verbs.token,
         ("services", "proxy"): proxying.service,

@@ -74,6 +74,15 @@ class Kubelet:
             raise NodeError(f'pod "{pod}" has no address yet')
         return await open_connection(self._node.fabric.router, address, port)
 
+    async def forward(
+        self, namespace: str, pod: str, port: int
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection within a pod to its own port."""
+        network = self._worker(namespace, pod).network
+        if network is None:
+            raise NodeError(f'pod "{pod}" has no network yet')
+        return await open_connection(network, "127.0.0.1", port)
+
     def _worker(self, namespace: str, pod: str) -> PodWorker:
         worker = self._workers.get((namespace, pod))
         if worker is None:

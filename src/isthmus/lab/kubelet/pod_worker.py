@@ -17,6 +17,7 @@ from isthmus.lab.kubelet.node import Node
 from isthmus.lab.kubelet.pod_status import is_sidecar, pod_status
 from isthmus.lab.kubelet.probes import Prober
 from isthmus.lab.kubelet.volumes import Volumes
+from isthmus.lab.netns import NetworkNamespace
 from isthmus.lab.sandbox import Sandbox, SandboxError, SandboxSpec
 
 Json = dict[str, Any]
@@ -40,6 +41,7 @@ class PodWorker:
         self._going = asyncio.Event()
         self.ended = asyncio.Event()  # set by who runs it
         self.sandbox: Sandbox | None = None
+        self.network: NetworkNamespace | None = None
 
     def heard(self, pod: Json) -> None:
         """Take the pod's newest state; one that is marked is brought to its end."""
@@ -86,6 +88,7 @@ class PodWorker:
     async def _live(self) -> None:
         await self._wait_for_volumes()
         network = await self._node.fabric.add_pod(self._network_name)
+        self.network = network.namespace
         hostname = self._pod["spec"].get("hostname") or self.name
         spec = SandboxSpec(
             name=self._network_name,
