@@ -188,6 +188,10 @@ class Code(Enum):
     """A service is called in plain text alone, and some callers could reach it in mutual TLS alone."""
     TERMS_APART = ("ISM0038", "EndpointsOnDifferentTerms", _WARNING)
     """Endpoints that callers cannot tell apart are called on different terms, so that some refuse."""
+    AUTHORIZER = ("ISM0041", "NobodyToAsk", _ERROR)
+    """An AuthorizationPolicy asks a provider that MeshConfig has not, or of another sort, or that is not there."""
+    NOT_FOR_CONNECTIONS = ("ISM0042", "RuleWithoutRequests", _WARNING)
+    """A rule of an AuthorizationPolicy asks for something of requests on a port where connections alone are known."""
     NOT_REGISTERED = ("ISM0034", "WorkloadNotRegistered", _WARNING)
     """A workload asks for an entry of a WorkloadGroup, and gets none."""
 

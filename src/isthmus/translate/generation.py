@@ -10,6 +10,7 @@ from isthmus.api.resource import Ref
 from isthmus.kit.memo import Memo
 from isthmus.kit.versioned import Versioned
 from isthmus.model import doors, health
+from isthmus.model.authorization_findings import authorization_findings
 from isthmus.model.delta import Delta
 from isthmus.model.findings import Finding
 from isthmus.model.mesh import Mesh
@@ -201,7 +202,11 @@ class Generation:
         """What of the mesh does not reach proxies as it was meant, as far as it has been asked for."""
         make = self._make
         withheld = [found for checked in make.checked for found in checked.findings(self._exists)]
-        reports = (*reporting_findings(self.mesh), *make.conducts.findings)
+        reports = (
+            *authorization_findings(self.mesh),
+            *reporting_findings(self.mesh),
+            *make.conducts.findings,
+        )
         more = (*reports, *make.secrets.findings(self.mesh), *make.patches.findings(self.mesh))
         return tuple(dict.fromkeys(self.mesh.told(each) for each in (*withheld, *more)))
 

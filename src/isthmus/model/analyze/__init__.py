@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from isthmus.api.resource import Object, Ref
 from isthmus.model.analyze import (
+    authorization_policies,
     clusters,
     datagrams,
     deployments,
@@ -75,6 +76,10 @@ CHECKS: tuple[Check, ...] = (
     services.callers_stay,
     envoy_filters.have_proxies,
     envoy_filters.are_placed,
+    authorization_policies.are_kept,
+    authorization_policies.have_workloads,
+    authorization_policies.namespaces_are_there,
+    authorization_policies.hold_for_connections,
     telemetries.reach_somebody,
     telemetries.are_alone,
     peers.are_alone,

@@ -118,6 +118,7 @@ LABELS = frozenset(
 
 READ = frozenset(
     {
+        "istio.io/dry-run",
         "galley.istio.io/analyze-suppress", "prometheus.istio.io/merge-metrics", "proxy.istio.io/config",
         "networking.istio.io/exportTo", "networking.istio.io/traffic-distribution", "traffic.istio.io/nodeSelector",
         "networking.istio.io/service-type", "gateway.istio.io/name-override",
