@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from isthmus.console.behind_gateways import at_door, doors
-from isthmus.console.explain_policy import asked, let_in_by
+from isthmus.console.explain_policy import asked, let_in_by, terms_by
 from isthmus.console.explain_rules import RulesOf
 from isthmus.console.explain_source import Source
 from isthmus.console.explanations import Arrival
@@ -111,6 +111,7 @@ class OtherSide:
             trace=arrived,
             problem=problem_of(arrived, endpoint, str(there.identity)),
             takes=takes(held, sent, side, workload),
+            terms_by=terms_by(self._source, there, sent.port),
             let_in_by=let_in_by(self._source, there, sent),
             rule=RulesOf(self._source, there).taken(held, arrived) if is_gateway else None,
             asked=asked(self._source, arrived) if is_gateway else {},

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from isthmus.api.istio.destination_rule import DestinationRule
+from isthmus.api.istio.peer_authentication import PeerAuthentication
 from isthmus.api.istio.sidecar import Sidecar
 from isthmus.api.resource import Ref
 from isthmus.console.explain_source import Source
 from isthmus.console.explanations import Asked, Origin
 from isthmus.model.names import Hostname, host_matches
+from isthmus.model.peer_authentications import PeerAuthentications, decided, ref_of
 from isthmus.model.proxy import ProxyKind
 from isthmus.model.scope import Views
 from isthmus.model.workload import Workload
@@ -33,13 +35,13 @@ def asked(source: Source, found: Trace) -> dict[str, Asked]:
 def _asked(source: Source, upstream: UpstreamShare) -> Asked | None:
     by = _tls_of(source, upstream)
     if upstream.is_automatic:
-        return Asked(mode="mutual TLS", why="automatic, where an endpoint has a sidecar")
+        return Asked(mode="mutual TLS", why="automatic, where an endpoint takes it")
     if by is not None:
         modes = dict.fromkeys(_MODES.get(one.tls.mode, one.tls.mode) for one in upstream.endpoints)
         return Asked(mode=" or ".join(modes) or "TLS settings", by=by)
     name = UpstreamName.parse(upstream.name)
     if name is not None and any(one.tls.mode == "mutual" for one in upstream.endpoints):
-        return Asked(mode="mutual TLS", why="automatic, for all its endpoints have sidecars")
+        return Asked(mode="mutual TLS", why="automatic, for all its endpoints take it")
     if name is not None and name.direction is Direction.OUTBOUND_UDP:
         return Asked(mode="plain text", why="a tunnel for datagrams needs a sidecar at every endpoint")
     return None
@@ -70,6 +72,16 @@ def let_in_by(source: Source, workload: Workload, call: Call) -> Origin | None:
         return None
     meta = server.config.metadata
     return _origin(source, Ref("Gateway", meta.namespace, meta.name), f"$.spec.servers[{server.number}]")
+
+
+def terms_by(source: Source, workload: Workload, port: int) -> Origin | None:
+    """The PeerAuthentication that decides on which terms callers of a port come; None where nobody says it."""
+    mesh = source.mesh
+    if source.proxy(workload).kind is not ProxyKind.SIDECAR:
+        return None
+    peers = PeerAuthentications(mesh.of(PeerAuthentication), mesh.settings.root_namespace)
+    found = decided(peers.scopes(workload.namespace, workload.labels), port)
+    return _origin(source, ref_of(found.by), found.path) if found.by is not None else None
 
 
 def _ingress(source: Source, sidecar: Sidecar | None, port: int) -> Origin | None:

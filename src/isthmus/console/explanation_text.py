@@ -216,7 +216,8 @@ def _taken(step: ListenerStep, found: Trace) -> str:
 def _policy(arrival: Arrival) -> Iterator[str]:
     """How the other side lets calls in, and on."""
     if arrival.takes:
-        yield f"  {arrival.takes}"
+        by = f", by {arrival.terms_by}" if arrival.terms_by is not None else ""
+        yield f"  {arrival.takes}{by}"
     if arrival.let_in_by is not None:
         yield f"  let in by {arrival.let_in_by}"
     onward = {each.name: each for _, each in arrival.trace.forwards} if arrival.trace else {}

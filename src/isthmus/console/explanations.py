@@ -71,6 +71,7 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     problem: str = ""  # why it would be refused
     note: str = ""  # why there is no trace
     takes: str = ""  # whether the proxy is permissive or strict there
+    terms_by: Origin | None = None  # the PeerAuthentication that says so; None: nobody, it is what is usual
     let_in_by: Origin | None = None  # the ingress of a Sidecar, the server of a Gateway
     rule: Origin | None = None  # of a gateway: by which it sends the call on
     asked: dict[str, Asked] = {}  # of a gateway: how it speaks to those it sends the call on to

@@ -61,15 +61,15 @@ class PeerAuthentications:
             tuple[PeerAuthentication, PeerAuthentication]
         ] = []  # and those that came before them
         self._terms: dict[tuple[str, int], Terms] = {}  # by namespace, and which of those that select there
-        self._labels = frozenset(
-            name for several in self._selecting.values() for each in several for name in selected(each)
-        )
         for each in sorted(found, key=age):
             namespace = each.metadata.namespace
             if selected(each):
                 self._selecting.setdefault(namespace, []).append(each)
             elif (first := self._whole.setdefault(namespace, each)) is not each:
                 self._late.append((each, first))
+        self._labels = frozenset(
+            name for several in self._selecting.values() for each in several for name in selected(each)
+        )
 
     def holding(self, proxy: Proxy) -> tuple[PeerAuthentication, ...]:
         """Those that hold for the workload of a proxy, the widest first."""

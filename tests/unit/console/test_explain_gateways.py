@@ -138,7 +138,7 @@ BOTH_WAYS = "permissive: tunnels in mutual TLS are taken, and plain datagrams pa
 @pytest.mark.parametrize(
     ("call", "more", "asks", "takes"),
     [
-        ("udp://names:53", (), "mutual TLS: automatic, for all its endpoints have sidecars", {BOTH_WAYS}),
+        ("udp://names:53", (), "mutual TLS: automatic, for all its endpoints take it", {BOTH_WAYS}),
         ("udp://mixed:53", (), "plain text: a tunnel for datagrams needs a sidecar at every endpoint", {BOTH_WAYS, ""}),
         ("udp://mixed:53", (rule("mixed", "{tls: {mode: ISTIO_MUTUAL}}"),),
          "mutual TLS by DestinationRule default/mixed trafficPolicy.tls", {BOTH_WAYS}),

@@ -16,6 +16,58 @@ def rule(policy, more=""):
     return istio("DestinationRule", "ratings", f"{{host: ratings, trafficPolicy: {policy}{more}}}")
 
 
+def peers(spec, namespace="default"):
+    kind = "apiVersion: security.istio.io/v1\nkind: PeerAuthentication"
+    return f"{kind}\nmetadata: {{name: terms, namespace: {namespace}}}\nspec: {spec}\n"
+
+
+OF_RATINGS = "{selector: {matchLabels: {app: ratings}}, mtls: {mode: %s}}"
+
+
+@pytest.mark.parametrize(
+    ("mode", "sent", "takes"),
+    [
+        ("STRICT", "mutual", "strict: mutual TLS alone is taken"),
+        ("PERMISSIVE", "mutual", "permissive: mutual TLS and plain text are taken"),
+        ("DISABLE", "plain", "disabled: plain text is taken; TLS, if there is any, is the application's own"),
+    ],
+)
+def test_callers_come_on_the_terms_of_the_other_side(mode, sent, takes):
+    _, upstream, arrival = call(peers(OF_RATINGS % mode))
+    assert {each.tls.mode for each in upstream.endpoints} == {sent}
+    assert (arrival.takes, arrival.problem) == (takes, "")
+    assert (arrival.terms_by.object, arrival.terms_by.entry) == (
+        "PeerAuthentication default/terms",
+        "mtls.mode",
+    )
+    assert arrival.terms_by.place.startswith("case.yaml:")
+
+
+@pytest.mark.parametrize(
+    ("policy", "mode", "problem"),
+    [
+        ("{tls: {mode: DISABLE}}", "STRICT", "no filter chain matches"),
+        ("{tls: {mode: ISTIO_MUTUAL}}", "DISABLE", "mutual TLS is passed on to the application"),
+    ],
+)
+def test_who_comes_on_other_terms_is_refused_and_both_that_say_it_are_told(policy, mode, problem):
+    found, upstream, arrival = call(rule(policy), peers(f"{{mtls: {{mode: {mode}}}}}", "istio-system"))
+    assert arrival.problem == problem
+    assert found.asked[upstream.name].by.object == "DestinationRule default/ratings"
+    assert arrival.terms_by.object == "PeerAuthentication istio-system/terms"
+
+
+def test_the_nearest_that_says_it_decides_over_a_port():
+    ports = "{selector: {matchLabels: {app: ratings}}, portLevelMtls: {%s: {mode: STRICT}}}"
+    _, _, arrival = call(peers("{mtls: {mode: DISABLE}}", "istio-system"), peers(ports % 9080))
+    assert (arrival.terms_by.object, arrival.terms_by.entry) == (
+        "PeerAuthentication default/terms",
+        "portLevelMtls[9080].mode",
+    )
+    _, _, arrival = call(peers("{mtls: {mode: DISABLE}}", "istio-system"), peers(ports % 1))
+    assert arrival.terms_by.object == "PeerAuthentication istio-system/terms"
+
+
 def sidecar(spec):
     return istio("Sidecar", "ratings", f"\n  workloadSelector: {{labels: {{app: ratings}}}}\n{spec}")
 
@@ -30,13 +82,13 @@ def call(*documents, url="http://ratings:9080/"):
 def test_without_a_word_mutual_tls_is_automatic(documents):
     found, upstream, _ = call(*documents)
     said = found.asked[upstream.name]
-    assert str(said) == "asks for mutual TLS: automatic, where an endpoint has a sidecar"
+    assert str(said) == "asks for mutual TLS: automatic, where an endpoint takes it"
     assert said.by is None
 
 
 def test_a_headless_service_is_spoken_to_as_all_its_endpoints_are():
     found, upstream, _ = call(url="tcp://stateful:9042")
-    assert found.asked[upstream.name].why == "automatic, for all its endpoints have sidecars"
+    assert found.asked[upstream.name].why == "automatic, for all its endpoints take it"
 
 
 @pytest.mark.parametrize(
@@ -83,6 +135,7 @@ def test_the_other_side_takes_both_without_a_word():
     _, _, arrival = call()
     assert arrival.takes == "permissive: mutual TLS and plain text are taken"
     assert arrival.let_in_by is None
+    assert arrival.terms_by is None
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ class Stance(Enum):
     TLS = "TLS alone is taken, with no certificate asked of callers"
     OPTIONAL = "TLS alone is taken; callers are asked for a certificate that they need not have"
     PLAIN = "plain text alone is taken"
+    DISABLED = "disabled: plain text is taken; TLS, if there is any, is the application's own"
     BYTES = "bytes pass as they are, in TLS or not"
     TLS_PASSES = "TLS alone is let through, unopened: who is behind decides"
     MESH_PASSES = "mutual TLS of the mesh alone is let through, unopened: who is behind decides"
@@ -48,6 +49,8 @@ def stance(held: Held, call: Call, side: Side, identity: str) -> Stance:
     plain = _is_taken(trace(held, _in_plain_text(call), side))
     if not _is_taken(mutual):
         return Stance.PLAIN if plain else Stance.NEITHER
+    if side is Side.INBOUND and ending.mode == "plain":
+        return Stance.DISABLED
     unopened = side is Side.GATEWAY and ending.mode == "plain"
     if plain:
         return Stance.BYTES if unopened else Stance.PERMISSIVE
