@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from ipaddress import ip_network
 from pathlib import Path
 from socket import gethostname
 from uuid import uuid4
 
 from isthmus.admin import Admin
 from isthmus.api.gateway_api.gateway import Gateway
+from isthmus.api.istio.request_authentication import RequestAuthentication
 from isthmus.discovery.analyst import Analyst, AnalystSettings
 from isthmus.discovery.cluster_watcher import WatcherSettings
 from isthmus.discovery.fleet import Fleet
 from isthmus.discovery.follower import Follower, Planes, control_planes
 from isthmus.discovery.gateway_names import GatewayNames
+from isthmus.discovery.key_fetcher import KeyFetcher
+from isthmus.discovery.key_ring import KeyRing, KeyRingSettings
 from isthmus.discovery.managed_gateways import ManagedGateways
 from isthmus.discovery.registrar import Registrar
 from isthmus.discovery.registrations import Registrations
@@ -69,6 +74,7 @@ class Pilot:
         self.planes: Watchable[Planes] = Watchable({})
         # watch
         self._inbox: Inbox[ChangeKey, Change] = Inbox(settings.quiet_s, settings.max_delay_s)
+        self.keys = _key_ring(settings, self._take)
         self.wanted = WantedCredentials()
         watching = WatcherSettings(
             root_namespace=settings.root_namespace,
@@ -98,9 +104,15 @@ class Pilot:
         """Serve until cancelled, in the order in which data flows."""
         settings = self._settings
         parts = (self.fleet.run(), self.fanout.run(), self.analyst.run(), self._admin.run(settings))
-        beside = (self._let_go_of_credentials(), self.gateway_names.run(), keep_trying("tell", self._lead))
+        beside = (
+            self._let_go_of_credentials(),
+            self.gateway_names.run(),
+            self.keys.run(),
+            keep_trying("tell", self._lead),
+        )
         async with supervise(*parts, *beside, self._serve()):
             whole = await self.fleet.synced(settings.startup_limit_s)
+            await self.keys.settled(settings.startup_limit_s)
             log.info("clusters known", all=whole, clusters=[status.id for status in self.fleet.status()])
             async for batch in self._inbox.batches():
                 self._step(batch)
@@ -126,6 +138,7 @@ class Pilot:
         self.statuses.want("mesh", self._told.after(mesh, delta))
         if delta.config or delta.everything:
             self._gateways.set(managed_gateways(mesh))
+            self.keys.want(mesh.of(RequestAuthentication))
         self._registrations.look()
 
     async def _let_go_of_credentials(self) -> None:
@@ -139,6 +152,9 @@ class Pilot:
         return (*unsent, *self._registrations.findings)
 
     def _put(self, change: Change) -> None:
+        self.keys.put(change)
+
+    def _take(self, change: Change) -> None:
         self._inbox.put(change.key, change)
 
     async def _follow_plane(self, spec: ClusterSpec, client: Client) -> None:
@@ -222,6 +238,14 @@ def _session_limits(settings: PilotSettings) -> SessionLimits:
         streams_of_one=settings.most_streams,
         requests_per_s=settings.requests_per_s,
     )
+
+
+def _key_ring(settings: PilotSettings, put: Callable[[Change], None]) -> KeyRing:
+    """What fetches the keys of issuers; changes pass it on their way into the mesh."""
+    refused = [ip_network(each.strip()) for each in settings.issuer_refused_ranges.split(",") if each.strip()]
+    fetcher = KeyFetcher(refused, settings.issuer_roots_path)
+    often = KeyRingSettings(refresh_s=settings.issuer_refresh_s)
+    return KeyRing(ClusterId(settings.cluster), put, fetcher.fetch, often)
 
 
 def _mesh_settings(settings: PilotSettings) -> MeshSettings:

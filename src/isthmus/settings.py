@@ -17,6 +17,14 @@ from msgspec import Meta
 PREFIX = "ISTHMUS_"
 
 
+NEAR = (
+    *("0.0.0.0/8", "127.0.0.0/8", "::/128", "::1/128"),  # this machine
+    *("169.254.0.0/16", "fe80::/10", "fd00:ec2::254/128"),  # its links, where clouds give out credentials
+    *("224.0.0.0/4", "ff00::/8"),  # everybody
+)
+"""Where Pilot asks nobody for keys, whatever configuration says."""
+
+
 class PilotSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What Pilot may be told."""
 
@@ -76,6 +84,15 @@ class PilotSettings(msgspec.Struct, frozen=True, kw_only=True):
     analysis_in_status: Annotated[
         bool, Meta(description="write what analysis finds into the status of configuration objects")
     ] = True
+    issuer_refresh_s: Annotated[
+        float, Meta(description="seconds after which issuers of tokens are asked for their keys again")
+    ] = 1200.0
+    issuer_roots_path: Annotated[
+        str, Meta(description="file with CAs by which issuers of tokens are believed beside the system's")
+    ] = ""
+    issuer_refused_ranges: Annotated[
+        str, Meta(description="addresses at which issuers of tokens are not asked, with commas between")
+    ] = ",".join(NEAR)
     citadel: Annotated[str, Meta(description="host:port of the Citadel that gives Pilot its certificate")] = (
         "istio-citadel.istio-system.svc.cluster.local:8060"
     )

@@ -17,14 +17,17 @@ from fakes.bookinfo import (
     service,
 )
 from fakes.credentials import PKI, secret, tls_secret
-from fakes.edge import https, originating, tls_gateway
+from fakes.edge import GKE, https, originating, tls_gateway
 from fakes.manifests import put
 from fakes.shares import in_shares
 from fakes.told import differing, told
 from fakes.translation import Translation
+from isthmus.api.istio.request_authentication import JWTRule
+from isthmus.kit.jwks import NO_KEYS, KeySet
 from isthmus.model.change import Change
 from isthmus.model.endpoint import Locality
 from isthmus.model.findings import Code
+from isthmus.model.key_source import KeySource, fetched, not_fetched, source_of
 from isthmus.model.names import ClusterId, NetworkId
 from isthmus.model.proxy import Proxy, ProxyKind
 from isthmus.translate.generation import Translator
@@ -563,6 +566,33 @@ OTHER_POLICIES = tuple(
 )
 
 
+TOKENS = """
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {name: tokens, namespace: istio-system}
+spec: {jwtRules: [{issuer: https://a.example, jwksUri: https://a.example/keys}]}
+"""
+OWN_TOKENS = """
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {name: own}
+spec:
+  selector: {matchLabels: {app: reviews}}
+  jwtRules:
+    - {issuer: https://b.example, outputClaimToHeaders: [{header: x-user, claim: sub}]}
+    - {issuer: https://a.example, jwks_uri: https://a.example/keys, forwardOriginalToken: true}
+"""
+EDGE_TOKENS = OWN_TOKENS.replace("selector: {matchLabels: {app: reviews}}", "targetRefs: [%s]").replace(
+    "%s", "{group: gateway.networking.k8s.io, kind: Gateway, name: web}"
+)
+KEYS = (
+    fetched(GKE, KeySource("https://a.example/keys"), NO_KEYS),
+    fetched(GKE, KeySource("https://a.example/keys"), KeySet(text=NO_KEYS.text.replace("nobody", "other"))),
+    not_fetched(GKE, KeySource("https://a.example/keys"), "no answer"),
+    fetched(GKE, source_of(JWTRule(issuer="https://b.example")), NO_KEYS),
+)
+
+
 def all_changes():
     """What may come or go, one at a time: slices and pods by themselves, too."""
     ingress = [
@@ -618,6 +648,9 @@ def all_changes():
         *objects(gke=list(OTHER_POLICIES)),
         *objects(gke=list(ALL_PEERS)),
         *objects(gke=[PLAIN_PEERS]),
+        *objects(gke=[TOKENS, OWN_TOKENS]),
+        *objects(gke=[EDGE_TOKENS]),
+        *KEYS,
         *objects(onprem=[HEADLESS, *NAMED_POD.split("---\n")]),
         *objects(gke=[OF_PODS, NAMED_ENTRY], onprem=[NAMED_POD.split("---\n")[1].replace("true", "false")]),
     ]

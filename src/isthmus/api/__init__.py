@@ -23,6 +23,7 @@ from isthmus.api.istio.envoy_filter import EnvoyFilter
 from isthmus.api.istio.gateway import GatewayConfig
 from isthmus.api.istio.peer_authentication import PeerAuthentication
 from isthmus.api.istio.proxy_config import ProxyConfigObject
+from isthmus.api.istio.request_authentication import RequestAuthentication
 from isthmus.api.istio.service_entry import ServiceEntry
 from isthmus.api.istio.sidecar import Sidecar
 from isthmus.api.istio.telemetry import Telemetry
@@ -82,6 +83,16 @@ KINDS: tuple[Kind, ...] = (
         True,
         True,
         ("pa",),
+    ),
+    Kind(
+        "security.istio.io",
+        ("v1", "v1beta1"),
+        "RequestAuthentication",
+        "requestauthentications",
+        RequestAuthentication,
+        True,
+        True,
+        ("ra",),
     ),
     *GATEWAY_API,
     Kind("networking.k8s.io", ("v1",), "Ingress", "ingresses", Ingress, True, True, ("ing",)),

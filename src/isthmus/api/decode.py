@@ -46,11 +46,13 @@ def _in_spite_of(
 _MOST = 20
 
 
-def equal_for_mesh(one: Object, other: Object, *, with_generation: bool = False) -> bool:
-    """Whether the mesh would see any difference: all it reads but the resource version.
+def equal_for_mesh(one: Object | None, other: Object | None, *, with_generation: bool = False) -> bool:
+    """Whether the mesh would see no difference: all it reads but the resource version. None equals nothing.
 
     The generation is one where a status has to name it.
     """
+    if one is None or other is None:
+        return False
     if with_generation and one.metadata.generation != other.metadata.generation:
         return False
     return _without_version(one) == _without_version(other)

@@ -17,6 +17,7 @@ from isthmus.api.istio import (
     envoy_filter_problems,
     gateway_problems,
     peer_authentication_problems,
+    request_authentication_problems,
     service_entry_problems,
     sidecar_problems,
     telemetry_problems,
@@ -29,6 +30,7 @@ from isthmus.api.istio.envoy_filter import EnvoyFilter
 from isthmus.api.istio.gateway import GatewayConfig
 from isthmus.api.istio.peer_authentication import PeerAuthentication
 from isthmus.api.istio.proxy_config import ProxyConfigObject
+from isthmus.api.istio.request_authentication import RequestAuthentication
 from isthmus.api.istio.service_entry import ServiceEntry
 from isthmus.api.istio.sidecar import Sidecar
 from isthmus.api.istio.telemetry import Telemetry
@@ -51,6 +53,7 @@ _OF: Mapping[type[Object], Callable[[Any], Iterator[Problem]]] = {
     Telemetry: telemetry_problems.problems,
     PeerAuthentication: peer_authentication_problems.problems,
     AuthorizationPolicy: authorization_policy_problems.problems,
+    RequestAuthentication: request_authentication_problems.problems,
     ProxyConfigObject: telemetry_problems.proxy_config_problems,
     Ingress: ingress.problems,
     Service: service_problems.problems,

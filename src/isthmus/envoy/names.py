@@ -52,6 +52,7 @@ _BY_PACKAGE: dict[str, str] = {
     "envoy.extensions.filters.network.sni_cluster.v3": "SniCluster",
     "envoy.extensions.formatter.metadata.v3": "Metadata",
     "envoy.extensions.formatter.req_without_query.v3": "ReqWithoutQuery",
+    "envoy.extensions.http.early_header_mutation.header_mutation.v3": "HeaderMutation",
     "envoy.extensions.http.header_formatters.preserve_case.v3": "PreserveCaseFormatterConfig",
     "envoy.extensions.request_id.uuid.v3": "UuidRequestIdConfig",
     "envoy.extensions.tracers.opentelemetry.resource_detectors.v3": "EnvironmentResourceDetectorConfig "

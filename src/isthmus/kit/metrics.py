@@ -67,6 +67,12 @@ CHAIN_EXPIRY = Gauge(
     "When this CA cannot sign any more: end of its own certificate, or of one above it.",
     registry=REGISTRY,
 )
+KEY_FETCHES = Counter(
+    "isthmus_issuer_key_fetches",
+    "Answers to Pilot's asking issuers for keys.",
+    ["outcome"],
+    registry=REGISTRY,
+)
 STATUS_WRITES = Counter("isthmus_status_writes", "Statuses of objects written.", ["kind"], registry=REGISTRY)
 
 

@@ -19,13 +19,14 @@ from isthmus.model.delta import Delta
 from isthmus.model.derived import Derived, Sources
 from isthmus.model.dirt import Dirt
 from isthmus.model.discovery_selection import Selection
-from isthmus.model.endpoint import Backing, EndpointShard
+from isthmus.model.endpoint import EndpointShard
 from isthmus.model.entries import Entries, joined
 from isthmus.model.exports import refs_shown, service_shown
 from isthmus.model.facts import Facts, Name
 from isthmus.model.far_pods import FarPods
 from isthmus.model.findings import Finding
-from isthmus.model.mesh import Mesh, MeshSettings
+from isthmus.model.key_sets import KeySets, other_keys
+from isthmus.model.mesh import Mesh, MeshSettings, Services, Shards, Workloads
 from isthmus.model.mesh_settings import read_settings, with_same_parts
 from isthmus.model.names import NO_CLUSTER, ClusterId, ServiceKey, kubernetes_hostname
 from isthmus.model.network_state import NetworkState
@@ -34,11 +35,6 @@ from isthmus.model.service import Service
 from isthmus.model.serving import Serving
 from isthmus.model.shards import with_the_same
 from isthmus.model.workload import Workload
-
-Services = Mapping[ServiceKey, Service]
-Shards = Mapping[ServiceKey, Mapping[ClusterId, EndpointShard]]
-Backings = Mapping[ServiceKey, Backing]
-Workloads = Mapping[tuple[ClusterId, str], Workload]
 
 
 class Step(NamedTuple):
@@ -65,6 +61,7 @@ class MeshBuilder:
         self._networks = NetworkState(settings)
         self.derived = Derived(settings)
         self._credentials = Credentials(Ref("ConfigMap", settings.root_namespace, "istio"))
+        self._key_sets = KeySets()
         self._mesh = Mesh(settings=settings, origins=self.derived.origins, statuses=self.derived.statuses)
         self._selection = Selection(settings.root_namespace)
         self._is_first = True
@@ -107,7 +104,9 @@ class MeshBuilder:
         if isinstance(change.value, Doubted):
             self._wrong[cluster, ref] = change.value.finding
             change = change._replace(value=change.value.value)
-        if self._credentials.are_meant(ref):
+        if self._key_sets.are_meant(ref):
+            self._key_sets.take(change)
+        elif self._credentials.are_meant(ref):
             if (wrong := self._credentials.take(change)) is not None:
                 self._wrong[cluster, ref] = wrong
         elif isinstance(change.value, Finding):
@@ -131,9 +130,7 @@ class MeshBuilder:
         if facts is None:
             facts = self._facts[cluster] = Facts(self._base.root_namespace)
         before = facts.objects.get(ref)
-        if value is before or (
-            before and value and equal_for_mesh(before, value, with_generation=configures)
-        ):
+        if value is before or equal_for_mesh(before, value, with_generation=configures):
             # A watcher that takes over tells everything again; a finding may have stood in between.
             dirt.settings |= isinstance(value, ConfigMap)
             return
@@ -187,6 +184,7 @@ class MeshBuilder:
             statuses=self.derived.statuses,
             credential_grants=self.derived.grants,
             credentials=self._credentials.found,
+            key_sets=self._key_sets.found,
             findings=self._findings(),
         )
         delta = Delta(
@@ -197,6 +195,7 @@ class MeshBuilder:
             workloads=maps.differing(old.workloads, workloads, dirt.workloads),
             networks=networks is not old.networks,
             credentials=maps.all_differing(old.credentials, mesh.credentials),
+            key_sets=other_keys(old.key_sets, self._key_sets.found),
             settings=settings is not old.settings,
             everything=self._is_first,
         )

@@ -194,6 +194,10 @@ class Code(Enum):
     """A rule of an AuthorizationPolicy asks for something of requests on a port where connections alone are known."""
     NOT_REGISTERED = ("ISM0034", "WorkloadNotRegistered", _WARNING)
     """A workload asks for an entry of a WorkloadGroup, and gets none."""
+    NO_KEYS = ("ISM0051", "IssuerKeysNotFetched", _ERROR)
+    """The keys of an issuer cannot be had: its tokens are refused, or believed by the last good ones."""
+    DOUBTFUL_KEYS = ("ISM0052", "IssuerKeysDoubtful", _WARNING)
+    """Others than an issuer could make its tokens, or some of its keys cannot be used."""
 
     @property
     def number(self) -> str:

@@ -6,6 +6,7 @@ import msgspec
 
 from isthmus.api.resource import Ref
 from isthmus.model.credential import CredentialKey
+from isthmus.model.key_source import KeySource
 from isthmus.model.names import ClusterId, ServiceKey
 
 
@@ -19,9 +20,10 @@ class Delta(msgspec.Struct, frozen=True, kw_only=True):
     statuses: frozenset[Ref] = frozenset()  # what is told of objects; no proxy asks for it
     networks: bool = False  # how networks are reached
     credentials: frozenset[CredentialKey] = frozenset()  # Secrets, and ConfigMaps of CAs
+    key_sets: frozenset[KeySource] = frozenset()  # other keys of issuers
     settings: bool = False  # of the mesh: which parts differ is to be seen in the meshes
     everything: bool = False  # the first mesh
 
     def __bool__(self) -> bool:
-        parts = (self.services, self.endpoints, self.config, self.workloads, self.credentials)
+        parts = (self.services, self.endpoints, self.config, self.workloads, self.credentials, self.key_sets)
         return self.everything or self.networks or self.settings or any(parts)

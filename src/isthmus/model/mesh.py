@@ -13,6 +13,7 @@ from isthmus.api.resource import Object, Ref
 from isthmus.model.credential import Credential, CredentialKey
 from isthmus.model.endpoint import Backing, EndpointShard
 from isthmus.model.findings import Finding
+from isthmus.model.key_source import IssuerKeys, KeySource
 from isthmus.model.names import ClusterId, Hostname, ServiceKey, host_matches
 from isthmus.model.network import Networks
 from isthmus.model.origins import Origin, Origins
@@ -80,6 +81,13 @@ class MeshSettings(msgspec.Struct, frozen=True, kw_only=True):
         return self.unknown is not Unknown.REFUSE
 
 
+Services = Mapping[ServiceKey, Service]
+Shards = Mapping[ServiceKey, Mapping[ClusterId, EndpointShard]]
+Backings = Mapping[ServiceKey, Backing]
+Workloads = Mapping[tuple[ClusterId, str], Workload]
+"""By cluster and address."""
+
+
 class Mesh(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     """One state of the mesh. Made by `MeshBuilder` only; a part that did not change is the same object.
 
@@ -87,16 +95,17 @@ class Mesh(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     """
 
     settings: MeshSettings = MeshSettings()
-    services: Mapping[ServiceKey, Service] = {}
-    shards: Mapping[ServiceKey, Mapping[ClusterId, EndpointShard]] = {}
-    backings: Mapping[ServiceKey, Backing] = {}
-    workloads: Mapping[tuple[ClusterId, str], Workload] = {}  # by cluster and address
+    services: Services = {}
+    shards: Shards = {}
+    backings: Backings = {}
+    workloads: Workloads = {}
     networks: Networks = Networks()
     config: Mapping[str, Mapping[Ref, Object]] = {}  # by kind, then ref
     origins: Mapping[Ref, Origins] = {}  # of configuration that nobody wrote
     statuses: Mapping[Ref, msgspec.Struct] = {}  # what is to be told of objects of the configuration cluster
     credentials: Mapping[CredentialKey, Credential] = {}  # those that are followed, be they there or not
     credential_grants: frozenset[tuple[str, Ref]] = frozenset()  # who, by namespace, may use another's Secret
+    key_sets: Mapping[KeySource, IssuerKeys] = {}  # of issuers of tokens, as far as they are fetched
     findings: tuple[Finding, ...] = ()
 
     def origin(self, ref: Ref, path: str = "$") -> Origin:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from isthmus.api.istio.authorization_policy import AuthorizationPolicy
 from isthmus.api.istio.envoy_filter import EnvoyFilter, PolicyTargetReference
+from isthmus.api.istio.request_authentication import RequestAuthentication
 from isthmus.api.istio.telemetry import Telemetry
 from isthmus.api.istio.wasm_plugin import WasmPlugin
 from isthmus.model.proxy import Proxy
 
-Selecting = AuthorizationPolicy | EnvoyFilter | Telemetry | WasmPlugin
+Selecting = AuthorizationPolicy | EnvoyFilter | RequestAuthentication | Telemetry | WasmPlugin
 GATEWAY_NAME = "gateway.networking.k8s.io/gateway-name"
 """Label of the pods, and all other objects, that are made for a Gateway."""
 GATEWAY_CLASS = "gateway.networking.k8s.io/gateway-class-name"
@@ -21,10 +24,15 @@ PROXIES_BY_LABEL = {
 
 def selects(found: Selecting, proxy: Proxy) -> bool:
     """Whether it is for a proxy with these labels; of its namespace or the root's the proxy must be."""
+    return selects_labels(found, proxy.namespace, dict(proxy.labels))
+
+
+def selects_labels(found: Selecting, namespace: str, labels: Mapping[str, str]) -> bool:
+    """Whether it is for workloads of that namespace with these labels; as of `selects`."""
     references = references_of(found)
     if references:
-        return any(_refers(each, found.metadata.namespace, proxy) for each in references)
-    return proxy.has_labels(labels_of(found))
+        return any(_refers(each, found.metadata.namespace, namespace, labels) for each in references)
+    return labels_of(found).items() <= labels.items()
 
 
 def references_of(found: Selecting) -> tuple[PolicyTargetReference, ...]:
@@ -40,11 +48,13 @@ def labels_of(found: Selecting) -> dict[str, str]:
     return found.spec.selector.match_labels if found.spec.selector is not None else {}
 
 
-def _refers(reference: PolicyTargetReference, namespace: str, proxy: Proxy) -> bool:
-    """Whether a reference in an object of `namespace` means the proxy."""
+def _refers(
+    reference: PolicyTargetReference, written_in: str, namespace: str, labels: Mapping[str, str]
+) -> bool:
+    """Whether a reference in an object of one namespace means proxies of the other with these labels."""
     label = PROXIES_BY_LABEL.get((reference.group, reference.kind))
     if label is None:
         return False
-    if label == GATEWAY_NAME and proxy.namespace != (reference.namespace or namespace):
+    if label == GATEWAY_NAME and namespace != (reference.namespace or written_in):
         return False
-    return proxy.has_labels({label: reference.name})
+    return labels.get(label) == reference.name

@@ -14,6 +14,8 @@ from isthmus.translate.string_match import any_text, string_matcher
 
 FILTER = "envoy.filters.http.jwt_authn"
 """The filter that checks tokens, under whose name their claims are kept."""
+PAYLOAD = "payload"
+"""And under this key."""
 
 _DOTTED = re.compile(r"(?:\.[^.\[\]]+)+")
 _BRACKETED = re.compile(r"(?:\[[^\[\]]+\])+")
@@ -30,7 +32,7 @@ def claim_matcher(header: str, match: StringMatch, *, absent: bool = False) -> M
     Raises `ValueError` where `header` names no claim.
     """
     found = MetadataMatcher(filter=FILTER, value=_value(match), invert=absent)
-    for key in ("payload", *path_of_claim(header)):
+    for key in (PAYLOAD, *path_of_claim(header)):
         found.path.add(key=key)
     return found
 

@@ -11,7 +11,7 @@ from isthmus.translate.access_log import access_logs
 from isthmus.translate.conduct import Conduct
 from isthmus.translate.dynamic_hosts import dynamic_filter
 from isthmus.translate.guard import Checkpoint
-from isthmus.translate.http_filters import FILTERS, checks
+from isthmus.translate.http_filters import FILTERS, checks, jwt_authn
 from isthmus.translate.proxy_headers import apply_forwarding, apply_headers, apply_topology
 from isthmus.translate.tracing import apply_tracing
 
@@ -51,6 +51,8 @@ def connection_manager(manager: Manager) -> Filter:
         stream_idle_timeout=proto.seconds(0),
         upgrade_configs=[HttpConnectionManager.UpgradeConfig(upgrade_type="websocket")],
     )
+    if manager.point is not None:
+        config.early_header_mutation_extensions.extend(jwt_authn.headers_taken_away(manager.point))
     _PATHS[manager.conduct.paths](config)
     if isinstance(manager.routes, str):
         config.rds.CopyFrom(_asked_for(manager.routes))

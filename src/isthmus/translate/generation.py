@@ -17,6 +17,7 @@ from isthmus.model.mesh import Mesh
 from isthmus.model.proxy import Proxy, ProxyKind
 from isthmus.model.registration import group_in, group_ref
 from isthmus.model.reporting_findings import reporting_findings
+from isthmus.model.request_authentications import unknown_keys
 from isthmus.model.scope import View, Views
 from isthmus.model.service import Protocol
 from isthmus.model.workload import Workload
@@ -206,6 +207,7 @@ class Generation:
             *authorization_findings(self.mesh),
             *reporting_findings(self.mesh),
             *make.conducts.findings,
+            *unknown_keys(self.mesh),
         )
         more = (*reports, *make.secrets.findings(self.mesh), *make.patches.findings(self.mesh))
         return tuple(dict.fromkeys(self.mesh.told(each) for each in (*withheld, *more)))

@@ -17,13 +17,17 @@ import msgspec
 
 from isthmus.api.istio.authorization_policy import AuthorizationPolicy
 from isthmus.api.istio.peer_authentication import PeerAuthentication
+from isthmus.api.istio.request_authentication import RequestAuthentication
 from isthmus.api.resource import Object, Ref
 from isthmus.kit.memo import Memo
 from isthmus.model.authorization_policies import AuthorizationPolicies, Governing, governing
 from isthmus.model.collectors import collector
+from isthmus.model.key_source import keys_at, sources_of
 from isthmus.model.mesh import Mesh
 from isthmus.model.peer_authentications import PeerAuthentications
+from isthmus.model.policies import Policies
 from isthmus.model.proxy import Proxy
+from isthmus.model.request_authentications import Issuer, issuers
 from isthmus.model.scope import View
 from isthmus.translate.authorization.external import Authorizer
 from isthmus.translate.collector_places import place_of
@@ -36,6 +40,8 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     peers: tuple[PeerAuthentication, ...] = ()  # on which terms they come; the widest first
     authorization: tuple[Governing, ...] = ()
     authorizers: tuple[Authorizer, ...] = ()  # whom policies ask, as far as they are there
+    authentications: tuple[RequestAuthentication, ...] = ()
+    issuers: tuple[Issuer, ...] = ()  # of these, with the keys by which their tokens are believed
 
 
 class Checkpoint(NamedTuple):
@@ -67,6 +73,7 @@ class _Kind(NamedTuple):
 
 _KINDS: Mapping[str, _Kind] = {
     "peers": _Kind(PeerAuthentication, PeerAuthentications),
+    "authentications": _Kind(RequestAuthentication, Policies[RequestAuthentication]),
     "authorization": _Kind(AuthorizationPolicy, AuthorizationPolicies),
 }
 """By field of `Guard`."""
@@ -95,10 +102,18 @@ class Guards:
             tuple(each.place for each in asked),
         )
         providers = tuple(each.provider for each in asked)
+        tokens = held["authentications"]
+        keys = tuple(keys_at(source, mesh.key_sets) for each in tokens for source in sources_of(each))
         return self._found.get(
-            (*parts, *(each.policy for each in rules), *providers),
+            (*parts, *(each.policy for each in rules), *providers, *keys),
             names,
-            lambda: Guard(trust_domains=domains, authorization=rules, authorizers=asked, **held),
+            lambda: Guard(
+                trust_domains=domains,
+                authorization=rules,
+                authorizers=asked,
+                issuers=issuers(tokens, mesh.key_sets),
+                **held,
+            ),
         )
 
     def _holding_of(self, mesh: Mesh, each: _Kind, proxy: Proxy) -> tuple[Any, ...]:

@@ -78,7 +78,13 @@ def tree_of(message: Message) -> Tree:
 
 
 _MAPS = frozenset(
-    {"filter_metadata", "policies", "typed_per_filter_config", "typed_extension_protocol_options"}
+    {
+        "filter_metadata",
+        "policies",
+        "providers",
+        "typed_per_filter_config",
+        "typed_extension_protocol_options",
+    }
 )
 
 

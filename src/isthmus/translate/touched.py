@@ -37,7 +37,8 @@ class Touched:
         self.meshes = meshes
         self._step = Transition(meshes, indices)
         self._delta = delta
-        self._versions = {ref: tuple(self._step.versions(ref)) for ref in delta.config}
+        concerned = delta.config.union(self._step.with_keys_from(delta.key_sets))
+        self._versions = {ref: tuple(self._step.versions(ref)) for ref in concerned}
         self._of_objects: dict[tuple[Ref, ProxyKind], Touch] = {}
         self._of_all: dict[ProxyKind, Touch] = {}
         self._found: dict[tuple[object, ...], Touch] = {}

@@ -9,6 +9,7 @@ from isthmus.api.istio.destination_rule import DestinationRule
 from isthmus.api.istio.envoy_filter import EnvoyFilter
 from isthmus.api.istio.gateway import GatewayConfig
 from isthmus.api.istio.peer_authentication import PeerAuthentication
+from isthmus.api.istio.request_authentication import RequestAuthentication
 from isthmus.api.istio.sidecar import Sidecar
 from isthmus.api.istio.telemetry import Telemetry
 from isthmus.api.istio.virtual_service import VirtualService
@@ -44,9 +45,9 @@ def together(touches: Iterable[Touch]) -> Touch:
     """All of it."""
     found: dict[str, Names] = {}
     for each in touches:
-        for type_url, names in each.items():
+        for type_url, named in each.items():
             before = found.get(type_url, NOTHING)
-            found[type_url] = None if names is None or before is None else before | names
+            found[type_url] = None if named is None or before is None else before | named
     return found
 
 
@@ -72,7 +73,7 @@ def concerns(found: Object, proxy: Proxy, roots: Collection[str]) -> bool:
         case PeerAuthentication():
             # By the labels that the pod has now, which may be others than the proxy was started with.
             return namespace == proxy.namespace or (namespace in roots and not peers_selected(found))
-        case EnvoyFilter() | WasmPlugin() | Telemetry():
+        case EnvoyFilter() | WasmPlugin() | Telemetry() | RequestAuthentication():
             return namespace in (proxy.namespace, *roots) and selects(found, proxy)
         case AuthorizationPolicy():
             return namespace in (proxy.namespace, *roots) and (
@@ -104,7 +105,7 @@ def touches(found: Object, step: Transition, kind: ProxyKind) -> Touch:
             return {LISTENER: step.by_address | {VIRTUAL_INBOUND}}
         case Telemetry():
             return {UPSTREAM: None, LISTENER: None}
-        case AuthorizationPolicy():
+        case AuthorizationPolicy() | RequestAuthentication():
             return {LISTENER: None if kind is ProxyKind.ROUTER else step.inbound_listeners}
         case WorkloadGroup():
             return {PROBE: frozenset({health.NAME})}

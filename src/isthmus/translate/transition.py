@@ -7,12 +7,14 @@ from collections.abc import Collection, Iterable, Iterator
 
 from isthmus.api.istio.destination_rule import DestinationRule, TrafficPolicy
 from isthmus.api.istio.gateway import GatewayConfig
+from isthmus.api.istio.request_authentication import RequestAuthentication
 from isthmus.api.istio.sidecar import Sidecar
 from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.api.resource import Object, Ref
 from isthmus.model.collectors import collector_hosts
 from isthmus.model.credential import ABSENT, CredentialKey
 from isthmus.model.credential_uses import of_destination_rule, uses_of
+from isthmus.model.key_source import KeySource, sources_of
 from isthmus.model.mesh import Mesh
 from isthmus.model.names import ClusterId, Hostname, ServiceKey, host_matches, resolve, service_named
 from isthmus.model.proxy import ProxyKind
@@ -144,6 +146,15 @@ class Transition:
         return any(
             use.name in roots for mesh in self.meshes for each in mesh.of(opens) for use in uses_of(each)
         )
+
+    def with_keys_from(self, sources: Collection[KeySource]) -> Iterator[Ref]:
+        """The RequestAuthentications that believe tokens by keys from one of these."""
+        for mesh in self.meshes if sources else ():
+            for ref, found in mesh.config.get(RequestAuthentication.__name__, {}).items():
+                if isinstance(found, RequestAuthentication) and any(
+                    each in sources for each in sources_of(found)
+                ):
+                    yield ref
 
     def headless(self, keys: Iterable[ServiceKey]) -> frozenset[ServiceKey]:
         """Those that have listeners for their endpoints, by which it is decided on mutual TLS as well."""

@@ -1,0 +1,191 @@
+"""The keys of all issuers that configuration names: fetched when new, looked at again, kept while nothing comes.
+
+A RequestAuthentication enters the mesh together with its keys, or with the word that there are none: nobody's tokens
+are refused because an answer is on its way. What is known is told as changes, so that the mesh has it like all else
+(ADR 0024).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from functools import partial
+
+import msgspec
+
+from isthmus.api.istio.request_authentication import RequestAuthentication
+from isthmus.discovery.key_fetcher import CannotFetch
+from isthmus.kit import duration
+from isthmus.kit.backoff import Backoff
+from isthmus.kit.clock import Clock, SystemClock
+from isthmus.kit.jwks import KeySet
+from isthmus.kit.log import log
+from isthmus.kit.metrics import KEY_FETCHES
+from isthmus.kit.tasks import Crew, keep_trying
+from isthmus.kit.watchable import Watchable
+from isthmus.model.change import Change, ChangeKey
+from isthmus.model.findings import Finding
+from isthmus.model.key_source import (
+    KeySource,
+    fetched,
+    forgotten,
+    never_fetched,
+    not_fetched,
+    source_of,
+)
+from isthmus.model.names import ClusterId
+
+Fetch = Callable[[KeySource, float], Awaitable[KeySet]]
+"""The keys of a source, within so many seconds. Raises `CannotFetch`."""
+_USUAL_LIMIT_S, _LONGEST_LIMIT_S = 5.0, 30.0
+_SWEEP_S = 60.0
+_JITTER = 0.1
+
+
+class KeyRingSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How often issuers are asked."""
+
+    refresh_s: float = 1200.0  # after an answer
+    retry_s: float = 5.0  # after none; twice as long each time, a minute at the most
+    longest_retry_s: float = 60.0
+
+
+class KeyRing:
+    """Stands between what follows clusters and the mesh: changes pass it, some wait here for keys."""
+
+    def __init__(
+        self,
+        cluster: ClusterId,
+        put: Callable[[Change], None],
+        fetch: Fetch,
+        settings: KeyRingSettings | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._cluster, self._put_on, self._fetch = cluster, put, fetch
+        self._settings, self._clock = settings or KeyRingSettings(), clock or SystemClock()
+        self._crew = Crew()
+        self._limits: dict[KeySource, float] = {}  # of all that are followed
+        self._told: dict[KeySource, Change] = {}  # the newest word of each
+        self._wanted: Mapping[KeySource, float] = {}  # by the mesh
+        self._unwanted: frozenset[KeySource] = frozenset()  # at the last look
+        self._held: dict[ChangeKey, Change] = {}
+        self._waiting: Watchable[int] = Watchable(0)
+
+    def put(self, change: Change) -> None:
+        """Pass a change on: at once, or where it needs keys that nobody knows yet, as soon as they are."""
+        key = change.key
+        if key.ref.kind == "Cluster":
+            self._held = {held: each for held, each in self._held.items() if held.cluster != key.cluster}
+        self._held.pop(key, None)  # what is newer counts
+        if key.cluster == self._cluster:
+            self._follow_all(_limits(change))
+        if key.cluster == self._cluster and not self._is_known(change):
+            self._held[key] = change
+        else:
+            self._put_on(change)
+        self._waiting.set(len(self._held))
+
+    def want(self, found: Iterable[RequestAuthentication]) -> None:
+        """Follow the sources that all of these name; those that nobody names are let go of after a while."""
+        self._wanted = limits_of(found)
+        self._follow_all(self._wanted)
+
+    async def settled(self, limit_s: float) -> bool:
+        """Whether within `limit_s` all is known that changes wait for."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                async for waiting in self._waiting.changes():
+                    if not waiting:
+                        return True
+        return False
+
+    async def run(self) -> None:
+        """Let go of what nobody wants, until cancelled; then of everything."""
+        try:
+            while True:
+                await self._clock.sleep(_SWEEP_S)
+                await self._sweep()
+        finally:
+            await self._crew.stop_all()
+
+    async def _sweep(self) -> None:
+        held = {source for each in self._held.values() for source in _limits(each)}
+        unwanted = frozenset(self._limits.keys() - self._wanted.keys() - held)
+        for source in unwanted & self._unwanted:
+            await self._crew.stop(_job(source))
+            del self._limits[source]
+            if self._told.pop(source, None) is not None:
+                self._put_on(forgotten(self._cluster, source))
+        self._unwanted = unwanted
+
+    def _follow_all(self, limits: Mapping[KeySource, float]) -> None:
+        for source, limit_s in limits.items():
+            is_new = source not in self._limits
+            self._limits[source] = limit_s
+            if is_new:
+                job = partial(self._follow, source)
+                self._crew.start(_job(source), keep_trying(_job(source), job, clock=self._clock))
+
+    async def _follow(self, source: KeySource) -> None:
+        if why := never_fetched(source):
+            self._tell(source, not_fetched(self._cluster, source, why))
+            await asyncio.Event().wait()  # until it is let go of
+        settings = self._settings
+        backoff = Backoff(settings.retry_s, settings.longest_retry_s)
+        while True:
+            try:
+                keys = await self._fetch(source, self._limits[source])
+            except CannotFetch as error:
+                KEY_FETCHES.labels(outcome="failed").inc()
+                self._tell(source, not_fetched(self._cluster, source, str(error)))
+                wait_s = backoff.next_s()
+            else:
+                KEY_FETCHES.labels(outcome="fetched").inc()
+                self._tell(source, fetched(self._cluster, source, keys))
+                backoff.reset()
+                # Not all at once, of many issuers and many Pilots.
+                wait_s = settings.refresh_s * (1 - _JITTER * random.random())  # noqa: S311 - no secret
+            await self._clock.sleep(wait_s)
+
+    def _is_known(self, change: Change) -> bool:
+        """Whether all is known that a change needs."""
+        return _limits(change).keys() <= self._told.keys()
+
+    def _tell(self, source: KeySource, word: Change) -> None:
+        if self._told.get(source) != word:
+            trouble = word.value.message if isinstance(word.value, Finding) else ""
+            log.info("keys of an issuer", source=source.uri, trouble=trouble)
+            self._told[source] = word
+            self._put_on(word)
+        for key, change in list(self._held.items()):
+            if self._is_known(change):
+                del self._held[key]
+                self._put_on(change)
+        self._waiting.set(len(self._held))
+
+
+def _limits(change: Change) -> dict[KeySource, float]:
+    return limits_of([change.value] if isinstance(change.value, RequestAuthentication) else ())
+
+
+def limits_of(found: Iterable[RequestAuthentication]) -> dict[KeySource, float]:
+    """The sources that rules name, and how long an answer is waited for: as long as the most patient rule says."""
+    limits: dict[KeySource, float] = {}
+    for source, limit_s in _each_limit(found):
+        limits[source] = max(limit_s, limits.get(source, 0.0))
+    return limits
+
+
+def _each_limit(found: Iterable[RequestAuthentication]) -> Iterator[tuple[KeySource, float]]:
+    for each in found:
+        for rule in each.spec.jwt_rules:
+            source = source_of(rule)
+            if source is not None:
+                said_s = duration.parse(rule.timeout) if rule.timeout else _USUAL_LIMIT_S
+                yield source, min(said_s, _LONGEST_LIMIT_S)
+
+
+def _job(source: KeySource) -> str:
+    return f"keys at {source.uri} of {source.issuer or 'anybody'}"

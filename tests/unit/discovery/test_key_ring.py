@@ -1,0 +1,176 @@
+"""The ring of keys: what waits for keys, what is asked again, and what stays while nothing comes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from fakes.issuers import Key, jwks
+from fakes.manifests import EAST, WEST, config, gone, put
+from isthmus.discovery.key_fetcher import CannotFetch
+from isthmus.discovery.key_ring import KeyRing, KeyRingSettings, limits_of
+from isthmus.kit.clock import ManualClock
+from isthmus.kit.jwks import read_jwks
+from isthmus.kit.tasks import supervise
+from isthmus.model.build import MeshBuilder
+from isthmus.model.change import Change, ChangeKey, cluster_ref
+from isthmus.model.key_source import IssuerKeys, KeySource
+from isthmus.model.mesh import MeshSettings
+
+ONE, TWO = read_jwks(jwks(Key(kid="one"))), read_jwks(jwks(Key(kid="two")))
+URI = "https://issuer.example/keys"
+SOURCE = KeySource(URI)
+SERVICE = config("ServiceEntry", "other", "{hosts: [a.example.com], ports: [{number: 80, name: http}]}")
+
+
+def policy(*uris, name="tokens", **rule):
+    rules = [{"issuer": "https://issuer.example", "jwksUri": uri} | rule for uri in uris]
+    return config("RequestAuthentication", name, json.dumps({"jwtRules": rules}))
+
+
+class Issuers:
+    """Answers as it is told; `wait` holds answers back."""
+
+    def __init__(self):
+        self.answers, self.asked = {URI: ONE}, []
+        self.clock = ManualClock()
+
+    async def fetch(self, source, limit_s):
+        self.asked.append((source.uri, limit_s))
+        answer = self.answers.get(source.uri, "nobody there")
+        if answer is None:
+            await self.clock.sleep(limit_s)
+            answer = "no answer"
+        if isinstance(answer, str):
+            raise CannotFetch(answer)
+        return answer
+
+
+class Told:
+    """A ring, and the mesh that is made of what it passes on."""
+
+    def __init__(self):
+        self.issuers = Issuers()
+        self.clock = self.issuers.clock
+        self.builder = MeshBuilder(MeshSettings(config_cluster=EAST))
+        self.deltas = []
+        self.ring = KeyRing(EAST, self._take, self.issuers.fetch, KeyRingSettings(), self.clock)
+
+    def _take(self, change):
+        self.deltas.append(self.builder.apply([change]).delta)
+
+    @property
+    def policies(self):
+        return [
+            each.metadata.name for each in self.builder.mesh.config.get("RequestAuthentication", {}).values()
+        ]
+
+    @property
+    def known(self):
+        return dict(self.builder.mesh.key_sets)
+
+
+@pytest.fixture
+async def told():
+    found = Told()
+    async with supervise(found.ring.run()):
+        yield found
+
+
+async def test_a_policy_enters_the_mesh_with_its_keys_and_holds_up_nothing_else(told):
+    told.issuers.answers[URI] = None
+    told.ring.put(put(EAST, policy(URI)))
+    told.ring.put(put(EAST, SERVICE))
+    await told.clock.advance(1)
+    assert not told.policies
+    assert told.builder.mesh.config["ServiceEntry"]
+    assert not await told.ring.settled(0.01)
+    told.issuers.answers[URI] = ONE
+    await told.clock.advance(15)
+    assert told.policies == ["tokens"]
+    assert told.known == {SOURCE: IssuerKeys(keys=ONE)}
+    assert await told.ring.settled(1)
+
+
+async def test_a_policy_of_whose_keys_nothing_comes_enters_without_them_and_it_is_said_why(told):
+    told.issuers.answers[URI] = "it is away"
+    told.ring.put(put(EAST, policy(URI)))
+    await told.clock.advance(0)
+    assert told.policies == ["tokens"]
+    assert told.known == {SOURCE: IssuerKeys(trouble="it is away")}
+    told.issuers.answers[URI] = ONE
+    await told.clock.advance(10)
+    assert told.known == {SOURCE: IssuerKeys(keys=ONE)}
+
+
+async def test_keys_are_looked_at_again_and_the_last_good_ones_stay(told):
+    told.ring.put(put(EAST, policy(URI)))
+    await told.clock.advance(0)
+    told.ring.want([policy(URI)])
+    told.issuers.answers[URI] = TWO
+    await told.clock.advance(1000)
+    assert told.known[SOURCE].keys == ONE
+    await told.clock.advance(200)
+    assert told.known[SOURCE].keys == TWO
+    told.issuers.answers[URI] = "it is away"
+    await told.clock.advance(1200)
+    assert told.known[SOURCE] == IssuerKeys(keys=TWO, trouble="it is away")
+    assert not told.deltas[-1], "proxies have nothing to do with it"
+    told.issuers.answers[URI] = TWO
+    await told.clock.advance(60)
+    assert told.known[SOURCE] == IssuerKeys(keys=TWO)
+    assert not told.deltas[-1]
+
+
+async def test_what_is_newer_counts_while_the_older_one_waits(told):
+    told.issuers.answers[URI] = None
+    told.ring.put(put(EAST, policy(URI)))
+    told.ring.put(put(EAST, policy("", jwks=ONE.text)))
+    assert told.policies == ["tokens"]
+    assert told.builder.mesh.config["RequestAuthentication"]
+    told.ring.put(put(EAST, policy(URI, name="second")))
+    told.ring.put(gone(EAST, policy(URI, name="second")))
+    await told.clock.advance(10)
+    assert told.policies == ["tokens"]
+    told.ring.put(put(EAST, policy("https://third.example/", name="third")))
+    told.ring.put(Change(ChangeKey(EAST, cluster_ref(EAST)), None))
+    assert await told.ring.settled(1)
+
+
+async def test_only_what_configuration_names_is_asked_and_what_it_leaves_is_let_go(told):
+    told.ring.put(put(WEST, policy("https://other.example/")))
+    told.ring.put(put(EAST, policy(URI)))
+    await told.clock.advance(0)
+    told.ring.want([policy(URI)])
+    await told.clock.advance(600)
+    assert {uri for uri, _ in told.issuers.asked} == {URI}
+    told.ring.want([])
+    await told.clock.advance(60)
+    assert told.known, "it may come again at once"
+    await told.clock.advance(120)
+    assert not told.known
+    asked = len(told.issuers.asked)
+    await told.clock.advance(3600)
+    assert len(told.issuers.asked) == asked
+
+
+async def test_each_source_is_asked_once_for_all_and_waited_for_as_the_most_patient_rule_says(told):
+    patient = policy(URI, name="patient", timeout="10s")
+    for each in (policy(URI), patient, policy(URI, name="endless", timeout="1h")):
+        told.ring.put(put(EAST, each))
+    await told.clock.advance(0)
+    assert [uri for uri, _ in told.issuers.asked] == [URI]
+    assert limits_of([policy(URI), patient]) == {SOURCE: 10}
+    assert limits_of([policy(URI, timeout="1h")]) == {SOURCE: 30}
+    assert limits_of([policy(URI)]) == {SOURCE: 5}
+
+
+async def test_an_issuer_that_is_no_url_is_not_asked(told):
+    told.ring.put(put(EAST, policy("", issuer="somebody@example.com")))
+    await told.clock.advance(0)
+    [(source, known)] = told.known.items()
+    assert source.issuer == "somebody@example.com"
+    assert "is no URL" in known.trouble
+    assert not told.issuers.asked
+    assert told.policies == ["tokens"]
