@@ -22,9 +22,19 @@ FAST = Limits(identity=Rate(1000, 1000), address=Rate(1000, 1000))
 
 
 class LoopbackCitadel:
-    """CA files in `directory`; tokens are `token-of-<account>` of namespace default."""
+    """CA files in `directory`; tokens are `token-of-<account>` of namespace default.
 
-    def __init__(self, directory: Path, clock: Clock, port: int = 0, limits: Limits = FAST) -> None:
+    With a port for renewals, `renewal` is where a certificate proves who asks.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        clock: Clock,
+        port: int = 0,
+        limits: Limits = FAST,
+        renewal_port: int | None = None,
+    ) -> None:
         self.directory = directory
         if not (directory / "ca-cert.pem").exists():
             found(directory, Founding(), clock.now())
@@ -33,6 +43,7 @@ class LoopbackCitadel:
             ca_directory=directory,
             host="127.0.0.1",
             port=port,
+            renewal_port=renewal_port,
             monitoring_port=0,
             extra_names=("localhost",),
             lifetimes=Lifetimes(least_s=1),
@@ -44,7 +55,7 @@ class LoopbackCitadel:
         self.citadel = Citadel(
             self.settings, self.authority, own_voucher(self.settings, self.reviewer), clock
         )
-        self.address = ""
+        self.address = self.renewal = ""
 
     def workload(self, account: str, place: Path, lifetime_s: float) -> CertSettings:
         """Settings for the certificate of `default:<account>`, with its token and root in `place`."""
@@ -56,6 +67,8 @@ class LoopbackCitadel:
             identity=SpiffeId("cluster.local", "default", account),
             citadel=self.address,
             citadel_name="localhost",
+            renewal=self.renewal,
+            renewal_name="localhost",
             cluster="gke",
             token_file=place / "token",
             roots_file=place / "root.pem",
@@ -67,9 +80,12 @@ class LoopbackCitadel:
 
 
 @asynccontextmanager
-async def loopback_citadel(directory: Path, port: int = 0) -> AsyncIterator[LoopbackCitadel]:
+async def loopback_citadel(
+    directory: Path, port: int = 0, renewal_port: int | None = None
+) -> AsyncIterator[LoopbackCitadel]:
     """A Citadel that runs beside the block."""
-    found = LoopbackCitadel(directory, SystemClock(), port)
+    found = LoopbackCitadel(directory, SystemClock(), port, renewal_port=renewal_port)
     async with supervise(found.citadel.run()):
-        (found.address,) = await found.citadel.grpc.addresses()
+        found.address, *rest = await found.citadel.grpc.addresses()
+        found.renewal = "".join(rest)
         yield found

@@ -40,6 +40,7 @@ class Caller(NamedTuple):
     identity: SpiffeId
     cluster: str
     pod: str = ""
+    proof: str = "token"
 
 
 class Attester:

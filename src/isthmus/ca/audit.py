@@ -28,13 +28,13 @@ class Audit:
         self._path, self._clock = path, clock
         self._failing = False
 
-    async def issued(self, caller: Caller, proof: str, address: str, issued: Issued) -> None:
-        """`caller` at `address` has shown `proof` and gets what was `issued`."""
+    async def issued(self, caller: Caller, address: str, issued: Issued) -> None:
+        """`caller` at `address` gets what was `issued`."""
         now = self._clock.now()
         line = {
             "identity": str(caller.identity),
             "cluster": caller.cluster,
-            "proof": proof,
+            "proof": caller.proof,
             "pod": caller.pod,
             "address": address,
             "serial": issued.serial,

@@ -6,10 +6,9 @@ import asyncio
 
 import msgspec
 
-from isthmus.ca.attest import Attester
 from isthmus.ca.audit import Audit
 from isthmus.ca.authority import Issued
-from isthmus.ca.citadel import CitadelSettings, own_voucher
+from isthmus.ca.citadel import CitadelSettings, callers_of, grpc_of, own_voucher
 from isthmus.ca.in_cluster import publish_roots, writer
 from isthmus.ca.issuers import Borrowed
 from isthmus.ca.issuers.choice import IssuerChoice, borrowed_issuer
@@ -30,10 +29,6 @@ from isthmus.kube.kubeconfig import Access
 from isthmus.model import holdings
 from isthmus.model.holdings import CitadelHolding
 from isthmus.model.identity import SpiffeId
-from isthmus.wire.listeners import Secure
-from isthmus.wire.serve import GrpcServer, Limits
-
-_REQUEST_BYTES = 64 << 10
 
 
 class BorrowedCitadel:
@@ -43,11 +38,10 @@ class BorrowedCitadel:
         self._settings, self._issuer, self._clock = settings, issuer, clock
         identity = SpiffeId(settings.trust_domain, settings.namespace, settings.service_account)
         self._serving = OrderedServing(issuer, identity, settings.dns_names, settings.serving_life_s, clock)
-        attester = Attester(vouchers, settings.trust_domain, clock)
+        callers = callers_of(settings, vouchers, lambda: issuer.roots_pem, clock)
         audit = Audit(settings.audit_file, clock)
-        self._service = CertificateService(issuer, attester, audit, settings.terms, clock)
-        listener = Secure(settings.host, settings.port, self._serving, require_client=False)
-        self.grpc = GrpcServer(self._service.services(), [listener], Limits(request_bytes=_REQUEST_BYTES))
+        self._service = CertificateService(issuer, callers, audit, settings.terms, clock)
+        self.grpc = grpc_of(settings, self._service.services(), self._serving)
         self.monitoring = HttpServer(settings.host, settings.monitoring_port, self._monitor)
 
     async def run(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -12,7 +12,9 @@ from isthmus.ca import store
 from isthmus.ca.attest import Attester
 from isthmus.ca.audit import Audit
 from isthmus.ca.authority import Authority, Lifetimes
+from isthmus.ca.callers import Callers
 from isthmus.ca.dns_names import DnsNames
+from isthmus.ca.holders import Holders
 from isthmus.ca.issuers.own import OwnIssuer
 from isthmus.ca.self_signed import SelfSigned
 from isthmus.ca.server import CertificateService, Limits, Terms
@@ -28,8 +30,8 @@ from isthmus.kit.watchable import Watchable
 from isthmus.model import holdings
 from isthmus.model.holdings import CitadelHolding
 from isthmus.model.identity import SpiffeId
-from isthmus.wire.listeners import Secure
-from isthmus.wire.serve import GrpcServer
+from isthmus.wire.listeners import Secure, ServerCertificate
+from isthmus.wire.serve import GrpcServer, Handler
 from isthmus.wire.serve import Limits as GrpcLimits
 
 _REQUEST_BYTES = 64 << 10  # a signing request with a key of 4,096 bits has two thousand
@@ -50,6 +52,7 @@ class CitadelSettings(msgspec.Struct, frozen=True, kw_only=True):
     service_account: str = "istio-citadel-service-account"
     host: str = "0.0.0.0"
     port: int = 8060
+    renewal_port: int | None = None  # where a certificate is the proof for the next one; None: nowhere
     monitoring_port: int = 15014
     extra_names: tuple[str, ...] = ()  # further DNS names of its serving certificate
     lifetimes: Lifetimes = Lifetimes()
@@ -101,6 +104,27 @@ def own_voucher(settings: CitadelSettings, reviewer: Reviewer) -> Vouchers:
     return Vouchers(Voucher(settings.cluster, reviewer, namespaces))
 
 
+def callers_of(
+    settings: CitadelSettings, vouchers: Vouchers, roots: Callable[[], bytes], clock: Clock
+) -> Callers:
+    """Who calls, by the word of the clusters in `vouchers`, or by a certificate that `roots` (PEM) sign."""
+    return Callers(
+        Attester(vouchers, settings.trust_domain, clock),
+        Holders(roots, vouchers, settings.trust_domain, clock),
+    )
+
+
+def grpc_of(
+    settings: CitadelSettings, services: Mapping[str, Handler], certificate: Callable[[], ServerCertificate]
+) -> GrpcServer:
+    """The doors of Citadel, which shows `certificate` at each."""
+    # Here callers have no certificate yet; their token says who they are.
+    listeners = [Secure(settings.host, settings.port, certificate, require_client=False)]
+    if settings.renewal_port is not None:
+        listeners.append(Secure(settings.host, settings.renewal_port, certificate, require_client=True))
+    return GrpcServer(services, listeners, GrpcLimits(request_bytes=_REQUEST_BYTES))
+
+
 class Citadel:
     """The services of one Citadel for the workloads of the clusters in `vouchers`."""
 
@@ -110,15 +134,13 @@ class Citadel:
         self._settings, self._authority, self._clock = settings, authority, clock
         identity = SpiffeId(settings.trust_domain, settings.namespace, settings.service_account)
         serving = ServingCertificate(authority, identity, settings.dns_names, settings.serving_life_s, clock)
-        attester = Attester(vouchers, settings.trust_domain, clock)
+        callers = callers_of(settings, vouchers, lambda: authority.value.roots_pem, clock)
         audit = Audit(settings.audit_file, clock)
         self._issuer = OwnIssuer(authority)
-        self._service = service = CertificateService(self._issuer, attester, audit, settings.terms, clock)
+        self._service = service = CertificateService(self._issuer, callers, audit, settings.terms, clock)
         self._serving = serving
-        # Callers have no certificate yet; their token says who they are.
         self.services = service.services()
-        listener = Secure(settings.host, settings.port, serving, require_client=False)
-        self.grpc = GrpcServer(self.services, [listener], GrpcLimits(request_bytes=_REQUEST_BYTES))
+        self.grpc = grpc_of(settings, self.services, serving)
         self.monitoring = HttpServer(settings.host, settings.monitoring_port, self.monitor)
 
     async def run(self) -> None:

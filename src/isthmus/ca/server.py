@@ -10,9 +10,10 @@ from collections.abc import Hashable
 
 import msgspec
 
-from isthmus.ca.attest import Attester, Caller, NotProven, NotVouched
+from isthmus.ca.attest import Caller, NotProven, NotVouched
 from isthmus.ca.audit import Audit
 from isthmus.ca.authority import Issued
+from isthmus.ca.callers import CLAIM, Callers
 from isthmus.ca.dns_names import DnsNames
 from isthmus.ca.issuers import Issuer, IssuerRefused, NotIssued, Order
 from isthmus.ca.ledger import Ledger
@@ -52,8 +53,8 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
 class CertificateService:
     """Answers `CreateCertificate` with what `issuer` signs; `ledger` knows for whom."""
 
-    def __init__(self, issuer: Issuer, attester: Attester, audit: Audit, terms: Terms, clock: Clock) -> None:
-        self._issuer, self._attester, self._audit = issuer, attester, audit
+    def __init__(self, issuer: Issuer, callers: Callers, audit: Audit, terms: Terms, clock: Clock) -> None:
+        self._issuer, self._callers, self._audit = issuer, callers, audit
         self._names, limits = terms.names, terms.limits
         self.ledger = Ledger(clock)
         self._by_identity = Limiter(limits.identity, clock)
@@ -81,13 +82,13 @@ class CertificateService:
             raise
         self.ledger.issued_to(identity, address, issued)
         CERTIFICATES.inc()
-        await self._audit.issued(caller, "token", address, issued)
+        await self._audit.issued(caller, address, issued)
         return SigningAnswer(issued.chain, self._issuer.roots_pem).encode()
 
     async def _caller(self, call: Call) -> Caller:
-        claimed = call.metadata.get("clusterid", "")
+        claimed = call.metadata.get(CLAIM, "")
         try:
-            return await self._attester.by_token(call.metadata.get("authorization", ""), claimed)
+            return await self._callers.of(call)
         except NotProven as error:
             AUTHENTICATION_FAILURES.inc()
             code = Code.PERMISSION_DENIED if isinstance(error, NotVouched) else Code.UNAUTHENTICATED

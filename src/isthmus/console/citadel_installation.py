@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from isthmus.ca.vouching import parse_vouched
 
+RENEWAL_PORT = 8061
 PLUGGED_IN, SELF_SIGNED, EITHER = CHOICES = ("plugged-in", "self-signed", "either")
 
 
@@ -18,6 +19,9 @@ class Choices(Protocol):
 
     @property
     def vouched(self) -> tuple[str, ...]: ...
+
+    @property
+    def renewals(self) -> bool: ...
 
 
 def source(role: str, choices: Choices) -> str:
@@ -42,10 +46,13 @@ def problem(choices: Choices) -> str:
 
 
 def adjust(objects: Sequence[Any], role: str, choices: Choices) -> None:
-    """Tell the Deployment of Citadel among `objects` what was chosen. Changes it."""
+    """Tell the Deployment and the Service of Citadel among `objects` what was chosen. Changes them."""
     for each in objects:
-        if each["kind"] == "Deployment" and each["metadata"]["name"] == "istio-citadel":
-            _adjust_pod(each["spec"]["template"]["spec"], source(role, choices), choices)
+        match each["kind"], each["metadata"]["name"]:
+            case "Deployment", "istio-citadel":
+                _adjust_pod(each["spec"]["template"]["spec"], source(role, choices), choices)
+            case "Service", "istio-citadel" if choices.renewals:
+                each["spec"]["ports"].append({"name": "grpc-renewal", "port": RENEWAL_PORT})
 
 
 def _adjust_pod(pod: Any, ca: str, choices: Choices) -> None:
@@ -56,4 +63,7 @@ def _adjust_pod(pod: Any, ca: str, choices: Choices) -> None:
         for volume in pod["volumes"]:
             if volume["name"] == "cacerts":  # so the pod waits for its Secret
                 del volume["secret"]["optional"]
+    if choices.renewals:
+        arguments.append(f"--renewal-port={RENEWAL_PORT}")
+        pod["containers"][0]["ports"].append({"containerPort": RENEWAL_PORT, "name": "grpc-renewal"})
     arguments += [f"--vouch={each}" for each in choices.vouched]

@@ -71,6 +71,7 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
     access_log: str = ""
     clusters_dir: str = ""  # a directory of the node that is mounted into Pilot as its cluster registry
     ca: str = ""  # where Citadel's CA comes from; empty: see `citadel_installation.source`
+    renewals: bool = False  # whether a certificate is proof for the next one, at a port of its own
     vouched: tuple[str, ...] = ()  # for whom the words of clusters count at Citadel
     pilot_addresses: tuple[str, ...] = ()  # where a remote cluster finds Pilot before Pilot writes it itself
 

@@ -40,3 +40,9 @@ def clusters_named(dns_names: Iterable[str], trust_domains: Iterable[str]) -> fr
     ends = tuple(f"{_CLUSTERS}{domain}".lower() for domain in trust_domains)
     lower = [name.lower() for name in dns_names]
     return frozenset(name.removesuffix(end) for name in lower for end in ends if name.endswith(end))
+
+
+def cluster_of(name: str, trust_domain: str) -> str:
+    """The cluster that `name` tells by `cluster_name`; empty where it tells none."""
+    ending = f"{_CLUSTERS}{trust_domain}"
+    return name.removesuffix(ending) if name.endswith(ending) else ""

@@ -107,7 +107,7 @@ class Agent:
         self._quit = asyncio.Event()
         self._socket = settings.directory / "sds.sock"
         self._config = settings.directory / "envoy.json"
-        self._relay, certificates = _way_to_citadel(settings)
+        self._relays, certificates = _ways_to_citadel(settings)
         self.certificates = Certificates(certificates, clock=clock)
         environment = tuple(proxy_environment(settings).items())
         self.proxy = ProxyProcess(
@@ -130,8 +130,7 @@ class Agent:
         self._told.remember()
         jobs = [self.certificates.run(), self._serve_secrets(), self._status.run(), self._run_proxy()]
         jobs += [self._told.run(), self._say_what_is_held()]
-        if self._relay is not None:
-            jobs.append(self._relay.run())
+        jobs += [relay.run() for relay in self._relays]
         if self._datagrams is not None:
             jobs.append(self._datagrams.run())
         if self._health is not None:
@@ -190,16 +189,26 @@ class Agent:
         await self.proxy.run()
 
 
-def _way_to_citadel(settings: AgentSettings) -> tuple[MarkedRelay | None, CertSettings]:
+def _ways_to_citadel(settings: AgentSettings) -> tuple[tuple[MarkedRelay, ...], CertSettings]:
     """How Citadel is reached: past the capture of this pod's connections, where there is one."""
-    certificates = settings.certificates
-    if settings.mark is None or settings.kind is not ProxyKind.SIDECAR:
-        return None, certificates
-    host, _, port = certificates.citadel.rpartition(":")
-    path = settings.directory / "citadel.sock"
-    relay = MarkedRelay(path, host, int(port), settings.mark)
-    name = certificates.citadel_name or host
-    return relay, msgspec.structs.replace(certificates, citadel=f"unix:{path}", citadel_name=name)
+    told = settings.certificates
+    mark = settings.mark
+    if mark is None or settings.kind is not ProxyKind.SIDECAR:
+        return (), told
+    relay, citadel, name = _relayed(told.citadel, settings.directory / "citadel.sock", mark)
+    told = msgspec.structs.replace(told, citadel=citadel, citadel_name=told.citadel_name or name)
+    if not told.renewal:
+        return (relay,), told
+    second, renewal, name = _relayed(told.renewal, settings.directory / "renewal.sock", mark)
+    return (relay, second), msgspec.structs.replace(
+        told, renewal=renewal, renewal_name=told.renewal_name or name
+    )
+
+
+def _relayed(target: str, path: Path, mark: int) -> tuple[MarkedRelay, str, str]:
+    """A relay to `target`, what is dialled instead, and the name to expect there."""
+    host, _, port = target.rpartition(":")
+    return MarkedRelay(path, host, int(port), mark), f"unix:{path}", host
 
 
 def node_id(settings: AgentSettings) -> str:

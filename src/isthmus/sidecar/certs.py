@@ -24,23 +24,13 @@ from isthmus.kit.log import log
 from isthmus.kit.watchable import Watchable
 from isthmus.model.holdings import Failure, Holding
 from isthmus.model.identity import SpiffeId, cluster_name
-from isthmus.model.signing import CREATE_CERTIFICATE, SigningAnswer, SigningRequest
+from isthmus.model.signing import SigningAnswer, SigningRequest
 from isthmus.model.trust_held import ISSUER_KEY, TrustHeld
+from isthmus.sidecar.citadel_call import CitadelCall, Doors, Pair, SigningFailed, provisioned_pair
 from isthmus.sidecar.overtaken import Overtaken
-from isthmus.wire.call import CallFailed, Channel, ClientTls
 
 TOKEN_FILE = Path("/var/run/secrets/tokens/istio-token")
 ROOTS_FILE = Path("/var/run/secrets/istio/root-cert.pem")
-
-_CLOCKS = "compare the clocks of this node and Citadel's, and look at isthmus ca check"
-_ROOTS = "ConfigMap istio-ca-root-cert holds other roots than Citadel's"
-# What OpenSSL says where Citadel cannot be believed, and how it is mended.
-_MENDS = (
-    ("certificate has expired", _CLOCKS),
-    ("certificate is not yet valid", _CLOCKS),
-    ("unable to get local issuer certificate", _ROOTS),
-    ("self signed certificate in certificate chain", _ROOTS),
-)
 
 
 class CertSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +39,11 @@ class CertSettings(msgspec.Struct, frozen=True, kw_only=True):
     identity: SpiffeId
     citadel: str = "istio-citadel.istio-system.svc.cluster.local:8060"
     citadel_name: str = ""  # the DNS name in Citadel's certificate, where it is not the one dialled
+    renewal: str = (
+        ""  # where Citadel takes the certificate that is held as proof; empty: it takes tokens only
+    )
+    renewal_name: str = ""
+    provisioned: Path | None = None  # a folder with the certificate that is the first proof there
     cluster: str = ""
     token_file: Path = TOKEN_FILE
     roots_file: Path = ROOTS_FILE
@@ -63,6 +58,13 @@ class CertSettings(msgspec.Struct, frozen=True, kw_only=True):
     longest_spread_s: float = 300.0
     first_wait_s: float = 0.2
     longest_wait_s: float = 5.0
+
+    @property
+    def doors(self) -> Doors:
+        """Where Citadel is asked."""
+        return Doors(
+            self.citadel, self.citadel_name, self.renewal, self.renewal_name, self.cluster, self.token_file
+        )
 
 
 class Held(NamedTuple):
@@ -86,10 +88,6 @@ def trust_held(held: Held) -> TrustHeld:
     return TrustHeld(roots, held.issuer, held.serial, held.end)
 
 
-class SigningFailed(Exception):
-    """No certificate this time: Citadel is away, refuses, or answers with what we cannot use."""
-
-
 Sign = Callable[[SigningRequest, bytes], Awaitable[SigningAnswer]]
 """Has a request signed by Citadel, which is believed by these roots (PEM). Raises `SigningFailed`."""
 
@@ -99,7 +97,7 @@ class Certificates:
 
     def __init__(self, settings: CertSettings, sign: Sign | None = None, clock: Clock | None = None) -> None:
         self._settings = settings
-        self._sign = sign or CitadelCall(settings)
+        self._sign = sign or CitadelCall(settings.doors, self._to_show)
         self._clock = clock or SystemClock()
         self._early = asyncio.Event()  # renew now, whatever the wait was
         self._due = math.inf
@@ -149,6 +147,13 @@ class Certificates:
                 failure=self._failure,
             ),
         )
+
+    def _to_show(self) -> Pair | None:
+        """The certificate by which the next may be asked for: the one that is held, or was provided."""
+        held = self.held.value
+        if held is not None and self._clock.now() < held.end:
+            return Pair(held.chain, held.key)
+        return provisioned_pair(self._settings.provisioned) if self._settings.provisioned else None
 
     async def _renew(self) -> None:
         backoff = Backoff(self._settings.first_wait_s, self._settings.longest_wait_s)
@@ -273,28 +278,3 @@ def held_as(held: Held | None, holding: Holding) -> Holding:
         return holding
     chain, roots = certified_pem(held.chain), certified_pem(held.roots)
     return msgspec.structs.replace(holding, chain=chain, roots=roots)
-
-
-class CitadelCall:
-    """`Sign` over the network, with the projected token of the pod as proof."""
-
-    def __init__(self, settings: CertSettings) -> None:
-        self._settings = settings
-
-    async def __call__(self, request: SigningRequest, roots: bytes) -> SigningAnswer:
-        settings = self._settings
-        try:
-            token = settings.token_file.read_text("ascii").strip()
-        except OSError as error:
-            raise SigningFailed(f"{settings.token_file}: {error.strerror}") from error
-        except ValueError as error:
-            raise SigningFailed(f"{settings.token_file}: not a token") from error
-        metadata = {"authorization": f"Bearer {token}", "clusterid": settings.cluster}
-        tls = ClientTls(roots=roots, server_name=settings.citadel_name)
-        try:
-            async with Channel(settings.citadel, tls) as channel:
-                body = await channel.unary(CREATE_CERTIFICATE, request.encode(), metadata=metadata)
-            return SigningAnswer.decode(body)
-        except (CallFailed, ValueError) as error:
-            hint = next((f" (hint: {mend})" for sign, mend in _MENDS if sign in str(error)), "")
-            raise SigningFailed(f"{error}{hint}") from error

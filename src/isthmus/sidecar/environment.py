@@ -52,6 +52,8 @@ def agent_settings(environment: Mapping[str, str], flags: AgentFlags) -> AgentSe
     certificates = CertSettings(
         identity=identity,
         citadel=read.text("CA_ADDR", f"istio-citadel.{control_plane}.svc.{domain}:8060"),
+        renewal=read.text("ISTHMUS_CA_RENEWAL_ADDR", ""),
+        provisioned=Path(folder) if (folder := read.text("PROV_CERT", "")) else None,
         cluster=cluster,
         token_file=Path(read.text("ISTHMUS_TOKEN_FILE", str(TOKEN_FILE))),
         roots_file=Path(read.text("ISTHMUS_ROOTS_FILE", str(ROOTS_FILE))),

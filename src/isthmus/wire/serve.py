@@ -210,6 +210,8 @@ def _peer(context: Context) -> Peer:
         tuple(uri.decode("utf-8", "replace") for uri in proven.get("peer_uri", ())),
         tuple(name.decode("utf-8", "replace") for name in proven.get("peer_dns", ())),
         min(map(_end, proven.get("x509_pem_cert", ())), default=None),
+        # The core tells the chain without saying where in it the caller's own certificate stands.
+        b"".join((*proven.get("x509_pem_cert", ()), *proven.get("x509_pem_cert_chain", ()))),
     )
 
 

@@ -18,6 +18,8 @@ class Peer(NamedTuple):
     """The DNS names in it."""
     end: float | None = None
     """When it ends, in seconds of the epoch; None where there was none."""
+    chain: bytes = b""
+    """It, and those that were shown with it, in PEM."""
 
     @property
     def host(self) -> str:

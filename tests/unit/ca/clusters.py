@@ -14,8 +14,10 @@ from fakes.live_cluster import live_cluster
 from isthmus.ca.attest import Attester
 from isthmus.ca.audit import Audit
 from isthmus.ca.authority import Authority
+from isthmus.ca.callers import Callers
 from isthmus.ca.citadel import CitadelSettings, load_authority
 from isthmus.ca.founding import found
+from isthmus.ca.holders import Holders
 from isthmus.ca.issuers.own import OwnIssuer
 from isthmus.ca.review import ClusterReviewer
 from isthmus.ca.server import CertificateService, Limits
@@ -80,9 +82,10 @@ class Desk:
         self.vouchers, self.audit_file = vouchers, folder / "audit.jsonl"
         self.authority: Watchable[Authority] = Watchable(load_authority(settings, clock))
         terms = msgspec.structs.replace(settings.terms, limits=limits)
-        attester = Attester(vouchers, "cluster.local", clock)
+        holders = Holders(lambda: self.authority.value.roots_pem, vouchers, "cluster.local", clock)
+        callers = Callers(Attester(vouchers, "cluster.local", clock), holders)
         audit = Audit(self.audit_file, clock)
-        self.service = CertificateService(OwnIssuer(self.authority), attester, audit, terms, clock)
+        self.service = CertificateService(OwnIssuer(self.authority), callers, audit, terms, clock)
 
     async def ask(self, token: str, clusterid: str = "gke", request: bytes = b"") -> x509.Certificate:
         """The certificate for a new key. Raises `Refused`."""

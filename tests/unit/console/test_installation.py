@@ -161,6 +161,16 @@ def test_citadel_may_keep_a_root_only_where_it_may_make_one(role, choices, argum
     assert ("istio-citadel-own-root" in roles) is keeps
 
 
+def test_the_port_for_renewals_is_open_only_where_it_is_wished():
+    assert not any("renewal" in each for each in citadel_of("primary")[0])
+    assert "--renewal-port=8061" in citadel_of("primary", renewals=True)[0]
+    objects = documents("primary", Installation(cluster="gke", renewals=True))
+    (service,) = (
+        each for each in objects if (each["kind"], each["metadata"]["name"]) == ("Service", "istio-citadel")
+    )
+    assert [port["port"] for port in service["spec"]["ports"]] == [8060, 15014, 8061]
+
+
 def test_citadel_is_told_for_whom_clusters_vouch():
     arguments, volumes, _ = citadel_of("primary", vouched=("onprem=default,shop", "gke=*"))
     assert arguments[-2:] == ["--vouch=onprem=default,shop", "--vouch=gke=*"]

@@ -38,6 +38,9 @@ from isthmus.console.render import fail
     "keeps in istio-ca-secret; either: the first, if it is there. Usually either (primary), plugged-in (remote)",
 )
 @click.option(
+    "--renewals", is_flag=True, help="open port 8061 of Citadel, where a certificate proves who asks"
+)
+@click.option(
     "--vouch",
     "vouched",
     multiple=True,
