@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import msgspec
 
+from fakes.forwarded import ForwardedPort
 from isthmus.ca import store
 from isthmus.ca.rotation import signer
 from isthmus.console.ca_clusters import CaCluster, Reached
@@ -130,11 +131,19 @@ class FakeCluster:
             self._check(self.objects[key], body)
             self._put(*key, body["data"])
             return msgspec.json.encode(self.objects[key])
-        if "/citadel:" in path:
-            return msgspec.json.encode(self._citadel())
-        if path.endswith("/debug/trust"):
-            return msgspec.json.encode({"pilot": self.pilot, "proxies": self.holders()})
         raise NotFound(404, "NotFound", path)
+
+    async def websocket(self, path, query, protocols):
+        pod = path.split("/")[-2]
+
+        def page(asked):
+            if pod == "citadel":
+                return msgspec.json.encode(self._citadel())
+            if asked == "/debug/trust":
+                return msgspec.json.encode({"pilot": self.pilot, "proxies": self.holders()})
+            return None
+
+        return ForwardedPort(int(dict(query)["ports"]), page)
 
     def _citadel(self):
         files = self.files
