@@ -48,12 +48,12 @@ class FromProxies:
 
     def proxy(self, workload: Workload) -> Proxy:
         """The proxy, of the kind that it says it is."""
-        known = self._kinds.get(_pod_of(workload))
+        known = self._kinds.get(pod_of(workload))
         return proxy_of(workload, known or kind_of_proxy(self.mesh, workload))
 
     def held(self, workload: Workload) -> Held | None:
         """What it said that it holds; None where it was not asked."""
-        pod = _pod_of(workload)
+        pod = pod_of(workload)
         if pod not in self._held:
             self.lacked[pod] = None
         return self._held.get(pod)
@@ -71,7 +71,7 @@ async def explain_live(
     Of the other side, pods in the clusters of `live` are asked. Raises `KubeError`, and `WrongCall`.
     """
     mesh, workload = _mesh_and_pod(live, caller, cluster)
-    pod = _pod_of(workload)
+    pod = pod_of(workload)
     (dump,) = await ask_envoy(live[workload.cluster].access, *pod[1:], _DUMP)
     proxy = node_of(dump)
     dumps: dict[Pod, Dump] = {pod: dump}
@@ -90,7 +90,7 @@ async def explain_live(
         if not more:
             return found.against(explained()) if without else found
         asked.update(more)
-        answers = await asyncio.gather(*(_asked(live, each) for each in more))
+        answers = await asyncio.gather(*(asked_proxy(live, each) for each in more))
         dumps |= {each: answer for each, answer in zip(more, answers, strict=True) if answer is not None}
 
 
@@ -106,7 +106,8 @@ def _mesh_and_pod(live: Live, name: str, cluster: str) -> tuple[Mesh, Workload]:
     return mesh, workload_named(mesh, name, cluster)
 
 
-def _pod_of(workload: Workload) -> Pod:
+def pod_of(workload: Workload) -> Pod:
+    """The pod of a workload."""
     return workload.cluster, workload.namespace, workload.name
 
 
@@ -136,8 +137,8 @@ def node_of(dump: Dump) -> Proxy:
     raise WrongCall("the proxy does not say who it is")
 
 
-async def _asked(live: Live, pod: Pod) -> Dump | None:
-    """What the proxy beside a pod holds; None where there is none to ask."""
+async def asked_proxy(live: Live, pod: Pod) -> Dump | None:
+    """What the proxy beside a pod says that it holds; None where there is none to ask."""
     cluster, namespace, name = pod
     if cluster not in live:
         return None

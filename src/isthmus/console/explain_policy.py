@@ -56,7 +56,7 @@ def _tls_of(source: Source, upstream: UpstreamShare) -> Origin | None:
     if name is None or not isinstance(rule, DestinationRule):
         return None
     path = tls_place(rule, name.subset, name.port)
-    return _origin(source, ref, path) if path else None
+    return origin(source, ref, path) if path else None
 
 
 def let_in_by(source: Source, workload: Workload, call: Call) -> Origin | None:
@@ -71,7 +71,7 @@ def let_in_by(source: Source, workload: Workload, call: Call) -> Origin | None:
     if server is None:
         return None
     meta = server.config.metadata
-    return _origin(source, Ref("Gateway", meta.namespace, meta.name), f"$.spec.servers[{server.number}]")
+    return origin(source, Ref("Gateway", meta.namespace, meta.name), f"$.spec.servers[{server.number}]")
 
 
 def terms_by(source: Source, workload: Workload, port: int) -> Origin | None:
@@ -81,14 +81,14 @@ def terms_by(source: Source, workload: Workload, port: int) -> Origin | None:
         return None
     peers = PeerAuthentications(mesh.of(PeerAuthentication), mesh.settings.root_namespace)
     found = decided(peers.scopes(workload.namespace, workload.labels), port)
-    return _origin(source, ref_of(found.by), found.path) if found.by is not None else None
+    return origin(source, ref_of(found.by), found.path) if found.by is not None else None
 
 
 def _ingress(source: Source, sidecar: Sidecar | None, port: int) -> Origin | None:
     for number, each in enumerate(sidecar.spec.ingress if sidecar else ()):
         if sidecar is not None and each.port.number == port:
             meta = sidecar.metadata
-            return _origin(source, Ref("Sidecar", meta.namespace, meta.name), f"$.spec.ingress[{number}]")
+            return origin(source, Ref("Sidecar", meta.namespace, meta.name), f"$.spec.ingress[{number}]")
     return None
 
 
@@ -112,7 +112,7 @@ def _nearness(pattern: str, name: str) -> int:
     return 1 + len(pattern) + (pattern == name) if host_matches(pattern, Hostname(name)) else 0
 
 
-def _origin(source: Source, ref: Ref, path: str) -> Origin:
+def origin(source: Source, ref: Ref, path: str) -> Origin:
     ref, path = source.mesh.origin(ref, path)
     place = source.place(ref, path.removeprefix("$").removeprefix("."))
     return Origin(object=str(ref), entry=path.removeprefix("$").removeprefix(".spec."), place=place)

@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "validate": ("validate", "What is wrong with objects, each by itself"),
     "analyze": ("analyze", "What is wrong or doubtful in the configuration"),
     "explain": ("explain", "Where a call goes, and why"),
+    "authz": ("authz", "Who may call whom: check a call, and by which rule"),
     "translate": ("translate", "Manifests in, Envoy configuration out, without a cluster"),
     "diff": ("diff", "What of proxies' configuration a change of manifests changes"),
     "convert": ("convert", "RouteRules and other kinds of 2018 in, today's out"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from isthmus.envoy.types import (
     JwtAuthentication,
     NetworkExtAuthz,
     NetworkRbac,
+    RbacRules,
 )
 from isthmus.translate.trace import jwt_authn
 from isthmus.translate.trace.call import Untraceable
@@ -24,6 +26,28 @@ from isthmus.translate.trace.steps import Says, Verdict
 
 RBAC, NETWORK_RBAC = "envoy.filters.http.rbac", "envoy.filters.network.rbac"
 """Under which metadata of dry runs is kept, whatever a filter is called."""
+
+
+_NAMED = re.compile(
+    r"(?:istio-ext-authz-(?P<provider>.+)-)?ns\[(?P<namespace>.*)\]-policy\[(?P<name>.*)\]-rule\[(?P<rule>\d+)\]"
+)
+
+
+class Meant(NamedTuple):
+    """Which rule of which AuthorizationPolicy Envoy calls by a name, and which provider is asked about it, if any."""
+
+    namespace: str
+    name: str
+    rule: int
+    provider: str
+
+
+def meant_by(policy: str) -> Meant | None:
+    """The rule that an RBAC policy was made of; None where its name is none of ours."""
+    found = _NAMED.fullmatch(policy)
+    if found is None:
+        return None
+    return Meant(found["namespace"], found["name"], int(found["rule"]), found["provider"] or "")
 
 
 class Passed(NamedTuple):
@@ -94,27 +118,27 @@ def _by_rules(name: str, config: HttpRbac | NetworkRbac, facts: Facts, key: str)
             facts = facts.with_metadata(key, {_UNKNOWN: str(error)})
         else:
             prefix = config.shadow_rules_stat_prefix
-            verdicts.append(_verdict(name, tried, len(config.shadow_rules.policies), is_tried=True))
+            verdicts.append(_verdict(name, tried, config.shadow_rules, is_tried=True))
             found = {f"{prefix}shadow_engine_result": "allowed" if tried.allows else "denied"}
             if tried.policy:
                 found[f"{prefix}shadow_effective_policy_id"] = tried.policy
             facts = facts.with_metadata(key, found)
     if config.HasField("rules"):
-        verdicts.append(_verdict(name, ruling(config.rules, facts), len(config.rules.policies)))
+        verdicts.append(_verdict(name, ruling(config.rules, facts), config.rules))
     return Passed(tuple(verdicts), facts)
 
 
 _UNKNOWN = "what it says is not known"
 
 
-def _verdict(name: str, found: Ruling, of: int, *, is_tried: bool = False) -> Verdict:
+def _verdict(name: str, found: Ruling, of: RbacRules, *, is_tried: bool = False) -> Verdict:
     return Verdict(
         filter=name,
         says=Says.PASSES if found.allows else Says.REFUSES_IN_TRIAL if is_tried else Says.REFUSES,
         status=0 if found.allows or is_tried else 403,
         action=found.action,
         policy=found.policy,
-        policies=of,
+        among=tuple(of.policies),
         is_tried=is_tried,
     )
 

@@ -172,7 +172,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     status: int = 0  # with which it refuses; 0: it does not, or there is no HTTP
     action: str = ""  # of an RBAC filter: ALLOW, DENY, LOG
     policy: str = ""  # Envoy's name of the policy that matched; empty: none did
-    policies: int = 0  # how many it has
+    among: tuple[str, ...] = ()  # the names of all that it has
     is_tried: bool = (
         False  # whether it decides nothing: a dry run, or a question whether somebody is to be asked
     )

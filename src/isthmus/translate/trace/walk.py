@@ -26,7 +26,7 @@ from isthmus.translate.trace.chains import choose
 from isthmus.translate.trace.enums import enum_name
 from isthmus.translate.trace.facts import Facts, facts_of, with_request
 from isthmus.translate.trace.held import Held
-from isthmus.translate.trace.judgement import Judged, is_guard, judged
+from isthmus.translate.trace.judgement import Judged, is_guard, judged, meant_by
 from isthmus.translate.trace.listener_filters import Seen, seen
 from isthmus.translate.trace.outcome import Asked, outcomes
 from isthmus.translate.trace.path import arriving
@@ -172,9 +172,11 @@ def _through(held: Held, call: Call, chain: FilterChain, entered: tuple[Listener
 
 def refused_by(verdict: Verdict) -> str:
     """Why a call is refused, in a few words."""
+    if meant := meant_by(verdict.policy):
+        return f"AuthorizationPolicy {meant.namespace}/{meant.name} rules[{meant.rule}] denies it"
     if verdict.policy:
-        return f"policy {verdict.policy} refuses it"
-    return verdict.why or "no policy allows it"
+        return f"policy {verdict.policy} denies it"
+    return verdict.why or "no rule of an AuthorizationPolicy allows it"
 
 
 def _alpn(chain: FilterChain) -> tuple[str, ...]:

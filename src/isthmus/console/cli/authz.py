@@ -1,0 +1,158 @@
+"""`isthmus authz`: who may call whom."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from isthmus.api.errors import InvalidConfig
+from isthmus.console import authz_text
+from isthmus.console.authz import Checker
+from isthmus.console.authz_called import Asking
+from isthmus.console.authz_live import check_live
+from isthmus.console.authz_verdicts import Decision, Said
+from isthmus.console.cli import ToldWhole
+from isthmus.console.cli.mesh_options import chosen, cluster_options
+from isthmus.console.drawn_mesh import draw
+from isthmus.console.explain_files import FromFiles
+from isthmus.console.live_objects import Live, clusters_of
+from isthmus.console.render import fail, show, show_yaml
+from isthmus.console.written import given_manifests
+from isthmus.kube.errors import KubeError
+from isthmus.translate.trace.call import Request
+from isthmus.translate.trace.tokens import supposed
+
+_BYTES = "bytes"
+_CODES = {Decision.ALLOWED: 0, Decision.DENIED: 3, Decision.ASKED: 4, Decision.UNKNOWN: 4}
+
+
+@click.group("authz", cls=ToldWhole)
+def command() -> None:
+    """Who may call whom."""
+
+
+@command.command("check")
+@click.argument("caller", metavar="FROM")
+@click.argument("to", metavar="TO")
+@click.argument("request", nargs=-1, metavar="REQUEST")
+@click.option(
+    "-f",
+    "--filename",
+    "files",
+    multiple=True,
+    help="manifests in place of a running mesh: PATH or CLUSTER=PATH, a folder too, or -",
+)
+@click.option(
+    "--what-if",
+    "changed",
+    multiple=True,
+    metavar="FILE",
+    help="manifests put on top, of the running mesh too: new objects, or others of the same names",
+)
+@click.option(
+    "--cluster", default="", help="FROM's cluster: of an identity, or where several have such a pod"
+)
+@click.option("--source-ip", default="", help="the address that FROM calls from, in place of its pod's")
+@click.option("--plaintext", is_flag=True, help="as if FROM called without the mesh's TLS")
+@click.option("--host", default="", help="the Host header, in place of TO")
+@click.option("-H", "--header", "headers", multiple=True, help="NAME: VALUE; may be given several times")
+@click.option(
+    "--jwt-claims",
+    "claims",
+    default="",
+    metavar="JSON",
+    help="claims of a token that is taken for signed: JSON, or @FILE",
+)
+@click.option("--jwt", "token", default="", help="a token, sent as `Authorization: Bearer`")
+@cluster_options
+@click.option(
+    "-o", "--output", type=click.Choice(["text", "json", "yaml"]), default="text", show_default=True
+)
+def check(caller: str, to: str, request: tuple[str, ...], output: str, **flags: Any) -> None:
+    """Say whether FROM may call TO, and by which rule.
+
+    It is told by the filters that the proxies of TO hold: with -f those that would be made of manifests, else
+    those of the running mesh, in the clusters of --context (several), or of the current context.
+
+    FROM is a pod or the beginning of its name (`namespace/name`), a service account (`sa/NAMESPACE/NAME`), an
+    identity (`spiffe://…`), or `outside`: somebody without a certificate. TO is a Service or a pod with a port,
+    `reviews:9080`: of a Service all pods are asked. REQUEST is METHOD PATH (GET / by itself), or `bytes`.
+
+    Ends with 0 where it is allowed, 3 where it is denied, and 4 where somebody else decides or it is not known.
+    """
+    if flags["files"] and (flags["contexts"] or flags["all_contexts"]):
+        fail("-f is in place of a running mesh (hint: --what-if FILE puts manifests on top of one)")
+    try:
+        found = _checked(_asking(caller, to, request, flags), flags)
+    except (InvalidConfig, KubeError, ValueError) as error:
+        fail(str(error))
+    click.echo(_OUTPUTS[output](found))
+    sys.exit(_CODES[found.decision])
+
+
+def _asking(caller: str, to: str, request: tuple[str, ...], flags: dict[str, Any]) -> Asking:
+    return Asking(
+        caller=caller,
+        to=to,
+        request=_request(" ".join(request).split(), flags),
+        address=flags["source_ip"],
+        cluster=flags["cluster"],
+        in_plain_text=flags["plaintext"],
+    )
+
+
+def _request(words: list[str], flags: dict[str, Any]) -> Request | None:
+    headers = [*map(_header, flags["headers"]), *_token(flags)]
+    if words == [_BYTES]:
+        if headers:
+            raise ValueError("bytes have no headers and no token (hint: GET /path)")
+        return None
+    if len(words) > 2 or (len(words) == 2 and not words[1].startswith("/")):
+        raise ValueError(f"{' '.join(words)!r} is no request (hint: GET /reviews/0, or bytes)")
+    path = next((each for each in words if each.startswith("/")), "/")
+    method = next((each for each in words if not each.startswith("/")), "GET")
+    return Request(method=method, path=path, host=flags["host"], headers=tuple(headers))
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip():
+        raise ValueError(f"{text!r} is no header (hint: -H 'end-user: jason')")
+    return name.strip().lower(), value.strip()
+
+
+def _token(flags: dict[str, Any]) -> list[tuple[str, str]]:
+    """The header with the token that is given, or with one that claims what is supposed."""
+    token, text = flags["token"], flags["claims"]
+    if token and text:
+        raise ValueError("--jwt stands without --jwt-claims")
+    if text:
+        said = Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text
+        try:
+            claims = msgspec.json.decode(said, type=dict[str, Any])
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise ValueError(f'--jwt-claims: {error} (hint: \'{{"iss": "me", "sub": "you"}}\')') from error
+        token = supposed(claims)
+    return [("authorization", f"Bearer {token}")] if token else []
+
+
+def _checked(asking: Asking, flags: dict[str, Any]) -> Said:
+    live = None if flags["files"] else asyncio.run(_live(flags))
+    if live is not None and not flags["changed"]:
+        return asyncio.run(check_live(live, asking))
+    held = {name: each.objects for name, each in live.items()} if live is not None else None
+    drawn = draw(given_manifests([*flags["files"], *flags["changed"]]), held)
+    return Checker(FromFiles(drawn)).check(asking)
+
+
+async def _live(flags: dict[str, Any]) -> Live:
+    return await clusters_of(flags["kubeconfig"], chosen(flags), flags["root"])
+
+
+_OUTPUTS: dict[str, Callable[[Said], str]] = {"text": authz_text.text_of, "json": show, "yaml": show_yaml}
