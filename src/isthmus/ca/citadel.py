@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from isthmus.ca import store
+from isthmus.ca.account_secrets import Renewal
 from isthmus.ca.attest import Attester
 from isthmus.ca.audit import Audit
 from isthmus.ca.authority import Authority, Lifetimes
@@ -64,6 +65,7 @@ class CitadelSettings(msgspec.Struct, frozen=True, kw_only=True):
     clusters_directory: Path = Path("/etc/istio/clusters")  # kubeconfigs of other clusters it serves
     vouched: Vouched = {}  # the namespaces that each cluster vouches for; its own cluster: all
     audit_file: Path | None = None
+    account_secrets: Renewal | None = None  # the Secrets of accounts that are kept; None: none
 
     @property
     def ca_files(self) -> dict[str, Path]:

@@ -9,8 +9,12 @@ from isthmus.api.core.config_map import ConfigMap
 from isthmus.api.core.namespace import Namespace
 from isthmus.api.resource import Kind
 from isthmus.ca import store
+from isthmus.ca.account_objects import ClusterSecrets, OwnDesk, keep_account_secrets
+from isthmus.ca.account_secrets import AccountSecrets, Renewal
+from isthmus.ca.audit import Audit
 from isthmus.ca.authority import Authority
 from isthmus.ca.citadel import Citadel, CitadelSettings, authority_of, load_authority, own_voucher
+from isthmus.ca.issuers.own import OwnIssuer
 from isthmus.ca.neighbours import Neighbours
 from isthmus.ca.review import ClusterReviewer
 from isthmus.ca.roots import CONFIG_MAP, Published, RootPublisher, Write
@@ -47,6 +51,8 @@ async def run_citadel(settings: CitadelSettings, access: Access) -> None:
             group.create_task(neighbours.run())
             group.create_task(publish_roots(client, publisher))
             group.create_task(_tell_roots(authority, publisher))
+            if settings.account_secrets:
+                group.create_task(_keep_secrets(settings, client, authority, clock))
 
 
 async def _authority(settings: CitadelSettings, client: Client, clock: Clock) -> Authority:
@@ -55,6 +61,16 @@ async def _authority(settings: CitadelSettings, client: Client, clock: Clock) ->
     if plugged_in or settings.self_signed is False:
         return load_authority(settings, clock)
     return authority_of(settings, await kept_root(client, settings.root, clock), clock)
+
+
+async def _keep_secrets(
+    settings: CitadelSettings, client: Client, authority: Watchable[Authority], clock: Clock
+) -> None:
+    renewal = settings.account_secrets or Renewal()
+    audit = Audit(settings.audit_file, clock)
+    desk = OwnDesk(OwnIssuer(authority), settings.terms.names, settings.trust_domain, audit)
+    kept = AccountSecrets(ClusterSecrets(client), desk, authority, renewal, clock)
+    await keep_account_secrets(client, kept, renewal.namespaces)
 
 
 async def publish_roots(client: Client, publisher: RootPublisher) -> None:

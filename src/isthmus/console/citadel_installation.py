@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from isthmus.ca.vouching import parse_vouched
+from isthmus.ca.vouching import ALL, parse_vouched
 
 RENEWAL_PORT = 8061
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_ACCOUNT_RULES = [
+    {"apiGroups": [""], "resources": ["serviceaccounts"], "verbs": ["get", "list", "watch"]},
+    # Kubernetes cannot allow the Secrets of one type only.
+    {
+        "apiGroups": [""],
+        "resources": ["secrets"],
+        "verbs": ["get", "list", "watch", "create", "patch", "delete"],
+    },
+]
 PLUGGED_IN, SELF_SIGNED, EITHER = CHOICES = ("plugged-in", "self-signed", "either")
 
 
@@ -23,6 +34,9 @@ class Choices(Protocol):
     @property
     def renewals(self) -> bool: ...
 
+    @property
+    def account_secrets(self) -> tuple[str, ...]: ...
+
 
 def source(role: str, choices: Choices) -> str:
     """Where the CA comes from. The root of a remote cluster must be another's, so it makes none unasked."""
@@ -34,10 +48,39 @@ def files(role: str, choices: Choices) -> tuple[str, ...]:
     return () if source(role, choices) == PLUGGED_IN else ("citadel-own-root",)
 
 
+def account_rules(choices: Choices, namespace: str) -> list[dict[str, Any]]:
+    """The Roles by which Citadel keeps Secrets of accounts: of one namespace each, or of all at once."""
+    subject = {"kind": "ServiceAccount", "name": "istio-citadel-service-account", "namespace": namespace}
+    found = []
+    for place in choices.account_secrets:
+        scope = "Cluster" if place == ALL else ""
+        name = f"istio-citadel-account-secrets-{namespace}" if scope else "istio-citadel-account-secrets"
+        metadata = {"name": name} if scope else {"name": name, "namespace": place}
+        group = "rbac.authorization.k8s.io"
+        api = {"apiVersion": f"{group}/v1"}
+        reference = {"apiGroup": group, "kind": f"{scope}Role", "name": name}
+        found += [
+            {**api, "kind": f"{scope}Role", "metadata": metadata, "rules": _ACCOUNT_RULES},
+            {
+                **api,
+                "kind": f"{scope}RoleBinding",
+                "metadata": metadata,
+                "roleRef": reference,
+                "subjects": [subject],
+            },
+        ]
+    return found
+
+
 def problem(choices: Choices) -> str:
     """What cannot be installed, with its option; empty where all can."""
     if choices.ca and choices.ca not in CHOICES:
         return f"--ca: cannot be {choices.ca!r} (hint: one of {', '.join(CHOICES)})"
+    if ALL in choices.account_secrets and len(choices.account_secrets) > 1:
+        return "--account-secrets: * stands for all namespaces (hint: * alone, or namespaces)"
+    for place in choices.account_secrets:
+        if place != ALL and not _NAMESPACE.fullmatch(place):
+            return f"--account-secrets: cannot be {place!r} (hint: a namespace, or * for all)"
     try:
         parse_vouched(choices.vouched)
     except ValueError as error:
@@ -66,4 +109,7 @@ def _adjust_pod(pod: Any, ca: str, choices: Choices) -> None:
     if choices.renewals:
         arguments.append(f"--renewal-port={RENEWAL_PORT}")
         pod["containers"][0]["ports"].append({"containerPort": RENEWAL_PORT, "name": "grpc-renewal"})
+    if choices.account_secrets:
+        arguments.append("--account-secrets")
+        arguments += [f"--listened-namespace={each}" for each in choices.account_secrets if each != ALL]
     arguments += [f"--vouch={each}" for each in choices.vouched]

@@ -72,6 +72,7 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
     clusters_dir: str = ""  # a directory of the node that is mounted into Pilot as its cluster registry
     ca: str = ""  # where Citadel's CA comes from; empty: see `citadel_installation.source`
     renewals: bool = False  # whether a certificate is proof for the next one, at a port of its own
+    account_secrets: tuple[str, ...] = ()  # in which namespaces Citadel keeps Secrets of accounts; *: in all
     vouched: tuple[str, ...] = ()  # for whom the words of clusters count at Citadel
     pilot_addresses: tuple[str, ...] = ()  # where a remote cluster finds Pilot before Pilot writes it itself
 
@@ -91,6 +92,8 @@ def documents(role: str, installation: Installation) -> Documents:
         text = (resources.files(manifests) / f"{name}.yaml").read_text()
         found += yaml.safe_load_all(Template(text).substitute(_values(role, installation)))
     citadel_installation.adjust(found, role, installation)
+    if "citadel" in ROLES[role]:
+        found += citadel_installation.account_rules(installation, installation.namespace)
     if role in _GATEWAYS:
         _add_proxy(found[-1], installation)
     if role == "remote" and installation.pilot_addresses:

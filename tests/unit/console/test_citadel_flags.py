@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from isthmus.ca.account_secrets import Renewal
 from isthmus.ca.authority import Lifetimes
 from isthmus.ca.citadel import CitadelSettings
 from isthmus.ca.self_signed import SelfSigned
@@ -48,6 +49,10 @@ def test_the_flags_of_the_talk_have_their_effect(runs: list[CitadelSettings]):
         "--workload-cert-ttl=19h",
         "--max-workload-cert-ttl=168h",
         "--key-size=2048",
+        "--account-secrets",
+        "--listened-namespace=shop,web",
+        "--workload-cert-grace-period-ratio=0.3",
+        "--workload-cert-min-grace-period=5m",
         "--grpc-port=9060",
         "--renewal-port=9061",
         "--grpc-hostname=citadel",
@@ -72,6 +77,12 @@ def test_the_flags_of_the_talk_have_their_effect(runs: list[CitadelSettings]):
                 key_kind=x509.KeyKind.RSA_2048,
             ),
             lifetimes=Lifetimes(usual_s=19 * 3600, most_s=7 * DAY_S),
+            account_secrets=Renewal(
+                namespaces=("shop", "web"),
+                grace_ratio=0.3,
+                least_grace_s=300,
+                key_kind=x509.KeyKind.RSA_2048,
+            ),
             port=9060,
             renewal_port=9061,
             extra_names=("citadel", "istio-ca", "istio-citadel"),
@@ -104,6 +115,7 @@ def test_a_flag_without_its_value_is_true_as_in_go(runs: list[CitadelSettings]):
         ("--max-workload-cert-ttl=1h", "must lie between --min-workload-cert-ttl"),
         ("--key-size=1024", "'1024' is not one of '2048', '4096'"),
         ("--custom-dns-names=hook", "--custom-dns-names: not an account and a DNS name: 'hook'"),
+        ("--workload-cert-grace-period-ratio=1", "1.0 is no part of a life"),
         ("--vouch=onprem", "--vouch: not a cluster and its namespaces: 'onprem'"),
     ],
 )
@@ -122,6 +134,22 @@ def test_a_flag_that_has_no_effect_any_more_says_what_has(runs: list[CitadelSett
     done = run(flag)
     assert done.exit_code == 0
     assert f"warning: {flag.partition('=')[0]} has no effect (hint: " in done.output
+    assert len(runs) == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (
+            ["--listened-namespace=shop"],
+            "warning: --listened-namespace has no effect (hint: --account-secrets)",
+        ),
+        (["--account-secrets", "--workload-cert-grace-period-ratio=0.1"], "0.1 renews very late"),
+        (["--account-secrets", "--workload-cert-grace-period-ratio=0.9"], "0.9 renews very often"),
+    ],
+)
+def test_what_is_odd_is_said(runs: list[CitadelSettings], flags: list[str], said: str):
+    assert said in run(*flags).output
     assert len(runs) == 1
 
 

@@ -183,3 +183,26 @@ def test_citadel_is_told_for_whom_clusters_vouch():
 def test_a_choice_about_citadel_that_cannot_be_is_named(choices, said):
     with pytest.raises(InvalidInstallation, match=said):
         documents("primary", Installation(cluster="gke", **choices))
+
+
+def rules_of_accounts(*account_secrets):
+    found = documents("primary", Installation(cluster="gke", account_secrets=account_secrets))
+    return {
+        (each["kind"], each["metadata"].get("namespace", ""))
+        for each in found
+        if "account-secrets" in each["metadata"]["name"]
+    }
+
+
+def test_citadel_may_touch_secrets_of_accounts_only_where_it_is_to_keep_them():
+    assert rules_of_accounts() == set()
+    assert rules_of_accounts("*") == {("ClusterRole", ""), ("ClusterRoleBinding", "")}
+    assert rules_of_accounts("shop", "web") == {
+        (kind, namespace) for kind in ("Role", "RoleBinding") for namespace in ("shop", "web")
+    }
+    arguments = citadel_of("primary", account_secrets=("shop", "web"))[0]
+    own = ["--account-secrets", "--listened-namespace=shop", "--listened-namespace=web"]
+    assert arguments[-3:] == own
+    for wrong in (("*", "shop"), ("Shop",)):
+        with pytest.raises(InvalidInstallation, match="--account-secrets: "):
+            documents("primary", Installation(cluster="gke", account_secrets=wrong))

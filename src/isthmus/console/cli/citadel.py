@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from isthmus.ca import store
+from isthmus.ca.account_secrets import Renewal
 from isthmus.ca.authority import Lifetimes
 from isthmus.ca.citadel import CitadelSettings
 from isthmus.ca.dns_names import parse_custom
@@ -105,6 +106,32 @@ _option = partial(click.option, show_default=True)
 )
 @_option("--max-workload-cert-ttl", type=DURATION, default="2160h", help="the longest life, whoever asks")
 @_option("--min-workload-cert-ttl", type=DURATION, default="1m", help="the shortest life, whoever asks")
+@_option(
+    "--account-secrets",
+    is_flag=True,
+    help="keep a Secret istio.ACCOUNT with key and certificate for each account",
+)
+@_option(
+    "--listened-namespace",
+    "--listened-namespaces",
+    "listened",
+    multiple=True,
+    help="namespaces in which it keeps them; else all",
+)
+@_option(
+    "--workload-cert-grace-period-ratio",
+    "grace_ratio",
+    type=click.FLOAT,
+    default=0.5,
+    help="the part of its life that a certificate in such a Secret has left when it is renewed",
+)
+@_option(
+    "--workload-cert-min-grace-period",
+    "least_grace",
+    type=DURATION,
+    default="10m",
+    help="it never has less left",
+)
 @_option("--key-size", type=click.Choice(list(_KEY_SIZES)), help="RSA for keys made here; else ECDSA P-256")
 @_option(
     "--append-dns-names",
@@ -144,6 +171,8 @@ def command(kubeconfig: str, log_level: str, **flags: Any) -> None:
 
     set_up_logs(log_level)
     settings, issuer = settings_of(flags), _issuer(flags)
+    if issuer and settings.account_secrets:
+        fail("--account-secrets: are kept with a CA of our own only (hint: --issuer=own)")
     access = own_access(kubeconfig)
     try:
         job = run_borrowed(settings, issuer, access) if issuer else run_citadel(settings, access)
@@ -179,6 +208,27 @@ def settings_of(flags: dict[str, Any]) -> CitadelSettings:
         vouched=_read("--vouch", parse_vouched, flags["vouched"]),
         clusters_directory=flags["clusters_dir"],
         audit_file=flags["audit_log"],
+        account_secrets=_account_secrets(flags, key_kind),
+    )
+
+
+def _account_secrets(flags: dict[str, Any], key_kind: x509.KeyKind) -> Renewal | None:
+    ratio = flags["grace_ratio"]
+    if not 0 < ratio < 1:
+        fail(f"--workload-cert-grace-period-ratio: {ratio} is no part of a life (hint: such as 0.5)")
+    namespaces = tuple(name for text in flags["listened"] for name in text.split(",") if name)
+    if not flags["account_secrets"]:
+        if namespaces:
+            click.echo("warning: --listened-namespace has no effect (hint: --account-secrets)", err=True)
+        return None
+    if not 0.2 <= ratio <= 0.8:
+        click.echo(
+            f"warning: --workload-cert-grace-period-ratio: {ratio} renews very "
+            f"{'late' if ratio < 0.2 else 'often'} (hint: from 0.2 to 0.8)",
+            err=True,
+        )
+    return Renewal(
+        namespaces=namespaces, grace_ratio=ratio, least_grace_s=flags["least_grace"], key_kind=key_kind
     )
 
 

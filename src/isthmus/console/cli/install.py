@@ -41,6 +41,11 @@ from isthmus.console.render import fail
     "--renewals", is_flag=True, help="open port 8061 of Citadel, where a certificate proves who asks"
 )
 @click.option(
+    "--account-secrets",
+    multiple=True,
+    help="namespace in which Citadel keeps a Secret istio.ACCOUNT for each service account, as in 2018; *: in all",
+)
+@click.option(
     "--vouch",
     "vouched",
     multiple=True,
