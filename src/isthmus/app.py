@@ -29,6 +29,7 @@ from isthmus.discovery.status_writer import Statuses, StatusWriter
 from isthmus.discovery.told_statuses import ToldStatuses
 from isthmus.discovery.wanted_credentials import WantedCredentials
 from isthmus.identity import Gatekeeper, Identifier, only_known
+from isthmus.kit.clock import SystemClock
 from isthmus.kit.inbox import Inbox
 from isthmus.kit.log import log
 from isthmus.kit.metrics import BUILD_SECONDS, SERVICES
@@ -50,8 +51,9 @@ from isthmus.model.proxy import Proxy
 from isthmus.model.registration import vouching
 from isthmus.model.trust_held import TRUST_TYPE
 from isthmus.settings import PilotSettings
-from isthmus.sidecar.certs import Certificates, CertSettings
+from isthmus.sidecar.certs import CertSettings
 from isthmus.sidecar.inject.routers import RouterPods
+from isthmus.sidecar.source import certificate_source
 from isthmus.translate.generation import Generation, Translator
 from isthmus.translate.types import TYPES
 from isthmus.wire.listeners import Plaintext, Secure, ServerCertificate
@@ -97,7 +99,7 @@ class Pilot:
         # serve
         self.fanout: Fanout[Proxy] = Fanout(TYPES, _session_limits(settings))
         self.fanout.shared.hears = {HEALTH_TYPE: self._registrations.heard, TRUST_TYPE: only_shown}
-        self._certificates = Certificates(_certificate_settings(settings))
+        self._certificates = certificate_source(_certificate_settings(settings), SystemClock())
         self._admin = Admin(self.fleet, self.builder, self.fanout, self.analyst, self._certificates.held)
 
     async def run(self) -> None:
@@ -262,6 +264,7 @@ def _certificate_settings(settings: PilotSettings) -> CertSettings:
         identity=SpiffeId(settings.trust_domain, settings.root_namespace, PILOT_ACCOUNT),
         citadel=settings.citadel,
         cluster=settings.cluster,
+        workload_api=settings.workload_api,
         token_file=Path(settings.token_path),
         roots_file=Path(settings.root_path),
     )

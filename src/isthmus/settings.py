@@ -96,6 +96,12 @@ class PilotSettings(msgspec.Struct, frozen=True, kw_only=True):
     citadel: Annotated[str, Meta(description="host:port of the Citadel that gives Pilot its certificate")] = (
         "istio-citadel.istio-system.svc.cluster.local:8060"
     )
+    workload_api: Annotated[
+        str,
+        Meta(
+            description="socket of a SPIFFE Workload API that gives it instead, unix:/path; empty: Citadel does"
+        ),
+    ] = ""
     token_path: Annotated[str, Meta(description="token by which Pilot asks for its certificate")] = (
         "/var/run/secrets/tokens/istio-token"  # noqa: S105 - a path
     )

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from enum import Enum
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.x509.oid import NameOID
 
 from isthmus.kit.x509 import Certificate, InvalidCertificate, extension, is_authority, life, names, serial
@@ -62,7 +62,7 @@ def _issuer_of(certificate: Certificate, candidates: Iterable[Certificate]) -> C
             continue
         try:
             certificate.verify_directly_issued_by(candidate)
-        except (InvalidSignature, ValueError, TypeError):
+        except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
             continue
         return candidate
     return None

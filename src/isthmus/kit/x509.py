@@ -150,7 +150,7 @@ def requested_key(pem: bytes) -> PublicKey:
         request = x509.load_pem_x509_csr(pem)
         right = request.is_signature_valid
         key = request.public_key()
-    except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature, x509.InvalidVersion) as error:
         raise InvalidCsr("not a signing request in PEM") from error
     if not right:
         raise InvalidCsr("its signature is not by its own key")
@@ -204,7 +204,7 @@ def load_bundle(pem: bytes) -> tuple[Certificate, ...]:
         raise InvalidCertificate("not certificates in PEM: one of them is cut short")
     try:
         return tuple(x509.load_pem_x509_certificates(pem))
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise InvalidCertificate("not certificates in PEM") from error
 
 
@@ -249,7 +249,10 @@ def serial(certificate: Certificate) -> str:
 
 def matches(certificate: Certificate, key: PrivateKey) -> bool:
     """Whether `key` is the key of `certificate`."""
-    return _spki(certificate.public_key()) == _spki(key.public_key())
+    try:
+        return _spki(certificate.public_key()) == _spki(key.public_key())
+    except (ValueError, UnsupportedAlgorithm):
+        return False  # its own is of a kind that nobody here has
 
 
 def is_strong(key: object) -> bool:
@@ -337,11 +340,13 @@ E = TypeVar("E", bound=x509.ExtensionType)
 
 
 def extension(holder: x509.Certificate | x509.CertificateSigningRequest, kind: type[E]) -> E | None:
-    """The extension of this kind, if there is one."""
+    """The extension of this kind, if there is one. Raises `InvalidCertificate` where they cannot be read."""
     try:
         return holder.extensions.get_extension_for_class(kind).value
     except x509.ExtensionNotFound:
         return None
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+        raise InvalidCertificate("its extensions cannot be read") from error
 
 
 def _hash_for(key: PrivateKey) -> hashes.SHA256 | hashes.SHA384:

@@ -28,12 +28,13 @@ from isthmus.model.trust_held import TRUST_TYPE, written
 from isthmus.sidecar import sds
 from isthmus.sidecar.ads_messages import node
 from isthmus.sidecar.bootstrap import BootstrapSettings, bootstrap_json
-from isthmus.sidecar.certs import Certificates, CertSettings, trust_held
+from isthmus.sidecar.certs import CertSettings, trust_held
 from isthmus.sidecar.datagrams import Datagrams
 from isthmus.sidecar.health import Health
 from isthmus.sidecar.marked_relay import MarkedRelay
 from isthmus.sidecar.pod_names import NameSettings, PodNames
 from isthmus.sidecar.proxy_process import ProxyProcess, ProxySettings
+from isthmus.sidecar.source import certificate_source
 from isthmus.sidecar.status import Status, StatusSettings
 from isthmus.sidecar.taken import Taken
 from isthmus.sidecar.told import Said, Told, Wanted
@@ -108,7 +109,7 @@ class Agent:
         self._socket = settings.directory / "sds.sock"
         self._config = settings.directory / "envoy.json"
         self._relays, certificates = _ways_to_citadel(settings)
-        self.certificates = Certificates(certificates, clock=clock)
+        self.certificates = certificate_source(certificates, clock)
         environment = tuple(proxy_environment(settings).items())
         self.proxy = ProxyProcess(
             msgspec.structs.replace(settings.proxy, environment=environment), self._config, clock

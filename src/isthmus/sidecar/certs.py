@@ -45,6 +45,7 @@ class CertSettings(msgspec.Struct, frozen=True, kw_only=True):
     renewal_name: str = ""
     provisioned: Path | None = None  # a folder with the certificate that is the first proof there
     cluster: str = ""
+    workload_api: str = ""  # the socket of a Workload API to be used instead, as gRPC dials it
     token_file: Path = TOKEN_FILE
     roots_file: Path = ROOTS_FILE
     lifetime_s: float = 86_400.0
@@ -77,6 +78,7 @@ class Held(NamedTuple):
     begin: float
     end: float
     issuer: str = ""  # the SHA-256 of the CA that has signed it
+    federated: tuple[tuple[str, bytes], ...] = ()  # the roots of other trust domains, each for itself
 
     def __repr__(self) -> str:
         return f"Held(serial={self.serial}, end={self.end})"

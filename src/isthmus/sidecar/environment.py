@@ -49,17 +49,6 @@ def agent_settings(environment: Mapping[str, str], flags: AgentFlags) -> AgentSe
     trust_domain = read.text("TRUST_DOMAIN", "cluster.local")
     cluster = read.required(_META + "CLUSTER_ID")
     identity = SpiffeId(trust_domain, read.required("POD_NAMESPACE"), read.text("SERVICE_ACCOUNT", "default"))
-    certificates = CertSettings(
-        identity=identity,
-        citadel=read.text("CA_ADDR", f"istio-citadel.{control_plane}.svc.{domain}:8060"),
-        renewal=read.text("ISTHMUS_CA_RENEWAL_ADDR", ""),
-        provisioned=Path(folder) if (folder := read.text("PROV_CERT", "")) else None,
-        cluster=cluster,
-        token_file=Path(read.text("ISTHMUS_TOKEN_FILE", str(TOKEN_FILE))),
-        roots_file=Path(read.text("ISTHMUS_ROOTS_FILE", str(ROOTS_FILE))),
-        lifetime_s=read.seconds("SECRET_TTL", 86_400.0),
-        renew_at=read.number("SECRET_GRACE_PERIOD_RATIO", 0.5),
-    )
     config = read.proxy_config()
     proxy = ProxySettings(
         executable=flags.envoy or read.text("ISTHMUS_ENVOY", ""),
@@ -94,12 +83,28 @@ def agent_settings(environment: Mapping[str, str], flags: AgentFlags) -> AgentSe
         podinfo=Path(read.text("ISTHMUS_PODINFO", "/etc/istio/pod")),
         pilot=flags.discovery_address or f"istio-pilot.{control_plane}.svc.{domain}:15012",
         pilot_identity=str(SpiffeId(trust_domain, control_plane, _PILOT_ACCOUNT)),
-        certificates=certificates,
+        certificates=_certificates(read, identity, f"istio-citadel.{control_plane}.svc.{domain}:8060"),
         proxy=proxy,
         status=read.status(),
         mark=read.mark(),
         datagrams=flags.kind is ProxyKind.SIDECAR and read.mark() is not None,
         dns_port=DNS_PORT if read.text(_META + "DNS_CAPTURE", "") == "true" else 0,
+    )
+
+
+def _certificates(read: _Reader, identity: SpiffeId, citadel: str) -> CertSettings:
+    """Where the certificate of `identity` comes from; `citadel` where nothing is said of it."""
+    return CertSettings(
+        identity=identity,
+        citadel=read.text("CA_ADDR", citadel),
+        renewal=read.text("ISTHMUS_CA_RENEWAL_ADDR", ""),
+        provisioned=Path(folder) if (folder := read.text("PROV_CERT", "")) else None,
+        cluster=read.required(_META + "CLUSTER_ID"),
+        workload_api=read.socket("SPIFFE_ENDPOINT_SOCKET"),
+        token_file=Path(read.text("ISTHMUS_TOKEN_FILE", str(TOKEN_FILE))),
+        roots_file=Path(read.text("ISTHMUS_ROOTS_FILE", str(ROOTS_FILE))),
+        lifetime_s=read.seconds("SECRET_TTL", 86_400.0),
+        renew_at=read.number("SECRET_GRACE_PERIOD_RATIO", 0.5),
     )
 
 
@@ -129,6 +134,18 @@ class _Reader:
             return parse(self._environment[name]) if self._environment.get(name) else usual
         except ValueError as error:
             raise InvalidEnvironment(f"{name}: {error}") from error
+
+    def socket(self, name: str) -> str:
+        """A socket as gRPC dials it; empty where there is none. Only unix sockets: they tell who asks."""
+        text = self._environment.get(name, "")
+        if not text:
+            return ""
+        path = text.removeprefix("unix:").removeprefix("//")
+        if not path.startswith("/"):
+            raise InvalidEnvironment(
+                f"{name}: not a unix socket: {text!r} (hint: unix:///run/spire/agent.sock)"
+            )
+        return f"unix:{path}"
 
     def mark(self) -> int | None:
         """The mark; set but empty means none."""

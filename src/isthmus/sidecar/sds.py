@@ -10,14 +10,16 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from isthmus.kit import x509
 from isthmus.kit.clock import Clock
 from isthmus.kit.log import log
 from isthmus.kit.versioned import Versioned
 from isthmus.kit.watchable import Watchable
+from isthmus.model.identity import SpiffeId
 from isthmus.sidecar.bootstrap_tls import CERTIFICATE, ROOTS
 from isthmus.sidecar.certs import Held
 from isthmus.sidecar.file_secrets import FileSecrets
-from isthmus.sidecar.secret_messages import Asked, key_pair, read_delta, read_sotw, trust
+from isthmus.sidecar.secret_messages import Asked, federated_trust, key_pair, read_delta, read_sotw, trust
 from isthmus.sidecar.taken import Taken
 from isthmus.wire.serve import Bidi, Handler
 from isthmus.wire.stream import Code, Refused, Stream, StreamClosed
@@ -37,10 +39,17 @@ def secrets(held: Held | None, now: float) -> Secrets:
     """The secrets by name. An expired certificate is not among them: Envoy keeps what it has, and waits."""
     if held is None:
         return {}
-    bodies = {ROOTS: trust(ROOTS, held.roots)}
+    bodies = {ROOTS: _roots(held)}
     if now < held.end:
         bodies[CERTIFICATE] = key_pair(CERTIFICATE, held.chain, held.key)
     return {name: Versioned.of(name, body) for name, body in bodies.items()}
+
+
+def _roots(held: Held) -> bytes:
+    if not held.federated:
+        return trust(ROOTS, held.roots)
+    own = SpiffeId.parse(x509.names(x509.load_certificate(held.chain)).uris[0]).trust_domain
+    return federated_trust(ROOTS, ((own, held.roots), *held.federated))
 
 
 def services(held: Watchable[Held | None], clock: Clock, taken: Taken | None = None) -> dict[str, Handler]:

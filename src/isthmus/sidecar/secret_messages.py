@@ -2,12 +2,13 @@
 
 Envoy's own message classes would be a tenth of the agent's memory, in every pod of the mesh.
 Source: envoy/service/discovery/v3/discovery.proto, envoy/extensions/transport_sockets/tls/v3/{secret,common}.proto,
-envoy/config/core/v3/base.proto (DataSource), google/rpc/status.proto.
+tls_spiffe_validator_config.proto,
+envoy/config/core/v3/{base,extension}.proto (DataSource), google/rpc/status.proto.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from isthmus.kit.protobuf import field, fields
@@ -15,6 +16,10 @@ from isthmus.kit.protobuf import field, fields
 _SECRET_NAME, _SECRET_PAIR, _SECRET_VALIDATION = 1, 2, 4
 _PAIR_CHAIN, _PAIR_KEY, _VALIDATION_TRUSTED_CA, _VALIDATION_REVOKED = 1, 2, 1, 7
 _INLINE_BYTES = 2
+_VALIDATION_VALIDATOR, _EXTENSION_NAME, _EXTENSION_CONFIG = 12, 1, 2
+_ANY_TYPE_URL, _ANY_VALUE = 1, 2
+_DOMAINS, _DOMAIN_NAME, _DOMAIN_BUNDLE = 1, 1, 2
+_SPIFFE_CONFIG = b"type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.SPIFFECertValidatorConfig"
 _SOTW_NAMES, _SOTW_TYPE_URL, _SOTW_NONCE, _SOTW_ERROR = 3, 4, 5, 6
 _DELTA_TYPE_URL, _DELTA_SUBSCRIBE, _DELTA_UNSUBSCRIBE = 2, 3, 4
 _DELTA_INITIAL, _DELTA_NONCE, _DELTA_ERROR = 5, 6, 7
@@ -46,6 +51,22 @@ def trust(name: str, roots: bytes, revoked: bytes = b"") -> bytes:
     context = field(_VALIDATION_TRUSTED_CA, _inline(roots))
     context += field(_VALIDATION_REVOKED, _inline(revoked)) if revoked else b""
     return field(_SECRET_NAME, name.encode()) + field(_SECRET_VALIDATION, context)
+
+
+def federated_trust(name: str, roots: Iterable[tuple[str, bytes]]) -> bytes:
+    """A Secret by which a peer is believed by the roots (PEM) of its own trust domain alone.
+
+    One list of all roots would let each of them speak for every domain.
+    """
+    domains = b"".join(
+        field(_DOMAINS, field(_DOMAIN_NAME, domain.encode()) + field(_DOMAIN_BUNDLE, _inline(pem)))
+        for domain, pem in roots
+    )
+    config = field(_ANY_TYPE_URL, _SPIFFE_CONFIG) + field(_ANY_VALUE, domains)
+    validator = field(_EXTENSION_NAME, b"envoy.tls.cert_validator.spiffe") + field(_EXTENSION_CONFIG, config)
+    return field(_SECRET_NAME, name.encode()) + field(
+        _SECRET_VALIDATION, field(_VALIDATION_VALIDATOR, validator)
+    )
 
 
 def read_sotw(message: bytes) -> Asked:

@@ -9,8 +9,8 @@ import msgspec
 
 from isthmus.kit.plain_http import NOT_FROM_OUTSIDE, Request, Response, fetch
 from isthmus.model import holdings
-from isthmus.sidecar.certs import Certificates
 from isthmus.sidecar.proxy_process import ProxyProcess
+from isthmus.sidecar.source import CertificateSource
 
 _METRICS = "text/plain; version=0.0.4; charset=utf-8"
 _NO_SUCH = f"there are /healthz/ready, /stats/prometheus, {holdings.PAGE}, /quitquitquit\n".encode()
@@ -30,7 +30,7 @@ class Status:
     def __init__(
         self,
         settings: StatusSettings,
-        certificates: Certificates,
+        certificates: CertificateSource,
         proxy: ProxyProcess,
         quit_: Callable[[], None],
         more: Callable[[], Mapping[str, float]] = dict,

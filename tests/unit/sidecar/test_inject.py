@@ -268,6 +268,26 @@ def test_annotations_change_image_and_resources():
     assert proxy["resources"]["limits"]["memory"] == "300Mi"
 
 
+def test_a_pod_may_have_volumes_of_its_own_in_its_proxy():
+    document = yaml.safe_load(REVIEWS)
+    document["spec"]["template"]["metadata"]["annotations"] = {
+        "sidecar.istio.io/userVolume": '{"spire": {"csi": {"driver": "csi.spiffe.io"}}}',
+        "sidecar.istio.io/userVolumeMount": '{"spire": {"mountPath": "/run/spire", "readOnly": true}}',
+    }
+    spec = injected(yaml.safe_dump(document))["spec"]
+    assert spec["volumes"][-1] == {"name": "spire", "csi": {"driver": "csi.spiffe.io"}}
+    proxy = next(each for each in spec["containers"] if each["name"] == "istio-proxy")
+    assert proxy["volumeMounts"][-1] == {"name": "spire", "mountPath": "/run/spire", "readOnly": True}
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"spire": "x"}'])
+def test_volumes_that_cannot_be_read_are_told(text: str):
+    document = yaml.safe_load(REVIEWS)
+    document["spec"]["template"]["metadata"]["annotations"] = {"sidecar.istio.io/userVolume": text}
+    with pytest.raises((InvalidAnnotation, InvalidManifest), match=r"sidecar\.istio\.io/userVolume: not"):
+        injected(yaml.safe_dump(document))
+
+
 @pytest.mark.parametrize(
     ("annotations", "said"),
     [

@@ -21,6 +21,7 @@ from isthmus.sidecar.inject.pod_config import (
     probe,
 )
 from isthmus.sidecar.inject.settings import PROXY_USER, InjectSettings
+from isthmus.sidecar.inject.user_volumes import user_mounts, user_volumes
 
 INIT, PROXY = "istio-init", "istio-proxy"
 STATUS = "sidecar.istio.io/status"
@@ -52,7 +53,7 @@ def addition(pod: Pod, settings: InjectSettings) -> Addition:
     settings = own.settings
     init = [_init_container(pod, settings)]
     containers = [_proxy_container(pod, own, "sidecar")]
-    volumes = proxy_volumes()
+    volumes = [*proxy_volumes(), *user_volumes(pod)]
     status = {
         "version": _version(settings),
         "initContainers": [each["name"] for each in init],
@@ -101,7 +102,7 @@ def _proxy_container(pod: Pod, own: PodConfig, kind: str) -> Json:
         "readinessProbe": probe(own.proxy),
         "resources": _resources(pod, settings),
         "securityContext": _security(settings, kind),
-        "volumeMounts": proxy_mounts(),
+        "volumeMounts": [*proxy_mounts(), *user_mounts(pod)],
     }
     if settings.image_pull_policy:
         container["imagePullPolicy"] = settings.image_pull_policy
@@ -113,7 +114,10 @@ def _proxy_container(pod: Pod, own: PodConfig, kind: str) -> Json:
 
 def router_spec(pod: Pod, settings: InjectSettings) -> Json:
     """`containers` and `volumes` of a gateway's pod: an Envoy of its own, and no capture."""
-    return {"containers": [proxy_container(pod, settings, "router")], "volumes": proxy_volumes()}
+    return {
+        "containers": [proxy_container(pod, settings, "router")],
+        "volumes": [*proxy_volumes(), *user_volumes(pod)],
+    }
 
 
 def proxy_mounts() -> list[Json]:
