@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import msgspec
 
 from isthmus.api.errors import InvalidConfig
-from isthmus.api.resource import Kind, Object
+from isthmus.api.resource import Kind, Meta, Object
 from isthmus.api.shape import shaped
-from isthmus.api.validate import problems
+from isthmus.api.validate import instead_of, problems
 
 
 def decode(kind: Kind, raw: bytes | msgspec.Raw | Mapping[str, object]) -> Object:
@@ -25,7 +25,8 @@ def decode(kind: Kind, raw: bytes | msgspec.Raw | Mapping[str, object]) -> Objec
         raise InvalidConfig("$", f"is not JSON: {error}") from error
     wrong = tuple(problems(found))
     if wrong:
-        raise InvalidConfig(*wrong[0], others=wrong[1:])
+        instead = instead_of(kind.type, found, found.metadata, wrong)
+        raise InvalidConfig(*wrong[0], others=wrong[1:], instead=instead)
     return found
 
 
@@ -39,7 +40,9 @@ def _in_spite_of(
     found = shaped(tree, kind.type, kind.name)
     wrong = found.all_wrong(problems)[:_MOST]
     if wrong or found.rest is None:
-        raise InvalidConfig(*wrong[0], others=wrong[1:]) from error
+        meta = shaped(tree.get("metadata") or {}, Meta).rest or Meta()
+        instead = instead_of(kind.type, found.rest, meta, wrong)
+        raise InvalidConfig(*wrong[0], others=wrong[1:], instead=instead) from error
     return found.rest
 
 

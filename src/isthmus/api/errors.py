@@ -13,11 +13,14 @@ Problem = tuple[str, str]
 class InvalidConfig(ValueError):
     """An object that does not decode: `path` says where (`$.spec.http[0].route[1].weight`).
 
-    `problems` are all things that are wrong with it, by path; `message` says them in one line.
+    `problems` are all things that are wrong with it, by path; `message` says them in one line. `instead` is the object
+    that counts in its place while nobody knows a better one; None: there is none.
     """
 
-    def __init__(self, path: str, message: str, others: tuple[Problem, ...] = ()) -> None:
-        self.path, self.problems = path, ((path, message), *others)
+    def __init__(
+        self, path: str, message: str, others: tuple[Problem, ...] = (), instead: object | None = None
+    ) -> None:
+        self.path, self.problems, self.instead = path, ((path, message), *others), instead
         self.message = "; ".join((message, *(": ".join(each) for each in others)))
         super().__init__(f"{path}: {self.message}")
 

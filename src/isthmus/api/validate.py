@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from isthmus.api.core import ingress, service_problems
@@ -12,6 +12,7 @@ from isthmus.api.durations import duration_problems
 from isthmus.api.errors import Problem
 from isthmus.api.gateway_api import validate as gateway_api
 from isthmus.api.istio import (
+    authorization_policy_closed,
     authorization_policy_problems,
     destination_rule_problems,
     envoy_filter_problems,
@@ -38,7 +39,7 @@ from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.api.istio.wasm_plugin import WasmPlugin
 from isthmus.api.istio.workload_entry import WorkloadEntry
 from isthmus.api.istio.workload_group import WorkloadGroup
-from isthmus.api.resource import Object
+from isthmus.api.resource import Meta, Object
 
 _OF: Mapping[type[Object], Callable[[Any], Iterator[Problem]]] = {
     VirtualService: virtual_service_problems.problems,
@@ -59,6 +60,19 @@ _OF: Mapping[type[Object], Callable[[Any], Iterator[Problem]]] = {
     Service: service_problems.problems,
 }
 """What is looked for in each kind; the others are of the Gateway API, or have nothing that could be wrong so."""
+
+
+def instead_of(
+    kind: type[Object], found: Object | None, meta: Meta, wrong: Sequence[Problem]
+) -> Object | None:
+    """What counts in place of an object of a kind that keeps callers out, while no good one is known.
+
+    `found` is what could be read of it; None: nothing but its name.
+    """
+    if kind is not AuthorizationPolicy:
+        return None
+    found = found if isinstance(found, AuthorizationPolicy) else AuthorizationPolicy(metadata=meta)
+    return authorization_policy_closed.closed(found, wrong)
 
 
 def problems(found: Object) -> Iterator[Problem]:

@@ -37,7 +37,7 @@ from isthmus.console.proxy_environment import settings_told
 from isthmus.console.written import Manifest
 from isthmus.console.yaml_places import NOWHERE, Place
 from isthmus.model.build import MeshBuilder
-from isthmus.model.change import Change, ChangeKey
+from isthmus.model.change import Change, ChangeKey, refused
 from isthmus.model.codes import code_of_problem
 from isthmus.model.findings import Finding
 from isthmus.model.mesh import MeshSettings
@@ -231,4 +231,4 @@ def _change(cluster: ClusterId, document: _Document) -> Change | None:
         path = ": ".join(filter(None, (str(document.place), error.path)))
         code = code_of_problem(error.path, error.message)
         finding = Finding(ref=ref, path=path, message=error.message, code=code)
-        return Change(ChangeKey(cluster, ref), finding)
+        return Change(ChangeKey(cluster, ref), refused(finding, error.instead))

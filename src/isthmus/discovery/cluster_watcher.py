@@ -22,7 +22,7 @@ from isthmus.kube.client import Client, Scope
 from isthmus.kube.errors import Forbidden, NotFound, Unauthorized
 from isthmus.kube.informer import Informer
 from isthmus.kube.watch import Watch, WatchSettings
-from isthmus.model.change import Change, ChangeKey
+from isthmus.model.change import Change, ChangeKey, Refused, refused
 from isthmus.model.codes import code_of_problem
 from isthmus.model.credential import CredentialKey
 from isthmus.model.findings import Finding
@@ -166,10 +166,11 @@ class ClusterWatcher:
             self._put(Change(ChangeKey(self.spec.id, ref), word))
 
     def _tell(self, ref: Ref, fact: Fact | None) -> None:
-        value: Object | Finding | None
+        value: Object | Finding | Refused | None
         if isinstance(fact, InvalidConfig):
             code = code_of_problem(fact.path, fact.message)
-            value = Finding(ref=ref, path=fact.path, message=fact.message, cluster=self.spec.id, code=code)
+            found = Finding(ref=ref, path=fact.path, message=fact.message, cluster=self.spec.id, code=code)
+            value = refused(found, fact.instead)
         else:
             value = fact
         INBOUND_CHANGES.labels(ref.kind).inc()

@@ -10,7 +10,7 @@ from isthmus.api.decode import equal_for_mesh
 from isthmus.api.resource import Object, Ref
 from isthmus.model import maps
 from isthmus.model.assemble import backings_after, service_of, shard_of, workload_of
-from isthmus.model.change import Change, ChangeKey, Doubted, Unknown
+from isthmus.model.change import Change, ChangeKey, Doubted, Refused, Unknown
 from isthmus.model.completion import Completion
 from isthmus.model.config import Known, config_after
 from isthmus.model.config_cluster import is_config, without_effect
@@ -34,6 +34,7 @@ from isthmus.model.peer_state import PeerState
 from isthmus.model.service import Service
 from isthmus.model.serving import Serving
 from isthmus.model.shards import with_the_same
+from isthmus.model.stand_ins import StandIns
 from isthmus.model.workload import Workload
 
 
@@ -51,6 +52,7 @@ class MeshBuilder:
         self._base = settings
         self._facts: dict[ClusterId, Facts] = {}
         self._wrong: dict[tuple[ClusterId, Ref], Finding] = {}
+        self._stand_ins = StandIns()
         self._of_settings: tuple[Finding, ...] = ()
         self._disagreements: dict[ServiceKey, tuple[Finding, ...]] = {}
         self._serving = Serving()
@@ -111,6 +113,11 @@ class MeshBuilder:
                 self._wrong[cluster, ref] = wrong
         elif isinstance(change.value, Finding):
             self._wrong[cluster, ref] = change.value  # the last good one stays
+        elif isinstance(change.value, Refused):
+            facts = self._facts.get(cluster)
+            held = facts.objects.get(ref) if facts is not None else None
+            self._wrong[cluster, ref], value = self._stand_ins.after((cluster, ref), change.value, held)
+            self._put(cluster, ref, value, dirt)
         elif not isinstance(change.value, Unknown | Doubted):
             self._put(cluster, ref, change.value, dirt)
 

@@ -33,15 +33,28 @@ class Doubted(NamedTuple):
     finding: Finding
 
 
+class Refused(NamedTuple):
+    """An object that is wrong, and what counts in its place while no good one is known: it must not be as if it were
+    not there."""
+
+    finding: Finding
+    instead: Object
+
+
+def refused(finding: Finding, instead: object | None) -> Finding | Refused:
+    """A finding about an object that does not count, with what does instead, if anything."""
+    return Refused(finding, instead) if isinstance(instead, Object) else finding
+
+
 class Change(NamedTuple):
     """The newest state of one object in one cluster: decoded, gone (None), or impossible to decode.
 
-    A `Finding` as value means: the object exists and is wrong; the last good one stays in the mesh.
+    A `Finding` or `Refused` as value means: the object exists and is wrong; the last good one stays in the mesh.
     A whole cluster that is gone is a change of `CLUSTER_REF(name)` with None: all its facts go with it.
     """
 
     key: ChangeKey
-    value: Object | Doubted | Finding | Unknown | None
+    value: Object | Doubted | Finding | Refused | Unknown | None
 
 
 def cluster_ref(cluster: ClusterId) -> Ref:

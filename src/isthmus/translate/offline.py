@@ -28,7 +28,7 @@ from isthmus.api.errors import InvalidConfig
 from isthmus.api.resource import Meta, Object, Ref
 from isthmus.api.yaml import documents
 from isthmus.model.build import MeshBuilder
-from isthmus.model.change import Change, ChangeKey
+from isthmus.model.change import Change, ChangeKey, Refused, refused
 from isthmus.model.codes import code_of_problem
 from isthmus.model.endpoint import Locality
 from isthmus.model.findings import Finding
@@ -101,7 +101,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
 def read_case(text: str) -> Case:
     """The case in `text`. Raises `InvalidConfig`, its path starting with the line of the document."""
     spec, cluster = CaseSpec(), ClusterId("")
-    objects: dict[ClusterId, dict[Ref, Object | Finding]] = {}
+    objects: dict[ClusterId, dict[Ref, Object | Finding | Refused]] = {}
     for line, document, _ in documents(text):
         if not isinstance(document, Mapping):
             raise InvalidConfig(f"line {line}", "is no object")
@@ -137,7 +137,7 @@ def _cluster_name(line: int, document: Mapping[str, object]) -> str:
     return name
 
 
-def _object(line: int, document: Mapping[str, object]) -> tuple[Ref, Object | Finding]:
+def _object(line: int, document: Mapping[str, object]) -> tuple[Ref, Object | Finding | Refused]:
     """An object, or what is wrong with it. Raises `InvalidConfig` where it cannot even be named."""
     kind = kind_of(str(document.get("apiVersion", "")), str(document.get("kind", "")))
     meta = dict(cast(Mapping[str, object], document.get("metadata") or {}))
@@ -147,15 +147,16 @@ def _object(line: int, document: Mapping[str, object]) -> tuple[Ref, Object | Fi
     try:
         return ref, decode(kind, {**document, "metadata": meta})
     except InvalidConfig as error:
-        return ref, Finding(
+        finding = Finding(
             ref=ref,
             path=f"line {line}: {error.path}",
             message=error.message,
             code=code_of_problem(error.path, error.message),
         )
+        return ref, refused(finding, error.instead)
 
 
-def _changes(cluster: ClusterId, objects: Mapping[Ref, Object | Finding]) -> Iterator[Change]:
+def _changes(cluster: ClusterId, objects: Mapping[Ref, Object | Finding | Refused]) -> Iterator[Change]:
     for ref, found in objects.items():
         yield Change(ChangeKey(cluster, ref), found)
     sliced = {
