@@ -84,7 +84,9 @@ def held(listener):
 
 def filters_of(listener):
     """The filters of a listener that guard it, as text."""
-    chain = listener.filter_chains[0]
+    chain = next(
+        (each for each in listener.filter_chains if len(each.filters) > 1), listener.filter_chains[-1]
+    )
     last = chain.filters[-1].typed_config
     guards = [*chain.filters[:-1]]
     if last.type_url.endswith("HttpConnectionManager"):

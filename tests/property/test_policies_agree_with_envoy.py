@@ -1,10 +1,12 @@
-"""Whom the trace says that filters let in, Envoy lets in, and by the same policy.
+"""Whom the trace says that filters let in, Envoy lets in, and by the same policy; and so Istio's documentation says.
 
-`ISTHMUS_EXAMPLES=100` makes it a long run: an example is an Envoy with `LISTENERS` of other rules, each with `CALLS`.
+`ISTHMUS_EXAMPLES=100` makes it a long run: an example is an Envoy with `LISTENERS`, each of
+other policies and with `CALLS`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -13,13 +15,21 @@ import pytest
 from hypothesis import Phase, given
 from hypothesis import strategies as st
 
-from drawn import guards
+from drawn import authorization_policies, guards
+from drawn.worlds import case_of
+from fakes.authorization_oracle import lets_in
 from fakes.guarded_listeners import filters_of, guarded, held, rbac
 from fakes.inbound_envoy import InboundEnvoy
 from fakes.judgements import differences
 from fakes.shares import in_shares
 from isthmus.envoy.types import Listener
+from isthmus.model.findings import Finding
+from isthmus.model.names import ClusterId
+from isthmus.model.proxy import Proxy, ProxyKind
+from isthmus.translate.names import VIRTUAL_INBOUND
+from isthmus.translate.offline import read_case
 from isthmus.translate.trace.call import Call
+from isthmus.translate.trace.held import made_for
 from isthmus.translate.trace.walk import Side, trace
 
 LISTENERS, CALLS = 8, 20
@@ -31,9 +41,20 @@ class World(NamedTuple):
 
     listener: Listener
     calls: list[Call]
+    documents: Sequence[dict] = ()  # of which the listener was made, if it was
 
     def __repr__(self):
         return f"World of {len(self.calls)} calls"  # what differs names its own
+
+
+class Written(NamedTuple):
+    """Policies, and calls to the workload for which they hold."""
+
+    documents: list[dict]
+    calls: list[Call]
+
+    def __repr__(self):
+        return f"Written of {len(self.calls)} calls"
 
 
 @pytest.mark.parametrize("http", [True, False], ids=["requests", "bytes"])
@@ -58,13 +79,48 @@ def test_rules_of_any_form_say_what_the_trace_says(share, http):
     share.run(holds, UNSHRUNK)
 
 
+WORKLOAD = Proxy(
+    kind=ProxyKind.SIDECAR,
+    address=authorization_policies.ADDRESS,
+    name="web-1",
+    namespace="default",
+    cluster=ClusterId("c"),
+    labels=(("app", "web"), ("version", "v1")),
+)
+
+
+@in_shares(3)
+def test_policies_let_in_whom_they_say(share):
+    """AuthorizationPolicies of all keys, several together, with tokens: in Envoy, and by an oracle."""
+    calls = st.lists(authorization_policies.calls(), min_size=CALLS, max_size=CALLS)
+    world = st.builds(Written, authorization_policies.worlds(), calls)
+
+    @given(st.lists(world, min_size=LISTENERS, max_size=LISTENERS))
+    def holds(worlds):
+        must_agree([World(inbound_of(each.documents), each.calls, each.documents) for each in worlds])
+
+    share.run(holds, UNSHRUNK)
+
+
+def inbound_of(documents):
+    """The listener of the workload for what it is sent."""
+    case = read_case(case_of(authorization_policies.SERVED, documents))
+    refused = [each.value for each in case.changes if isinstance(each.value, Finding)]
+    assert not refused, refused
+    return made_for(case.generation(), WORKLOAD).listeners[VIRTUAL_INBOUND]
+
+
 def must_agree(worlds):
     """Raises where the trace of a call is not what an Envoy does that has the listener beside it."""
     envoy = InboundEnvoy(each.listener for each in worlds)
     with TemporaryDirectory() as folder, envoy.running(Path(folder)):
-        for number, (listener, calls) in enumerate(worlds):
-            for call in calls:
-                found = trace(held(listener), call, Side.INBOUND)
-                differing = differences(envoy.send(number, call), found)
+        for number, each in enumerate(worlds):
+            for call in each.calls:
+                found = trace(held(each.listener), call, Side.INBOUND)
+                observed = envoy.send(number, call)
+                differing = differences(observed, found)
+                if each.documents and lets_in(each.documents, call) != observed.is_let_in:
+                    differing.append(("the oracle says otherwise", observed, each.documents))
                 if differing:
-                    pytest.fail(f"{differing}\n{call}\n{call!r}\n" + "\n".join(filters_of(listener)))
+                    shown = "\n".join(filters_of(each.listener))
+                    pytest.fail(f"{differing}\n{call}\n{call!r}\n{shown}")
