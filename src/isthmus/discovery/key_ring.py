@@ -8,7 +8,6 @@ are refused because an answer is on its way. What is known is told as changes, s
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
@@ -134,6 +133,8 @@ class KeyRing:
             await asyncio.Event().wait()  # until it is let go of
         settings = self._settings
         backoff = Backoff(settings.retry_s, settings.longest_retry_s)
+        # Not all at once, of many issuers and many Pilots.
+        rest = Backoff(settings.refresh_s, settings.refresh_s, _JITTER)
         while True:
             try:
                 keys = await self._fetch(source, self._limits[source])
@@ -145,8 +146,7 @@ class KeyRing:
                 KEY_FETCHES.labels(outcome="fetched").inc()
                 self._tell(source, fetched(self._cluster, source, keys))
                 backoff.reset()
-                # Not all at once, of many issuers and many Pilots.
-                wait_s = settings.refresh_s * (1 - _JITTER * random.random())  # noqa: S311 - no secret
+                wait_s = rest.next_s()
             await self._clock.sleep(wait_s)
 
     def _is_known(self, change: Change) -> bool:

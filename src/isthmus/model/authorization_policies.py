@@ -41,6 +41,19 @@ def is_for_services(found: AuthorizationPolicy) -> bool:
     return any(_services_meant(found))
 
 
+def looks_at_tokens(found: AuthorizationPolicy) -> bool:
+    """Whether it depends on a caller's token, so that it says nothing before that is checked."""
+    for rule in found.spec.rules or ():
+        sources = [each.source for each in rule.from_ or () if each.source is not None]
+        if any(each.request_principals or each.not_request_principals for each in sources):
+            return True
+        for condition in rule.when or ():
+            said = (condition.key, *(condition.values or ()), *(condition.not_values or ()))
+            if condition.key.startswith("request.auth.") or any("jwt_authn" in each for each in said):
+                return True
+    return False
+
+
 def governing(held: Iterable[AuthorizationPolicy], proxy: Proxy, mesh: Mesh) -> Iterator[Governing]:
     """Those of `held` that hold somewhere in `proxy`, with the ports."""
     workload = mesh.workloads.get((proxy.cluster, proxy.address))

@@ -117,7 +117,7 @@ async def edge(folder, *policies):
 
             async def is_there():
                 try:
-                    return (await found.asks())[0] == 200
+                    return (await found.asks())[0] in {200, 401, 403}
                 except aiohttp.ClientError:
                     return False
 
@@ -246,6 +246,100 @@ async def test_an_issuer_without_keys_is_believed_nothing_and_the_others_are(tmp
             assert (await gateway.asks(token))[0] == 401
         assert (await gateway.asks(GOOD.sign()))[0] == 200
         assert (await gateway.asks())[0] == 200
+
+
+USERS_ALONE = """
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: users-alone, namespace: istio-system}
+spec:
+  selector: {matchLabels: {istio: ingress}}
+  rules:
+    - from: [{source: {requestPrincipals: ["https://issuer.example/*"]}}]
+      when: [{key: "request.auth.claims[realm][groups]", notValues: [guests]}]
+"""
+
+
+async def test_who_must_have_a_token_is_let_in_by_a_good_one_alone(tmp_path):
+    async with edge(tmp_path, authentication([rule()]), USERS_ALONE) as gateway:
+        assert (await gateway.asks())[0] == 403
+        assert (await gateway.asks(GOOD.sign()))[0] == 200
+        assert (await gateway.asks(GOOD.sign(realm={"groups": ["guests"]})))[0] == 403
+        assert (await gateway.asks(Key().sign()))[0] == 401
+
+
+WRONG = {
+    "it is not there": [],
+    "it cannot be read": [authentication([{"issuer": ""}])],
+    "it is for others": [authentication([rule()]).replace("istio: ingress", "istio: other")],
+    "its issuer has no keys": [authentication([{"issuer": NAME, "jwksUri": "https://nobody.invalid/keys"}])],
+    "its issuer is no URL": [authentication([{"issuer": "somebody"}])],
+}
+
+
+@pytest.mark.parametrize("policies", WRONG.values(), ids=WRONG)
+async def test_nothing_opens_where_the_policy_that_checks_tokens_is_wrong(tmp_path, policies):
+    async with edge(tmp_path, *policies, USERS_ALONE) as gateway:
+        assert (await gateway.asks())[0] == 403
+        for token in (GOOD.sign(), Key().sign(), unsigned()):
+            assert (await gateway.asks(token))[0] in {401, 403}
+
+
+LOGIN = """
+apiVersion: v1
+kind: ConfigMap
+metadata: {{name: istio, namespace: istio-system}}
+data:
+  mesh: |
+    extensionProviders:
+      - name: login
+        envoyExtAuthzHttp:
+          service: login.example.net
+          port: 9000
+          includeRequestHeadersInCheck: [cookie]
+          headersToUpstreamOnAllow: [authorization]
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: login}}
+spec:
+  hosts: [login.example.net]
+  ports: [{{number: 9000, name: http, protocol: HTTP}}]
+  resolution: STATIC
+  endpoints: [{{address: 127.0.0.1, ports: {{http: {port}}}}}]
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {{name: login, namespace: istio-system}}
+spec:
+  selector: {{matchLabels: {{istio: ingress}}}}
+  action: CUSTOM
+  provider: {{name: login}}
+  rules: [{{}}]
+"""
+
+
+async def test_who_is_asked_first_may_put_the_token_in(tmp_path):
+    async def answer(asked):
+        session = asked.headers.get("cookie", "")
+        if "session" not in session:
+            return web.Response(status=401)
+        key = GOOD if session == "session=good" else Key()
+        return web.Response(headers={"authorization": f"Bearer {key.sign()}"})
+
+    app = web.Application()
+    app.router.add_route("*", "/{rest:.*}", answer)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, HERE, 0).start()
+    try:
+        login = LOGIN.format(port=runner.addresses[0][1]).split("---\n")
+        async with edge(tmp_path, authentication([rule()]), USERS_ALONE, *login) as gateway:
+            assert (await gateway.asks(cookie="session=good"))[0] == 200
+            assert (await gateway.asks(cookie="session=other"))[0] == 401
+            assert (await gateway.asks())[0] == 401
+    finally:
+        await runner.cleanup()
 
 
 @asynccontextmanager

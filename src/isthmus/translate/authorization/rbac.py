@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from isthmus.envoy.types import Policy, Principal, RbacRules
-from isthmus.model.authorization_policies import Governing
+from isthmus.model.authorization_policies import Governing, looks_at_tokens
 from isthmus.translate.authorization import calls
 from isthmus.translate.authorization.external import Authorizer
 from isthmus.translate.authorization.rules import Dialect, said
@@ -35,6 +35,7 @@ class Sieve:
         None  # asked about calls of which `shadow` says that they would be refused
     )
     asks_about: str = ""  # how the names of these policies begin
+    before_tokens: bool = False  # whether calls pass it before their tokens are looked at
 
 
 def sieves(
@@ -61,11 +62,19 @@ def sieves(
 
 
 def _custom(name: str, meant: list[Governing], dialect: Dialect, authorizer: Authorizer | None) -> Sieve:
+    # Who is asked may put the token into the request, unless it depends on the token that he is asked.
+    before = not any(looks_at_tokens(each.policy) for each in meant)
     if authorizer is None or not (dialect.requests or authorizer.takes_connections):
-        return Sieve(rules=_rules(meant, dialect, "DENY"))  # nobody can be asked, so nobody is let in
+        # Nobody can be asked, so nobody is let in.
+        return Sieve(rules=_rules(meant, dialect, "DENY"), before_tokens=before)
     prefix = f"{EXTERNAL}{name}-"
-    shadow = _rules(meant, dialect, "DENY", prefix)
-    return Sieve(shadow=shadow, shadow_prefix=ASKED, authorizer=authorizer, asks_about=f"{prefix}ns[")
+    return Sieve(
+        shadow=_rules(meant, dialect, "DENY", prefix),
+        shadow_prefix=ASKED,
+        authorizer=authorizer,
+        asks_about=f"{prefix}ns[",
+        before_tokens=before,
+    )
 
 
 def _provider(each: Governing) -> str:

@@ -8,7 +8,7 @@ from typing import Protocol
 from isthmus.api.istio.http_route import HTTPRoute
 from isthmus.envoy.types import Any, EnvoyHttpFilter
 from isthmus.translate.guard import Checkpoint
-from isthmus.translate.http_filters import authorization, cors, fault, jwt_authn, router
+from isthmus.translate.http_filters import asked_first, authorization, cors, fault, jwt_authn, router
 
 
 class HttpFilter(Protocol):
@@ -34,7 +34,7 @@ class Check(Protocol):
         ...
 
 
-CHECKS: tuple[Check, ...] = (jwt_authn, authorization)
+CHECKS: tuple[Check, ...] = (asked_first, jwt_authn, authorization)
 """First to last, and before `FILTERS`."""
 FILTERS: tuple[HttpFilter, ...] = (fault, cors, router)
 """First to last. The router answers, so nothing after it would run."""

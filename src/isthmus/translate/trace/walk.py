@@ -20,7 +20,7 @@ from isthmus.envoy.types import (
     VirtualHost,
 )
 from isthmus.translate.names import VIRTUAL_INBOUND, VIRTUAL_OUTBOUND
-from isthmus.translate.trace import datagrams
+from isthmus.translate.trace import datagrams, early_headers
 from isthmus.translate.trace.call import METHODS, Call, Request, Speech, Untraceable
 from isthmus.translate.trace.chains import choose
 from isthmus.translate.trace.enums import enum_name
@@ -289,7 +289,7 @@ def _http(held: Held, call: Call, manager: HttpConnectionManager, so_far: SoFar)
         return _ended(call, step, Answer(status=400, why=f"Envoy knows no method {call.request.method}"))
     if path is None:
         return _ended(call, step, Answer(status=400, why="the path is not one that Envoy takes"))
-    request = msgspec.structs.replace(call.request, path=path)
+    request = early_headers.taken_in(manager, msgspec.structs.replace(call.request, path=path))
     config = _routes(held, manager)
     if config is None:
         why = f"the listener waits for its routes {manager.rds.route_config_name}"
@@ -300,7 +300,8 @@ def _http(held: Held, call: Call, manager: HttpConnectionManager, so_far: SoFar)
         ended = _ended(call, step, action)
         return msgspec.structs.replace(ended, verdicts=ruled.verdicts)
     # Routes are looked at with the path as it came, and with what filters found out if they had it done anew.
-    found = route(config, request, ruled.routed.metadata)
+    seen_then = ruled.routed.request or request
+    found = route(config, msgspec.structs.replace(request, headers=seen_then.headers), ruled.routed.metadata)
     inside = msgspec.structs.replace(call, request=ruled.facts.request)
     must_be_tls = found.host is not None and _must_be_tls(found.host, request)
     return Trace(
@@ -315,7 +316,8 @@ def _http(held: Held, call: Call, manager: HttpConnectionManager, so_far: SoFar)
 
 
 def _unknown_filters(manager: HttpConnectionManager) -> Iterator[str]:
-    return (each.name for each in manager.http_filters if not _is_known(each))
+    yield from early_headers.unknown(manager)
+    yield from (each.name for each in manager.http_filters if not _is_known(each))
 
 
 def _settings_of_routes(found: Found, said: Judged) -> Iterator[str]:
