@@ -664,7 +664,7 @@ CHANGES = all_changes()
 def as_if_new(last, ask):
     """What all proxies are told; without what is withheld of types of which the last good ones stay then."""
     about = {found.ref.kind for found in last.findings if found.code is Code.NOT_SENT}
-    withheld = {LISTENER if kind == "Sidecar" else ROUTES for kind in about}
+    withheld = {LISTENER if kind.startswith(("Sidecar", "Gateway")) else ROUTES for kind in about}
     found = {key: each for proxy in PROXIES for key, each in told(ask(), [proxy]).items()}
     return {key: each for key, each in found.items() if key[1] not in withheld}
 
