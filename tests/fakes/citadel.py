@@ -56,6 +56,7 @@ class LoopbackCitadel:
             self.settings, self.authority, own_voucher(self.settings, self.reviewer), clock
         )
         self.address = self.renewal = ""
+        self.renew_at = 0.5
 
     def workload(self, account: str, place: Path, lifetime_s: float) -> CertSettings:
         """Settings for the certificate of `default:<account>`, with its token and root in `place`."""
@@ -73,6 +74,7 @@ class LoopbackCitadel:
             token_file=place / "token",
             roots_file=place / "root.pem",
             lifetime_s=lifetime_s,
+            renew_at=self.renew_at,
             roots_check_s=0.05,
             first_wait_s=0.02,
             longest_wait_s=0.1,

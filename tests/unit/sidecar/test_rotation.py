@@ -105,6 +105,28 @@ async def test_no_request_fails_while_certificates_rotate_under_it(place: Path, 
     }
 
 
+async def test_requests_go_on_while_citadel_is_away_for_more_than_half_of_a_life(place: Path):
+    front, middle, citadel_port, *admins = free_ports(5)
+    application = HttpServer("127.0.0.1", 0, hello)
+    async with AsyncExitStack() as stack:
+        first_life = await stack.enter_async_context(AsyncExitStack())
+        citadel = await first_life.enter_async_context(loopback_citadel(place / "ca", citadel_port))
+        citadel.renew_at = 0.15  # so that both have most of a life left at any time
+        await stack.enter_async_context(supervise(application.run()))
+        behind = await application.port()
+        there = proxy_config(admins[0], middle, behind, place / "s" / "sds.sock", client=False, api="GRPC")
+        here = proxy_config(admins[1], front, middle, place / "c" / "sds.sock", client=True, api="GRPC")
+        server = await stack.enter_async_context(proxy(citadel, "server", place / "s", there, admins[0]))
+        client = await stack.enter_async_context(proxy(citadel, "client", place / "c", here, admins[1]))
+        clock = SystemClock()
+        await first_life.aclose()
+        away_since, failed = clock.monotonic(), (server.failed, client.failed)
+        while clock.monotonic() < away_since + LIFETIME_S * 0.6:
+            assert (await fetch("GET", front, "/")).status == 200
+        assert server.failed > failed[0]
+        assert client.failed > failed[1]
+
+
 async def test_requests_go_on_while_citadel_is_away_and_renewal_does_after_it(place: Path):
     front, middle, citadel_port, *admins = free_ports(5)
     application = HttpServer("127.0.0.1", 0, hello)
