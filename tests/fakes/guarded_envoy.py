@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import http.client
 import socket
+import socketserver
 import ssl
+import threading
 from contextlib import closing, contextmanager
 
 from fakes.pki import Pki
@@ -129,3 +131,20 @@ def upstream(name, port, *, http2=False):
     if http2:
         made.http2_protocol_options.SetInParent()
     return made
+
+
+class _Greets(socketserver.BaseRequestHandler):
+    def handle(self):
+        self.request.recv(100)
+        self.request.sendall(b"greeting")
+
+
+@contextmanager
+def greeting():
+    """The port of a server that answers whatever it hears."""
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Greets) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
+        thread.join()

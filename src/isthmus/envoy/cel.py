@@ -49,9 +49,9 @@ def problem_of(expression: str) -> str:
     return next(_problems(parsed), "")
 
 
-def syntax(expression: str) -> bytes:
-    """The expression as a message `Expr`. Raises `RuntimeError` where it is none."""
-    return _parsed(expression).SerializeToString(deterministic=True)
+def syntax(expression: str) -> Expr:
+    """The expression, parsed. Raises `RuntimeError` where it is none."""
+    return _parsed(expression)
 
 
 def asks_for_requests(expression: str) -> bool:

@@ -49,6 +49,9 @@ class Checkpoint(NamedTuple):
 
     guard: Guard
     port: int = 0  # on which the workload or gateway listens; 0: all that no service names
+    passes: bool = (
+        False  # whether mutual TLS of the mesh passes, and what is for everybody is kept where it ends
+    )
     datagrams: Mapping[str, int] | None = (
         None  # where tunnels end: the ports of the workload by the paths for them
     )

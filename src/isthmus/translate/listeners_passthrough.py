@@ -43,7 +43,7 @@ class Passthrough:
         if not automatic:
             return iter(())
 
-        point = Checkpoint(guard, automatic[0].port)
+        point = Checkpoint(guard, automatic[0].port, passes=True)
 
         def made(view: View, service: Service, _: int) -> Part | None:
             if not any(lets_in(one, service) for one in automatic):

@@ -96,7 +96,7 @@ def tunnel_listener(workload: Workload, conduct: Conduct, guard: Guard) -> Liste
         stat_prefix=f"inbound_{names.listener(names.ANY, TUNNEL_PORT)};",
         codec_type="HTTP2",
         route_config=RouteConfiguration(name=names.TUNNEL_INBOUND, virtual_hosts=[host]),
-        http_filters=[*checks(Checkpoint(guard, TUNNEL_PORT, ports)), router.in_chain()],
+        http_filters=[*checks(Checkpoint(guard, TUNNEL_PORT, datagrams=ports)), router.in_chain()],
         access_log=access_logs(conduct, inbound=True),
         stream_idle_timeout=proto.seconds(0),
         upgrade_configs=[HttpConnectionManager.UpgradeConfig(upgrade_type=_UPGRADE)],

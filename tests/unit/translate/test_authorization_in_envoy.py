@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import socketserver
-import threading
-from contextlib import contextmanager
-
 import pytest
 
-from fakes.guarded_envoy import Guarded, guard, upstream
+from fakes.guarded_envoy import Guarded, greeting, guard, upstream
 
 
 def of(account, namespace="shop", domain="cluster.local", cluster=None):
@@ -19,6 +15,11 @@ def of(account, namespace="shop", domain="cluster.local", cluster=None):
 
 CART, OLD, AUDITOR = of("cart"), of("old"), of("auditor", "audit")
 ODD = ("spiffe://other.example/x",), ("spiffe://cluster.local/ns/shop/sa/cart.example",)
+
+
+def refusing(expression):
+    return f'action: DENY\nrules: [{{when: [{{key: cel, values: ["{expression}"]}}]}}]'
+
 
 # What a policy is, and by case whether a call passes: path, method, headers, caller.
 HTTP = {
@@ -104,6 +105,37 @@ HTTP = {
         (200, {}),
         (403, {"method": "PUT"}),
     ],
+    # What cannot be told, as of a header that is not there, holds where it refuses calls, and not where it lets in.
+    refusing("request.headers['x-role'] != 'admin'"): [
+        (200, {"headers": [("x-role", "admin")]}),
+        (403, {"headers": [("x-role", "guest")]}),
+        (403, {}),
+    ],
+    "action: DENY\nrules: [{when: [{key: cel, notValues: [\"request.headers['x-role'] == 'admin'\"]}]}]": [
+        (200, {"headers": [("x-role", "admin")]}),
+        (403, {}),
+    ],
+    refusing("request.method == 'PUT' && request.headers['x'] != 'y'"): [
+        (200, {}),
+        (403, {"method": "PUT"}),
+        (200, {"method": "PUT", "headers": [("x", "y")]}),
+    ],
+    refusing("'x' in request.headers ? request.headers['x'] == 'y' : false"): [
+        (200, {}),
+        (403, {"headers": [("x", "y")]}),
+    ],
+    refusing("connection.uri_san_peer_certificate != 'spiffe://a/b'"): [
+        (403, {"caller": CART}),
+        (403, {}),
+    ],
+    refusing("has(request.referer) && request.referer == 'a'"): [
+        (200, {}),
+        (403, {"headers": [("referer", "a")]}),
+    ],
+    "rules: [{when: [{key: cel, values: [\"request.headers['x-role'] != 'guest'\"]}]}]": [
+        (200, {"headers": [("x-role", "admin")]}),
+        (403, {}),
+    ],
     "{}": [(403, {"caller": CART}), (403, {})],
     "rules: [{}]": [(200, {})],
     "action: AUDIT\nrules: [{}]": [(200, {})],
@@ -135,23 +167,6 @@ TCP = {
     ],
     "rules: [{when: [{key: cel, values: [connection.mtls]}]}]": [(True, CART), (False, None)],
 }
-
-
-class _Greets(socketserver.BaseRequestHandler):
-    def handle(self):
-        self.request.recv(100)
-        self.request.sendall(b"greeting")
-
-
-@contextmanager
-def greeting():
-    """The port of a server that answers whatever it hears."""
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Greets) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        thread.start()
-        yield server.server_address[1]
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture(scope="module")

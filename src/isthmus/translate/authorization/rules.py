@@ -20,6 +20,7 @@ from isthmus.api.istio.authorization_policy import (
 )
 from isthmus.api.istio.authorization_policy_keys import CEL, CLUSTER, Key, key_of
 from isthmus.envoy.cel import asks_for_requests, problem_of, syntax
+from isthmus.envoy.cel_doubt import unless_false
 from isthmus.envoy.types import Permission, Policy, Principal
 from isthmus.model.authorization_policies import Governing
 from isthmus.translate.authorization import callers, calls
@@ -116,7 +117,10 @@ class _Speaker:
             if self._leaves_out:
                 raise _Unsayable
             return b""
-        return syntax(together) if together else b""
+        if not together:
+            return b""
+        parsed = syntax(together)
+        return (parsed if self._leaves_out else unless_false(parsed)).SerializeToString(deterministic=True)
 
     def _of_source(
         self, found: Source
