@@ -192,6 +192,12 @@ class Code(Enum):
     """An AuthorizationPolicy asks a provider that MeshConfig has not, or of another sort, or that is not there."""
     NOT_FOR_CONNECTIONS = ("ISM0042", "RuleWithoutRequests", _WARNING)
     """A rule of an AuthorizationPolicy asks for something of requests on a port where connections alone are known."""
+    DOMAIN_UNKNOWN = ("ISM0043", "TrustDomainUnknown", _WARNING)
+    """An AuthorizationPolicy names callers of a trust domain whose certificates nobody here takes."""
+    TOKENS_UNCHECKED = ("ISM0044", "TokensUnchecked", _WARNING)
+    """An AuthorizationPolicy asks what a token says where no RequestAuthentication checks any."""
+    CALLERS_UNKNOWN = ("ISM0045", "CallersUnknown", _WARNING)
+    """An AuthorizationPolicy asks who calls where all calls come in plain text."""
     NOT_REGISTERED = ("ISM0034", "WorkloadNotRegistered", _WARNING)
     """A workload asks for an entry of a WorkloadGroup, and gets none."""
     NO_KEYS = ("ISM0051", "IssuerKeysNotFetched", _ERROR)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from isthmus.api.resource import Object, Ref
 from isthmus.model.analyze import (
+    authorization_callers,
     authorization_policies,
     clusters,
     datagrams,
@@ -81,6 +82,9 @@ CHECKS: tuple[Check, ...] = (
     authorization_policies.have_workloads,
     authorization_policies.namespaces_are_there,
     authorization_policies.hold_for_connections,
+    authorization_callers.domains_are_known,
+    authorization_callers.tokens_are_checked,
+    authorization_callers.callers_can_be_known,
     telemetries.reach_somebody,
     telemetries.are_alone,
     peers.are_alone,

@@ -108,7 +108,7 @@ def hold_for_connections(subject: Subject) -> Iterator[Finding]:
             if (path := _of_requests(f"$.spec.rules[{number}]", rule))
         }
         told: set[int] = set()
-        for workload in _workloads(found, subject) if asking else ():
+        for workload in workloads_of(found, subject) if asking else ():
             for one in _plain(found, workload, subject):
                 for number, path in asking.items():
                     rule = (found.spec.rules or ())[number]
@@ -128,7 +128,7 @@ def _message(found: AuthorizationPolicy, workload: Workload, one: ServedPort) ->
     return f"nothing is known of requests to {port} and {becomes}"
 
 
-def _workloads(found: AuthorizationPolicy, subject: Subject) -> Iterator[Workload]:
+def workloads_of(found: AuthorizationPolicy, subject: Subject) -> Iterator[Workload]:
     """The workloads for which a policy may hold."""
     namespace = found.metadata.namespace
     selection = subject.workloads if namespace == subject.root else subject.workloads_in.get(namespace)
