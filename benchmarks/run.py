@@ -26,6 +26,7 @@ BENCHMARKS = (
     ("Decoding and indexing", "benchmarks.model"),
     ("Analysis", "benchmarks.analysis"),
     ("A route among many", "benchmarks.routes"),
+    ("What policies cost a request", "benchmarks.policy_cost"),
     ("Commands over files", "benchmarks.files"),
     ("Workloads that register themselves", "benchmarks.registering"),
     ("From the first request to the mesh", "benchmarks.start_up"),
