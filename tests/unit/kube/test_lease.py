@@ -11,7 +11,7 @@ from isthmus.kube.client import Client
 from isthmus.kube.lease import LEASES, Lease, LeaseSettings
 
 WHERE = ("istio-system", "leader")
-QUICK = LeaseSettings(duration_s=1.0, renewal_s=0.05)
+QUICK = LeaseSettings(duration_s=2.0, renewal_s=0.2)
 
 
 @pytest.fixture
@@ -29,9 +29,14 @@ async def until(lease, *, holds):
 
 async def test_of_two_claimants_one_holds_and_the_other_follows_when_it_lets_go(client):
     one, two = Lease(client, WHERE, "one", QUICK), Lease(client, WHERE, "two", QUICK)
+
+    async def one_of_them_holds():
+        return one.held.value is not two.held.value
+
     async with supervise(two.run()):
         async with supervise(one.run()):
-            await asyncio.sleep(0.3)
+            await eventually(one_of_them_holds)
+            await asyncio.sleep(1.0)
             assert one.held.value is not two.held.value
         await until(two, holds=True)
         assert not one.held.value
