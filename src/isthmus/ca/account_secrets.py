@@ -192,7 +192,7 @@ class AccountSecrets:
         return True
 
     async def _renew(self, account: Account) -> None:
-        # RSA keys take a tenth of a second.
+        # Keys of RSA take up to seconds.
         key = await asyncio.to_thread(x509.new_key, self._renewal.key_kind)
         authority = self._authority.value
         issued = await self._desk.issue(x509.new_csr(key), account)

@@ -26,7 +26,14 @@ from isthmus.model.holdings import Failure, Holding
 from isthmus.model.identity import SpiffeId, cluster_name
 from isthmus.model.signing import SigningAnswer, SigningRequest
 from isthmus.model.trust_held import ISSUER_KEY, TrustHeld
-from isthmus.sidecar.citadel_call import CitadelCall, Doors, Pair, SigningFailed, provisioned_pair
+from isthmus.sidecar.citadel_call import (
+    CitadelCall,
+    Doors,
+    Pair,
+    SigningFailed,
+    fresh_key,
+    provisioned_pair,
+)
 from isthmus.sidecar.overtaken import Overtaken
 
 TOKEN_FILE = Path("/var/run/secrets/tokens/istio-token")
@@ -49,6 +56,7 @@ class CertSettings(msgspec.Struct, frozen=True, kw_only=True):
     token_file: Path = TOKEN_FILE
     roots_file: Path = ROOTS_FILE
     lifetime_s: float = 86_400.0
+    key_kind: x509.KeyKind = x509.KeyKind.EC_P256
     # When to renew: this part of the life, give or take the jitter (parts of the life as well).
     renew_at: float = 0.5
     jitter: float = 0.1
@@ -182,7 +190,7 @@ class Certificates:
         return max((held.end - self._clock.now()) * part, 0.1)
 
     async def _signed(self) -> Held:
-        key = x509.new_key()
+        key = await fresh_key(self._settings.key_kind)
         roots = self._read_roots()
         identity, cluster = self._settings.identity, self._settings.cluster
         # Citadel's own authority gives names and reads none; issuers of others sign what is asked for.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from isthmus.kit import x509
 from isthmus.kit.log import log
 from isthmus.model.signing import CREATE_CERTIFICATE, SigningAnswer, SigningRequest
 from isthmus.wire.call import CallFailed, Channel, ClientTls
@@ -65,6 +67,13 @@ class CitadelCall:
                 log.warning("not renewed by the certificate, asking with the token", reason=str(error))
         metadata = {"authorization": f"Bearer {_token(doors.token_file)}", "clusterid": doors.cluster}
         return await _ask(doors.citadel, ClientTls(roots=roots, server_name=doors.name), metadata, request)
+
+
+async def fresh_key(kind: x509.KeyKind) -> x509.PrivateKey:
+    """A new key; one of RSA takes up to seconds, so it is made aside."""
+    if kind in {x509.KeyKind.RSA_2048, x509.KeyKind.RSA_4096}:
+        return await asyncio.to_thread(x509.new_key, kind)
+    return x509.new_key(kind)
 
 
 def provisioned_pair(folder: Path) -> Pair | None:

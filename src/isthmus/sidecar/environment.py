@@ -11,6 +11,7 @@ import msgspec
 from isthmus.api.errors import InvalidConfig
 from isthmus.api.istio.proxy_config import ProxyConfig
 from isthmus.kit.duration import parse
+from isthmus.kit.x509 import KeyKind
 from isthmus.model.endpoint import Locality
 from isthmus.model.identity import SpiffeId
 from isthmus.model.proxy import ProxyKind
@@ -105,6 +106,7 @@ def _certificates(read: _Reader, identity: SpiffeId, citadel: str) -> CertSettin
         roots_file=Path(read.text("ISTHMUS_ROOTS_FILE", str(ROOTS_FILE))),
         lifetime_s=read.seconds("SECRET_TTL", 86_400.0),
         renew_at=read.number("SECRET_GRACE_PERIOD_RATIO", 0.5),
+        key_kind=read.key_kind(),
     )
 
 
@@ -153,6 +155,24 @@ class _Reader:
         if text and not text.isdigit():
             raise InvalidEnvironment(f"ISTHMUS_MARK: not a number: {text!r}")
         return int(text) if text else None
+
+    def key_kind(self) -> KeyKind:
+        """What keys are made, by Istio's variables; those for ECDSA go over the one for RSA, as there."""
+        if algorithm := self.text("ECC_SIGNATURE_ALGORITHM", ""):
+            if algorithm != "ECDSA":
+                raise InvalidEnvironment(f"ECC_SIGNATURE_ALGORITHM: {algorithm!r} is not known (hint: ECDSA)")
+            return self._chosen(
+                "ECC_CURVE", {"": KeyKind.EC_P256, "P256": KeyKind.EC_P256, "P384": KeyKind.EC_P384}
+            )
+        kinds = {"": KeyKind.EC_P256, "2048": KeyKind.RSA_2048, "4096": KeyKind.RSA_4096}
+        return self._chosen("WORKLOAD_RSA_KEY_SIZE", kinds)
+
+    def _chosen(self, name: str, kinds: Mapping[str, KeyKind]) -> KeyKind:
+        value = self.text(name, "")
+        if value not in kinds:
+            hint = " or ".join(filter(None, kinds))
+            raise InvalidEnvironment(f"{name}: no keys of {value!r} are made (hint: {hint})")
+        return kinds[value]
 
     def locality(self, name: str) -> Locality:
         region, zone, subzone, *_ = [*self.text(name, "").split("/"), "", "", ""]

@@ -2,6 +2,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 from msgspec.structs import replace
 
 from fakes.citadel import LoopbackCitadel, loopback_citadel
@@ -389,3 +390,15 @@ async def test_clocks_that_differ_by_minutes_cost_no_certificate(citadel: NearCi
         await own.advance(3600 * 0.7)
         assert certificates.is_valid
         assert certificates.received == 2
+
+
+@pytest.mark.parametrize("kind", list(x509.KeyKind))
+async def test_a_workloads_key_is_of_the_kind_that_is_wished(tmp_path: Path, kind: x509.KeyKind):
+    citadel = NearCitadel(tmp_path, ManualClock(SystemClock().now()))
+    certificates = Certificates(replace(citadel.settings, key_kind=kind), citadel)
+    async with supervise(certificates.run()):
+        held = await certificates.first()
+    key = x509.load_key(held.key)
+    assert key.key_size == int(kind.value.rpartition("-")[2].removeprefix("p"))
+    assert kind.value.startswith("rsa" if isinstance(key, rsa.RSAPrivateKey) else "ec")
+    assert x509.matches(x509.load_certificate(held.chain), key)

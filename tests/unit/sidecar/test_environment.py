@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from isthmus.envoy.binary import envoy_executable, validate
+from isthmus.kit.x509 import KeyKind
 from isthmus.model.endpoint import Locality
 from isthmus.model.identity import SpiffeId
 from isthmus.model.proxy import ProxyKind
@@ -166,3 +167,36 @@ def test_what_a_pod_says_of_its_proxy_arrives_in_envoys_bootstrap():
     agent = upstreams["agent"]["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]["address"]
     assert agent["socket_address"]["port_value"] == 15120
     validate(envoy_executable(), text)
+
+
+@pytest.mark.parametrize(
+    ("variables", "kind"),
+    [
+        ({}, KeyKind.EC_P256),
+        ({"ECC_SIGNATURE_ALGORITHM": "ECDSA"}, KeyKind.EC_P256),
+        ({"ECC_SIGNATURE_ALGORITHM": "ECDSA", "ECC_CURVE": "P384"}, KeyKind.EC_P384),
+        ({"WORKLOAD_RSA_KEY_SIZE": "4096"}, KeyKind.RSA_4096),
+        ({"WORKLOAD_RSA_KEY_SIZE": "2048", "ECC_SIGNATURE_ALGORITHM": "ECDSA"}, KeyKind.EC_P256),
+    ],
+)
+def test_keys_are_of_the_kind_that_istios_variables_say(variables, kind):
+    pod = yaml.safe_load(POD)
+    config = json.dumps({"proxyMetadata": variables})
+    pod["metadata"]["annotations"]["proxy.istio.io/config"] = config
+    injected = yaml.safe_load(inject_manifest(yaml.safe_dump(pod), SETTINGS).text)
+    found = agent_settings(environment(injected["spec"]["containers"][1]), AgentFlags())
+    assert found.certificates.key_kind is kind
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"ECC_SIGNATURE_ALGORITHM": "ED25519"}, "'ED25519' is not known"),
+        ({"ECC_SIGNATURE_ALGORITHM": "ECDSA", "ECC_CURVE": "P512"}, "ECC_CURVE: no keys of 'P512'"),
+        ({"WORKLOAD_RSA_KEY_SIZE": "1024"}, r"1024' are made \(hint: 2048 or 4096\)"),
+    ],
+)
+def test_keys_that_nobody_makes_are_refused_by_name(variables, said):
+    pod = yaml.safe_load(inject_manifest(POD, SETTINGS).text)
+    with pytest.raises(InvalidEnvironment, match=said):
+        agent_settings(environment(pod["spec"]["containers"][1]) | variables, AgentFlags())
