@@ -28,6 +28,7 @@ BENCHMARKS = (
     ("A route among many", "benchmarks.routes"),
     ("What policies cost a request", "benchmarks.policy_cost"),
     ("Commands over files", "benchmarks.files"),
+    ("Certificates, and a thousand proxies that renew at once", "benchmarks.certificates"),
     ("Workloads that register themselves", "benchmarks.registering"),
     ("From the first request to the mesh", "benchmarks.start_up"),
 )
