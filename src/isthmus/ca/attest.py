@@ -6,6 +6,7 @@ NotProven: the caller has not shown who it is; `reason` is for metrics.
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from hashlib import sha256
 from typing import NamedTuple
@@ -20,6 +21,8 @@ _CACHED_TOKENS = 10_000
 _BELIEVED_S = 60.0  # a deleted account keeps its certificates for longer than that anyway
 _DOUBTED_S = 5.0  # a refused token is asked about again soon: the API server's caches lag behind
 _ACCOUNT = "system:serviceaccount:"
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+"""Of a namespace or an account, as Kubernetes allows it: the API server of another cluster need not be honest."""
 _GONE = ("deleted", "invalidated", "of the same name", "revoked", "not found")
 """In an API server's word on a token whose pod or account is gone."""
 
@@ -66,7 +69,8 @@ class Attester:
         if AUDIENCE not in review.audiences:
             raise NotProven("wrong audience", f"the token is not for {AUDIENCE!r}")
         namespace, _, account = review.user.removeprefix(_ACCOUNT).partition(":")
-        if not review.user.startswith(_ACCOUNT) or not namespace or not account:
+        # A name with a slash in it would be read as another identity by those who match a part of it.
+        if not review.user.startswith(_ACCOUNT) or not all(map(_NAME.fullmatch, (namespace, account))):
             raise NotProven("not a workload", f"{review.user!r} is not a service account")
         if not voucher.covers(namespace):
             raise NotVouched(

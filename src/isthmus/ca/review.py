@@ -54,7 +54,10 @@ class ClusterReviewer:
             answer = await self._client.create(_TOKEN_REVIEWS, body)
         except KubeError as error:
             raise ReviewUnavailable(f"cannot have the token reviewed: {error}") from error
-        status = msgspec.convert(answer, _Answer).status
+        try:
+            status = msgspec.convert(answer, _Answer).status
+        except msgspec.ValidationError as error:
+            raise ReviewUnavailable(f"cannot have the token reviewed: its answer is none: {error}") from error
         if not status.authenticated:
             return Review(error=status.error)
         pod = "".join(status.user.extra.get(_POD, ())[:1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import msgspec
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
@@ -29,7 +30,14 @@ class Certified(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def certified(certificate: x509.Certificate) -> Certified:
-    """What `certificate` says."""
+    """What `certificate` says. Raises `InvalidCertificate` where a part of it cannot be read."""
+    try:
+        return _certified(certificate)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise x509.InvalidCertificate("a certificate that cannot be read") from error
+
+
+def _certified(certificate: x509.Certificate) -> Certified:
     own, life = x509.names(certificate), x509.life(certificate)
     names = (*own.uris, *own.dns, *own.addresses)
     return Certified(
@@ -46,7 +54,7 @@ def certified(certificate: x509.Certificate) -> Certified:
 
 
 def all_certified(certificates: Iterable[x509.Certificate]) -> tuple[Certified, ...]:
-    """What each of `certificates` says, in their order."""
+    """What each of `certificates` says, in their order. Raises `InvalidCertificate`."""
     return tuple(map(certified, certificates))
 
 

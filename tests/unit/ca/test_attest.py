@@ -50,6 +50,15 @@ async def test_a_user_that_is_no_service_account_is_no_workload():
         await attester(Human({"t": "default:reviews"})).by_token("Bearer t")
 
 
+@pytest.mark.parametrize(
+    "account",
+    ["shop:x/ns/istio-system/sa/y", "shop/ns/istio-system:x", "shop:..", "shop:A", "shop:", ":x", "shop:x:y"],
+)
+async def test_an_api_server_cannot_name_an_account_that_reads_as_another(account: str):
+    with pytest.raises(NotProven, match="is not a service account"):
+        await attester(FakeReviewer({"t": account})).by_token("Bearer t")
+
+
 async def test_a_token_is_believed_for_a_minute_and_doubted_for_seconds():
     reviewer, clock = FakeReviewer({"t": "default:reviews"}), ManualClock(NOW)
     who = attester(reviewer, clock)

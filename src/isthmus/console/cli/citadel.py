@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import click
 import msgspec
+import uvloop
 
 from isthmus.ca import store
 from isthmus.ca.account_secrets import Renewal
@@ -176,7 +176,7 @@ def command(kubeconfig: str, log_level: str, **flags: Any) -> None:
     access = own_access(kubeconfig)
     try:
         job = run_borrowed(settings, issuer, access) if issuer else run_citadel(settings, access)
-        asyncio.run(run_until_cancelled(job))
+        uvloop.run(run_until_cancelled(job))
     except (store.InvalidStore, InvalidCertificate, AnotherRoot, KubeError, OSError, RuntimeError) as error:
         fail(str(error))  # gRPC says RuntimeError for a port that is taken
 
