@@ -34,12 +34,14 @@ class LoopbackCitadel:
         port: int = 0,
         limits: Limits = FAST,
         renewal_port: int | None = None,
+        trust_domain: str = "cluster.local",
     ) -> None:
         self.directory = directory
         if not (directory / "ca-cert.pem").exists():
             found(directory, Founding(), clock.now())
         self.settings = CitadelSettings(
             cluster="gke",
+            trust_domain=trust_domain,
             ca_directory=directory,
             host="127.0.0.1",
             port=port,
@@ -65,7 +67,7 @@ class LoopbackCitadel:
         (place / "root.pem").write_bytes((self.directory / "root-cert.pem").read_bytes())
         self.reviewer.accounts[f"token-of-{account}"] = f"default:{account}"
         return CertSettings(
-            identity=SpiffeId("cluster.local", "default", account),
+            identity=SpiffeId(self.settings.trust_domain, "default", account),
             citadel=self.address,
             citadel_name="localhost",
             renewal=self.renewal,
@@ -83,10 +85,14 @@ class LoopbackCitadel:
 
 @asynccontextmanager
 async def loopback_citadel(
-    directory: Path, port: int = 0, renewal_port: int | None = None
+    directory: Path,
+    port: int = 0,
+    renewal_port: int | None = None,
+    trust_domain: str = "cluster.local",
 ) -> AsyncIterator[LoopbackCitadel]:
     """A Citadel that runs beside the block."""
-    found = LoopbackCitadel(directory, SystemClock(), port, renewal_port=renewal_port)
+    clock = SystemClock()
+    found = LoopbackCitadel(directory, clock, port, renewal_port=renewal_port, trust_domain=trust_domain)
     async with supervise(found.citadel.run()):
         found.address, *rest = await found.citadel.grpc.addresses()
         found.renewal = "".join(rest)

@@ -45,7 +45,7 @@ class FakeCluster:
     def __init__(self, name, files, writes):
         self.name, self.access, self._writes = name, SimpleNamespace(server=f"https://{name}"), writes
         self.objects = {}
-        self.proxies, self.paused, self.pilot = {}, set(), None
+        self.proxies, self.paused, self.pilot, self.trust_domain = {}, set(), None, "cluster.local"
         self._put(
             "Secret", SYSTEM, store.SECRET, {key: b64encode(each).decode() for key, each in files.items()}
         )
@@ -110,7 +110,8 @@ class FakeCluster:
 
     def _check(self, found, sent):
         self._writes.note()
-        if sent["metadata"]["resourceVersion"] != found["metadata"]["resourceVersion"]:
+        version = found["metadata"]["resourceVersion"]
+        if sent.get("metadata", {}).get("resourceVersion", version) != version:
             raise Conflict(409, "Conflict", "it was changed")
 
     async def list_all(self, kind, scope=None):
@@ -149,7 +150,7 @@ class FakeCluster:
         files = self.files
         return CitadelHolding(
             cluster=self.name,
-            trust_domain="cluster.local",
+            trust_domain=self.trust_domain,
             issuer="own",
             roots=certified_pem(files[store.ROOT_CERT]),
             chain=certified_pem(files[store.CA_CERT]),

@@ -87,7 +87,7 @@ def proxy_config(
         }
     }
     if client:
-        onward["transport_socket"] = tls("Upstream", peer, api)
+        onward["transport_socket"] = tls("Upstream", peer or f"{PEERS}/server", api)
     return {
         "node": {"id": "test", "cluster": "test"},
         "admin": {"address": address(admin)},

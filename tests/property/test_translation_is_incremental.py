@@ -23,6 +23,7 @@ from fakes.shares import in_shares
 from fakes.told import differing, told
 from fakes.translation import Translation
 from isthmus.api.istio.request_authentication import JWTRule
+from isthmus.kit import spiffe_bundle, x509
 from isthmus.kit.jwks import NO_KEYS, KeySet
 from isthmus.model.change import Change
 from isthmus.model.endpoint import Locality
@@ -409,6 +410,15 @@ FURTHER_MESH = MESH.replace(
     "    defaultVirtualServiceExportTo: [other]\n    defaultDestinationRuleExportTo: ['.']",
 )
 
+BUNDLES = f"""
+apiVersion: v1
+kind: ConfigMap
+metadata: {{name: isthmus-trust-bundles, namespace: istio-system}}
+data:
+  old: {msgspec.json.encode(spiffe_bundle.written(x509.load_bundle(PKI.roots))).decode()}
+  broken: ""
+"""
+
 
 PEERS = """
 apiVersion: security.istio.io/v1
@@ -627,6 +637,8 @@ def all_changes():
         *objects(gke=[TELEMETRY, OWN_TELEMETRY, MESH]),
         *objects(gke=[OTHER_MESH]),
         *objects(gke=[FURTHER_MESH]),
+        *objects(gke=[BUNDLES]),
+        *objects(gke=[BUNDLES.replace("old:", "other:")]),
         *objects(gke=list(GATEWAY_API)),
         *objects(gke=[TLS_GATEWAY, EDGE_RULES, ORIGINATION]),
         *objects(gke=[OTHER_CREDENTIAL]),

@@ -30,7 +30,7 @@ class CaCluster(NamedTuple):
 
     async def citadels(self) -> dict[str, CitadelHolding | None]:
         """What each Citadel says, by its pod; None of one that does not answer. Raises `KubeError`."""
-        return await _citadels(self.client, self.namespace)
+        return await citadels(self.client, self.namespace)
 
 
 class Answer(NamedTuple):
@@ -67,7 +67,7 @@ async def reached(kubeconfig: Path | None, contexts: Sequence[str], namespace: s
         for context in contexts or [""]:
             access = access_to(kubeconfig, context or None)
             client = await stack.enter_async_context(Client(access))
-            said = await _citadels(client, namespace)
+            said = await citadels(client, namespace)
             name = next((each.cluster for each in said.values() if each), context or "this cluster")
             found.setdefault(name, CaCluster(name, client, CaSecret(client, namespace), namespace))
         yield Reached(tuple(found.values()))
@@ -95,7 +95,7 @@ async def _pilots(cluster: CaCluster, path: str) -> list[Answer]:
     ]
 
 
-async def _citadels(client: Client, namespace: str) -> dict[str, CitadelHolding | None]:
+async def citadels(client: Client, namespace: str) -> dict[str, CitadelHolding | None]:
     names = await running(client, namespace, "istio=citadel")
     return dict(
         zip(names, await asyncio.gather(*(_ask(client, namespace, each) for each in names)), strict=True)

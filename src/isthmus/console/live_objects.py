@@ -18,6 +18,7 @@ from isthmus.console.proxy_environment import cluster_told
 from isthmus.kube.client import Client, Scope
 from isthmus.kube.errors import Forbidden, KubeError, NotFound
 from isthmus.kube.kubeconfig import Access
+from isthmus.model import trust_bundles
 
 Held = Mapping[str, Sequence[Tree]]
 """The documents of each cluster, by its name; the first is that of the configuration."""
@@ -73,7 +74,13 @@ async def _read(context: str, access: Access, root: str) -> LiveCluster:
 async def _documents(client: Client, kind: Kind, root: str) -> list[Tree]:
     if kind.name in _UNREAD:
         return []
-    scope = Scope(root, fields="metadata.name=istio") if kind.name == "ConfigMap" else None
+    scopes = [Scope()]
+    if kind.name == "ConfigMap":
+        scopes = [Scope(root, fields=f"metadata.name={each}") for each in ("istio", trust_bundles.CONFIG_MAP)]
+    return [each for scope in scopes for each in await _listed(client, kind, scope)]
+
+
+async def _listed(client: Client, kind: Kind, scope: Scope) -> list[Tree]:
     for version in kind.versions:
         served = kind.in_version(version)
         try:

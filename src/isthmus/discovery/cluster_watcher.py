@@ -22,6 +22,7 @@ from isthmus.kube.client import Client, Scope
 from isthmus.kube.errors import Forbidden, NotFound, Unauthorized
 from isthmus.kube.informer import Informer
 from isthmus.kube.watch import Watch, WatchSettings
+from isthmus.model import trust_bundles
 from isthmus.model.change import Change, ChangeKey, Refused, refused
 from isthmus.model.codes import code_of_problem
 from isthmus.model.credential import CredentialKey
@@ -93,6 +94,8 @@ class ClusterWatcher:
             spec.id, settings.credentials, self._watch, self._heard_of_credential, self._clock
         )
         self._informers = [self._informer(kind) for kind in KINDS if self._wants(kind)]
+        if spec.is_config:
+            self._informers.append(self._informer_named(trust_bundles.CONFIG_MAP))
 
     async def run(self) -> None:
         """Follow the cluster until cancelled."""
@@ -150,7 +153,13 @@ class ClusterWatcher:
     def _informer(self, kind: Kind) -> Informer:
         scope = _SCOPES.get(kind.name, Scope())
         if kind.name == "ConfigMap":
-            scope = Scope(self._settings.root_namespace, fields="metadata.name=istio")
+            return self._informer_named("istio")
+        return Informer(kind, self._watch(kind, scope), self._heard)
+
+    def _informer_named(self, name: str) -> Informer:
+        """Of one ConfigMap beside Pilot."""
+        (kind,) = (each for each in KINDS if each.name == "ConfigMap")
+        scope = Scope(self._settings.root_namespace, fields=f"metadata.name={name}")
         return Informer(kind, self._watch(kind, scope), self._heard)
 
     def _watch(self, kind: Kind, scope: Scope) -> Watch:

@@ -27,7 +27,7 @@ from isthmus.model.far_pods import FarPods
 from isthmus.model.findings import Finding
 from isthmus.model.key_sets import KeySets, other_keys
 from isthmus.model.mesh import Mesh, MeshSettings, Services, Shards, Workloads
-from isthmus.model.mesh_settings import read_settings, with_same_parts
+from isthmus.model.mesh_settings import read_all, with_same_parts
 from isthmus.model.names import NO_CLUSTER, ClusterId, ServiceKey, kubernetes_hostname
 from isthmus.model.network_state import NetworkState
 from isthmus.model.peer_state import PeerState
@@ -172,7 +172,7 @@ class MeshBuilder:
         services, moved = self._completion.after(services, pods.services, self._with_services)
         shards = maps.updated(shards, pods.shards)
         touched |= moved | pods.services.keys()
-        backings = backings_after(old.backings, touched, (services, shards), settings.trust_domain)
+        backings = backings_after(old.backings, touched, (services, shards), settings.own_domains)
         workloads = self._workloads(dirt, services, shards, settings)
         here = self._here()
         moved_services = maps.differing(old.services, services, touched)
@@ -222,12 +222,10 @@ class MeshBuilder:
             return old
         ref = Ref("ConfigMap", self._base.root_namespace, "istio")
         facts = self._facts.get(self._base.config_cluster)
-        found = facts.objects.get(ref) if facts is not None else None
-        settings, self._of_settings = read_settings(found, self._base)
-        if settings is None:
-            return old  # the last good ones stay
+        objects = facts.objects if facts is not None else {}
+        settings, self._of_settings = read_all(objects, ref, self._base, old)
         self._take_all(self._selection.choose(settings.written.discovery_selectors, self._known), dirt)
-        if (settings.trust_domain, settings.exports) != (old.trust_domain, old.exports):
+        if (settings.own_domains, settings.exports) != (old.own_domains, old.exports):
             dirt.mark_all(self._facts)
             dirt.config |= set(refs_shown(facts.objects)) if facts is not None else set()
         return with_same_parts(old, settings)

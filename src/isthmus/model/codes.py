@@ -180,6 +180,10 @@ class Code(Enum):
     """A certificate in a Secret comes to its end, or what its CA says of it has."""
     DATAGRAMS_PASS = ("ISM0033", "DatagramsPassBy", _WARNING)
     """Envoy cannot take datagrams to a service, so that they pass it by as they are."""
+    TRUST_BUNDLE = ("ISM0061", "TrustBundleNotRead", _ERROR)
+    """Roots of a trust domain cannot be read."""
+    TRUST_OVERLAP = ("ISM0062", "TrustDomainsOverlap", _WARNING)
+    """Roots vouch for several trust domains."""
     PEERS_OVERRULED = ("ISM0035", "PeerAuthenticationOverruled", _ERROR)
     """Two PeerAuthentications are for the same workloads, of which one alone counts."""
     PEERS_UNHEEDED = ("ISM0036", "PeerAuthenticationUnheeded", _WARNING)

@@ -8,7 +8,7 @@ from isthmus.api.core.config_map import ConfigMap
 from isthmus.api.core.secret import Secret
 from isthmus.api.errors import InvalidConfig
 from isthmus.api.resource import Object, Ref
-from isthmus.model import maps
+from isthmus.model import maps, trust_bundles
 from isthmus.model.change import UNKNOWN, Change
 from isthmus.model.credential import ABSENT, CREDENTIAL_KINDS, Credential, CredentialKey, credential_of
 from isthmus.model.findings import Code, Finding
@@ -19,12 +19,12 @@ class Credentials:
     """Takes changes of Secrets and ConfigMaps; what is wrong never takes a good one away."""
 
     def __init__(self, settings: Ref) -> None:
-        self._settings = settings
+        self._read_elsewhere = {settings, settings._replace(name=trust_bundles.CONFIG_MAP)}
         self.found: Mapping[CredentialKey, Credential] = {}
 
     def are_meant(self, ref: Ref) -> bool:
-        """Whether `ref` may hold a credential: not so the ConfigMap of the mesh's own settings."""
-        return ref.kind in CREDENTIAL_KINDS and ref != self._settings
+        """Whether `ref` may hold a credential: not so the ConfigMaps of the mesh's own settings."""
+        return ref.kind in CREDENTIAL_KINDS and ref not in self._read_elsewhere
 
     def take(self, change: Change) -> Finding | None:
         """Take up what is known of a Secret or ConfigMap now; returns what is wrong with it."""

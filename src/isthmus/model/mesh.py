@@ -25,6 +25,7 @@ from isthmus.model.setting_parts import (
     Unknown,
     UpstreamSettings,
 )
+from isthmus.model.trust_bundles import TrustBundle, Trusted
 from isthmus.model.workload import Workload
 
 T = TypeVar("T", bound=Object)
@@ -46,6 +47,7 @@ class MeshSettings(msgspec.Struct, frozen=True, kw_only=True):
     domain: str = "cluster.local"
     trust_domain: str = "cluster.local"
     trust_domain_aliases: tuple[str, ...] = ()  # callers of these are of the mesh, too
+    bundles: tuple[TrustBundle, ...] = ()  # by which certificates of other trust domains are believed
     root_namespace: str = "istio-system"
     config_cluster: ClusterId = ClusterId("")  # whose configuration objects are read
     unknown: Unknown = Unknown.ALLOW
@@ -59,6 +61,21 @@ class MeshSettings(msgspec.Struct, frozen=True, kw_only=True):
         tuple[str, bool], ...
     ] = ()  # whether callers of hosts, or patterns, reach their cluster alone
     written: MeshConfig = MeshConfig()  # what the parts come from, with all that is read elsewhere
+
+    @property
+    def own_domains(self) -> tuple[str, ...]:
+        """The trust domains for which Citadel's roots vouch: its own one first."""
+        return (self.trust_domain, *self.trust_domain_aliases)
+
+    @property
+    def believed_domains(self) -> tuple[str, ...]:
+        """The trust domains whose workloads may call those of the mesh, as far as policies let them."""
+        return tuple(dict.fromkeys((*self.own_domains, *(each.trust_domain for each in self.bundles))))
+
+    @property
+    def trusted(self) -> Trusted:
+        """What agents are told of roots."""
+        return Trusted(self.own_domains, self.bundles)
 
     def keeps_local(self, hostname: Hostname) -> bool:
         """Whether callers of a service reach the endpoints of their own cluster alone."""

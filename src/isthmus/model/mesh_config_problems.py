@@ -20,11 +20,12 @@ from isthmus.api.istio.extension_provider import (
     FileAccessLog,
     LogFormat,
 )
-from isthmus.api.istio.mesh_config import MeshConfig, TlsConfig, read_mesh_config
+from isthmus.api.istio.mesh_config import CertificateData, MeshConfig, TlsConfig, read_mesh_config
 from isthmus.envoy.format_string import format_string
 from isthmus.envoy.tls_names import CIPHERS, CURVES
 from isthmus.model.mesh_wide_tls import with_effect
 from isthmus.model.proxy_config_problems import OWN_PORTS, client_tls_of_proxies, proxy_problems
+from isthmus.model.trust_bundles import is_trust_domain
 
 _VARIABLE = re.compile(r"%([^%]*)%")
 _OUTBOUND = ("SERVICE", "SERVICE_FQDN", "SERVICE_PORT", "SERVICE_PORT_NAME", "SUBSET_NAME")
@@ -53,6 +54,8 @@ def problems(found: MeshConfig) -> Iterator[Problem]:
     for index, alias in enumerate(found.trust_domain_aliases):
         if not alias or "/" in alias:
             yield f"$.trustDomainAliases[{index}]", f"{alias!r} is no trust domain (hint: like old.example)"
+    for index, each in enumerate(found.ca_certificates):
+        yield from _ca_certificates(f"$.caCertificates[{index}]", each)
     yield from _ports(found)
     if found.access_log_format:
         yield from _log_format("$.accessLogFormat", found.access_log_format, found.access_log_encoding)
@@ -71,6 +74,14 @@ def problems(found: MeshConfig) -> Iterator[Problem]:
         yield from zones("$.zoneAwareLbSetting", found.zone_aware_lb_setting)
     yield from proxy_problems(found.default_config, "$.defaultConfig")
     yield from duration_problems(found)
+
+
+def _ca_certificates(at: str, found: CertificateData) -> Iterator[Problem]:
+    if not found.pem and not found.spiffe_bundle_url:
+        yield at, "has no roots (hint: pem)"
+    for index, name in enumerate(found.trust_domains):
+        if not is_trust_domain(name):
+            yield f"{at}.trustDomains[{index}]", f"{name!r} is no trust domain (hint: like b.example)"
 
 
 def _selectors(found: MeshConfig) -> Iterator[Problem]:

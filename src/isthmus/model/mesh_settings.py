@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple, TypeVar
 
 import msgspec
@@ -21,6 +21,7 @@ from isthmus.api.istio.proxy_config import ProxyConfig
 from isthmus.api.resource import Object, Ref
 from isthmus.api.without_effect import without_effect
 from isthmus.kit import duration
+from isthmus.model import trust_bundles
 from isthmus.model.findings import Code, Finding
 from isthmus.model.mesh import MeshSettings, local_words
 from isthmus.model.mesh_config_problems import checked_mesh_config
@@ -53,6 +54,20 @@ def read_settings(found: Object | None, base: MeshSettings) -> Read:
         return Read(None, tuple(_told(found, base, error.problems, Code.SCHEMA)))
     silent = (*unread, *without_effect(config))
     return Read(settings_of(config, base), tuple(_told(found, base, silent, Code.NO_EFFECT)))
+
+
+def read_all(
+    objects: Mapping[Ref, Object], ref: Ref, base: MeshSettings, before: MeshSettings
+) -> tuple[MeshSettings, tuple[Finding, ...]]:
+    """What the ConfigMap `ref` says and that with bundles of roots beside it; of what cannot be read `before` stays."""
+    settings, findings = read_settings(objects.get(ref), base)
+    settings = settings or before
+    exchanged = objects.get(ref._replace(name=trust_bundles.CONFIG_MAP))
+    roots = settings.trust_domain, settings.written.ca_certificates
+    bundles, unread = trust_bundles.read_bundles(exchanged, roots, before.bundles, (ref, base.config_cluster))
+    if bundles != settings.bundles:
+        settings = msgspec.structs.replace(settings, bundles=bundles)
+    return settings, (*findings, *unread)
 
 
 def _told(found: ConfigMap, base: MeshSettings, said: Iterable[Problem], code: Code) -> Iterable[Finding]:
@@ -150,7 +165,7 @@ def _or(found: T | None, usual: T) -> T:
 
 
 PARTS = (
-    *("exports", "local", "locality_lb_setting", "zone_aware_lb_setting"),
+    *("bundles", "exports", "local", "locality_lb_setting", "zone_aware_lb_setting"),
     *("upstream", "listener", "route", "written"),
 )
 

@@ -16,7 +16,7 @@ from isthmus.kit.clock import Clock, SystemClock
 from isthmus.kit.log import log
 from isthmus.kit.plain_http import HttpServer
 from isthmus.kit.tasks import supervise
-from isthmus.model import doors, health, name_table
+from isthmus.model import doors, health, name_table, trust_bundles
 from isthmus.model.endpoint import Locality
 from isthmus.model.families import Families, family
 from isthmus.model.identity import SpiffeId
@@ -27,6 +27,7 @@ from isthmus.model.service_name import canonical_name, service_name
 from isthmus.model.trust_held import TRUST_TYPE, written
 from isthmus.sidecar import sds
 from isthmus.sidecar.ads_messages import node
+from isthmus.sidecar.believed import Believed
 from isthmus.sidecar.bootstrap import BootstrapSettings, bootstrap_json
 from isthmus.sidecar.certs import CertSettings, trust_held
 from isthmus.sidecar.datagrams import Datagrams
@@ -117,7 +118,8 @@ class Agent:
         status = Status(settings.status, self.certificates, self.proxy, self._quit.set, self._more_metrics)
         self._status = HttpServer("0.0.0.0", settings.status_port, status.answer)
         self._taken, self._trust = Taken(), Said(None)
-        services = sds.services(self.certificates.held, clock, self._taken)
+        self._believed = Believed()
+        services = sds.services(self.certificates.held, clock, self._taken, self._believed)
         self._sds = GrpcServer(services, [Unix(str(self._socket))])
         self._names = PodNames(name_settings(settings)) if settings.dns_port else None
         self._datagrams = Datagrams(clock, settings.families) if settings.datagrams else None
@@ -147,7 +149,7 @@ class Agent:
     def _talk_with_pilot(self) -> Told:
         """What is asked of Pilot for the agent itself, and said to it."""
         settings = self._settings
-        wanted: dict[str, Wanted] = {}
+        wanted = {trust_bundles.TYPE_URL: Wanted((trust_bundles.NAME,), self._believed.take)}
         if self._names is not None:
             wanted[name_table.TYPE_URL] = Wanted(name_table.PART_NAMES, self._names.take)
         if self._datagrams is not None:

@@ -8,18 +8,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
-from isthmus.kit import x509
 from isthmus.kit.clock import Clock
 from isthmus.kit.log import log
 from isthmus.kit.versioned import Versioned
 from isthmus.kit.watchable import Watchable
-from isthmus.model.identity import SpiffeId
+from isthmus.sidecar.believed import Believed
 from isthmus.sidecar.bootstrap_tls import CERTIFICATE, ROOTS
 from isthmus.sidecar.certs import Held
 from isthmus.sidecar.file_secrets import FileSecrets
-from isthmus.sidecar.secret_messages import Asked, federated_trust, key_pair, read_delta, read_sotw, trust
+from isthmus.sidecar.secret_messages import Asked, key_pair, read_delta, read_sotw
 from isthmus.sidecar.taken import Taken
 from isthmus.wire.serve import Bidi, Handler
 from isthmus.wire.stream import Code, Refused, Stream, StreamClosed
@@ -35,26 +34,27 @@ _LOOK_AT_FILES_S = 5.0
 """How often files are read that Envoy has certificates from: kubelets change those of Secrets within a minute."""
 
 
-def secrets(held: Held | None, now: float) -> Secrets:
+def secrets(held: Held | None, now: float, believed: Believed | None = None) -> Secrets:
     """The secrets by name. An expired certificate is not among them: Envoy keeps what it has, and waits."""
     if held is None:
         return {}
-    bodies = {ROOTS: _roots(held)}
+    bodies = {ROOTS: (believed or Believed()).secret(ROOTS, held)}
     if now < held.end:
         bodies[CERTIFICATE] = key_pair(CERTIFICATE, held.chain, held.key)
     return {name: Versioned.of(name, body) for name, body in bodies.items()}
 
 
-def _roots(held: Held) -> bytes:
-    if not held.federated:
-        return trust(ROOTS, held.roots)
-    own = SpiffeId.parse(x509.names(x509.load_certificate(held.chain)).uris[0]).trust_domain
-    return federated_trust(ROOTS, ((own, held.roots), *held.federated))
+def services(
+    held: Watchable[Held | None],
+    clock: Clock,
+    taken: Taken | None = None,
+    believed: Believed | None = None,
+) -> dict[str, Handler]:
+    """The table of SDS for a `GrpcServer`: secrets as they change.
 
-
-def services(held: Watchable[Held | None], clock: Clock, taken: Taken | None = None) -> dict[str, Handler]:
-    """The table of SDS for a `GrpcServer`: secrets as they change; `taken` is told what Envoy has taken over."""
-    source = _Source(held, FileSecrets(), clock, taken or Taken())
+    `taken` is told what Envoy has taken over; `believed` knows the roots of other trust domains.
+    """
+    source = _Source(held, FileSecrets(), clock, taken or Taken(), believed or Believed())
 
     async def stream_secrets(stream: Stream) -> None:
         await _Conversation(stream, _StateOfTheWorld(), source).run()
@@ -73,9 +73,10 @@ class _Source:
     files: FileSecrets
     clock: Clock
     taken: Taken
+    believed: Believed
 
     async def secrets(self, held: Held | None, wanted: Collection[str]) -> Secrets:
-        found = secrets(held, self.clock.now())
+        found = secrets(held, self.clock.now(), self.believed)
         if self.files.are_among(wanted):
             found |= await asyncio.to_thread(self.files.read, frozenset(wanted))
         return found
@@ -115,7 +116,8 @@ class _Conversation:
     async def run(self) -> None:
         """Talk until Envoy ends the stream."""
         async with asyncio.TaskGroup() as group:
-            jobs = (self._read(), self._hear(), self._look_at_files())
+            heard = (self._hear(each) for each in (self._source.held, self._source.believed.told))
+            jobs = (self._read(), *heard, self._look_at_files())
             tasks = [group.create_task(job) for job in jobs]
             while not self._ended:
                 await self._look.wait()
@@ -139,8 +141,8 @@ class _Conversation:
         self._ended = True
         self._look.set()
 
-    async def _hear(self) -> None:
-        async for _ in self._source.held.changes():
+    async def _hear(self, source: Watchable[Any]) -> None:
+        async for _ in source.changes():
             self._look.set()
 
     async def _look_at_files(self) -> None:

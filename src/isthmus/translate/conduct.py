@@ -129,7 +129,7 @@ def _conduct(view: View, config: ProxyConfig, sides: Mapping[str, Side]) -> Cond
     settings, listener = view.settings, view.settings.listener
     asks_dns = view.resolves_unknown or listener.http_proxy_port
     return Conduct(
-        trust_domains=(settings.trust_domain, *settings.trust_domain_aliases),
+        trust_domains=settings.believed_domains,
         families=view.families,
         outbound_port=listener.outbound_port,
         inbound_port=listener.inbound_port,

@@ -9,7 +9,7 @@ from isthmus.api import kind_named
 from isthmus.api.resource import Ref
 from isthmus.kit.memo import Memo
 from isthmus.kit.versioned import Versioned
-from isthmus.model import doors, health
+from isthmus.model import doors, health, trust_bundles
 from isthmus.model.authorization_findings import authorization_findings
 from isthmus.model.delta import Delta
 from isthmus.model.findings import Finding
@@ -44,7 +44,7 @@ from isthmus.translate.touched import Touched
 from isthmus.translate.touches import COLLECTORS
 from isthmus.translate.transition import ConfigIndex
 from isthmus.translate.trust import Trust
-from isthmus.translate.types import DOORS, ENDPOINTS, LISTENER, NAMES, PROBE, ROUTES, SECRET, UPSTREAM
+from isthmus.translate.types import DOORS, ENDPOINTS, LISTENER, NAMES, PROBE, ROUTES, SECRET, TRUST, UPSTREAM
 from isthmus.translate.upstream_set import Upstreams
 
 Wanted = frozenset[str] | None
@@ -152,6 +152,7 @@ class Generation:
             SECRET: self._secrets,
             DOORS: self._doors,
             PROBE: self._probe,
+            TRUST: self._trust,
         }
 
     @property
@@ -295,6 +296,10 @@ class Generation:
         if ref is not None and (wanted is None or health.NAME in wanted):
             group = group_in(self.mesh, ref)
             yield Versioned.of(health.NAME, health.written(group.spec.probe if group else None))
+
+    def _trust(self, _: Proxy, wanted: Wanted) -> Iterator[Versioned]:
+        if wanted is None or trust_bundles.NAME in wanted:
+            yield Versioned.of(trust_bundles.NAME, trust_bundles.written(self.mesh.settings.trusted))
 
     def _sidecar_route(self, view: View, name: str) -> Versioned | None:
         routes = self._make.routes

@@ -15,7 +15,7 @@ from isthmus.model.proxy import Proxy, ProxyKind
 from isthmus.translate import names
 from isthmus.translate.touches import COLLECTORS, EVERYTHING, Touch, concerns, together, touches
 from isthmus.translate.transition import NOTHING, ConfigIndex, Names, Transition
-from isthmus.translate.types import DOORS, ENDPOINTS, LISTENER, NAMES, ROUTES, SECRET, TYPES, UPSTREAM
+from isthmus.translate.types import DOORS, ENDPOINTS, LISTENER, NAMES, ROUTES, SECRET, TRUST, TYPES, UPSTREAM
 
 Where = tuple[ClusterId, str]
 """The cluster and address of a workload."""
@@ -23,6 +23,7 @@ _OF_SETTING: dict[str, frozenset[str]] = {
     "upstream": frozenset({UPSTREAM, ENDPOINTS, LISTENER}),
     "listener": frozenset({LISTENER, UPSTREAM, ROUTES}),
     "route": frozenset({ROUTES}),
+    "bundles": frozenset({TRUST, LISTENER}),
     "unknown": frozenset({UPSTREAM, LISTENER, ROUTES}),
     "exports": NOTHING,  # the objects and services themselves change
     "written": NOTHING,  # the parts say what follows from it

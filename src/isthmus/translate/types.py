@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isthmus.model import doors, health, name_table
+from isthmus.model import doors, health, name_table, trust_bundles
 
 UPSTREAM = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
 ENDPOINTS = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
@@ -13,6 +13,7 @@ SECRET = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret" 
 NAMES = name_table.TYPE_URL
 DOORS = doors.TYPE_URL
 PROBE = health.PROBE_TYPE
+TRUST = trust_bundles.TYPE_URL
 
 ENVOY_TYPES = (SECRET, UPSTREAM, ENDPOINTS, LISTENER, ROUTES, EXTENSION)
 """Envoy warms an upstream until its endpoints arrive, and a listener until its routes, filters and secrets do.
@@ -23,5 +24,8 @@ What is made anew since it believes by other CAs than before must know these alr
 PATCHED = (UPSTREAM, LISTENER, ROUTES, EXTENSION)
 """The types that EnvoyFilters patch."""
 
-TYPES = (*ENVOY_TYPES, DOORS, NAMES, PROBE)
-"""All that proxies ask for: what their agents are told comes last, so that Envoy can take the calls it leads to."""
+TYPES = (TRUST, *ENVOY_TYPES, DOORS, NAMES, PROBE)
+"""All that proxies ask for: what their agents are told comes last, so that Envoy can take the calls it leads to.
+
+But whom to believe comes first: new callers are let in when their roots are there.
+"""

@@ -62,13 +62,13 @@ class CertificateData(Part, frozen=True, kw_only=True):
     """Further roots."""
 
     pem: str = ""
-    """The root, in PEM."""
+    """The roots, in PEM."""
     spiffe_bundle_url: str = ""
-    """Where a bundle of roots is fetched."""
+    """No effect: roots are given by `pem`, or fetched by `isthmus trust exchange`."""
     cert_signers: Names = ()
-    """By which signers' requests it is meant."""
+    """No effect: Citadel asks no signers of Kubernetes."""
     trust_domains: Names = ()
-    """The trust domains that it is for."""
+    """The trust domains that the roots vouch for; without, the mesh's own and its aliases."""
 
 
 class Certificate(Part, frozen=True, kw_only=True):
@@ -228,7 +228,7 @@ class MeshConfig(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Trust domains of callers that are let in as those of one's own. Envoy:
     `match_typed_subject_alt_names` of inbound TLS."""
     ca_certificates: tuple[CertificateData, ...] = ()
-    """No effect: Citadel's own roots alone are trusted."""
+    """Further roots. Envoy: `trust_domains` of the SPIFFE validator, in the secret `ROOTCA` of agents."""
     default_service_export_to: Names = ()
     """To which namespaces services are shown that do not say it."""
     default_virtual_service_export_to: Names = ()

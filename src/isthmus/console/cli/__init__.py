@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "lab": ("lab", "Kubernetes clusters in network namespaces, step by step"),
     "install": ("install", "Manifests of the control plane, a remote cluster or a gateway"),
     "ca": ("ca", "The root of trust: make it, look at it"),
+    "trust": ("trust", "Whom the mesh believes: exchange roots with other meshes"),
     "kube-inject": ("inject", "Put sidecars into manifests"),
     "clusters": ("clusters", "The clusters of the mesh: list, check, add"),
     "proxy": ("proxy", "The Envoys of the mesh: status, config"),

@@ -1,0 +1,124 @@
+"""SPIFFE trust bundles: the roots of a trust domain as JSON, as other meshes and SPIRE publish them.
+
+Source: SPIFFE Trust Domain and Bundle, sections 4 and 5 (a JWK Set, RFC 7517); X509-SVID, section 6.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from cryptography import x509 as pyca
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from isthmus.kit import x509
+
+_USE = "x509-svid"
+_CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
+_MOST_BYTES = 1 << 20
+
+
+class InvalidBundle(ValueError):
+    """Text that is no bundle, or one that vouches for nobody."""
+
+
+class _Key(msgspec.Struct):
+    use: str = ""
+    x5c: tuple[str, ...] = ()
+
+
+class _Set(msgspec.Struct):
+    keys: tuple[_Key, ...]
+    spiffe_sequence: int = 0
+    spiffe_refresh_hint: int = 0
+
+
+class SpiffeBundle(msgspec.Struct, frozen=True):
+    """The roots of a trust domain, in PEM; `refresh_s`: how soon to look for a newer one, 0 where it does not say."""
+
+    roots: bytes
+    sequence: int = 0
+    refresh_s: int = 0
+
+
+def read(text: str | bytes) -> SpiffeBundle:
+    """The bundle in `text`. Keys that are not for X.509 are left out. Raises `InvalidBundle`."""
+    if len(text) > _MOST_BYTES:
+        raise InvalidBundle(f"longer than {_MOST_BYTES} bytes")
+    try:
+        found = msgspec.json.decode(text, type=_Set)
+    except msgspec.MsgspecError as error:
+        raise InvalidBundle(f"is no SPIFFE bundle: {error}") from error
+    roots = []
+    for index, key in enumerate(found.keys):
+        if key.use != _USE:
+            continue
+        if len(key.x5c) != 1:
+            raise InvalidBundle(f"keys[{index}].x5c: {len(key.x5c)} certificates, must be one")
+        roots.append(_certificate(f"keys[{index}].x5c", key.x5c[0]))
+    if not roots:
+        raise InvalidBundle(f"has no certificate (hint: keys with use: {_USE})")
+    return SpiffeBundle(x509.bundle_pem(roots), found.spiffe_sequence, found.spiffe_refresh_hint)
+
+
+def written(roots: Iterable[x509.Certificate], sequence: int = 0, refresh_s: int = 300) -> str:
+    """The bundle that has these roots, as JSON."""
+    found: dict[str, Any] = {"keys": [_key(each) for each in roots], "spiffe_refresh_hint": refresh_s}
+    if sequence:
+        found["spiffe_sequence"] = sequence
+    return msgspec.json.format(msgspec.json.encode(found), indent=2).decode()
+
+
+def checked_roots(pem: bytes) -> bytes:
+    """The roots in `pem`, as we write them. Raises `InvalidBundle` where it has none, or one that is no CA."""
+    try:
+        roots = x509.load_bundle(pem)
+    except x509.InvalidCertificate as error:
+        raise InvalidBundle(str(error)) from error
+    if not roots:
+        raise InvalidBundle("has no certificate (hint: -----BEGIN CERTIFICATE----- blocks)")
+    for each in roots:
+        _must_be_authority(each)
+    return x509.bundle_pem(dict.fromkeys(roots))
+
+
+def _certificate(at: str, encoded: str) -> x509.Certificate:
+    try:
+        found = pyca.load_der_x509_certificate(base64.b64decode(encoded, validate=True))
+    except (binascii.Error, ValueError) as error:
+        raise InvalidBundle(f"{at}: is no certificate in DER and base64") from error
+    _must_be_authority(found)
+    return found
+
+
+def _must_be_authority(found: x509.Certificate) -> None:
+    if not x509.is_authority(found):
+        raise InvalidBundle(f"{x509.names(found).common_name!r} is no CA, and vouches for nobody")
+
+
+def _key(certificate: x509.Certificate) -> dict[str, Any]:
+    der = certificate.public_bytes(serialization.Encoding.DER)
+    known = {"use": _USE, "x5c": [base64.b64encode(der).decode()]}
+    match certificate.public_key():
+        case ec.EllipticCurvePublicKey() as key:
+            numbers, size = key.public_numbers(), (key.curve.key_size + 7) // 8
+            point = {"x": _number(numbers.x, size), "y": _number(numbers.y, size)}
+            return {"kty": "EC", "crv": _CURVES.get(key.curve.name, key.curve.name), **point, **known}
+        case rsa.RSAPublicKey() as key:
+            both = key.public_numbers()
+            parts = {"n": both.n, "e": both.e}
+            return {
+                "kty": "RSA",
+                **{k: _number(n, (n.bit_length() + 7) // 8) for k, n in parts.items()},
+                **known,
+            }
+        case other:
+            raise InvalidBundle(f"a key of kind {type(other).__name__}")
+
+
+def _number(value: int, size: int) -> str:
+    return base64.urlsafe_b64encode(value.to_bytes(size)).rstrip(b"=").decode()
