@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from ipaddress import ip_network
 from pathlib import Path
 from socket import gethostname
 from uuid import uuid4
@@ -17,7 +16,7 @@ from isthmus.discovery.cluster_watcher import WatcherSettings
 from isthmus.discovery.fleet import Fleet
 from isthmus.discovery.follower import Follower, Planes, control_planes
 from isthmus.discovery.gateway_names import GatewayNames
-from isthmus.discovery.key_fetcher import KeyFetcher
+from isthmus.discovery.key_fetcher import KeyFetcher, ranges
 from isthmus.discovery.key_ring import KeyRing, KeyRingSettings
 from isthmus.discovery.managed_gateways import ManagedGateways
 from isthmus.discovery.registrar import Registrar
@@ -244,8 +243,7 @@ def _session_limits(settings: PilotSettings) -> SessionLimits:
 
 def _key_ring(settings: PilotSettings, put: Callable[[Change], None]) -> KeyRing:
     """What fetches the keys of issuers; changes pass it on their way into the mesh."""
-    refused = [ip_network(each.strip()) for each in settings.issuer_refused_ranges.split(",") if each.strip()]
-    fetcher = KeyFetcher(refused, settings.issuer_roots_path)
+    fetcher = KeyFetcher(ranges(settings.issuer_refused_ranges), settings.issuer_roots_path)
     often = KeyRingSettings(refresh_s=settings.issuer_refresh_s)
     return KeyRing(ClusterId(settings.cluster), put, fetcher.fetch, often)
 

@@ -10,7 +10,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Sequence
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
@@ -28,6 +28,14 @@ Networks = Sequence[IPv4Network | IPv6Network]
 
 _WAYS = 5
 _BLOCK = 1 << 16
+
+
+def ranges(text: str) -> Networks:
+    """The ranges of addresses in `text`, with commas between. Raises `ValueError` where one is none."""
+    try:
+        return [ip_network(each.strip()) for each in text.split(",") if each.strip()]
+    except ValueError as error:
+        raise ValueError(f"{error} (hint: like 10.0.0.0/8,fd00::/8)") from error
 
 
 class CannotFetch(Exception):

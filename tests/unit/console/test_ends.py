@@ -76,3 +76,10 @@ def test_a_broken_kubeconfig_is_named(tmp_path):
     ran = CliRunner().invoke(main, ["proxy", "status", "--kubeconfig", str(path)])
     assert ran.exit_code == 1
     assert ran.output.startswith(f"error: {path}: $: is not YAML")
+
+
+def test_pilot_does_not_start_with_ranges_of_addresses_that_are_none():
+    ended = CliRunner().invoke(main, ["run", "pilot", "--issuer-refused-ranges", "10.0.0.0/8,nonsense"])
+    assert ended.exit_code == 1
+    assert "--issuer-refused-ranges: 'nonsense' does not appear to be" in ended.output
+    assert "(hint: like 10.0.0.0/8,fd00::/8)" in ended.output

@@ -11,6 +11,7 @@ from isthmus.console.cli import ToldWhole
 from isthmus.console.cli.citadel import command as citadel
 from isthmus.console.cli.cluster_access import own_access
 from isthmus.console.cli.options import settings_from, settings_options
+from isthmus.console.render import fail
 from isthmus.kit.log import set_up_logs
 from isthmus.kit.tasks import run_until_cancelled
 from isthmus.settings import PilotSettings
@@ -26,8 +27,13 @@ def command() -> None:
 def pilot(**flags: Any) -> None:
     """Follow all clusters of the mesh, and tell every Envoy what to do."""
     from isthmus.app import run_pilot
+    from isthmus.discovery.key_fetcher import ranges
 
     settings = settings_from(PilotSettings, flags)
+    try:
+        ranges(settings.issuer_refused_ranges)
+    except ValueError as error:
+        fail(f"--issuer-refused-ranges: {error}")
     set_up_logs(settings.log_level)
     uvloop.run(run_until_cancelled(run_pilot(settings, own_access(settings.kubeconfig))))
 
