@@ -13,6 +13,7 @@ from isthmus.api.core.secret import Secret
 from isthmus.api.decode import decode
 from isthmus.api.errors import InvalidConfig, UnknownKind
 from isthmus.api.gateway_api.http_route import HTTPRoute
+from isthmus.api.istio.authorization_policy import AuthorizationPolicy
 from isthmus.api.resource import Object, Ref
 from isthmus.console.drawn_mesh import DrawnMesh, as_stored, draw
 from isthmus.console.drawn_pods import Tree, meta_of, namespace_of
@@ -21,6 +22,7 @@ from isthmus.console.written import Manifest, Written
 from isthmus.console.yaml_places import NOWHERE
 from isthmus.discovery.source_secrets import LABEL, claims_of
 from isthmus.kit.clock import Clock, SystemClock
+from isthmus.model import authorization_findings
 from isthmus.model.analyze import analyze
 from isthmus.model.codes import OF_SCHEMA, code_of_problem
 from isthmus.model.credential import certificate_path, life_finding
@@ -152,6 +154,8 @@ def _of_object(ref: Ref, found: Object) -> Iterator[Finding]:
     if isinstance(found, HTTPRoute):
         for doubt in incompatible(found):
             yield Finding(ref=ref, path=doubt.path, message=doubt.message, code=doubt.code)
+    if isinstance(found, AuthorizationPolicy):
+        yield from authorization_findings.by_itself(found)
     if isinstance(found, Secret) and found.metadata.labels.get(LABEL) == "true":
         yield from claims_of(ref, found).findings
 

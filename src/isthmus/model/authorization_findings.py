@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from isthmus.api.istio.authorization_policy import AuthorizationPolicy, Condition, Rule
+from isthmus.api.errors import Problem
+from isthmus.api.istio.authorization_policy import DRY_RUN, AuthorizationPolicy, Condition, Rule
 from isthmus.api.istio.authorization_policy_keys import ADDRESSES, CEL, PORTS
 from isthmus.api.istio.extension_provider import ExtensionProvider, ExternalAuthorizer
 from isthmus.api.istio.path_template import is_template
@@ -29,7 +30,10 @@ def authorization_findings(mesh: Mesh) -> Iterator[Finding]:
     asked = any(each.spec.action == "CUSTOM" for each in found)
     services = {key.hostname: service for key, service in mesh.services.items()} if asked else {}
     for each in found:
-        yield from _policy(each, mesh.settings, services)
+        yield from by_itself(each)
+        provider = each.spec.provider
+        if each.spec.action == "CUSTOM" and provider is not None and not each.is_dry:
+            yield from _provider(ref_of(each), provider.name, mesh.settings, services)
 
 
 def ref_of(found: AuthorizationPolicy) -> Ref:
@@ -42,16 +46,23 @@ def lets_in(found: AuthorizationPolicy) -> bool:
     return found.spec.action in {"ALLOW", "AUDIT"}
 
 
-def _policy(
-    found: AuthorizationPolicy, settings: MeshSettings, services: Mapping[Hostname, Service]
-) -> Iterator[Finding]:
+def by_itself(found: AuthorizationPolicy) -> Iterator[Finding]:
+    """What is of no use in a policy, whatever else is there, and what of it Envoy would refuse."""
     spec, ref = found.spec, ref_of(found)
+    for path, message in _idle(found):
+        yield Finding(ref=ref, path=path, message=message, severity=Severity.WARNING, code=Code.NO_EFFECT)
+    for index, rule in enumerate(spec.rules or ()):
+        for path, expression in _expressions(f"$.spec.rules[{index}]", rule):
+            if wrong := problem_of(expression):
+                becomes = "the rule is left out" if lets_in(found) else "the rule goes without it"
+                message = f"{expression!r} {wrong}: {becomes} (hint: like request.method == 'GET')"
+                yield Finding(ref=ref, path=path, message=message, code=Code.NOT_SENT)
 
-    def idle(path: str, message: str) -> Finding:
-        return Finding(ref=ref, path=path, message=message, severity=Severity.WARNING, code=Code.NO_EFFECT)
 
+def _idle(found: AuthorizationPolicy) -> Iterator[Problem]:
+    spec = found.spec
     if spec.action != "ALLOW" and not spec.rules:
-        yield idle(
+        yield (
             "$.spec.rules",
             f"has no effect: {spec.action} is about no call (hint: rules: [{{}}] is about all)",
         )
@@ -59,23 +70,13 @@ def _policy(
         message = (
             f"has no effect: nothing is reported of {spec.action}, and it is not kept (hint: ALLOW or DENY)"
         )
-        yield idle("$.metadata.annotations[istio.io/dry-run]", message)
-    if spec.action == "CUSTOM" and spec.provider is not None and not found.is_dry:
-        yield from _provider(ref, spec.provider.name, settings, services)
+        yield f"$.metadata.annotations[{DRY_RUN}]", message
     for index, rule in enumerate(spec.rules or ()):
-        at = f"$.spec.rules[{index}]"
-        for path, text in _texts(at, rule):
+        for path, text in _texts(f"$.spec.rules[{index}]", rule):
             if "*" in text.strip("*") or (text.startswith("*") and text.endswith("*") and text != "*"):
-                yield idle(path, f"{text!r} is matched with a star in it (hint: one star, first or last)")
+                yield path, f"{text!r} is matched with a star in it (hint: one star, first or last)"
             if text.startswith(_SPIFFE):
-                yield idle(
-                    path, f"{text!r} is nobody (hint: {text.removeprefix(_SPIFFE)}, without {_SPIFFE})"
-                )
-        for path, expression in _expressions(at, rule):
-            if wrong := problem_of(expression):
-                becomes = "the rule is left out" if lets_in(found) else "the rule goes without it"
-                message = f"{expression!r} {wrong}: {becomes} (hint: like request.method == 'GET')"
-                yield Finding(ref=ref, path=path, message=message, code=Code.NOT_SENT)
+                yield path, f"{text!r} is nobody (hint: {text.removeprefix(_SPIFFE)}, without {_SPIFFE})"
 
 
 def _provider(

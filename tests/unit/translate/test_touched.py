@@ -40,6 +40,13 @@ metadata: {name: plugin}
 spec: {url: "https://modules.example/a.wasm", sha256: "%s"}
 """ % ("a" * 64)
 
+POLICY = """
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: policy, namespace: %s}
+spec: {%s}
+"""
+
 
 def proxy(kind=ProxyKind.SIDECAR, namespace="default", labels=()):
     gke = ClusterId("gke")
@@ -103,6 +110,27 @@ def test_an_envoy_filter_touches_the_upstreams_of_the_service_that_it_names(step
 def test_an_envoy_filter_touches_the_upstream_that_it_names(step):
     generation = step(PATCH % "cluster: {name: PassthroughCluster}")
     assert generation.touched(proxy(labels=(("app", "reviews"),)), UPSTREAM) == {"PassthroughCluster"}
+
+
+@pytest.mark.parametrize(
+    ("namespace", "spec", "is_concerned"),
+    [
+        ("default", "", True),
+        ("other", "", False),
+        ("istio-system", "", True),
+        ("default", "selector: {matchLabels: {app: reviews}}", True),
+        ("default", "selector: {matchLabels: {app: ratings}}", False),
+        ("default", "targetRefs: [{kind: Service, name: reviews}]", True),
+        ("default", "targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: a}]", False),
+    ],
+)
+def test_a_policy_touches_where_those_whom_it_selects_are_called_and_nothing_else(
+    step, namespace, spec, is_concerned
+):
+    generation = step(POLICY % (namespace, spec))
+    touched = {each: generation.touched(proxy(labels=(("app", "reviews"),)), each) for each in TYPES}
+    expected = {"virtualInbound", "connectUdp"} if is_concerned else set()
+    assert touched == {each: expected if each == LISTENER else frozenset() for each in TYPES}
 
 
 def test_a_plugin_touches_listeners_and_the_upstream_that_it_is_fetched_from(step):
