@@ -15,6 +15,7 @@ from e2e.mesh_views import clusters_list, clusters_of_reviews, reviews_endpoints
 from isthmus.console.cli.clusters import command
 from isthmus.console.demo.page import Page
 from isthmus.console.demo.stage import PRIVATE, Stage
+from isthmus.console.installation import Installation, documents, dump
 
 
 @pytest.fixture
@@ -134,6 +135,8 @@ async def test_a_labelled_secret_is_as_good_as_a_file(stage: Stage, registry: Pa
     (registry / "onprem.yaml").unlink()
     assert await stage.until(lambda: holds(stage, {"gke"}), 20)
     file = f"--from-file=onprem={registry / 'onprem.kubeconfig'}"
+    right = dump(documents("remote-secrets", Installation(cluster="gke")))
+    await public.apply(right)
     await public.run("create", "secret", "generic", "remote-onprem", file, *system)
     try:
         await public.run("label", "secret", "remote-onprem", "istio/multiCluster=true", *system)
@@ -141,4 +144,5 @@ async def test_a_labelled_secret_is_as_good_as_a_file(stage: Stage, registry: Pa
         assert (await clusters_list(stage))[PRIVATE]["source"] == "secret istio-system/remote-onprem"
     finally:
         await public.run("delete", "secret", "remote-onprem", *system)
+        await public.run("delete", "-f", "-", stdin=right)
     assert await stage.until(lambda: holds(stage, {"gke"}), 20)

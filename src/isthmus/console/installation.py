@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from importlib import resources
 from string import Template
 from typing import Any
@@ -13,6 +14,7 @@ import yaml
 from isthmus.api.crd import custom_resource_definitions, gateway_api_definitions
 from isthmus.console import citadel_installation, manifests
 from isthmus.kit.ip import is_address
+from isthmus.model.credential_names import CA_SUFFIX
 from isthmus.sidecar.inject.pod import Pod
 from isthmus.sidecar.inject.settings import InjectSettings
 from isthmus.sidecar.inject.template import router_spec
@@ -49,6 +51,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     "gateway": ("secret-reader", "gateway"),
     "egress-gateway": ("secret-reader", "egress-gateway"),
     "secret-reader": ("secret-reader",),
+    "remote-secrets": ("remote-secrets",),
     "gateway-api": (),
     "eastwest": ("eastwest",),
     "networks": ("networks",),
@@ -64,11 +67,15 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
     cluster: str
     namespace: str = "istio-system"
     place: str = ""  # the namespace of a gateway and its Secrets; empty: that of the control plane
+    secrets: tuple[
+        str, ...
+    ] = ()  # those that Pilot may read there; empty: all, but of the control plane's own place
     network: str = ""
     image: str = "isthmus/isthmus:0.1.0"
     trust_domain: str = "cluster.local"
     domain: str = "cluster.local"
     access_log: str = ""
+    managed_gateways: bool = True  # whether Pilot may make an Envoy for each Gateway of the Gateway API
     clusters_dir: str = ""  # a directory of the node that is mounted into Pilot as its cluster registry
     ca: str = ""  # where Citadel's CA comes from; empty: see `citadel_installation.source`
     renewals: bool = False  # whether a certificate is proof for the next one, at a port of its own
@@ -87,10 +94,15 @@ def documents(role: str, installation: Installation) -> Documents:
     if role == "eastwest" and not installation.network:
         raise InvalidInstallation("--network: is missing (hint: the network that this gateway lets into)")
     found: Documents = list(_DEFINITIONS[role]()) if role in _DEFINITIONS else []
+    more = _rights_of_pilot(installation) if role == "primary" else ()
     with_citadel = citadel_installation.files(role, installation) if "citadel" in ROLES[role] else ()
-    for name in (*ROLES[role], *with_citadel):
+    for name in (*ROLES[role], *more, *with_citadel):
         text = (resources.files(manifests) / f"{name}.yaml").read_text()
-        found += yaml.safe_load_all(Template(text).substitute(_values(role, installation)))
+        values = _values(role, installation)
+        if name == "secret-reader":
+            found += _secret_readers(text, values, installation)
+        else:
+            found += yaml.safe_load_all(Template(text).substitute(values))
     citadel_installation.adjust(found, role, installation)
     if "citadel" in ROLES[role]:
         found += citadel_installation.account_rules(installation, installation.namespace)
@@ -108,6 +120,10 @@ def _check(installation: Installation) -> None:
             raise InvalidInstallation(
                 f"{_OPTIONS.get(name, '--' + name.replace('_', '-'))}: cannot be {value!r} (hint: {hint})"
             )
+    for name in installation.secrets:
+        if not _DOMAIN.fullmatch(name):
+            hint = "hint: the name of a Secret, as credentialName says it"
+            raise InvalidInstallation(f"--secret: cannot be {name!r} ({hint})")
     if wrong := citadel_installation.problem(installation):
         raise InvalidInstallation(wrong)
     for address in installation.pilot_addresses:
@@ -115,6 +131,25 @@ def _check(installation: Installation) -> None:
             raise InvalidInstallation(
                 f"--pilot-address: {address!r} is no IP address (hint: that of Pilot's pod; Pilot keeps it true)"
             )
+
+
+def _rights_of_pilot(installation: Installation) -> tuple[str, ...]:
+    """Those that it can do without: a registry in files needs no Secret."""
+    secrets = () if installation.clusters_dir else ("remote-secrets",)
+    return (*secrets, "managed-gateways") if installation.managed_gateways else secrets
+
+
+def _secret_readers(text: str, values: dict[str, str], installation: Installation) -> Iterator[Any]:
+    """The right to read the Secrets of a namespace, or to each that is named a right of its own."""
+    if not installation.secrets and installation.place not in {"", installation.namespace}:
+        yield from yaml.safe_load_all(Template(text).substitute(values))
+    for secret in installation.secrets:
+        named = values | {"reader": f"{values['reader']}-{secret}"}
+        role, binding = yaml.safe_load_all(Template(text).substitute(named))
+        for rule in role["rules"]:
+            # A Secret's CAs may stand in another one beside it, by Istio's name for it.
+            rule["resourceNames"] = [secret, f"{secret}{CA_SUFFIX}"]
+        yield from (role, binding)
 
 
 def _add_proxy(deployment: Any, installation: Installation) -> None:

@@ -25,6 +25,7 @@ from isthmus.kube.informer import Informer
 from isthmus.kube.watch import Watch
 from isthmus.model.change import UNKNOWN, Doubted, Unknown
 from isthmus.model.credential import CredentialKey, certificate_path, credential_of, life_finding
+from isthmus.model.credential_names import CA_SUFFIX
 from isthmus.model.findings import Code, Finding, Severity
 from isthmus.model.names import ClusterId
 
@@ -140,7 +141,8 @@ def _doubt(word: Word) -> Finding | None:
 
 def _forbidden(ref: Ref, cluster: ClusterId) -> Finding:
     hint = (
-        f"hint: isthmus install secret-reader --cluster {cluster} --in {ref.namespace} | kubectl apply -f -"
+        f"hint: isthmus install secret-reader --cluster {cluster} --in {ref.namespace} "
+        f"--secret {ref.name.removesuffix(CA_SUFFIX)} | kubectl apply -f -"
     )
     message = f"pilot may not read it ({hint})"
     return Finding(ref=ref, message=message, cluster=cluster, code=Code.CREDENTIAL)

@@ -11,6 +11,7 @@ from e2e.edge.objects import SYSTEM, edge_rules, gateway, secret, vault
 from e2e.workloads import workloads
 from fakes.pki import Pki, Shown
 from isthmus.console.demo.stage import PRIVATE, PUBLIC, Stage
+from isthmus.console.installation import Installation, documents
 from isthmus.kit import x509
 
 PKI = Pki("edge root")
@@ -37,6 +38,7 @@ async def edge(with_vault: Stage, stage: Stage) -> AsyncIterator[str]:
         secret("partners", PKI.leaf(dns=("partners.example.com",)), PKI),
         gateway(),
         *edge_rules(),
+        *documents("secret-reader", Installation(cluster=PUBLIC, secrets=("web", "partners"))),
     ]
     await kubectl.apply(yaml.safe_dump_all(objects))
     yield await stage.lab.open(PUBLIC, SYSTEM, "istio-ingressgateway", 443)

@@ -19,12 +19,24 @@ from isthmus.console.render import fail
     default="",
     help="namespace of the gateway and its Secrets; without it that of the control plane",
 )
+@click.option(
+    "--secret",
+    "secrets",
+    multiple=True,
+    help="Secret of that namespace that Pilot may read; without it all, but in the control plane's own namespace none",
+)
 @click.option("--network", default="", help="name of the cluster's network; empty: the one flat network")
 @click.option("--image", default="isthmus/isthmus:0.1.0", show_default=True, help="of all containers")
 @click.option("--trust-domain", default="cluster.local", show_default=True, help="of all identities")
 @click.option("--domain", default="cluster.local", show_default=True, help="DNS domain of the clusters")
 @click.option("--access-log", default="", help="file for Envoy's access log, such as /dev/stdout")
 @click.option("--clusters-dir", default="", help="directory of the node with the cluster registry (primary)")
+@click.option(
+    "--managed-gateways/--no-managed-gateways",
+    default=True,
+    show_default=True,
+    help="whether Pilot may run an Envoy for each Gateway of the Gateway API, in any namespace (primary)",
+)
 @click.option(
     "--pilot-address",
     "pilot_addresses",
@@ -59,7 +71,8 @@ def command(role: str, ca: str | None, **flags: object) -> None:
     remote          Citadel, and the names by which sidecars find another's Pilot
     gateway         an Envoy for traffic from outside
     egress-gateway  an Envoy by which traffic leaves
-    secret-reader   what Pilot needs to read the Secrets of one more namespace
+    secret-reader   what Pilot needs to read the Secrets of one more namespace, or some of them
+    remote-secrets  what Pilot needs to find clusters in labelled Secrets (primary without --clusters-dir has it)
     gateway-api     the kinds of the Gateway API, where a cluster has no release of them
     eastwest        an Envoy that lets in calls from other networks
     networks        what such Envoys let in; once, where configuration is read

@@ -16,7 +16,7 @@ from isthmus.lab.apiserver.bodies import LIMIT_BYTES, Bodies, Decode
 from isthmus.lab.apiserver.documents import Documents
 from isthmus.lab.apiserver.errors import ApiError
 from isthmus.lab.apiserver.impersonation import impersonated
-from isthmus.lab.apiserver.paths import Place, place_of
+from isthmus.lab.apiserver.paths import Place, named_by, place_of
 from isthmus.lab.apiserver.rbac import Access, Rbac
 from isthmus.lab.apiserver.reviews import Reviews
 from isthmus.lab.apiserver.tables import Tables
@@ -71,7 +71,7 @@ class Front:
         if place is None:
             return self._document(request, user)
         verb = verb_of(request, place)
-        access = place.access(verb)
+        access = place.access(verb, named_by(request.query.get("fieldSelector", "")))
         if self._rbac.allows(user, access) is None:
             raise errors.forbidden(place.each, place.name, access.refusal(user))
         handler = self._handler(place)

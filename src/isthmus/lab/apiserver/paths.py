@@ -18,8 +18,8 @@ class Place:
     subresource: str = ""
     rest: str = ""  # behind `proxy/`
 
-    def access(self, verb: str) -> Access:
-        """What RBAC is asked about."""
+    def access(self, verb: str, named: str = "") -> Access:
+        """What RBAC is asked about; `named` is the one object of a collection that is asked for."""
         return Access(
             verb=verb,
             resource=self.each.plural,
@@ -27,8 +27,17 @@ class Place:
             version=self.each.version,
             subresource=self.subresource,
             namespace=self.namespace,
-            name=self.name,
+            name=self.name or named,
         )
+
+
+def named_by(fields: str) -> str:
+    """The name of the one object that a field selector lets through; empty where it may let several.
+
+    Kubernetes asks of a list or a watch of it whether one may read that object, not all.
+    """
+    wanted = [each.partition("=") for each in fields.split(",")]
+    return next((value.removeprefix("=") for key, _, value in wanted if key == "metadata.name"), "")
 
 
 def place_of(path: str, types: Types) -> Place | None:
