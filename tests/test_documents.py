@@ -195,6 +195,29 @@ def test_nothing_is_wrong_with_the_manifests_that_are_shown(path: Path) -> None:
     assert not [str(each) for each in faults_of_each(manifests)]
 
 
+_TEST = re.compile(r"\b(tests/[\w/]+\.py)::(\w+)")
+
+
+@pytest.mark.parametrize("path", BY_HAND, ids=name_of)
+def test_each_test_that_is_named_is_there(path: Path) -> None:
+    lost = []
+    for file, name in _TEST.findall(path.read_text()):
+        place = ROOT / file
+        if not place.exists() or f"def {name}(" not in place.read_text():
+            lost.append(f"{file}::{name}")
+    assert not lost
+
+
+def test_each_threat_has_its_tests() -> None:
+    rows = [
+        line.strip("|").split("|")
+        for line in (ROOT / "docs/threat-model.md").read_text().split("## A stolen pod")[1].splitlines()
+        if line.startswith("| to ")
+    ]
+    assert len(rows) > 25
+    assert not [threat for threat, _, shown in rows if not _TEST.search(shown)]
+
+
 def test_the_index_tells_of_each_guide() -> None:
     assert {f"guides/{each.name}" for each in GUIDES} <= set(_LINK.findall(prose(ROOT / "docs/README.md")))
 
