@@ -46,12 +46,34 @@ class Caller(NamedTuple):
     proof: str = "token"
 
 
+_Key = tuple[str, bytes]
+"""A cluster, and the digest of a token."""
+
+
+class _Reviews:
+    """The newest reviews, each until its time; those that came first are forgotten first."""
+
+    def __init__(self) -> None:
+        self._reviews: OrderedDict[_Key, tuple[float, Review]] = OrderedDict()
+
+    def get(self, key: _Key, now: float) -> Review | None:
+        until, review = self._reviews.get(key, (0.0, None))
+        return review if now < until else None
+
+    def put(self, key: _Key, until: float, review: Review) -> None:
+        self._reviews[key] = (until, review)
+        self._reviews.move_to_end(key)
+        while len(self._reviews) > _CACHED_TOKENS:
+            self._reviews.popitem(last=False)
+
+
 class Attester:
     """Callers by the tokens they show."""
 
     def __init__(self, vouchers: Vouchers, trust_domain: str, clock: Clock) -> None:
         self._vouchers, self._trust_domain, self._clock = vouchers, trust_domain, clock
-        self._reviews: OrderedDict[tuple[str, bytes], tuple[float, Review]] = OrderedDict()
+        # Apart, so that a flood of tokens that are none does not make us forget those that are.
+        self._believed, self._doubted = _Reviews(), _Reviews()
 
     async def by_token(self, authorization: str, claimed: str = "") -> Caller:
         """The service account in `Bearer <token>`, as the API server of the `claimed` cluster says.
@@ -104,14 +126,13 @@ class Attester:
 
     async def _review(self, token: str, voucher: Voucher) -> Review:
         key = (voucher.cluster, sha256(token.encode()).digest())  # tokens themselves are not kept
-        until, review = self._reviews.get(key, (0.0, Review()))
-        if self._clock.monotonic() < until:
-            return review
+        now = self._clock.monotonic()
+        kept = self._believed.get(key, now) or self._doubted.get(key, now)
+        if kept is not None:
+            return kept
         review = await voucher.reviewer.review(token, AUDIENCE)
-        self._reviews[key] = (self._clock.monotonic() + self._kept_s(token, review), review)
-        self._reviews.move_to_end(key)
-        while len(self._reviews) > _CACHED_TOKENS:
-            self._reviews.popitem(last=False)
+        reviews = self._believed if review.user else self._doubted
+        reviews.put(key, self._clock.monotonic() + self._kept_s(token, review), review)
         return review
 
     def _kept_s(self, token: str, review: Review) -> float:

@@ -18,6 +18,7 @@ from isthmus.kit.log import log
 from isthmus.kube.client import Client
 from isthmus.kube.errors import KubeError
 from isthmus.kube.kubeconfig import from_text
+from isthmus.model.identity import is_cluster
 
 
 class _Neighbour(NamedTuple):
@@ -58,12 +59,17 @@ class Neighbours:
                 self._held[name] = opened
                 gone += [held] if held else []
         self._vouchers.others = {name: each.voucher for name, each in self._held.items()}
+        for name in self._vouched.keys() - texts.keys() - {self._vouchers.own.cluster}:
+            self._complain(name, f"is not in {self._directory} (hint: Secret istio-citadel-clusters)")
         for each in gone:
             await each.client.close()
 
     async def _open(self, name: str, text: str) -> _Neighbour | None:
         if name == self._vouchers.own.cluster:
             self._complain(name, "is the cluster that Citadel runs in (hint: take the key out of the Secret)")
+            return None
+        if not is_cluster(name):
+            self._complain(name, "no cluster is called so (hint: letters, digits, -, _ and .)")
             return None
         try:
             client = Client(from_text(text, None), clock=self._clock)

@@ -46,8 +46,9 @@ def beyond(limits: NameLimits, names: Names) -> str:
         host = urlsplit(uri).hostname or ""
         if limits.hosts and not any(_covers(each, host) for each in limits.hosts):
             return uri
+    domains = [each.lower() for each in limits.domains]
     for name in names.dns:
-        if limits.domains and not any(name == each or name.endswith(f".{each}") for each in limits.domains):
+        if domains and not any(f".{name.lower()}".endswith(f".{each}") for each in domains):
             return name
     return ""
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
+_CLUSTER = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,127}[A-Za-z0-9])?")
 _CLUSTERS = ".clusters."
 
 
@@ -28,6 +30,11 @@ class SpiffeId(NamedTuple):
                 f"not a workload identity: {uri!r} (hint: spiffe://domain/ns/namespace/sa/account)"
             )
         return cls(parts[0], parts[2], parts[4])
+
+
+def is_cluster(name: str) -> bool:
+    """Whether certificates can tell a cluster of this name: letters, digits, `-`, `_` and `.`."""
+    return _CLUSTER.fullmatch(name) is not None
 
 
 def cluster_name(cluster: str, trust_domain: str) -> str:

@@ -63,14 +63,18 @@ class Served:
 @asynccontextmanager
 async def served(folder: Path) -> AsyncIterator[Served]:
     """A cluster with its workload."""
-    folder.mkdir()  # noqa: ASYNC240 - a test
-    async with live_cluster(folder) as cluster:
+    async with live_cluster(_fresh(folder)) as cluster:
         api = cluster.server.api
         meta = {"name": "reviews", "namespace": "default"}
         kind = {"apiVersion": "v1", "kind": "ServiceAccount"}
         account = await api.create(builtin("serviceaccounts"), {**kind, "metadata": meta})
         pod = await api.create(builtin("pods"), POD)
         yield Served(cluster, pod, account)
+
+
+def _fresh(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
 
 
 class Desk:

@@ -1,3 +1,6 @@
+import base64
+import json
+
 import pytest
 
 from fakes.tokens import FakeReviewer
@@ -100,3 +103,46 @@ def test_the_limiter_forgets_who_was_silent_longest():
     limiter = Limiter(Rate(per_s=0, burst=1), ManualClock(), most_keys=2)
     assert all(limiter.allows(key) for key in "abc")
     assert limiter.allows("a")
+
+
+def jwt_until(end: float) -> str:
+    """A token as far as it says of itself when it ends."""
+    body = base64.urlsafe_b64encode(json.dumps({"exp": end, "aud": ["istio-ca"], "iss": "x"}).encode())
+    return f"e30.{body.decode().rstrip('=')}.c2ln"
+
+
+async def test_a_token_is_not_believed_for_longer_than_it_lives():
+    token = jwt_until(NOW + 10)
+    reviewer, clock = FakeReviewer({token: "default:reviews"}), ManualClock(NOW)
+    who = attester(reviewer, clock)
+    await who.by_token(f"Bearer {token}")
+    await clock.advance(9)
+    await who.by_token(f"Bearer {token}")
+    assert len(reviewer.asked) == 1
+    del reviewer.accounts[token]
+    await clock.advance(1)
+    with pytest.raises(NotProven, match="the token expired 0 s ago") as raised:
+        await who.by_token(f"Bearer {token}")
+    assert raised.value.reason == "token expired"
+
+
+async def test_a_flood_of_tokens_that_are_none_makes_nobody_forgotten():
+    reviewer = FakeReviewer({"good": "default:reviews"})
+    who = attester(reviewer)
+    await who.by_token("Bearer good")
+    for number in range(10_001):
+        with pytest.raises(NotProven):
+            await who.by_token(f"Bearer {number}")
+    await who.by_token("Bearer good")
+    assert reviewer.asked.count("good") == 1
+    with pytest.raises(NotProven):
+        await who.by_token("Bearer 0")
+    assert reviewer.asked.count("0") == 2, "what came first was forgotten first"
+
+
+@pytest.mark.parametrize(
+    "token", ["a.b", "a.b.c", "a.%%.c", "a.e30.c", "a.W10.c", "a.eyJleHAiOiJ4In0.c", "é.é.é"]
+)
+async def test_whatever_a_token_says_of_itself_it_is_only_refused(token: str):
+    with pytest.raises(NotProven):
+        await attester(FakeReviewer({})).by_token(f"Bearer {token}")

@@ -94,6 +94,7 @@ def test_an_authority_that_is_held_to_names_signs_no_others():
     authority = Authority([root], [own, root], key, clock=ManualClock(NOW))
     csr = x509.new_csr(x509.new_key())
     assert authority.sign(csr, REVIEWS, 60, ("gke.clusters.cluster.local", "istio-pilot.istio-system.svc"))
+    assert authority.sign(csr, REVIEWS, 60, ("GKE.clusters.cluster.local",)), "in names case does not count"
     with pytest.raises(x509.InvalidCertificate, match=r"may not sign for onprem\.clusters\.cluster\.local"):
         authority.sign(csr, REVIEWS, 60, ("onprem.clusters.cluster.local",))
     with pytest.raises(x509.InvalidCertificate, match=r"may not sign for spiffe://corp\.example/"):

@@ -57,6 +57,7 @@ async def test_a_cluster_that_nobody_spoke_for_vouches_for_nothing(tmp_path: Pat
             await directory.serves(onprem={"shop"}, stranger=set())
             assert not directory.vouchers.named("stranger").covers("default")
     (warned,) = [log for log in logs if log["log_level"] == "warning"]
+    assert not [log for log in logs if log["log_level"] == "error"]
     assert warned["cluster"] == "stranger"
     assert warned["hint"] == "--vouch=stranger=* or its namespaces"
 
@@ -107,6 +108,20 @@ async def test_the_own_cluster_is_not_to_be_replaced_by_a_file(tmp_path: Path):
     async with followed(tmp_path) as directory:
         await directory.serves(onprem={"shop"})
         assert directory.vouchers.named("gke") is directory.vouchers.own
+
+
+async def test_a_cluster_that_vouches_and_is_not_there_is_told_once(tmp_path: Path):
+    with capture_logs() as logs:
+        async with followed(tmp_path) as directory:
+            (tmp_path / "no cluster").write_text(FAR)
+            (tmp_path / "west").write_text(FAR)
+            await directory.serves(west=set())
+            (tmp_path / "west").unlink()
+            await directory.serves()
+    said = {log["cluster"]: log["reason"] for log in logs if log["log_level"] == "error"}
+    assert said["onprem"] == f"is not in {tmp_path} (hint: Secret istio-citadel-clusters)"
+    assert said["no cluster"].startswith("no cluster is called so")
+    assert len([log for log in logs if log["log_level"] == "error"]) == 2
 
 
 def test_what_a_cluster_vouches_for_is_read_from_words():

@@ -116,6 +116,7 @@ def test_a_flag_without_its_value_is_true_as_in_go(runs: list[CitadelSettings]):
         ("--key-size=1024", "'1024' is not one of '2048', '4096'"),
         ("--custom-dns-names=hook", "--custom-dns-names: not an account and a DNS name: 'hook'"),
         ("--workload-cert-grace-period-ratio=1", "1.0 is no part of a life"),
+        ("--cluster=on prem", "--cluster: cannot be 'on prem'"),
         ("--vouch=onprem", "--vouch: not a cluster and its namespaces: 'onprem'"),
     ],
 )

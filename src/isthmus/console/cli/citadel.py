@@ -27,6 +27,7 @@ from isthmus.kit.log import set_up_logs
 from isthmus.kit.tasks import run_until_cancelled
 from isthmus.kit.x509 import InvalidCertificate
 from isthmus.kube.errors import KubeError
+from isthmus.model.identity import is_cluster
 
 _CA_FILES = {
     "signing_cert": store.CA_CERT,
@@ -183,6 +184,8 @@ def command(kubeconfig: str, log_level: str, **flags: Any) -> None:
 
 def settings_of(flags: dict[str, Any]) -> CitadelSettings:
     """The settings that the flags say; ends with an error where they cannot be kept."""
+    if not is_cluster(flags["cluster"]):
+        fail(f"--cluster: cannot be {flags['cluster']!r} (hint: letters, digits, -, _ and .)")
     key_kind = _KEY_SIZES[flags["key_size"]] if flags["key_size"] else x509.KeyKind.EC_P256
     return CitadelSettings(
         cluster=flags["cluster"],
