@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from isthmus.console.behind_gateways import at_door, doors
-from isthmus.console.explain_policy import asked, let_in_by, terms_by
+from isthmus.console.explain_policy import asked, let_in_by, terms_at
 from isthmus.console.explain_rules import RulesOf
 from isthmus.console.explain_source import Source
 from isthmus.console.explanations import Arrival
 from isthmus.model.identity import cluster_name
 from isthmus.model.names import ClusterId
+from isthmus.model.peer_authentications import STRICT
 from isthmus.model.proxy import ProxyKind
 from isthmus.model.workload import Workload
 from isthmus.translate.trace.call import Call, Hello, Request, Speech, Untraceable
@@ -25,6 +26,10 @@ from isthmus.translate.trace.walk import Side, trace
 _MOST_ARRIVALS = 20
 SIDECAR = ("security.istio.io/tlsMode", "istio")
 """The label of pods with a sidecar, as it is put there with it."""
+
+
+_SHUT = "strict: tunnels in mutual TLS alone are taken, plain datagrams are dropped"
+_DROPPED = "datagrams that come in no tunnel are dropped before the application"
 
 
 class OtherSide:
@@ -97,9 +102,13 @@ class OtherSide:
         held = self._held(there)
         side = Side.GATEWAY if is_gateway else Side.INBOUND
         sent = onward(call, upstream, endpoint, workload)
+        mode, by = terms_at(self._source, there, _target(there, sent))
+        is_shut = call.speech is Speech.DATAGRAMS and mode == STRICT
+        said = takes(held, sent, side, workload) if held is not None else ""
+        nothing = msgspec.structs.replace(nothing, takes=_SHUT if is_shut else said, terms_by=by)
         if call.speech is Speech.DATAGRAMS and endpoint.tls.mode == "plain":
-            said = takes(held, sent, side, workload) if held is not None else ""
-            return msgspec.structs.replace(nothing, note="no proxy stands in their way", takes=said)
+            problem, note = (_DROPPED, "") if is_shut else ("", "no proxy stands in their way")
+            return msgspec.structs.replace(nothing, problem=problem, note=note)
         if held is None:
             return msgspec.structs.replace(nothing, note="its proxy was not asked")
         try:
@@ -110,8 +119,6 @@ class OtherSide:
             nothing,
             trace=arrived,
             problem=problem_of(arrived, endpoint, str(there.identity)),
-            takes=takes(held, sent, side, workload),
-            terms_by=terms_by(self._source, there, sent.port),
             let_in_by=let_in_by(self._source, there, sent),
             rule=RulesOf(self._source, there).taken(held, arrived) if is_gateway else None,
             asked=asked(self._source, arrived) if is_gateway else {},
@@ -154,6 +161,13 @@ def shown_by(caller: Workload, hello: Hello) -> Hello:
     """The handshake with the certificate that Citadel gives `caller`."""
     names = (cluster_name(caller.cluster, caller.identity.trust_domain),)
     return msgspec.structs.replace(hello, identity=str(caller.identity), names=names)
+
+
+def _target(workload: Workload, sent: Call) -> int:
+    """The port of the application that is meant by what its proxy is sent: in a tunnel that follows from its path."""
+    path = sent.request.path if sent.speech is Speech.DATAGRAMS and sent.request is not None else ""
+    meant = (one for one in workload.serves if path.endswith(f"/{one.service.hostname}/{one.port.number}/"))
+    return next((one.target_port for one in meant), sent.port)
 
 
 def _ip(endpoint: EndpointShare) -> str:

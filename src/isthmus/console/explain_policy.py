@@ -74,14 +74,14 @@ def let_in_by(source: Source, workload: Workload, call: Call) -> Origin | None:
     return origin(source, Ref("Gateway", meta.namespace, meta.name), f"$.spec.servers[{server.number}]")
 
 
-def terms_by(source: Source, workload: Workload, port: int) -> Origin | None:
-    """The PeerAuthentication that decides on which terms callers of a port come; None where nobody says it."""
+def terms_at(source: Source, workload: Workload, port: int) -> tuple[str, Origin | None]:
+    """On which terms callers of a workload's port come, and the PeerAuthentication that says it; None: nobody does."""
     mesh = source.mesh
     if source.proxy(workload).kind is not ProxyKind.SIDECAR:
-        return None
+        return "", None
     peers = PeerAuthentications(mesh.of(PeerAuthentication), mesh.settings.root_namespace)
     found = decided(peers.scopes(workload.namespace, workload.labels), port)
-    return origin(source, ref_of(found.by), found.path) if found.by is not None else None
+    return found.mode, origin(source, ref_of(found.by), found.path) if found.by is not None else None
 
 
 def _ingress(source: Source, sidecar: Sidecar | None, port: int) -> Origin | None:

@@ -1,19 +1,23 @@
 """Where a proxy takes the datagrams that are sent to services, and how that is written on the wire.
 
-A door is a port of loopback; the agent leads what is sent to an address and port to the door for it.
+A door is a port of loopback; the agent leads what is sent to an address and port to the door for it. Beside the table
+of doors stands that of the pod's own ports that are shut to datagrams but for those that come through tunnels.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from isthmus.kit.protobuf import field, fields
 
 TYPE_URL = "type.googleapis.com/isthmus.datagrams.v1.Doors"
 NAME = "doors"
-"""The name of the one table that a proxy gets."""
+"""The name of the table of doors."""
+SHUT = "shut"
+"""The name of the table of ports that are shut."""
 
-_DOORS = 1
+_DOORS, _SHUT = 1, 2
 _ADDRESS, _PORT, _DOOR = 1, 2, 3
 
 
@@ -42,3 +46,13 @@ def decode(body: bytes) -> dict[Sent, int]:
                 case _:
                     raise ValueError("a door without an address, a port or a number")
     return found
+
+
+def written_shut(ports: Iterable[int]) -> bytes:
+    """The ports that are shut, as a table on the wire."""
+    return b"".join(field(_SHUT, port) for port in sorted(ports))
+
+
+def decode_shut(body: bytes) -> frozenset[int]:
+    """The ports that were written. Raises `ValueError` where that is no table of them."""
+    return frozenset(value for number, value in fields(body) if number == _SHUT and isinstance(value, int))

@@ -1,4 +1,4 @@
-"""The PeerAuthentications as they are now, and what of the mesh must be made anew when they differ."""
+"""The PeerAuthentications as they are now, and what of the mesh must be made anew when they differ (ADR 0022)."""
 
 from __future__ import annotations
 

@@ -153,7 +153,7 @@ class Agent:
         if self._names is not None:
             wanted[name_table.TYPE_URL] = Wanted(name_table.PART_NAMES, self._names.take)
         if self._datagrams is not None:
-            wanted[doors.TYPE_URL] = Wanted((doors.NAME,), self._datagrams.take)
+            wanted[doors.TYPE_URL] = Wanted((doors.NAME, doors.SHUT), self._datagrams.take)
         if self._health is not None:
             wanted[health.PROBE_TYPE] = Wanted((health.NAME,), self._health.take)
         who = node(node_id(settings), node_metadata(settings), settings.locality)

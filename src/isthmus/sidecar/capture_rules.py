@@ -15,6 +15,8 @@ from isthmus.sidecar.capture import ANY, CaptureSettings
 TABLE = "isthmus"
 DOORS_MAP = "doors"
 """Of the table: from an address and port to that of loopback where Envoy takes datagrams for it."""
+SHUT_SET = "shut"
+"""Of the table: the pod's ports at which it takes no datagrams but those that its Envoy hands on."""
 
 # Asked for from outside the pod without TLS: by probes and by Prometheus.
 _OWN_PORTS = (15008, 15020, 15021, 15090)
@@ -58,6 +60,14 @@ def _table(settings: CaptureSettings, family: Family) -> list[str]:
         f"  map {DOORS_MAP} {{",
         f"    type {family.address} . inet_service : inet_service",
         "  }",
+        f"  set {SHUT_SET} {{",
+        "    type inet_service",
+        "  }",
+        *(
+            _chain("input", "type filter hook input priority 0;", _shut(settings))
+            if settings.datagrams
+            else ()
+        ),
         *_chain("output", "type nat hook output priority -100;", _outbound(settings, family)),
         *_chain("prerouting", "type nat hook prerouting priority -100;", _inbound(settings)),
         "}",
@@ -128,6 +138,16 @@ def _inbound(settings: CaptureSettings) -> list[str]:
     elif settings.include_inbound_ports:
         lines.append(f"tcp dport {_set(settings.include_inbound_ports)} {to_envoy}")
     return lines
+
+
+def _shut(settings: CaptureSettings) -> list[str]:
+    """What others send to a port that is shut is dropped; answers to what the pod has sent from there are not."""
+    lines = ["meta l4proto != udp return", 'iifname "lo" return']
+    if settings.exclude_inbound_ports:
+        lines.append(f"udp dport {_set(settings.exclude_inbound_ports)} return")
+    if settings.include_inbound_ports:
+        lines.append(f"udp dport != {_set(settings.include_inbound_ports)} return")
+    return [*lines, f"udp dport @{SHUT_SET} ct direction original drop"]
 
 
 def _chain(name: str, hook: str, lines: list[str]) -> list[str]:

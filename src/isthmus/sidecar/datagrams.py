@@ -1,5 +1,7 @@
 """Leads the datagrams of a pod to the doors of its Envoy, as Pilot tells them: elements of a map of nftables.
 
+A set beside it has the pod's own ports that are shut to all but tunnels.
+
 Each change is one transaction of what differs. A way is opened when Envoy listens behind it, and closed when
 its service is gone: while Envoy is away what is sent is lost rather than seen by others.
 """
@@ -13,9 +15,9 @@ from typing import TypeVar
 
 from isthmus.kit.clock import Clock
 from isthmus.kit.log import log
-from isthmus.model.doors import Sent, decode
+from isthmus.model.doors import NAME, SHUT, Sent, decode, decode_shut
 from isthmus.model.families import Families, family
-from isthmus.sidecar.capture_rules import DOORS_MAP, FAMILIES, TABLE
+from isthmus.sidecar.capture_rules import DOORS_MAP, FAMILIES, SHUT_SET, TABLE
 from isthmus.sidecar.nft import CaptureFailed, load
 
 UDP_SOCKETS = {4: Path("/proc/net/udp"), 6: Path("/proc/net/udp6")}
@@ -30,7 +32,7 @@ Ways = Mapping[Sent, int]
 
 
 class Datagrams:
-    """Keeps the map as it was told last."""
+    """Keeps the map and the set as they were told last."""
 
     def __init__(
         self, clock: Clock, families: Families = (4,), sockets: Mapping[int, Path] = UDP_SOCKETS
@@ -38,13 +40,18 @@ class Datagrams:
         self._clock, self._families, self._sockets = clock, families, sockets
         self._told: Ways = {}
         self._held: dict[Sent, int] = {}
-        self._is_known = False  # whether what is held is all that the map has
+        self._shut: frozenset[int] = frozenset()  # as told
+        self._held_shut: frozenset[int] = frozenset()
+        self._is_known = False  # whether what is held is all that the map and the set have
         self._changed = asyncio.Event()
         self.failures = 0
 
     def take(self, bodies: Mapping[str, bytes]) -> None:
-        """Take the table that Pilot tells. Raises `ValueError` where it cannot be understood."""
-        self._told = decode(b"".join(bodies.values()))
+        """Take the tables that Pilot tells. Raises `ValueError` where they cannot be understood."""
+        if NAME in bodies:
+            self._told = decode(bodies[NAME])
+        if SHUT in bodies:
+            self._shut = decode_shut(bodies[SHUT])
         self._changed.set()
 
     @property
@@ -71,9 +78,12 @@ class Datagrams:
             for sent, door in told.items()
             if door in bound[family(sent.address)] or self._held.get(sent) == door
         }
-        if wanted != self._held or not self._is_known:
+        shut = self._shut
+        if wanted != self._held or shut != self._held_shut or not self._is_known:
             try:
                 for each in self._families:
+                    for text in shutting(self._held_shut if self._is_known else None, shut, each):
+                        await load(text)
                     before = _of(self._held, each) if self._is_known else None
                     for text in transactions(before, _of(wanted, each), each):
                         await load(text)
@@ -82,8 +92,8 @@ class Datagrams:
                 self._is_known = False
                 log.warning("datagrams are not led to envoy", reason=str(error))
                 return False
-            self._held, self._is_known = wanted, True
-            log.debug("datagrams led to envoy", ways=len(wanted))
+            self._held, self._held_shut, self._is_known = wanted, shut, True
+            log.debug("datagrams led to envoy", ways=len(wanted), shut=sorted(shut))
         return wanted == told
 
 
@@ -106,6 +116,17 @@ def transactions(before: Ways | None, after: Ways, version: int) -> list[str]:
     ]
     # All in one, unless there is more than the kernel takes at once.
     return ["\n".join(lines) + "\n"] if len(lines) <= 3 else [f"{line}\n" for line in lines]
+
+
+def shutting(before: frozenset[int] | None, after: frozenset[int], version: int) -> list[str]:
+    """What makes of the set of `before` (None: nobody knows what is in it) that of `after`; a text for `nft -f -`."""
+    name = f"{FAMILIES[version].name} {TABLE} {SHUT_SET}"
+    lines = [f"flush set {name}"] if before is None else []
+    held = before or frozenset()
+    for verb, ports in (("delete", held - after), ("add", after - held)):
+        if ports:
+            lines.append(f"{verb} element {name} {{ {', '.join(map(str, sorted(ports)))} }}")
+    return ["\n".join(lines) + "\n"] if lines else []
 
 
 def _parts(items: list[T]) -> list[list[T]]:

@@ -9,7 +9,7 @@ from isthmus.api import kind_named
 from isthmus.api.resource import Ref
 from isthmus.kit.memo import Memo
 from isthmus.kit.versioned import Versioned
-from isthmus.model import doors, health, trust_bundles
+from isthmus.model import health, trust_bundles
 from isthmus.model.authorization_findings import authorization_findings
 from isthmus.model.delta import Delta
 from isthmus.model.findings import Finding
@@ -288,8 +288,8 @@ class Generation:
         yield from found.values() if wanted is None else (found[name] for name in wanted if name in found)
 
     def _doors(self, proxy: Proxy, wanted: Wanted) -> Iterator[Versioned]:
-        if wanted is None or doors.NAME in wanted:
-            yield self._make.doors.of(self._view(proxy))
+        guard = self._make.guards.of(self.mesh, view := self._view(proxy), proxy)
+        return self._make.doors.of(self.mesh, view, (proxy, guard), wanted)
 
     def _probe(self, proxy: Proxy, wanted: Wanted) -> Iterator[Versioned]:
         ref = group_ref(proxy)

@@ -131,6 +131,7 @@ class Touched:
         return {
             UPSTREAM: self._step.let_in.union(inbound),
             LISTENER: self._step.by_address.union(always, self._at_doors(where)),
+            DOORS: frozenset({doors.SHUT}),
         }
 
     def _at_doors(self, where: Where) -> Iterator[str]:

@@ -19,6 +19,7 @@ from isthmus.api.resource import Object
 from isthmus.model import health
 from isthmus.model.authorization_policies import is_for_services
 from isthmus.model.credential_uses import uses_of
+from isthmus.model.doors import SHUT
 from isthmus.model.peer_authentications import selected as peers_selected
 from isthmus.model.proxy import Proxy, ProxyKind
 from isthmus.model.rules import MESH, RUN_IN, workloads_of
@@ -32,7 +33,7 @@ from isthmus.translate.patch.apply import WHOLE
 from isthmus.translate.patch.compiled import Patch, compiled, types_of
 from isthmus.translate.patch.plugins import compiled_plugin
 from isthmus.translate.transition import NOTHING, Names, Transition
-from isthmus.translate.types import ENDPOINTS, LISTENER, PROBE, ROUTES, SECRET, TYPES, UPSTREAM
+from isthmus.translate.types import DOORS, ENDPOINTS, LISTENER, PROBE, ROUTES, SECRET, TYPES, UPSTREAM
 
 Touch = Mapping[str, Names]
 """By type what may differ; of a type that is not named, nothing."""
@@ -102,7 +103,7 @@ def touches(found: Object, step: Transition, kind: ProxyKind) -> Touch:
         case WasmPlugin():
             return together(_patched(each, step) for each in compiled_plugin(found)[0] if each)
         case PeerAuthentication():
-            return {LISTENER: step.by_address | {VIRTUAL_INBOUND}}
+            return {LISTENER: step.by_address | {VIRTUAL_INBOUND}, DOORS: frozenset({SHUT})}
         case Telemetry():
             return {UPSTREAM: None, LISTENER: None}
         case AuthorizationPolicy() | RequestAuthentication():

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import yaml
 
+from e2e.conftest import Rules
 from e2e.datagrams.objects import answers, caller, echoed, server, service
 from e2e.echo.objects import meta
 from e2e.workloads import ask, workloads
@@ -109,3 +110,25 @@ async def test_without_tunnels_datagrams_cross_as_they_are_and_may_be_big(plain:
     await echoed(plain, "far:7", text=SECRET)
     heard = await plain.lab.ask("POST", "/link/heard", {"needles": [SECRET]})
     assert heard["needles"] == [SECRET]
+
+
+STRICT = {
+    "apiVersion": "security.istio.io/v1",
+    "kind": "PeerAuthentication",
+    "metadata": meta("parrot"),
+    "spec": {"selector": {"matchLabels": {"app": "parrot"}}, "mtls": {"mode": "STRICT"}},
+}
+
+
+async def test_where_the_terms_are_strict_datagrams_come_in_tunnels_or_not_at_all(
+    plain: Stage, rules: Rules
+) -> None:
+    assert await plain.until(lambda: answers(plain, "far:7"), 30)
+    await rules(STRICT)
+
+    async def dropped() -> bool:
+        return not any(each["whole"] for each in await echoed(plain, "far:7", times=2, limit_s=0.5))
+
+    assert await plain.until(dropped, 30), "they are sent as they are, since a rule says so"
+    found = await echoed(plain, "parrot:7", times=20)
+    assert found and all(each["whole"] for each in found), "in tunnels they come through"

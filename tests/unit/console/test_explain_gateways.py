@@ -154,6 +154,29 @@ def test_datagrams_are_told_on_both_sides(call, more, asks, takes):
     assert {each.takes for each in found.arrivals} == takes
 
 
+STRICT = """
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: strict, namespace: istio-system}
+spec: {mtls: {mode: STRICT}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("call", "more", "refused"),
+    [
+        ("udp://names:53", (), False),
+        ("udp://far:53", (rule("far", "{tls: {mode: DISABLE}}"),), True),
+        ("udp://headless:53", (), True),
+    ],
+)
+def test_datagrams_that_come_in_no_tunnel_are_dropped_where_the_terms_are_strict(call, more, refused):
+    found = explained(datagrams(*more, STRICT), "caller", call)
+    assert {bool(each.problem) for each in found.arrivals} == {refused}
+    assert {each.takes.partition(":")[0] for each in found.arrivals} == {"strict"}
+    assert {each.terms_by.object for each in found.arrivals} == {"PeerAuthentication istio-system/strict"}
+
+
 def test_a_sidecar_takes_no_tunnels_for_ports_of_no_service():
     found = explained(datagrams(), "caller", "udp://10.10.0.1:99")
     assert [each.takes for each in found.arrivals] == [

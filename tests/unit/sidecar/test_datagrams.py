@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.model.doors import Sent, decode, written
-from isthmus.sidecar.datagrams import bound_on_loopback, transactions
+from isthmus.model.doors import Sent, decode, decode_shut, written, written_shut
+from isthmus.sidecar.datagrams import bound_on_loopback, shutting, transactions
 
 A, B, C = Sent("10.0.0.1", 53), Sent("10.0.0.2", 53), Sent("10.0.0.2", 514)
 
@@ -22,6 +22,16 @@ def test_a_table_of_doors_is_read_as_it_was_written() -> None:
     for wrong in (b"\x0a\x00", b"\x0a\x03\x0a\x01\xff", b"\xff"):
         with pytest.raises(ValueError):
             decode(wrong)
+
+
+def test_a_table_of_ports_that_are_shut_is_read_as_it_was_written() -> None:
+    assert decode_shut(written_shut([7053, 53])) == {53, 7053}
+    assert decode_shut(b"") == frozenset()
+    assert shutting(frozenset({53, 54}), frozenset({54, 55}), 4) == [
+        "delete element ip isthmus shut { 53 }\nadd element ip isthmus shut { 55 }\n"
+    ]
+    assert shutting(None, frozenset(), 6) == ["flush set ip6 isthmus shut\n"]
+    assert shutting(frozenset({53}), frozenset({53}), 4) == []
 
 
 def test_only_what_differs_is_said_and_all_at_once() -> None:
@@ -123,6 +133,17 @@ print('as it should')
 """
 
 
+def as_it_should(program: str) -> None:
+    """Runs a program in a network namespace of its own, where this machine can."""
+    if any(shutil.which(each) is None for each in ("nft", "unshare", "ip")):
+        pytest.skip("needs nft, unshare and ip")
+    command = ["unshare", *(["-Ur"] if os.geteuid() else []), "-n", sys.executable, "-"]
+    done = subprocess.run(command, input=program, capture_output=True, text=True, timeout=60, check=False)
+    if "unshare" in done.stderr and "not permitted" in done.stderr:
+        pytest.skip(f"no network namespaces: {done.stderr.strip()}")
+    assert done.stdout.endswith("as it should\n"), done.stderr
+
+
 @pytest.mark.lab
 @pytest.mark.parametrize(
     "family",
@@ -133,17 +154,68 @@ print('as it should')
     ids=["ipv4", "ipv6"],
 )
 def test_what_is_sent_to_a_service_comes_to_its_door_and_the_answer_from_the_service(family: str) -> None:
-    if any(shutil.which(each) is None for each in ("nft", "unshare", "ip")):
-        pytest.skip("needs nft, unshare and ip")
-    command = ["unshare", *(["-Ur"] if os.geteuid() else []), "-n", sys.executable, "-"]
-    done = subprocess.run(
-        command,
-        input=PROGRAM.format(path=sys.path, family=family),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    if "unshare" in done.stderr and "not permitted" in done.stderr:
-        pytest.skip(f"no network namespaces: {done.stderr.strip()}")
-    assert done.stdout.endswith("as it should\n"), done.stderr
+    as_it_should(PROGRAM.format(path=sys.path, family=family))
+
+
+STRANGER = """
+import asyncio, socket, struct, subprocess, sys
+sys.path[:0] = {path}
+from isthmus.kit.clock import SystemClock
+from isthmus.model.doors import written_shut
+from isthmus.sidecar.capture import CaptureSettings
+from isthmus.sidecar import nft
+from isthmus.sidecar.datagrams import Datagrams
+run = lambda *a, **k: subprocess.run(a, check=True, **k)
+run('ip', 'link', 'set', 'lo', 'up')
+run('ip', 'link', 'add', 'up0', 'type', 'veth', 'peer', 'name', 'up1')
+run('ip', 'addr', 'add', '10.99.0.1/24', 'dev', 'up0')
+run('ip', 'link', 'set', 'up0', 'address', '02:00:00:00:00:01', 'up')
+run('ip', 'link', 'set', 'up1', 'up')
+run('ip', 'neigh', 'add', '10.99.0.2', 'lladdr', '02:00:00:00:00:02', 'dev', 'up0')
+asyncio.run(nft.apply(CaptureSettings(exclude_inbound_ports=(7001,))))
+wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+wire.bind(('up1', 0))
+servers = dict()
+for port in (7000, 7001, 7002):
+    servers[port] = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    servers[port].bind(('0.0.0.0', port))
+def comes(port, send):
+    send(port)
+    servers[port].settimeout(0.5)
+    try:
+        return servers[port].recvfrom(100)[0] == b'hello'
+    except TimeoutError:
+        return False
+def from_outside(port, source=9):
+    udp = struct.pack('!HHHH', source, port, 13, 0) + b'hello'
+    head = bytearray(struct.pack('!BBHHHBBH4s4s', 69, 0, 20 + len(udp), 0, 0, 64, 17, 0,
+                                 socket.inet_aton('10.99.0.2'), socket.inet_aton('10.99.0.1')))
+    total = sum(struct.unpack('!10H', bytes(head)))
+    struct.pack_into('!H', head, 10, 65535 - (total % 65535 or 65535))
+    wire.send(bytes.fromhex('020000000001' '020000000002' '0800') + bytes(head) + udp)
+def from_envoy(port):
+    socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'hello', ('10.99.0.1', port))
+async def main():
+    datagrams = Datagrams(SystemClock())
+    task = asyncio.create_task(datagrams.run())
+    async def told(*ports):
+        datagrams.take(dict(shut=written_shut(ports)))
+        await asyncio.sleep(0.5)
+        assert datagrams.failures == 0
+    assert all(comes(port, from_outside) for port in servers)
+    await told(7000, 7001)
+    assert [comes(port, from_outside) for port in servers] == [False, True, True]
+    assert all(comes(port, from_envoy) for port in servers)
+    servers[7000].sendto(b'asked', ('10.99.0.2', 53))
+    assert comes(7000, lambda port: from_outside(port, 53)), 'what was asked for is answered'
+    await told()
+    assert all(comes(port, from_outside) for port in servers)
+    task.cancel()
+asyncio.run(main())
+print('as it should')
+"""
+
+
+@pytest.mark.lab
+def test_a_port_that_is_shut_takes_what_envoy_hands_on_and_answers_and_nothing_else() -> None:
+    as_it_should(STRANGER.format(path=sys.path))

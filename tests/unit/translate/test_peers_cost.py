@@ -10,9 +10,10 @@ from fakes.translation import Translation
 from isthmus.api.resource import Ref
 from isthmus.envoy.types import Listener
 from isthmus.model.change import Change, ChangeKey
+from isthmus.model.doors import SHUT, decode_shut
 from isthmus.model.names import ClusterId, ServiceKey, kubernetes_hostname
 from isthmus.model.proxy import Proxy, ProxyKind
-from isthmus.translate.types import ENDPOINTS, LISTENER, ROUTES, UPSTREAM
+from isthmus.translate.types import DOORS, ENDPOINTS, LISTENER, ROUTES, UPSTREAM
 
 GKE, ONPREM = ClusterId("gke"), ClusterId("onprem")
 REVIEWS = Proxy(
@@ -101,3 +102,20 @@ def test_one_of_another_cluster_than_that_of_the_configuration_has_no_effect(mes
     mesh.take(*objects(onprem=[terms("DISABLE")]))
     assert not mesh.delta.endpoints
     assert takes_plain_text(inbound(mesh.now, REVIEWS))
+
+
+def test_ports_for_datagrams_are_shut_to_all_but_tunnels_where_the_terms_are_strict():
+    ports = "{port: 53, name: dns, protocol: UDP, targetPort: 5353}, {port: 54, name: log, protocol: UDP}"
+    datagrams = service("datagrams", "10.110.0.53", ports).replace("app: datagrams", "app: reviews")
+    mesh = Translation(*objects(gke=[*BOOKINFO["gke"], datagrams]))
+
+    def shut(proxy=REVIEWS):
+        (found,) = mesh.now.resources(proxy, DOORS, frozenset({SHUT}))
+        return decode_shut(found.body)
+
+    assert shut() == frozenset()
+    of_reviews = "selector: {matchLabels: {app: reviews}}, portLevelMtls: {54: {mode: PERMISSIVE}}"
+    generation = mesh.take(*objects(gke=[terms("STRICT", of_reviews)]))
+    assert shut() == {5353}
+    assert shut(NEIGHBOUR) == frozenset()
+    assert SHUT in generation.touched(REVIEWS, DOORS)

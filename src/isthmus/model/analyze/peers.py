@@ -26,7 +26,7 @@ from isthmus.model.peer_authentications import (
     ref_of,
     selected,
 )
-from isthmus.model.service import Port, Resolution, Service
+from isthmus.model.service import Port, Protocol, Resolution, Service
 from isthmus.model.shards import TLS_LABEL, has_sidecar
 from isthmus.model.sidecars import Sidecars
 from isthmus.model.uncaptured import EXCLUDED, named_ports, uncaptured
@@ -158,23 +158,30 @@ def gateways_let_in(subject: Subject) -> Iterator[Finding]:
 
 
 def pods_are_alike(subject: Subject) -> Iterator[Finding]:
-    """The pods of a headless service, which callers cannot tell apart, have terms in common."""
+    """Pods that callers cannot tell apart have terms in common: those of a headless service, or sent datagrams."""
     peers = _peers(subject)
     for key in sorted(subject.mesh.services) if subject.of(PeerAuthentication) else ():
         service = subject.mesh.services[key]
-        if service.resolution is not Resolution.PASSTHROUGH:
-            continue
         endpoints = list(_endpoints(subject, service))
+        is_headless = service.resolution is Resolution.PASSTHROUGH
         for port in service.ports:
-            plain = next((each for each in endpoints if not each.mutual_at(port.name)), None)
+            is_datagrams = port.protocol is Protocol.UDP
             strict = next((each for each in endpoints if _is_strict(peers, each, port)), None)
-            if plain is not None and strict is not None:
-                message = (
-                    f"all its pods are called in plain text at port {port.number}, since "
-                    f"{plain.workload or plain.address} takes no mutual TLS, and {strict.workload} takes nothing else "
-                    "(hint: the same terms for all)"
-                )
-                yield finding_of(service, "$.spec.clusterIP", message, Code.TERMS_APART)
+            plain = next((each for each in endpoints if not each.mutual_at(port.name)), None)
+            if strict is None or not (is_headless or is_datagrams) or service.pod_of:
+                continue
+            if is_headless and is_datagrams:
+                why, hint = "datagrams to a headless service come in no tunnel", "a Service with an address"
+            elif plain is not None:
+                why = f"{plain.workload or plain.address} takes no mutual TLS"
+                hint = "the same terms for all"
+            else:
+                continue
+            message = (
+                f"all its pods are called in plain text at port {port.number}, since {why}, and {strict.workload} "
+                f"takes nothing else (hint: {hint})"
+            )
+            yield finding_of(service, "$.spec.ports", message, Code.TERMS_APART)
 
 
 def _is_strict(peers: PeerAuthentications, endpoint: Endpoint, port: Port) -> bool:
