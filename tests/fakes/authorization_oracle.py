@@ -83,7 +83,10 @@ class _Asked:
     def _all(self, fields, namespace):
         for name, values in fields.items():
             if not self._http and _asks_for_requests(name, values):
-                continue
+                # Each expression stands for itself; of those of which one must hold, none may be left out.
+                values = [each for each in values if "request" not in each] if name == "not cel" else []
+                if not values:
+                    continue
             bare, is_wanted = _bare(name)
             if any(self._holds(bare, each, namespace) for each in values) != is_wanted:
                 return False

@@ -18,6 +18,7 @@ from isthmus.translate.trace.steps import (
     NearMiss,
     Redirect,
     RouteStep,
+    Says,
     Trace,
     UpstreamShare,
 )
@@ -62,6 +63,8 @@ def _lines(found: Explanation) -> Iterator[str]:
     yield from _not_taken(found)
     for report in found.reports:
         yield _line("reports", _dim(str(report)))
+    for guard in _guards(found.trace):
+        yield _line("note", click.style(guard, fg="yellow"))
     for name in found.trace.unexamined:
         yield _line("note", click.style(f"filter {name} may yet decide otherwise", fg="yellow"))
     for note in found.notes[:_MOST_NOTES]:
@@ -213,8 +216,18 @@ def _taken(step: ListenerStep, found: Trace) -> str:
     return "lets its TLS through" if found.call.hello is not None else "takes it in plain text"
 
 
+def _guards(found: Trace) -> Iterator[str]:
+    """Who else decides over the call, and what is not known of that."""
+    for each in found.verdicts:
+        if each.says is Says.ASKS:
+            yield f"{each.why} is asked whether it may pass"
+        elif each.says is Says.UNKNOWN and not each.is_tried:
+            yield f"{each.filter} may refuse it: {each.why}"
+
+
 def _policy(arrival: Arrival) -> Iterator[str]:
     """How the other side lets calls in, and on."""
+    yield from (f"  {each}" for each in (_guards(arrival.trace) if arrival.trace else ()))
     if arrival.takes:
         by = f", by {arrival.terms_by}" if arrival.terms_by is not None else ""
         yield f"  {arrival.takes}{by}"

@@ -8,7 +8,10 @@ import pytest
 from click.testing import CliRunner
 
 from fakes.ruled_manifests import ruled
+from fakes.signed_tokens import BAD, ISSUERS, JWKS, TOKENS
 from isthmus.console.cli import main
+from isthmus.console.explanation_text import text_of
+from simulate import explained
 
 
 def policy(name, spec, annotations=""):
@@ -35,12 +38,36 @@ NO_ADMIN = policy("no-admin", "{action: DENY, rules: [{to: [{operation: {paths: 
 NOBODY = policy("nobody", "{}")
 CLUSTERS = policy("clusters", "{rules: [{when: [{key: source.cluster, values: [cloud]}]}]}")
 ADDRESSES = policy("addresses", "{rules: [{from: [{source: {ipBlocks: [203.0.113.0/24]}}]}]}")
-TOKENS = policy("tokens", "{rules: [{when: [{key: 'request.auth.claims[group]', values: [staff]}]}]}")
+TOKENS_OF_STAFF = policy(
+    "tokens", "{rules: [{when: [{key: 'request.auth.claims[group]', values: [staff]}]}]}"
+)
 TRIED = policy("tried", "{action: DENY, rules: [{}]}", ", annotations: {istio.io/dry-run: 'true'}")
 BY_CEL = policy("by-cel", "{rules: [{when: [{key: cel, values: [\"request.headers['x-a'] == 'one'\"]}]}]}")
 DATABASE = policy(
     "database",
     f"{{selector: {{matchLabels: {{app: db}}}}, rules: [{{from: [{{source: {{principals: [{PRODUCTPAGE}]}}}}]}}]}}",
+)
+
+
+ISSUER = f"""
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {{name: issuer, namespace: default}}
+spec: {{jwtRules: [{{issuer: {ISSUERS[0]}, audiences: [books], jwks: '{JWKS}'}}]}}
+"""
+STAFF = json.dumps({"iss": ISSUERS[0], "sub": "me", "aud": "books", "group": ["guests", "staff"]})
+PROVIDER = """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio, namespace: istio-system}
+data:
+  mesh: |
+    extensionProviders:
+      - name: doorman
+        envoyExtAuthzHttp: {service: legacy.default.svc.cluster.local, port: 9080}
+"""
+CUSTOM = policy(
+    "ask", "{action: CUSTOM, provider: {name: doorman}, rules: [{to: [{operation: {paths: [/ask*]}}]}]}"
 )
 
 
@@ -101,6 +128,48 @@ def check(tmp_path):
 def test_a_call_is_decided_by_the_rule_that_matches(check, documents, arguments, code, why):
     found, ended = check(documents, *arguments.split())
     assert (ended, found["judgements"][0]["why"]) == (code, why), found
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "why"),
+    [
+        (("--jwt-claims", STAFF), 0, "AuthorizationPolicy default/tokens rules[0] allows it"),
+        (("--jwt", TOKENS[0]), 0, "AuthorizationPolicy default/tokens rules[0] allows it"),
+        (("--jwt", BAD), 3, "it is not signed by its issuer"),
+        (("--jwt", TOKENS[2]), 3, "its issuer is not known here"),
+        (("--jwt-claims", json.dumps({"iss": ISSUERS[0], "aud": "films"})), 3, "its audience is another"),
+        (("--jwt-claims", json.dumps({"iss": ISSUERS[0], "aud": "books"})), 3,
+         "no rule of an AuthorizationPolicy allows it"),
+        (("--jwt", "nothing"), 3, "it is no token"),
+        ((), 3, "no rule of an AuthorizationPolicy allows it"),
+    ],
+)  # fmt: skip
+def test_tokens_are_looked_at_as_the_proxy_does(check, words, code, why):
+    found, ended = check((ISSUER, TOKENS_OF_STAFF), "outside", "ratings:9080", "GET", "/", *words)
+    assert (ended, found["judgements"][0]["why"]) == (code, why), found
+
+
+def test_whom_custom_asks_is_named_and_not_answered_for(check):
+    found, code = check((PROVIDER, CUSTOM), "outside", "ratings:9080", "GET", "/ask")
+    (judgement,) = found["judgements"]
+    question, asks = judgement["steps"]
+    assert (code, judgement["decision"]) == (4, "asked")
+    assert (question["provider"], question["by"]["object"]) == ("doorman", "AuthorizationPolicy default/ask")
+    assert asks["verdict"]["why"] == "outbound|9080||legacy.default.svc.cluster.local"
+    assert check((PROVIDER, CUSTOM), "outside", "ratings:9080", "GET", "/other")[1] == 0
+
+
+def test_explain_tells_of_a_call_that_would_be_refused_by_which_rule():
+    found = explained(ruled(NO_ADMIN), "productpage", "http://ratings:9080/ratings/admin")
+    problem = "403, AuthorizationPolicy default/no-admin rules[0] denies it"
+    assert [each.problem for each in found.arrivals] == [problem]
+    open_to_all = explained(ruled(NO_ADMIN), "productpage", "http://ratings:9080/ratings/0")
+    assert [each.problem for each in open_to_all.arrivals] == [""]
+
+
+def test_explain_tells_who_is_asked():
+    found = explained(ruled(PROVIDER, CUSTOM), "productpage", "http://ratings:9080/ask")
+    assert "legacy.default.svc.cluster.local is asked whether it may pass" in text_of(found)
 
 
 def test_each_filter_tells_the_rule_behind_it_with_its_line(check):
