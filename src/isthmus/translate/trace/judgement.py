@@ -58,6 +58,10 @@ class Passed(NamedTuple):
     reroutes: bool = False
 
 
+Guard = Callable[[str, Any, Facts], Passed]
+"""What a filter of that name and configuration says of a call. Raises `Untraceable`."""
+
+
 class Judged(NamedTuple):
     """What all guards of a chain say, up to the first that refuses."""
 
@@ -74,22 +78,34 @@ class Judged(NamedTuple):
 def judged(filters: Iterable[EnvoyHttpFilter | Filter], facts: Facts) -> Judged:
     """What the guards among `filters` say of a call."""
     verdicts: list[Verdict] = []
-    routed = facts
+    routed, hidden = facts, ""
     for each in filters:
-        guard = _GUARDS.get(each.typed_config.type_url.rpartition("/")[2])
-        if guard is None or getattr(each, "disabled", False):
+        type_ = each.typed_config.type_url.rpartition("/")[2]
+        if type_ in _ANSWERING:
+            hidden = hidden or f"it stands behind {_ANSWERING[type_]}, which may answer first"
+        if type_ not in _GUARDS or getattr(each, "disabled", False):
             continue
-        try:
-            passed = guard(each.name, each.typed_config, facts)
-        except Untraceable as error:
-            verdicts.append(Verdict(filter=each.name, says=Says.UNKNOWN, why=str(error)))
-            continue
+        passed = _unknown(each.name, hidden, facts) if hidden else _passed(each, _GUARDS[type_], facts)
         verdicts += passed.verdicts
         facts = passed.facts
         routed = facts if passed.reroutes else routed
-        if any(one.says is Says.REFUSES for one in passed.verdicts):
+        says = {one.says for one in passed.verdicts}
+        if Says.REFUSES in says:
             break
+        if Says.UNKNOWN in says and type_ in _TELLING:
+            hidden = hidden or f"what {each.name} leaves for it is not known"
     return Judged(tuple(verdicts), facts, routed)
+
+
+def _passed(each: EnvoyHttpFilter | Filter, guard: Guard, facts: Facts) -> Passed:
+    try:
+        return guard(each.name, each.typed_config, facts)
+    except Untraceable as error:
+        return _unknown(each.name, str(error), facts)
+
+
+def _unknown(name: str, why: str, facts: Facts) -> Passed:
+    return Passed((Verdict(filter=name, says=Says.UNKNOWN, why=why),), facts)
 
 
 def is_guard(type_url: str) -> bool:
@@ -181,7 +197,14 @@ def _asked_of(config: HttpExtAuthz | NetworkExtAuthz) -> str:
 
 
 _EXTENSIONS = "envoy.extensions.filters"
-_GUARDS: Mapping[str, Callable[[str, Any, Facts], Passed]] = {
+_ANSWERING = {
+    f"{_EXTENSIONS}.http.fault.v3.HTTPFault": "fault",
+    f"{_EXTENSIONS}.http.cors.v3.Cors": "cors",
+}
+"""Filters that answer some requests themselves. Those that guard are before them, if nobody puts others there."""
+_TELLING = frozenset({f"{_EXTENSIONS}.http.jwt_authn.v3.JwtAuthentication"})
+"""Those whose findings others ask for."""
+_GUARDS: Mapping[str, Guard] = {
     f"{_EXTENSIONS}.http.rbac.v3.RBAC": _http_rbac,
     f"{_EXTENSIONS}.network.rbac.v3.RBAC": _network_rbac,
     f"{_EXTENSIONS}.http.jwt_authn.v3.JwtAuthentication": _jwt_authn,
