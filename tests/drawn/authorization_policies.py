@@ -35,6 +35,13 @@ PATTERNS = (
     *("/{*}", "/{**}/stars", "/static/{**}", "/{*}/b"),
 )
 PRINCIPALS = tuple(each.removeprefix("spiffe://") for each in IDENTITIES)
+WHERE_TOKENS_ARE = (
+    {},
+    {},
+    {"fromHeaders": [{"name": "x-token"}]},
+    {"fromHeaders": [{"name": "authorization", "prefix": "Bearer "}], "fromParams": ["token"]},
+    {"forwardOriginalToken": True},
+)
 EXPRESSIONS = ("request.headers['x-a'] == 'one'", "connection.mtls", "'x-b' in request.headers")
 
 
@@ -145,9 +152,18 @@ def worlds(draw):
     """Some policies, and perhaps tokens that are believed."""
     found = [draw(policy(number)) for number in range(draw(st.integers(1, 4)))]
     for number, issuer in enumerate(draw(st.lists(pick(ISSUERS), max_size=2, unique=True))):
-        spec = {"jwtRules": [{"issuer": issuer, "jwks": JWKS}]}
+        spec = {"jwtRules": [{"issuer": issuer, "jwks": JWKS, **draw(pick(WHERE_TOKENS_ARE))}]}
         found.append(document("RequestAuthentication", f"r{number}", spec, api=API))
     return found
+
+
+def _with_token(draw, request, token):
+    place = draw(pick(("authorization", "authorization", "x-token", "token", "access_token")))
+    if place in {"authorization", "x-token"}:
+        value = token if place == "x-token" else f"Bearer {token}"
+        return replace(request, headers=(*request.headers, (place, value)))
+    sign = "&" if "?" in request.path else "?"
+    return replace(request, path=f"{request.path}{sign}{place}={token}")
 
 
 @st.composite
@@ -156,7 +172,7 @@ def calls(draw):
     is_http = draw(pick((True, True, True, False)))
     request = draw(requests()) if is_http else None
     if request is not None and (token := draw(pick((None, None, *TOKENS, BAD)))):
-        request = replace(request, headers=(*request.headers, ("authorization", f"Bearer {token}")))
+        request = _with_token(draw, request, token)
     hello = None
     if draw(st.integers(0, 3)):
         identity = draw(pick(IDENTITIES))

@@ -17,15 +17,15 @@ _DOMAIN = "cluster.local"
 def lets_in(documents, call):
     """Whether the call gets to the application."""
     policies = [each for each in documents if each["kind"] == "AuthorizationPolicy"]
-    issuers = [
-        rule["issuer"]
+    rules = [
+        rule
         for each in documents
         if each["kind"] == "RequestAuthentication"
         for rule in each["spec"]["jwtRules"]
     ]
     if call.hello is not None and not call.hello.identity.startswith(f"spiffe://{_DOMAIN}/"):
         return False  # of another trust domain: no handshake
-    asked = _Asked(call, issuers)
+    asked = _Asked(call, rules)
     if asked.is_forged:
         return False
     held = [each for each in policies if "annotations" not in each["metadata"]]
@@ -42,17 +42,28 @@ def lets_in(documents, call):
 class _Asked:
     """A call, as policies see it."""
 
-    def __init__(self, call, issuers):
+    def __init__(self, call, rules):
         self._call, self._http = call, call.request is not None
         self._headers = dict(call.request.headers) if self._http else {}
-        token = self._headers.get("authorization", "").removeprefix("Bearer ") if issuers else ""
-        self._claims = CLAIMED.get(token, {})
-        self.is_forged = bool(token) and self._claims.get("iss") not in issuers
+        token, looking = self._token(rules)
+        self._claims = CLAIMED.get(token, {}) if looking else {}
+        self.is_forged = bool(looking) and self._claims.get("iss") not in looking
         first = [each.strip() for each in self._headers.get("x-forwarded-for", "").split(",")][-1]
         self._remote = first if re.fullmatch(r"[\d.]+", first) else call.source
         shown = call.hello.identity.removeprefix("spiffe://") if call.hello is not None else None
         self._principal = shown
         self._domain, _, self._namespace, _, self._account = shown.split("/") if shown else (None,) * 5
+
+    def _token(self, rules):
+        """The request's token, and the issuers of the rules that look for one where it is."""
+        query = self._call.request.path.partition("?")[2] if self._http else ""
+        given = dict(each.partition("=")[::2] for each in query.split("&"))
+        found = {name: self._headers[name] for name in ("authorization", "x-token") if name in self._headers}
+        found |= {name: given[name] for name in ("token", "access_token") if name in given}
+        for place, token in found.items():
+            looking = [rule["issuer"] for rule in rules if place in _places(rule)]
+            return token.removeprefix("Bearer "), looking
+        return "", []
 
     def is_meant(self, policy):
         spec, namespace = policy["spec"], policy["metadata"]["namespace"]
@@ -148,6 +159,12 @@ class _Asked:
         if text == "connection.mtls":
             return self._call.hello is not None
         return self._headers.get("x-a") == "one" if "==" in text else "x-b" in self._headers
+
+
+def _places(rule):
+    """Where a rule looks for tokens."""
+    own = [*(each["name"] for each in rule.get("fromHeaders", ())), *rule.get("fromParams", ())]
+    return own or ["authorization", "access_token"]
 
 
 def _bare(name):
