@@ -44,7 +44,6 @@ IST0117, IST0120, IST0121 and IST0124 are given up there; IST0172 stands in no l
 | code | name | why not |
 |---|---|---|
 | IST0001 | InternalError | a fault of the analysis itself ends the command with 1, and says so |
-| IST0119 | JwtFailureDueToInvalidServicePortPrefix | no policy of security.istio.io is read yet |
 | IST0133 | SchemaWarning | what is read and has no effect is ISM0007 |
 | IST0136 | AlphaAnnotation | whether an annotation has an effect is ISM0008, however old it is |
 | IST0139 | InvalidWebhook | the webhook is installed with Pilot, which keeps it right |

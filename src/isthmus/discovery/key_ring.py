@@ -33,6 +33,7 @@ from isthmus.model.key_source import (
     never_fetched,
     not_fetched,
     source_of,
+    sources_of,
 )
 from isthmus.model.names import ClusterId
 
@@ -40,6 +41,8 @@ Fetch = Callable[[KeySource, float], Awaitable[KeySet]]
 """The keys of a source, within so many seconds. Raises `CannotFetch`."""
 _USUAL_LIMIT_S, _LONGEST_LIMIT_S = 5.0, 30.0
 _SWEEP_S = 60.0
+_AT_ONCE = 64
+"""How many are asked at a time, however many configuration names."""
 _JITTER = 0.1
 
 
@@ -65,6 +68,7 @@ class KeyRing:
         self._cluster, self._put_on, self._fetch = cluster, put, fetch
         self._settings, self._clock = settings or KeyRingSettings(), clock or SystemClock()
         self._crew = Crew()
+        self._at_once = asyncio.Semaphore(_AT_ONCE)
         self._limits: dict[KeySource, float] = {}  # of all that are followed
         self._told: dict[KeySource, Change] = {}  # the newest word of each
         self._wanted: Mapping[KeySource, float] = {}  # by the mesh
@@ -78,11 +82,11 @@ class KeyRing:
         if key.ref.kind == "Cluster":
             self._held = {held: each for held, each in self._held.items() if held.cluster != key.cluster}
         self._held.pop(key, None)  # what is newer counts
-        if key.cluster == self._cluster:
-            self._follow_all(_limits(change))
-        if key.cluster == self._cluster and not self._is_known(change):
-            self._held[key] = change
-        else:
+        if key.cluster == self._cluster and isinstance(change.value, RequestAuthentication):
+            self._follow_all(limits_of([change.value]))
+            if not self._is_known(change):
+                self._held[key] = change
+        if key not in self._held:
             self._put_on(change)
         self._waiting.set(len(self._held))
 
@@ -110,7 +114,7 @@ class KeyRing:
             await self._crew.stop_all()
 
     async def _sweep(self) -> None:
-        held = {source for each in self._held.values() for source in _limits(each)}
+        held = {source for each in self._held.values() for source in _needs(each)}
         unwanted = frozenset(self._limits.keys() - self._wanted.keys() - held)
         for source in unwanted & self._unwanted:
             await self._crew.stop(_job(source))
@@ -137,7 +141,8 @@ class KeyRing:
         rest = Backoff(settings.refresh_s, settings.refresh_s, _JITTER)
         while True:
             try:
-                keys = await self._fetch(source, self._limits[source])
+                async with self._at_once:
+                    keys = await self._fetch(source, self._limits[source])
             except CannotFetch as error:
                 KEY_FETCHES.labels(outcome="failed").inc()
                 self._tell(source, not_fetched(self._cluster, source, str(error)))
@@ -151,7 +156,7 @@ class KeyRing:
 
     def _is_known(self, change: Change) -> bool:
         """Whether all is known that a change needs."""
-        return _limits(change).keys() <= self._told.keys()
+        return _needs(change) <= self._told.keys()
 
     def _tell(self, source: KeySource, word: Change) -> None:
         if self._told.get(source) != word:
@@ -166,8 +171,9 @@ class KeyRing:
         self._waiting.set(len(self._held))
 
 
-def _limits(change: Change) -> dict[KeySource, float]:
-    return limits_of([change.value] if isinstance(change.value, RequestAuthentication) else ())
+def _needs(change: Change) -> frozenset[KeySource]:
+    found = change.value
+    return frozenset(sources_of(found)) if isinstance(found, RequestAuthentication) else frozenset()
 
 
 def limits_of(found: Iterable[RequestAuthentication]) -> dict[KeySource, float]:

@@ -54,6 +54,8 @@ class Code(Enum):
     """Services that share pods speak different protocols on one port of them."""
     PORT_NAME = ("IST0118", "PortNameIsNotUnderNamingConvention", _INFO)
     """What is spoken on a port is not said by its name or appProtocol, and must be found out for each connection."""
+    TOKENS_UNSEEN = ("IST0119", "JwtFailureDueToInvalidServicePortPrefix", _WARNING)
+    """Tokens are to be checked for a workload, and one of its ports takes no requests that could have any."""
     INVALID_REGEX = ("IST0122", "InvalidRegexp", _ERROR)
     """A regular expression is not one of RE2."""
     INJECTION_LABELS = ("IST0123", "NamespaceMultipleInjectionLabels", _WARNING)

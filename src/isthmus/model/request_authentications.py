@@ -6,6 +6,7 @@ Source: Istio's RequestAuthentication reference: rules add up, and are told apar
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from isthmus.api.istio.request_authentication import JWTRule, RequestAuthentication
@@ -34,12 +35,16 @@ def issuers(
 def keys_of(rule: JWTRule, known: Mapping[KeySource, IssuerKeys]) -> KeySet | None:
     """The keys of a rule: its own, or the last good ones of where they are fetched; None where there are none."""
     source = source_of(rule)
-    if source is None:
-        try:
-            return read_jwks(rule.jwks, with_secrets=True)
-        except InvalidJwks:
-            return None  # nobody decodes such an object
-    return keys_at(source, known)
+    return own_keys(rule.jwks) if source is None else keys_at(source, known)
+
+
+@lru_cache(maxsize=1024)
+def own_keys(jwks: str) -> KeySet | None:
+    """The keys that stand in a rule; the same object for the same text. None where there are none."""
+    try:
+        return read_jwks(jwks, with_secrets=True)
+    except InvalidJwks:
+        return None  # nobody decodes such an object
 
 
 def unknown_keys(mesh: Mesh) -> Iterator[Finding]:

@@ -98,6 +98,7 @@ CHECKS: tuple[Check, ...] = (
     request_authentications.keys_are_known,
     request_authentications.keys_are_the_issuers,
     request_authentications.are_for_proxies,
+    request_authentications.requests_have_them,
     deployments.ports_have_one_protocol,
     deployments.images_are_named,
     pods.have_sidecars,

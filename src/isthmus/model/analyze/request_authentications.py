@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from isthmus.api.istio.request_authentication import JWTRule, RequestAuthentication
-from isthmus.kit.jwks import InvalidJwks, KeySet, read_jwks
 from isthmus.model.analyze.subject import Subject, finding
 from isthmus.model.codes import Code
 from isthmus.model.findings import Finding, Severity
 from isthmus.model.key_source import keys_at, never_fetched, source_of
-from isthmus.model.selection import PROXIES_BY_LABEL
+from isthmus.model.request_authentications import own_keys
+from isthmus.model.selection import PROXIES_BY_LABEL, labels_of
+from isthmus.model.service import Protocol
 
 
 def keys_are_known(subject: Subject) -> Iterator[Finding]:
@@ -35,7 +36,7 @@ def keys_are_the_issuers(subject: Subject) -> Iterator[Finding]:
         if source is not None and source.uri.startswith("http:"):
             message = "the keys come in plain text: whoever is on the way can make tokens (hint: https)"
             yield finding(found, at, message, Code.DOUBTFUL_KEYS)
-        keys = _own(rule) if source is None else keys_at(source, subject.mesh.key_sets)
+        keys = own_keys(rule.jwks) if source is None else keys_at(source, subject.mesh.key_sets)
         if keys is None:
             continue
         if source is None and keys.holds_secrets:
@@ -60,11 +61,33 @@ def are_for_proxies(subject: Subject) -> Iterator[Finding]:
                 yield finding(found, at, message, Code.NO_EFFECT)
 
 
-def _own(rule: JWTRule) -> KeySet | None:
-    try:
-        return read_jwks(rule.jwks, with_secrets=True)
-    except InvalidJwks:
-        return None
+def requests_have_them(subject: Subject) -> Iterator[Finding]:
+    """Where workloads are selected that tokens are checked for, all their ports take requests.
+
+    On what is for whole namespaces nothing is said: there are always databases.
+    """
+    for found in subject.of(RequestAuthentication):
+        labels, namespace = labels_of(found), found.metadata.namespace
+        if not labels or not found.spec.jwt_rules:
+            continue
+        near = subject.workloads if namespace == subject.root else subject.workloads_in.get(namespace)
+        unseen = {
+            (one.service, one.port.number): one.port.protocol
+            for workload in (near.having(labels) if near is not None else ())
+            for one in workload.serves
+            if not one.port.protocol.is_http and one.port.protocol not in _NO_CONNECTIONS
+        }
+        for service, number in sorted(unseen):
+            speaks = unseen[service, number].value
+            hint = (
+                "hint: appProtocol: http, if it is; an AuthorizationPolicy with requestPrincipals closes it"
+            )
+            message = f"tokens are not looked at on port {number} of {service.hostname}: it speaks {speaks} ({hint})"
+            yield finding(found, "$.spec.selector", message, Code.TOKENS_UNSEEN)
+
+
+_NO_CONNECTIONS = frozenset({Protocol.UDP, Protocol.UNSPECIFIED})
+"""Of these nobody expects tokens, or HTTP is found out."""
 
 
 def _rules(subject: Subject) -> Iterator[tuple[RequestAuthentication, str, JWTRule]]:
