@@ -23,7 +23,7 @@ from isthmus.kit.certified import all_certified, certified_pem
 from isthmus.kit.chain import verify_chain
 from isthmus.kit.clock import Clock, SystemClock
 from isthmus.kit.metrics import ROOT_EXPIRY, exposition
-from isthmus.kit.plain_http import HttpServer, Request, Response
+from isthmus.kit.plain_http import NOT_FROM_OUTSIDE, HttpServer, Request, Response
 from isthmus.kube.client import Client
 from isthmus.kube.kubeconfig import Access
 from isthmus.model import holdings
@@ -92,6 +92,8 @@ class BorrowedCitadel:
         match request.path.partition("?")[0]:
             case "/metrics":
                 return Response(body=exposition())
+            case holdings.PAGE if not request.is_from_within:
+                return NOT_FROM_OUTSIDE
             case holdings.PAGE:
                 return Response(body=msgspec.json.encode(self.holding()), content_type="application/json")
             case "/ready":

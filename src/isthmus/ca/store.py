@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from isthmus.kit import x509
+from isthmus.kit.certified import all_certified
 from isthmus.kit.chain import Broken, InvalidChain, verify_chain
 
 CA_CERT, CA_KEY = "ca-cert.pem", "ca-key.pem"
@@ -103,6 +104,7 @@ def _broken(
 def _certificates(files: Mapping[str, bytes], name: str) -> tuple[x509.Certificate, ...]:
     try:
         found = x509.load_bundle(_file(files, name))
+        all_certified(found)  # all of each can be read, so that nothing below meets what cannot
     except x509.InvalidCertificate as error:
         raise InvalidStore(name, str(error), "it must hold -----BEGIN CERTIFICATE----- blocks") from error
     if not found:

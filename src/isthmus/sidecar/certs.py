@@ -207,11 +207,12 @@ class Certificates:
         try:
             leaf, *between = x509.load_bundle(pem)
             _, issuer, *_ = verify_chain(leaf, between, x509.load_bundle(roots), now)
+            uris = x509.names(leaf).uris
         except ValueError as error:
             raise SigningFailed(f"citadel's answer cannot be used: {error}") from error
         wanted = str(self._settings.identity)
-        if x509.names(leaf).uris != (wanted,):
-            raise SigningFailed(f"citadel signed for {x509.names(leaf).uris}, not {wanted!r}")
+        if uris != (wanted,):
+            raise SigningFailed(f"citadel signed for {uris}, not {wanted!r}")
         if not x509.matches(leaf, key):
             raise SigningFailed("citadel signed another key than ours")
         end, by = x509.life(leaf).end, x509.fingerprint(issuer)

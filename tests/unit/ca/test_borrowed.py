@@ -21,7 +21,7 @@ from isthmus.ca.issuers.cert_manager import CertManager, CertManagerSettings
 from isthmus.ca.issuers.choice import parse_issuer
 from isthmus.kit import x509
 from isthmus.kit.clock import SystemClock
-from isthmus.kit.plain_http import fetch
+from isthmus.kit.plain_http import Request, fetch
 from isthmus.kit.tasks import supervise
 from isthmus.kube.client import Client
 from isthmus.kube.kubeconfig import from_file
@@ -84,6 +84,7 @@ async def test_an_agent_gets_its_certificate_of_an_issuer_that_is_not_ours(tmp_p
             held = await certificates.first()
         page = (await fetch("GET", await citadel.monitoring.port(), PAGE)).body
         assert (await ready(citadel))[0] == 200
+        assert (await citadel._monitor(Request("GET", PAGE, {}, asker="10.0.0.9"))).status == 403
     leaf = x509.load_certificate(held.chain)
     assert x509.names(leaf) == x509.Names(uris=(str(REVIEWS),), dns=("gke.clusters.cluster.local",))
     assert held.issuer == x509.fingerprint(controller.root)

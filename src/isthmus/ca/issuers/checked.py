@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cryptography import x509 as certificates
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from isthmus.ca.authority import Issued
@@ -67,9 +68,9 @@ def checked(
     try:
         leaf, *between = x509.load_bundle(pem)
         path = verify_chain(leaf, between, roots, now)
-    except ValueError as error:
+        wrong = _wrong(leaf, order, key, latest)
+    except (ValueError, UnsupportedAlgorithm) as error:
         raise IssuerRefused(f"what it issued cannot be used: {error}") from error
-    wrong = _wrong(leaf, order, key, latest)
     if wrong:
         raise IssuerRefused(f"what it issued is not what was ordered: {wrong}")
     chain = tuple(x509.bundle_pem([each]) for each in path if each not in roots)
