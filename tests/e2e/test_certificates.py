@@ -37,6 +37,7 @@ async def test_those_who_hold_certificates_say_so_in_both_clusters(stage: Stage)
         (citadel,) = (each.said for each in cluster.citadels if each.said)
         assert {each.chain[1].sha256 for each in said.values() if each} == {citadel.chain[0].sha256}
         assert all(not each.error for each in cluster.published)
+    assert {each.cluster for each in clusters[0].connected} >= {PUBLIC, PRIVATE}
     found = warnings(clusters, stage.clock.now())
     assert not [each for each in found if each.severity is Severity.ERROR]
 

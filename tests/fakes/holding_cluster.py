@@ -17,7 +17,7 @@ class HoldingCluster:
     """What is asked of it is what was put in: nothing is made up."""
 
     def __init__(self) -> None:
-        self.said: dict[str, CitadelHolding | Holding | None] = {}
+        self.said: dict[str, CitadelHolding | Holding | dict | None] = {}
         """By `namespace/pod`; None: the pod does not answer."""
         self.ports: dict[str, int] = {}
         self.published: dict[str, str | None] = {"default": None, "istio-system": None}
@@ -26,6 +26,11 @@ class HoldingCluster:
     def citadel(self, said: CitadelHolding | None, pod: str = "istio-citadel-1") -> None:
         self.said[f"istio-system/{pod}"] = said
         self.ports[f"istio-system/{pod}"] = 15014
+
+    def pilot(self, *proxies: dict) -> None:
+        """What Pilot knows of the proxies that are connected to it."""
+        self.said["istio-system/istio-pilot-1"] = {"pilot": None, "proxies": list(proxies)}
+        self.ports["istio-system/istio-pilot-1"] = 15014
 
     def proxy(self, pod: str, said: Holding | None, port: int = 15020) -> None:
         self.said[pod] = said
@@ -59,11 +64,11 @@ class HoldingCluster:
         found = []
         for key, port in self.ports.items():
             namespace, name = key.split("/")
-            is_citadel = "citadel" in name
-            if wanted and not is_citadel:
+            is_ours = name.startswith("istio-")
+            if wanted and not name.startswith(wanted.replace("istio=", "istio-")):
                 continue
             config = {"name": "PROXY_CONFIG", "value": f'{{"statusPort": {port}}}'}
-            container = {"name": "citadel"} if is_citadel else {"name": "istio-proxy", "env": [config]}
+            container = {"name": "ours"} if is_ours else {"name": "istio-proxy", "env": [config]}
             found.append(
                 {"metadata": {"name": name, "namespace": namespace}, "spec": {"containers": [container]}}
             )
@@ -93,7 +98,8 @@ class HoldingCluster:
             await socket.send_bytes(b"\1an error occurred forwarding: connection refused")
         else:
             asked = await socket.receive_bytes()
-            assert asked.startswith(f"\0GET {PAGE} ".encode())
+            page = "/debug/trust" if "pilot" in key else PAGE
+            assert asked.startswith(f"\0GET {page} ".encode())
             body = msgspec.json.encode(said)
             head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n"
             await socket.send_bytes(b"\0" + head.encode() + body)

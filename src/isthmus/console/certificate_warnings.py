@@ -36,6 +36,7 @@ def warnings(clusters: Sequence[HeldInCluster], now: float) -> tuple[Warned, ...
     found = [
         *(one for each in clusters for one in _of_cluster(each, clusters, now)),
         *_between(clusters),
+        *(one for each in clusters for one in _of_connected(each, clusters, now)),
     ]
     order = list(Severity)
     return tuple(sorted(dict.fromkeys(found), key=lambda one: order.index(one.severity)))
@@ -159,6 +160,25 @@ def _between(clusters: Sequence[HeldInCluster]) -> Iterator[Warned]:
             if other is not one and believed and strange:
                 text = f"workloads are not believed in cluster {other.name!r}, which lacks"
                 yield _warn(one, "all", f"{text} {', '.join(_names(strange))}", Severity.ERROR)
+
+
+def _of_connected(pilots: HeldInCluster, clusters: Sequence[HeldInCluster], now: float) -> Iterator[Warned]:
+    """Proxies that only Pilot knows: of clusters that were not asked, and workloads outside of all clusters."""
+    asked = {(each.name, one.namespace, one.pod) for each in clusters for one in each.proxies}
+    unasked: dict[str, int] = {}
+    for each in pilots.connected:
+        if (each.cluster, each.namespace, each.pod) in asked:
+            continue
+        unasked[each.cluster] = unasked.get(each.cluster, 0) + 1
+        if each.end and each.end <= now:
+            text = f"its certificate ended {age(now - each.end)} ago, as it told Pilot"
+            who = f"{each.namespace}/{each.pod} of cluster {each.cluster}"
+            yield _warn(pilots, who, text, Severity.ERROR)
+    for cluster, count in sorted(unasked.items()):
+        known = any(each.name == cluster for each in clusters)
+        why = "are no pods of it" if known else "were not asked (hint: --context of that cluster)"
+        text = f"{count} proxies of cluster {cluster!r} are connected, and {why}"
+        yield _warn(pilots, "Pilot", text, Severity.INFO)
 
 
 def _names(certificates: Iterable[Certified]) -> list[str]:

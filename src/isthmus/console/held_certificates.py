@@ -25,6 +25,7 @@ from isthmus.kube.errors import KubeError, NotFound
 from isthmus.kube.kubeconfig import Access
 from isthmus.kube.pods import fetch
 from isthmus.model.holdings import PAGE, CitadelHolding, Holding
+from isthmus.model.trust_held import TrustHeld
 
 CONFIG_MAP, _KEY = "istio-ca-root-cert", "root-cert.pem"
 _STATUS_PORT = 15020
@@ -62,6 +63,16 @@ class Published(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
 
 
+class Connected(msgspec.Struct, frozen=True, kw_only=True):
+    """A proxy that is connected to a Pilot, in whichever cluster or outside of all, and what it told of itself."""
+
+    cluster: str
+    namespace: str
+    pod: str
+    end: float = 0.0
+    """Of its certificate; 0 where it did not say."""
+
+
 class HeldInCluster(msgspec.Struct, frozen=True, kw_only=True):
     """All that one cluster says."""
 
@@ -69,6 +80,20 @@ class HeldInCluster(msgspec.Struct, frozen=True, kw_only=True):
     citadels: tuple[HeldByCitadel, ...] = ()
     published: tuple[Published, ...] = ()
     proxies: tuple[HeldByProxy, ...] = ()
+    connected: tuple[Connected, ...] = ()
+    """To the Pilots that run here."""
+
+
+class _Told(msgspec.Struct):
+    name: str = ""
+    namespace: str = ""
+    cluster: str = ""
+    connected: bool = False
+    held: TrustHeld | None = None
+
+
+class _Trust(msgspec.Struct):
+    proxies: tuple[_Told, ...] = ()
 
 
 class _Variable(msgspec.Struct):
@@ -116,10 +141,13 @@ async def _cluster(context: str, access: Access, root: str) -> HeldInCluster:
             citadels = await _citadels(client, root)
             published = await _published(client)
             proxies = await _proxies(client)
+            connected = await _connected(client, root)
         except KubeError as error:
             raise KubeError(f'context "{context}": {error}') from error
     name = next((each.said.cluster for each in citadels if each.said is not None), context)
-    return HeldInCluster(name=name, citadels=citadels, published=published, proxies=proxies)
+    return HeldInCluster(
+        name=name, citadels=citadels, published=published, proxies=proxies, connected=connected
+    )
 
 
 async def _citadels(client: Client, root: str) -> tuple[HeldByCitadel, ...]:
@@ -150,19 +178,31 @@ async def _proxies(client: Client) -> tuple[HeldByProxy, ...]:
     return tuple(await asyncio.gather(*(asked(pod, port) for pod, port in pods if port is not None)))
 
 
+async def _connected(client: Client, root: str) -> tuple[Connected, ...]:
+    found: dict[tuple[str, str, str], Connected] = {}
+    for pod in await _running(client, Scope(root, labels="istio=pilot", fields="status.phase=Running")):
+        said = await _ask(client, pod, MONITORING_PORT, _Trust, "/debug/trust")
+        for each in said.proxies if isinstance(said, _Trust) else ():
+            if each.connected:
+                end = each.held.end if each.held is not None else 0.0
+                one = Connected(cluster=each.cluster, namespace=each.namespace, pod=each.name, end=end)
+                found[each.cluster, each.namespace, each.name] = one
+    return tuple(found.values())
+
+
 async def _running(client: Client, scope: Scope) -> list[_Pod]:
     listing = await client.list_all(_PODS, scope)
     pods = [msgspec.json.decode(item, type=_Pod) for item in listing.items]
     return [pod for pod in pods if not pod.metadata.deletion_timestamp]
 
 
-async def _ask(client: Client, pod: _Pod, port: int, kind: type[T]) -> T | str:
+async def _ask(client: Client, pod: _Pod, port: int, kind: type[T], page: str = PAGE) -> T | str:
     """What the page of a pod says, or why it says nothing."""
     try:
-        body = await fetch(client, pod.metadata.namespace, pod.metadata.name, port, PAGE)
+        body = await fetch(client, pod.metadata.namespace, pod.metadata.name, port, page)
         return msgspec.json.decode(body, type=kind)
     except NotFound:
-        return f"it has no page {PAGE} (hint: it is of an older version)"
+        return f"it has no page {page} (hint: it is of an older version)"
     except (KubeError, msgspec.MsgspecError) as error:
         return str(error)
 

@@ -39,11 +39,16 @@ async def test_all_clusters_say_what_their_citadels_and_proxies_hold(tmp_path: P
             east.published = {"default": root, "istio-system": root}
             east.citadel(near.citadel.holding())
             east.proxy("default/reviews-1", certificates.holding(), port=16020)
+            held_by_vm = {"roots": [], "issuer": "", "serial": "7f", "end": 1.0}
+            vm = {"cluster": "gke", "namespace": "default", "name": "vm-1", "connected": True}
+            east.pilot(vm | {"held": held_by_vm}, vm | {"name": "gone-1", "connected": False})
             west.citadel(None)
             west.proxy("default/reviews-2", None)
             found = await status(tmp_path, east, west)
             text = await status(tmp_path, east, west, output="table")
             alone = await status(tmp_path, east, output="table")
+            east.pilot()
+            quiet = await status(tmp_path, east, output="table")
     assert found.exit_code == 79
     tree = json.loads(found.stdout)
     one, other = tree["clusters"]
@@ -57,16 +62,19 @@ async def test_all_clusters_say_what_their_citadels_and_proxies_hold(tmp_path: P
     }
     assert [(each["severity"], each["who"]) for each in tree["warnings"]] == [
         ("error", "Citadel istio-citadel-1"),
+        ("error", "default/vm-1 of cluster gke"),
         ("warning", "namespace default"),
         ("warning", "namespace istio-system"),
         ("info", "default/reviews-2"),
+        ("info", "Pilot"),
     ]
     assert "PRIVATE" not in found.stdout
     assert text.stdout.startswith("SEVERITY")
-    assert alone.exit_code == 0
-    assert alone.stdout.startswith("all is well")
-    assert "spiffe" not in alone.stdout
-    assert "cluster.local/ns/default/sa/reviews" in alone.stdout
+    assert alone.exit_code == 79
+    assert "its certificate ended" in alone.stdout
+    assert quiet.exit_code == 0
+    assert quiet.stdout.startswith("all is well")
+    assert "cluster.local/ns/default/sa/reviews" in quiet.stdout
 
 
 async def test_a_cluster_that_is_away_is_named(tmp_path: Path):

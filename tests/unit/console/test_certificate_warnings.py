@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from isthmus.console.certificate_warnings import age, warnings
 from isthmus.console.certificates_text import CertificateStatus, as_text, as_tree
-from isthmus.console.held_certificates import HeldByCitadel, HeldByProxy, HeldInCluster, Published
+from isthmus.console.held_certificates import Connected, HeldByCitadel, HeldByProxy, HeldInCluster, Published
 from isthmus.kit.certified import Certified
 from isthmus.model.findings import Severity
 from isthmus.model.holdings import CitadelHolding, Failure, Holding, Refusal
@@ -201,6 +201,22 @@ def test_agents_that_say_nothing_are_told_for_information():
     silent = HeldByProxy(namespace="default", pod="reviews-1", error="connection refused")
     assert said_of(cluster(proxies=(silent,))) == [
         ("info", "default/reviews-1: does not say what it holds: connection refused")
+    ]
+
+
+def test_proxies_that_only_pilot_knows_are_told():
+    connected = (
+        Connected(cluster="east", namespace="default", pod="reviews-1", end=NOW + 60),
+        Connected(cluster="west", namespace="default", pod="ratings-1", end=NOW + 60),
+        Connected(cluster="east", namespace="default", pod="vm-1", end=NOW - 60),
+    )
+    assert said_of(cluster(connected=connected)) == [
+        ("error", "default/vm-1 of cluster east: its certificate ended 1m ago, as it told Pilot"),
+        ("info", "Pilot: 1 proxies of cluster 'east' are connected, and are no pods of it"),
+        (
+            "info",
+            "Pilot: 1 proxies of cluster 'west' are connected, and were not asked (hint: --context of that cluster)",
+        ),
     ]
 
 
