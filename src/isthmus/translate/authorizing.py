@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import lru_cache
 
 from isthmus.model.authorization_policies import Governing
 from isthmus.model.selection import labels_of, references_of
 from isthmus.translate.authorization.rbac import Sieve, sieves
 from isthmus.translate.authorization.rules import Dialect
-from isthmus.translate.guard import Checkpoint
+from isthmus.translate.guard import Checkpoint, Guard
 
 
-def sieves_at(point: Checkpoint, *, requests: bool) -> Iterator[Sieve]:
+def sieves_at(point: Checkpoint, *, requests: bool) -> tuple[Sieve, ...]:
     """What calls pass at a port, first to last: of requests, or of connections."""
     guard = point.guard
-    held = [each for each in guard.authorization if _holds(each, point)]
+    held = tuple(index for index, each in enumerate(guard.authorization) if _holds(each, point))
+    if point.datagrams is None:
+        return _at_ports(guard, held, requests)
     dialect = Dialect(guard.trust_domains, requests, point.datagrams)
-    authorizers = {each.provider.name: each for each in guard.authorizers}
-    return sieves(held, dialect, authorizers)
+    return _made(guard, held, dialect)
 
 
 def _holds(found: Governing, point: Checkpoint) -> bool:
@@ -25,3 +26,14 @@ def _holds(found: Governing, point: Checkpoint) -> bool:
         return False  # it is for everybody, and nobody is known here
     # Streams of datagrams say themselves for which port they are.
     return found.ports is None or point.datagrams is not None or point.port in found.ports
+
+
+@lru_cache(maxsize=256)
+def _at_ports(guard: Guard, held: tuple[int, ...], requests: bool) -> tuple[Sieve, ...]:
+    """The same for all ports at which the same policies hold: a workload has several, and policies many rules."""
+    return _made(guard, held, Dialect(guard.trust_domains, requests))
+
+
+def _made(guard: Guard, held: tuple[int, ...], dialect: Dialect) -> tuple[Sieve, ...]:
+    authorizers = {each.provider.name: each for each in guard.authorizers}
+    return tuple(sieves((guard.authorization[index] for index in held), dialect, authorizers))

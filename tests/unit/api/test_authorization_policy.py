@@ -61,6 +61,7 @@ def when(text):
             source("serviceAccounts: [a], namespaces: [b]"),
             "rules[0].from[0].source.serviceAccounts: cannot stand beside namespaces",
         ),
+        (source(f"namespaces: [{'a' * 5000}]"), "rules[0].from[0].source.namespaces[0]: is longer than 4096"),
         (source("principal: [a]"), "rules[0].from[0].source.principal: is no field"),
         (
             operation("ports: ['80a']"),

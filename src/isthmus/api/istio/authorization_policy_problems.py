@@ -29,6 +29,7 @@ _TARGETS = {
     ("core", "Service"),
     ("networking.istio.io", "ServiceEntry"),
 }
+_LONGEST = 4096
 _ACCOUNT = re.compile(r"([a-z0-9]([-a-z0-9]*[a-z0-9])?/)?[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
 
@@ -148,6 +149,11 @@ def _texts(at: str, several: Texts, check: Check) -> Iterator[Problem]:
 def _text(at: str, text: str) -> Iterator[Problem]:
     if not text:
         yield at, "is empty (hint: a star stands for any that is not)"
+    elif len(text) > _LONGEST:
+        yield (
+            at,
+            f"is longer than {_LONGEST} characters",
+        )  # or an expression for it would be more than Envoy takes
 
 
 def _network(at: str, text: str) -> Iterator[Problem]:
