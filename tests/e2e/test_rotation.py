@@ -70,16 +70,20 @@ async def load(stage: Stage, rules: Rules) -> AsyncIterator[Load]:
 
 @dataclass
 class Operator:
-    """Gives `isthmus ca rotate` commands to both clusters."""
+    """Gives `isthmus ca` commands to both clusters."""
 
     stage: Stage
 
     async def rotate(self, *words: str) -> tuple[int, str]:
+        """How a step of a rotation ended, and what it said."""
+        return await self.ca("rotate", *words)
+
+    async def ca(self, *words: str) -> tuple[int, str]:
         """How the command ended, and what it said."""
         files = os.pathsep.join(str(self.stage.lab.kubeconfig(each)) for each in CLUSTERS)
         contexts = [word for each in CLUSTERS for word in ("--context", each)]
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "isthmus", "ca", "rotate", *words, *contexts),
+            *(sys.executable, "-m", "isthmus", "ca", *words, *contexts),
             env={**os.environ, "KUBECONFIG": files},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

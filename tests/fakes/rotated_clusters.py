@@ -103,6 +103,10 @@ class FakeCluster:
         data = {**found["data"], **patch["data"]}
         self._put(kind.name, namespace, name, {key: each for key, each in data.items() if each is not None})
 
+    async def apply(self, kind, obj, manager):
+        meta = obj["metadata"]
+        self._put(kind.name, meta["namespace"], meta["name"], obj.get("data") or obj["spec"])
+
     async def delete(self, kind, namespace, name):
         await self.get(kind, namespace, name)
         self._writes.note()

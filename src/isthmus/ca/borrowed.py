@@ -9,7 +9,7 @@ import msgspec
 from isthmus.ca.audit import Audit
 from isthmus.ca.authority import Issued
 from isthmus.ca.citadel import CitadelSettings, callers_of, grpc_of, own_voucher
-from isthmus.ca.in_cluster import publish_roots, writer
+from isthmus.ca.in_cluster import follow_denied, publish_roots, writer
 from isthmus.ca.issuers import Borrowed
 from isthmus.ca.issuers.choice import IssuerChoice, borrowed_issuer
 from isthmus.ca.issuers.serving import OrderedServing
@@ -41,6 +41,7 @@ class BorrowedCitadel:
         callers = callers_of(settings, vouchers, lambda: issuer.roots_pem, clock)
         audit = Audit(settings.audit_file, clock)
         self._service = CertificateService(issuer, callers, audit, settings.terms, clock)
+        self.denied = self._service.denied
         self.grpc = grpc_of(settings, self._service.services(), self._serving)
         self.monitoring = HttpServer(settings.host, settings.monitoring_port, self._monitor)
 
@@ -119,6 +120,7 @@ async def run_borrowed(settings: CitadelSettings, choice: IssuerChoice, access: 
             settings.clusters_directory, settings.vouched, vouchers, clock, settings.reload_s
         )
         async with asyncio.TaskGroup() as group:
+            await follow_denied(client, settings.namespace, citadel.denied, group)
             group.create_task(citadel.run())
             group.create_task(neighbours.run())
             async for pem in issuer.roots.changes():

@@ -140,7 +140,7 @@ class Citadel:
         audit = Audit(settings.audit_file, clock)
         self._issuer = OwnIssuer(authority)
         self._service = service = CertificateService(self._issuer, callers, audit, settings.terms, clock)
-        self._serving = serving
+        self._serving, self.denied = serving, service.denied
         self.services = service.services()
         self.grpc = grpc_of(settings, self.services, serving)
         self.monitoring = HttpServer(settings.host, settings.monitoring_port, self.monitor)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 
 from isthmus.api.core.config_map import ConfigMap
 from isthmus.api.core.namespace import Namespace
 from isthmus.api.resource import Kind
+from isthmus.ca import denied as denied_list
 from isthmus.ca import store
 from isthmus.ca.account_objects import ClusterSecrets, OwnDesk, keep_account_secrets
 from isthmus.ca.account_secrets import AccountSecrets, Renewal
 from isthmus.ca.audit import Audit
 from isthmus.ca.authority import Authority
 from isthmus.ca.citadel import Citadel, CitadelSettings, authority_of, load_authority, own_voucher
+from isthmus.ca.denied import Denying, DenyList
+from isthmus.ca.issuers import Issuer
 from isthmus.ca.issuers.own import OwnIssuer
 from isthmus.ca.neighbours import Neighbours
 from isthmus.ca.review import ClusterReviewer
@@ -27,6 +31,7 @@ from isthmus.kube.kubeconfig import Access
 from isthmus.kube.watch import Watch
 
 _MANAGER = "istio-citadel"
+_DENIED_LIMIT_S = 10.0  # then Citadel serves those who can prove themselves without an API server
 _NAMESPACES = Kind("", ("v1",), "Namespace", "namespaces", Namespace, namespaced=False)
 _CONFIG_MAPS = Kind("", ("v1",), "ConfigMap", "configmaps", ConfigMap)
 
@@ -47,12 +52,14 @@ async def run_citadel(settings: CitadelSettings, access: Access) -> None:
             settings.clusters_directory, settings.vouched, vouchers, clock, settings.reload_s
         )
         async with asyncio.TaskGroup() as group:
+            await follow_denied(client, settings.namespace, citadel.denied, group)
             group.create_task(citadel.run())
             group.create_task(neighbours.run())
             group.create_task(publish_roots(client, publisher))
             group.create_task(_tell_roots(authority, publisher))
             if settings.account_secrets:
-                group.create_task(_keep_secrets(settings, client, authority, clock))
+                signs = Denying(OwnIssuer(authority), citadel.denied)
+                group.create_task(_keep_secrets(settings, client, (authority, signs), clock))
 
 
 async def _authority(settings: CitadelSettings, client: Client, clock: Clock) -> Authority:
@@ -64,13 +71,24 @@ async def _authority(settings: CitadelSettings, client: Client, clock: Clock) ->
 
 
 async def _keep_secrets(
-    settings: CitadelSettings, client: Client, authority: Watchable[Authority], clock: Clock
+    settings: CitadelSettings, client: Client, by: tuple[Watchable[Authority], Issuer], clock: Clock
 ) -> None:
+    authority, issuer = by
     renewal = settings.account_secrets or Renewal()
     audit = Audit(settings.audit_file, clock)
-    desk = OwnDesk(OwnIssuer(authority), settings.terms.names, settings.trust_domain, audit)
+    desk = OwnDesk(issuer, settings.terms.names, settings.trust_domain, audit)
     kept = AccountSecrets(ClusterSecrets(client), desk, authority, renewal, clock)
     await keep_account_secrets(client, kept, renewal.namespaces)
+
+
+async def follow_denied(client: Client, namespace: str, denied: DenyList, group: asyncio.TaskGroup) -> None:
+    """Let `denied` hear of its ConfigMap for as long as `group` lasts; it knows it on return, if anybody answers."""
+    scope = Scope(namespace, fields=f"metadata.name={denied_list.CONFIG_MAP}")
+    informer = Informer(_CONFIG_MAPS, Watch(client, _CONFIG_MAPS, scope), denied.seen)
+    group.create_task(informer.run())
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_DENIED_LIMIT_S):
+            await informer.synced.wait()
 
 
 async def publish_roots(client: Client, publisher: RootPublisher) -> None:

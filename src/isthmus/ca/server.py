@@ -14,6 +14,7 @@ from isthmus.ca.attest import Caller, NotProven, NotVouched
 from isthmus.ca.audit import Audit
 from isthmus.ca.authority import Issued
 from isthmus.ca.callers import CLAIM, Callers
+from isthmus.ca.denied import DenyList
 from isthmus.ca.dns_names import DnsNames
 from isthmus.ca.issuers import Issuer, IssuerRefused, NotIssued, Order
 from isthmus.ca.ledger import Ledger
@@ -56,7 +57,7 @@ class CertificateService:
     def __init__(self, issuer: Issuer, callers: Callers, audit: Audit, terms: Terms, clock: Clock) -> None:
         self._issuer, self._callers, self._audit = issuer, callers, audit
         self._names, limits = terms.names, terms.limits
-        self.ledger = Ledger(clock)
+        self.ledger, self.denied = Ledger(clock), DenyList()
         self._by_identity = Limiter(limits.identity, clock)
         self._by_address = Limiter(limits.address, clock)
         self._by_cluster = Limiter(limits.cluster, clock)
@@ -106,6 +107,9 @@ class CertificateService:
             if request.impersonated:
                 raise _impersonation(request.impersonated, caller)
             dns = self._names.of(caller)
+            if why := self.denied.why(caller.identity):
+                log.warning("denied", identity=str(caller.identity), cluster=caller.cluster)
+                raise _refusal("denied", Code.PERMISSION_DENIED, why)
             return await self._issuer.issue(Order(request.csr, caller.identity, request.lifetime_s, dns))
         except NotIssued as error:
             log.error(

@@ -12,7 +12,7 @@ import click
 
 from isthmus.ca import founding, store
 from isthmus.ca.founding import CannotFound, Constraint, Founding
-from isthmus.console.cli import ToldWhole, ca_rotate
+from isthmus.console.cli import ToldWhole, ca_deny, ca_rotate
 from isthmus.console.cli.ca_status import status
 from isthmus.console.cli.durations import DURATION
 from isthmus.console.exported_root import export_root
@@ -32,6 +32,8 @@ def command() -> None:
 
 command.add_command(status)
 command.add_command(ca_rotate.command)
+for each in (ca_deny.deny, ca_deny.allow, ca_deny.denied):
+    command.add_command(each)
 
 
 def _choices(command: Callable[..., Any]) -> Callable[..., Any]:
