@@ -48,7 +48,7 @@ class Asked(NamedTuple):
 def domains_are_known(subject: Subject) -> Iterator[Finding]:
     """Each trust domain of callers is one whose certificates are taken."""
     settings = subject.mesh.settings
-    known = {_LOCAL, settings.trust_domain, *settings.trust_domain_aliases}
+    known = {_LOCAL, *settings.believed_domains}
     for found in subject.of(AuthorizationPolicy):
         for asked in _asked(found):
             for index, text in enumerate(asked.texts if asked.key in _DOMAIN_FIRST else ()):
@@ -57,8 +57,8 @@ def domains_are_known(subject: Subject) -> Iterator[Finding]:
                 if is_whole and "*" not in domain and domain not in known:
                     several = ", ".join(sorted(known - {_LOCAL}))
                     message = (
-                        f"no caller of trust domain {domain!r} is taken (hint: {several}, or trustDomainAliases of "
-                        "MeshConfig)"
+                        f"no caller of trust domain {domain!r} is taken (hint: {several}; isthmus trust import for "
+                        "another mesh, trustDomainAliases of MeshConfig for another name of this one)"
                     )
                     yield finding(found, f"{asked.path}[{index}]", message, Code.DOMAIN_UNKNOWN)
 
