@@ -118,6 +118,39 @@ def test_a_pod_that_is_no_endpoint_gets_no_new_sessions_and_keeps_those_in_tunne
         assert asked(client)[:1] == (b"0" if tunnels else b"1")
 
 
+POLICY = """
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: policy, namespace: default}
+spec: {%s}
+"""
+_NEAR = "cluster.local/ns/default/sa/default"
+
+
+@pytest.mark.parametrize(
+    ("spec", "passes"),
+    [
+        (
+            f"rules: [{{from: [{{source: {{principals: [{_NEAR}]}}}}], to: [{{operation: {{ports: ['7007']}}}}]}}]",
+            True,
+        ),
+        ("rules: [{from: [{source: {namespaces: [other]}}]}]", False),
+        (
+            f"rules: [{{from: [{{source: {{principals: [{_NEAR}]}}}}], to: [{{operation: {{ports: ['7']}}}}]}}]",
+            False,
+        ),
+        ("action: DENY, rules: [{to: [{operation: {ports: ['7007']}}]}]", False),
+        ("action: DENY, rules: [{to: [{operation: {notPorts: ['7007']}}]}]", True),
+        ("targetRefs: [{kind: Service, name: parrot}]", False),
+        ("targetRefs: [{kind: Service, name: another}]", True),
+    ],
+)
+def test_datagrams_in_tunnels_pass_as_policies_say_of_their_callers_and_ports(tmp_path, spec, passes):
+    sidecars = Sidecars(tmp_path, config=POLICY % spec)
+    with sidecars.everything(), sidecars.client() as client:
+        assert asked(client, limit_s=5.0 if passes else 1.0) == (b"0:hello" if passes else b"")
+
+
 def _new(sidecars):
     """The pod that a new session comes to."""
     with sidecars.client() as client:
