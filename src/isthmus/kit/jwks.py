@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 MOST_BYTES = 1 << 20
 """Longer than this no set of keys is."""
 _WEAKEST_BITS, _LONGEST_BITS = 2048, 8192
-_LARGEST_EXPONENT = 1 << 33
+_EXPONENTS = (3, 65537)
+"""BoringSSL takes no others."""
 _CURVES: Mapping[str, tuple[ec.EllipticCurve, str, int]] = {
     "P-256": (ec.SECP256R1(), "ES256", 32),
     "P-384": (ec.SECP384R1(), "ES384", 48),
@@ -129,8 +130,8 @@ def _rsa(key: _Jwk) -> _Jwk:
     n, e = _number(key.n, "n"), _number(key.e, "e")
     if not _WEAKEST_BITS <= n.bit_length() <= _LONGEST_BITS:
         raise InvalidJwks(f"has {n.bit_length()} bits (hint: {_WEAKEST_BITS} to {_LONGEST_BITS})")
-    if e >= _LARGEST_EXPONENT:
-        raise InvalidJwks("has an exponent that is too large")
+    if e not in _EXPONENTS or n % 2 == 0:
+        raise InvalidJwks("is no key: its exponent is neither 3 nor 65537, or its modulus is even")
     _check(lambda: rsa.RSAPublicNumbers(e, n).public_key())
     _for(key.alg, _RSA_ALGORITHMS)
     return _Jwk(kty="RSA", alg=key.alg, kid=key.kid, n=_written(n), e=_written(e))
