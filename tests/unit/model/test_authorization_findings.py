@@ -79,6 +79,10 @@ def told(spec, meta="name: a"):
             "'gone.default.svc.cluster.local' of 'gone' is no service",
         ),
         (ASKING % "closed", "ISM0041", "provider.name", "of 'closed' has no port 9000"),
+        (
+            "action: CUSTOM, rules: [{}], provider: {name: closed}",
+            *("ISM0042", "provider.name", "connections to port 25 of web-1 are refused"),
+        ),
         ("action: DENY", "ISM0007", "rules", "DENY is about no call"),
         ("selector: {matchLabels: {app: wbe}}", "IST0127", "selector.matchLabels", "selects no pod"),
         (

@@ -82,6 +82,7 @@ CHECKS: tuple[Check, ...] = (
     authorization_policies.have_workloads,
     authorization_policies.namespaces_are_there,
     authorization_policies.hold_for_connections,
+    authorization_policies.providers_take_connections,
     authorization_callers.domains_are_known,
     authorization_callers.tokens_are_checked,
     authorization_callers.callers_can_be_known,

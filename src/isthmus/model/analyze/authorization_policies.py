@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 
 from isthmus.api.gateway_api.gateway import Gateway
 from isthmus.api.gateway_api.reference import GROUP
@@ -115,6 +116,37 @@ def hold_for_connections(subject: Subject) -> Iterator[Finding]:
                     if number not in told and _may_mean(rule, one.target_port):
                         told.add(number)
                         yield finding(found, path, _message(found, workload, one), Code.NOT_FOR_CONNECTIONS)
+
+
+def providers_take_connections(subject: Subject) -> Iterator[Finding]:
+    """No provider that is asked over HTTP is to be asked about connections of which no requests are known."""
+    over_http = {
+        each.name
+        for each in subject.mesh.settings.listener.providers
+        if each.envoy_ext_authz_http is not None
+    }
+    for found in subject.of(AuthorizationPolicy):
+        provider = found.spec.provider
+        if (
+            found.spec.action != "CUSTOM"
+            or found.is_dry
+            or provider is None
+            or provider.name not in over_http
+        ):
+            continue
+        rules = found.spec.rules or ()
+        refused = (
+            (workload, one)
+            for workload in workloads_of(found, subject)
+            for one in _plain(found, workload, subject)
+            if any(_may_mean(rule, one.target_port) for rule in rules)
+        )
+        for workload, one in islice(refused, 1):
+            message = (
+                f"{provider.name!r} is asked over HTTP about requests alone: connections to port {one.target_port} of "
+                f"{workload.name} are refused (hint: ports other than {one.target_port}, or envoyExtAuthzGrpc)"
+            )
+            yield finding(found, "$.spec.provider.name", message, Code.NOT_FOR_CONNECTIONS)
 
 
 def _message(found: AuthorizationPolicy, workload: Workload, one: ServedPort) -> str:
