@@ -117,7 +117,7 @@ def founded(folder: Path, root_of: Path | None = None) -> Path:
     return folder
 
 
-async def test_the_root_of_both_clusters_changes_under_load_once_the_last_proxy_has_followed(
+async def test_the_root_changes_under_load_once_the_last_proxy_has_followed_and_then_the_intermediates_do(
     stage: Stage, rules: Rules, tmp_path: Path
 ) -> None:
     operator, new = Operator(stage), founded(tmp_path / "new")
@@ -144,6 +144,8 @@ async def test_the_root_of_both_clusters_changes_under_load_once_the_last_proxy_
             await in_sidecar(stage, SIGNAL_AGENT % "CONT")
         await operator.all_hold_it()
         await operator.steps(("finish",))
+        again = str(founded(tmp_path / "again", root_of=new))
+        await operator.steps(("start", again), ("switch", again), ("finish",))
     assert await operator.root() == (new / ROOT_CERT).read_bytes()
 
 
@@ -162,10 +164,14 @@ async def test_a_rotation_is_aborted_under_load_and_all_is_as_before(
     assert "secret/cacerts-before-rotation" not in secrets.split()
 
 
-async def test_the_intermediate_cas_change_under_load(stage: Stage, rules: Rules, tmp_path: Path) -> None:
-    operator, first = Operator(stage), founded(tmp_path / "first")
-    second = founded(tmp_path / "second", root_of=first)
-    await operator.steps(("start", str(first)), ("switch", str(first)), ("finish",))
-    async with load(stage, rules):
-        await operator.steps(("start", str(second)), ("switch", str(second)), ("finish",))
-    assert await operator.root() == (first / ROOT_CERT).read_bytes()
+async def test_who_is_denied_is_let_in_nowhere_until_it_is_allowed_again(stage: Stage) -> None:
+    operator, caller = Operator(stage), "spiffe://cluster.local/ns/default/sa/bookinfo-productpage"
+    code, said = await operator.ca("deny", caller, "--reason", "seen on Monday")
+    assert code == 0, said
+    try:
+        assert "seen on Monday" in said
+        assert await stage.steady(lambda page: not page.complete, times=10, limit_s=60)
+    finally:
+        code, said = await operator.ca("allow", caller)
+    assert (code, said) == (0, "nobody is denied\n")
+    assert await stage.steady(lambda page: page.complete, times=10, limit_s=60)
