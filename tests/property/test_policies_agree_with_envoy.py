@@ -70,7 +70,7 @@ def test_rules_of_any_form_say_what_the_trace_says(share, http):
     rules = guards.rules(http=http)
     chains = st.lists(st.tuples(st.none() | rules, st.none() | rules), min_size=1, max_size=2)
     calls = st.lists(guards.calls(http=http), min_size=CALLS, max_size=CALLS)
-    world = st.builds(World, chains.map(listener), calls)
+    world = st.builds(World, chains.map(listener), calls, st.just(()))
 
     @given(st.lists(world, min_size=LISTENERS, max_size=LISTENERS))
     def holds(worlds):
