@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 
-from isthmus.api import kind_named
-from isthmus.api.resource import Ref
 from isthmus.kit.memo import Memo
 from isthmus.kit.versioned import Versioned
 from isthmus.model import health, trust_bundles
@@ -23,6 +21,7 @@ from isthmus.model.service import Protocol
 from isthmus.model.workload import Workload
 from isthmus.translate import names
 from isthmus.translate.assignments import MANY, LoadAssignments
+from isthmus.translate.checked import exists
 from isthmus.translate.conduct import Conducts
 from isthmus.translate.doors import Doors
 from isthmus.translate.egress import called
@@ -122,7 +121,9 @@ class Translator:
             self.assignments.forget_views()
         other_config = bool(delta.everything or delta.settings or delta.services or delta.config)
         self._memory.settle(other_views=other_views, other_config=other_config)
+        gone = frozenset(ref for ref in delta.config if not exists(mesh, ref))
         for checked in self.checked:
+            checked.forget(gone)
             checked.sweep(mesh.services)
         self._number += 1
         steps = tuple(self._index(each) for each in (self._mesh, mesh))
@@ -202,8 +203,8 @@ class Generation:
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What of the mesh does not reach proxies as it was meant, as far as it has been asked for."""
-        make = self._make
-        withheld = [found for checked in make.checked for found in checked.findings(self._exists)]
+        make, there = self._make, partial(exists, self.mesh)
+        withheld = [found for checked in make.checked for found in checked.findings(there)]
         reports = (
             *authorization_findings(self.mesh),
             *reporting_findings(self.mesh),
@@ -219,13 +220,6 @@ class Generation:
             workload = self.mesh.workloads.get((subject.cluster, subject.address))
             return tuple(gateway_conflicts(opened(self._view(subject), workload)))
         return tuple(conflicts(self._view(subject), self.mesh.shards))
-
-    def _exists(self, ref: Ref) -> bool:
-        if ref.kind in {"VirtualService", "DestinationRule", "Gateway"}:
-            return ref in self.mesh.config.get(kind_named(ref.kind).type.__name__, {})
-        if ref.kind == "Service":
-            return any((key.namespace, key.name) == ref[1:] for key in self.mesh.services)
-        return True
 
     def _view(self, proxy: Proxy) -> View:
         return self._make.views.view(self.mesh, proxy)

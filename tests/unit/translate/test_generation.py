@@ -221,6 +221,19 @@ def test_rules_that_come_before_their_subsets_wait_for_them(pilot, proxy):
     assert pilot.now.findings == ()
 
 
+@pytest.mark.parametrize("wrong", [BAD_ROUTE, VIRTUAL_SERVICE.replace("v1}", "v9}")])
+def test_a_rule_that_is_gone_does_not_come_back_where_the_next_of_its_name_is_wrong(pilot, wrong):
+    usual = pilot.one(GKE, ROUTES, "9080")
+    pilot.step(gke=[DESTINATION_RULE, VIRTUAL_SERVICE])
+    assert upstreams_of_reviews(pilot) == [V1]
+    rules = objects(gke=[DESTINATION_RULE, VIRTUAL_SERVICE])
+    pilot.take(*(Change(change.key, None) for change in rules))
+    assert pilot.one(GKE, ROUTES, "9080") == usual
+    pilot.step(gke=[wrong])
+    assert pilot.one(GKE, ROUTES, "9080") == usual
+    assert len(pilot.now.findings) == 1
+
+
 def test_without_anything_better_unknown_subsets_are_routed_to_and_answer_503():
     pilot = Pilot(gke=[*BOOKINFO["gke"], VIRTUAL_SERVICE])
     for proxy in (GKE, ELSEWHERE, msgspec.structs.replace(ELSEWHERE, namespace="another")):
