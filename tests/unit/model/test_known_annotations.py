@@ -21,7 +21,8 @@ NO_ANNOTATIONS = {
     "istio.io/gateway-controller", "istio.io/ingress-controller",  # names of controllers
     "gateway.istio.io/tls-terminate-mode", "gateway.istio.io/listener-protocol",  # options of a listener's TLS
     "istio.io/config", "isthmus.io/follows",  # labels of our own objects
-    "internal.isthmus.io/namespace",  # of objects that nobody wrote
+    "internal.isthmus.io/namespace", "isthmus.io/ordered-by", "isthmus.io/identity",  # of objects that nobody wrote
+    "istio.io/ca-root", "istio.io/key-and-cert",  # types of Secrets
     "config.istio.io/pilotEndpoint", "config.istio.io/platform",  # of registry files, which analyze does not see
     "config.istio.io/accessConfigFile", "config.istio.io/pilotCfgStore",
 }  # fmt: skip
