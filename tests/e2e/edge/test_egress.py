@@ -79,6 +79,7 @@ async def test_calls_leave_by_the_egress_gateway_and_by_no_other_way(
     await kubectl.run(
         "wait", "-n", SYSTEM, "--for=condition=Available", "--timeout=60s", "deployment/istio-egressgateway"
     )
+    await apply(*documents("secret-reader", Installation(cluster=PUBLIC, secrets=("vault-client",))))
     await apply(secret("vault-client", pki.leaf(dns=("egress.example.com",)), pki))
     await apply(outside(address), originating("vault-client", 443, SYSTEM), *through_egress())
     said = await says(stage, client="egress.example.com")
