@@ -39,13 +39,14 @@ def have_sidecars(subject: Subject) -> Iterator[Finding]:
 
 
 def are_captured(subject: Subject) -> Iterator[Finding]:
-    """No container of an application runs as the user whose traffic is the sidecar's own."""
+    """No container beside a sidecar runs as the user whose traffic is the sidecar's own."""
     for cluster, owner in owners(subject):
-        for at in _as_proxy(owner.spec.template.spec):
+        template = owner.spec.template
+        for at in _as_proxy(template.spec) if not _refuses(template.metadata) else ():
             path = f"$.spec.template.spec{at}"
             yield finding_in(cluster, owner, path, _RESERVED, Code.RESERVED_UID)
     for cluster, pod in subject.everywhere(Pod):
-        for at in _as_proxy(pod.spec):
+        for at in _as_proxy(pod.spec) if not _refuses(pod.metadata) else ():
             yield finding_in(cluster, pod, f"$.spec{at}", _RESERVED, Code.RESERVED_UID)
 
 
