@@ -23,8 +23,9 @@ from isthmus.kit.tasks import supervise
 Json = dict[str, Any]
 KEY, SYSTEM, HOST = Key(), "istio-system", "tokens.example.com"
 ISSUER = "http://issuer.default.svc.cluster.local:8000"
-TESTER, OTHER = KEY.sign(ISSUER, groups=["testers"]), KEY.sign(ISSUER)
-STRANGER = Key().sign(ISSUER, groups=["testers"])
+LIFE_S = 3600  # these are signed when the stories of a session are collected
+TESTER, OTHER = KEY.sign(ISSUER, LIFE_S, groups=["testers"]), KEY.sign(ISSUER, LIFE_S)
+STRANGER = Key().sign(ISSUER, LIFE_S, groups=["testers"])
 
 
 def made(api: str, kind: str, name: str, spec: Json, namespace: str = "default") -> Json:
