@@ -18,7 +18,7 @@ from isthmus.console.authz_called import Asking
 from isthmus.console.authz_live import check_live
 from isthmus.console.authz_verdicts import Decision, Said
 from isthmus.console.cli import ToldWhole
-from isthmus.console.cli.mesh_options import chosen, cluster_options
+from isthmus.console.cli.mesh_options import chosen, cluster_options, file_options
 from isthmus.console.drawn_mesh import draw
 from isthmus.console.explain_files import FromFiles
 from isthmus.console.live_objects import Live, clusters_of
@@ -41,20 +41,7 @@ def command() -> None:
 @click.argument("caller", metavar="FROM")
 @click.argument("to", metavar="TO")
 @click.argument("request", nargs=-1, metavar="REQUEST")
-@click.option(
-    "-f",
-    "--filename",
-    "files",
-    multiple=True,
-    help="manifests in place of a running mesh: PATH or CLUSTER=PATH, a folder too, or -",
-)
-@click.option(
-    "--what-if",
-    "changed",
-    multiple=True,
-    metavar="FILE",
-    help="manifests put on top, of the running mesh too: new objects, or others of the same names",
-)
+@file_options
 @click.option(
     "--cluster", default="", help="FROM's cluster: of an identity, or where several have such a pod"
 )

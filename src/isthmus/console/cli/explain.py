@@ -11,7 +11,7 @@ import click
 from isthmus.api.errors import InvalidConfig
 from isthmus.console import explain_dns, explanation_text
 from isthmus.console.calls import Target, WrongCall
-from isthmus.console.cli.mesh_options import chosen, cluster_options
+from isthmus.console.cli.mesh_options import chosen, cluster_options, file_options
 from isthmus.console.drawn_mesh import draw
 from isthmus.console.drawn_pods import Addresses
 from isthmus.console.explain import Explainer
@@ -31,20 +31,7 @@ _DNS = "dns://"
 @click.command("explain")
 @click.argument("caller", metavar="FROM")
 @click.argument("url", metavar="TO")
-@click.option(
-    "-f",
-    "--filename",
-    "files",
-    multiple=True,
-    help="manifests in place of a running mesh: PATH or CLUSTER=PATH, a folder too, or -",
-)
-@click.option(
-    "--what-if",
-    "changed",
-    multiple=True,
-    metavar="FILE",
-    help="manifests put on top, of the running mesh too: new objects, or others of the same names",
-)
+@file_options
 @click.option(
     "--without-cluster", default="", metavar="CLUSTER", help="as if no endpoint in this cluster answered"
 )

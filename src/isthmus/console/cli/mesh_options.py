@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,7 +14,23 @@ from isthmus.console.live_objects import Held, held_by
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_OPTIONS = (
+_FILES = (
+    click.option(
+        "-f",
+        "--filename",
+        "files",
+        multiple=True,
+        help="manifests in place of a running mesh: PATH or CLUSTER=PATH, a folder too, or -",
+    ),
+    click.option(
+        "--what-if",
+        "changed",
+        multiple=True,
+        metavar="FILE",
+        help="manifests put on top, of the running mesh too: new objects, or others of the same names",
+    ),
+)
+_CLUSTERS = (
     click.option(
         "--context",
         "contexts",
@@ -33,7 +49,16 @@ _OPTIONS = (
 
 def cluster_options(command: F) -> F:
     """Gives a command `--context` (several), `--all-contexts`, `--kubeconfig` and `--istio-namespace`."""
-    for option in reversed(_OPTIONS):
+    return _with(_CLUSTERS, command)
+
+
+def file_options(command: F) -> F:
+    """Gives a command `--filename` and `--what-if`, several each."""
+    return _with(_FILES, command)
+
+
+def _with(options: Sequence[Callable[[F], F]], command: F) -> F:
+    for option in reversed(options):
         command = option(command)
     return command
 
