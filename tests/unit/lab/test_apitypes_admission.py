@@ -17,6 +17,7 @@ from isthmus.lab.apiserver.builtin import builtin
 from isthmus.lab.apiserver.credentials import ClusterCredentials
 from isthmus.lab.apiserver.doors import NoEndpoint
 from isthmus.lab.apiserver.errors import ApiError
+from isthmus.lab.apiserver.rbac import Rbac
 from isthmus.lab.apiserver.schema import Schemas
 from isthmus.lab.apiserver.users import ADMIN
 from isthmus.lab.apiserver.validation import Validation
@@ -71,7 +72,7 @@ class FakeCaller:
 
 def admission(caller, *objects):
     stored = FakeObjects(ACCOUNT, SHOP, *objects)
-    return Admission(stored, Validation(Schemas()), Webhooks(stored, caller))
+    return Admission(stored, Validation(Schemas()), Webhooks(stored, caller), Rbac(stored))
 
 
 async def create(caller, *objects, obj=None, target=TARGET):

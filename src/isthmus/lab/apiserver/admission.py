@@ -10,10 +10,12 @@ import copy
 from dataclasses import replace
 from typing import Any
 
+from isthmus.lab.apiserver import errors, signing_requests
 from isthmus.lab.apiserver.account_admission import admit_pod
 from isthmus.lab.apiserver.api import Target, Write
 from isthmus.lab.apiserver.errors import invalid
 from isthmus.lab.apiserver.lookup import Lookup
+from isthmus.lab.apiserver.rbac import Rbac
 from isthmus.lab.apiserver.validation import Validation
 from isthmus.lab.apiserver.webhooks import Attempt, Webhooks
 
@@ -23,8 +25,8 @@ Json = dict[str, Any]
 class Admission:
     """Admits writes in one cluster; see `api.Admit`."""
 
-    def __init__(self, objects: Lookup, validation: Validation, webhooks: Webhooks) -> None:
-        self._objects = objects
+    def __init__(self, objects: Lookup, validation: Validation, webhooks: Webhooks, rbac: Rbac) -> None:
+        self._objects, self._rbac = objects, rbac
         self._validation = validation
         self._webhooks = webhooks
 
@@ -44,11 +46,20 @@ class Admission:
         )
         if target.each.kind == "Pod" and operation == "CREATE" and new is not None and not target.subresource:
             attempt = replace(attempt, new=self._shaped(target, admit_pod(new, self._objects)))
+        if target.each.group == signing_requests.GROUP and new is not None:
+            attempt = replace(attempt, new=self._signing(target, new, old, write))
         changed = await self._webhooks.mutate(attempt)
         if changed is not None and changed is not attempt.new:
             changed = self._shaped(target, changed)
         await self._webhooks.review(replace(attempt, new=changed))
         return changed
+
+    def _signing(self, target: Target, new: Json, old: Json | None, write: Write) -> Json:
+        if old is None:
+            return signing_requests.asked_by(new, write.user)
+        if why := signing_requests.refusal(old, new, target.subresource, write.user, self._rbac):
+            raise errors.forbidden(target.each, target.name, why)
+        return new
 
     def _shaped(self, target: Target, obj: Json) -> Json:
         """What admission added, with the same defaults and limits as what the user sent."""

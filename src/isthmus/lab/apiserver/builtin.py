@@ -88,6 +88,12 @@ BUILTIN: tuple[ResourceType, ...] = (
     ),
     _sub(_type("batch/v1", "CronJob", "cronjobs", "cj"), _STATUS, "all"),
     _sub(_type("batch/v1", "Job", "jobs"), _STATUS, "all"),
+    _sub(
+        _clusterwide(
+            "certificates.k8s.io/v1", "CertificateSigningRequest", "certificatesigningrequests", "csr"
+        ),
+        _STATUS | {"approval"},
+    ),
     _type("coordination.k8s.io/v1", "Lease", "leases"),
     _type("discovery.k8s.io/v1", "EndpointSlice", "endpointslices"),
     _type("events.k8s.io/v1", "Event", "events", "ev"),

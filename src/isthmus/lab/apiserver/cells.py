@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from isthmus.lab.apiserver import network_cells as networks
+from isthmus.lab.apiserver import signing_requests
 from isthmus.lab.apiserver import workload_cells as workloads
 from isthmus.lab.apiserver.ages import age
 from isthmus.lab.apiserver.cell_parts import age_cell, joined
@@ -175,6 +176,9 @@ PRINTERS: dict[str, Printer] = {
     "Event": Printer(_EVENT, _event),
     "Lease": Printer("Name|Holder|Age", _of_spec("holderIdentity")),
     "CustomResourceDefinition": Printer("Name|Created At", _created),
+    signing_requests.KIND: Printer(
+        "Name|Age|SignerName|Requestor|RequestedDuration|Condition", signing_requests.cells
+    ),
     "Role": Printer("Name|Created At", _created),
     "ClusterRole": Printer("Name|Created At", _created),
     "RoleBinding": Printer(_BINDING, _role_binding),

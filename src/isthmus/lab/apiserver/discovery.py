@@ -29,6 +29,7 @@ class _Subresource:
 
 _SUBRESOURCES = {
     "status": _Subresource(_EDITING),
+    "approval": _Subresource(_EDITING),
     "scale": _Subresource(_EDITING, "Scale", "autoscaling/v1"),
     "log": _Subresource(("get",)),
     "finalize": _Subresource(("update",)),

@@ -26,7 +26,7 @@ from isthmus.lab.apiserver.verbs import Verbs, verb_of
 Subresource = Callable[[web.Request, Place, User], Awaitable[web.StreamResponse]]
 
 _HEALTHY = ("/healthz", "/livez", "/readyz")
-_PARTS_OF_OBJECTS = frozenset({"status", "finalize"})
+_PARTS_OF_OBJECTS = frozenset({"approval", "finalize", "status"})
 
 
 class Front:

@@ -16,7 +16,13 @@ ORPHAN, FOREGROUND = "orphan", "foregroundDeletion"
 _IMMORTAL = frozenset({"default", "kube-system", "kube-public"})
 _PROPAGATION = {"Orphan": ORPHAN, "Foreground": FOREGROUND}
 _UNCOUNTED = frozenset(
-    {"coordination.k8s.io", "events.k8s.io", "rbac.authorization.k8s.io", "scheduling.k8s.io"}
+    {
+        "certificates.k8s.io",
+        "coordination.k8s.io",
+        "events.k8s.io",
+        "rbac.authorization.k8s.io",
+        "scheduling.k8s.io",
+    }
     | {"storage.k8s.io"}
 )
 

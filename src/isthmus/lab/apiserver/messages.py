@@ -258,5 +258,35 @@ _NETWORK: dict[str, dict[int, str]] = {
     "HTTPIngressPath": {1: "path", 2: "backend IngressBackend", 3: "pathType"},
 }
 
-MESSAGES = {**_MACHINERY, **_CORE, **_WORKLOADS, **_ACCESS_CONTROL, **_NETWORK}
+_CERTIFICATES: dict[str, dict[int, str]] = {
+    "CertificateSigningRequest": {
+        1: _META,
+        2: "spec CertificateSigningRequestSpec",
+        3: "status CertificateSigningRequestStatus",
+    },
+    "CertificateSigningRequestSpec": {
+        1: "request bytes",
+        2: "username -",
+        3: "uid -",
+        4: "groups -",
+        5: "usages *string",
+        6: "extra -",
+        7: "signerName",
+        8: "expirationSeconds int?",
+    },
+    "CertificateSigningRequestStatus": {
+        1: "conditions *CertificateSigningRequestCondition",
+        2: "certificate bytes",
+    },
+    "CertificateSigningRequestCondition": {
+        1: "type",
+        2: "reason",
+        3: "message",
+        4: "lastUpdateTime time",
+        5: "lastTransitionTime time",
+        6: "status",
+    },
+}
+
+MESSAGES = {**_MACHINERY, **_CORE, **_WORKLOADS, **_ACCESS_CONTROL, **_NETWORK, **_CERTIFICATES}
 """By name; kinds of objects and the messages inside them in one namespace."""

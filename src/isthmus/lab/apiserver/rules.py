@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from isthmus.lab.apiserver import signing_requests
 from isthmus.lab.apiserver import workload_rules as workloads
 from isthmus.lab.apiserver.causes import (
     Cause,
@@ -189,6 +190,7 @@ _BROKEN: dict[str, Callable[[Json], Iterator[Cause]]] = {
     "MutatingWebhookConfiguration": _webhooks_broken,
     "ValidatingWebhookConfiguration": _webhooks_broken,
     "EndpointSlice": _slice_broken,
+    signing_requests.KIND: signing_requests.broken,
 }
 _CHANGED: dict[str, Callable[[Json, Json], Iterator[Cause]]] = {
     "Pod": workloads.pod_changed,
@@ -203,4 +205,5 @@ _CHANGED: dict[str, Callable[[Json, Json], Iterator[Cause]]] = {
     "RoleBinding": _binding_changed,
     "ClusterRoleBinding": _binding_changed,
     "EndpointSlice": _slice_changed,
+    signing_requests.KIND: signing_requests.changed,
 }

@@ -65,7 +65,7 @@ class ApiServer:
             self.api, self.tokens, self.custom.resources, doors, lambda: self.nodes
         )
         webhooks = Webhooks(self.store, WebhookCaller(doors.to_service))
-        self.api.admission = Admission(self.store, self.api.validation, webhooks)
+        self.api.admission = Admission(self.store, self.api.validation, webhooks, self.rbac)
         self._authentication = Authentication(self.tokens, credentials.admin_token)
         self._runner: web.AppRunner | None = None
         self._sockets: list[socket.socket] = []

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from isthmus.lab.apiserver import errors
+from isthmus.lab.apiserver import errors, signing_requests
 from isthmus.lab.apiserver.json_values import copied, without_nulls
 from isthmus.lab.apiserver.requests import Target, Write
 from isthmus.lab.apiserver.schema import Schemas
@@ -76,7 +76,7 @@ class Shaping:
         config = self.known(each, {**config, "metadata": meta}, write)
         if self._schemas.custom(each) is None:
             config = without_nulls(config)
-        if target.subresource == "status":
+        if target.subresource in {"status", "approval"}:
             config = {"metadata": {}, "status": config.get("status") or {}}
         elif "status" in each.subresources:
             config.pop("status", None)
@@ -114,8 +114,15 @@ class Shaping:
 
 
 def _part(target: Target, old: Json, obj: Json) -> Json:
+    """What the write may touch of the object's own type."""
+    if target.each.group == signing_requests.GROUP:
+        return signing_requests.parts(old, _usual_part(target, old, obj), target.subresource)
+    return _usual_part(target, old, obj)
+
+
+def _usual_part(target: Target, old: Json, obj: Json) -> Json:
     """What the write may touch: all but the status, or the status alone."""
-    if target.subresource == "status":
+    if target.subresource in {"status", "approval"}:
         metadata = dict(old["metadata"])
         if sent := obj["metadata"].get("managedFields"):
             metadata["managedFields"] = sent
