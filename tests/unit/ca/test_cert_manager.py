@@ -30,8 +30,9 @@ from fakes.eventually import eventually
 from fakes.live_cluster import live_cluster
 from isthmus.api.resource import Kind, Object
 from isthmus.ca.issuers import IssuerAway, IssuerRefused, Order
-from isthmus.ca.issuers.cert_manager import IDENTITY, CertManager, CertManagerSettings
+from isthmus.ca.issuers.cert_manager import CertManager, CertManagerSettings
 from isthmus.ca.issuers.choice import parse_issuer
+from isthmus.ca.issuers.orders import IDENTITY
 from isthmus.kit import x509
 from isthmus.kit.chain import verify_chain
 from isthmus.kit.clock import SystemClock

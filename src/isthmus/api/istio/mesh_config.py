@@ -66,7 +66,8 @@ class CertificateData(Part, frozen=True, kw_only=True):
     spiffe_bundle_url: str = ""
     """No effect: roots are given by `pem`, or fetched by `isthmus trust exchange`."""
     cert_signers: Names = ()
-    """No effect: Citadel asks no signers of Kubernetes."""
+    """The signers of Kubernetes whose certificates the roots prove (Citadel's `--issuer kubernetes:SIGNER`); without,
+    all."""
     trust_domains: Names = ()
     """The trust domains that the roots vouch for; without, the mesh's own and its aliases."""
 

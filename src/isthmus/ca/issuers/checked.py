@@ -5,6 +5,8 @@ They sign what a request says, so a request must say nothing else; and nothing o
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Sequence
 
 from cryptography import x509 as certificates
@@ -75,6 +77,14 @@ def checked(
         raise IssuerRefused(f"what it issued is not what was ordered: {wrong}")
     chain = tuple(x509.bundle_pem([each]) for each in path if each not in roots)
     return Issued(chain, x509.serial(leaf), min(x509.life(each).end for each in path))
+
+
+def decoded(text: str) -> bytes:
+    """The bytes of a field in base64. Raises `IssuerRefused`."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise IssuerRefused(f"what it issued cannot be used: not base64: {error}") from error
 
 
 def _wrong(leaf: x509.Certificate, order: Order, key: x509.PublicKey, latest: float) -> str:

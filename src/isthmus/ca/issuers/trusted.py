@@ -1,4 +1,4 @@
-"""The roots by which certificates of an external issuer are believed: of a file, or those that came along."""
+"""The roots by which certificates of an external issuer are believed: of a file, told, or those that came along."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from isthmus.kit.watchable import Watchable
 class Trusted:
     """`pem` is the newest set. Roots that came along are kept beside newer ones until they end."""
 
-    def __init__(self, file: Path | None) -> None:
-        self._file = file
+    def __init__(self, file: Path | None, hint: str = "--issuer-roots FILE") -> None:
+        """`hint`: where roots can be told that nobody tells."""
+        self._file, self._hint = file, hint
         self.pem: Watchable[bytes] = Watchable(b"")
 
     async def roots_with(self, came: bytes, now: float) -> tuple[x509.Certificate, ...]:
@@ -30,8 +31,12 @@ class Trusted:
         except x509.InvalidCertificate as error:
             raise IssuerRefused(f"its roots cannot be used: {error}") from error
         if not roots:
-            raise IssuerRefused("it does not say which root it is of (hint: --issuer-roots FILE)")
+            raise IssuerRefused(f"it does not say which root it is of (hint: {self._hint})")
         return roots
+
+    def told(self, roots: bytes) -> None:
+        """Believe these, and no others any more."""
+        self.pem.set(roots)
 
     def _add(self, came: bytes, now: float) -> None:
         fresh = x509.load_bundle(came)

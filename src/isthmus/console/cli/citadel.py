@@ -159,8 +159,21 @@ _option = partial(click.option, show_default=True)
     default=Path("/etc/istio/clusters"),
     help="kubeconfigs of further clusters whose workloads it serves, each named as its cluster",
 )
-@_option("--issuer", default="own", help="who signs: own, or cert-manager:ClusterIssuer/NAME")
-@_option("--issuer-roots", type=_path, help="file with the roots of that issuer; else those that it tells")
+@_option(
+    "--issuer",
+    default="own",
+    help="who signs: own, cert-manager:ClusterIssuer/NAME, or kubernetes:DOMAIN/NAME (a signer)",
+)
+@_option(
+    "--approve-orders/--no-approve-orders",
+    default=True,
+    help="approve what is ordered of a signer of Kubernetes; else a policy of yours must",
+)
+@_option(
+    "--issuer-roots",
+    type=_path,
+    help="file with the roots of that issuer; else those that it or the mesh's settings tell",
+)
 @_option("--audit-log", type=_path, help="file for a line of JSON for each certificate")
 @_option("--kubeconfig", default="", help="kubeconfig; empty: the pod's service account")
 @_option("--log-level", default="info", help="debug, info, warning or error")
@@ -246,6 +259,8 @@ def _issuer(flags: dict[str, Any]) -> IssuerChoice | None:
         namespace=flags["citadel_storage_namespace"],
         roots_file=flags["issuer_roots"],
         lifetimes=_lifetimes(flags),
+        approves=flags["approve_orders"],
+        trust_domain=flags["trust_domain"],
     )
 
 
