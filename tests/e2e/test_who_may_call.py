@@ -5,36 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from e2e.calls import Answer, Request, call
-from e2e.conftest import BUILD, Rules
-from e2e.own_lab import own_lab
+from e2e.conftest import Rules
 from e2e.reading import desk, typed
 from isthmus.console.demo.stage import PRIVATE, PUBLIC, Stage
 from isthmus.kit.tasks import supervise
-from isthmus.lab.spec import TALK
 
 Json = dict[str, Any]
 Check = Callable[[str], Awaitable[Json]]
 _DRAINED_S = 90.0  # connections that were there before a policy may last for half of it
 OPEN, SECRET = Request(path="/reviews/0"), Request(path="/reviews/9")
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """A mesh of its own: whom others denied, or what they changed of the CA, is none of its business."""
-
-    async def build(stage: Stage) -> None:
-        for chapter in BUILD:
-            await chapter(stage)
-
-    with own_lab(tmp_path_factory.mktemp("policies"), TALK, build) as stage:
-        yield stage
 
 
 def policy(name: str, spec: Json) -> Json:

@@ -39,6 +39,7 @@ def server_tls(tls: ServerTLSSettings, conduct: Conduct, alpn: Iterable[str]) ->
         made = DownstreamTlsContext(common_tls_context=common)
         if tls.mode in VERIFIES_CLIENTS:
             made.require_client_certificate.value = tls.mode == "MUTUAL"
+            transport.resume_nothing(made)
     made.common_tls_context.tls_params.CopyFrom(_parameters(tls, usual))
     return proto.transport_socket("tls", made)
 

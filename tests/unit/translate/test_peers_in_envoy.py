@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import time
 from contextlib import asynccontextmanager, suppress
@@ -33,6 +34,25 @@ spec:
     - {{port: {{number: {http}, protocol: HTTP}}, bind: {here}, captureMode: NONE, defaultEndpoint: "127.0.0.1:{app}"}}
     - {{port: {{number: {tcp}, protocol: TCP}}, bind: {here}, captureMode: NONE, defaultEndpoint: "127.0.0.1:{app}"}}
 """
+
+
+KNOWN = """
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: known}
+spec:
+  rules:
+    - {from: [{source: {principals: [cluster.local/ns/default/sa/caller]}}], to: [{operation: {paths: [/in]}}]}
+    - {to: [{operation: {paths: [/out]}}]}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: not-out}
+spec:
+  action: DENY
+  rules: [{from: [{source: {principals: [cluster.local/ns/default/sa/caller]}}], to: [{operation: {paths: [/out]}}]}]
+"""
+"""The caller may ask for `/in`, and everybody for `/out` but the caller."""
 
 
 def terms(mode, **ports):
@@ -216,3 +236,29 @@ async def test_nobody_tells_the_application_that_a_caller_is_another(tmp_path, w
         (said,) = found
         *_, last = said.split(b",")
         assert b"URI=" + CALLER.encode() in last and b"By=spiffe://cluster.local/ns/default/sa/app" in last
+
+
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+async def test_a_caller_that_would_resume_its_session_is_known_on_each_connection(tmp_path, version):
+    async with workload(tmp_path) as (ports, http, _):
+        ports.pilot.step(*objects(gke=[*KNOWN.split("---"), terms("PERMISSIVE")]))
+        context = ports.context("mesh", MESH_HTTP)
+        context.maximum_version = ssl.TLSVersion[version]
+        session = None
+
+        def asked(path):
+            """The status, on a connection that offers the session of the one before."""
+            nonlocal session
+            plain = socket.create_connection((HERE, http), timeout=10)
+            with plain, context.wrap_socket(plain, server_hostname="app", session=session) as wire:
+                wire.sendall(b"GET %s HTTP/1.1\r\nhost: app\r\n\r\n" % path)
+                status = wire.recv(4096).split(b" ")[1]
+                session = wire.session
+                return int(status)
+
+        async def holds():
+            return await asyncio.to_thread(asked, b"/out") == 403
+
+        await eventually(holds, 20)
+        found = [await asyncio.to_thread(asked, path) for path in (b"/in", b"/out") * 3]
+        assert found == [200, 403] * 3
