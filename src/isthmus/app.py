@@ -11,7 +11,9 @@ from uuid import uuid4
 from isthmus.admin import Admin
 from isthmus.api.gateway_api.gateway import Gateway
 from isthmus.api.istio.request_authentication import RequestAuthentication
+from isthmus.api.resource import Ref
 from isthmus.discovery.analyst import Analyst, AnalystSettings
+from isthmus.discovery.bundle_ring import BundleRing
 from isthmus.discovery.cluster_watcher import WatcherSettings
 from isthmus.discovery.fleet import Fleet
 from isthmus.discovery.follower import Follower, Planes, control_planes
@@ -75,7 +77,9 @@ class Pilot:
         self.planes: Watchable[Planes] = Watchable({})
         # watch
         self._inbox: Inbox[ChangeKey, Change] = Inbox(settings.quiet_s, settings.max_delay_s)
-        self.keys = _key_ring(settings, self._take)
+        fetcher = KeyFetcher(ranges(settings.issuer_refused_ranges), settings.issuer_roots_path)
+        self.keys = _key_ring(settings, self._take, fetcher)
+        self.bundles = BundleRing(_settings_key(settings), self._take, fetcher.body)
         self.wanted = WantedCredentials()
         watching = WatcherSettings(
             root_namespace=settings.root_namespace,
@@ -109,11 +113,14 @@ class Pilot:
             self._let_go_of_credentials(),
             self.gateway_names.run(),
             self.keys.run(),
+            self.bundles.run(),
             keep_trying("tell", self._lead),
         )
         async with supervise(*parts, *beside, self._serve()):
             whole = await self.fleet.synced(settings.startup_limit_s)
-            await self.keys.settled(settings.startup_limit_s)
+            await asyncio.gather(
+                self.keys.settled(settings.startup_limit_s), self.bundles.settled(settings.startup_limit_s)
+            )
             log.info("clusters known", all=whole, clusters=[status.id for status in self.fleet.status()])
             async for batch in self._inbox.batches():
                 self._step(batch)
@@ -153,6 +160,7 @@ class Pilot:
         return (*unsent, *self._registrations.findings)
 
     def _put(self, change: Change) -> None:
+        self.bundles.hear(change)
         self.keys.put(change)
 
     def _take(self, change: Change) -> None:
@@ -241,9 +249,13 @@ def _session_limits(settings: PilotSettings) -> SessionLimits:
     )
 
 
-def _key_ring(settings: PilotSettings, put: Callable[[Change], None]) -> KeyRing:
+def _settings_key(settings: PilotSettings) -> ChangeKey:
+    """By which changes of the mesh's settings are known."""
+    return ChangeKey(ClusterId(settings.cluster), Ref("ConfigMap", settings.root_namespace, "istio"))
+
+
+def _key_ring(settings: PilotSettings, put: Callable[[Change], None], fetcher: KeyFetcher) -> KeyRing:
     """What fetches the keys of issuers; changes pass it on their way into the mesh."""
-    fetcher = KeyFetcher(ranges(settings.issuer_refused_ranges), settings.issuer_roots_path)
     often = KeyRingSettings(refresh_s=settings.issuer_refresh_s)
     return KeyRing(ClusterId(settings.cluster), put, fetcher.fetch, often)
 

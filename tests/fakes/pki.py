@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.x509 import CertificateBuilder, TLSFeature, TLSFeatureType, ocsp
+from cryptography.x509 import (
+    CertificateBuilder,
+    SubjectAlternativeName,
+    TLSFeature,
+    TLSFeatureType,
+    UniformResourceIdentifier,
+    ocsp,
+)
 
 from isthmus.kit import x509
 
@@ -72,3 +79,15 @@ class Pki:
         span = self._life._replace(end=min(self._life.end, time.time() + life_s))
         certificate = x509.leaf(self._issuer, key.public_key(), names, span)
         return Shown(x509.bundle_pem([certificate]), x509.key_pem(key))
+
+
+def named_root(name: str, uri: str, life: x509.Life) -> x509.Certificate:
+    """A root that says whose it is."""
+    key = x509.new_key()
+    plain = x509.root(key, name, life)
+    made = CertificateBuilder(plain.issuer, plain.subject, key.public_key(), plain.serial_number)
+    made = made.not_valid_before(plain.not_valid_before_utc).not_valid_after(plain.not_valid_after_utc)
+    for each in plain.extensions:
+        made = made.add_extension(each.value, each.critical)
+    whose = SubjectAlternativeName([UniformResourceIdentifier(uri)])
+    return made.add_extension(whose, critical=False).sign(key, hashes.SHA256())

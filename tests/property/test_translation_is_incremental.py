@@ -19,12 +19,14 @@ from fakes.bookinfo import (
 from fakes.credentials import PKI, secret, tls_secret
 from fakes.edge import GKE, https, originating, tls_gateway
 from fakes.manifests import put
+from fakes.pki import Pki
 from fakes.shares import in_shares
 from fakes.told import differing, told
 from fakes.translation import Translation
 from isthmus.api.istio.request_authentication import JWTRule
 from isthmus.kit import spiffe_bundle, x509
 from isthmus.kit.jwks import NO_KEYS, KeySet
+from isthmus.model import fetched_bundles
 from isthmus.model.change import Change
 from isthmus.model.endpoint import Locality
 from isthmus.model.findings import Code
@@ -402,6 +404,7 @@ FURTHER_MESH = MESH.replace(
     "accessLogFile: /dev/stdout",
     "defaultConfig: {tracing: {zipkin: {address: 'zipkin.example.com:9411'}},"
     " proxyHeaders: {attemptCount: {disabled: true}}}\n"
+    "    caCertificates: [{spiffeBundleUrl: 'https://b.example/bundle.json', trustDomains: [b.example]}]\n"
     "    trustDomainAliases: [old]\n    proxyHttpPort: 15002\n    inboundTrafficPolicy: {mode: LOCALHOST}",
 ).replace(
     "defaultProviders: {tracing: [spans]}",
@@ -601,6 +604,12 @@ KEYS = (
     not_fetched(GKE, KeySource("https://a.example/keys"), "no answer"),
     fetched(GKE, source_of(JWTRule(issuer="https://b.example")), NO_KEYS),
 )
+FETCHED = (
+    fetched_bundles.fetched(GKE, "https://b.example/bundle.json", PKI.roots.decode()),
+    fetched_bundles.fetched(GKE, "https://b.example/bundle.json", Pki("other").roots.decode()),
+    fetched_bundles.not_fetched(GKE, "https://b.example/bundle.json", "no answer"),
+    fetched_bundles.forgotten(GKE, "https://b.example/bundle.json"),
+)
 
 
 def all_changes():
@@ -663,6 +672,7 @@ def all_changes():
         *objects(gke=[TOKENS, OWN_TOKENS]),
         *objects(gke=[EDGE_TOKENS]),
         *KEYS,
+        *FETCHED,
         *objects(onprem=[HEADLESS, *NAMED_POD.split("---\n")]),
         *objects(gke=[OF_PODS, NAMED_ENTRY], onprem=[NAMED_POD.split("---\n")[1].replace("true", "false")]),
     ]

@@ -14,6 +14,7 @@ from isthmus.kit import spiffe_bundle, x509
 from isthmus.kube.client import Client
 from isthmus.kube.errors import KubeError, NotFound
 from isthmus.model import trust_bundles
+from isthmus.model.identity import is_trust_domain
 
 
 class CannotExchange(Exception):
@@ -61,14 +62,15 @@ class Mesh:
 
     async def believe(self, trust_domain: str, text: str) -> None:
         """Believe by this bundle. Raises `InvalidBundle`, `CannotExchange`, `KubeError`."""
-        spiffe_bundle.read(text)
-        if not trust_bundles.is_trust_domain(trust_domain):
+        roots = spiffe_bundle.read(text).roots
+        if not is_trust_domain(trust_domain):
             raise CannotExchange(f"{trust_domain!r} is no trust domain (hint: like b.example)")
         if (await self.own()).trust_domain == trust_domain:
             raise CannotExchange(
                 f"{trust_domain} is the mesh's own trust domain, for which Citadel's roots vouch alone "
                 "(hint: meshes that are to believe each other need trust domains of their own)"
             )
+        spiffe_bundle.must_be_of(trust_domain, roots)
         await self._change({trust_domain: text})
 
     async def forget(self, trust_domain: str) -> None:

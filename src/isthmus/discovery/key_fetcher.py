@@ -66,14 +66,25 @@ class KeyFetcher:
         except TimeoutError as error:
             raise CannotFetch(f"no answer within {duration.show(limit_s)}") from error
 
-    async def _fetch(self, source: KeySource) -> KeySet:
+    async def body(self, uri: str, limit_s: float) -> bytes:
+        """What a URL answers, within the same bounds, `limit_s` seconds and one megabyte. Raises `CannotFetch`."""
+        try:
+            async with asyncio.timeout(limit_s), await self._session() as http:
+                return await self._get(http, uri)
+        except TimeoutError as error:
+            raise CannotFetch(f"no answer within {duration.show(limit_s)}") from error
+
+    async def _session(self) -> aiohttp.ClientSession:
         context = await asyncio.to_thread(self._context)
         connector = aiohttp.TCPConnector(
             resolver=_Resolver(self._refused), ssl=context, use_dns_cache=False, force_close=True
         )
-        async with aiohttp.ClientSession(
+        return aiohttp.ClientSession(
             connector=connector, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
-        ) as http:
+        )
+
+    async def _fetch(self, source: KeySource) -> KeySet:
+        async with await self._session() as http:
             uri = source.uri
             if source.issuer:
                 uri = _keys_by(source, await self._get(http, uri))

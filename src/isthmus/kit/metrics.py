@@ -73,6 +73,12 @@ KEY_FETCHES = Counter(
     ["outcome"],
     registry=REGISTRY,
 )
+BUNDLE_FETCHES = Counter(
+    "isthmus_trust_bundle_fetches",
+    "Answers to Pilot's asking for bundles of other trust domains.",
+    ["outcome"],
+    registry=REGISTRY,
+)
 STATUS_WRITES = Counter("isthmus_status_writes", "Statuses of objects written.", ["kind"], registry=REGISTRY)
 
 

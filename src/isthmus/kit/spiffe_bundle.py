@@ -18,8 +18,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from isthmus.kit import x509
 
 _USE = "x509-svid"
+_SCHEME = "spiffe://"
 _CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
 _MOST_BYTES = 1 << 20
+_MOST_ROOTS = 64
+"""Every Envoy of the mesh holds all of them."""
 
 
 class InvalidBundle(ValueError):
@@ -51,12 +54,13 @@ def read(text: str | bytes) -> SpiffeBundle:
         raise InvalidBundle(f"longer than {_MOST_BYTES} bytes")
     try:
         found = msgspec.json.decode(text, type=_Set)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise InvalidBundle(f"is no SPIFFE bundle: {error}") from error
+    keys = [(index, key) for index, key in enumerate(found.keys) if key.use == _USE]
+    if len(keys) > _MOST_ROOTS:
+        raise InvalidBundle(f"has {len(keys)} roots, more than {_MOST_ROOTS}")
     roots = []
-    for index, key in enumerate(found.keys):
-        if key.use != _USE:
-            continue
+    for index, key in keys:
         if len(key.x5c) != 1:
             raise InvalidBundle(f"keys[{index}].x5c: {len(key.x5c)} certificates, must be one")
         roots.append(_certificate(f"keys[{index}].x5c", key.x5c[0]))
@@ -71,6 +75,19 @@ def written(roots: Iterable[x509.Certificate], sequence: int = 0, refresh_s: int
     if sequence:
         found["spiffe_sequence"] = sequence
     return msgspec.json.format(msgspec.json.encode(found), indent=2).decode()
+
+
+def must_be_of(trust_domain: str, pem: bytes) -> None:
+    """Raises `InvalidBundle` where one of the roots says that it is another trust domain's.
+
+    Source: SPIFFE X509-SVID: a certificate that signs may carry the SPIFFE ID of its trust domain, without a path.
+    """
+    for each in x509.load_bundle(pem):
+        names = x509.names(each)
+        for uri in names.uris:
+            said = uri.removeprefix(_SCHEME).partition("/")[0]
+            if uri.startswith(_SCHEME) and said != trust_domain:
+                raise InvalidBundle(f"root {names.common_name!r} is that of {said}, not of {trust_domain}")
 
 
 def checked_roots(pem: bytes) -> bytes:

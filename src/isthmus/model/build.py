@@ -24,6 +24,7 @@ from isthmus.model.entries import Entries, joined
 from isthmus.model.exports import refs_shown, service_shown
 from isthmus.model.facts import Facts, Name
 from isthmus.model.far_pods import FarPods
+from isthmus.model.fetched_bundles import FetchedBundles
 from isthmus.model.findings import Finding
 from isthmus.model.key_sets import KeySets, other_keys
 from isthmus.model.mesh import Mesh, MeshSettings, Services, Shards, Workloads
@@ -64,6 +65,7 @@ class MeshBuilder:
         self.derived = Derived(settings)
         self._credentials = Credentials(Ref("ConfigMap", settings.root_namespace, "istio"))
         self._key_sets = KeySets()
+        self._bundles = FetchedBundles()
         self._mesh = Mesh(settings=settings, origins=self.derived.origins, statuses=self.derived.statuses)
         self._selection = Selection(settings.root_namespace)
         self._is_first = True
@@ -108,6 +110,8 @@ class MeshBuilder:
             change = change._replace(value=change.value.value)
         if self._key_sets.are_meant(ref):
             self._key_sets.take(change)
+        elif self._bundles.are_meant(ref):
+            dirt.settings |= self._bundles.take(change)
         elif self._credentials.are_meant(ref):
             if (wrong := self._credentials.take(change)) is not None:
                 self._wrong[cluster, ref] = wrong
@@ -223,7 +227,7 @@ class MeshBuilder:
         ref = Ref("ConfigMap", self._base.root_namespace, "istio")
         facts = self._facts.get(self._base.config_cluster)
         objects = facts.objects if facts is not None else {}
-        settings, self._of_settings = read_all(objects, ref, self._base, old)
+        settings, self._of_settings = read_all(objects, ref, self._base, old, self._bundles.known)
         self._take_all(self._selection.choose(settings.written.discovery_selectors, self._known), dirt)
         if (settings.own_domains, settings.exports) != (old.own_domains, old.exports):
             dirt.mark_all(self._facts)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 _CLUSTER = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,127}[A-Za-z0-9])?")
 _CLUSTERS = ".clusters."
+_DOMAIN = re.compile(r"[a-z0-9]([a-z0-9._-]{0,252}[a-z0-9])?")
 
 
 class SpiffeId(NamedTuple):
@@ -30,6 +31,11 @@ class SpiffeId(NamedTuple):
                 f"not a workload identity: {uri!r} (hint: spiffe://domain/ns/namespace/sa/account)"
             )
         return cls(parts[0], parts[2], parts[4])
+
+
+def is_trust_domain(name: str) -> bool:
+    """Whether it can be one. Source: SPIFFE-ID, section 2.1."""
+    return _DOMAIN.fullmatch(name) is not None
 
 
 def is_cluster(name: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Collection, Iterator
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -21,11 +22,12 @@ from isthmus.api.istio.extension_provider import (
     LogFormat,
 )
 from isthmus.api.istio.mesh_config import CertificateData, MeshConfig, TlsConfig, read_mesh_config
+from isthmus.api.istio.request_authentication_problems import wrong_uri
 from isthmus.envoy.format_string import format_string
 from isthmus.envoy.tls_names import CIPHERS, CURVES
+from isthmus.model.identity import is_trust_domain
 from isthmus.model.mesh_wide_tls import with_effect
 from isthmus.model.proxy_config_problems import OWN_PORTS, client_tls_of_proxies, proxy_problems
-from isthmus.model.trust_bundles import is_trust_domain
 
 _VARIABLE = re.compile(r"%([^%]*)%")
 _OUTBOUND = ("SERVICE", "SERVICE_FQDN", "SERVICE_PORT", "SERVICE_PORT_NAME", "SUBSET_NAME")
@@ -78,10 +80,22 @@ def problems(found: MeshConfig) -> Iterator[Problem]:
 
 def _ca_certificates(at: str, found: CertificateData) -> Iterator[Problem]:
     if not found.pem and not found.spiffe_bundle_url:
-        yield at, "has no roots (hint: pem)"
+        yield at, "has no roots (hint: pem, or spiffeBundleUrl)"
+    if found.pem and found.spiffe_bundle_url:
+        yield f"{at}.spiffeBundleUrl", "cannot stand beside pem (hint: leave one of them out)"
+    if found.spiffe_bundle_url and (wrong := wrong_bundle_url(found.spiffe_bundle_url)):
+        yield f"{at}.spiffeBundleUrl", wrong
     for index, name in enumerate(found.trust_domains):
         if not is_trust_domain(name):
             yield f"{at}.trustDomains[{index}]", f"{name!r} is no trust domain (hint: like b.example)"
+
+
+def wrong_bundle_url(url: str) -> str:
+    """Why no bundle can be fetched from `url`; empty where one can. Source: SPIFFE Federation, section 5.2.1.1."""
+    wrong = wrong_uri(url)
+    if not wrong and urlsplit(url).scheme != "https":
+        return f"{url!r} is not fetched: whoever is on the way could vouch for all (hint: https://HOST/PATH)"
+    return wrong
 
 
 def _selectors(found: MeshConfig) -> Iterator[Problem]:

@@ -22,6 +22,7 @@ from isthmus.api.resource import Object, Ref
 from isthmus.api.without_effect import without_effect
 from isthmus.kit import duration
 from isthmus.model import trust_bundles
+from isthmus.model.fetched_bundles import Known
 from isthmus.model.findings import Code, Finding
 from isthmus.model.mesh import MeshSettings, local_words
 from isthmus.model.mesh_config_problems import checked_mesh_config
@@ -57,14 +58,18 @@ def read_settings(found: Object | None, base: MeshSettings) -> Read:
 
 
 def read_all(
-    objects: Mapping[Ref, Object], ref: Ref, base: MeshSettings, before: MeshSettings
+    objects: Mapping[Ref, Object], ref: Ref, base: MeshSettings, before: MeshSettings, known: Known
 ) -> tuple[MeshSettings, tuple[Finding, ...]]:
-    """What the ConfigMap `ref` says and that with bundles of roots beside it; of what cannot be read `before` stays."""
+    """What the ConfigMap `ref` says and that with bundles of roots beside it; of what cannot be read `before` stays.
+
+    `known`: the bundles that are fetched from URLs.
+    """
     settings, findings = read_settings(objects.get(ref), base)
     settings = settings or before
     exchanged = objects.get(ref._replace(name=trust_bundles.CONFIG_MAP))
     roots = settings.trust_domain, settings.written.ca_certificates
-    bundles, unread = trust_bundles.read_bundles(exchanged, roots, before.bundles, (ref, base.config_cluster))
+    where = ref, base.config_cluster
+    bundles, unread = trust_bundles.read_bundles(exchanged, roots, before.bundles, known, where)
     if bundles != settings.bundles:
         settings = msgspec.structs.replace(settings, bundles=bundles)
     return settings, (*findings, *unread)

@@ -1,12 +1,11 @@
 """The roots of other trust domains: by which certificates of other meshes are believed, each for its own domain only.
 
 From ConfigMap `isthmus-trust-bundles`, which `isthmus trust` writes (a SPIFFE bundle by trust domain), and from
-`caCertificates` of the mesh's settings.
+`caCertificates` of the mesh's settings: written there, or fetched from where they say.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
@@ -17,14 +16,15 @@ from isthmus.api.resource import Object, Ref
 from isthmus.kit import spiffe_bundle, x509
 from isthmus.kit.spiffe_bundle import InvalidBundle
 from isthmus.model.codes import Code
+from isthmus.model.fetched_bundles import Known, KnownBundle
 from isthmus.model.findings import Finding
+from isthmus.model.identity import is_trust_domain
 from isthmus.model.names import ClusterId
 
 CONFIG_MAP = "isthmus-trust-bundles"
 TYPE_URL = "type.googleapis.com/isthmus.trust.v1.Bundles"
 NAME = "bundles"
 """The name of the one resource by which agents are told."""
-_DOMAIN = re.compile(r"[a-z0-9]([a-z0-9._-]{0,252}[a-z0-9])?")
 
 
 class TrustBundle(msgspec.Struct, frozen=True):
@@ -56,24 +56,23 @@ def decode(body: bytes) -> Trusted:
     return told
 
 
-def is_trust_domain(name: str) -> bool:
-    """Whether it can be one. Source: SPIFFE-ID, section 2.1."""
-    return _DOMAIN.fullmatch(name) is not None
-
-
 def read_bundles(
     found: Object | None,
     settings: tuple[str, Iterable[CertificateData]],
     before: tuple[TrustBundle, ...],
+    known: Known,
     where: tuple[Ref, ClusterId],
 ) -> tuple[tuple[TrustBundle, ...], tuple[Finding, ...]]:
     """All bundles by trust domain, and what is wrong with them.
 
     `settings`: the mesh's own trust domain and `caCertificates`. Of a bundle that cannot be read the last good one,
-    among `before`, stays. `where` the ConfigMap with the settings is, and in which cluster.
+    among `before`, stays. `known`: what is fetched from URLs. `where` the ConfigMap with the settings is, and in
+    which cluster.
     """
     reading = _Reading(settings[0], {each.trust_domain: each.roots for each in before}, where)
     for index, each in enumerate(settings[1]):
+        if each.spiffe_bundle_url:
+            reading.take_fetched(index, each, known.get(each.spiffe_bundle_url, KnownBundle()))
         reading.take_settings(index, each)
     if isinstance(found, ConfigMap):
         for name, text in sorted(found.data.items()):
@@ -110,6 +109,25 @@ class _Reading:
             kept = self._before.get(name, "") if roots is None else ""
             self.roots.setdefault(name, []).extend(_blocks(kept.encode()) if roots is None else roots)
 
+    def take_fetched(self, index: int, found: CertificateData, known: KnownBundle) -> None:
+        """One of `caCertificates` that says where its bundle is. Whoever answers there speaks for no name of ours."""
+        at = f"$.data.mesh.caCertificates[{index}]"
+        if not found.trust_domains:
+            message = f"is missing: a URL cannot vouch for {self._own}, the mesh's own: not read (hint: [b.example])"
+            self._say(self._settings, f"{at}.trustDomains", message, Code.TRUST_BUNDLE)
+        if known.trouble:
+            what = "the last good bundle stays" if known.roots else "nobody of the domain is believed by it"
+            self._say(self._settings, f"{at}.spiffeBundleUrl", f"{known.trouble}: {what}", Code.TRUST_BUNDLE)
+        for number, name in enumerate(found.trust_domains):
+            path = f"{at}.trustDomains[{number}]"
+            if name == self._own:
+                message = (
+                    f"{name} is the mesh's own trust domain, for which no URL can vouch: not read (hint: pem)"
+                )
+                self._say(self._settings, path, message, Code.TRUST_BUNDLE)
+            elif known.roots:
+                self._add(name, known.roots, (self._settings, path))
+
     def take(self, name: str, text: str) -> None:
         """A bundle of the ConfigMap."""
         at = f'$.data["{name}"]'
@@ -129,6 +147,15 @@ class _Reading:
             if not kept:
                 return
             roots = kept
+        self._add(name, roots, (self._object, at))
+
+    def _add(self, name: str, roots: str, where: tuple[Ref, str]) -> None:
+        """Believe `name` by `roots`, where these do not say that they are another's."""
+        try:
+            spiffe_bundle.must_be_of(name, roots.encode())
+        except InvalidBundle as error:
+            self._say(*where, f"{error}: not believed by this bundle", Code.TRUST_BUNDLE)
+            return
         self.roots.setdefault(name, []).extend(_blocks(roots.encode()))
 
     def shared(self, bundles: tuple[TrustBundle, ...]) -> Iterator[Finding]:

@@ -2,12 +2,14 @@
 
 import pytest
 
+from fakes.pki import named_root
 from fakes.rotated_clusters import SYSTEM, FakeCluster, Writes
 from isthmus.ca import store
 from isthmus.ca.founding import Founding, found
 from isthmus.ca.rotation import prints
 from isthmus.console.trust_exchange import CannotExchange, Mesh, exchange, revoke, roots_in
-from isthmus.kit.spiffe_bundle import InvalidBundle
+from isthmus.kit import x509
+from isthmus.kit.spiffe_bundle import InvalidBundle, written
 
 NOW = 1_800_000_000.0
 
@@ -75,6 +77,11 @@ async def test_what_cannot_be_believed_is_not_written(meshes):
         ("b.example", "{}", InvalidBundle),
         ("a.example", own, CannotExchange),
         ("B!", own, CannotExchange),
+        (
+            "b.example",
+            written([named_root("of c", "spiffe://c.example", x509.Life.at(NOW, 60))]),
+            InvalidBundle,
+        ),
     ):
         with pytest.raises(kind):
             await meshes[0].believe(domain, text)

@@ -5,8 +5,9 @@ import json
 
 import pytest
 
+from fakes.pki import named_root
 from isthmus.kit import x509
-from isthmus.kit.spiffe_bundle import InvalidBundle, checked_roots, read, written
+from isthmus.kit.spiffe_bundle import InvalidBundle, checked_roots, must_be_of, read, written
 
 LIFE = x509.Life(1_600_000_000, 4_000_000_000)
 
@@ -72,3 +73,29 @@ def test_a_certificate_that_may_not_sign_is_no_root() -> None:
 def test_a_text_without_end_is_not_read() -> None:
     with pytest.raises(InvalidBundle, match="longer than"):
         read(" " * (2 << 20))
+    with pytest.raises(InvalidBundle, match="has 65 roots, more than 64"):
+        read(written([root()] * 65))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"keys": [], "more": %s}' % ("[" * 100_000 + "]" * 100_000),
+        b'{"keys": [{"use": "\xff"}]}',
+        b"\xff\xfe",
+        '{"keys": [], "spiffe_refresh_hint": 1e300}',
+        '{"keys": [], "spiffe_sequence": "1"}',
+        '{"keys": [{"use": "x509-svid", "x5c": ["\u20ac"]}]}',
+    ],
+)
+def test_text_that_was_made_to_break_who_reads_it_is_no_bundle(text: str | bytes) -> None:
+    with pytest.raises(InvalidBundle):
+        read(text)
+
+
+def test_a_root_that_says_whose_it_is_is_no_others() -> None:
+    named = x509.bundle_pem([root(), named_root("of b", "spiffe://b.example", LIFE)])
+    must_be_of("b.example", named)
+    must_be_of("b.example", x509.bundle_pem([named_root("a page", "https://c.example", LIFE)]))
+    with pytest.raises(InvalidBundle, match=r"root 'of b' is that of b\.example, not of c\.example"):
+        must_be_of("c.example", named)

@@ -64,7 +64,8 @@ class CertificateData(Part, frozen=True, kw_only=True):
     pem: str = ""
     """The roots, in PEM."""
     spiffe_bundle_url: str = ""
-    """No effect: roots are given by `pem`, or fetched by `isthmus trust exchange`."""
+    """Where a SPIFFE bundle with the roots is fetched, over HTTPS, again and again; `trustDomains` say for whom.
+    Envoy: `trust_domains` of the SPIFFE validator, in the secret `ROOTCA` of agents."""
     cert_signers: Names = ()
     """The signers of Kubernetes whose certificates the roots prove (Citadel's `--issuer kubernetes:SIGNER`); without,
     all."""
