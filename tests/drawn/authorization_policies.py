@@ -8,6 +8,8 @@ from msgspec.structs import replace
 from drawn.guards import IDENTITIES, METHODS, NAMES, SOURCES, VALUES, requests
 from drawn.http_rules import pick, seldom, some, without_none
 from drawn.worlds import document, pods, service
+from fakes import judges
+from fakes.judges import JUDGES
 from fakes.signed_tokens import BAD, ISSUERS, JWKS, TOKENS
 from isthmus.translate.trace.call import Call, Hello, Speech
 from isthmus.translate.transport import upstream_alpn
@@ -17,6 +19,7 @@ ADDRESS = "10.2.1.1"
 SERVED = [
     service("web", ports=(("http", 80), ("tcp-data", 3306)), address="10.1.0.1"),
     *pods("web", address="10.1.0.1", versions=("v1",)),
+    *judges.SERVED,
 ]
 HTTP_PORT, TCP_PORT = 9080, 12306
 PATTERNS = (
@@ -132,10 +135,10 @@ _rules = without_none(
 @st.composite
 def policy(draw, number):
     """One that holds for the workload."""
-    action = draw(pick(("ALLOW", "ALLOW", "ALLOW", "DENY", "DENY", "AUDIT", "CUSTOM")))
+    action = draw(pick(("ALLOW", "ALLOW", "ALLOW", "DENY", "DENY", "AUDIT", "CUSTOM", "CUSTOM")))
     spec = {"action": action, "rules": draw(st.lists(_rules, min_size=draw(pick((0, 1, 1))), max_size=3))}
     if action == "CUSTOM":
-        spec["provider"] = {"name": "nobody"}
+        spec["provider"] = {"name": draw(pick((*JUDGES, "nobody")))}
     if draw(st.booleans()):
         spec["selector"] = {"matchLabels": {"app": "web"}}
     dry = (
@@ -147,14 +150,32 @@ def policy(draw, number):
     return document("AuthorizationPolicy", f"p{number}", spec, namespace, API, **dry)
 
 
+modes = pick(("STRICT", "PERMISSIVE", "DISABLE", "UNSET"))
+
+
+@st.composite
+def terms(draw):
+    """PeerAuthentications that hold for the workload: of the mesh, of its namespace, and for itself."""
+    found = []
+    for name, namespace in (("mesh", "istio-system"), ("all", "default"), ("own", "default")):
+        if draw(pick((0, 0, 1))):
+            spec = {"mtls": {"mode": draw(modes)}}
+            if name == "own":
+                spec["selector"] = {"matchLabels": {"app": "web"}}
+                numbers = draw(st.lists(pick((HTTP_PORT, TCP_PORT)), unique=True))
+                spec["portLevelMtls"] = {str(number): {"mode": draw(modes)} for number in numbers}
+            found.append(document("PeerAuthentication", name, spec, namespace, API))
+    return found
+
+
 @st.composite
 def worlds(draw):
-    """Some policies, and perhaps tokens that are believed."""
+    """Some policies, and perhaps tokens that are believed and terms on which callers come."""
     found = [draw(policy(number)) for number in range(draw(st.integers(1, 4)))]
     for number, issuer in enumerate(draw(st.lists(pick(ISSUERS), max_size=2, unique=True))):
         spec = {"jwtRules": [{"issuer": issuer, "jwks": JWKS, **draw(pick(WHERE_TOKENS_ARE))}]}
         found.append(document("RequestAuthentication", f"r{number}", spec, api=API))
-    return found
+    return found + draw(terms())
 
 
 def _with_token(draw, request, token):
@@ -178,7 +199,7 @@ def calls(draw):
         identity = draw(pick(IDENTITIES))
         cluster = draw(pick(("east", "west", "")))
         names = (f"{cluster}.clusters.{identity.split('/')[2]}",) if cluster else ()
-        alpn = tuple(upstream_alpn(is_http, False))
+        alpn = draw(pick((*[tuple(upstream_alpn(is_http, False))] * 5, ())))
         sni = draw(pick(("outbound_.80_._.web", "other", "")))
         hello = Hello(sni=sni, alpn=alpn, identity=identity, names=names)
     return Call(

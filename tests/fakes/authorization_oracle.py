@@ -8,6 +8,9 @@ from __future__ import annotations
 import re
 from ipaddress import ip_address, ip_network
 
+from msgspec.structs import replace
+
+from fakes.judges import CHANGED, JUDGES
 from fakes.signed_tokens import CLAIMED
 
 _OF_REQUESTS = {"requestPrincipals", "hosts", "methods", "paths"}
@@ -23,20 +26,56 @@ def lets_in(documents, call):
         if each["kind"] == "RequestAuthentication"
         for rule in each["spec"]["jwtRules"]
     ]
-    if call.hello is not None and not call.hello.identity.startswith(f"spiffe://{_DOMAIN}/"):
+    mode = mode_at(documents, call.port)
+    is_known = mode == "STRICT" or (mode == "PERMISSIVE" and call.hello is not None and call.hello.alpn)
+    if call.hello is None and mode == "STRICT":
+        return False
+    if call.hello is not None and not is_known:
+        if call.request is not None and mode == "PERMISSIVE":
+            return False  # HTTP is asked for, and strangers in TLS are none
+        # It is the application's own TLS: nobody looks into it.
+        call = replace(call, request=None, hello=replace(call.hello, identity="", names=()))
+    elif call.hello is not None and not call.hello.identity.startswith(f"spiffe://{_DOMAIN}/"):
         return False  # of another trust domain: no handshake
     asked = _Asked(call, rules)
-    if asked.is_forged:
-        return False
     held = [each for each in policies if "annotations" not in each["metadata"]]
 
     def meant(action):
         return [each for each in held if each["spec"]["action"] == action]
 
-    if any(asked.is_meant(each) for action in ("CUSTOM", "DENY") for each in meant(action)):
+    asking = meant("CUSTOM")
+    if not all(asked.passes(each, asking, before_tokens=True) for each in _judges(asking)):
+        return False
+    if asked.is_forged:
+        return False
+    if not all(asked.passes(each, asking, before_tokens=False) for each in _judges(asking)):
+        return False
+    if any(asked.is_meant(each) for each in meant("DENY")):
         return False
     allowing = meant("ALLOW")
     return not allowing or any(asked.is_meant(each) for each in allowing)
+
+
+def mode_at(documents, port):
+    """On which terms callers of a port come: the narrowest that says any decides."""
+    mode, peers = (
+        "PERMISSIVE",
+        {each["metadata"]["name"]: each["spec"] for each in documents if _is_peer(each)},
+    )
+    for spec in (peers[name] for name in ("mesh", "all", "own") if name in peers):
+        for said in (spec["mtls"], spec.get("portLevelMtls", {}).get(str(port), {"mode": "UNSET"})):
+            mode = mode if said["mode"] == "UNSET" else said["mode"]
+    return mode
+
+
+def _is_peer(found):
+    return found["kind"] == "PeerAuthentication"
+
+
+def _judges(policies):
+    """Who is asked, in the order of the policies: first those of the mesh, then those of the namespace."""
+    found = sorted(policies, key=lambda each: each["metadata"]["namespace"] == "default")
+    return list(dict.fromkeys(each["spec"]["provider"]["name"] for each in found))
 
 
 class _Asked:
@@ -50,8 +89,8 @@ class _Asked:
         self.is_forged = bool(looking) and self._claims.get("iss") not in looking
         first = [each.strip() for each in self._headers.get("x-forwarded-for", "").split(",")][-1]
         self._remote = first if re.fullmatch(r"[\d.]+", first) else call.source
-        shown = call.hello.identity.removeprefix("spiffe://") if call.hello is not None else None
-        self._principal = shown
+        shown = call.hello.identity.removeprefix("spiffe://") if call.hello is not None else ""
+        self._principal = shown or None
         self._domain, _, self._namespace, _, self._account = shown.split("/") if shown else (None,) * 5
 
     def _token(self, rules):
@@ -64,6 +103,22 @@ class _Asked:
             looking = [rule["issuer"] for rule in rules if place in _places(rule)]
             return token.removeprefix("Bearer "), looking
         return "", []
+
+    def passes(self, name, policies, *, before_tokens):
+        """Whether the judge of that name lets it pass, if it is its turn, and one of its policies means the call."""
+        own = [each for each in policies if each["spec"]["provider"]["name"] == name]
+        if before_tokens == any(
+            "request.auth" in str(each) or "equestPrincipals" in str(each) for each in own
+        ):
+            return True
+        if not any(self.is_meant(each) for each in own):
+            return True
+        judge = JUDGES.get(name)
+        if judge is None or not (self._http or judge.over == "grpc"):
+            return False  # it cannot be asked
+        if judge.changes:
+            self._headers |= dict([CHANGED])
+        return judge.lets_in
 
     def is_meant(self, policy):
         spec, namespace = policy["spec"], policy["metadata"]["namespace"]
@@ -86,12 +141,12 @@ class _Asked:
         ):
             return False
         return (
-            (not sources or any(self._all(each, namespace) for each in sources))
-            and (not operations or any(self._all(each, namespace) for each in operations))
-            and all(self._all(each, namespace) for each in conditions)
+            (not sources or any(self._all(each, namespace, is_strict) for each in sources))
+            and (not operations or any(self._all(each, namespace, is_strict) for each in operations))
+            and all(self._all(each, namespace, is_strict) for each in conditions)
         )
 
-    def _all(self, fields, namespace):
+    def _all(self, fields, namespace, is_strict):
         for name, values in fields.items():
             if not self._http and _asks_for_requests(name, values):
                 # Each expression stands for itself; of those of which one must hold, none may be left out.
@@ -99,7 +154,13 @@ class _Asked:
                 if not values:
                     continue
             bare, is_wanted = _bare(name)
-            if any(self._holds(bare, each, namespace) for each in values) != is_wanted:
+            found = {self._holds(bare, each, namespace) for each in values}
+            if (
+                True not in found and None in found
+            ):  # it cannot be told: who is let in by it is not, and who is refused is
+                if is_strict:
+                    return False
+            elif (True in found) != is_wanted:
                 return False
         return True
 
@@ -157,8 +218,10 @@ class _Asked:
 
     def _expression(self, text):
         if text == "connection.mtls":
-            return self._call.hello is not None
-        return self._headers.get("x-a") == "one" if "==" in text else "x-b" in self._headers
+            return self._principal is not None
+        if "==" in text:
+            return self._headers["x-a"] == "one" if "x-a" in self._headers else None
+        return "x-b" in self._headers
 
 
 def _places(rule):

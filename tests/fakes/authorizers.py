@@ -14,12 +14,15 @@ _YES, _NO = b"\x0a\x00", b"\x0a\x02\x08\x07"
 
 
 @contextmanager
-def by_grpc(asked):
-    """The port of a service that lets pass what says `pass` anywhere; what it is asked is put into `asked`."""
+def by_grpc(asked, always=None):
+    """The port of a service that lets pass what says `pass` anywhere, or all and nothing where `always` says so.
+
+    What it is asked is put into `asked`.
+    """
 
     def check(request, _):
         asked.append(request)
-        return _YES if b"pass" in request else _NO
+        return _YES if (b"pass" in request if always is None else always) else _NO
 
     handler = grpc.unary_unary_rpc_method_handler(check)
     server = grpc.server(ThreadPoolExecutor(2))
@@ -34,18 +37,24 @@ def by_grpc(asked):
 
 
 @contextmanager
-def by_http(asked):
-    """The same over HTTP; it answers with the headers `x-user` and `x-reason`."""
+def by_http(asked, always=None, headers=(("x-user", "alice"), ("x-reason", "because"))):
+    """The same over HTTP; it answers with `headers`."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def do_GET(self):
+        def _answer(self):
             asked.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
-            self.send_response(200 if "pass" in self.path else 401)
-            for name, value in (("x-user", "alice"), ("x-reason", "because"), ("content-length", "0")):
+            passes = "pass" in self.path if always is None else always
+            self.send_response(200 if passes else 401)
+            for name, value in (*headers, ("content-length", "0")):
                 self.send_header(name, value)
             self.end_headers()
+
+        def __getattr__(self, name):
+            if name.startswith("do_"):
+                return self._answer
+            raise AttributeError(name)
 
         def log_message(self, *_):
             pass

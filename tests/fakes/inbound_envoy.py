@@ -8,18 +8,31 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 from contextlib import contextmanager
 from functools import cache
 from typing import NamedTuple
 
 from google.protobuf import json_format
 
+from drawn.worlds import case_of
 from fakes.ports import free_ports
 from fakes.running_envoy import running_envoy
 from fakes.staged_caller import PKI, SHOWN, InTls, said, told
 from isthmus.envoy.descriptors import pool
-from isthmus.envoy.types import DownstreamTlsContext, Filter, HttpConnectionManager, Listener, ListenerFilter
+from isthmus.envoy.types import (
+    DownstreamTlsContext,
+    Filter,
+    HttpConnectionManager,
+    Listener,
+    ListenerFilter,
+    TcpProxy,
+)
+from isthmus.model.findings import Finding
 from isthmus.translate import proto
+from isthmus.translate.names import VIRTUAL_INBOUND
+from isthmus.translate.offline import read_case
+from isthmus.translate.trace.held import made_for
 
 DETAILS, LEFT = "x-details", "x-left"
 """Headers of answers: why Envoy answered, and what RBAC filters left in metadata."""
@@ -87,24 +100,47 @@ class Observed(NamedTuple):
     left: dict = {}
 
 
+def inbound_of(served, documents, proxy):
+    """The listener of a workload for what it is sent, of all that there is in the mesh."""
+    case = read_case(case_of(served, documents))
+    refused = [each.value for each in case.changes if isinstance(each.value, Finding)]
+    assert not refused, refused
+    return made_for(case.generation(), proxy).listeners[VIRTUAL_INBOUND]
+
+
 class InboundEnvoy:
     """Puts inbound listeners on loopback, each with a port, and calls them by number."""
 
-    def __init__(self, listeners):
-        self._listeners = list(listeners)
+    def __init__(self, listeners, upstreams=()):
+        self._listeners, self._upstreams = list(listeners), upstreams
         self._ports = free_ports(len(self._listeners))
         self._folder = None
 
     @contextmanager
     def running(self, folder):
         self._folder = folder
-        made = [_staged(each, port) for each, port in zip(self._listeners, self._ports, strict=True)]
-        with running_envoy(folder, made, ()):
+        there = {each.name for each in self._upstreams}
+        made = [_staged(each, port, there) for each, port in zip(self._listeners, self._ports, strict=True)]
+        with running_envoy(folder, made, self._upstreams):
             yield self
+
+    def connected(self, number, call):
+        """A connection that the listener has captured, in the TLS that `call` says; for who says nothing first."""
+        made = socket.create_connection(("127.0.0.1", self._ports[number]), 10, (call.source, 0))
+        made.sendall(_captured(call))
+        if call.hello is None:
+            return made
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.set_alpn_protocols(list(call.hello.alpn))
+        shown, file = shown_by(call.hello), self._folder / "connected.pem"
+        file.write_bytes(shown.certificate + shown.key)
+        context.load_cert_chain(file)
+        return context.wrap_socket(made, server_hostname=call.hello.sni or None)
 
     def send(self, number, call):
         """Make `call` as one that the listener has captured."""
-        first = f"PROXY TCP4 {call.source} {call.address} 40000 {call.port}\r\n".encode()
+        first = _captured(call)
         inside = InTls(call.hello, self._folder, shown_by(call.hello)) if call.hello is not None else None
         data = said(call, "inbound")
         place = ("127.0.0.1", self._ports[number])
@@ -116,13 +152,17 @@ class InboundEnvoy:
         return Observed(status, status == 200 or ECHOED in headers, headers.get(DETAILS, ""), found)
 
 
+def _captured(call):
+    return f"PROXY TCP4 {call.source} {call.address} 40000 {call.port}\r\n".encode()
+
+
 def _answer(connection, call, inside, data):
     try:
         if inside is None:
             with connection.makefile("rb") as reader:
                 return _told(reader, call)
         inside.say(data, connection)
-        return _told(inside, call)
+        return (0, {ECHOED: "yes"}) if inside.is_plain else _told(inside, call)
     except TimeoutError:
         raise
     except OSError:  # also of the handshake
@@ -145,7 +185,7 @@ def _certificate(identity, names):
     return PKI.leaf(uris=(identity,) if identity else (), dns=names, name="")
 
 
-def _staged(listener, port):
+def _staged(listener, port, there):
     made = Listener()
     made.CopyFrom(listener)
     made.name = f"{made.name}-{port}"
@@ -160,15 +200,18 @@ def _staged(listener, port):
     for chain in made.filter_chains:
         if chain.transport_socket.typed_config.type_url.endswith("DownstreamTlsContext"):
             chain.transport_socket.typed_config.CopyFrom(proto.any_of(_certified(chain.transport_socket)))
-        filters = [_without_upstreams(each) for each in chain.filters]
+        filters = [_without_upstreams(each, there) for each in chain.filters]
         del chain.filters[:]
         chain.filters.extend(filters)
     return made
 
 
-def _without_upstreams(one):
+def _without_upstreams(one, there):
+    """The filter, if it leads to no other upstream than one that is there."""
     if one.typed_config.type_url.endswith("TcpProxy"):
-        return _ECHO
+        proxy = TcpProxy.FromString(one.typed_config.value)
+        del proxy.access_log[:]
+        return Filter(name=one.name, typed_config=proto.any_of(proxy)) if proxy.cluster in there else _ECHO
     if not one.typed_config.type_url.endswith("HttpConnectionManager"):
         return one
     manager = HttpConnectionManager.FromString(one.typed_config.value)

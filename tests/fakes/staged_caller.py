@@ -40,8 +40,15 @@ def told(reader, call):
     return int(first.split()[1]), headers
 
 
+_OWN = 43
+"""So many bytes of a handshake are no other's: its header, and 32 that are random."""
+
+
 class InTls:
-    """The inside of TLS with whoever is at the other end; where nobody speaks it there, what it says instead."""
+    """The inside of TLS with whoever is at the other end; where nobody speaks it there, what it says instead.
+
+    That is where it is, or what it has heard.
+    """
 
     def __init__(self, hello, folder, shown=SHOWN):
         self._connection, self._folder, self._shown = None, folder, shown
@@ -49,7 +56,7 @@ class InTls:
         self._tls = self._context(hello).wrap_bio(
             self._incoming, self._outgoing, server_hostname=hello.sni or None
         )
-        self._left = b""
+        self._left, self._begun = b"", b""
         self.is_plain = False
 
     def _context(self, hello):
@@ -68,7 +75,8 @@ class InTls:
         try:
             self._tls.do_handshake()
         except ssl.SSLWantReadError:
-            return self._outgoing.read()
+            self._begun = self._outgoing.read()
+            return self._begun
         raise AssertionError("nobody has answered yet")
 
     def say(self, data, connection):
@@ -87,7 +95,7 @@ class InTls:
                 got = self._connection.recv(65536)
                 if not got:
                     raise ConnectionResetError("closed before the end") from None
-                if got.startswith(b"place "):
+                if got.startswith((b"place ", self._begun[:_OWN])):
                     self._left, self.is_plain = got, True
                 self._incoming.write(got)
             else:

@@ -7,6 +7,7 @@ other policies and with `CALLS`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -16,20 +17,16 @@ from hypothesis import Phase, given
 from hypothesis import strategies as st
 
 from drawn import authorization_policies, guards
-from drawn.worlds import case_of
 from fakes.authorization_oracle import lets_in
 from fakes.guarded_listeners import filters_of, guarded, held, rbac
-from fakes.inbound_envoy import InboundEnvoy
+from fakes.inbound_envoy import InboundEnvoy, inbound_of
 from fakes.judgements import differences
+from fakes.judges import sitting
 from fakes.shares import in_shares
 from isthmus.envoy.types import Listener
-from isthmus.model.findings import Finding
 from isthmus.model.names import ClusterId
 from isthmus.model.proxy import Proxy, ProxyKind
-from isthmus.translate.names import VIRTUAL_INBOUND
-from isthmus.translate.offline import read_case
 from isthmus.translate.trace.call import Call
-from isthmus.translate.trace.held import made_for
 from isthmus.translate.trace.walk import Side, trace
 
 LISTENERS, CALLS = 8, 20
@@ -94,26 +91,32 @@ def test_policies_let_in_whom_they_say(share):
     """AuthorizationPolicies of all keys, several together, with tokens: in Envoy, and by an oracle."""
     calls = st.lists(authorization_policies.calls(), min_size=CALLS, max_size=CALLS)
     world = st.builds(Written, authorization_policies.worlds(), calls)
+    served = authorization_policies.SERVED
 
     @given(st.lists(world, min_size=LISTENERS, max_size=LISTENERS))
     def holds(worlds):
-        must_agree([World(inbound_of(each.documents), each.calls, each.documents) for each in worlds])
+        must_agree(
+            [
+                World(inbound_of(served, each.documents, WORKLOAD), each.calls, each.documents)
+                for each in worlds
+            ]
+        )
 
     share.run(holds, UNSHRUNK)
 
 
-def inbound_of(documents):
-    """The listener of the workload for what it is sent."""
-    case = read_case(case_of(authorization_policies.SERVED, documents))
-    refused = [each.value for each in case.changes if isinstance(each.value, Finding)]
-    assert not refused, refused
-    return made_for(case.generation(), WORKLOAD).listeners[VIRTUAL_INBOUND]
+@contextmanager
+def envoy_with(worlds):
+    """A running Envoy with their listeners, and with the providers that policies may ask."""
+    with TemporaryDirectory() as folder, sitting() as upstreams:
+        envoy = InboundEnvoy((each.listener for each in worlds), upstreams)
+        with envoy.running(Path(folder)):
+            yield envoy
 
 
 def must_agree(worlds):
     """Raises where the trace of a call is not what an Envoy does that has the listener beside it."""
-    envoy = InboundEnvoy(each.listener for each in worlds)
-    with TemporaryDirectory() as folder, envoy.running(Path(folder)):
+    with envoy_with(worlds) as envoy:
         for number, each in enumerate(worlds):
             for call in each.calls:
                 found = trace(held(each.listener), call, Side.INBOUND)

@@ -159,6 +159,20 @@ def test_whom_custom_asks_is_named_and_not_answered_for(check):
     assert check((PROVIDER, CUSTOM), "outside", "ratings:9080", "GET", "/other")[1] == 0
 
 
+@pytest.mark.parametrize(
+    ("given", "decision"),
+    [("headersToUpstreamOnAllow: [authorization]", "unknown"), ("headersToUpstreamOnAllow: [x-a]", "denied")],
+)
+def test_what_a_provider_may_put_into_the_request_is_not_denied_for_being_not_there(check, given, decision):
+    provider = PROVIDER.replace("port: 9080}", f"port: 9080, {given}}}")
+    documents = (provider, CUSTOM, ISSUER, TOKENS_OF_STAFF)
+    found, code = check(documents, "outside", "ratings:9080", "GET", "/ask")
+    assert (code, found["decision"]) == (3 if decision == "denied" else 4, decision)
+    asked, why = "outbound|9080||legacy.default.svc.cluster.local", found["judgements"][0]["why"]
+    assert (f"{asked} may give the header authorization another value" in why) == (decision == "unknown")
+    assert check(documents, "outside", "ratings:9080", "GET", "/other")[0]["decision"] == "denied"
+
+
 def test_explain_tells_of_a_call_that_would_be_refused_by_which_rule():
     found = explained(ruled(NO_ADMIN), "productpage", "http://ratings:9080/ratings/admin")
     problem = "403, AuthorizationPolicy default/no-admin rules[0] denies it"

@@ -27,6 +27,7 @@ _KNOWN: Mapping[str, frozenset[str]] = {
     "connection": frozenset(_OF_CONNECTIONS),
     "metadata": frozenset({"filter_metadata"}),
 }
+_OF_HEADERS = frozenset({("request", "headers"), ("request", "referer"), ("request", "useragent")})
 _TYPE = "type.googleapis.com/cel.expr.ParsedExpr"
 
 
@@ -36,6 +37,9 @@ def condition_holds(condition: Message, facts: Facts) -> bool:
     compiled, asked = _compiled(body)
     if facts.request is None and any(root == "request" for root, _ in asked):
         raise Untraceable("a condition asks for a request where there is none")
+    if facts.rewriters and not _OF_HEADERS.isdisjoint(asked):
+        who = facts.rewriters[0].name
+        raise Untraceable(f"a condition asks for headers, and {who} may give them other values")
     found = compiled.eval(data=_data(facts))
     return found.type() == cel.Type.BOOL and bool(found.value())
 

@@ -4,17 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-from isthmus.envoy.types import HttpConnectionManager
+from isthmus.envoy.types import HttpConnectionManager, ListStringMatcher
 from isthmus.translate.trace.call import Call, Request, Untraceable
 from isthmus.translate.trace.steps import Tls
+from isthmus.translate.trace.text_match import text_matches
 
 Json = Any
 
 _FORWARDED = "x-forwarded-for"
+
+
+class Rewriter(NamedTuple):
+    """Somebody who was asked about a request, and may have given headers of it other values."""
+
+    name: str
+    headers: ListStringMatcher | None = None  # which; None: any
+
+    def may_change(self, header: str) -> bool:
+        """Whether that header may be another now. Where the request goes, and how, is taken as its caller says it."""
+        if header.startswith(":"):
+            return False
+        return self.headers is None or any(text_matches(each, header) for each in self.headers.patterns)
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +46,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     request: Request | None = None
     protocol: str = ""
     metadata: Mapping[str, Json] = {}  # that filters left for those after them, by filter
+    rewriters: tuple[Rewriter, ...] = ()  # whose answers are not known here
 
     @property
     def principals(self) -> tuple[str, ...]:
@@ -40,6 +55,18 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         The last is its subject, which is empty where identities are in URIs, and where there is no certificate.
         """
         return (*self.uris, *self.names, "")
+
+    def header(self, name: str) -> str | None:
+        """What the request says there, if anything. Raises `Untraceable` where somebody may have changed it."""
+        self.must_know(name)
+        return self.request.value(name) if self.request is not None else None
+
+    def must_know(self, *names: str) -> None:
+        """Raises `Untraceable` where one of these headers may not be as the caller has sent it."""
+        for name in names:
+            for each in self.rewriters:
+                if each.may_change(name.lower()):
+                    raise Untraceable(f"{each.name} may give the header {name} another value")
 
     def with_metadata(self, name: str, found: Mapping[str, Json]) -> Facts:
         """The same with what the filter called `name` has found out."""

@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
+import msgspec
+
 from isthmus.envoy.types import (
     Any,
     EnvoyHttpFilter,
@@ -13,13 +15,14 @@ from isthmus.envoy.types import (
     HttpExtAuthz,
     HttpRbac,
     JwtAuthentication,
+    ListStringMatcher,
     NetworkExtAuthz,
     NetworkRbac,
     RbacRules,
 )
 from isthmus.translate.trace import jwt_authn
 from isthmus.translate.trace.call import Untraceable
-from isthmus.translate.trace.facts import Facts
+from isthmus.translate.trace.facts import Facts, Rewriter
 from isthmus.translate.trace.metadata_match import metadata_matches
 from isthmus.translate.trace.rbac import Ruling, ruling
 from isthmus.translate.trace.steps import Says, Verdict
@@ -186,7 +189,20 @@ def _by_asking(name: str, config: HttpExtAuthz | NetworkExtAuthz, facts: Facts, 
             raise Untraceable(str(why))
         if not metadata_matches(config.filter_enabled_metadata, facts.metadata):
             return Passed((Verdict(filter=name, says=Says.PASSES, why="not asked"),), facts)
+    headers = _rewritten(config)
+    if facts.request is not None and (headers is None or headers.patterns):
+        rewriters = (*facts.rewriters, Rewriter(provider, headers))
+        facts = msgspec.structs.replace(facts, rewriters=rewriters)
     return Passed((Verdict(filter=name, says=Says.ASKS, why=provider),), facts)
+
+
+def _rewritten(config: HttpExtAuthz | NetworkExtAuthz) -> ListStringMatcher | None:
+    """Which headers of a request are those of the answer then: by HTTP such as the filter names, by gRPC any."""
+    if isinstance(config, HttpExtAuthz) and config.HasField("http_service"):
+        answer = config.http_service.authorization_response
+        several = answer.allowed_upstream_headers, answer.allowed_upstream_headers_to_append
+        return ListStringMatcher(patterns=[one for each in several for one in each.patterns])
+    return None
 
 
 def _asked_of(config: HttpExtAuthz | NetworkExtAuthz) -> str:

@@ -20,6 +20,7 @@ from isthmus.translate.trace.tokens import (
     Found,
     Problem,
     claims_of,
+    headers_for,
     problem_of,
     tokens_for,
     without,
@@ -49,6 +50,7 @@ def judge(config: JwtAuthentication, facts: Facts) -> Met:
         raise Untraceable("tokens are asked for by filter state, which the trace does not know")
     if config.bypass_cors_preflight and _is_preflight(request):
         return Met(facts)
+    facts.must_know(*(name for each in config.providers.values() for name, _ in headers_for(each)))
     for rule in config.rules:
         if all(each.holds for each in conditions(rule.match, request)):
             match rule.WhichOneof("requirement_type"):

@@ -115,7 +115,7 @@ def _header_holds(matcher: HeaderMatcher, facts: Facts) -> bool:
         return header_holds(matcher, None)
     if name in WRITTEN_BY_ENVOY:
         raise Untraceable(f"a policy asks for {name}, which Envoy writes itself")
-    return header_holds(matcher, facts.request.value(name))
+    return header_holds(matcher, facts.header(name))
 
 
 def _path_holds(matcher: PathMatcher, facts: Facts) -> bool:

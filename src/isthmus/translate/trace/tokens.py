@@ -62,11 +62,8 @@ def tokens_for(provider: JwtProvider, request: Request) -> Iterator[Found]:
     """The tokens at the places where `provider` looks. Source: Envoy's JwtProvider reference."""
     if provider.from_cookies:
         raise Untraceable("tokens in cookies are not known to the trace")
-    places = [(each.name.lower(), each.value_prefix) for each in provider.from_headers]
-    parameters = list(provider.from_params)
-    if not places and not parameters:
-        places, parameters = [(_HEADER, _PREFIX)], [_PARAMETER]
-    for header, prefix in places:
+    parameters = list(provider.from_params) or ([] if provider.from_headers else [_PARAMETER])
+    for header, prefix in headers_for(provider):
         value = request.value(header)
         if value is not None and prefix in value:
             yield Found(_token_in(value.partition(prefix)[2] if prefix else value), header=header)
@@ -74,6 +71,13 @@ def tokens_for(provider: JwtProvider, request: Request) -> Iterator[Found]:
     for name in parameters:
         if name in given:
             yield Found(given[name], parameter=name)
+
+
+def headers_for(provider: JwtProvider) -> list[tuple[str, str]]:
+    """The headers in which `provider` looks for tokens, and what stands before them there."""
+    if provider.from_headers or provider.from_params:
+        return [(each.name.lower(), each.value_prefix) for each in provider.from_headers]
+    return [(_HEADER, _PREFIX)]
 
 
 def _token_in(value: str) -> str:
