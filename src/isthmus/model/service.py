@@ -37,6 +37,8 @@ class Protocol(Enum):
         return self in {Protocol.HTTP2, Protocol.GRPC, Protocol.GRPC_WEB}
 
 
+CALLER_FIRST = frozenset({Protocol.HTTPS, Protocol.TLS, Protocol.MONGO, Protocol.REDIS})
+"""Of those that are no requests: what is known to begin with a word of the caller."""
 _HTTP = frozenset({Protocol.HTTP, Protocol.HTTP2, Protocol.GRPC, Protocol.GRPC_WEB})
 
 

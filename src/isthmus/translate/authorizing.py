@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from isthmus.model.authorization_policies import Governing
 from isthmus.model.selection import labels_of, references_of
+from isthmus.translate.authorization.foregone import nobody_passes
 from isthmus.translate.authorization.rbac import Sieve, sieves
 from isthmus.translate.authorization.rules import Dialect
 from isthmus.translate.guard import Checkpoint, Guard
@@ -19,6 +20,16 @@ def sieves_at(point: Checkpoint, *, requests: bool) -> tuple[Sieve, ...]:
         return _at_ports(guard, held, requests)
     dialect = Dialect(guard.trust_domains, requests, point.datagrams)
     return _made(guard, held, dialect)
+
+
+def waits_at(point: Checkpoint, *, caller_first: bool, proven: bool) -> bool:
+    """Whether whom connections are for is called only when their first bytes have come, and the policies let them in.
+
+    That is so where callers speak first, and where nobody is let in: a server that speaks first must be called before,
+    or those who are let in would wait for it, and it for them. `proven`: callers have shown who they are.
+    """
+    found = sieves_at(point, requests=False)
+    return bool(found) and (caller_first or nobody_passes(found, point.port, proven=proven))
 
 
 def _holds(found: Governing, point: Checkpoint) -> bool:

@@ -6,6 +6,7 @@ Requests in plain text share one chain. Where TLS ends, and where it passes, cha
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 from isthmus.api.istio.virtual_service import VirtualService
@@ -13,6 +14,7 @@ from isthmus.envoy.types import Filter, FilterChain, FilterChainMatch, Listener
 from isthmus.model.scope import View
 from isthmus.translate import names
 from isthmus.translate.access_log import access_logs, listener_logs
+from isthmus.translate.authorizing import waits_at
 from isthmus.translate.chain_claims import Claims
 from isthmus.translate.checked import Checked, Slot
 from isthmus.translate.conduct import Conduct
@@ -24,7 +26,7 @@ from isthmus.translate.guard import Checkpoint, Guard
 from isthmus.translate.listener_parts import ALWAYS_OPEN, chain, listen, proxy_protocol, tls_inspector
 from isthmus.translate.network_filters import checks, tcp_proxy
 from isthmus.translate.routes import about_rule
-from isthmus.translate.server_tls import HTTP_ALPN, server_tls
+from isthmus.translate.server_tls import HTTP_ALPN, PROVING, server_tls
 from isthmus.translate.types import LISTENER
 
 Seen = tuple[View, Conduct, Guard]
@@ -90,7 +92,7 @@ class GatewayListeners:
 def _of_rule(one: Opened, rule: VirtualService, seen: Seen) -> Listener:
     made, (view, conduct, guard) = Listener(), seen
     for each in connections(one, rule, view):
-        bytes_on = [*checks(Checkpoint(guard, one.port)), _proxy(each, conduct)]
+        bytes_on = _bytes_on(one, each, conduct, Checkpoint(guard, one.port))
         match = each.match if each.match.ListFields() else None
         made.filter_chains.append(
             _ended(one, conduct, match, bytes_on) if one.ends_tls else chain("", match, *bytes_on)
@@ -125,6 +127,15 @@ def _manager(one: Opened, seen: Seen) -> Filter:
     return connection_manager(manager)
 
 
-def _proxy(found: Connections, conduct: Conduct) -> Filter:
+def _bytes_on(one: Opened, found: Connections, conduct: Conduct, point: Checkpoint) -> list[Filter]:
     logs = access_logs(conduct, inbound=False, http=False)
-    return tcp_proxy.to_upstreams(found.weighted, logs, found.weighted[0][0], found.how)
+    tls = one.server.tls if one.ends_tls else None
+    waits = waits_at(
+        point,
+        caller_first=one.speech is Speech.TLS and not one.ends_tls,
+        proven=tls is not None and tls.mode in PROVING,
+    )
+    proxy = tcp_proxy.to_upstreams(
+        found.weighted, logs, found.weighted[0][0], replace(found.how, waits=waits)
+    )
+    return [*checks(point), proxy]

@@ -10,6 +10,7 @@ What two modes have in common is the same to the byte in both: Envoy then keeps 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from isthmus.api.istio.peer_authentication import MtlsMode
 from isthmus.envoy.types import (
@@ -25,13 +26,14 @@ from isthmus.envoy.types import (
     VirtualHost,
 )
 from isthmus.model.peer_authentications import DISABLE, STRICT, terms_of
-from isthmus.model.service import Protocol
+from isthmus.model.service import CALLER_FIRST, Protocol
 from isthmus.translate import names, proto
 from isthmus.translate.access_log import access_logs, listener_logs
+from isthmus.translate.authorizing import waits_at
 from isthmus.translate.conduct import Conduct
 from isthmus.translate.connection_manager import Face, Manager, connection_manager
 from isthmus.translate.connection_rules import cidr
-from isthmus.translate.connections import manner
+from isthmus.translate.connections import Manner, manner
 from isthmus.translate.entrances import Entrance
 from isthmus.translate.errors import Unsayable
 from isthmus.translate.guard import Checkpoint, Guard
@@ -48,7 +50,7 @@ from isthmus.translate.listener_parts import (
 from isthmus.translate.names import ANY
 from isthmus.translate.network_filters import checks, tcp_proxy
 from isthmus.translate.retries import inbound_retries
-from isthmus.translate.server_tls import HTTP_ALPN, server_tls
+from isthmus.translate.server_tls import HTTP_ALPN, PROVING, server_tls
 from isthmus.translate.transport import ALL_MESH_ALPN, MESH_ALPN, MESH_HTTP_ALPN, mutual_downstream
 from isthmus.translate.upstream_policy import Policy
 
@@ -106,16 +108,17 @@ def _silence_s(conduct: Conduct) -> float:
 def _passthrough(conduct: Conduct, point: Checkpoint, mode: MtlsMode) -> Iterator[FilterChain]:
     """Ports that no service names, or the one of `point`: bytes go where they were meant to go."""
     logs = access_logs(conduct, inbound=True, http=False)
-    forward = [*checks(point), tcp_proxy.to_upstream(names.INBOUND_PASSTHROUGH, logs)]
 
-    def made(*, tls: bool, alpn: tuple[str, ...] = ()) -> FilterChain:
+    def made(*, tls: bool, alpn: tuple[str, ...] = (), proven: bool = False) -> FilterChain:
         match = _match(None, tls=tls, alpn=alpn)
         if point.port:
             match.destination_port.value = point.port
-        return chain("virtualInbound", match, *forward)
+        how = Manner(waits=waits_at(point, caller_first=tls and not proven, proven=proven))
+        forward = tcp_proxy.to_upstream(names.INBOUND_PASSTHROUGH, logs, how)
+        return chain("virtualInbound", match, *checks(point), forward)
 
     for alpn in _known_by(mode):
-        mutual = made(tls=True, alpn=alpn)
+        mutual = made(tls=True, alpn=alpn, proven=True)
         mutual.transport_socket.CopyFrom(mutual_downstream(conduct.trust_domains, conduct.mutual_tls))
         yield mutual
     if mode != STRICT:
@@ -136,36 +139,43 @@ def _port_chains(one: Entrance, conduct: Conduct, guard: Guard) -> Iterator[Filt
     name = names.listener(one.bind or ANY, one.number)
     point = Checkpoint(guard, one.number)
     http = [connection_manager(_manager(one, conduct, point))]
-    upstream, logs = names.inbound(one.number), access_logs(conduct, inbound=True, http=False)
-    how = manner([Policy(connection_pool=one.pool)])
-    tcp = [*checks(point), tcp_proxy.to_upstreams([(upstream, 1)], logs, upstream, how)]
+    proven, strange = (_bytes_on(one, conduct, point, proven=each) for each in (True, False))
 
     def mutual(alpn: tuple[str, ...], filters: Iterable[Filter]) -> FilterChain:
         made = chain(name, _match(one, tls=True, alpn=alpn), *filters)
         made.transport_socket.CopyFrom(mutual_downstream(conduct.trust_domains, conduct.mutual_tls))
         return made
 
-    mode, usual = terms_of(guard.peers).at(one.number), http if one.protocol.is_http else tcp
+    mode = terms_of(guard.peers).at(one.number)
     for alpn in _known_by(mode):
         if alpn and one.protocol is Protocol.UNSPECIFIED:
             yield mutual(MESH_HTTP_ALPN, http)
-            yield mutual(MESH_ALPN, tcp)
+            yield mutual(MESH_ALPN, proven)
         else:
-            yield mutual(alpn, usual)
+            yield mutual(alpn, http if one.protocol.is_http else proven)
     if mode == STRICT:
         return
     if one.tls is not None:
-        yield _ending(one, conduct, chain(name, _match(one, tls=True), *usual))
+        inside = http if one.protocol.is_http else proven if one.tls.mode in PROVING else strange
+        yield _ending(one, conduct, chain(name, _match(one, tls=True), *inside))
         return
     if one.protocol.is_http:
         yield chain(name, _match(one, tls=False), *http)
         if mode == DISABLE:
-            yield chain(name, _match(one, tls=True), *tcp)
+            yield chain(name, _match(one, tls=True), *strange)
         return
     if one.protocol is Protocol.UNSPECIFIED:
         yield chain(name, _match(one, tls=False, alpn=PLAIN_HTTP), *http)
-    yield chain(name, _match(one, tls=True), *tcp)
-    yield chain(name, _match(one, tls=False), *tcp)
+    yield chain(name, _match(one, tls=True), *strange)
+    yield chain(name, _match(one, tls=False), *strange)
+
+
+def _bytes_on(one: Entrance, conduct: Conduct, point: Checkpoint, *, proven: bool) -> list[Filter]:
+    """What passes bytes on to the application. `proven`: of callers that have shown who they are."""
+    upstream, logs = names.inbound(one.number), access_logs(conduct, inbound=True, http=False)
+    waits = waits_at(point, caller_first=one.protocol in CALLER_FIRST, proven=proven)
+    how = replace(manner([Policy(connection_pool=one.pool)]), waits=waits)
+    return [*checks(point), tcp_proxy.to_upstream(upstream, logs, how)]
 
 
 def _ending(one: Entrance, conduct: Conduct, made: FilterChain) -> FilterChain:

@@ -25,6 +25,8 @@ from isthmus.translate.names import file_certificate, file_roots
 from isthmus.translate.subject_names import matchers
 
 HTTP_ALPN = ("h2", "http/1.1")
+PROVING = frozenset({"ISTIO_MUTUAL", "MUTUAL", "OPTIONAL_MUTUAL"})
+"""Modes in which callers may have shown who they are."""
 
 
 def server_tls(tls: ServerTLSSettings, conduct: Conduct, alpn: Iterable[str]) -> TransportSocket:
