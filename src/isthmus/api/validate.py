@@ -17,6 +17,7 @@ from isthmus.api.istio import (
     destination_rule_problems,
     envoy_filter_problems,
     gateway_problems,
+    peer_authentication_closed,
     peer_authentication_problems,
     request_authentication_problems,
     service_entry_problems,
@@ -69,10 +70,14 @@ def instead_of(
 
     `found` is what could be read of it; None: nothing but its name.
     """
-    if kind is not AuthorizationPolicy:
-        return None
-    found = found if isinstance(found, AuthorizationPolicy) else AuthorizationPolicy(metadata=meta)
-    return authorization_policy_closed.closed(found, wrong)
+    closed = _CLOSED.get(kind)
+    return None if closed is None else closed(found or kind(metadata=meta), wrong)
+
+
+_CLOSED: Mapping[type[Object], Callable[[Any, Sequence[Problem]], Object | None]] = {
+    AuthorizationPolicy: authorization_policy_closed.closed,
+    PeerAuthentication: peer_authentication_closed.closed,
+}
 
 
 def problems(found: Object) -> Iterator[Problem]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from isthmus.api.istio.authorization_policy import AuthorizationPolicy
+from isthmus.api.istio.peer_authentication import PeerAuthentication
 from isthmus.api.resource import Object, Ref
 from isthmus.model.change import Refused
 from isthmus.model.findings import Finding
@@ -11,7 +13,10 @@ from isthmus.model.names import ClusterId
 
 Key = tuple[ClusterId, Ref]
 
-_MEANWHILE = "; until it is mended what is wrong lets nobody in"
+_MEANWHILE = {
+    AuthorizationPolicy: "; until it is mended what is wrong lets nobody in",
+    PeerAuthentication: "; until it is mended what is wrong counts as STRICT",
+}
 
 
 class StandIns:
@@ -25,5 +30,5 @@ class StandIns:
         if held is not None and held != self._there.get(key):
             return wrong.finding, held
         self._there[key] = wrong.instead
-        message = wrong.finding.message + _MEANWHILE
+        message = wrong.finding.message + _MEANWHILE.get(type(wrong.instead), "")
         return msgspec.structs.replace(wrong.finding, message=message), wrong.instead
