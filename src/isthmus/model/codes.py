@@ -204,6 +204,8 @@ class Code(Enum):
     """An AuthorizationPolicy asks what a token says where no RequestAuthentication checks any."""
     CALLERS_UNKNOWN = ("ISM0045", "CallersUnknown", _WARNING)
     """An AuthorizationPolicy asks who calls where all calls come in plain text."""
+    CALLERS_NAMELESS = ("ISM0046", "CallersNameless", _WARNING)
+    """A rule of an AuthorizationPolicy hangs on who calls, and whoever comes in plain text gets past it."""
     NOT_REGISTERED = ("ISM0034", "WorkloadNotRegistered", _WARNING)
     """A workload asks for an entry of a WorkloadGroup, and gets none."""
     NO_KEYS = ("ISM0051", "IssuerKeysNotFetched", _ERROR)

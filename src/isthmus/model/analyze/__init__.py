@@ -12,6 +12,7 @@ from isthmus.api.resource import Object, Ref
 from isthmus.model.analyze import (
     authorization_callers,
     authorization_policies,
+    authorization_unknown,
     clusters,
     datagrams,
     deployments,
@@ -86,6 +87,7 @@ CHECKS: tuple[Check, ...] = (
     authorization_callers.domains_are_known,
     authorization_callers.tokens_are_checked,
     authorization_callers.callers_can_be_known,
+    authorization_unknown.callers_must_be_known,
     telemetries.reach_somebody,
     telemetries.are_alone,
     peers.are_alone,

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from isthmus.api.istio.authorization_policy import AuthorizationPolicy, Source
+from isthmus.api.istio.authorization_policy import AuthorizationPolicy, Rule, Source
 from isthmus.api.istio.authorization_policy_keys import key_of
 from isthmus.api.istio.peer_authentication import PeerAuthentication
 from isthmus.api.istio.request_authentication import RequestAuthentication
@@ -30,7 +30,8 @@ _FIELDS = {
 """Fields of sources, by the keys of conditions that ask for the same."""
 _WRITTEN = {each.name: each.encode_name for each in msgspec.structs.fields(Source)}
 _DOMAIN_FIRST = frozenset({"source.principal", "source.trustDomain"})
-_OF_CERTIFICATES = frozenset({*_FIELDS.values(), "source.cluster"}) - {"request.auth.principal"}
+OF_CERTIFICATES = frozenset({*_FIELDS.values(), "source.cluster"}) - {"request.auth.principal"}
+"""Keys of what certificates prove."""
 _OF_TOKENS = "request.auth."
 _LOCAL = "cluster.local"
 """In a policy it stands for the mesh's own trust domain."""
@@ -85,7 +86,7 @@ def callers_can_be_known(subject: Subject) -> Iterator[Finding]:
     """Where a rule asks who calls, callers may come in mutual TLS: nothing else tells who they are."""
     peers = PeerAuthentications(subject.of(PeerAuthentication), subject.root)
     for found in subject.of(AuthorizationPolicy):
-        asked = next((each for each in _asked(found) if each.key in _OF_CERTIFICATES), None)
+        asked = next((each for each in _asked(found) if each.key in OF_CERTIFICATES), None)
         if asked is None or references_of(found):
             continue
         for workload in workloads_of(found, subject):
@@ -124,14 +125,19 @@ def _checked(workload: Workload, checks: tuple[RequestAuthentication, ...], subj
 
 def _asked(found: AuthorizationPolicy) -> Iterator[Asked]:
     for number, rule in enumerate(found.spec.rules or ()):
-        at = f"$.spec.rules[{number}]"
-        for index, each in enumerate(rule.from_ or ()):
-            yield from _of_source(f"{at}.from[{index}].source", each.source or Source())
-        for index, condition in enumerate(rule.when or ()):
-            key = key_of(condition.key)
-            for name, texts in (("values", condition.values), ("notValues", condition.not_values)):
-                if key is not None and texts is not None:
-                    yield Asked(f"{at}.when[{index}].{name}", key.name, texts, name == "values")
+        yield from asked_by(rule, number)
+
+
+def asked_by(rule: Rule, number: int) -> Iterator[Asked]:
+    """What the rule of that number asks of callers."""
+    at = f"$.spec.rules[{number}]"
+    for index, each in enumerate(rule.from_ or ()):
+        yield from _of_source(f"{at}.from[{index}].source", each.source or Source())
+    for index, condition in enumerate(rule.when or ()):
+        key = key_of(condition.key)
+        for name, texts in (("values", condition.values), ("notValues", condition.not_values)):
+            if key is not None and texts is not None:
+                yield Asked(f"{at}.when[{index}].{name}", key.name, texts, name == "values")
 
 
 def _of_source(at: str, source: Source) -> Iterator[Asked]:

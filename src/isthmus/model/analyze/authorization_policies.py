@@ -113,7 +113,7 @@ def hold_for_connections(subject: Subject) -> Iterator[Finding]:
             for one in _plain(found, workload, subject):
                 for number, path in asking.items():
                     rule = (found.spec.rules or ())[number]
-                    if number not in told and _may_mean(rule, one.target_port):
+                    if number not in told and may_mean(rule, one.target_port):
                         told.add(number)
                         yield finding(found, path, _message(found, workload, one), Code.NOT_FOR_CONNECTIONS)
 
@@ -139,7 +139,7 @@ def providers_take_connections(subject: Subject) -> Iterator[Finding]:
             (workload, one)
             for workload in workloads_of(found, subject)
             for one in _plain(found, workload, subject)
-            if any(_may_mean(rule, one.target_port) for rule in rules)
+            if any(may_mean(rule, one.target_port) for rule in rules)
         )
         for workload, one in islice(refused, 1):
             message = (
@@ -184,7 +184,7 @@ def _plain(found: AuthorizationPolicy, workload: Workload, subject: Subject) -> 
             yield one
 
 
-def _may_mean(rule: Rule, port: int) -> bool:
+def may_mean(rule: Rule, port: int) -> bool:
     """Whether a rule may be about calls to a port, as far as its operations say their ports."""
     operations = [each.operation or Operation() for each in rule.to or ()]
     return not operations or any(
