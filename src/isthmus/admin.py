@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs
 
 import msgspec
 
+from isthmus.debug.pages import VERSION, IstioPages, Page
+from isthmus.debug.streams import SHORT, by_proxy, name_of
 from isthmus.discovery.analyst import Analyst
 from isthmus.discovery.cluster_watcher import ClusterState
 from isthmus.discovery.fleet import ClusterStatus, Fleet
 from isthmus.discovery.holders import holders
 from isthmus.kit.metrics import CLUSTERS, DOOR_REFUSALS, FINDINGS, exposition
 from isthmus.kit.plain_http import NOT_FROM_OUTSIDE, Connections, HttpServer, Request, Response
+from isthmus.kit.release import RELEASE
 from isthmus.kit.watchable import Watchable
 from isthmus.model.build import MeshBuilder
 from isthmus.model.findings import Finding, Severity
@@ -21,21 +24,12 @@ from isthmus.model.mesh import Mesh
 from isthmus.model.proxy import Proxy
 from isthmus.settings import PilotSettings
 from isthmus.sidecar.certs import Held, trust_held
-from isthmus.translate.types import ENDPOINTS, LISTENER, NAMES, ROUTES, SECRET, UPSTREAM
 from isthmus.xds.fanout import Fanout
 from isthmus.xds.session import Session
-from isthmus.xds.status import config_dump, status_of
+from isthmus.xds.status import status_of
 
 Json = dict[str, Any]
 _JSON = "application/json"
-SHORT = {
-    UPSTREAM: "CDS",
-    ENDPOINTS: "EDS",
-    LISTENER: "LDS",
-    ROUTES: "RDS",
-    SECRET: "SDS",
-    NAMES: "NDS",
-}
 
 
 class Admin:
@@ -51,14 +45,14 @@ class Admin:
     ) -> None:
         self._fleet, self._builder, self._fanout, self._analyst = fleet, builder, fanout, analyst
         self._own, self._debug_for_all = own, False
-        self._pages: dict[str, Callable[[dict[str, str]], object]] = {
-            "/debug/syncz": self._syncz,
-            "/debug/clusterz": self._clusterz,
-            "/debug/registryz": self._registryz,
-            "/debug/endpointz": self._endpointz,
+        self._pages: dict[str, Page] = {
+            "/debug/proxies": self._proxies,
+            "/debug/clusters": self._clusters,
+            "/debug/services": self._services,
+            "/debug/endpoints": self._endpoints,
             "/debug/findings": self._findings,
-            "/debug/config_dump": self._config_dump,
             "/debug/trust": self._trust,
+            **IstioPages(fleet, builder, fanout).pages(),
         }
 
     async def run(self, settings: PilotSettings) -> None:
@@ -75,6 +69,8 @@ class Admin:
         if path == "/ready":
             is_ready = self._fanout.shared.world is not None
             return Response(body=b"ready\n") if is_ready else Response(503, b"no mesh yet\n")
+        if path == "/version":
+            return Response(body=VERSION.encode())
         if path == "/metrics":
             self._count()
             return Response(body=exposition(), content_type="text/plain; version=0.0.4; charset=utf-8")
@@ -85,7 +81,7 @@ class Admin:
             return _json(sorted(self._pages))
         page = self._pages.get(path)
         if page is None:
-            return Response(404, b"there are /ready, /metrics and the pages that /debug lists\n")
+            return Response(404, b"there are /ready, /metrics, /version and the pages that /debug lists\n")
         if path == "/debug/findings":
             await self._analyst.now()
         try:
@@ -97,21 +93,18 @@ class Admin:
     def _mesh(self) -> Mesh:
         return self._builder.mesh
 
-    def _syncz(self, _: dict[str, str]) -> list[Json]:
-        return [_describe(sessions) for sessions in self._by_proxy().values()]
+    def _proxies(self, _: Mapping[str, str]) -> list[Json]:
+        return [_describe(sessions) for sessions in by_proxy(self._fanout).values()]
 
-    def _by_proxy(self) -> dict[str, list[Session[Proxy]]]:
-        """The streams of each proxy, the oldest first: its Envoy's and its agent's, or one that came back."""
-        found: dict[str, list[Session[Proxy]]] = {}
-        for session in self._fanout.sessions:
-            found.setdefault(session.node.id, []).append(session)
-        return found
-
-    def _clusterz(self, _: dict[str, str]) -> Json:
+    def _clusters(self, _: Mapping[str, str]) -> Json:
         clusters = [_cluster(status) for status in self._fleet.status()]
-        return {"clusters": clusters, "findings": [str(each) for each in self._fleet.findings()]}
+        return {
+            "release": RELEASE,
+            "clusters": clusters,
+            "findings": [str(each) for each in self._fleet.findings()],
+        }
 
-    def _registryz(self, _: dict[str, str]) -> list[Json]:
+    def _services(self, _: Mapping[str, str]) -> list[Json]:
         return [
             {
                 "hostname": service.key.hostname,
@@ -128,7 +121,7 @@ class Admin:
             for _, service in sorted(self._mesh.services.items())
         ]
 
-    def _endpointz(self, query: dict[str, str]) -> list[Json]:
+    def _endpoints(self, query: Mapping[str, str]) -> list[Json]:
         wanted = query.get("service", "")
         return [
             {
@@ -148,7 +141,7 @@ class Admin:
             for endpoint in shard.endpoints
         ]
 
-    def _trust(self, _: dict[str, str]) -> Json:
+    def _trust(self, _: Mapping[str, str]) -> Json:
         """What Pilot holds and what each proxy does: who changes roots waits for all of them."""
         own, proxies = self._own.value, holders(self._fanout.sessions, self._mesh)
         return {
@@ -156,7 +149,7 @@ class Admin:
             "proxies": msgspec.to_builtins(proxies),
         }
 
-    def _findings(self, _: dict[str, str]) -> list[Json]:
+    def _findings(self, _: Mapping[str, str]) -> list[Json]:
         return [
             {
                 "severity": each.severity.value,
@@ -169,22 +162,6 @@ class Admin:
             }
             for each in self._all_findings()
         ]
-
-    def _config_dump(self, query: dict[str, str]) -> Json:
-        wanted = query.get("proxyID", "")
-        everyone = self._by_proxy()
-        for id_, sessions in everyone.items():
-            if wanted and wanted in {id_, _name(id_)}:
-                return {key: value for session in sessions for key, value in self._dump(session).items()}
-        known = ", ".join(sorted(map(_name, everyone)))
-        raise LookupError(f"no proxy is called {wanted!r} (hint: ?proxyID= one of {known or 'none'})")
-
-    def _dump(self, session: Session[Proxy]) -> Json:
-        dump: dict[str, list[Json]] = {}
-        for type_url, resource in config_dump(self._fanout, session):
-            entry = {"name": resource.name, "version": resource.version, "bytes": len(resource.body)}
-            dump.setdefault(SHORT.get(type_url, type_url), []).append(entry)
-        return dump
 
     def _all_findings(self) -> list[Finding]:
         """As far as was looked for: the page of findings looks for more before it answers."""
@@ -206,7 +183,7 @@ def _describe(sessions: list[Session[Proxy]]) -> Json:
     status = statuses[0]
     types = {SHORT.get(one.type_url, one.name): one for each in statuses for one in each.types}
     return {
-        "name": _name(status.proxy),
+        "name": name_of(status.proxy),
         "id": status.proxy,
         "cluster": str(session.node.metadata.get("CLUSTER_ID", "")),
         "version": status.version,
@@ -222,11 +199,6 @@ def _describe(sessions: list[Session[Proxy]]) -> Json:
             for name, each in types.items()
         },
     }
-
-
-def _name(node_id: str) -> str:
-    parts = node_id.split("~")
-    return parts[2] if len(parts) == 4 else node_id
 
 
 def _cluster(status: ClusterStatus) -> Json:

@@ -12,6 +12,8 @@ from isthmus.admin import Admin
 from isthmus.api.gateway_api.gateway import Gateway
 from isthmus.api.istio.request_authentication import RequestAuthentication
 from isthmus.api.resource import Ref
+from isthmus.debug.pages import IstioPages
+from isthmus.debug.questions import Questions
 from isthmus.discovery.analyst import Analyst, AnalystSettings
 from isthmus.discovery.bundle_ring import BundleRing
 from isthmus.discovery.cluster_watcher import WatcherSettings
@@ -191,7 +193,9 @@ class Pilot:
         gatekeeper = Gatekeeper(self._trust_domains, clusters_proven=settings.clusters_proven)
         registrations = self._registrations
         note = only_known(registrations.proven) if settings.known_proxies_only else registrations.proven
-        plain = AdsServer(self.fanout, identify.proxy, note=registrations.unproven)
+        looked_at = IstioPages(self.fleet, self.builder, self.fanout)
+        questions = Questions(looked_at, self.fanout, gethostname(), for_all=settings.debug_for_all)
+        plain = AdsServer(self.fanout, identify.proxy, note=registrations.unproven, aside=questions)
         secure = AdsServer(self.fanout, identify.proven, gatekeeper.admit, note)
         limits = _grpc_limits(settings)
         async with asyncio.TaskGroup() as group:

@@ -26,7 +26,7 @@ async def clusters_of_reviews(stage: Stage) -> set[str]:
 
 async def clusters_list(stage: Stage) -> dict[str, Any]:
     """What `isthmus clusters list -o json` shows: by cluster, and the findings."""
-    answer = await ask_pilot(stage.lab.kubeconfig(PUBLIC), None, "istio-system", "/debug/clusterz")
+    answer = await ask_pilot(stage.lab.kubeconfig(PUBLIC), None, "istio-system", "/debug/clusters")
     return {each["id"]: each for each in answer["clusters"]} | {"findings": answer["findings"]}
 
 

@@ -54,7 +54,7 @@ async def _served(*specs):
 
         async def answers():
             try:
-                clusters = (await pages.json("/debug/clusterz"))["clusters"]
+                clusters = (await pages.json("/debug/clusters"))["clusters"]
             except OSError:
                 return False
             return len(clusters) == len(specs)
@@ -102,7 +102,7 @@ async def test_what_shows_configuration_answers_over_loopback_only(pages):
 
 
 async def test_clusters_are_told_with_their_state(pages):
-    answer = await pages.json("/debug/clusterz")
+    answer = await pages.json("/debug/clusters")
     assert [each["id"] for each in answer["clusters"]] == ["west"]
     assert answer["findings"] == []
 
@@ -116,14 +116,14 @@ async def test_services_endpoints_and_findings_are_told(pages):
         broken,
     )
     pages.builder.apply([put(EAST, each) for each in objects])
-    (registered,) = await pages.json("/debug/registryz")
+    (registered,) = await pages.json("/debug/services")
     assert registered["hostname"] == "reviews.default.svc.cluster.local"
     assert registered["ports"] == [{"number": 80, "name": "http", "protocol": "HTTP"}]
     assert registered["vips"] == {"east": ["10.1.0.1"]}
-    (found,) = await pages.json("/debug/endpointz?service=reviews")
+    (found,) = await pages.json("/debug/endpoints?service=reviews")
     assert (found["address"], found["cluster"], found["workload"]) == ("10.0.0.1", "east", "p1")
     assert found["identity"] == "spiffe://cluster.local/ns/default/sa/bob"
-    assert await pages.json("/debug/endpointz?service=ratings") == []
+    assert await pages.json("/debug/endpoints?service=ratings") == []
     (finding,) = await pages.json("/debug/findings")
     assert finding["object"] == "VirtualService default/a"
     assert finding["path"] == "$.spec.http[0].route[0].destination.host"

@@ -76,7 +76,7 @@ async def reached(kubeconfig: Path | None, contexts: Sequence[str], namespace: s
 async def must_be_all(found: Reached, besides: Collection[str]) -> None:
     """Raises `KubeError` where the mesh has a cluster that is neither reached nor one of these."""
     names = {*besides, *(cluster.name for cluster in found.clusters)}
-    for answer in await found.pilots("/debug/clusterz"):
+    for answer in await found.pilots("/debug/clusters"):
         for each in answer.said["clusters"]:
             if each["id"] not in names:
                 raise KubeError(

@@ -10,8 +10,8 @@ _BY_PACKAGE: dict[str, str] = {
     "google.protobuf": "Any BoolValue DoubleValue Duration Empty StringValue Struct Timestamp UInt32Value "
     "UInt64Value Value",
     "google.rpc": "Status",
-    "envoy.admin.v3": "CertificateDetails Certificates ClustersConfigDump ConfigDump EndpointsConfigDump "
-    "ListenersConfigDump RoutesConfigDump SecretsConfigDump ServerInfo",
+    "envoy.admin.v3": "CertificateDetails Certificates ClustersConfigDump ConfigDump EcdsConfigDump "
+    "EndpointsConfigDump ListenersConfigDump RoutesConfigDump SecretsConfigDump ServerInfo",
     "envoy.config.accesslog.v3": "AccessLog AccessLogFilter ExtensionFilter ResponseFlagFilter",
     "envoy.config.bootstrap.v3": "Admin Bootstrap",
     "envoy.config.cluster.v3": "CircuitBreakers Cluster OutlierDetection UpstreamConnectionOptions",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
+from ipaddress import ip_address
 from typing import NamedTuple, Protocol
+from urllib.parse import unquote
 
 
 class Peer(NamedTuple):
@@ -25,6 +27,14 @@ class Peer(NamedTuple):
     def host(self) -> str:
         """Its address without the port: `ipv4:10.0.0.1`, `ipv6:%5Bfd00::1%5D`, `unix:`."""
         return self.address.rpartition(":")[0] if self.address.startswith("ip") else self.address
+
+    @property
+    def is_from_within(self) -> bool:
+        """Whether it comes over loopback: from the same pod, or by Kubernetes' port-forward, which asks who may."""
+        try:
+            return ip_address(unquote(self.host.partition(":")[2]).strip("[]")).is_loopback
+        except ValueError:
+            return False
 
     @property
     def who(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Hashable
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from isthmus.kit.metrics import DOOR_REFUSALS
 from isthmus.wire.serve import Bidi, Handler
@@ -41,6 +41,18 @@ def unnoted(_subject: Hashable) -> Callable[[], None]:
     return lambda: None
 
 
+class Aside(Protocol):
+    """Attends to streams that ask for something else than configuration."""
+
+    def concern(self, type_url: str) -> bool:
+        """Whether it is for whoever asks for this first."""
+        ...
+
+    async def attend(self, stream: Stream, first: Request, reader: Reader) -> None:
+        """Talk until the end. Raises `Refused`."""
+        ...
+
+
 class AdsServer(Generic[S]):
     """ADS in both dialects over `fanout`.
 
@@ -48,6 +60,7 @@ class AdsServer(Generic[S]):
     It is asked when there is a world, and again when the fan-out is told so. `authorize` is asked at once
     whether a peer may be this node; it raises `PermissionError` where not. `note` is told who comes, once that is
     known, and what it returns is called when the stream ends; its `PermissionError` refuses the stream, too.
+    `aside` talks with who asks for something else first.
     """
 
     def __init__(
@@ -56,7 +69,9 @@ class AdsServer(Generic[S]):
         subject: Callable[[ProxyNode], S],
         authorize: Callable[[Peer, ProxyNode], None] = anyone,
         note: Callable[[S], Callable[[], None]] = unnoted,
+        aside: Aside | None = None,
     ) -> None:
+        self._aside = aside
         self._fanout, self._subject, self._authorize, self._note = fanout, subject, authorize, note
 
     def services(self) -> dict[str, Handler]:
@@ -74,7 +89,10 @@ class AdsServer(Generic[S]):
                 first = await self._first_request(stream, shared.readers[dialect.name])
                 if first is not None:
                     proxy = first.node.id if first.node is not None else ""
-                    await self._attend(stream, dialect, first)
+                    if self._aside is not None and self._aside.concern(first.type_url):
+                        await self._aside.attend(stream, first, shared.readers[dialect.name])
+                    else:
+                        await self._attend(stream, dialect, first)
         except Refused as refused:
             DOOR_REFUSALS.labels(door="xds", reason=_REASONS[refused.code]).inc()
             shared.seldom.warning(

@@ -229,7 +229,7 @@ async def test_a_cluster_that_is_not_reached_is_missed_unless_it_is_given_up(clu
 
 async def test_a_cluster_of_the_mesh_that_no_context_leads_to_is_refused(clusters, monkeypatch):
     async def pilots(_, path):
-        assert path == "/debug/clusterz"
+        assert path == "/debug/clusters"
         return [type("Said", (), {"said": {"clusters": [{"id": "east"}, {"id": "far"}]}})]
 
     monkeypatch.setattr(type(clusters.reached()), "pilots", pilots)

@@ -30,7 +30,7 @@ def command() -> None:
 def list_clusters(context: str | None, kubeconfig: Path | None, namespace: str, output: str) -> None:
     """Show each cluster, its state as Pilot sees it, and what is wrong in the registry."""
     try:
-        answer = asyncio.run(ask_pilot(kubeconfig, context, namespace, "/debug/clusterz"))
+        answer = asyncio.run(ask_pilot(kubeconfig, context, namespace, "/debug/clusters"))
     except KubeError as error:
         fail(str(error))
     if output == "json":

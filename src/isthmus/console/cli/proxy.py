@@ -41,7 +41,7 @@ def _where(function: F) -> F:
 def status(context: str | None, kubeconfig: Path | None, namespace: str, output: str) -> None:
     """Show whether each proxy has what Pilot sent it, and in which cluster it is."""
     try:
-        answer = asyncio.run(ask_pilot(kubeconfig, context, namespace, "/debug/syncz"))
+        answer = asyncio.run(ask_pilot(kubeconfig, context, namespace, "/debug/proxies"))
     except KubeError as error:
         fail(str(error))
     if output == "json":

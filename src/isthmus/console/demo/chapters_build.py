@@ -216,4 +216,4 @@ async def out_of_sync(stage: Stage) -> list[str]:
 
 
 async def _proxies(stage: Stage) -> list[dict[str, Any]]:
-    return list(await ask_pilot(stage.lab.kubeconfig(PUBLIC), None, "istio-system", "/debug/syncz"))
+    return list(await ask_pilot(stage.lab.kubeconfig(PUBLIC), None, "istio-system", "/debug/proxies"))

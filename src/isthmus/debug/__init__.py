@@ -1,0 +1,1 @@
+"""What Pilot shows of itself in the form in which tools for Istio read it: istioctl, Kiali. Changes nothing."""

@@ -1,0 +1,95 @@
+"""Questions of istioctl over xDS: a stream that asks for a type of Istio's own, and is told, and not configured.
+
+They are put where no proof of identity is asked for, so they are answered over loopback only, as debug pages are
+(ADR 0029): Kubernetes' port-forward comes out there, and asks who may.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from urllib.parse import parse_qs
+
+import msgspec
+
+from isthmus.debug import client_status, envoy_dump
+from isthmus.debug.pages import IstioPages
+from isthmus.debug.streams import by_proxy, named
+from isthmus.envoy.types import Any, DiscoveryResponse
+from isthmus.kit.release import RELEASE
+from isthmus.model.proxy import Proxy
+from isthmus.wire.stream import Code, Refused, Stream
+from isthmus.xds.fanout import Fanout
+from isthmus.xds.request import InvalidRequest, Reader, Request
+
+DEBUG = "istio.io/debug"
+"""The type of what the pages of `/debug` say: names of resources are names of pages."""
+CONNECTIONS = "istio.io/connections"
+"""The type of the nodes that are connected."""
+_STRING = "type.googleapis.com/google.protobuf.StringValue"
+
+
+class Questions:
+    """Answers who asks for `istio.io/…`. `name` is that of this Pilot; `for_all`: whoever asks is answered."""
+
+    def __init__(self, pages: IstioPages, fanout: Fanout[Proxy], name: str, *, for_all: bool) -> None:
+        self._pages, self._fanout, self._name, self._for_all = pages.pages(), fanout, name, for_all
+
+    def concern(self, type_url: str) -> bool:
+        """Whether it is such a question."""
+        return type_url.startswith("istio.io/")
+
+    async def attend(self, stream: Stream, first: Request, reader: Reader) -> None:
+        """Answer until nobody asks any more. Raises `Refused`."""
+        if not (self._for_all or stream.peer.is_from_within):
+            raise Refused(
+                Code.PERMISSION_DENIED, "this is told over loopback only (hint: istioctl --plaintext)"
+            )
+        request: Request | None = first
+        while request is not None:
+            if not request.nonce:  # else it says that it has read the last answer
+                await stream.send(self._answer(request).SerializeToString())
+            message = await stream.receive()
+            try:
+                request = None if message is None else reader.read(message)
+            except InvalidRequest as error:
+                raise Refused(Code.INVALID_ARGUMENT, str(error)) from error
+
+    def _answer(self, request: Request) -> DiscoveryResponse:
+        said = DiscoveryResponse(type_url=request.type_url, version_info=RELEASE, nonce="1")
+        said.control_plane.identifier = msgspec.json.encode(
+            {"Component": "istiod", "ID": self._name, "Info": {"version": RELEASE}}
+        ).decode()
+        try:
+            said.resources.extend(self._resources(request))
+        except LookupError as error:
+            raise Refused(Code.INVALID_ARGUMENT, str(error.args[0])) from error
+        return said
+
+    def _resources(self, request: Request) -> Iterable[Any]:
+        if request.type_url == CONNECTIONS:
+            return self._statuses()
+        question = next(iter(request.subscribe), "")
+        page, _, rest = question.partition("?")
+        query = {key: values[0] for key, values in parse_qs(rest).items()}
+        match page:
+            case "syncz":
+                return self._statuses()
+            case "config_dump":
+                messages = envoy_dump.dumps(self._fanout, named(self._fanout, query.get("proxyID", "")))
+                return [
+                    _any(f"type.googleapis.com/{each.DESCRIPTOR.full_name}", each.SerializeToString())
+                    for each in messages
+                ]
+        shown = self._pages.get(f"/debug/{page}")
+        if shown is None:
+            known = ", ".join(path.removeprefix("/debug/") for path in self._pages)
+            raise LookupError(f"there is no page {page!r} (hint: there are {known})")
+        return [_any("", msgspec.json.encode(shown(query)))]
+
+    def _statuses(self) -> Iterator[Any]:
+        for sessions in by_proxy(self._fanout).values():
+            yield _any(client_status.TYPE_URL, client_status.client_config(sessions, self._name))
+
+
+def _any(type_url: str, value: bytes) -> Any:
+    return Any(type_url=type_url, value=value)
