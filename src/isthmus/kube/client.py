@@ -6,6 +6,7 @@ import asyncio
 import os
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -82,6 +83,8 @@ class Client:
         self._session: aiohttp.ClientSession | None = None
         self._shown: Proof | None = None
         self._tls: ssl.SSLContext | bool = True
+        self.told_at: float | None = None
+        """What time it was for the API server when it answered last, in whole seconds; None: it did not say."""
 
     async def __aenter__(self) -> Self:
         limits = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_LIMIT_S)
@@ -225,6 +228,7 @@ class Client:
                 **self._connection(),
             ) as answer:
                 content = await answer.read()
+                self.told_at = _moment(answer.headers.get("Date", ""))
                 if answer.status >= 400:
                     raise self._refused(proof, answer.status, content)
                 return content
@@ -286,6 +290,13 @@ async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
                 yield line
         if tail:
             rest.append(tail)
+
+
+def _moment(date: str) -> float | None:
+    try:
+        return parsedate_to_datetime(date).timestamp()
+    except ValueError:
+        return None
 
 
 def _json(body: bytes) -> Json:

@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "trust": ("trust", "Whom the mesh believes: exchange roots with other meshes"),
     "kube-inject": ("inject", "Put sidecars into manifests"),
     "clusters": ("clusters", "The clusters of the mesh: list, check, add"),
+    "check": ("check", "Whether clusters are such that a mesh runs over them"),
     "proxy": ("proxy", "The Envoys of the mesh: status, config"),
     "validate": ("validate", "What is wrong with objects, each by itself"),
     "analyze": ("analyze", "What is wrong or doubtful in the configuration"),

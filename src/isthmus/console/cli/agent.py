@@ -144,6 +144,17 @@ def request(method: str, path: str) -> None:
     sys.stdout.buffer.write(body)
 
 
+@command.command("machine")
+def machine() -> None:
+    """Print what this pod sees of its machine, as JSON: the size of the packets that leave it whole."""
+    from isthmus.sidecar.machine import machine as seen
+
+    try:
+        click.echo(show(seen()))
+    except OSError as error:
+        fail(str(error))
+
+
 @command.command("wait")
 def wait() -> None:
     """Return when the Envoy of this pod is ready."""

@@ -1,0 +1,71 @@
+"""Checks of what names mean: the cluster's DNS, and its domain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import yaml
+
+from isthmus.console.check.cluster import SETTINGS, Cluster, Json, few
+from isthmus.console.check.endpoints import ready_addresses
+from isthmus.console.check.verdict import Check, Said, broken, doubtful, fine
+
+_DNS = "kube-dns"
+
+
+def injected(held: Json, field: str) -> str:
+    """What sidecars are given, by ConfigMap `istio-sidecar-injector`."""
+    try:
+        read = yaml.safe_load(held.get("data", {}).get("values", "")) or {}
+    except yaml.YAMLError:
+        return ""
+    return str(read.get(field, "")) if isinstance(read, dict) else ""
+
+
+def dns(cluster: Cluster, _: Sequence[Cluster]) -> Iterator[Said]:
+    """The cluster's DNS answers.
+
+    Sidecars find Pilot and Citadel by name, and what they do not know themselves they ask there.
+    """
+    service = cluster.one("services", _DNS, "kube-system")
+    if service is None:
+        yield doubtful(f"no Service kube-system/{_DNS}", cluster.kubectl("-n kube-system get services"))
+        return
+    ready = list(ready_addresses(cluster, "kube-system", _DNS))
+    if ready:
+        yield fine(f"{len(ready)} endpoints")
+    else:
+        yield broken(
+            "no endpoint of it is ready", cluster.kubectl("-n kube-system get pods -l k8s-app=kube-dns")
+        )
+
+
+def dns_domain(cluster: Cluster, _: Sequence[Cluster]) -> Iterator[Said]:
+    """The cluster's DNS domain is the one that the mesh knows.
+
+    Names of services end with it: with another one no name that pods ask for is a service of the mesh.
+    """
+    held, file = (
+        cluster.one("configmaps", SETTINGS, cluster.root),
+        cluster.one("configmaps", "coredns", "kube-system"),
+    )
+    if held is None or file is None:
+        return
+    domain = injected(held, "domain") or "cluster.local"
+    said = [
+        words[1:]
+        for line in str(file.get("data", {}).get("Corefile", "")).splitlines()
+        if (words := line.split()) and words[0] == "kubernetes"
+    ]
+    if said and not any(domain in each for each in said):
+        zones = [zone for each in said for zone in each if zone != "{"]
+        seen = f"CoreDNS answers for {few(zones)}, sidecars ask {domain}"
+        yield broken(seen, f"isthmus install primary --cluster {cluster.name} --domain DOMAIN")
+    elif said:
+        yield fine(domain)
+
+
+CHECKS = (
+    Check(dns, needs=("services", "endpointslices")),
+    Check(dns_domain, needs=("configmaps",)),
+)

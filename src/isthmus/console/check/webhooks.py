@@ -1,0 +1,137 @@
+"""Checks of what the API server asks before it takes objects of the mesh, or pods."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from binascii import Error
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from isthmus.console.check.cluster import Cluster, Json, few, labels, named, placed
+from isthmus.console.check.endpoints import is_ready
+from isthmus.console.check.verdict import Check, Said, broken, doubtful, fine
+from isthmus.kit.certified import certified_pem
+from isthmus.kit.x509 import InvalidCertificate
+
+_PLURALS = ("mutatingwebhookconfigurations", "validatingwebhookconfigurations")
+_OF_ISTIO = ("istio.io", "isthmus.io")
+
+
+class Hook(NamedTuple):
+    """One webhook that hears of pods or of the mesh's configuration."""
+
+    plural: str
+    configuration: str
+    said: Json
+
+    @property
+    def service(self) -> tuple[str, str] | None:
+        """Namespace and name; None where it is asked by a URL."""
+        service = self.said.get("clientConfig", {}).get("service")
+        return (str(service["namespace"]), str(service["name"])) if service else None
+
+    @property
+    def refuses(self) -> bool:
+        """Whether objects are refused while nobody answers."""
+        return str(self.said.get("failurePolicy", "Fail")) == "Fail"
+
+    def __str__(self) -> str:
+        return f"{self.configuration} ({self.said['name']})"
+
+
+def hooks(cluster: Cluster) -> Iterator[Hook]:
+    """Those that concern the mesh."""
+    for plural in _PLURALS:
+        for configuration in cluster.all(plural):
+            for said in configuration.get("webhooks") or ():
+                if any(_concerns(rule) for rule in said.get("rules") or ()):
+                    yield Hook(plural, named(configuration), said)
+
+
+def _concerns(rule: Json) -> bool:
+    groups, resources = rule.get("apiGroups") or (), rule.get("resources") or ()
+    pods = "" in groups and {"pods", "*", "*/*"} & set(resources)
+    return bool(pods) or any(str(group).endswith(_OF_ISTIO) for group in groups)
+
+
+def webhooks_answer(cluster: Cluster, _: Sequence[Cluster]) -> Iterator[Said]:
+    """Whoever is asked about pods and about configuration is there.
+
+    While nobody answers, no pod starts and no rule is taken (failurePolicy Fail), or pods start without
+    sidecars and wrong rules are taken (Ignore).
+    """
+    found = [hook for hook in hooks(cluster) if hook.service is not None]
+    for hook in found:
+        namespace, name = hook.service or ("", "")
+        if is_ready(cluster, namespace, name):
+            continue
+        seen = f"{hook} asks Service {namespace}/{name}, which has no endpoint that is ready"
+        mend = cluster.kubectl(
+            f"-n {namespace} get service,endpointslices -l kubernetes.io/service-name={name}"
+        )
+        yield broken(seen, mend) if hook.refuses else doubtful(seen, mend)
+    if all(is_ready(cluster, *(hook.service or ("", ""))) for hook in found):
+        yield fine(f"{len(found)} webhooks")
+
+
+def webhook_roots(cluster: Cluster, _: Sequence[Cluster]) -> Iterator[Said]:
+    """The API server has roots by which it believes its webhooks, and they live.
+
+    Without them each call of the webhook fails, as if nobody were there.
+    """
+    found = [hook for hook in hooks(cluster) if hook.service is not None]
+    wrong = False
+    for hook in found:
+        why = _root_problem(hook.said.get("clientConfig", {}).get("caBundle", ""), cluster.now)
+        if why:
+            wrong = True
+            kind = hook.plural.removesuffix("s")
+            yield broken(
+                f"{hook}: caBundle {why}", cluster.kubectl(f"get {kind} {hook.configuration} -o yaml")
+            )
+    if not wrong:
+        yield fine(f"{len(found)} webhooks")
+
+
+def _root_problem(bundle: str, now: float) -> str:
+    if not bundle:
+        return "is empty"
+    try:
+        roots = certified_pem(b64decode(bundle))
+    except (InvalidCertificate, Error, ValueError) as error:
+        return f"is none: {error}"
+    return "" if any(root.begin <= now < root.end for root in roots) else "has no certificate that lives"
+
+
+def other_meshes(cluster: Cluster, _: Sequence[Cluster]) -> Iterator[Said]:
+    """No other control plane takes care of the same pods.
+
+    Two that inject give a pod two Envoys; two that write statuses take turns for ever.
+    """
+    other = [
+        placed(pod)
+        for pod in cluster.all("pods")
+        if labels(pod).get("app") == "istiod" and labels(pod).get("istio") == "pilot" and _is_istiod(pod)
+    ]
+    injecting = [hook.configuration for hook in hooks(cluster) if _is_istios(hook)]
+    if other or injecting:
+        seen = f"Istio is here: {few([*other, *injecting])}"
+        yield doubtful(seen, "istioctl uninstall --purge   (or label namespaces for one of them alone)")
+    else:
+        yield fine("none")
+
+
+def _is_istiod(pod: Json) -> bool:
+    images = [str(each.get("image", "")) for each in pod.get("spec", {}).get("containers") or ()]
+    return any(image.split(":")[0].rsplit("/", 1)[-1] == "pilot" for image in images)
+
+
+def _is_istios(hook: Hook) -> bool:
+    return hook.service is not None and hook.service[1].startswith("istiod")
+
+
+CHECKS = (
+    Check(webhooks_answer, needs=(*_PLURALS, "endpointslices")),
+    Check(webhook_roots, needs=_PLURALS),
+    Check(other_meshes, needs=("pods", *_PLURALS)),
+)
