@@ -37,7 +37,7 @@ def lets_in(documents, call):
         call = replace(call, request=None, hello=replace(call.hello, identity="", names=()))
     elif call.hello is not None and not call.hello.identity.startswith(f"spiffe://{_DOMAIN}/"):
         return False  # of another trust domain: no handshake
-    asked = _Asked(call, rules)
+    asked = Asked(call, rules)
     held = [each for each in policies if "annotations" not in each["metadata"]]
 
     def meant(action):
@@ -78,7 +78,7 @@ def _judges(policies):
     return list(dict.fromkeys(each["spec"]["provider"]["name"] for each in found))
 
 
-class _Asked:
+class Asked:
     """A call, as policies see it."""
 
     def __init__(self, call, rules):

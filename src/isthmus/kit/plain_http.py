@@ -17,6 +17,7 @@ _HEAD_LIMIT_BYTES = 16 << 10
 _BODY_LIMIT_BYTES = 64 << 10
 _REQUEST_LIMIT_S = 10.0
 _TEXT = "text/plain; charset=utf-8"
+_PHRASES = {each.value: each.phrase for each in HTTPStatus}
 
 
 class Request(NamedTuple):
@@ -197,8 +198,9 @@ async def _read_chunks(reader: asyncio.StreamReader) -> bytes:
 
 
 def _encode(response: Response) -> bytes:
+    phrase = _PHRASES.get(response.status, "")
     head = (
-        f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}\r\n"
+        f"HTTP/1.1 {response.status} {phrase}\r\n"
         f"Content-Type: {response.content_type}\r\n"
         f"Content-Length: {len(response.body)}\r\nConnection: close\r\n\r\n"
     )

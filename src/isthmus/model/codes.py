@@ -194,6 +194,8 @@ class Code(Enum):
     """A service is called in plain text alone, and some callers could reach it in mutual TLS alone."""
     TERMS_APART = ("ISM0038", "EndpointsOnDifferentTerms", _WARNING)
     """Endpoints that callers cannot tell apart are called on different terms, so that some refuse."""
+    PROBES_SHUT_OUT = ("ISM0039", "ProbesShutOut", _WARNING)
+    """A policy refuses the kubelet, which asks for a probe past the agent: the pod never gets ready, or is ended."""
     AUTHORIZER = ("ISM0041", "NobodyToAsk", _ERROR)
     """An AuthorizationPolicy asks a provider that MeshConfig has not, or of another sort, or that is not there."""
     NOT_FOR_CONNECTIONS = ("ISM0042", "RuleWithoutRequests", _WARNING)

@@ -11,10 +11,11 @@ import msgspec
 
 from isthmus.api.errors import InvalidConfig
 from isthmus.api.istio.proxy_config import ProxyConfig, StatsMatcher
+from isthmus.api.istio.workload_group import ReadinessProbe
 from isthmus.api.yaml import documents
 from isthmus.kit.clock import Clock, SystemClock
 from isthmus.kit.log import log
-from isthmus.kit.plain_http import HttpServer
+from isthmus.kit.plain_http import HttpServer, Request, Response
 from isthmus.kit.tasks import supervise
 from isthmus.model import doors, health, name_table, trust_bundles
 from isthmus.model.endpoint import Locality
@@ -27,13 +28,16 @@ from isthmus.model.service_name import canonical_name, service_name
 from isthmus.model.trust_held import TRUST_TYPE, written
 from isthmus.sidecar import sds
 from isthmus.sidecar.ads_messages import node
+from isthmus.sidecar.app_probes import AppProbes
 from isthmus.sidecar.believed import Believed
 from isthmus.sidecar.bootstrap import BootstrapSettings, bootstrap_json
+from isthmus.sidecar.capture_rules import FAMILIES
 from isthmus.sidecar.certs import CertSettings, trust_held
 from isthmus.sidecar.datagrams import Datagrams
 from isthmus.sidecar.health import Health
 from isthmus.sidecar.marked_relay import MarkedRelay
 from isthmus.sidecar.pod_names import NameSettings, PodNames
+from isthmus.sidecar.probing import Here
 from isthmus.sidecar.proxy_process import ProxyProcess, ProxySettings
 from isthmus.sidecar.source import certificate_source
 from isthmus.sidecar.status import Status, StatusSettings
@@ -73,6 +77,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     certificates: CertSettings
     proxy: ProxySettings = ProxySettings()
     status: StatusSettings = StatusSettings()
+    probes: dict[str, ReadinessProbe] = {}  # of the application, by the paths at which kubelets ask for them
     status_port: int = 15020
     ready_port: int = 15021
     stats_port: int = 15090
@@ -85,6 +90,12 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     def registers(self) -> bool:
         """Whether the workload is to get an entry of a WorkloadGroup, whose probe the agent asks then."""
         return bool(self.metadata.get(ASKED_GROUP))
+
+    @property
+    def here(self) -> Here:
+        """Where the agent asks the application; without a mark capture takes the agent for its Envoy."""
+        is_led = self.kind is ProxyKind.SIDECAR and self.mark is None
+        return Here(self.address, FAMILIES[family(self.address)].source if is_led else "")
 
     @property
     def families(self) -> Families:
@@ -115,15 +126,18 @@ class Agent:
         self.proxy = ProxyProcess(
             msgspec.structs.replace(settings.proxy, environment=environment), self._config, clock
         )
-        status = Status(settings.status, self.certificates, self.proxy, self._quit.set, self._more_metrics)
-        self._status = HttpServer("0.0.0.0", settings.status_port, status.answer)
+        self._status = Status(
+            settings.status, self.certificates, self.proxy, self._quit.set, self._more_metrics
+        )
+        self._probes = AppProbes(settings.probes, settings.here)
+        self._door = HttpServer("0.0.0.0", settings.status_port, self._answer)
         self._taken, self._trust = Taken(), Said(None)
         self._believed = Believed()
         services = sds.services(self.certificates.held, clock, self._taken, self._believed)
         self._sds = GrpcServer(services, [Unix(str(self._socket))])
         self._names = PodNames(name_settings(settings)) if settings.dns_port else None
         self._datagrams = Datagrams(clock, settings.families) if settings.datagrams else None
-        self._health = Health(settings.address, clock) if settings.registers else None
+        self._health = Health(settings.here, clock) if settings.registers else None
         self._told = self._talk_with_pilot()
 
     async def run(self) -> None:
@@ -131,7 +145,7 @@ class Agent:
         self.proxy.executable()  # else its absence would show only when there is a certificate
         self._settings.directory.mkdir(parents=True, exist_ok=True)
         self._told.remember()
-        jobs = [self.certificates.run(), self._serve_secrets(), self._status.run(), self._run_proxy()]
+        jobs = [self.certificates.run(), self._serve_secrets(), self._door.run(), self._run_proxy()]
         jobs += [self._told.run(), self._say_what_is_held()]
         jobs += [relay.run() for relay in self._relays]
         if self._datagrams is not None:
@@ -144,7 +158,15 @@ class Agent:
             try:
                 await self._quit.wait()
             finally:
+                # The kubelet asks the application's hooks at the moment at which it asks the agent to end.
+                await self._probes.hooks_are_answered()
                 await self.proxy.drain()
+                await self._probes.hooks_are_answered()
+
+    async def _answer(self, request: Request) -> Response:
+        """The answer to what is asked at the port of the agent."""
+        responsible = self._probes if self._probes.answers(request) else self._status
+        return await responsible.answer(request)
 
     def _talk_with_pilot(self) -> Told:
         """What is asked of Pilot for the agent itself, and said to it."""

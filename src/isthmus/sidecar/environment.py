@@ -10,6 +10,7 @@ import msgspec
 
 from isthmus.api.errors import InvalidConfig
 from isthmus.api.istio.proxy_config import ProxyConfig
+from isthmus.api.istio.workload_group import ReadinessProbe
 from isthmus.kit.duration import parse
 from isthmus.kit.x509 import KeyKind
 from isthmus.model.endpoint import Locality
@@ -17,6 +18,7 @@ from isthmus.model.identity import SpiffeId
 from isthmus.model.proxy import ProxyKind
 from isthmus.model.proxy_config import read_proxy_config
 from isthmus.sidecar.agent import AgentSettings
+from isthmus.sidecar.app_probes import PROBERS
 from isthmus.sidecar.capture import DNS_PORT
 from isthmus.sidecar.certs import ROOTS_FILE, TOKEN_FILE, CertSettings
 from isthmus.sidecar.proxy_process import ProxySettings
@@ -87,6 +89,7 @@ def agent_settings(environment: Mapping[str, str], flags: AgentFlags) -> AgentSe
         certificates=_certificates(read, identity, f"istio-citadel.{control_plane}.svc.{domain}:8060"),
         proxy=proxy,
         status=read.status(),
+        probes=read.probes(),
         mark=read.mark(),
         datagrams=flags.kind is ProxyKind.SIDECAR and read.mark() is not None,
         dns_port=DNS_PORT if read.text(_META + "DNS_CAPTURE", "") == "true" else 0,
@@ -204,6 +207,13 @@ class _Reader:
         return StatusSettings(
             application_port=int(port), application_path=str(scrape.get("path") or "/metrics")
         )
+
+    def probes(self) -> dict[str, ReadinessProbe]:
+        """Those of the application, as injection writes them."""
+        try:
+            return msgspec.json.decode(self.text(PROBERS, "{}"), type=dict[str, ReadinessProbe])
+        except msgspec.DecodeError as error:
+            raise InvalidEnvironment(f"{PROBERS}: {error}") from error
 
     def _json(self, name: str) -> object:
         try:

@@ -10,15 +10,15 @@ from isthmus.kit.log import log
 from isthmus.kit.tasks import supervise
 from isthmus.kit.watchable import Watchable
 from isthmus.model.health import NAME, decode
-from isthmus.sidecar.probing import fault
+from isthmus.sidecar.probing import Here, fault
 
 
 class Health:
     """Probes, and knows what came of it."""
 
-    def __init__(self, address: str, clock: Clock) -> None:
-        """`address`: of the workload, where it is asked."""
-        self._address, self._clock = address, clock
+    def __init__(self, here: Here, clock: Clock) -> None:
+        """`here`: where the workload is asked."""
+        self._here, self._clock = here, clock
         self._probe: Watchable[ReadinessProbe | None] = Watchable(None)
         self.fault: Watchable[str | None] = Watchable(None)
         """Why the workload is not well; empty where it is, None where nobody knows."""
@@ -44,7 +44,7 @@ class Health:
         enough = {True: probe.success_threshold, False: probe.failure_threshold}
         was_well, in_a_row = True, 0
         while True:
-            why = await fault(probe, self._address)
+            why = await fault(probe, self._here)
             well = not why
             in_a_row = in_a_row + 1 if well is was_well else 1
             was_well, known = well, self.fault.value

@@ -24,7 +24,7 @@ from isthmus.kit.tasks import supervise
 from isthmus.model.health import NAME, decode, written
 from isthmus.sidecar import health as health_module
 from isthmus.sidecar.health import Health
-from isthmus.sidecar.probing import fault
+from isthmus.sidecar.probing import Here, fault
 from isthmus.wire.listeners import Plaintext
 from isthmus.wire.serve import GrpcServer, Unary
 from isthmus.wire.stream import Code, Refused
@@ -54,7 +54,9 @@ async def by_http(status, context=None, **asked):
     server = Server(status)
     async with await asyncio.start_server(server.take, HERE, 0, ssl=context) as listening:
         port = listening.sockets[0].getsockname()[1]
-        found = await fault(ReadinessProbe(http_get=HTTPHealthCheckConfig(port=port, **asked)), HERE)
+        limit_s = 30 if status else 1  # whoever is to answer has time, however busy the machine is
+        probe = ReadinessProbe(http_get=HTTPHealthCheckConfig(port=port, **asked), timeout_seconds=limit_s)
+        found = await fault(probe, Here(HERE))
         await server.done.wait()
     return found, server.heard
 
@@ -92,19 +94,21 @@ async def test_what_speaks_no_http_is_not_well():
     async with await asyncio.start_server(take, HERE, 0) as listening:
         port = listening.sockets[0].getsockname()[1]
         probe = ReadinessProbe(http_get=HTTPHealthCheckConfig(port=port))
-        assert await fault(probe, HERE) == "GET / answers what is not HTTP"
+        assert await fault(probe, Here(HERE)) == "GET / answers what is not HTTP"
 
 
 async def test_a_connection_must_come_about():
     async with await asyncio.start_server(Server(200).take, HERE, 0) as listening:
         port = listening.sockets[0].getsockname()[1]
         probe = ReadinessProbe(tcp_socket=TCPHealthCheckConfig(port=port))
-        assert await fault(probe, HERE) == ""
+        assert await fault(probe, Here(HERE)) == ""
         assert (
-            await fault(ReadinessProbe(tcp_socket=TCPHealthCheckConfig(port=port, host=HERE)), "192.0.2.1")
+            await fault(
+                ReadinessProbe(tcp_socket=TCPHealthCheckConfig(port=port, host=HERE)), Here("192.0.2.1")
+            )
             == ""
         )
-    assert await fault(probe, HERE) == "connection refused"
+    assert await fault(probe, Here(HERE)) == "connection refused"
 
 
 @pytest.mark.parametrize(
@@ -117,7 +121,7 @@ async def test_a_connection_must_come_about():
     ],
 )
 async def test_a_command_must_end_with_zero(command, says):
-    assert await fault(ReadinessProbe(exec=ExecHealthCheckConfig(command=command)), HERE) == says
+    assert await fault(ReadinessProbe(exec=ExecHealthCheckConfig(command=command)), Here(HERE)) == says
 
 
 @pytest.mark.parametrize(
@@ -135,7 +139,7 @@ async def test_grpc_s_health_service_must_say_that_it_serves(service, says):
     async with supervise(server.run()):
         port = int((await server.addresses())[0].rpartition(":")[2])
         probe = ReadinessProbe(grpc=GRPCHealthCheckConfig(port=port, service=service))
-        found = await fault(probe, HERE)
+        found = await fault(probe, Here(HERE))
     assert says in found and bool(found) is bool(says)
 
 
@@ -157,7 +161,7 @@ async def test_what_several_answers_in_a_row_agree_on_is_so(monkeypatch):
 
     monkeypatch.setattr(health_module, "fault", next_one)
     clock, known = ManualClock(), []
-    health = Health(HERE, clock)
+    health = Health(Here(HERE), clock)
     probe = ReadinessProbe(
         initial_delay_seconds=5,
         period_seconds=10,
@@ -177,7 +181,7 @@ async def test_what_several_answers_in_a_row_agree_on_is_so(monkeypatch):
 
 
 async def test_a_group_may_get_another_probe_or_none():
-    health = Health(HERE, SystemClock())
+    health = Health(Here(HERE), SystemClock())
     async with supervise(health.run()):
         for probe, says in (
             (ReadinessProbe(exec=ExecHealthCheckConfig(command=("true",))), ""),

@@ -24,6 +24,21 @@ class ContainerPort(msgspec.Struct, frozen=True, rename="camel", gc=False):
     protocol: str = "TCP"
 
 
+class Handler(msgspec.Struct, frozen=True, rename="camel", gc=False):
+    """A port that a kubelet asks, by its number or its name, and for what."""
+
+    port: int | str = 0
+    host: str = ""  # other than the pod
+    path: str = ""
+
+
+class Probe(msgspec.Struct, frozen=True, rename="camel", gc=False):
+    """What a kubelet asks of a container over the network."""
+
+    http_get: Handler | None = None
+    grpc: Handler | None = None
+
+
 class Container(msgspec.Struct, frozen=True, rename="camel", gc=False):
     """A container of a pod."""
 
@@ -32,6 +47,16 @@ class Container(msgspec.Struct, frozen=True, rename="camel", gc=False):
     ports: tuple[ContainerPort, ...] = ()
     security_context: SecurityContext | None = None
     restart_policy: str = ""  # of an init container: Always, where it stays beside the others
+    startup_probe: Probe | None = None
+    readiness_probe: Probe | None = None
+    liveness_probe: Probe | None = None
+
+    def port_called(self, port: int | str) -> int:
+        """The number of a port that may be called by its name; 0 where no port has it."""
+        if isinstance(port, int):
+            return port
+        named = (each.container_port for each in self.ports if each.name == port)
+        return next(named, int(port) if port.isascii() and port.isdecimal() else 0)
 
 
 class PodSpec(msgspec.Struct, frozen=True, rename="camel", gc=False):

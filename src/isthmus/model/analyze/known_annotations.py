@@ -124,6 +124,7 @@ READ = frozenset(
         "networking.istio.io/service-type", "gateway.istio.io/name-override",
         "alpha.istio.io/kubernetes-serviceaccounts", "alpha.istio.io/canonical-serviceaccounts",
         *(f"sidecar.istio.io/{name}" for name in ("inject", "status", "proxyImage", "logLevel", "interceptionMode")),
+        "sidecar.istio.io/rewriteAppHTTPProbers", "status.sidecar.istio.io/port",
         "sidecar.istio.io/userVolume", "sidecar.istio.io/userVolumeMount",
         *(f"sidecar.istio.io/{name}" for name in ("proxyCPU", "proxyCPULimit", "proxyMemory", "proxyMemoryLimit")),
         *(name for name in KNOWN if name.startswith("traffic.sidecar.istio.io/") and KNOWN[name].value),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 
+from isthmus.sidecar.inject.led_probes import replaced, restored
 from isthmus.sidecar.inject.pod import Json, Pod
 from isthmus.sidecar.inject.template import INIT, PROXY, STATUS, Addition
 
@@ -16,10 +17,11 @@ def injected(bare: Pod, added: Addition) -> Pod:
     metadata, spec = dict(bare.metadata), dict(bare.spec)
     metadata["labels"] = {**bare.labels, **added.labels}
     metadata["annotations"] = {**bare.annotations, **added.annotations}
-    own = bare.containers
+    own = replaced(bare.containers, added.handlers)
     spec["containers"] = [*added.containers, *own] if added.proxy_first else [*own, *added.containers]
     # After the application's own: what these fetch must not meet a proxy that does not run yet.
-    spec["initContainers"] = [*(spec.get("initContainers") or []), *added.init_containers]
+    before = replaced(spec.get("initContainers") or [], added.handlers)
+    spec["initContainers"] = [*before, *added.init_containers]
     spec["volumes"] = [*(spec.get("volumes") or []), *added.volumes]
     return bare._replace(metadata=metadata, spec=spec)
 
@@ -30,11 +32,14 @@ def without_sidecar(pod: Pod) -> Pod:
     before = _status(bare)
     bare.annotations.pop(STATUS, None)
     for name in _LISTS:
-        gone = before.get(name, [])
+        gone = _names(before, name)
         if bare.spec.get(name):
             bare.spec[name] = [each for each in bare.spec[name] if each.get("name") not in gone]
             if not bare.spec[name]:
                 del bare.spec[name]
+    for name in _LISTS[:2]:
+        if bare.spec.get(name):
+            bare.spec[name] = restored(bare.spec[name], _handlers(before))
     return bare
 
 
@@ -56,7 +61,7 @@ def json_patch(before: object, after: object, path: str = "") -> list[Json]:
     return operations
 
 
-def _status(pod: Pod) -> dict[str, list[str]]:
+def _status(pod: Pod) -> Json:
     text = pod.annotations.get(STATUS)
     if text is None:
         return {}
@@ -66,3 +71,14 @@ def _status(pod: Pod) -> dict[str, list[str]]:
         status = None
     # A status that somebody broke still means that a sidecar is there, under the usual names.
     return status if isinstance(status, dict) else {"initContainers": [INIT], "containers": [PROXY]}
+
+
+def _names(status: Json, key: str) -> list[str]:
+    found = status.get(key)
+    return found if isinstance(found, list) else []
+
+
+def _handlers(status: Json) -> dict[str, Json]:
+    found = status.get("probes")
+    handlers = found.items() if isinstance(found, dict) else ()
+    return {path: handler for path, handler in handlers if isinstance(handler, dict)}

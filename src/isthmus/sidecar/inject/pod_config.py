@@ -10,11 +10,20 @@ from isthmus.api.errors import InvalidConfig
 from isthmus.api.istio.proxy_config import ProxyConfig
 from isthmus.kit import duration
 from isthmus.model.proxy_config import ANNOTATION, merged, of_objects, read_proxy_config, said
+from isthmus.model.proxy_config_problems import proxy_problems
 from isthmus.sidecar.inject.pod import Json, Pod
 from isthmus.sidecar.inject.settings import InjectSettings
 
 DNS_CAPTURE = "ISTIO_META_DNS_CAPTURE"
 """By which `proxyMetadata` says whether the agent answers the pod's DNS."""
+
+
+REWRITE_PROBES = "sidecar.istio.io/rewriteAppHTTPProbers"
+"""Whether kubelets ask the agent for the application's probes."""
+STATUS_PORT = "status.sidecar.istio.io/port"
+"""Where the agent answers; 0: it is not asked for the application's probes."""
+_LAST_PORT = 65535
+_YES, _NO = frozenset({"true", "1", "t", "yes", "y", "on"}), frozenset({"false", "0", "f", "no", "n", "off"})
 
 
 class InvalidAnnotation(ValueError):
@@ -37,7 +46,27 @@ def pod_config(pod: Pod, settings: InjectSettings) -> PodConfig:
         raise InvalidAnnotation(
             f"{ANNOTATION}: interceptionMode {mode!r} is not supported (hint: REDIRECT is)"
         )
-    return PodConfig(_applied(settings, config), config)
+    port = _number(pod, STATUS_PORT)
+    rewrites = _flag(pod, REWRITE_PROBES, settings.rewrite_probes) and port != 0
+    if port:
+        config = msgspec.structs.replace(config, status_port=port)
+        for _, wrong in proxy_problems(config, STATUS_PORT):
+            raise InvalidAnnotation(f"{STATUS_PORT}: {wrong}")
+    return PodConfig(_applied(msgspec.structs.replace(settings, rewrite_probes=rewrites), config), config)
+
+
+def _flag(pod: Pod, annotation: str, usual: bool) -> bool:
+    text = pod.annotations.get(annotation, "").strip()
+    if text.lower() not in {"", *_YES, *_NO}:
+        raise InvalidAnnotation(f"{annotation}: {text!r} is neither true nor false")
+    return text.lower() in _YES if text else usual
+
+
+def _number(pod: Pod, annotation: str) -> int | None:
+    text = pod.annotations.get(annotation, "").strip()
+    if text and not (text.isascii() and text.isdecimal() and int(text) <= _LAST_PORT):
+        raise InvalidAnnotation(f"{annotation}: not a port: {text!r} (hint: a number to {_LAST_PORT})")
+    return int(text) if text else None
 
 
 def _own(pod: Pod) -> ProxyConfig:

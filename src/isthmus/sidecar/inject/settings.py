@@ -37,6 +37,7 @@ class InjectSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     capture: CaptureSettings = CaptureSettings()
     discovery: str = ""  # Pilot's address; empty: that of its Service
     merge_metrics: bool = True  # the agent shows the application's metrics beside Envoy's
+    rewrite_probes: bool = True  # kubelets ask the agent for the application's probes
     # What MeshConfig's `defaultConfig` and ProxyConfigs say.
     proxy: ProxyConfig = ProxyConfig()
     proxy_configs: tuple[ProxyConfigObject, ...] = ()

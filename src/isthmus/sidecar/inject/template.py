@@ -10,7 +10,9 @@ import msgspec
 
 from isthmus.model.proxy import ProxyKind
 from isthmus.model.signing import AUDIENCE
+from isthmus.sidecar.app_probes import PROBERS
 from isthmus.sidecar.capture import DNS_PORT, CaptureSettings
+from isthmus.sidecar.inject.led_probes import Led, at_agent, led_probes, needs_agent_first, probers
 from isthmus.sidecar.inject.pod import Json, Pod
 from isthmus.sidecar.inject.pod_config import (
     DNS_CAPTURE,
@@ -33,6 +35,7 @@ _SIDECAR = "sidecar.istio.io/"
 _PROMETHEUS = "prometheus.io/"
 _MERGE = "prometheus.istio.io/merge-metrics"
 _TOKEN_LIFE_S = 43_200
+AGENT_PORT = 15020
 
 
 class Addition(NamedTuple):
@@ -44,29 +47,35 @@ class Addition(NamedTuple):
     labels: dict[str, str]
     annotations: dict[str, str]
     proxy_first: bool
+    handlers: dict[str, Json]  # of probes and hooks, by their paths at the agent
 
 
 def addition(pod: Pod, settings: InjectSettings) -> Addition:
     """The sidecar of `pod`. Raises `InvalidAnnotation`, `capture.InvalidCapture`."""
     _must_be_redirect(pod)
     own = pod_config(pod, settings)
-    settings = own.settings
-    init = [_init_container(pod, settings)]
-    containers = [_proxy_container(pod, own, "sidecar")]
+    led = led_probes(pod) if own.settings.rewrite_probes else ()
+    if needs_agent_first(led):
+        own = own._replace(settings=msgspec.structs.replace(own.settings, hold_application=True))
+    init = [_init_container(pod, own)]
+    containers = [_proxy_container(pod, own, "sidecar", led)]
     volumes = [*proxy_volumes(), *user_volumes(pod)]
-    status = {
-        "version": _version(settings),
+    status: Json = {
+        "version": _version(own.settings),
         "initContainers": [each["name"] for each in init],
         "containers": [each["name"] for each in containers],
         "volumes": [each["name"] for each in volumes],
     }
+    if led:
+        status["probes"] = {each.path: each.before for each in led}
     labels = {
         TLS_MODE: "istio",
         CANONICAL_NAME: canonical_name(pod),
         CANONICAL_REVISION: pod.labels.get(CANONICAL_REVISION) or pod.labels.get("version") or "latest",
     }
-    status_text = json.dumps(status, separators=(",", ":"))
-    return Addition(init, containers, volumes, labels, {STATUS: status_text}, settings.hold_application)
+    annotations = {STATUS: json.dumps(status, separators=(",", ":"))}
+    handlers = at_agent(led, own.proxy.status_port or AGENT_PORT)
+    return Addition(init, containers, volumes, labels, annotations, own.settings.hold_application, handlers)
 
 
 def canonical_name(pod: Pod) -> str:
@@ -85,7 +94,7 @@ def proxy_container(pod: Pod, settings: InjectSettings, kind: str = "sidecar") -
     return _proxy_container(pod, pod_config(pod, settings), kind)
 
 
-def _proxy_container(pod: Pod, own: PodConfig, kind: str) -> Json:
+def _proxy_container(pod: Pod, own: PodConfig, kind: str, led: tuple[Led, ...] = ()) -> Json:
     settings = own.settings
     container: Json = {
         "name": PROXY,
@@ -98,7 +107,7 @@ def _proxy_container(pod: Pod, own: PodConfig, kind: str) -> Json:
             f"--concurrency={settings.concurrency}",
         ],
         "ports": [{"containerPort": 15090, "name": "http-envoy-prom", "protocol": "TCP"}],
-        "env": _environment(pod, own, kind),
+        "env": [*_environment(pod, own, kind), *([{"name": PROBERS, "value": probers(led)}] if led else [])],
         "readinessProbe": probe(own.proxy),
         "resources": _resources(pod, settings),
         "securityContext": _security(settings, kind),
@@ -155,8 +164,12 @@ def capture_arguments(settings: CaptureSettings) -> list[str]:
     return arguments
 
 
-def _init_container(pod: Pod, settings: InjectSettings) -> Json:
+def _init_container(pod: Pod, own: PodConfig) -> Json:
+    settings, port = own.settings, own.proxy.status_port
     capture = settings.capture.with_annotations(pod.annotations)
+    if port not in {0, AGENT_PORT, *capture.exclude_inbound_ports}:
+        passed = (*capture.exclude_inbound_ports, port)
+        capture = msgspec.structs.replace(capture, exclude_inbound_ports=passed)
     if settings.dns_capture:
         capture = msgspec.structs.replace(capture, dns_port=DNS_PORT)
     if settings.by_user:
