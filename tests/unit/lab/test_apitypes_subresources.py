@@ -114,7 +114,6 @@ async def test_a_command_that_cannot_start_is_told_on_the_error_channel(client, 
         (EXEC, "you must specify at least one command"),
         (f"{EXEC}?command=x", "over WebSocket only"),
         (EXEC.replace("exec", "attach"), "attach is not served here"),
-        (EXEC.replace("exec", "portforward"), "port-forward works over WebSocket"),
     ],
 )
 async def test_what_cannot_be_streamed_is_refused_before_the_upgrade(client, web_pod, url, words):

@@ -21,7 +21,7 @@ _PATIENCE_S = 5.0
 
 
 def speaks(request: web.Request) -> bool:
-    """Whether the user can be answered: kubectl speaks SPDY, within a WebSocket or without."""
+    """Whether it is spoken; kubectl speaks SPDY, within a WebSocket or without, see `far_spdy`."""
     asked = request.headers.get("Sec-WebSocket-Protocol", "")
     return PROTOCOL in {each.strip() for each in asked.split(",")}
 
@@ -75,6 +75,6 @@ def refused(place: tuple[str, str]) -> ApiError:
     namespace, pod = place
     path = f"/api/v1/namespaces/{namespace}/pods/{pod}:PORT/proxy/"
     words = (
-        f"port-forward works over WebSocket with {PROTOCOL} only here (hint: use kubectl get --raw {path})"
+        f"port-forward works over SPDY, or over WebSocket with {PROTOCOL} (hint: kubectl get --raw {path})"
     )
     return bad_request(words)

@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from isthmus.lab.apiserver import forwarding
+from isthmus.lab.apiserver import far_spdy, forwarding
 from isthmus.lab.apiserver.api import Api
 from isthmus.lab.apiserver.builtin import builtin
 from isthmus.lab.apiserver.containers import container_of
@@ -60,9 +60,14 @@ class PodCommands:
         """A connection to a port of the pod's. Raises `ApiError` (400) before the upgrade where there can be none."""
         self._running_pod(place)
         nodes, where = self._nodes(), (place.namespace, place.name)
-        if nodes is None or not _is_websocket(request) or not forwarding.speaks(request):
-            raise forwarding.refused(where)
-        return await forwarding.forward(request, nodes, where)
+        if nodes is not None and far_spdy.wants_upgrade(request):
+            return await far_spdy.upgrade(request, nodes, where)
+        if nodes is not None and _is_websocket(request):
+            if far_spdy.wants_tunnel(request):
+                return await far_spdy.tunnel(request, nodes, where)
+            if forwarding.speaks(request):
+                return await forwarding.forward(request, nodes, where)
+        raise forwarding.refused(where)
 
     def _running_pod(self, place: Place) -> Json:
         pod = self._api.get(builtin("pods"), place.namespace, place.name)
