@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from drawn.signing import KEYS, STRONG, armoured, damage, key, requests
-from fakes.citadel import LoopbackCitadel
+from fakes.asked_citadel import CLUSTER, NOW, REVIEWS, asked, citadel, must_be_reviews
 from fakes.workload_api import TrustDomain
 from isthmus.ca import store
 from isthmus.ca.attest import Attester, NotProven
@@ -38,76 +37,17 @@ from isthmus.model.identity import SpiffeId
 from isthmus.model.signing import AUDIENCE, SigningAnswer, SigningRequest
 from isthmus.sidecar.certs import Certificates, CertSettings
 from isthmus.sidecar.citadel_call import SigningFailed
-from isthmus.wire.stream import Call, Code, Peer, Refused
+from isthmus.wire.stream import Code, Refused
 
 # The library warns of what it will refuse one day; until then it is for us to read it or not.
 pytestmark = pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
 
-NOW = 1_800_000_000.0
-REVIEWS = SpiffeId("cluster.local", "default", "reviews")
-CLUSTER = "gke.clusters.cluster.local"
-CALL = Call(Peer("ipv4:10.0.0.1:1"), {"authorization": "Bearer token-of-reviews", "clusterid": "gke"})
 LIVES = st.one_of(st.integers(-(2**63), 2**63 - 1), st.integers(0, 100_000))
 OFTEN = settings(
     max_examples=int(os.environ.get("ISTHMUS_EXAMPLES", "50")),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
-
-
-@cache
-def citadel() -> LoopbackCitadel:
-    place = Path(tempfile.mkdtemp(prefix="isthmus-"))
-    found = LoopbackCitadel(place, ManualClock(NOW))
-    found.reviewer.accounts["token-of-reviews"] = "default:reviews"
-    return found
-
-
-def asked(message: bytes) -> SigningAnswer | Refused:
-    """What Citadel's service answers to a caller that is proven to be reviews."""
-    near = citadel()
-    (create,) = near.citadel.services.values()
-    near.citadel._service._by_identity._buckets.clear()
-    near.citadel._service._by_address._buckets.clear()
-    near.citadel._service._by_cluster._buckets.clear()
-    try:
-        return SigningAnswer.decode(asyncio.run(create.answer(message, CALL)))
-    except Refused as refused:
-        return refused
-
-
-def must_be_reviews(answer: SigningAnswer, wanted: x509.PublicKey) -> None:
-    """The certificate says exactly who was proven, for that key, for a bounded time, and nothing else."""
-    authority = citadel().authority.value
-    leaf, *between = x509.load_bundle(b"".join(answer.chain))
-    assert x509.load_bundle(answer.roots) == authority.roots
-    verify_chain(leaf, between, authority.roots, NOW)
-    assert leaf.public_key() == wanted
-    assert list(leaf.subject) == []
-    kinds = {type(each.value): each.value for each in leaf.extensions}
-    assert set(kinds) == {
-        certificates.SubjectKeyIdentifier,
-        certificates.AuthorityKeyIdentifier,
-        certificates.BasicConstraints,
-        certificates.KeyUsage,
-        certificates.ExtendedKeyUsage,
-        certificates.SubjectAlternativeName,
-    }
-    assert list(kinds[certificates.SubjectAlternativeName]) == [
-        certificates.UniformResourceIdentifier(str(REVIEWS)),
-        certificates.DNSName(CLUSTER),
-    ]
-    assert kinds[certificates.BasicConstraints] == certificates.BasicConstraints(ca=False, path_length=None)
-    usage = kinds[certificates.KeyUsage]
-    assert not usage.key_cert_sign
-    assert not usage.crl_sign
-    assert set(kinds[certificates.ExtendedKeyUsage]) == {
-        certificates.ExtendedKeyUsageOID.SERVER_AUTH,
-        certificates.ExtendedKeyUsageOID.CLIENT_AUTH,
-    }
-    begin, end = x509.life(leaf)
-    assert NOW - x509.BACKDATE_S <= begin <= NOW < end <= NOW + 90 * 86_400
-    assert end <= authority.end
 
 
 @OFTEN

@@ -10,6 +10,7 @@ from isthmus.api.errors import InvalidConfig
 from isthmus.api.resource import Kind, Meta, Object
 from isthmus.api.shape import shaped
 from isthmus.api.validate import instead_of, problems
+from isthmus.kit.unreadable import UNREADABLE
 
 
 def decode(kind: Kind, raw: bytes | msgspec.Raw | Mapping[str, object]) -> Object:
@@ -21,7 +22,7 @@ def decode(kind: Kind, raw: bytes | msgspec.Raw | Mapping[str, object]) -> Objec
             found = msgspec.json.decode(raw, type=kind.type)
     except msgspec.ValidationError as error:
         return _in_spite_of(kind, raw, error)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise InvalidConfig("$", f"is not JSON: {error}") from error
     wrong = tuple(problems(found))
     if wrong:
@@ -34,7 +35,10 @@ def _in_spite_of(
     kind: Kind, raw: bytes | msgspec.Raw | Mapping[str, object], error: msgspec.ValidationError
 ) -> Object:
     """The object where only nulls were in the way; raises `InvalidConfig` with all that is wrong."""
-    tree = raw if isinstance(raw, Mapping) else msgspec.json.decode(raw)
+    try:
+        tree = raw if isinstance(raw, Mapping) else msgspec.json.decode(raw)
+    except UNREADABLE as unreadable:
+        raise InvalidConfig("$", f"is not JSON: {unreadable}") from unreadable
     if not isinstance(tree, Mapping):
         raise InvalidConfig("$", "is no object") from error
     found = shaped(tree, kind.type, kind.name)

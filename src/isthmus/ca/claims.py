@@ -8,6 +8,8 @@ import math
 
 import msgspec
 
+from isthmus.kit.unreadable import UNREADABLE
+
 
 class Claims(msgspec.Struct, frozen=True):
     """The parts of a service account's token that tell why an API server refuses it."""
@@ -29,5 +31,5 @@ def read(token: str) -> Claims | None:
     try:
         body = base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4))
         return msgspec.json.decode(body, type=Claims)
-    except (binascii.Error, ValueError):
+    except (binascii.Error, ValueError, *UNREADABLE):
         return None

@@ -15,6 +15,7 @@ from isthmus.api.resource import Object, Ref
 from isthmus.ca.authority import Issued
 from isthmus.ca.issuers import Issuer, IssuerRefused, Order
 from isthmus.kit.log import log
+from isthmus.kit.unreadable import UNREADABLE
 from isthmus.model.identity import SpiffeId
 
 CONFIG_MAP = "isthmus-denied"
@@ -33,7 +34,7 @@ def read(text: str) -> tuple[Denial, ...]:
     """The denials in `text`. Raises `ValueError` where one is none."""
     try:
         found = msgspec.json.decode(text or "[]", type=tuple[Denial, ...])
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise ValueError(f"not a list of denied identities: {error}") from error
     for each in found:
         SpiffeId.parse(each.identity)

@@ -9,6 +9,7 @@ import msgspec
 
 from isthmus.api.resource import Kind, Object
 from isthmus.ca.vouching import Review, ReviewUnavailable
+from isthmus.kit.unreadable import UNREADABLE
 from isthmus.kube.client import Client
 from isthmus.kube.errors import KubeError
 
@@ -56,7 +57,7 @@ class ClusterReviewer:
             raise ReviewUnavailable(f"cannot have the token reviewed: {error}") from error
         try:
             status = msgspec.convert(answer, _Answer).status
-        except msgspec.ValidationError as error:
+        except UNREADABLE as error:
             raise ReviewUnavailable(f"cannot have the token reviewed: its answer is none: {error}") from error
         if not status.authenticated:
             return Review(error=status.error)

@@ -13,6 +13,7 @@ import msgspec
 from isthmus.api.core.pod import Pod
 from isthmus.console.ca_secret import CaSecret
 from isthmus.console.control_plane import MONITORING_PORT, PODS, access_to
+from isthmus.kit.unreadable import UNREADABLE
 from isthmus.kube.client import Client, Scope
 from isthmus.kube.errors import KubeError
 from isthmus.kube.pods import fetch
@@ -106,7 +107,7 @@ async def _ask(client: Client, namespace: str, pod: str) -> CitadelHolding | Non
     try:
         body = await fetch(client, namespace, pod, MONITORING_PORT, holdings.PAGE)
         return msgspec.json.decode(body, type=CitadelHolding)
-    except (KubeError, msgspec.MsgspecError):
+    except (KubeError, *UNREADABLE):
         return None
 
 

@@ -19,6 +19,7 @@ from isthmus.api.resource import Kind, Meta, Object
 from isthmus.console.control_plane import MONITORING_PORT, access_to
 from isthmus.console.drawn_mesh import ALONE
 from isthmus.kit.certified import Certified, certified_pem
+from isthmus.kit.unreadable import UNREADABLE
 from isthmus.kit.x509 import InvalidCertificate
 from isthmus.kube.client import Client, Scope
 from isthmus.kube.errors import KubeError, NotFound
@@ -203,7 +204,7 @@ async def _ask(client: Client, pod: _Pod, port: int, kind: type[T], page: str = 
         return msgspec.json.decode(body, type=kind)
     except NotFound:
         return f"it has no page {page} (hint: it is of an older version)"
-    except (KubeError, msgspec.MsgspecError) as error:
+    except (KubeError, *UNREADABLE) as error:
         return str(error)
 
 

@@ -12,6 +12,7 @@ import msgspec
 
 from isthmus.console.lab_process import DOOR
 from isthmus.kit.polling import until
+from isthmus.kit.unreadable import UNREADABLE
 from isthmus.kube.errors import KubeError
 from isthmus.lab.state import ClusterRecord, LabRecord, StateFolder
 
@@ -68,7 +69,7 @@ class LabClient:
             async with aiohttp.ClientSession(timeout=_LIMIT) as session, session.get(base + path) as answer:
                 found: Json = msgspec.json.decode(await answer.read())
                 return found
-        except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError):
+        except (aiohttp.ClientError, TimeoutError, *UNREADABLE):
             return {}
 
     async def ask(self, method: str, path: str, body: Json | None = None) -> Json:

@@ -8,6 +8,7 @@ import msgspec
 
 from isthmus.ca.rotation import Rotation
 from isthmus.console.ca_secret import CONFIG_MAPS
+from isthmus.kit.unreadable import UNREADABLE
 from isthmus.kube.client import Client, path_of
 from isthmus.kube.errors import Conflict, KubeError, NotFound
 
@@ -31,7 +32,7 @@ class RotationState:
             return None
         try:
             return msgspec.json.decode((self._seen.get("data") or {}).get(_KEY, ""), type=Rotation)
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             raise KubeError(
                 f"configmap {self._namespace}/{NAME} holds no rotation: {error} "
                 "(hint: mend it, or delete it to begin anew)"

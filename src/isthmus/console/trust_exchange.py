@@ -11,6 +11,7 @@ from isthmus.ca.roots import CONFIG_MAP, KEY
 from isthmus.console.ca_clusters import citadels
 from isthmus.console.ca_secret import CONFIG_MAPS
 from isthmus.kit import spiffe_bundle, x509
+from isthmus.kit.unreadable import UNREADABLE
 from isthmus.kube.client import Client
 from isthmus.kube.errors import KubeError, NotFound
 from isthmus.model import trust_bundles
@@ -94,7 +95,7 @@ class Mesh:
             return None
         try:
             return msgspec.convert(found, ConfigMap)
-        except msgspec.ValidationError as error:
+        except UNREADABLE as error:
             raise KubeError(f"configmap {self._namespace}/{name}: {error}") from error
 
 

@@ -22,6 +22,7 @@ from isthmus.api.istio.request_authentication_problems import wrong_uri
 from isthmus.kit import duration
 from isthmus.kit.jwks import MOST_BYTES, InvalidJwks, KeySet, read_jwks
 from isthmus.kit.tls import client_context
+from isthmus.kit.unreadable import UNREADABLE
 from isthmus.model.key_source import KeySource
 
 Networks = Sequence[IPv4Network | IPv6Network]
@@ -191,7 +192,7 @@ def _keys_by(source: KeySource, body: bytes) -> str:
     """Where an issuer says that its keys are. Source: OpenID Connect Discovery 1.0, section 4.3."""
     try:
         said = msgspec.json.decode(body, type=_OpenId)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise CannotFetch(f"{_place(source.uri)} does not say where its keys are (hint: jwksUri)") from error
     if said.issuer.rstrip("/") != source.issuer.rstrip("/"):
         raise CannotFetch(f"{_place(source.uri)} speaks of another issuer (hint: jwksUri)")

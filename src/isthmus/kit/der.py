@@ -11,7 +11,7 @@ from cryptography import x509 as certificates
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
-from isthmus.kit.x509 import Certificate, InvalidCertificate, InvalidKey, PrivateKey
+from isthmus.kit.x509 import Certificate, InvalidCertificate, InvalidKey, PrivateKey, readable
 
 _SEQUENCE = 0x30
 _LONG = 0x80
@@ -20,7 +20,7 @@ _LONG = 0x80
 def load_certificates(der: bytes) -> tuple[Certificate, ...]:
     """All certificates in `der`, in order. Raises `InvalidCertificate`."""
     try:
-        return tuple(map(certificates.load_der_x509_certificate, _sequences(der)))
+        return tuple(readable(certificates.load_der_x509_certificate(each)) for each in _sequences(der))
     except (ValueError, certificates.InvalidVersion) as error:
         raise InvalidCertificate("not certificates in DER") from error
 

@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from isthmus.kit.unreadable import UNREADABLE
+
 MOST_BYTES = 1 << 20
 """Longer than this no set of keys is."""
 _WEAKEST_BITS, _LONGEST_BITS = 2048, 8192
@@ -82,7 +84,7 @@ def read_jwks(text: bytes | str, *, with_secrets: bool = False) -> KeySet:
         raise InvalidJwks(f"is longer than {MOST_BYTES >> 20} MB")
     try:
         keys = msgspec.json.decode(text, type=_Jwks).keys
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise InvalidJwks('is no JWKS (hint: {"keys": [{"kty": "RSA", …}]})') from error
     usable: dict[str, str] = {}
     left_out: list[str] = []
@@ -109,7 +111,7 @@ def read_jwks(text: bytes | str, *, with_secrets: bool = False) -> KeySet:
 def _read(raw: msgspec.Raw) -> tuple[_Jwk, _Beside]:
     try:
         return msgspec.json.decode(raw, type=_Jwk), msgspec.json.decode(raw, type=_Beside)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise InvalidJwks("is no key: it needs a kty, and texts as members") from error
 
 

@@ -12,10 +12,12 @@ from typing import Any
 
 import msgspec
 from cryptography import x509 as pyca
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from isthmus.kit import x509
+from isthmus.kit.unreadable import UNREADABLE
 
 _USE = "x509-svid"
 _SCHEME = "spiffe://"
@@ -54,7 +56,7 @@ def read(text: str | bytes) -> SpiffeBundle:
         raise InvalidBundle(f"longer than {_MOST_BYTES} bytes")
     try:
         found = msgspec.json.decode(text, type=_Set)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise InvalidBundle(f"is no SPIFFE bundle: {error}") from error
     keys = [(index, key) for index, key in enumerate(found.keys) if key.use == _USE]
     if len(keys) > _MOST_ROOTS:
@@ -105,16 +107,24 @@ def checked_roots(pem: bytes) -> bytes:
 
 def _certificate(at: str, encoded: str) -> x509.Certificate:
     try:
-        found = pyca.load_der_x509_certificate(base64.b64decode(encoded, validate=True))
-    except (binascii.Error, ValueError) as error:
+        found = x509.readable(pyca.load_der_x509_certificate(base64.b64decode(encoded, validate=True)))
+    except (binascii.Error, ValueError, pyca.InvalidVersion) as error:
         raise InvalidBundle(f"{at}: is no certificate in DER and base64") from error
     _must_be_authority(found)
     return found
 
 
 def _must_be_authority(found: x509.Certificate) -> None:
-    if not x509.is_authority(found):
-        raise InvalidBundle(f"{x509.names(found).common_name!r} is no CA, and vouches for nobody")
+    try:
+        if x509.is_authority(found):
+            found.public_key()
+            return
+        wrong = f"{x509.names(found).common_name!r} is no CA, and vouches for nobody"
+    except (x509.InvalidCertificate, UnsupportedAlgorithm) as error:
+        raise InvalidBundle(str(error)) from error
+    except ValueError as error:
+        raise InvalidBundle("its key cannot be read") from error
+    raise InvalidBundle(wrong)
 
 
 def _key(certificate: x509.Certificate) -> dict[str, Any]:

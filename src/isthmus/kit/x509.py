@@ -203,9 +203,20 @@ def load_bundle(pem: bytes) -> tuple[Certificate, ...]:
         # Others read such a text up to there; Envoy reads none of it.
         raise InvalidCertificate("not certificates in PEM: one of them is cut short")
     try:
-        return tuple(x509.load_pem_x509_certificates(pem))
+        return tuple(map(readable, x509.load_pem_x509_certificates(pem)))
     except (ValueError, x509.InvalidVersion) as error:
         raise InvalidCertificate("not certificates in PEM") from error
+
+
+def readable(certificate: Certificate) -> Certificate:
+    """The same, its names and life read: the library reads them when they are asked for. Raises `ValueError`."""
+    try:
+        for part in (certificate.subject, certificate.issuer):
+            part.rfc4514_string()
+        life(certificate)
+    except TypeError as error:  # as the library says of a string of bits where text must be
+        raise ValueError(str(error)) from error
+    return certificate
 
 
 def load_certificate(pem: bytes) -> Certificate:
@@ -226,7 +237,7 @@ def life(certificate: Certificate) -> Life:
 
 
 def names(certificate: Certificate) -> Names:
-    """The names in the certificate's subject and alternative names."""
+    """The names in the certificate's subject and alternative names. Raises `InvalidCertificate`."""
     alternatives = extension(certificate, x509.SubjectAlternativeName) or x509.SubjectAlternativeName([])
     common = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     return Names(
@@ -345,7 +356,7 @@ def extension(holder: x509.Certificate | x509.CertificateSigningRequest, kind: t
         return holder.extensions.get_extension_for_class(kind).value
     except x509.ExtensionNotFound:
         return None
-    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+    except (ValueError, TypeError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
         raise InvalidCertificate("its extensions cannot be read") from error
 
 

@@ -12,6 +12,7 @@ import msgspec
 
 from isthmus.kit.clock import Clock, SystemClock
 from isthmus.kit.log import Redacted
+from isthmus.kit.unreadable import UNREADABLE
 from isthmus.kube.errors import KubeError, Unauthorized
 from isthmus.kube.kubeconfig import (
     Access,
@@ -149,7 +150,7 @@ class ExecProver:
         plugin = self._plugin
         try:
             credential = msgspec.json.decode(out, type=_ExecCredential)
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             raise KubeError(f"exec plugin {plugin.command} printed no ExecCredential: {error}") from error
         if credential.api_version != plugin.api_version or credential.status is None:
             raise KubeError(

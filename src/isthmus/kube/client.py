@@ -16,6 +16,7 @@ import msgspec
 from isthmus.api.resource import Kind
 from isthmus.kit.clock import Clock
 from isthmus.kit.tls import client_context
+from isthmus.kit.unreadable import UNREADABLE
 from isthmus.kube.auth import Proof, Prover, prover
 from isthmus.kube.errors import Gone, KubeError, Refused, Silent, Unauthorized, Unreachable, refused
 from isthmus.kube.kubeconfig import Access
@@ -306,7 +307,7 @@ def _json(body: bytes) -> Json:
 def _decoded(body: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(body, type=kind)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise Unreachable(f"the answer is none of an API server: {error} (hint: a proxy?)") from error
 
 

@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import msgspec
 
+from isthmus.kit.unreadable import UNREADABLE
+
 
 class KubeError(Exception):
     """Anything between us and one API server."""
@@ -88,7 +90,7 @@ def refused(code: int, body: bytes) -> Refused:
     """The error for an answer of HTTP status `code`; `body` is a Kubernetes Status where we are lucky."""
     try:
         status = msgspec.json.decode(body, type=_Status)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         status = _Status(message=body.decode(errors="replace")[:200])
     code = status.code or code
     if code == 504 and status.message.startswith(_AHEAD):

@@ -11,6 +11,7 @@ import msgspec
 from isthmus.api.decode import decode, equal_for_mesh
 from isthmus.api.errors import InvalidConfig
 from isthmus.api.resource import Kind, Object, Ref
+from isthmus.kit.unreadable import UNREADABLE
 from isthmus.kit.watchable import Watchable
 from isthmus.kube.errors import KubeError, NotFound
 from isthmus.kube.watch import Changed, Confirmed, Connected, Listed, Lost, Removed, Watch
@@ -104,6 +105,6 @@ class Informer:
     def _ref(self, item: msgspec.Raw) -> Ref:
         try:
             meta = msgspec.json.decode(item, type=_Identified).metadata
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             meta = _Named()  # no API server says so: one finding for all of these
         return Ref(self.kind.ref_kind, meta.namespace, meta.name)

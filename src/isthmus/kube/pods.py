@@ -11,6 +11,7 @@ import msgspec
 from isthmus.api.resource import Kind, Object
 from isthmus.kit.plain_http import Response, question, read_response
 from isthmus.kit.tasks import supervise
+from isthmus.kit.unreadable import UNREADABLE
 from isthmus.kube.client import Client, path_of
 from isthmus.kube.errors import KubeError, refused
 
@@ -120,7 +121,7 @@ def _exit_code(status: bytes) -> int:
         raise KubeError("exec ended without a status")
     try:
         answer = msgspec.json.decode(status, type=_Status)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise KubeError(f"exec ended with a status that is none: {error}") from error
     if answer.status == "Success":
         return 0

@@ -15,6 +15,7 @@ from isthmus.api.resource import Kind
 from isthmus.kit.backoff import Backoff
 from isthmus.kit.clock import Clock, SystemClock
 from isthmus.kit.log import log
+from isthmus.kit.unreadable import UNREADABLE
 from isthmus.kube.client import Client, Scope, path_of
 from isthmus.kube.errors import Gone, KubeError, NotFound, Refused, Silent, refused
 
@@ -219,6 +220,6 @@ def _read(line: bytes) -> tuple[_Envelope, _BookmarkMeta]:
     try:
         envelope = msgspec.json.decode(line, type=_Envelope)
         meta = msgspec.json.decode(envelope.object, type=_Bookmark).metadata
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise KubeError(f"the answer is no stream of events: {error} (hint: a proxy?)") from error
     return envelope, meta

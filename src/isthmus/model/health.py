@@ -8,6 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from isthmus.api.istio.workload_group import ReadinessProbe
+from isthmus.kit.unreadable import UNREADABLE
 
 PROBE_TYPE = "type.googleapis.com/isthmus.health.v1.Probe"
 HEALTH_TYPE = "type.googleapis.com/istio.v1.HealthInformation"
@@ -24,5 +25,5 @@ def decode(body: bytes) -> ReadinessProbe | None:
     """What was written. Raises `ValueError` where it is no probe."""
     try:
         return msgspec.json.decode(body, type=ReadinessProbe | None)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise ValueError(f"not a probe: {error}") from error

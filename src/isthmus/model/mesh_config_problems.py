@@ -25,6 +25,7 @@ from isthmus.api.istio.mesh_config import CertificateData, MeshConfig, TlsConfig
 from isthmus.api.istio.request_authentication_problems import wrong_uri
 from isthmus.envoy.format_string import format_string
 from isthmus.envoy.tls_names import CIPHERS, CURVES
+from isthmus.kit.unreadable import UNREADABLE
 from isthmus.model.identity import is_trust_domain
 from isthmus.model.mesh_wide_tls import with_effect
 from isthmus.model.proxy_config_problems import OWN_PORTS, client_tls_of_proxies, proxy_problems
@@ -122,7 +123,7 @@ def _log_format(at: str, text: str, encoding: str) -> Iterator[Problem]:
     if encoding == "JSON":
         try:
             tree = msgspec.json.decode(text)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             yield (
                 at,
                 f"is not JSON, as accessLogEncoding says it is: {error} (hint: an object of keys and formats)",

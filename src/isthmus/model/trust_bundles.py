@@ -15,6 +15,7 @@ from isthmus.api.istio.mesh_config import CertificateData
 from isthmus.api.resource import Object, Ref
 from isthmus.kit import spiffe_bundle, x509
 from isthmus.kit.spiffe_bundle import InvalidBundle
+from isthmus.kit.unreadable import UNREADABLE
 from isthmus.model.codes import Code
 from isthmus.model.fetched_bundles import Known, KnownBundle
 from isthmus.model.findings import Finding
@@ -51,7 +52,7 @@ def decode(body: bytes) -> Trusted:
         told = msgspec.json.decode(body, type=Trusted)
         for each in told.bundles:
             spiffe_bundle.checked_roots(each.roots.encode())
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise ValueError(f"not bundles of roots: {error}") from error
     return told
 

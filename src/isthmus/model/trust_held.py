@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import msgspec
 
+from isthmus.kit.unreadable import UNREADABLE
+
 TRUST_TYPE = "type.googleapis.com/isthmus.trust.v1.Held"
 ISSUER_KEY = "issuer"
 """In ConfigMap `istio-ca-root-cert`, beside the roots: the SHA-256 of the CA that signs in this cluster."""
@@ -30,5 +32,5 @@ def decode(text: str) -> TrustHeld:
     """What was written. Raises `ValueError` where it is none."""
     try:
         return msgspec.json.decode(text, type=TrustHeld)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise ValueError(f"not what is held: {error}") from error

@@ -29,10 +29,15 @@ def modest(order: Order) -> x509.PublicKey:
     key = x509.requested_key(order.csr)
     request = certificates.load_pem_x509_csr(order.csr)
     try:
-        extensions = list(request.extensions)
-    except (ValueError, certificates.DuplicateExtension, certificates.UnsupportedGeneralNameType) as error:
-        raise x509.InvalidCsr("its extensions cannot be read") from error
-    if any(str(each.value).strip() for each in request.subject):
+        extensions, subject = list(request.extensions), list(request.subject)
+    except (
+        ValueError,
+        TypeError,
+        certificates.DuplicateExtension,
+        certificates.UnsupportedGeneralNameType,
+    ) as error:
+        raise x509.InvalidCsr("its extensions or its subject cannot be read") from error
+    if any(str(each.value).strip() for each in subject):
         raise x509.InvalidCsr(
             f"it asks for the subject {request.subject.rfc4514_string()!r} (hint: leave it empty)"
         )

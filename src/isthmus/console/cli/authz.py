@@ -24,6 +24,7 @@ from isthmus.console.explain_files import FromFiles
 from isthmus.console.live_objects import Live, clusters_of
 from isthmus.console.render import fail, show, show_yaml
 from isthmus.console.written import given_manifests
+from isthmus.kit.unreadable import UNREADABLE
 from isthmus.kube.errors import KubeError
 from isthmus.translate.trace.call import Request
 from isthmus.translate.trace.tokens import supposed
@@ -123,7 +124,7 @@ def _token(flags: dict[str, Any]) -> list[tuple[str, str]]:
         said = Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text
         try:
             claims = msgspec.json.decode(said, type=dict[str, Any])
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise ValueError(f'--jwt-claims: {error} (hint: \'{{"iss": "me", "sub": "you"}}\')') from error
         token = supposed(claims)
     return [("authorization", f"Bearer {token}")] if token else []
