@@ -12,7 +12,7 @@ setup:           ## install what is needed, into .venv and (as root) by apt
 demo: setup      ## two clusters, one mesh, red stars: the whole story on this machine
 	@.venv/bin/isthmus demo
 test: setup      ## all tests, the lab's stories last; says what it skipped and why
-	@$(PY) -m pytest -n auto --dist loadfile --ignore=tests/e2e
+	@nice -n 19 tools/issuers & $(PY) -m pytest -n auto --dist loadfile --ignore=tests/e2e; code=$$?; wait; exit $$code
 	@$(PY) -m pytest tests/e2e -n 2 --dist loadgroup
 check: setup     ## linters: ruff, mypy, import-linter
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports

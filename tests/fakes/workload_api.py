@@ -1,6 +1,6 @@
 """A Workload API on a unix socket, as SPIRE's agent serves it: real certificates, made here, over real gRPC.
 
-SPIRE itself is not to be had where these tests run; the messages are those of SPIFFE's specification.
+For answers that SPIRE itself (fakes/spire.py) does not give; the messages are those of SPIFFE's specification.
 """
 
 from __future__ import annotations

@@ -158,9 +158,12 @@ class Svids:
         log.info("certificate received", identity=str(self._settings.identity), serial=held.serial)
 
     def _fail(self, reason: str) -> None:
+        before, self._failure = self._failure, Failure(reason, self._clock.now())
         self.failed += 1
-        self._failure = Failure(reason, self._clock.now())
-        log.warning("no certificate from the workload API", reason=reason, seconds_left=round(self.left_s))
+        if before is None or before.reason != reason:  # it is asked every few seconds
+            log.warning(
+                "no certificate from the workload API", reason=reason, seconds_left=round(self.left_s)
+            )
 
 
 def checked(answer: SvidAnswer, identity: SpiffeId, now: float) -> Held:

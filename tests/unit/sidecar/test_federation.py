@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -13,27 +12,17 @@ import pytest
 
 from fakes.eventually import eventually
 from fakes.ports import free_ports
+from fakes.svid_envoys import svid_envoy
 from fakes.tls_envoys import proxy_config
 from fakes.workload_api import TrustDomain, WorkloadApi, answer
-from isthmus.kit.clock import SystemClock
 from isthmus.kit.plain_http import HttpServer, Request, Response, fetch
 from isthmus.kit.tasks import supervise
 from isthmus.model.identity import SpiffeId
-from isthmus.sidecar import sds
-from isthmus.sidecar.proxy_process import ProxyProcess, ProxySettings
-from isthmus.sidecar.workload_api import Svids, SvidSettings
-from isthmus.wire.listeners import Unix
-from isthmus.wire.serve import GrpcServer
 
 pytestmark = pytest.mark.lab
 
 CLIENT = SpiffeId("cluster.local", "default", "client")
 SERVER = SpiffeId("partner.example", "default", "server")
-
-
-def prepare(place: Path, config: dict) -> None:
-    place.mkdir()
-    (place / "envoy.json").write_text(json.dumps(config))
 
 
 @pytest.fixture
@@ -49,25 +38,17 @@ async def proxy(
     place: Path, identity: SpiffeId, says: bytes, config: dict, admin: int
 ) -> AsyncIterator[WorkloadApi]:
     """An Envoy whose agent is served by a Workload API that says `says`."""
-    prepare(place, config)
-    clock = SystemClock()
-    api = WorkloadApi(place / "agent.sock")
+    api = WorkloadApi(_made(place) / "agent.sock")
     api.says.set(says)
-    svids = Svids(SvidSettings(identity=identity, socket=api.socket), clock)
-    server = GrpcServer(sds.services(svids.held, clock), [Unix(str(place / "sds.sock"))])
-    envoy = ProxyProcess(ProxySettings(log_level="error", concurrency=1), place / "envoy.json", clock)
-    async with supervise(api.server.run(), svids.run(), server.run()):
-        await server.addresses()
-        async with supervise(envoy.run()):
-
-            async def live() -> bool:
-                try:
-                    return (await fetch("GET", admin, "/ready")).body.strip() == b"LIVE"
-                except OSError:
-                    return False
-
-            await eventually(live)
+    async with supervise(api.server.run()):
+        await api.server.addresses()
+        async with svid_envoy(place, identity, api.socket, config, admin):
             yield api
+
+
+def _made(place: Path) -> Path:
+    place.mkdir()
+    return place
 
 
 async def hello(_: Request) -> Response:
