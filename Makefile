@@ -3,10 +3,10 @@ PY := .venv/bin/python
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup demo test check golden lab bench docs adr clean
+.PHONY: help setup demo test test-kube check golden lab bench docs adr clean
 
 help:            ## show what there is
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
 setup:           ## install what is needed, into .venv and (as root) by apt
 	@tools/setup
 demo: setup      ## two clusters, one mesh, red stars: the whole story on this machine
@@ -14,6 +14,8 @@ demo: setup      ## two clusters, one mesh, red stars: the whole story on this m
 test: setup      ## all tests, the lab's stories last; says what it skipped and why
 	@nice -n 19 tools/issuers & $(PY) -m pytest -n auto --dist loadfile --ignore=tests/e2e; code=$$?; wait; exit $$code
 	@$(PY) -m pytest tests/e2e -n 2 --dist loadgroup
+test-kube: setup ## what asks API servers, of upstream's too: builds those once (KUBEBUILDER_ASSETS: yours)
+	@KUBEBUILDER_ASSETS=$$(tools/apiserver) $(PY) -m pytest -m kube --ignore=tests/e2e
 check: setup     ## linters: ruff, mypy, import-linter
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
 golden: setup    ## write the goldens anew, to be looked at with git diff

@@ -12,6 +12,8 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
+from fakes.api_servers import CHOICE, KubeClusters
+from fakes.kube_programs import ASSETS, kube_programs
 from isthmus.kit.log import log
 
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -27,3 +29,27 @@ def _logs_as_they_were() -> Iterator[None]:
     yield
     structlog.reset_defaults()
     vars(log).pop("bind", None)  # what the logger has remembered of the set-up
+
+
+@pytest.fixture(scope="session")
+def kube_clusters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubeClusters]:
+    """Real clusters, for all tests of the session."""
+    programs = kube_programs()
+    if programs is None:
+        pytest.skip(f"needs real API servers (hint: make test-kube, or name their folder in {ASSETS})")
+    made = KubeClusters(programs, tmp_path_factory.mktemp("kube"))
+    try:
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture(params=["embedded", pytest.param("kube", marks=pytest.mark.kube)])
+def api_server(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Whose API server the clusters of the test have: the lab's, then upstream's."""
+    if request.param == "kube":
+        if own := request.node.get_closest_marker("embedded"):
+            pytest.skip(f"only with the lab's own API server: {own.args[0]}")
+        CHOICE.clusters = request.getfixturevalue("kube_clusters")
+    yield request.param
+    CHOICE.clusters = None

@@ -9,9 +9,6 @@ import msgspec
 from fakes.eventually import eventually
 from fakes.live_cluster import live_cluster
 from isthmus.discovery.registry import ClusterSpec
-from isthmus.kube.kubeconfig import from_file
-from isthmus.lab.apiserver.builtin import builtin
-from isthmus.lab.apiserver.requests import Target
 from isthmus.model.build import MeshBuilder
 from isthmus.model.change import Change
 from isthmus.model.mesh import MeshSettings
@@ -49,18 +46,13 @@ class Cluster:
     """A served cluster under its name in the mesh."""
 
     def __init__(self, name, served):
-        self.name, self.served, self.api = name, served, served.server.api
-        self.access = from_file(served.kubeconfig)
+        self.name, self.served, self.access = name, served, served.access
+        self.create, self.apply, self.find = served.create, served.apply, served.find
+        self.delete, self.set_status = served.delete, served.set_status
 
     def spec(self, **access) -> ClusterSpec:
         changed = msgspec.structs.replace(self.access, **access)
         return ClusterSpec(id=self.name, access=changed, source="test", is_config=self.name == "east")
-
-    async def create(self, plural, obj, group=""):
-        return await self.api.create(builtin(plural, group), obj)
-
-    async def delete(self, plural, namespace, name, group=""):
-        await self.api.delete(Target(builtin(plural, group), namespace, name))
 
 
 def service(name, namespace="default", **spec):

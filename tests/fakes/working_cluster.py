@@ -2,46 +2,54 @@
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 
-from isthmus.lab.apiserver.api import Deletion, Target
-from isthmus.lab.apiserver.builtin import builtin
-from isthmus.lab.apiserver.watch import Following
+import msgspec
+
+from fakes.embedded_cluster import EmbeddedCluster
+from isthmus.api import kind_named
+from isthmus.kit.tasks import supervise
+from isthmus.kube.client import Client
+from isthmus.kube.errors import Conflict, NotFound
+from isthmus.kube.watch import Changed, Listed, Watch
 from isthmus.lab.controllers.accounts import Accounts
 from isthmus.lab.controllers.deployments import Deployments
 from isthmus.lab.controllers.garbage import Garbage
 from isthmus.lab.controllers.replicasets import ReplicaSets
 
-PODS = builtin("pods")
 SINCE = "2026-01-01T00:00:00Z"
 
 
 class SeemingKubelet:
     """Says of every pod that it runs and is ready, unless its first image is called `stuck`; lets it go when told."""
 
-    def __init__(self, api):
-        self._api = api
+    def __init__(self, cluster):
+        self._cluster = cluster
 
     async def run(self):
-        async with aclosing(self._api.watch(Following(PODS))) as events:
-            async for event in events:
-                if event.kind != "DELETED":
-                    await self._tend(event.object["metadata"])
+        async with Client(self._cluster.access) as client, aclosing(_pods(client)) as pods:
+            async for pod in pods:
+                with suppress(NotFound, Conflict):  # it has gone, or there is newer word of it
+                    await self._tend(pod)
 
-    async def _tend(self, meta):
-        target = Target(PODS, meta["namespace"], meta["name"])
-        pod = self._api.find(PODS, meta["namespace"], meta["name"])
-        if pod is None:
-            return
-        if pod["metadata"].get("deletionTimestamp"):
-            if not pod["metadata"].get("finalizers"):
-                await self._api.delete(target, Deletion(grace_s=0))
+    async def _tend(self, pod):
+        meta = pod["metadata"]
+        if meta.get("deletionTimestamp"):
+            if not meta.get("finalizers"):
+                await self._cluster.delete("pods", meta["namespace"], meta["name"], grace_s=0)
             return
         if not pod["spec"].get("nodeName"):
-            pod = await self._api.update(target, {**pod, "spec": {**pod["spec"], "nodeName": "node"}})
-        if pod["spec"]["containers"][0]["image"] != "stuck":
-            await self._api.set_status(PODS, pod, _running(pod))
+            await self._cluster.bind(pod, "node")
+        elif pod["spec"]["containers"][0]["image"] != "stuck" and pod["status"]["phase"] == "Pending":
+            await self._cluster.set_status("pods", pod, _running(pod))
+
+
+async def _pods(client):
+    async with aclosing(Watch(client, kind_named("Pod")).events()) as events:
+        async for event in events:
+            items = event.items if isinstance(event, Listed) else []
+            for item in [event.item] if isinstance(event, Changed) else items:
+                yield msgspec.json.decode(item)
 
 
 def _running(pod):
@@ -63,8 +71,16 @@ def _running(pod):
 
 
 @asynccontextmanager
-async def at_work(server):
-    """Controllers and a kubelet work on the objects of `server` until the block ends."""
+async def at_work(cluster):
+    """Controllers and a kubelet work on the objects of `cluster` until the block ends; a real one has the former."""
+    async with AsyncExitStack() as stack:
+        if isinstance(cluster, EmbeddedCluster):
+            await stack.enter_async_context(supervise(*_controllers(cluster.server)))
+        await stack.enter_async_context(supervise(SeemingKubelet(cluster).run()))
+        yield
+
+
+def _controllers(server):
     garbage = Garbage(server.api)
     server.api.hooks.append(garbage.heard)
     workers = (
@@ -72,12 +88,5 @@ async def at_work(server):
         Accounts(server.api, server.tokens, server.credentials.ca),
         Deployments(server.api),
         ReplicaSets(server.api),
-        SeemingKubelet(server.api),
     )
-    async with asyncio.TaskGroup() as group:
-        running = [group.create_task(each.run()) for each in workers]
-        try:
-            yield
-        finally:
-            for task in running:
-                task.cancel()
+    return [each.run() for each in workers]

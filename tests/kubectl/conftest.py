@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from fakes.live_cluster import MORE, Kubectl, kubectls, live_cluster
+from fakes.kubectl import MORE, Kubectl, kubectls
+from fakes.live_cluster import live_cluster
 
 ALL = kubectls()
 ENDS = dict.fromkeys((next(iter(ALL)), list(ALL)[-1]))
 
 
 @pytest.fixture
-async def cluster(tmp_path):
+async def cluster(tmp_path, api_server):
     async with live_cluster(tmp_path) as served:
         yield served
 

@@ -23,7 +23,7 @@ async def test_others_may_do_what_bindings_say(kubectl):
 
 
 async def test_nobody_acts_as_another_without_leave(kubectl, cluster):
-    pair = cluster.server.credentials.client("joe", ("staff",))
+    pair = cluster.credentials.client("joe", ("staff",))
     _show_certificate(cluster, pair)
     ran = await kubectl.run("get", "--raw", "/api/v1/namespaces/default/pods", "--as=system:admin")
     assert ran.code == 1
@@ -31,14 +31,14 @@ async def test_nobody_acts_as_another_without_leave(kubectl, cluster):
 
 
 async def test_a_client_certificate_names_its_user(kubectl, cluster):
-    pair = cluster.server.credentials.client("joe", ("staff",))
+    pair = cluster.credentials.client("joe", ("staff",))
     _show_certificate(cluster, pair)
     ran = await kubectl.run("get", "pods")
     assert 'User "joe" cannot list resource "pods"' in ran.err
 
 
 async def test_without_credentials_nothing_is_told(kubectl, cluster):
-    content = cluster.server.credentials.kubeconfig(cluster.url, token="wrong")
+    content = cluster.credentials.kubeconfig(cluster.url, token="wrong")
     cluster.write_kubeconfig(content)
     ran = await kubectl.run("get", "--raw", "/version")
     assert ran.code == 1
@@ -75,6 +75,6 @@ def _show_certificate(cluster, pair):
     certificate, key = cluster.folder / "joe.pem", cluster.folder / "joe.key"
     certificate.write_bytes(pair.certificate)
     key.write_bytes(pair.key)
-    content = cluster.server.credentials.kubeconfig(cluster.url)
+    content = cluster.credentials.kubeconfig(cluster.url)
     content["users"][0]["user"] = {"client-certificate": str(certificate), "client-key": str(key)}
     cluster.write_kubeconfig(content)

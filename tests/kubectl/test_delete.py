@@ -23,7 +23,7 @@ spec:
 
 @pytest.fixture
 async def busy(cluster):
-    async with at_work(cluster.server):
+    async with at_work(cluster):
         yield cluster
 
 

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-pytestmark = pytest.mark.kubectl
+pytestmark = [pytest.mark.kubectl, pytest.mark.embedded("nothing runs pods for the other")]
 
 PODS = """
 apiVersion: v1

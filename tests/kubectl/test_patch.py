@@ -4,8 +4,6 @@ import json
 
 import pytest
 
-from isthmus.lab.apiserver.builtin import builtin
-
 pytestmark = pytest.mark.kubectl
 
 WEB = json.dumps(
@@ -136,7 +134,7 @@ async def test_an_edit_is_a_patch(web, cluster):
 
 async def test_every_write_names_its_manager(web, cluster):
     await web("label", "deployment", "web", "tier=front")
-    obj = cluster.server.api.get(builtin("deployments", "apps"), "default", "web")
+    obj = await cluster.find("deployments", "default", "web", "apps")
     assert {each["manager"] for each in obj["metadata"]["managedFields"]} == {
         "kubectl-create",
         "kubectl-label",

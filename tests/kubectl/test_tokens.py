@@ -36,7 +36,7 @@ async def test_a_token_opens_what_its_roles_allow_and_no_more(account, cluster):
         "create", "clusterrolebinding", "reads", "--clusterrole=view", "--serviceaccount=default:reader"
     )
     token = (await account("create", "token", "reader")).strip()
-    cluster.write_kubeconfig(cluster.server.credentials.kubeconfig(cluster.url, token=token, user="reader"))
+    cluster.write_kubeconfig(cluster.credentials.kubeconfig(cluster.url, token=token, user="reader"))
     await account("get", "services")
     ran = await account.run("get", "secrets")
     assert ran.code == 1
@@ -46,7 +46,7 @@ async def test_a_token_opens_what_its_roles_allow_and_no_more(account, cluster):
 async def test_a_token_ends_with_its_account(account, cluster):
     token = (await account("create", "token", "reader")).strip()
     await account("delete", "serviceaccount", "reader")
-    cluster.write_kubeconfig(cluster.server.credentials.kubeconfig(cluster.url, token=token, user="reader"))
+    cluster.write_kubeconfig(cluster.credentials.kubeconfig(cluster.url, token=token, user="reader"))
     ran = await account.run("get", "--raw", "/api")
     assert ran.code == 1
     assert "Unauthorized" in ran.err

@@ -25,7 +25,7 @@ spec:
 
 @pytest.fixture
 async def busy(cluster):
-    async with at_work(cluster.server):
+    async with at_work(cluster):
         yield cluster
 
 
@@ -115,7 +115,7 @@ async def test_events_of_a_raw_watch_are_lines_of_json(kubectl, cluster):
 
 async def test_a_history_that_is_gone_is_told_as_expired(kubectl, cluster):
     await kubectl("create", "configmap", "one")
-    cluster.server.store.forget_history()
+    await cluster.forget_history()
     ran = await kubectl.run("get", "--raw", "/api/v1/configmaps?watch=true&resourceVersion=1")
     assert ran.code == 1
     assert "too old resource version: 1" in ran.err

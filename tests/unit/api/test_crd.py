@@ -7,16 +7,11 @@ import pytest
 from fakes.live_cluster import live_cluster
 from isthmus.api import KINDS, kind_named
 from isthmus.api.crd import custom_resource_definitions, gateway_api_definitions
-from isthmus.api.resource import Kind, Object
 from isthmus.kube.client import Client, path_of
 from isthmus.kube.errors import NotFound, Refused
-from isthmus.kube.kubeconfig import from_file
 
 CRDS = [*custom_resource_definitions(), *gateway_api_definitions()]
 BUILT_IN = {"ingresses.networking.k8s.io", "ingressclasses.networking.k8s.io"}
-DEFINITIONS = Kind(
-    "apiextensions.k8s.io", ("v1",), "CustomResourceDefinition", "customresourcedefinitions", Object, False
-)
 
 
 def levels(schema, path="$"):
@@ -57,10 +52,9 @@ def test_one_version_of_each_is_stored():
 
 
 @pytest.fixture
-async def client(tmp_path):
-    async with live_cluster(tmp_path) as cluster, Client(from_file(cluster.kubeconfig)) as opened:
-        for crd in CRDS:
-            await opened.create(DEFINITIONS, crd)
+async def client(tmp_path, api_server):
+    async with live_cluster(tmp_path) as cluster, Client(cluster.access) as opened:
+        await cluster.apply(*CRDS)
         yield opened
 
 

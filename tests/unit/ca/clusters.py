@@ -26,9 +26,7 @@ from isthmus.kit import x509
 from isthmus.kit.clock import Clock, ManualClock, SystemClock
 from isthmus.kit.watchable import Watchable
 from isthmus.kube.client import Client
-from isthmus.kube.kubeconfig import from_file
-from isthmus.lab.apiserver.api import Deletion, Target
-from isthmus.lab.apiserver.builtin import builtin
+from isthmus.lab.apiserver.storage import Store
 from isthmus.lab.apiserver.tokens import Grant, Tokens
 from isthmus.model.signing import AUDIENCE, SigningAnswer, SigningRequest
 from isthmus.wire.stream import Call, Peer
@@ -47,28 +45,25 @@ class Served:
 
     def __init__(self, cluster: Any, pod: dict[str, Any], account: dict[str, Any]) -> None:
         self.cluster, self.pod, self.account = cluster, pod, account
-        self.access = from_file(cluster.kubeconfig)
+        self.access = cluster.access
 
     def token(self, audiences: tuple[str, ...] = OURS, ago_s: float = 0.0) -> str:
         """A token bound to the pod, for an hour from `ago_s` seconds ago."""
-        server = self.cluster.server
-        tokens = Tokens(server.credentials.token_key, server.store, ManualClock(time.time() - ago_s))
+        tokens = Tokens(self.cluster.credentials.token_key, Store(), ManualClock(time.time() - ago_s))
         return tokens.issue(Grant(self.account, audiences, bound=(("pod", self.pod),)))[0]
 
     async def delete_pod(self) -> None:
-        target = Target(builtin("pods"), "default", "reviews-0")
-        await self.cluster.server.api.delete(target, Deletion(grace_s=0))
+        await self.cluster.delete("pods", "default", "reviews-0", grace_s=0)
 
 
 @asynccontextmanager
 async def served(folder: Path) -> AsyncIterator[Served]:
     """A cluster with its workload."""
     async with live_cluster(_fresh(folder)) as cluster:
-        api = cluster.server.api
         meta = {"name": "reviews", "namespace": "default"}
         kind = {"apiVersion": "v1", "kind": "ServiceAccount"}
-        account = await api.create(builtin("serviceaccounts"), {**kind, "metadata": meta})
-        pod = await api.create(builtin("pods"), POD)
+        account = await cluster.create("serviceaccounts", {**kind, "metadata": meta})
+        pod = await cluster.create("pods", POD)
         yield Served(cluster, pod, account)
 
 

@@ -19,29 +19,27 @@ from isthmus.kit import x509
 from isthmus.kit.chain import verify_chain
 from isthmus.kit.clock import SystemClock
 from isthmus.kit.tasks import supervise
-from isthmus.lab.apiserver.api import Deletion, Target
-from isthmus.lab.apiserver.builtin import builtin
 from unit.ca.installed import Installed, installed, settings
 
 DAY_S = 86_400.0
 EVERYWHERE = Installation(cluster="gke", account_secrets=("*",))
 
 
-def pems(place: Installed, account: str, namespace: str = "default") -> dict[str, bytes]:
+async def pems(place: Installed, account: str, namespace: str = "default") -> dict[str, bytes]:
     """What is in an account's Secret; nothing where there is none."""
-    found_: Any = place.find("secrets", f"istio.{account}", namespace)
+    found_: Any = await place.find("secrets", f"istio.{account}", namespace)
     return {name: base64.b64decode(text) for name, text in found_["data"].items()} if found_ else {}
 
 
 async def has(place: Installed, account: str, namespace: str = "default") -> bool:
-    return bool(pems(place, account, namespace))
+    return bool(await pems(place, account, namespace))
 
 
 async def delete(place: Installed, plural: str, name: str, namespace: str = "default") -> None:
-    await place.cluster.server.api.delete(Target(builtin(plural), namespace, name), Deletion())
+    await place.cluster.delete(plural, namespace, name)
 
 
-async def test_every_account_has_a_secret_as_istio_wrote_it(tmp_path: Path):
+async def test_every_account_has_a_secret_as_istio_wrote_it(tmp_path: Path, api_server: str):
     found(tmp_path / "cacerts")
     async with installed(tmp_path, EVERYWHERE) as place:
         await place.make("serviceaccounts", "ServiceAccount", "reviews")
@@ -49,10 +47,10 @@ async def test_every_account_has_a_secret_as_istio_wrote_it(tmp_path: Path):
         async with supervise(run_citadel(mine, place.citadel)):
             await eventually(lambda: has(place, "reviews"))
             await eventually(lambda: has(place, "istio-pilot-service-account", "istio-system"))
-        secret: Any = place.find("secrets", "istio.reviews")
+        secret: Any = await place.find("secrets", "istio.reviews")
         assert secret["type"] == "istio.io/key-and-cert"
         assert secret["metadata"]["annotations"] == {"istio.io/service-account.name": "reviews"}
-        content = pems(place, "reviews")
+        content = await pems(place, "reviews")
         assert set(content) == {"cert-chain.pem", "key.pem", "root-cert.pem"}
         leaf, *between = x509.load_bundle(content["cert-chain.pem"])
         roots = x509.load_bundle(content["root-cert.pem"])
@@ -64,7 +62,9 @@ async def test_every_account_has_a_secret_as_istio_wrote_it(tmp_path: Path):
         assert '"proof":"secret istio.reviews"' in (tmp_path / "audit").read_text()
 
 
-async def test_secrets_come_back_follow_their_accounts_and_are_not_made_anew_without_need(tmp_path: Path):
+async def test_secrets_come_back_follow_their_accounts_and_are_not_made_anew_without_need(
+    tmp_path: Path, api_server: str
+):
     found(tmp_path / "cacerts")
     async with installed(tmp_path, EVERYWHERE) as place:
         mine = settings(tmp_path, account_secrets=Renewal())
@@ -73,23 +73,23 @@ async def test_secrets_come_back_follow_their_accounts_and_are_not_made_anew_wit
             await place.make("serviceaccounts", "ServiceAccount", "ratings")
             await eventually(lambda: has(place, "reviews"))
             await eventually(lambda: has(place, "ratings"))
-            first, ratings = pems(place, "reviews"), pems(place, "ratings")
+            first, ratings = await pems(place, "reviews"), await pems(place, "ratings")
             await delete(place, "secrets", "istio.reviews")
             await eventually(lambda: has(place, "reviews"))
-            assert pems(place, "reviews") != first
+            assert await pems(place, "reviews") != first
             await delete(place, "serviceaccounts", "reviews")
             await eventually(lambda: gone(place, "reviews"))
         async with supervise(run_citadel(settings(tmp_path, account_secrets=Renewal()), place.citadel)):
             await place.make("serviceaccounts", "ServiceAccount", "details")
             await eventually(lambda: has(place, "details"))
-        assert pems(place, "ratings") == ratings
+        assert await pems(place, "ratings") == ratings
 
 
 async def gone(place: Installed, account: str) -> bool:
-    return not pems(place, account)
+    return not await pems(place, account)
 
 
-async def test_a_changed_root_and_what_others_wrote_are_made_good(tmp_path: Path):
+async def test_a_changed_root_and_what_others_wrote_are_made_good(tmp_path: Path, api_server: str):
     found(tmp_path / "cacerts")
     async with installed(tmp_path, EVERYWHERE) as place:
         await place.make("serviceaccounts", "ServiceAccount", "reviews")
@@ -99,20 +99,23 @@ async def test_a_changed_root_and_what_others_wrote_are_made_good(tmp_path: Path
         mine = settings(tmp_path, account_secrets=Renewal(), reload_s=0.05)
         async with supervise(run_citadel(mine, place.citadel)):
             await eventually(lambda: has(place, "reviews"))
-            old = pems(place, "reviews")["root-cert.pem"]
+            old = (await pems(place, "reviews"))["root-cert.pem"]
             found(tmp_path / "new")
             new = (tmp_path / "new" / "root-cert.pem").read_bytes()
             for name in store.FILES:
                 (tmp_path / "new" / name).replace(tmp_path / "cacerts" / name)
 
             async def all_new() -> bool:
-                held = [pems(place, account).get("root-cert.pem", b"") for account in ("reviews", "ratings")]
+                held = [
+                    (await pems(place, account)).get("root-cert.pem", b"")
+                    for account in ("reviews", "ratings")
+                ]
                 return all(new in roots and roots != old for roots in held)
 
             await eventually(all_new)
 
 
-async def test_a_secret_is_renewed_before_it_ends(tmp_path: Path):
+async def test_a_secret_is_renewed_before_it_ends(tmp_path: Path, api_server: str):
     found(tmp_path / "cacerts")
     async with installed(tmp_path, EVERYWHERE) as place:
         await place.make("serviceaccounts", "ServiceAccount", "reviews")
@@ -124,14 +127,14 @@ async def test_a_secret_is_renewed_before_it_ends(tmp_path: Path):
         async with supervise(run_citadel(mine, place.citadel)):
             seen = set()
             while len(seen) < 3:
-                if content := pems(place, "reviews"):
+                if content := await pems(place, "reviews"):
                     leaf = x509.load_certificate(content["cert-chain.pem"])
                     assert SystemClock().now() < x509.life(leaf).end
                     seen.add(x509.serial(leaf))
                 await asyncio.sleep(0.05)
 
 
-async def test_without_the_option_citadel_may_not_and_does_not(tmp_path: Path):
+async def test_without_the_option_citadel_may_not_and_does_not(tmp_path: Path, api_server: str):
     found(tmp_path / "cacerts")
     async with installed(tmp_path, Installation(cluster="gke", account_secrets=("istio-system",))) as place:
         await place.make("serviceaccounts", "ServiceAccount", "reviews")
@@ -139,7 +142,7 @@ async def test_without_the_option_citadel_may_not_and_does_not(tmp_path: Path):
         with capture_logs() as logs:
             async with supervise(run_citadel(mine, place.citadel)):
                 await eventually(lambda: has(place, "istio-pilot-service-account", "istio-system"))
-        assert not pems(place, "reviews")
+        assert not await pems(place, "reviews")
         assert not [log for log in logs if log["log_level"] == "error"]
 
 

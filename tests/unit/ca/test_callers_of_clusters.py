@@ -20,7 +20,7 @@ REVIEWS = "spiffe://cluster.local/ns/default/sa/reviews"
 
 
 @pytest.fixture
-async def mesh(tmp_path: Path) -> AsyncIterator[World]:
+async def mesh(tmp_path: Path, api_server: str) -> AsyncIterator[World]:
     async with world(tmp_path) as made:
         yield made
 
@@ -95,7 +95,7 @@ async def test_a_cluster_vouches_only_for_the_namespaces_that_the_operator_gave_
 
 
 async def test_an_api_server_that_is_away_is_told_from_a_refusal(mesh: World):
-    await mesh.onprem.cluster.server.stop()
+    await mesh.onprem.cluster.stop_serving()
     error = await refused(mesh, mesh.onprem.token(), "onprem")
     assert error.code is Code.UNAVAILABLE
 

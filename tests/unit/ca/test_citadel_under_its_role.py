@@ -12,7 +12,6 @@ from isthmus.kit import x509
 from isthmus.kit.tasks import supervise
 from isthmus.kube.client import Client
 from isthmus.kube.errors import Forbidden
-from isthmus.lab.apiserver.builtin import builtin
 from isthmus.model.identity import SpiffeId
 from isthmus.sidecar.certs import Certificates, CertSettings
 from unit.ca.installed import ACCOUNT, SYSTEM, Installed, installed, settings
@@ -20,14 +19,14 @@ from unit.ca.installed import ACCOUNT, SYSTEM, Installed, installed, settings
 PILOT = "istio-pilot-service-account"
 
 
-async def test_without_ca_files_a_citadel_signs_with_a_root_of_its_own(tmp_path: Path):
+async def test_without_ca_files_a_citadel_signs_with_a_root_of_its_own(tmp_path: Path, api_server: str):
     async with installed(tmp_path) as place:
         mine = settings(tmp_path)
         async with supervise(run_citadel(mine, place.citadel)):
             await eventually(lambda: published(place))
-            root = place.find("configmaps", "istio-ca-root-cert")["data"]["root-cert.pem"]
+            root = (await place.find("configmaps", "istio-ca-root-cert"))["data"]["root-cert.pem"]
             (tmp_path / "root.pem").write_text(root)
-            (tmp_path / "token").write_text(place.token("default", "default"))
+            (tmp_path / "token").write_text(await place.token("default", "default"))
             certificates = Certificates(
                 CertSettings(
                     identity=SpiffeId("cluster.local", "default", "default"),
@@ -43,19 +42,21 @@ async def test_without_ca_files_a_citadel_signs_with_a_root_of_its_own(tmp_path:
 
 
 async def published(place: Installed) -> bool:
-    return place.find("configmaps", "istio-ca-root-cert") is not None
+    return await place.find("configmaps", "istio-ca-root-cert") is not None
 
 
-async def test_no_account_but_those_of_the_control_plane_reads_the_secret_of_the_ca(tmp_path: Path):
+async def test_no_account_but_those_of_the_control_plane_reads_the_secret_of_the_ca(
+    tmp_path: Path, api_server: str
+):
     async with installed(tmp_path) as place:
         await place.make("secrets", "Secret", NAME, SYSTEM, data={})
         await place.make("secrets", "Secret", "cacerts", SYSTEM, data={})
-        accounts = place.cluster.server.api.list(builtin("serviceaccounts")).items
+        accounts = await place.cluster.list("serviceaccounts")
         assert len(accounts) > 3
         readers = set()
         for account in accounts:
             meta = account["metadata"]
-            async with Client(place.access(meta["namespace"], meta["name"])) as client:
+            async with Client(await place.access(meta["namespace"], meta["name"])) as client:
                 for name in (NAME, "cacerts"):
                     try:
                         await client.get(SECRETS, SYSTEM, name)
@@ -67,7 +68,9 @@ async def test_no_account_but_those_of_the_control_plane_reads_the_secret_of_the
         assert readers == {(ACCOUNT, NAME), *((PILOT, name) for name in (NAME, "cacerts"))}
 
 
-async def test_where_the_ca_is_plugged_in_citadels_account_reads_and_makes_no_secret(tmp_path: Path):
+async def test_where_the_ca_is_plugged_in_citadels_account_reads_and_makes_no_secret(
+    tmp_path: Path, api_server: str
+):
     async with installed(tmp_path, Installation(cluster="gke", ca="plugged-in")) as place:
         await place.make("secrets", "Secret", NAME, SYSTEM, data={})
         secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "new", "namespace": SYSTEM}}

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from fakes.live_cluster import live_cluster
@@ -15,22 +14,19 @@ from isthmus.ca.self_signed import NAME, AnotherRoot, SelfSigned, kept_root
 from isthmus.ca.store import InvalidStore, Material
 from isthmus.kit import x509
 from isthmus.kit.clock import SystemClock
-from isthmus.kit.log import Redacted
 from isthmus.kube.client import Client
 from isthmus.kube.errors import Forbidden
-from isthmus.kube.kubeconfig import Access, Token, from_file
-from isthmus.lab.apiserver.builtin import builtin
-from isthmus.lab.apiserver.tokens import Grant
+from isthmus.kube.kubeconfig import Access, from_file
 
 SYSTEM = "istio-system"
 CHOICES = SelfSigned(organisation="Shop", life_s=3600)
 
 
 @pytest.fixture
-async def cluster(tmp_path: Path) -> AsyncIterator[Any]:
+async def cluster(tmp_path: Path, api_server: str) -> AsyncIterator[Any]:
     async with live_cluster(tmp_path) as served:
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM}}
-        await served.server.api.create(builtin("namespaces"), namespace)
+        await served.create("namespaces", namespace)
         yield served
 
 
@@ -39,15 +35,15 @@ async def root_of(access: Access, choices: SelfSigned = CHOICES) -> Material:
         return await kept_root(client, choices, SystemClock())
 
 
-def kept(cluster: Any) -> dict[str, Any]:
-    found: dict[str, Any] = cluster.server.api.find(builtin("secrets"), SYSTEM, NAME)
+async def kept(cluster: Any) -> dict[str, Any]:
+    found: dict[str, Any] = await cluster.find("secrets", SYSTEM, NAME)
     return found
 
 
 async def test_the_root_is_made_once_and_kept_as_istio_keeps_it(cluster: Any):
     access = from_file(cluster.kubeconfig)
     first = await root_of(access)
-    secret = kept(cluster)
+    secret = await kept(cluster)
     assert secret["type"] == "istio.io/ca-root"
     assert set(secret["data"]) == {"ca-cert.pem", "ca-key.pem"}
     again = await root_of(access, SelfSigned(organisation="Other"))
@@ -82,7 +78,7 @@ async def test_a_lost_secret_does_not_split_the_mesh_in_silence(cluster: Any):
     await make(cluster, "configmaps", "ConfigMap", "istio-ca-root-cert", data=data)
     with pytest.raises(AnotherRoot, match=r"neither in Secret cacerts nor in istio-ca-secret \(hint: bring"):
         await root_of(from_file(cluster.kubeconfig))
-    assert kept(cluster) is None
+    assert await kept(cluster) is None
 
 
 @pytest.mark.parametrize("data", [{}, {"ca-cert.pem": "bm8="}, {"ca-cert.pem": "", "ca-key.pem": "bm8="}])
@@ -90,19 +86,16 @@ async def test_a_secret_that_holds_no_ca_is_named_and_left_alone(cluster: Any, d
     await make(cluster, "secrets", "Secret", NAME, data=data)
     with pytest.raises(InvalidStore, match=f"secret {NAME}, key "):
         await root_of(from_file(cluster.kubeconfig))
-    assert kept(cluster)["data"] == data
+    assert (await kept(cluster))["data"] == data
 
 
 async def test_without_the_right_to_keep_it_no_root_is_made(cluster: Any):
     await make(cluster, "serviceaccounts", "ServiceAccount", "stranger")
-    account = cluster.server.api.find(builtin("serviceaccounts"), SYSTEM, "stranger")
-    token, _ = cluster.server.tokens.issue(Grant(account))
-    stranger = replace(from_file(cluster.kubeconfig), credentials=Token(Redacted(token)))
     with pytest.raises(Forbidden):
-        await root_of(stranger)
-    assert kept(cluster) is None
+        await root_of(await cluster.access_of(SYSTEM, "stranger"))
+    assert await kept(cluster) is None
 
 
 async def make(cluster: Any, plural: str, kind: str, name: str, **more: Any) -> None:
     body = {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": SYSTEM}, **more}
-    await cluster.server.api.create(builtin(plural), body)
+    await cluster.create(plural, body)

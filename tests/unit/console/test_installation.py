@@ -7,62 +7,45 @@ import yaml
 
 from fakes.live_cluster import live_cluster
 from isthmus.console.installation import ROLES, Installation, InvalidInstallation, documents, dump
-from isthmus.kube.client import APPLY_PATCH, Client
-from isthmus.kube.kubeconfig import from_file
 from isthmus.sidecar.inject.settings import read_settings
 
+SYSTEM = "istio-system"
 EAST = Installation(cluster="east", network="cloud", access_log="/dev/stdout", clusters_dir="/clusters")
 WEST = Installation(cluster="west", pilot_addresses=("10.0.0.9",), domain="corp.example")
 
 
 @pytest.fixture
-async def cluster(tmp_path):
+async def cluster(tmp_path, api_server):
     async with live_cluster(tmp_path) as served:
         yield served
 
 
-async def applied(cluster, objects):
-    """Applies as kubectl does: on the server, with unknown fields refused."""
-    async with Client(from_file(cluster.kubeconfig)) as client:
-        for obj in objects:
-            kind = cluster.server.types.by_kind(obj["apiVersion"], obj["kind"])
-            prefix = "/apis" if "/" in obj["apiVersion"] else "/api"
-            namespace = obj["metadata"].get("namespace") or "default"
-            place = f"/namespaces/{namespace}" if kind.namespaced else ""
-            path = f"{prefix}/{obj['apiVersion']}{place}/{kind.plural}/{obj['metadata']['name']}"
-            query = {"fieldManager": "test", "fieldValidation": "Strict"}
-            await client.request("PATCH", path, query=query, body=obj, content_type=APPLY_PATCH)
-
-
-def find(cluster, api_version, kind, name, namespace="istio-system"):
-    return cluster.server.api.find(cluster.server.types.by_kind(api_version, kind), namespace, name)
-
-
 async def test_the_primary_is_taken_by_an_api_server_twice(cluster):
     for _ in range(2):
-        await applied(cluster, yaml.safe_load_all(dump(documents("primary", EAST))))
-    pilot = find(cluster, "apps/v1", "Deployment", "istio-pilot")
+        await cluster.apply(*yaml.safe_load_all(dump(documents("primary", EAST))))
+    pilot = await cluster.find("deployments", SYSTEM, "istio-pilot", "apps")
     assert "/clusters" in json.dumps(pilot)
-    mesh = find(cluster, "v1", "ConfigMap", "istio")
+    mesh = await cluster.find("configmaps", SYSTEM, "istio")
     assert yaml.safe_load(mesh["data"]["mesh"])["accessLogFile"] == "/dev/stdout"
-    assert find(cluster, "v1", "Service", "istio-citadel")
-    assert cluster.server.types.preferred("networking.istio.io", "virtualservices")
+    assert await cluster.find("services", SYSTEM, "istio-citadel")
+    assert await cluster.serves("virtualservices", "networking.istio.io")
 
 
 async def test_a_remote_is_taken_by_an_api_server(cluster):
-    await applied(cluster, documents("remote", WEST))
-    assert find(cluster, "apps/v1", "Deployment", "istio-pilot") is None
-    pilot = find(cluster, "v1", "Service", "istio-pilot")
+    await cluster.apply(*documents("remote", WEST))
+    assert await cluster.find("deployments", SYSTEM, "istio-pilot", "apps") is None
+    pilot = await cluster.find("services", SYSTEM, "istio-pilot")
     assert pilot["spec"]["clusterIP"] == "None"
     assert "selector" not in pilot["spec"]
-    (subset,) = find(cluster, "v1", "Endpoints", "istio-pilot")["subsets"]
+    (subset,) = (await cluster.find("endpoints", SYSTEM, "istio-pilot"))["subsets"]
     assert subset["addresses"] == [{"ip": "10.0.0.9"}]
-    assert cluster.server.types.preferred("networking.istio.io", "virtualservices") is None
+    assert not await cluster.serves("virtualservices", "networking.istio.io")
 
 
 async def test_a_gateway_is_taken_by_an_api_server_with_its_envoy(cluster):
-    await applied(cluster, [*documents("primary", EAST), *documents("gateway", EAST)])
-    gateway = find(cluster, "apps/v1", "Deployment", documents("gateway", EAST)[-1]["metadata"]["name"])
+    await cluster.apply(*documents("primary", EAST), *documents("gateway", EAST))
+    name = documents("gateway", EAST)[-1]["metadata"]["name"]
+    gateway = await cluster.find("deployments", SYSTEM, name, "apps")
     (container,) = gateway["spec"]["template"]["spec"]["containers"]
     assert container["image"] == EAST.image
     assert container["name"] == "istio-proxy"
@@ -110,15 +93,14 @@ EAST_WEST = Installation(cluster="west", network="west-net")
 
 
 async def test_a_gateway_between_networks_is_taken_by_an_api_server(cluster):
-    await applied(cluster, documents("primary", EAST))
-    await applied(cluster, documents("eastwest", EAST_WEST))
-    await applied(cluster, documents("networks", EAST_WEST))
-    service = find(cluster, "v1", "Service", "istio-eastwestgateway")
+    for role, choices in (("primary", EAST), ("eastwest", EAST_WEST), ("networks", EAST_WEST)):
+        await cluster.apply(*documents(role, choices))
+    service = await cluster.find("services", SYSTEM, "istio-eastwestgateway")
     assert service["metadata"]["labels"]["topology.istio.io/network"] == "west-net"
     assert {port["port"] for port in service["spec"]["ports"]} == {15021, 15443, 15012}
-    deployment = find(cluster, "apps/v1", "Deployment", "istio-eastwestgateway")
+    deployment = await cluster.find("deployments", SYSTEM, "istio-eastwestgateway", "apps")
     assert "west-net" in json.dumps(deployment["spec"]["template"]["spec"])
-    assert find(cluster, "networking.istio.io/v1", "Gateway", "cross-network-gateway")
+    assert await cluster.find("gateways", SYSTEM, "cross-network-gateway", "networking.istio.io")
 
 
 def test_a_gateway_between_networks_needs_to_know_its_own():

@@ -13,7 +13,6 @@ from fakes.live_cluster import live_cluster
 from isthmus.console.control_plane import contexts_of
 from isthmus.console.live_objects import clusters_of
 from isthmus.kube.errors import KubeError
-from isthmus.lab.apiserver.builtin import builtin
 
 
 def merged(*served):
@@ -35,13 +34,12 @@ async def two_clusters(folder: Path):
             (folder / name).mkdir()
             cluster = await stack.enter_async_context(live_cluster(folder / name))
             found.append(cluster)
-            api = cluster.server.api
-            await api.create(builtin("services"), service(f"of-{name}", f"10.96.0.{len(found)}0"))
-            await api.create(builtin("pods"), pod("web", f"10.{len(found)}.0.1", "web", cluster=name))
+            await cluster.create("services", service(f"of-{name}", f"10.96.0.{len(found)}0"))
+            await cluster.create("pods", pod("web", f"10.{len(found)}.0.1", "web", cluster=name))
         yield found
 
 
-async def test_clusters_are_called_as_their_proxies_call_them(tmp_path):
+async def test_clusters_are_called_as_their_proxies_call_them(tmp_path, api_server):
     file = tmp_path / "config"
     async with two_clusters(tmp_path) as (east, west):
         content = merged(("admin@one", west), ("admin@two", east), ("reader@two", east))
@@ -60,7 +58,7 @@ async def test_clusters_are_called_as_their_proxies_call_them(tmp_path):
         assert list(await clusters_of(file, (), "istio-system")) == ["east"]
 
 
-async def test_a_cluster_without_proxies_is_called_as_its_context(tmp_path):
+async def test_a_cluster_without_proxies_is_called_as_its_context(tmp_path, api_server):
     async with live_cluster(tmp_path) as cluster:
         file = tmp_path / "config"
         content = {**merged(("mine", cluster)), "current-context": "mine"}
@@ -69,7 +67,7 @@ async def test_a_cluster_without_proxies_is_called_as_its_context(tmp_path):
         assert list(await clusters_of(file, (), "istio-system")) == ["cluster"]
 
 
-async def test_a_context_that_leads_nowhere_is_named(tmp_path):
+async def test_a_context_that_leads_nowhere_is_named(tmp_path, api_server):
     async with live_cluster(tmp_path) as cluster:
         content = merged(("mine", cluster), ("gone", cluster))
         content["clusters"][1]["cluster"] = {

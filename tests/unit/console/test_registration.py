@@ -13,14 +13,13 @@ from isthmus.console.registration import READER, CannotRegister, Registration, a
 from isthmus.discovery.source_files import read_directory
 from isthmus.kube.client import Client
 from isthmus.kube.kubeconfig import from_file
-from isthmus.lab.apiserver.builtin import builtin
 
 
 @pytest.fixture
-async def cluster(tmp_path):
+async def cluster(tmp_path, api_server):
     async with live_cluster(tmp_path) as served:
         for obj in documents("remote", Installation(cluster="west"))[:1]:
-            await served.server.api.create(builtin("namespaces"), obj)
+            await served.create("namespaces", obj)
         yield served
 
 
@@ -72,9 +71,7 @@ async def test_a_cluster_without_the_reader_is_told_and_nothing_is_written(clust
 
 async def test_a_token_that_is_not_there_yet_is_told(cluster, tmp_path):
     meta = {"name": f"{READER}-token", "namespace": "istio-system"}
-    await cluster.server.api.create(
-        builtin("secrets"), {"apiVersion": "v1", "kind": "Secret", "metadata": meta}
-    )
+    await cluster.create("secrets", {"apiVersion": "v1", "kind": "Secret", "metadata": meta})
     with pytest.raises(CannotRegister, match=r"holds no token yet \(hint: try again\)"):
         await add_cluster(tmp_path / "clusters", registration(cluster, server="https://west:6443"))
 
@@ -85,7 +82,7 @@ async def test_a_server_on_this_machine_is_looked_up_where_pods_would_find_it(cl
         await add_cluster(tmp_path / "clusters", registration(cluster))
     subset = {"addresses": [{"ip": "172.16.0.100"}], "ports": [{"name": "https", "port": 6443}]}
     own = {"metadata": {"name": "kubernetes", "namespace": "default"}, "subsets": [subset]}
-    await cluster.server.api.create(builtin("endpoints"), {"apiVersion": "v1", "kind": "Endpoints", **own})
+    await cluster.create("endpoints", {"apiVersion": "v1", "kind": "Endpoints", **own})
     registered = await add_cluster(tmp_path / "clusters", registration(cluster))
     assert registered.server == "https://172.16.0.100:6443"
     (spec,) = read_directory(tmp_path / "clusters").specs

@@ -46,7 +46,7 @@ async def cluster(folder: Path, *more: tuple[str, Installation]) -> AsyncIterato
 async def readable(place: Installed, account: str, namespace: str) -> set[str]:
     """The Secrets of a namespace that an account may read, by name; `*` where it may list them."""
     found = set()
-    async with Client(place.access(SYSTEM, account)) as client:
+    async with Client(await place.access(SYSTEM, account)) as client:
         for name in ("cacerts", "web", "web-cacert", "other"):
             with suppress(Forbidden):
                 await client.get(SECRETS, namespace, name)
@@ -58,7 +58,9 @@ async def readable(place: Installed, account: str, namespace: str) -> set[str]:
 
 
 @pytest.mark.parametrize("account", [PILOT, READER])
-async def test_pilot_reads_no_secret_where_it_needs_none(tmp_path: Path, account: str) -> None:
+async def test_pilot_reads_no_secret_where_it_needs_none(
+    tmp_path: Path, account: str, api_server: str
+) -> None:
     async with cluster(tmp_path) as place:
         for namespace in ("default", SYSTEM):
             assert not await readable(place, account, namespace)
@@ -66,7 +68,7 @@ async def test_pilot_reads_no_secret_where_it_needs_none(tmp_path: Path, account
 
 @pytest.mark.parametrize("account", [PILOT, READER])
 async def test_pilot_reads_the_secrets_of_a_gateway_and_those_that_are_named_and_no_others(
-    tmp_path: Path, account: str
+    tmp_path: Path, account: str, api_server: str
 ) -> None:
     edge = Installation(cluster="gke", place="edge")
     shop = Installation(cluster="gke", place="shop", secrets=("web",))
@@ -78,13 +80,17 @@ async def test_pilot_reads_the_secrets_of_a_gateway_and_those_that_are_named_and
         assert not await readable(place, account, "default")
 
 
-async def test_a_gateway_beside_the_control_plane_opens_no_secret_by_itself(tmp_path: Path) -> None:
+async def test_a_gateway_beside_the_control_plane_opens_no_secret_by_itself(
+    tmp_path: Path, api_server: str
+) -> None:
     async with cluster(tmp_path, ("gateway", Installation(cluster="gke"))) as place:
         assert not await readable(place, PILOT, SYSTEM)
         assert not await readable(place, READER, SYSTEM)
 
 
-async def test_only_pilot_reads_clusters_in_secrets_and_only_where_that_was_installed(tmp_path: Path) -> None:
+async def test_only_pilot_reads_clusters_in_secrets_and_only_where_that_was_installed(
+    tmp_path: Path, api_server: str
+) -> None:
     async with cluster(tmp_path, ("remote-secrets", Installation(cluster="gke"))) as place:
         assert "*" in await readable(place, PILOT, SYSTEM)
         assert not await readable(place, READER, SYSTEM)
@@ -93,14 +99,14 @@ async def test_only_pilot_reads_clusters_in_secrets_and_only_where_that_was_inst
 
 @pytest.mark.parametrize("account", [PILOT, READER])
 async def test_a_cluster_is_followed_by_these_rights_and_a_named_secret_too(
-    tmp_path: Path, account: str
+    tmp_path: Path, account: str, api_server: str
 ) -> None:
     own = Installation(cluster="gke", secrets=("web",))
     heard: dict[Ref, object] = {}
     keys = [CredentialKey("gke", Ref("Secret", SYSTEM, name)) for name in ("web", "cacerts")]
     async with cluster(tmp_path, ("secret-reader", own)) as place:
         await place.apply([each for each in documents("primary", FILES) if "CustomResource" in each["kind"]])
-        spec = ClusterSpec(id="gke", access=place.access(SYSTEM, account), source="test")
+        spec = ClusterSpec(id="gke", access=await place.access(SYSTEM, account), source="test")
         settings = WatcherSettings(credentials=Watchable(frozenset(keys)), watch=WatchSettings())
         watcher = ClusterWatcher(spec, lambda change: heard.update({change.key.ref: change.value}), settings)
         watcher.speak()
@@ -112,12 +118,14 @@ async def test_a_cluster_is_followed_by_these_rights_and_a_named_secret_too(
     assert "pilot may not read it" not in str(heard[keys[0].ref])
 
 
-async def test_each_kind_that_the_mesh_reads_is_in_the_rights_of_who_follows_clusters(tmp_path: Path) -> None:
+async def test_each_kind_that_the_mesh_reads_is_in_the_rights_of_who_follows_clusters(
+    tmp_path: Path, api_server: str
+) -> None:
     unread = {"Cluster", "Secret", "Endpoints", "ConfigMap"}
     async with cluster(tmp_path) as place:
         await place.apply([each for each in documents("primary", FILES) if "CustomResource" in each["kind"]])
         for account in (PILOT, READER):
-            async with Client(place.access(SYSTEM, account)) as client:
+            async with Client(await place.access(SYSTEM, account)) as client:
                 for kind in KINDS:
                     if kind.name not in unread and (kind.name, account) != ("ServiceAccount", READER):
                         with suppress(NotFound):  # kinds of the Gateway API are installed apart
@@ -153,7 +161,7 @@ FORBIDDEN = {
 
 
 @pytest.mark.parametrize("account", FORBIDDEN)
-async def test_what_no_part_needs_it_may_not(tmp_path: Path, account: str) -> None:
+async def test_what_no_part_needs_it_may_not(tmp_path: Path, account: str, api_server: str) -> None:
     groups = {"roles": "rbac.authorization.k8s.io", "clusterrolebindings": "rbac.authorization.k8s.io"}
     groups |= {"deployments": "apps"}
     async with cluster(tmp_path) as place:

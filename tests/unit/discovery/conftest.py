@@ -8,7 +8,7 @@ from fakes.two_clusters import two_clusters
 
 
 @pytest.fixture
-async def east(tmp_path):
+async def east(tmp_path, api_server):
     """The cluster of the configuration, on loopback."""
     async with two_clusters(tmp_path) as (first, _):
         yield first

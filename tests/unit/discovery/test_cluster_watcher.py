@@ -12,8 +12,6 @@ from isthmus.discovery.cluster_watcher import FOLLOWS, ClusterState, ClusterWatc
 from isthmus.kit.clock import SystemClock
 from isthmus.kit.tasks import supervise
 from isthmus.kube.watch import WatchSettings
-from isthmus.lab.apiserver.builtin import builtin
-from isthmus.lab.apiserver.types import ResourceType
 from isthmus.model.findings import Finding
 
 QUICKLY = WatchSettings(first_wait_s=0.02, longest_wait_s=0.05)
@@ -44,10 +42,6 @@ def virtual_service(**spec):
     }
 
 
-def kind(cluster, plural) -> ResourceType:
-    return cluster.served.server.types.preferred("networking.istio.io", plural)
-
-
 async def test_a_cluster_without_our_definitions_is_whole(east):
     await east.create("services", service("reviews"))
     async with watched(east) as (watcher, world):
@@ -58,20 +52,16 @@ async def test_a_cluster_without_our_definitions_is_whole(east):
 
 async def test_definitions_that_come_later_are_followed(east):
     async with watched(east) as (watcher, world):
-        for crd in custom_resource_definitions():
-            await east.create("customresourcedefinitions", crd, "apiextensions.k8s.io")
-        await east.api.create(
-            kind(east, "virtualservices"), virtual_service(http=[{"redirect": {"uri": "/"}}])
-        )
+        await east.apply(*custom_resource_definitions())
+        await east.create("virtualservices", virtual_service(http=[{"redirect": {"uri": "/"}}]))
         await world.until(lambda world: world.mesh.config.get("VirtualService"))
         assert watcher.health().state is ClusterState.SYNCED
 
 
 async def test_configuration_that_is_wrong_is_a_finding_with_path_and_cluster(east):
-    for crd in custom_resource_definitions():
-        await east.create("customresourcedefinitions", crd, "apiextensions.k8s.io")
+    await east.apply(*custom_resource_definitions())
     async with watched(east) as (_, world):
-        await east.api.create(kind(east, "virtualservices"), virtual_service(http=[{}]))
+        await east.create("virtualservices", virtual_service(http=[{}]))
         await world.until(lambda world: world.mesh.findings)
         (finding,) = world.mesh.findings
         assert (finding.ref, finding.path) == (Ref("VirtualService", "default", "reviews"), "$.spec.http[0]")
@@ -119,7 +109,7 @@ async def test_names_of_the_control_plane_pods_that_ended_and_secrets_are_not_fo
         "spec": {"containers": [{"name": "app", "image": "app"}]},
     }
     made = await east.create("pods", pod)
-    await east.api.set_status(builtin("pods"), made, {"phase": "Succeeded"})
+    await east.set_status("pods", made, {"phase": "Succeeded"})
     async with watched(east) as (watcher, world):
         names = {(ref.kind, ref.name) for ref in watcher.facts()}
         assert ("Service", "reviews") in names

@@ -25,7 +25,7 @@ def quick() -> WatcherSettings:
 
 
 @pytest.fixture
-async def clusters(tmp_path):
+async def clusters(tmp_path, api_server):
     async with two_clusters(tmp_path) as both:
         for cluster in both:
             await cluster.create("services", service("reviews"))
@@ -109,14 +109,14 @@ async def test_a_cluster_that_goes_down_keeps_its_last_known_state(clusters):
     east, west = clusters
     async with fleet_of(east.spec(), west.spec()) as (fleet, _, world):
         assert await fleet.synced(20)
-        await west.served.server.stop()
+        await west.served.stop_serving()
         await until_states(fleet, east=ClusterState.SYNCED, west=ClusterState.STALE)
         assert world.clusters_of("reviews") == ("east", "west")
 
 
 async def test_new_credentials_take_over_without_a_gap(clusters):
     east, west = clusters
-    token = west.served.server.credentials.admin_token
+    token = west.served.credentials.admin_token
     async with fleet_of(east.spec(), west.spec()) as (fleet, source, world):
         assert await fleet.synced(20)
         mesh, count, old = world.mesh, len(world.changes), fleet.watchers()["west"]
@@ -158,7 +158,7 @@ async def test_bad_credentials_keep_the_old_ones(clusters):
 
 async def test_what_went_while_credentials_changed_is_taken_away(clusters):
     _, west = clusters
-    token = west.served.server.credentials.admin_token
+    token = west.served.credentials.admin_token
     async with fleet_of(west.spec()) as (fleet, source, world):
         assert await fleet.synced(20)
         await west.delete("services", "default", "reviews")

@@ -14,7 +14,6 @@ from isthmus.discovery.follower import Address, Follower, control_plane, control
 from isthmus.kit.tasks import supervise
 from isthmus.kit.watchable import Watchable
 from isthmus.kube.client import Client
-from isthmus.lab.apiserver.builtin import builtin
 from isthmus.model.build import MeshBuilder
 from isthmus.model.change import Change, ChangeKey
 from isthmus.model.mesh import MeshSettings
@@ -28,7 +27,7 @@ def at(*ips, ports=PORTS):
 
 
 @pytest.fixture
-async def west(tmp_path):
+async def west(tmp_path, api_server):
     async with two_clusters(tmp_path) as (_, second):
         yield second
 
@@ -41,7 +40,7 @@ def followed_service():
 
 async def until_written(west, *ips):
     async def written():
-        found = west.api.find(builtin("endpoints"), "istio-system", "istio-pilot")
+        found = await west.find("endpoints", "istio-system", "istio-pilot")
         subsets = found.get("subsets", []) if found else []
         return [each["ip"] for subset in subsets for each in subset["addresses"]] == list(ips)
 
@@ -56,7 +55,7 @@ async def test_endpoints_follow_the_control_plane(west):
     ):
         await west.create("services", followed_service())
         await until_written(west, "10.0.0.1")
-        found = west.api.get(builtin("endpoints"), "istio-system", "istio-pilot")
+        found = await west.find("endpoints", "istio-system", "istio-pilot")
         assert found["subsets"][0]["ports"] == [
             {"name": "grpc-xds", "port": 15010, "protocol": "TCP"},
             {"name": "https-xds", "port": 15012, "protocol": "TCP"},
@@ -98,7 +97,7 @@ async def test_endpoints_stay_while_no_address_is_known(west):
         plane.set({"west": {"istio-other": at("10.0.0.5")["istio-pilot"]}})
 
         async def other_written():
-            return west.api.find(builtin("endpoints"), "istio-system", "istio-other") is not None
+            return await west.find("endpoints", "istio-system", "istio-other") is not None
 
         await eventually(other_written)
         await until_written(west, "10.0.0.1")
@@ -113,7 +112,7 @@ async def test_services_without_the_label_are_left_alone(west):
         supervise(Follower(client, "istio-system", "west", plane).run()),
     ):
         await until_written(west, "10.0.0.1")
-        assert west.api.find(builtin("endpoints"), "istio-system", "mine") is None
+        assert await west.find("endpoints", "istio-system", "mine") is None
 
 
 async def test_a_write_that_fails_is_tried_again():

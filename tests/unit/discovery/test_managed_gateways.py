@@ -1,4 +1,4 @@
-"""Against the lab's own API server with its controllers: what a Gateway needs comes, changes and goes with it."""
+"""At an API server with its controllers: what a Gateway needs comes, changes and goes with it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from isthmus.kit.tasks import supervise
 from isthmus.kit.watchable import Watchable
 from isthmus.kube.client import Client
 from isthmus.kube.errors import KubeError, NotFound
-from isthmus.lab.apiserver.builtin import builtin
 from isthmus.model.from_gateway_api.infrastructure import MANAGED
 
 CLASSES, GATEWAYS = KINDS[0], KINDS[1]
@@ -32,10 +31,9 @@ async def containers(deployment):
 
 
 @pytest.fixture
-async def east(tmp_path):
-    async with two_clusters(tmp_path) as (first, _), at_work(first.served.server):
-        for crd in gateway_api_definitions():
-            await first.create("customresourcedefinitions", crd, "apiextensions.k8s.io")
+async def east(tmp_path, api_server):
+    async with two_clusters(tmp_path) as (first, _), at_work(first.served):
+        await first.apply(*gateway_api_definitions())
         yield first
 
 
@@ -53,30 +51,48 @@ async def written(client, name="web", year=2026, more=""):
     return found
 
 
-def there(east, plural, group="", name="web-istio"):
-    found = east.api.find(builtin(plural, group), "default", name)
+async def there(east, plural, group="", name="web-istio"):
+    found = await east.find(plural, "default", name, group)
     return found is not None and not found["metadata"].get("deletionTimestamp")
 
 
-async def until(condition):
+DEPLOYMENT, SERVICE, ACCOUNT = ("deployments", "apps"), ("services",), ("serviceaccounts",)
+
+
+async def until_there(east, *parts):
     async def holds():
-        return condition()
+        return all([await there(east, *each) for each in parts])
 
     await eventually(holds)
 
 
-def whole(east):
-    return there(east, "deployments", "apps") and there(east, "services") and there(east, "serviceaccounts")
+async def until_gone(east, *parts):
+    async def holds():
+        return not any([await there(east, *each) for each in parts])
+
+    await eventually(holds)
+
+
+async def until_whole(east):
+    await until_there(east, DEPLOYMENT, SERVICE, ACCOUNT)
+
+
+async def until_service(east, holds):
+    async def so():
+        found = await east.find("services", "default", "web-istio")
+        return found is not None and holds(found)
+
+    await eventually(so)
 
 
 async def test_what_a_gateway_needs_is_made_mended_and_goes_with_it(east, client):
     wanted = Watchable((await written(client),))
     async with supervise(ManagedGateways(client, wanted, containers).run(Watchable(True))):
-        await until(lambda: whole(east))
+        await until_whole(east)
         await east.delete("services", "default", "web-istio")
-        await until(lambda: whole(east))
+        await until_whole(east)
         await client.delete(GATEWAYS, "default", "web")
-        await until(lambda: not there(east, "deployments", "apps") and not there(east, "serviceaccounts"))
+        await until_gone(east, DEPLOYMENT, ACCOUNT)
         wanted.set(())
 
 
@@ -89,10 +105,10 @@ async def test_what_no_gateway_wants_any_more_is_removed_and_nothing_else(east, 
     await east.create("serviceaccounts", other)
     wanted = Watchable((await written(client),))
     async with supervise(ManagedGateways(client, wanted, containers).run(Watchable(True))):
-        await until(lambda: whole(east))
+        await until_whole(east)
         wanted.set(())
-        await until(lambda: not there(east, "deployments", "apps") and not there(east, "services"))
-    assert there(east, "serviceaccounts", name="mine")
+        await until_gone(east, DEPLOYMENT, SERVICE)
+    assert await there(east, "serviceaccounts", name="mine")
 
 
 async def test_what_others_made_under_such_a_name_stays_as_it_is(east, client):
@@ -105,10 +121,10 @@ async def test_what_others_made_under_such_a_name_stays_as_it_is(east, client):
     await east.create("services", theirs)
     wanted = Watchable((await written(client),))
     async with supervise(ManagedGateways(client, wanted, containers).run(Watchable(True))):
-        await until(lambda: there(east, "deployments", "apps"))
+        await until_there(east, DEPLOYMENT)
         await east.delete("deployments", "default", "web-istio", "apps")
-        await until(lambda: there(east, "deployments", "apps"))
-    found = east.api.find(builtin("services"), "default", "web-istio")
+        await until_there(east, DEPLOYMENT)
+    found = await east.find("services", "default", "web-istio")
     assert found["spec"]["selector"] == {"app": "theirs"} and "labels" not in found["metadata"]
 
 
@@ -117,47 +133,36 @@ async def test_of_two_gateways_that_want_one_name_who_has_it_keeps_it(east, clie
     young, old = await written(client, "young", 2027, override), await written(client)
     wanted = Watchable((young,))
     async with supervise(ManagedGateways(client, wanted, containers).run(Watchable(True))):
-        await until(lambda: whole(east))
+        await until_whole(east)
         wanted.set((old, young))
         await east.delete("deployments", "default", "web-istio", "apps")
-        await until(lambda: there(east, "deployments", "apps"))
-        assert selector_of_service(east) == {"gateway.networking.k8s.io/gateway-name": "young"}
+        await until_there(east, DEPLOYMENT)
+        service = await east.find("services", "default", "web-istio")
+        assert service["spec"]["selector"] == {"gateway.networking.k8s.io/gateway-name": "young"}
         await client.delete(GATEWAYS, "default", "young")
         wanted.set((old,))
-        await until(
-            lambda: (
-                there(east, "services")
-                and selector_of_service(east) == {"gateway.networking.k8s.io/gateway-name": "web"}
-            )
-        )
-
-
-def selector_of_service(east):
-    return east.api.find(builtin("services"), "default", "web-istio")["spec"]["selector"]
+        selector = {"gateway.networking.k8s.io/gateway-name": "web"}
+        await until_service(east, lambda found: found["spec"]["selector"] == selector)
 
 
 async def test_our_label_comes_back_where_somebody_took_it_away(east, client):
     wanted = Watchable((await written(client),))
     async with supervise(ManagedGateways(client, wanted, containers).run(Watchable(True))):
-        await until(lambda: whole(east))
+        await until_whole(east)
         await client.request(
             "PATCH",
             "/api/v1/namespaces/default/services/web-istio",
             body={"metadata": {"labels": {MANAGED: None}}},
             content_type="application/merge-patch+json",
         )
-        await until(
-            lambda: east.api.find(builtin("services"), "default", "web-istio")["metadata"]["labels"].get(
-                MANAGED
-            )
-        )
+        await until_service(east, lambda found: found["metadata"]["labels"].get(MANAGED))
 
 
 async def test_a_field_that_somebody_changed_is_put_back(east, client):
     wanted = Watchable((await written(client),))
     async with supervise(ManagedGateways(client, wanted, containers).run(Watchable(True))):
-        await until(lambda: whole(east))
-        service = east.api.find(builtin("services"), "default", "web-istio")
+        await until_whole(east)
+        service = await east.find("services", "default", "web-istio")
         await client.request(
             "PATCH",
             "/api/v1/namespaces/default/services/web-istio",
@@ -165,9 +170,7 @@ async def test_a_field_that_somebody_changed_is_put_back(east, client):
             content_type="application/merge-patch+json",
         )
         selector = service["spec"]["selector"]
-        await until(
-            lambda: east.api.find(builtin("services"), "default", "web-istio")["spec"]["selector"] == selector
-        )
+        await until_service(east, lambda found: found["spec"]["selector"] == selector)
 
 
 async def test_our_class_is_made_once_and_what_is_there_stays(east, client):
@@ -195,4 +198,4 @@ async def test_a_gateway_that_cannot_be_made_yet_is_made_later(east, client):
 
     wanted = Watchable((await written(client),))
     async with supervise(ManagedGateways(client, wanted, sometimes).run(Watchable(True))):
-        await until(lambda: whole(east))
+        await until_whole(east)

@@ -1,4 +1,4 @@
-"""Against the lab's own API server: who registers itself has an entry for as long as it is connected."""
+"""At an API server: who registers itself has an entry for as long as it is connected."""
 
 from __future__ import annotations
 
@@ -125,14 +125,13 @@ class Pilots:
 
 
 @pytest.fixture
-async def pilots(tmp_path):
+async def pilots(tmp_path, api_server):
     async with AsyncExitStack() as stack:
         east, _ = await stack.enter_async_context(two_clusters(tmp_path))
-        for crd in custom_resource_definitions():
-            await east.create("customresourcedefinitions", crd, "apiextensions.k8s.io")
+        await east.apply(*custom_resource_definitions())
         client = await stack.enter_async_context(Client(east.access))
         account = {"metadata": {"name": "default", "namespace": "istio-system"}}
-        await east.create("serviceaccounts", {"apiVersion": "v1", "kind": "ServiceAccount", **account})
+        await east.apply({"apiVersion": "v1", "kind": "ServiceAccount", **account})
         await client.create(GROUPS, GROUP)
         world = Told()
         watcher = ClusterWatcher(east.spec(), world.put, WatcherSettings(watch=QUICKLY))
@@ -143,8 +142,7 @@ async def pilots(tmp_path):
 
 
 async def test_who_comes_gets_an_entry_of_its_group_that_services_find(pilots):
-    entries = pilots.east.served.server.types.preferred("networking.istio.io", "serviceentries")
-    await pilots.east.api.create(entries, SERVICE)
+    await pilots.east.create("serviceentries", SERVICE, "networking.istio.io")
     async with pilots.started("a") as registrations:
         registrations.proven(machine())
         await pilots.until_kept_by("a")
@@ -362,8 +360,7 @@ async def test_many_that_are_refused_cost_no_memory(pilots):
 
 
 async def test_an_entry_gets_traffic_only_while_its_workload_is_well(pilots):
-    entries = pilots.east.served.server.types.preferred("networking.istio.io", "serviceentries")
-    await pilots.east.api.create(entries, SERVICE)
+    await pilots.east.create("serviceentries", SERVICE, "networking.istio.io")
     group = await pilots.client.get(GROUPS, "default", "vms")
     group["spec"]["probe"] = {"tcpSocket": {"port": 3307}}
     await pilots.client.request("PUT", path_of(GROUPS, "default", "vms"), body=group)

@@ -15,7 +15,6 @@ from isthmus.discovery.source_secrets import LABEL, SecretsSource, read_entry
 from isthmus.kit.tasks import supervise
 from isthmus.kube.client import Client
 from isthmus.kube.kubeconfig import from_file
-from isthmus.lab.apiserver.builtin import builtin
 
 REF = Ref("Secret", "istio-system", "remote")
 SECRETS = kind_named("Secret")
@@ -83,10 +82,10 @@ def secret(name, labelled=True, **data):
     }
 
 
-async def test_labelled_secrets_are_followed(tmp_path):
+async def test_labelled_secrets_are_followed(tmp_path, api_server):
     async with live_cluster(tmp_path) as cluster, Client(from_file(cluster.kubeconfig)) as client:
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "istio-system"}}
-        await cluster.server.api.create(builtin("namespaces"), namespace)
+        await cluster.create("namespaces", namespace)
         await client.create(SECRETS, secret("one", west=kubeconfig(), wrong="a: ["))
         await client.create(SECRETS, secret("other", labelled=False, east=kubeconfig()))
         source = SecretsSource(from_file(cluster.kubeconfig), "istio-system")

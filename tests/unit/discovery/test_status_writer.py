@@ -1,4 +1,4 @@
-"""Against the lab's own API server: what is wanted comes to stand in the status, and nothing else changes."""
+"""At an API server: what is wanted comes to stand in the status, and nothing else changes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from isthmus.discovery.status_writer import Statuses, StatusKey, StatusWriter, W
 from isthmus.kit.tasks import supervise
 from isthmus.kit.watchable import Watchable
 from isthmus.kube.client import Client, path_of
-from isthmus.kube.errors import NotFound
 
 RULES = kind_named("VirtualService")
 REF = Ref("VirtualService", "default", "shop")
@@ -29,20 +28,9 @@ HOLDS = {"type": "Reconciled", "status": "True", "reason": "Reconciled", "messag
 
 
 @pytest.fixture
-async def client(tmp_path):
+async def client(tmp_path, api_server):
     async with two_clusters(tmp_path) as (east, _), Client(east.access) as made:
-        await made.request(
-            "POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", body=definition(RULES)
-        )
-
-        async def served():
-            try:
-                await made.request("GET", path_of(RULES))
-            except NotFound:
-                return False
-            return True
-
-        await eventually(served)
+        await east.apply(definition(RULES))
         await made.create(RULES, OBJECT)
         yield made
 

@@ -34,7 +34,7 @@ def config_map(name, **data):
 
 
 @pytest.fixture
-async def cluster(tmp_path):
+async def cluster(tmp_path, api_server):
     async with live_cluster(tmp_path) as served:
         yield served
 
@@ -112,9 +112,7 @@ async def test_a_service_account_is_let_do_what_it_may(cluster, client):
     wanted = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
     account = "/api/v1/namespaces/default/serviceaccounts/default"
     answer = json.loads(await client.request("POST", f"{account}/token", body=wanted))
-    config = cluster.server.credentials.kubeconfig(
-        cluster.url, token=answer["status"]["token"], user="default"
-    )
+    config = cluster.credentials.kubeconfig(cluster.url, token=answer["status"]["token"], user="default")
     async with Client(from_text(yaml.safe_dump(config), None)) as account:
         with pytest.raises(Forbidden, match="system:serviceaccount:default:default"):
             await account.list_all(MAPS)

@@ -15,7 +15,7 @@ QUICK = LeaseSettings(duration_s=2.0, renewal_s=0.2)
 
 
 @pytest.fixture
-async def client(tmp_path):
+async def client(tmp_path, api_server):
     async with two_clusters(tmp_path) as (east, _), Client(east.access) as made:
         yield made
 

@@ -1,0 +1,66 @@
+"""Which API server the clusters of the running test have: the lab's own in this process, or upstream's."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+
+from fakes.kube_processes import KubeProcesses
+from fakes.served_cluster import ServedCluster
+
+
+class KubeCluster(ServedCluster):
+    """One cluster that real programs serve, as new."""
+
+    def __init__(self, processes, folder):
+        super().__init__(processes.credentials, processes.url, folder)
+        self._processes = processes
+
+    async def stop_serving(self):
+        """Be out of reach."""
+        self._processes.stop_serving()
+
+    async def forget_history(self):
+        """Version 1 is from before the API server came up: nothing that it remembers reaches back to it."""
+
+
+class KubeClusters:
+    """Real clusters that tests share, one test after the other: started when first needed, renewed for each."""
+
+    def __init__(self, programs, folder):
+        self._programs, self._folder = programs, folder
+        self._started, self._taken = [], set()
+
+    @asynccontextmanager
+    async def serving(self, folder):
+        """One of them, for the length of the block."""
+        processes = self._take()
+        try:
+            yield KubeCluster(processes, folder)
+        finally:
+            self._taken.remove(processes)
+
+    def stop(self):
+        """End all of them."""
+        for each in self._started:
+            each.stop()
+
+    def _take(self):
+        free = next((each for each in self._started if each not in self._taken), None)
+        if free is None:
+            name = f"kube-{len(self._started) + 1}"
+            free = KubeProcesses(self._programs, self._folder / name, name)
+            free.start()
+            self._started.append(free)
+        else:
+            free.renew()
+        self._taken.add(free)
+        return free
+
+
+class Choice:
+    """What the running test has: real clusters, or None for the lab's own."""
+
+    clusters: KubeClusters | None = None
+
+
+CHOICE = Choice()

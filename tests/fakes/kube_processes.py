@@ -1,0 +1,198 @@
+"""One real cluster without nodes: etcd, kube-apiserver and the controllers that matter to us, on loopback.
+
+It starts once, takes seconds to, and is as new for each test: what came since is taken out of etcd, from where the API
+server and the controllers hear of it as of any other deletion.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import signal
+import ssl
+import subprocess
+import time
+import urllib.error
+import urllib.request
+
+from fakes.ports import free_ports
+from isthmus.kit.x509 import key_pem
+from isthmus.lab.apiserver.credentials import ClusterCredentials
+from isthmus.lab.apiserver.tokens import ISSUER
+from isthmus.lab.syscalls import die_with_parent
+
+CONTROLLERS = (
+    "clusterrole-aggregation-controller",
+    "deployment-controller",
+    "endpoints-controller",
+    "endpointslice-controller",
+    "garbage-collector-controller",
+    "namespace-controller",
+    "replicaset-controller",
+    "root-ca-certificate-publisher-controller",
+    "serviceaccount-controller",
+    "serviceaccount-token-controller",
+)
+_START_LIMIT_S = 120.0
+_OWN = ("/registry/leases/kube-system/", "/registry/masterleases/")
+"""Where the API server itself writes as time goes by."""
+_FIRST = "/registry/serviceaccounts/default/default"
+"""The last of what a cluster gets before anybody asks for anything."""
+
+
+class KubeProcesses:
+    """The programs in `programs`, working in `folder`; nothing runs before `start`."""
+
+    def __init__(self, programs, folder, name):
+        self._programs, self._folder, self.name = programs, folder, name
+        self.credentials = ClusterCredentials(name, ["127.0.0.1"], time.time())
+        self._etcd_port, self._peer_port, self._port = free_ports(3)
+        self.url = f"https://127.0.0.1:{self._port}"
+        self._running = {}
+        self._first = {}
+
+    def start(self):
+        """Begin to serve, and return once there is all that a new cluster has."""
+        self._folder.mkdir(parents=True)
+        self._write_credentials()
+        self._run("etcd", self._etcd_options())
+        self._run("kube-apiserver", self._apiserver_options())
+        self._until(self._is_ready, "kube-apiserver")
+        self._run("kube-controller-manager", self._controllers_options())
+        self._until(lambda: _FIRST in self._stored(), "kube-controller-manager")
+        self._first = self._stored()
+
+    def renew(self):
+        """Be as after `start`."""
+        if self._running["kube-apiserver"].poll() is not None:
+            self._run("kube-apiserver", self._apiserver_options())
+            self._until(self._is_ready, "kube-apiserver")
+        now = self._stored()
+        lost = {key: value for key, value in self._first.items() if now.get(key) != value}
+        changes = [{"requestDeleteRange": {"key": _code(key)}} for key in now.keys() - self._first.keys()]
+        changes += [{"requestPut": {"key": _code(key), "value": value}} for key, value in lost.items()]
+        if changes:
+            self._ask_etcd("txn", {"success": changes})
+
+    def stop_serving(self):
+        """End the API server; the next `renew` brings it back."""
+        self._end("kube-apiserver")
+
+    def stop(self):
+        """End all of it."""
+        for name in reversed(list(self._running)):
+            self._end(name)
+
+    def _end(self, name):
+        process = self._running[name]
+        process.kill()
+        process.wait()
+
+    def _run(self, name, options):
+        arguments = [f"--{key}={value}" for key, value in options.items()]
+        with (self._folder / f"{name}.log").open("ab") as log:
+            self._running[name] = subprocess.Popen(
+                [self._programs / name, *arguments],
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                cwd=self._folder,
+                preexec_fn=lambda: die_with_parent(signal.SIGKILL),  # noqa: PLW1509 - the shim does so too
+            )
+
+    def _until(self, condition, name):
+        ends = time.monotonic() + _START_LIMIT_S
+        while not condition():
+            if self._running[name].poll() is not None or time.monotonic() > ends:
+                said = (self._folder / f"{name}.log").read_text(errors="replace")[-2000:]
+                self.stop()
+                raise RuntimeError(f"{name} of {self.name} did not start: {said}")
+            time.sleep(0.1)
+
+    def _is_ready(self):
+        asked = urllib.request.Request(self.url + "/readyz")
+        asked.add_header("Authorization", f"Bearer {self.credentials.admin_token}")
+        try:
+            with urllib.request.urlopen(asked, context=self._trust(), timeout=5):
+                return True
+        except (OSError, urllib.error.HTTPError):
+            return False
+
+    def _trust(self):
+        return ssl.create_default_context(cadata=self.credentials.ca.decode())
+
+    def _stored(self):
+        """All that is in etcd but what the API server keeps there for itself."""
+        answer = self._ask_etcd("range", {"key": _code("/registry/"), "range_end": _code("/registry0")})
+        found = {_decode(each["key"]): each["value"] for each in answer.get("kvs", ())}
+        return {key: value for key, value in found.items() if not key.startswith(_OWN)}
+
+    def _ask_etcd(self, verb, body):
+        address = f"http://127.0.0.1:{self._etcd_port}/v3/kv/{verb}"
+        with urllib.request.urlopen(address, json.dumps(body).encode(), timeout=10) as answer:
+            return json.load(answer)
+
+    def _write_credentials(self):
+        own = self.credentials
+        files = {
+            "ca.crt": own.ca,
+            "serving.crt": own.serving.certificate,
+            "serving.key": own.serving.key,
+            "accounts.key": key_pem(own.token_key),
+            "tokens.csv": f'{own.admin_token},kubernetes-admin,admin,"system:masters"\n'.encode(),
+            "kubeconfig": json.dumps(own.kubeconfig(self.url)).encode(),
+        }
+        for name, content in files.items():
+            (self._folder / name).write_bytes(content)
+
+    def _etcd_options(self):
+        peers = f"http://127.0.0.1:{self._peer_port}"
+        clients = f"http://127.0.0.1:{self._etcd_port}"
+        return {
+            "data-dir": "etcd",
+            "listen-client-urls": clients,
+            "advertise-client-urls": clients,
+            "listen-peer-urls": peers,
+            "initial-advertise-peer-urls": peers,
+            "initial-cluster": f"default={peers}",
+            "unsafe-no-fsync": "true",
+            "max-txn-ops": 10_000,
+        }
+
+    def _apiserver_options(self):
+        return {
+            "etcd-servers": f"http://127.0.0.1:{self._etcd_port}",
+            "bind-address": "127.0.0.1",
+            "secure-port": self._port,
+            "advertise-address": "127.0.0.1",
+            "endpoint-reconciler-type": "none",  # no pod asks for the Service `kubernetes`
+            "tls-cert-file": "serving.crt",
+            "tls-private-key-file": "serving.key",
+            "client-ca-file": "ca.crt",
+            "token-auth-file": "tokens.csv",
+            "authorization-mode": "RBAC",
+            "service-account-issuer": ISSUER,
+            "service-account-signing-key-file": "accounts.key",
+            "service-account-key-file": "accounts.key",
+            "service-cluster-ip-range": "10.96.0.0/16",
+            "allow-privileged": "true",
+        }
+
+    def _controllers_options(self):
+        return {
+            "kubeconfig": "kubeconfig",
+            "controllers": ",".join(CONTROLLERS),
+            "leader-elect": "false",
+            "use-service-account-credentials": "true",
+            "service-account-private-key-file": "accounts.key",
+            "root-ca-file": "ca.crt",
+            "secure-port": 0,
+        }
+
+
+def _code(key):
+    return base64.b64encode(key.encode()).decode()
+
+
+def _decode(key):
+    return base64.b64decode(key).decode()

@@ -1,0 +1,24 @@
+"""Upstream's etcd, kube-apiserver and kube-controller-manager, where this machine has them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager")
+ASSETS = "KUBEBUILDER_ASSETS"
+"""Names the folder of the programs: the convention of controller-runtime's envtest."""
+_SOURCE = Path(__file__).parents[2] / "tools/kubernetes"
+
+
+def kube_programs():
+    """The folder of the programs: the one that is named, or that `tools/apiserver` has built; None without them."""
+    named = os.environ.get(ASSETS)
+    folder = Path(named) if named else Path.home() / ".cache/isthmus" / f"kubernetes-{_built_from()}"
+    return folder if all((folder / each).exists() for each in PROGRAMS) else None
+
+
+def _built_from():
+    read = [(_SOURCE / name).read_bytes() for name in ("go.mod", "go.sum", "main.go")]
+    return hashlib.sha256(b"".join(read)).hexdigest()[:16]
