@@ -159,7 +159,8 @@ def test_each_decision_has_a_number_of_its_own() -> None:
 
 
 def test_each_decision_is_named_where_it_shows() -> None:
-    where = (ROOT / ".importlinter", *(ROOT / "src").rglob("*.py"), *(ROOT / "tests/golden").glob("*.py"))
+    tests = (each for room in ("golden", "fakes") for each in (ROOT / "tests" / room).glob("*.py"))
+    where = (ROOT / ".importlinter", *(ROOT / "src").rglob("*.py"), *tests)
     named = {each for path in where for each in re.findall(r"\b(?:ADR |adr/)(\d{4})\b", path.read_text())}
     assert named == {each.name[:4] for each in (ROOT / "docs/adr").glob("*.md")}
 

@@ -1,4 +1,4 @@
-"""Which API server the clusters of the running test have: the lab's own in this process, or upstream's."""
+"""Which API server the clusters of the running test have: the lab's own in this process, or upstream's (ADR 0037)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ class KubeCluster(ServedCluster):
         self._processes.stop_serving()
 
     async def forget_history(self):
-        """Version 1 is from before the API server came up: nothing that it remembers reaches back to it."""
+        """Have no word any more of what happened up to now."""
+        self._processes.forget_history()
 
 
 class KubeClusters:

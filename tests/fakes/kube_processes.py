@@ -15,6 +15,8 @@ import time
 import urllib.error
 import urllib.request
 
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
 from fakes.ports import free_ports
 from isthmus.kit.x509 import key_pem
 from isthmus.lab.apiserver.credentials import ClusterCredentials
@@ -29,7 +31,6 @@ CONTROLLERS = (
     "garbage-collector-controller",
     "namespace-controller",
     "replicaset-controller",
-    "root-ca-certificate-publisher-controller",
     "serviceaccount-controller",
     "serviceaccount-token-controller",
 )
@@ -56,8 +57,7 @@ class KubeProcesses:
         self._folder.mkdir(parents=True)
         self._write_credentials()
         self._run("etcd", self._etcd_options())
-        self._run("kube-apiserver", self._apiserver_options())
-        self._until(self._is_ready, "kube-apiserver")
+        self._serve()
         self._run("kube-controller-manager", self._controllers_options())
         self._until(lambda: _FIRST in self._stored(), "kube-controller-manager")
         self._first = self._stored()
@@ -65,14 +65,20 @@ class KubeProcesses:
     def renew(self):
         """Be as after `start`."""
         if self._running["kube-apiserver"].poll() is not None:
-            self._run("kube-apiserver", self._apiserver_options())
-            self._until(self._is_ready, "kube-apiserver")
+            self._serve()
         now = self._stored()
         lost = {key: value for key, value in self._first.items() if now.get(key) != value}
         changes = [{"requestDeleteRange": {"key": _code(key)}} for key in now.keys() - self._first.keys()]
         changes += [{"requestPut": {"key": _code(key), "value": value}} for key, value in lost.items()]
         if changes:
             self._ask_etcd("txn", {"success": changes})
+
+    def forget_history(self):
+        """Have no word any more of what happened up to now: an API server's own memory ends with it."""
+        now = self._ask_etcd("range", {"key": _code("/")})["header"]["revision"]
+        self._ask_etcd("compaction", {"revision": now, "physical": True})
+        self.stop_serving()
+        self._serve()
 
     def stop_serving(self):
         """End the API server; the next `renew` brings it back."""
@@ -82,6 +88,10 @@ class KubeProcesses:
         """End all of it."""
         for name in reversed(list(self._running)):
             self._end(name)
+
+    def _serve(self):
+        self._run("kube-apiserver", self._apiserver_options())
+        self._until(self._is_ready, "kube-apiserver")
 
     def _end(self, name):
         process = self._running[name]
@@ -139,6 +149,9 @@ class KubeProcesses:
             "serving.crt": own.serving.certificate,
             "serving.key": own.serving.key,
             "accounts.key": key_pem(own.token_key),
+            "accounts.pub": own.token_key.public_key().public_bytes(
+                Encoding.PEM, PublicFormat.SubjectPublicKeyInfo
+            ),
             "tokens.csv": f'{own.admin_token},kubernetes-admin,admin,"system:masters"\n'.encode(),
             "kubeconfig": json.dumps(own.kubeconfig(self.url)).encode(),
         }
@@ -173,7 +186,7 @@ class KubeProcesses:
             "authorization-mode": "RBAC",
             "service-account-issuer": ISSUER,
             "service-account-signing-key-file": "accounts.key",
-            "service-account-key-file": "accounts.key",
+            "service-account-key-file": "accounts.pub",
             "service-cluster-ip-range": "10.96.0.0/16",
             "allow-privileged": "true",
         }

@@ -34,6 +34,10 @@ class Signer(SigningController):
         kinds = [each["type"] for each in (request.get("status") or {}).get("conditions") or ()]
         return "Approved" in kinds and request["spec"]["signerName"] == SIGNER
 
+    def written(self, request: dict[str, Any], status: dict[str, Any]) -> dict[str, Any]:
+        """The status to write: the decision is not ours, and must stay."""
+        return {**status, "conditions": [*request["status"]["conditions"], *status.get("conditions", ())]}
+
     def life_s(self, spec: dict[str, Any]) -> float:
         return float(spec["expirationSeconds"])
 

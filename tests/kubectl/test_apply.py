@@ -124,6 +124,7 @@ async def image(kubectl):
     )
 
 
+@pytest.mark.embedded("controllers act on it in the other")
 async def test_who_makes_what_nothing_acts_on_is_warned(kubectl):
     job = {
         "apiVersion": "batch/v1",

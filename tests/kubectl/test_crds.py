@@ -60,7 +60,10 @@ async def defined(kubectl):
 
 async def test_a_custom_type_is_served_with_its_columns_and_defaults(defined):
     await defined("apply", "-f", "-", stdin=FERRY)
-    assert (await defined("get", "fy")).splitlines() == ["NAME   CARS   PORTS", "skye   30     kyle,skye"]
+    assert (await defined("get", "fy")).splitlines() == [
+        "NAME   CARS   PORTS",
+        'skye   30     ["kyle","skye"]',
+    ]
     spec = json.loads(await defined("get", "ferry", "skye", "-o", "json"))["spec"]
     assert spec["speed"] == "slow"
     assert spec["notes"] == {"built": 1960}

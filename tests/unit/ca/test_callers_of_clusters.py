@@ -77,7 +77,7 @@ async def test_a_token_whose_pod_is_gone_is_refused(mesh: World):
     error = await refused(mesh, token)
     assert error.code is Code.UNAUTHENTICATED
     assert error.text.startswith("the token outlived what it is bound to: ")
-    assert "'reviews-0' has been deleted" in error.text
+    assert "service account token has been invalidated" in error.text
 
 
 async def test_a_forged_token_is_refused(mesh: World):

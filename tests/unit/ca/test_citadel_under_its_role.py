@@ -16,10 +16,12 @@ from isthmus.model.identity import SpiffeId
 from isthmus.sidecar.certs import Certificates, CertSettings
 from unit.ca.installed import ACCOUNT, SYSTEM, Installed, installed, settings
 
+pytestmark = pytest.mark.usefixtures("api_server")
+
 PILOT = "istio-pilot-service-account"
 
 
-async def test_without_ca_files_a_citadel_signs_with_a_root_of_its_own(tmp_path: Path, api_server: str):
+async def test_without_ca_files_a_citadel_signs_with_a_root_of_its_own(tmp_path: Path):
     async with installed(tmp_path) as place:
         mine = settings(tmp_path)
         async with supervise(run_citadel(mine, place.citadel)):

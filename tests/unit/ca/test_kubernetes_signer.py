@@ -28,6 +28,8 @@ from isthmus.kube.client import Client
 from isthmus.kube.kubeconfig import from_file
 from isthmus.model.identity import SpiffeId
 
+pytestmark = pytest.mark.usefixtures("api_server")
+
 REVIEWS = SpiffeId("cluster.local", "default", "reviews")
 CLUSTER = "gke.clusters.cluster.local"
 

@@ -22,6 +22,8 @@ from isthmus.model.identity import SpiffeId
 from isthmus.sidecar.certs import Certificates, CertSettings
 from unit.ca.installed import SYSTEM, installed, settings
 
+pytestmark = pytest.mark.usefixtures("api_server")
+
 GUIDE = Path(__file__).parents[3] / "docs" / "guides" / "other-authorities.md"
 CHOICE = msgspec.structs.replace(parse_issuer(f"kubernetes:{SIGNER}"), cluster="gke", namespace=SYSTEM)
 
@@ -39,7 +41,7 @@ async def test_what_the_guide_allows_is_enough(tmp_path: Path):
         await tell_roots(client, [{"pem": pem_of(signer.root), "certSigners": [SIGNER]}], SYSTEM)
         mine = settings(tmp_path)
         (tmp_path / "root.pem").write_text(pem_of(signer.root))
-        (tmp_path / "token").write_text(place.token("default", "default"))
+        (tmp_path / "token").write_text(await place.token("default", "default"))
         workload = CertSettings(
             identity=SpiffeId("cluster.local", "default", "default"),
             citadel=f"localhost:{mine.port}",
@@ -54,7 +56,7 @@ async def test_what_the_guide_allows_is_enough(tmp_path: Path):
             held = await certificates.first()
 
             async def published() -> bool:
-                found = place.find("configmaps", "istio-ca-root-cert")
+                found = await place.find("configmaps", "istio-ca-root-cert")
                 return found is not None and found["data"]["root-cert.pem"] == pem_of(signer.root)
 
             await eventually(published)

@@ -75,7 +75,7 @@ async def test_a_watch_of_one_namespace_hears_of_no_other():
 async def test_a_streaming_list_ends_with_an_annotated_bookmark_of_its_version():
     store = Store()
     store.put(CONFIG_MAPS, config_map("a"))
-    *_, end = await seen(store, Following(CONFIG_MAPS, initial=True), 2)
+    *_, end = await seen(store, Following(CONFIG_MAPS, initial=True, bookmark_s=60.0), 2)
     assert end.kind == "BOOKMARK"
     assert end.object["metadata"]["annotations"] == {INITIAL_END: "true"}
     assert end.object["metadata"]["resourceVersion"] == str(store.version)

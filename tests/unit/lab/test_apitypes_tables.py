@@ -181,7 +181,7 @@ def test_a_custom_type_is_shown_by_its_columns():
         "Ready",
     ]
     assert table["columnDefinitions"][-1]["priority"] == 1
-    assert table["rows"][0]["cells"] == ["web", 3, "a,b", "90s", "True"]
+    assert table["rows"][0]["cells"] == ["web", 3, '["a","b"]', "90s", "True"]
     assert table["rows"][1]["cells"] == ["web", None, None, "90s", None]
 
 

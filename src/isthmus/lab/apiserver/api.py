@@ -183,7 +183,7 @@ class Api:
             raise errors.bad_request("the applied configuration is no object")
         if not write.manager:
             raise errors.bad_request("PatchOptions.meta.k8s.io is invalid: fieldManager: Required value")
-        config = self.shaping.applicable(target, config, write)
+        config = self.shaping.applicable(target, config)
         manager = self._manager(target, write, "Apply")
         made = applied(old, config, manager, self.schemas.of(each), force=write.force)
         made = self.shaping.shaped(each, made, write)

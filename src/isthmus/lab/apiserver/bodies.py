@@ -7,7 +7,15 @@ from typing import Any
 
 from aiohttp import web
 
-from isthmus.lab.apiserver.errors import bad_request, too_large, unsupported_media_type
+from isthmus.lab.apiserver.causes import unsupported
+from isthmus.lab.apiserver.errors import (
+    ApiError,
+    bad_request,
+    invalid_options,
+    too_large,
+    unlike,
+    unsupported_media_type,
+)
 from isthmus.lab.apiserver.patches import KINDS, read_body
 from isthmus.lab.apiserver.paths import Place
 from isthmus.lab.apiserver.requests import Deletion, Write
@@ -22,6 +30,13 @@ LIMIT_BYTES = 8 << 20
 
 _JSON, _YAML, _PROTOBUF = "application/json", "application/yaml", "application/vnd.kubernetes.protobuf"
 _VALIDATIONS = frozenset({"", "Ignore", "Warn", "Strict"})
+_PROPAGATIONS = ("Foreground", "Background", "Orphan")
+_OPTIONS = {
+    "POST": "CreateOptions",
+    "PUT": "UpdateOptions",
+    "PATCH": "PatchOptions",
+    "DELETE": "DeleteOptions",
+}
 
 
 class Bodies:
@@ -40,7 +55,7 @@ class Bodies:
     async def patch(self, request: web.Request) -> Any:
         """The patch in the body."""
         if request.content_type not in KINDS:
-            raise unsupported_media_type(request.content_type, KINDS)
+            raise ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type")
         return read_body(await _body(request), request.content_type)
 
     async def options(self, request: web.Request) -> Json:
@@ -56,7 +71,7 @@ class Bodies:
         if kind == _PROTOBUF:
             return self._decode_protobuf(body)
         if kind not in {_JSON, _YAML}:
-            raise unsupported_media_type(kind, (_JSON, _YAML, _PROTOBUF))
+            raise unsupported_media_type((_JSON, _YAML, _PROTOBUF))
         return read_body(body, kind)
 
 
@@ -72,8 +87,8 @@ def placed(obj: Json, place: Place) -> Json:
     each = place.each
     kind, version = obj.setdefault("kind", each.kind), obj.setdefault("apiVersion", each.api_version)
     if (kind, version) != (each.kind, each.api_version):
-        wanted = f"{each.api_version}, Kind={each.kind}"
-        raise bad_request(f"the API version in the data ({version}, Kind={kind}) is not {wanted}")
+        known = f'no kind "{kind}" is registered for version "{version}"'
+        raise unlike(each, str(version).rpartition("/")[2], kind, known)
     meta = obj.get("metadata")
     meta = obj["metadata"] = meta if isinstance(meta, dict) else {}
     if place.name and meta.setdefault("name", place.name) != place.name:
@@ -94,13 +109,13 @@ def write_of(
     request: web.Request, user: User, warn: Callable[[str], None], *, dry_run: bool = False
 ) -> Write:
     """Who writes and how, by the request's query."""
-    query = request.query
+    query, options = request.query, _OPTIONS[request.method]
     validation = query.get("fieldValidation", "")
     if validation not in _VALIDATIONS:
-        raise bad_request(f"invalid fieldValidation {validation!r} (hint: Ignore, Warn or Strict)")
+        raise invalid_options(options, unsupported("fieldValidation", validation, sorted(_VALIDATIONS)))
     asked = query.getall("dryRun", [])
     if set(asked) - {"All"}:
-        raise bad_request(f"invalid dryRun {asked} (hint: only All is known)")
+        raise invalid_options(options, unsupported("dryRun", asked, ["All"]))
     usual = Write(user=user)
     return Write(
         user=user,
@@ -119,8 +134,9 @@ def deletion_of(options: Json, query: Mapping[str, str]) -> Deletion:
     propagation = options.get("propagationPolicy") or query.get("propagationPolicy") or "Background"
     if options.get("orphanDependents"):
         propagation = "Orphan"
-    if propagation not in {"Background", "Foreground", "Orphan"}:
-        raise bad_request(f"invalid propagationPolicy {propagation!r}")
+    if propagation not in _PROPAGATIONS:
+        why = unsupported("propagationPolicy", propagation, (*_PROPAGATIONS, "nil"))
+        raise invalid_options("DeleteOptions", why)
     try:
         grace_s = int(grace) if grace is not None else None
     except (TypeError, ValueError) as error:

@@ -27,19 +27,21 @@ class ApiError(Exception):
             "metadata": {},
             "status": "Failure",
             "message": self.message,
-            "reason": self.reason,
             "code": self.code,
         }
-        return status | ({"details": self.details} if self.details else {})
+        known = {"reason": self.reason, "details": self.details}
+        return status | {key: value for key, value in known.items() if value}
 
 
-def _details(each: ResourceType, name: str, **more: object) -> Json:
-    return {"name": name, "group": each.group, "kind": each.plural, **more}
+def details(each: ResourceType, name: str, **more: object) -> Json:
+    """Which object an answer is about."""
+    known = {"name": name, "group": each.group}
+    return {key: value for key, value in known.items() if value} | {"kind": each.plural, **more}
 
 
 def not_found(each: ResourceType, name: str) -> ApiError:
     """There is no such object."""
-    return ApiError(404, "NotFound", f'{each.resource} "{name}" not found', _details(each, name))
+    return ApiError(404, "NotFound", f'{each.resource} "{name}" not found', details(each, name))
 
 
 def no_such_path() -> ApiError:
@@ -49,13 +51,13 @@ def no_such_path() -> ApiError:
 
 def already_exists(each: ResourceType, name: str) -> ApiError:
     """The name is taken."""
-    return ApiError(409, "AlreadyExists", f'{each.resource} "{name}" already exists', _details(each, name))
+    return ApiError(409, "AlreadyExists", f'{each.resource} "{name}" already exists', details(each, name))
 
 
 def conflict(each: ResourceType, name: str, why: str) -> ApiError:
     """Somebody else was faster."""
     message = f'Operation cannot be fulfilled on {each.resource} "{name}": {why}'
-    return ApiError(409, "Conflict", message, _details(each, name))
+    return ApiError(409, "Conflict", message, details(each, name))
 
 
 def apply_conflict(message: str, causes: Sequence[Cause]) -> ApiError:
@@ -70,8 +72,26 @@ def invalid(each: ResourceType, name: str, causes: Sequence[Cause]) -> ApiError:
     words = [f"{cause.path}: {cause.message}" for cause in causes]
     text = words[0] if len(words) == 1 else f"[{', '.join(words)}]"
     kind = f"{each.kind}.{each.group}" if each.group else each.kind
-    details = {"name": name, "group": each.group, "kind": each.kind, "causes": listed}
-    return ApiError(422, "Invalid", f'{kind} "{name}" is invalid: {text}', details)
+    about = details(each, name, causes=listed) | {"kind": each.kind}
+    return ApiError(422, "Invalid", f'{kind} "{name}" is invalid: {text}', about)
+
+
+def invalid_options(kind: str, cause: Cause) -> ApiError:
+    """How a request is to be answered (`DeleteOptions`, `PatchOptions`) breaks a rule."""
+    options = ResourceType("meta.k8s.io", "v1", kind, "", "")
+    return invalid(options, "", [cause])
+
+
+def unlike(each: ResourceType, version: str, kind: str, why: str) -> ApiError:
+    """The body holds something that cannot be read as an object of the type."""
+    return bad_request(f'{kind} in version "{version}" cannot be handled as a {each.kind}: {why}')
+
+
+def undeclared(each: ResourceType, place: str, path: str) -> ApiError:
+    """An applied configuration has a field that nobody can own, since the type has none such."""
+    what = f"{place}; {each.group}/{each.version}, Kind={each.kind}"
+    words = f"failed to create typed patch object ({what}): .{path}: field not declared in schema"
+    return ApiError(500, "", words)
 
 
 def expired(message: str = "too old resource version") -> ApiError:
@@ -87,7 +107,7 @@ def bad_request(message: str) -> ApiError:
 def forbidden(each: ResourceType, name: str, why: str) -> ApiError:
     """It may not be done."""
     subject = f'{each.resource} "{name}"' if name else each.resource
-    return ApiError(403, "Forbidden", f"{subject} is forbidden: {why}", _details(each, name))
+    return ApiError(403, "Forbidden", f"{subject} is forbidden: {why}", details(each, name))
 
 
 def terminating(each: ResourceType, name: str, namespace: str) -> ApiError:
@@ -113,9 +133,8 @@ def method_not_allowed() -> ApiError:
 
 def not_acceptable(supported: Sequence[str]) -> ApiError:
     """The answer cannot be given in a form that the client reads."""
-    return ApiError(
-        406, "NotAcceptable", f"only the following media types are accepted: {', '.join(supported)}"
-    )
+    words = f"only the following media types are accepted: {', '.join(supported)}"
+    return ApiError(406, "NotAcceptable", words)
 
 
 def too_large(limit_bytes: int) -> ApiError:
@@ -128,7 +147,7 @@ def internal(why: str) -> ApiError:
     return ApiError(500, "InternalError", f"Internal error occurred: {why}")
 
 
-def unsupported_media_type(got: str, supported: Sequence[str]) -> ApiError:
+def unsupported_media_type(supported: Sequence[str]) -> ApiError:
     """The body is in a form that is not read here."""
     message = f"the body of the request was in an unknown format - accepted media types include: {', '.join(supported)}"
-    return ApiError(415, "UnsupportedMediaType", f"{message} (got {got!r})")
+    return ApiError(415, "UnsupportedMediaType", message)

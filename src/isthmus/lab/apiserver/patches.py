@@ -54,7 +54,7 @@ def patched(obj: Json, patch: Any, kind: str, schema: Schema | None) -> Json:
         return merged
     if kind == STRATEGIC_PATCH and schema is not None:
         return strategic_merge(obj, patch, schema)
-    raise unsupported_media_type(kind, [each for each in KINDS if each != STRATEGIC_PATCH])
+    raise unsupported_media_type([each for each in KINDS if each != STRATEGIC_PATCH])
 
 
 def merge(target: Any, patch: Any) -> Any:

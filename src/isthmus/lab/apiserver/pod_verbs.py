@@ -123,7 +123,7 @@ async def _posted(request: web.Request) -> Json:
         try:
             return protobuf.decode(body)
         except protobuf.Undecodable as error:
-            raise errors.unsupported_media_type(str(error), ["application/json"]) from error
+            raise errors.unsupported_media_type(["application/json"]) from error
     obj = read_body(body, request.content_type) if body else {}
     if not isinstance(obj, dict):
         raise errors.bad_request("the request's body is no object")

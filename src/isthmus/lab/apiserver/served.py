@@ -118,4 +118,4 @@ def _decode(body: bytes) -> Json:
     try:
         return decode(body)
     except Undecodable as error:
-        raise unsupported_media_type(str(error), ("application/json", "application/yaml")) from error
+        raise unsupported_media_type(("application/json", "application/yaml")) from error

@@ -46,7 +46,8 @@ class Shaping:
             return copied(obj)
         words = [f'unknown field "{path}"' for path in unknown]
         if write.strict:
-            raise errors.bad_request(f"strict decoding error: {', '.join(words)}")
+            why = f"strict decoding error: {', '.join(words)}"
+            raise errors.unlike(each, each.version, each.kind, why)
         for each_word in words:
             write.warn(each_word)
         return copied(self.validation.prune(each, obj))
@@ -65,7 +66,7 @@ class Shaping:
             raise errors.invalid(each, (obj.get("metadata") or {}).get("name", ""), causes)
         return obj
 
-    def applicable(self, target: Target, config: Json, write: Write) -> Json:
+    def applicable(self, target: Target, config: Json) -> Json:
         """A copy of an applied configuration, cut to what `target` may write. Raises a 400 for a bad one."""
         each = target.each
         meta = config.get("metadata") or {}
@@ -73,7 +74,10 @@ class Shaping:
             raise errors.bad_request("the applied configuration's metadata is no object")
         if meta.get("managedFields"):
             raise errors.bad_request("metadata.managedFields must be nil")
-        config = self.known(each, {**config, "metadata": meta}, write)
+        config = copied({**config, "metadata": meta})
+        for path in self.validation.unknown(each, config):
+            place = f"{target.namespace}/{target.name}"
+            raise errors.undeclared(each, place, path)
         if self._schemas.custom(each) is None:
             config = without_nulls(config)
         if target.subresource in {"status", "approval"}:

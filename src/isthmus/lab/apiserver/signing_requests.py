@@ -57,7 +57,11 @@ def parts(old: Json, new: Json, subresource: str) -> Json:
             conditions = [*_conditions(was, decisions=False), *_conditions(now, decisions=True)]
             return {**old, "metadata": new["metadata"], "status": {**was, "conditions": conditions}}
         case _:
-            conditions = [*_conditions(was, decisions=True), *_conditions(now, decisions=False)]
+            said = {
+                each.get("type") for each in _conditions(now, decisions=True)
+            }  # to leave one out is refused
+            kept = [each for each in _conditions(was, decisions=True) if each["type"] in said]
+            conditions = [*kept, *_conditions(now, decisions=False)]
             return {**new, "status": {**now, **({"conditions": conditions} if conditions else {})}}
 
 

@@ -9,9 +9,10 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from isthmus.lab.apiserver import causes
 from isthmus.lab.apiserver.answers import Answers, Form, form_of
 from isthmus.lab.apiserver.api import Api
-from isthmus.lab.apiserver.errors import ApiError, bad_request
+from isthmus.lab.apiserver.errors import ApiError, bad_request, invalid_options
 from isthmus.lab.apiserver.paths import Place
 from isthmus.lab.apiserver.selectors import selector
 from isthmus.lab.apiserver.watch import Event, Following
@@ -60,7 +61,8 @@ def _must_be_remembered(api: Api, following: Following) -> None:
     if following.since in {"", "0"} or following.initial:
         return
     if not following.since.isdigit():
-        raise bad_request(f"invalid resource version {following.since!r}")
+        why = causes.invalid("resourceVersion", following.since, "is no version")
+        raise ApiError(500, "", f"{why.path}: {why.message}")
     next(iter(api.store.since((following.each.group, following.each.plural), int(following.since))), None)
 
 
@@ -72,6 +74,10 @@ def _limit_s(asked: str) -> float:
 
 def _following(request: web.Request, place: Place) -> Following:
     query = request.query
+    initial = query.get("sendInitialEvents") in {"true", "1"}
+    if initial and query.get("resourceVersionMatch") != "NotOlderThan":
+        why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+        raise invalid_options("ListOptions", causes.forbidden("resourceVersionMatch", why))
     fields = query.get("fieldSelector", "")
     if place.name:
         fields = ",".join(part for part in (fields, f"metadata.name={place.name}") if part)
@@ -81,7 +87,7 @@ def _following(request: web.Request, place: Place) -> Following:
         test=selector(query.get("labelSelector", ""), fields),
         since=query.get("resourceVersion", ""),
         bookmark_s=_BOOKMARK_S if query.get("allowWatchBookmarks") in {"true", "1"} else None,
-        initial=query.get("sendInitialEvents") in {"true", "1"},
+        initial=initial,
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
+
 from isthmus.lab.apiserver.ages import age
 from isthmus.lab.apiserver.cells import FALLBACK, PRINTERS, Printer
 from isthmus.lab.apiserver.jsonpath import find
@@ -99,7 +101,5 @@ def _cell(column: Json, item: Json, now: float) -> Any:
             return age(value, now)
         case "integer" | "number" | "boolean":
             return value if isinstance(value, int | float) else None
-        case _ if len(found) > 1 or isinstance(value, list | dict):
-            return ",".join(str(each) for each in (value if isinstance(value, list) else found))
         case _:
-            return value if isinstance(value, str) else str(value)
+            return value if isinstance(value, str) else msgspec.json.encode(value).decode()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import uuid
 from dataclasses import dataclass
 from typing import Any
@@ -123,12 +125,12 @@ class Tokens:
                 token, self._key.public_key(), [_ALGORITHM], options=options, issuer=ISSUER
             )
         except jwt.PyJWTError as error:
-            raise Unauthenticated(f"invalid bearer token: {error}") from error
+            raise Unauthenticated("invalid bearer token") from error
         now = self._clock.now()
         if now >= claims["exp"]:
-            raise Unauthenticated("invalid bearer token: it has expired")
+            raise Unauthenticated("[invalid bearer token, service account token has expired]")
         if now < claims["nbf"]:
-            raise Unauthenticated("invalid bearer token: it is not valid yet (hint: check the clock)")
+            raise Unauthenticated("[invalid bearer token, service account token is not valid yet]")
         return claims
 
     def _must_live(self, about: Json) -> None:
@@ -142,14 +144,13 @@ class Tokens:
     def _must_be(self, each: ResourceType, namespace: str, named: Json) -> None:
         found = self._objects.get(each, namespace, named["name"])
         if found is None or found["metadata"]["uid"] != named["uid"]:
-            gone = "has been deleted" if found is None else "is another one of the same name"
-            raise Unauthenticated(f"invalid bearer token: {each.singular} {named['name']!r} {gone}")
+            raise Unauthenticated("[invalid bearer token, service account token has been invalidated]")
 
 
 def key_id(key: ec.EllipticCurvePublicKey) -> str:
-    """The name of a key in tokens' headers."""
+    """The name of a key in tokens' headers, by which any API server that has the key finds it."""
     spki = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return uuid.uuid5(uuid.NAMESPACE_OID, spki.hex()).hex
+    return base64.urlsafe_b64encode(hashlib.sha256(spki).digest()).decode().rstrip("=")
 
 
 def _named(obj: Json) -> Json:

@@ -9,7 +9,8 @@ from aiohttp import web
 from isthmus.lab.apiserver.answers import Answers, answer, form_of
 from isthmus.lab.apiserver.api import Api
 from isthmus.lab.apiserver.bodies import Bodies, deletion_of, placed, write_of
-from isthmus.lab.apiserver.errors import ApiError, bad_request, method_not_allowed
+from isthmus.lab.apiserver.causes import forbidden
+from isthmus.lab.apiserver.errors import ApiError, bad_request, details, invalid_options, method_not_allowed
 from isthmus.lab.apiserver.paging import Wanted, page
 from isthmus.lab.apiserver.patches import APPLY_PATCH
 from isthmus.lab.apiserver.paths import Place
@@ -85,9 +86,8 @@ class Verbs:
                     code = 200 if self._api.find(each, place.namespace, place.name) is not None else 201
                     patch = _applied(patch, place)
                 elif write.force:
-                    raise bad_request(
-                        "PatchOptions.meta.k8s.io is invalid: force: may not be set for non-apply patch"
-                    )
+                    why = forbidden("force", "may not be specified for non-apply patch")
+                    raise invalid_options("PatchOptions", why)
                 made = await self._api.patch(target, patch, kind, write)
             case "update":
                 made = await self._api.update(target, await self._bodies.object(request, place), write)
@@ -113,14 +113,9 @@ class Verbs:
         left = self._api.find(each, place.namespace, place.name)
         if left is not None and left["metadata"]["uid"] == gone["metadata"]["uid"] and not write.dry_run:
             return self._answers.one(form, each, gone)
-        details = {
-            "name": place.name,
-            "group": each.group,
-            "kind": each.plural,
-            "uid": gone["metadata"]["uid"],
-        }
+        about = details(each, place.name, uid=gone["metadata"]["uid"])
         success = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
-        return answer(form, {**success, "details": details})
+        return answer(form, {**success, "details": about})
 
     async def _delete_all(self, request: web.Request, place: Place, user: User) -> web.Response:
         options = await self._bodies.options(request)
@@ -149,6 +144,10 @@ def _wanted(request: web.Request, place: Place) -> Wanted:
 
 
 def _applied(patch: Any, place: Place) -> Json:
-    if not isinstance(patch, dict) or not patch.get("apiVersion") or not patch.get("kind"):
-        raise bad_request("apiVersion and kind must be set in the applied configuration")
+    version, kind = (
+        (patch.get("apiVersion", ""), patch.get("kind", "")) if isinstance(patch, dict) else ("", "")
+    )
+    if (version, kind) != (place.each.api_version, place.each.kind):
+        group_and_version = version if "/" in str(version) else f"/{version}"
+        raise bad_request(f"invalid object type: {group_and_version}, Kind={kind}")
     return placed(patch, place)

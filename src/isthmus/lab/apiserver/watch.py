@@ -34,7 +34,9 @@ class Following:
     test: Test = everything
     since: str = ""  # a version; empty or 0: begin with what is there now
     bookmark_s: float | None = None  # seconds without an event after which a bookmark comes
-    initial: bool = False  # begin with all that is there, ended by an annotated bookmark
+    initial: bool = (
+        False  # begin with all that is there, ended by an annotated bookmark where bookmarks are wanted
+    )
 
 
 async def watch(store: Store, following: Following) -> AsyncGenerator[Event, None]:
@@ -45,7 +47,7 @@ async def watch(store: Store, following: Following) -> AsyncGenerator[Event, Non
         for obj in store.list(each, following.namespace):
             if following.test(obj):
                 yield Event("ADDED", obj)
-        if following.initial:
+        if following.initial and following.bookmark_s is not None:
             yield _bookmark(each, position, ended=True)
     else:
         position = _number(following.since)
