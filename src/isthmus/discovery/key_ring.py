@@ -1,8 +1,8 @@
 """The keys of all issuers that configuration names: fetched when new, looked at again, kept while nothing comes.
 
-A RequestAuthentication enters the mesh together with its keys, or with the word that there are none: nobody's tokens
-are refused because an answer is on its way. What is known is told as changes, so that the mesh has it like all else
-(ADR 0024).
+A RequestAuthentication enters the mesh together with its keys, or with the word that there are none, and so does what
+depends on the tokens that it has checked: nobody's are refused because an answer is on its way. What is known is told
+as changes, so that the mesh has it like all else (ADR 0024).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
+from typing import NamedTuple
 
 import msgspec
 
@@ -36,6 +37,7 @@ from isthmus.model.key_source import (
     sources_of,
 )
 from isthmus.model.names import ClusterId
+from isthmus.model.token_users import depends_on_tokens
 
 Fetch = Callable[[KeySource, float], Awaitable[KeySet]]
 """The keys of a source, within so many seconds. Raises `CannotFetch`."""
@@ -47,11 +49,22 @@ _JITTER = 0.1
 
 
 class KeyRingSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How often issuers are asked."""
+    """How often issuers are asked, and where what concerns all namespaces is written."""
 
+    root_namespace: str = "istio-system"
     refresh_s: float = 1200.0  # after an answer
     retry_s: float = 5.0  # after none; twice as long each time, a minute at the most
     longest_retry_s: float = 60.0
+    turn_s: float = (
+        10.0  # that one waits for others at the most: so long, and for an answer, changes wait for keys
+    )
+
+
+class _Held(NamedTuple):
+    """A change that waits, and for whose keys."""
+
+    change: Change
+    needs: frozenset[KeySource]
 
 
 class KeyRing:
@@ -67,13 +80,14 @@ class KeyRing:
     ) -> None:
         self._cluster, self._put_on, self._fetch = cluster, put, fetch
         self._settings, self._clock = settings or KeyRingSettings(), clock or SystemClock()
+        self._root = self._settings.root_namespace
         self._crew = Crew()
         self._at_once = asyncio.Semaphore(_AT_ONCE)
         self._limits: dict[KeySource, float] = {}  # of all that are followed
         self._told: dict[KeySource, Change] = {}  # the newest word of each
         self._wanted: Mapping[KeySource, float] = {}  # by the mesh
         self._unwanted: frozenset[KeySource] = frozenset()  # at the last look
-        self._held: dict[ChangeKey, Change] = {}
+        self._held: dict[ChangeKey, _Held] = {}
         self._waiting: Watchable[int] = Watchable(0)
 
     def put(self, change: Change) -> None:
@@ -82,12 +96,13 @@ class KeyRing:
         if key.ref.kind == "Cluster":
             self._held = {held: each for held, each in self._held.items() if held.cluster != key.cluster}
         self._held.pop(key, None)  # what is newer counts
-        if key.cluster == self._cluster and isinstance(change.value, RequestAuthentication):
+        if isinstance(change.value, RequestAuthentication) and key.cluster == self._cluster:
             self._follow_all(limits_of([change.value]))
-            if not self._is_known(change):
-                self._held[key] = change
-        if key not in self._held:
+        needs = self._needs(change) if key.cluster == self._cluster else frozenset()
+        if needs <= self._told.keys():
             self._put_on(change)
+        else:
+            self._held[key] = _Held(change, needs)
         self._waiting.set(len(self._held))
 
     def want(self, found: Iterable[RequestAuthentication]) -> None:
@@ -96,12 +111,19 @@ class KeyRing:
         self._follow_all(self._wanted)
 
     async def settled(self, limit_s: float) -> bool:
-        """Whether within `limit_s` all is known that changes wait for."""
+        """Whether within `limit_s` all is known that changes wait for. Otherwise they wait no longer.
+
+        A policy without keys refuses tokens; without the policy nobody would know what is refused.
+        """
         with suppress(TimeoutError):
             async with asyncio.timeout(limit_s):
                 async for waiting in self._waiting.changes():
                     if not waiting:
                         return True
+        for source in frozenset().union(*(each.needs for each in self._held.values())) - self._told.keys():
+            self._tell(
+                source, not_fetched(self._cluster, source, f"no answer within {duration.show(limit_s)}")
+            )
         return False
 
     async def run(self) -> None:
@@ -114,7 +136,7 @@ class KeyRing:
             await self._crew.stop_all()
 
     async def _sweep(self) -> None:
-        held = {source for each in self._held.values() for source in _needs(each)}
+        held = {source for each in self._held.values() for source in each.needs}
         unwanted = frozenset(self._limits.keys() - self._wanted.keys() - held)
         for source in unwanted & self._unwanted:
             await self._crew.stop(_job(source))
@@ -141,8 +163,7 @@ class KeyRing:
         rest = Backoff(settings.refresh_s, settings.refresh_s, _JITTER)
         while True:
             try:
-                async with self._at_once:
-                    keys = await self._fetch(source, self._limits[source])
+                keys = await self._ask(source)
             except CannotFetch as error:
                 KEY_FETCHES.labels(outcome="failed").inc()
                 self._tell(source, not_fetched(self._cluster, source, str(error)))
@@ -154,9 +175,34 @@ class KeyRing:
                 wait_s = rest.next_s()
             await self._clock.sleep(wait_s)
 
-    def _is_known(self, change: Change) -> bool:
-        """Whether all is known that a change needs."""
-        return _needs(change) <= self._told.keys()
+    async def _ask(self, source: KeySource) -> KeySet:
+        limit_s, turn_s = self._limits[source], self._settings.turn_s
+        try:
+            async with asyncio.timeout(turn_s + limit_s), self._at_once:
+                return await self._fetch(source, limit_s)
+        except TimeoutError as error:
+            raise CannotFetch(
+                f"not asked yet: others have not answered for {duration.show(turn_s)}"
+            ) from error
+
+    def _needs(self, change: Change) -> frozenset[KeySource]:
+        """The sources whose keys a change waits for.
+
+        What depends on tokens waits for the policies that wait where it is, or in the root namespace: then proxies are
+        told of both at once. Others' policies hold up nobody's.
+        """
+        if isinstance(change.value, RequestAuthentication):
+            return frozenset(sources_of(change.value))
+        if not depends_on_tokens(change.value):
+            return frozenset()
+        near = {self._root, change.key.ref.namespace}
+        return frozenset().union(
+            *(
+                each.needs
+                for key, each in self._held.items()
+                if key.ref.namespace in near and isinstance(each.change.value, RequestAuthentication)
+            )
+        )
 
     def _tell(self, source: KeySource, word: Change) -> None:
         if self._told.get(source) != word:
@@ -164,16 +210,15 @@ class KeyRing:
             log.info("keys of an issuer", source=source.uri, trouble=trouble)
             self._told[source] = word
             self._put_on(word)
-        for key, change in list(self._held.items()):
-            if self._is_known(change):
-                del self._held[key]
-                self._put_on(change)
+        known = [key for key, each in self._held.items() if each.needs <= self._told.keys()]
+        for change in sorted((self._held.pop(key).change for key in known), key=_is_user):
+            self._put_on(change)
         self._waiting.set(len(self._held))
 
 
-def _needs(change: Change) -> frozenset[KeySource]:
-    found = change.value
-    return frozenset(sources_of(found)) if isinstance(found, RequestAuthentication) else frozenset()
+def _is_user(change: Change) -> bool:
+    """Whether a change is about what depends on tokens, and not about how they are checked."""
+    return not isinstance(change.value, RequestAuthentication)
 
 
 def limits_of(found: Iterable[RequestAuthentication]) -> dict[KeySource, float]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
 
+from fakes.eventually import eventually
 from fakes.issuers import Key, jwks
 from fakes.manifests import EAST, WEST, config, gone, put
 from isthmus.discovery.key_fetcher import CannotFetch
@@ -24,9 +26,13 @@ SOURCE = KeySource(URI)
 SERVICE = config("ServiceEntry", "other", "{hosts: [a.example.com], ports: [{number: 80, name: http}]}")
 
 
-def policy(*uris, name="tokens", **rule):
+def policy_of(*uris, **rule):
     rules = [{"issuer": "https://issuer.example", "jwksUri": uri} | rule for uri in uris]
-    return config("RequestAuthentication", name, json.dumps({"jwtRules": rules}))
+    return json.dumps({"jwtRules": rules})
+
+
+def policy(*uris, name="tokens", **rule):
+    return config("RequestAuthentication", name, policy_of(*uris, **rule))
 
 
 class Issuers:
@@ -55,9 +61,11 @@ class Told:
         self.clock = self.issuers.clock
         self.builder = MeshBuilder(MeshSettings(config_cluster=EAST))
         self.deltas = []
+        self.heard = lambda change: None
         self.ring = KeyRing(EAST, self._take, self.issuers.fetch, KeyRingSettings(), self.clock)
 
     def _take(self, change):
+        self.heard(change)
         self.deltas.append(self.builder.apply([change]).delta)
 
     @property
@@ -174,3 +182,81 @@ async def test_an_issuer_that_is_no_url_is_not_asked(told):
     assert "is no URL" in known.trouble
     assert not told.issuers.asked
     assert told.policies == ["tokens"]
+
+
+ASKS = "{rules: [{from: [{source: {requestPrincipals: ['*']}}]}]}"
+USERS = config("AuthorizationPolicy", "users", ASKS)
+ROUTES = config(
+    "VirtualService",
+    "routes",
+    "{hosts: [a], http: [{match: [{headers: {'@request.auth.claims.group': {exact: x}}}], "
+    "route: [{destination: {host: a}}]}]}",
+)
+
+
+def names(told, kind):
+    return [each.metadata.name for each in told.builder.mesh.config.get(kind, {}).values()]
+
+
+@pytest.mark.parametrize("user", [USERS, ROUTES], ids=["policy", "routes"])
+async def test_what_depends_on_tokens_enters_the_mesh_with_what_checks_them(told, user):
+    kind = type(user).__name__
+    told.issuers.answers[URI] = None
+    told.ring.put(put(EAST, policy(URI)))
+    told.ring.put(put(EAST, user))
+    told.ring.put(put(EAST, config("AuthorizationPolicy", "others", "{rules: [{}]}")))
+    told.ring.put(put(EAST, policy(URI)))  # written anew meanwhile
+    await told.clock.advance(1)
+    assert not told.policies
+    assert user.metadata.name not in names(told, kind)
+    assert names(told, "AuthorizationPolicy").count("others") == 1, "it asks for no token"
+    seen = []
+    told.heard = lambda change: seen.append(change.key.ref.kind)
+    await told.clock.advance(10)
+    assert seen[-2:] == ["RequestAuthentication", kind]
+    assert await told.ring.settled(1)
+
+
+async def test_nobody_waits_for_policies_of_other_namespaces_and_all_for_those_of_the_root(told):
+    told.issuers.answers[URI] = None
+    elsewhere = config("RequestAuthentication", "there", policy_of(URI), namespace="elsewhere")
+    told.ring.put(put(EAST, elsewhere))
+    told.ring.put(put(EAST, USERS))
+    assert names(told, "AuthorizationPolicy") == ["users"]
+    told.ring.put(put(EAST, config("RequestAuthentication", "all", policy_of(URI), namespace="istio-system")))
+    told.ring.put(put(EAST, config("AuthorizationPolicy", "second", ASKS)))
+    assert names(told, "AuthorizationPolicy") == ["users"]
+    told.ring.put(gone(EAST, USERS))
+    assert not names(told, "AuthorizationPolicy"), "what goes does not wait"
+    await told.clock.advance(10)
+    assert names(told, "AuthorizationPolicy") == ["second"]
+
+
+async def test_who_waits_too_long_at_the_start_enters_without_keys(told):
+    told.issuers.answers[URI] = None
+    told.ring.put(put(EAST, policy(URI)))
+    told.ring.put(put(EAST, USERS))
+    assert not await told.ring.settled(0.01)
+    assert told.policies == ["tokens"]
+    assert names(told, "AuthorizationPolicy") == ["users"]
+    assert told.known == {SOURCE: IssuerKeys(trouble="no answer within 10ms")}
+
+
+async def test_issuers_that_do_not_answer_hold_up_policies_of_others_for_a_while_and_no_longer():
+    passed = []
+
+    async def silent(source, limit_s):
+        await asyncio.Event().wait()
+
+    ring = KeyRing(EAST, passed.append, silent, KeyRingSettings(turn_s=0.05))
+    uris = [f"https://issuer.example/{number}" for number in range(65)]
+    async with supervise(ring.run()):
+        for number, uri in enumerate(uris):
+            ring.put(put(EAST, policy(uri, name=f"number-{number}", timeout="20ms")))
+
+        async def passes():
+            return any(change.key.ref.name == "number-64" for change in passed)
+
+        await eventually(passes)
+    (word,) = {change.value.message for change in passed if change.key.ref.name == uris[-1]}
+    assert word.startswith("not asked yet: ")
