@@ -44,7 +44,7 @@ class Admin:
         own: Watchable[Held | None],
     ) -> None:
         self._fleet, self._builder, self._fanout, self._analyst = fleet, builder, fanout, analyst
-        self._own, self._debug_for_all = own, False
+        self._own, self._debug_for_all, self._needs_certificate = own, False, False
         self._pages: dict[str, Page] = {
             "/debug/proxies": self._proxies,
             "/debug/clusters": self._clusters,
@@ -58,6 +58,7 @@ class Admin:
     async def run(self, settings: PilotSettings) -> None:
         """Serve until cancelled."""
         self._debug_for_all = settings.debug_for_all
+        self._needs_certificate = bool(settings.secure_grpc_port)
         full = DOOR_REFUSALS.labels(door="monitoring", reason="too many connections").inc
         bounds = Connections(turned_away=full)
         await HttpServer(settings.address, settings.monitoring_port, self.answer, bounds).run()
@@ -67,8 +68,7 @@ class Admin:
         path, _, asked = request.path.partition("?")
         query = {key: values[0] for key, values in parse_qs(asked).items()}
         if path == "/ready":
-            is_ready = self._fanout.shared.world is not None
-            return Response(body=b"ready\n") if is_ready else Response(503, b"no mesh yet\n")
+            return self._ready()
         if path == "/version":
             return Response(body=VERSION.encode())
         if path == "/metrics":
@@ -88,6 +88,14 @@ class Admin:
             return _json(page(query))
         except LookupError as error:
             return Response(404, f"{error.args[0]}\n".encode())
+
+    def _ready(self) -> Response:
+        """Whether proxies that come are served: when Pilots are replaced, the last one goes once another is ready."""
+        if self._fanout.shared.world is None:
+            return Response(503, b"no mesh yet\n")
+        if self._needs_certificate and self._own.value is None:
+            return Response(503, b"no certificate yet\n")
+        return Response(body=b"ready\n")
 
     @property
     def _mesh(self) -> Mesh:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import aclosing, suppress
 from pathlib import Path
 from socket import gethostname
 from uuid import uuid4
@@ -41,6 +42,7 @@ from isthmus.kit.watchable import Watchable
 from isthmus.kube.client import Client
 from isthmus.kube.kubeconfig import Access
 from isthmus.kube.lease import Lease
+from isthmus.model.awaited import awaited
 from isthmus.model.build import MeshBuilder
 from isthmus.model.change import Change, ChangeKey
 from isthmus.model.credential_uses import used_names
@@ -95,6 +97,7 @@ class Pilot:
         # translate
         self.translator = Translator(self.wanted.ask)
         self._generation: Generation | None = None
+        self._is_open = False
         # tell
         self.statuses, self._told = Statuses(), ToldStatuses()
         self._gateways: Watchable[tuple[Gateway, ...]] = Watchable(())
@@ -119,13 +122,41 @@ class Pilot:
             keep_trying("tell", self._lead),
         )
         async with supervise(*parts, *beside, self._serve()):
-            whole = await self.fleet.synced(settings.startup_limit_s)
-            await asyncio.gather(
-                self.keys.settled(settings.startup_limit_s), self.bundles.settled(settings.startup_limit_s)
-            )
-            log.info("clusters known", all=whole, clusters=[status.id for status in self.fleet.status()])
+            await self._get_ready(settings.startup_limit_s)
+            self._open()
             async for batch in self._inbox.batches():
                 self._step(batch)
+
+    async def _get_ready(self, limit_s: float) -> None:
+        """Learn all that proxies must not be without, before one of them is told anything.
+
+        What is out of reach holds them up for so long at the most: clusters, then issuers, then what these name.
+        """
+        whole = await self.fleet.synced(limit_s)
+        await asyncio.gather(self.keys.settled(limit_s), self.bundles.settled(limit_s))
+        log.info("clusters known", all=whole, clusters=[status.id for status in self.fleet.status()])
+        with suppress(TimeoutError):
+            async with asyncio.timeout(limit_s), aclosing(self._inbox.batches()) as batches:
+                async for batch in batches:
+                    self._step(batch)
+                    if not self._awaited():
+                        return
+        log.warning("not all is known", missing=[str(each) for each in sorted(self._awaited())])
+
+    def _awaited(self) -> frozenset[Ref]:
+        builder, cluster = self.builder, ClusterId(self._settings.cluster)
+        return awaited(builder.mesh, builder.objects.get(cluster, {}).keys(), builder.derived.credentials)
+
+    def _open(self) -> None:
+        """Tell proxies and people what is known, and from now on what changes."""
+        self._is_open = True
+        if self._generation is not None:
+            self.fanout.publish(self._generation)
+        self._show()
+
+    def _show(self) -> None:
+        self.analyst.look()
+        self.statuses.want("mesh", self._told.all)
 
     def _step(self, batch: dict[ChangeKey, Change]) -> None:
         before = self.builder.mesh
@@ -140,16 +171,18 @@ class Pilot:
             )
         if delta:
             self._generation = self.translator.generation(mesh, delta)
-            self.fanout.publish(self._generation, self._inbox.began)
+            if self._is_open:
+                self.fanout.publish(self._generation, self._inbox.began)
         self.gateway_names.wanted.set(mesh.networks.hosts)
         self.planes.set(control_planes(mesh, self._settings.root_namespace, self.fleet.watchers()))
-        self.analyst.look()
         self.wanted.want("derived", self.builder.derived.credentials)
-        self.statuses.want("mesh", self._told.after(mesh, delta))
+        self._told.after(mesh, delta)
         if delta.config or delta.everything:
             self._gateways.set(managed_gateways(mesh))
             self.keys.want(mesh.of(RequestAuthentication))
         self._registrations.look()
+        if self._is_open:
+            self._show()
 
     async def _let_go_of_credentials(self) -> None:
         """Stop following, now and then, what configuration does not refer to any more."""
@@ -260,7 +293,7 @@ def _settings_key(settings: PilotSettings) -> ChangeKey:
 
 def _key_ring(settings: PilotSettings, put: Callable[[Change], None], fetcher: KeyFetcher) -> KeyRing:
     """What fetches the keys of issuers; changes pass it on their way into the mesh."""
-    often = KeyRingSettings(refresh_s=settings.issuer_refresh_s)
+    often = KeyRingSettings(refresh_s=settings.issuer_refresh_s, root_namespace=settings.root_namespace)
     return KeyRing(ClusterId(settings.cluster), put, fetcher.fetch, often)
 
 

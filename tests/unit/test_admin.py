@@ -47,9 +47,10 @@ async def _served(*specs):
     async with supervise(
         fleet.run(),
         fanout.run(),
-        (admin := Admin(fleet, builder, fanout, analyst, Watchable(None))).run(settings),
+        (admin := Admin(fleet, builder, fanout, analyst, own := Watchable(None))).run(settings),
     ):
         pages = Pages(port, builder, fanout)
+        pages.own = own
         pages.admin = admin
 
         async def answers():
@@ -71,9 +72,12 @@ async def pages():
         yield served
 
 
-async def test_it_is_ready_once_there_is_a_mesh(pages):
-    assert (await pages.get("/ready")).status == 503
+async def test_it_is_ready_once_there_is_a_mesh_and_a_certificate_to_tell_it_by(pages):
+    assert (await pages.get("/ready")).body == b"no mesh yet\n"
     pages.fanout.publish(FakeWorld().next())
+    answer = await pages.get("/ready")
+    assert (answer.status, answer.body) == (503, b"no certificate yet\n")
+    pages.own.set("a certificate")
     assert (await pages.get("/ready")).status == 200
 
 

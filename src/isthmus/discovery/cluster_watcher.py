@@ -111,6 +111,15 @@ class ClusterWatcher:
         for informer in self._informers:
             await self._settled(informer)
 
+    @property
+    def has_answered(self) -> bool:
+        """Whether of each kind all is known, or why it is not; of the configuration's cluster some must be known."""
+        if self.spec.is_config and not any(
+            _is_settled(each) for each in self._informers if not each.kind.is_config
+        ):
+            return False
+        return all(_is_settled(each) or _fails(each) for each in self._informers)
+
     def facts(self) -> dict[Ref, Fact]:
         """All that is known of the cluster now."""
         return {ref: fact for informer in self._informers for ref, fact in informer.store.items()}

@@ -24,6 +24,8 @@ from isthmus.model.change import Change, ChangeKey, cluster_ref
 from isthmus.model.findings import Finding
 from isthmus.model.names import ClusterId
 
+_LOOK_EVERY_S = 0.1
+
 
 class ClusterStatus(msgspec.Struct, frozen=True, kw_only=True):
     """A cluster as `isthmus clusters list` shows it."""
@@ -61,7 +63,27 @@ class Fleet:
             await self._crew.stop_all()
 
     async def synced(self, limit_s: float) -> bool:
-        """Whether all clusters were known within `limit_s`; one out of reach holds nobody up longer."""
+        """Whether all clusters were known within `limit_s`; one out of reach holds nobody up longer.
+
+        But for that of the configuration: nothing is right to tell before that has answered. And what answers is heard
+        out: with half of its policies a cluster would let in whom it refuses, and the other way round.
+        """
+        if await self._known_within(limit_s):
+            return True
+        if not self._have_answered(only_configuration=True):
+            while not self._have_answered(only_configuration=True):
+                await self._clock.sleep(_LOOK_EVERY_S)
+            if await self._known_within(limit_s):  # of other clusters it may be who tells
+                return True
+        while not self._have_answered():
+            await self._clock.sleep(_LOOK_EVERY_S)
+        return False
+
+    def _have_answered(self, *, only_configuration: bool = False) -> bool:
+        asked = (each for each in self._speaking.values() if each.spec.is_config or not only_configuration)
+        return all(each.has_answered for each in asked)
+
+    async def _known_within(self, limit_s: float) -> bool:
         with suppress(TimeoutError):
             async with asyncio.timeout(limit_s):
                 await self._registry.looked()

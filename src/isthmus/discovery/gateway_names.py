@@ -1,7 +1,7 @@
 """Gateways that are known by name: their addresses, asked for again and again.
 
 Load balancers of some clouds have names whose addresses come and go. An answer is kept while the next one
-fails: a DNS server that is away must not close a network.
+fails: a DNS server that is away must not close a network. Where there was none yet, that is told as well: no addresses.
 """
 
 from __future__ import annotations
@@ -54,16 +54,22 @@ class GatewayNames:
             await self._ask(self.wanted.value)
 
     async def _ask(self, names: frozenset[str]) -> None:
-        for name in sorted(names):
-            try:
-                found = await self._resolve(name)
-            except OSError as error:
-                log.warning("a gateway's name has no answer", name=name, error=str(error))
-                continue
-            if found and found != self._told.get(name):
-                self._told[name] = found
-                self._put(resolved(self._cluster, name, found))
-                log.info("a gateway's name has addresses", name=name, addresses=list(found))
+        """All at once: one that no server answers holds up no other."""
+        async with asyncio.TaskGroup() as group:
+            for name in sorted(names):
+                group.create_task(self._ask_one(name))
+
+    async def _ask_one(self, name: str) -> None:
+        try:
+            found = await self._resolve(name)
+        except (OSError, UnicodeError) as error:  # the latter where it is no name at all
+            log.warning("a gateway's name has no answer", name=name, error=str(error))
+            found = ()
+        before = self._told.get(name)
+        if before is None or found not in {(), before}:
+            self._told[name] = found
+            self._put(resolved(self._cluster, name, found))
+            log.info("a gateway's name has addresses", name=name, addresses=list(found))
 
 
 async def addresses_of(name: str) -> tuple[str, ...]:

@@ -24,6 +24,11 @@ class ToldStatuses:
         self._told: Mapping[StatusKey, Body] = {}
         self._keys: dict[Ref, StatusKey] = {}
 
+    @property
+    def all(self) -> Mapping[StatusKey, Body]:
+        """What the newest mesh tells."""
+        return self._told
+
     def after(self, mesh: Mesh, delta: Delta) -> Mapping[StatusKey, Body]:
         """All that `mesh`, the next one, tells; the same mapping as before where nothing is new.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Generic, TypeVar
 
 from isthmus.kit.clock import Clock, SystemClock
@@ -42,7 +42,7 @@ class Inbox(Generic[K, V]):
     def __len__(self) -> int:
         return len(self._waiting)
 
-    async def batches(self) -> AsyncIterator[dict[K, V]]:
+    async def batches(self) -> AsyncGenerator[dict[K, V], None]:
         """One batch after the other, for ever; what is put meanwhile goes into the next."""
         while True:
             await self._arrived.wait()

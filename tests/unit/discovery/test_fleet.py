@@ -185,3 +185,15 @@ async def test_a_companion_that_fails_is_tried_again_with_its_cluster(clusters):
         await eventually(again)
         await world.until(lambda world: world.clusters_of("reviews") == ("east",))
         assert await fleet.synced(20)
+
+
+async def test_nothing_is_told_before_the_cluster_of_the_configuration_has_answered(clusters):
+    east, west = clusters
+    (port,) = free_ports(1)
+    away = east.spec(server=f"https://127.0.0.1:{port}")
+    async with fleet_of(away, west.spec()) as (fleet, source, _):
+        waiting = asyncio.create_task(fleet.synced(0.2))
+        await until_states(fleet, east=ClusterState.UNREACHABLE, west=ClusterState.SYNCED)
+        assert not (await asyncio.wait([waiting], timeout=1))[0]
+        says(source, east.spec(), west.spec())
+        assert await asyncio.wait_for(waiting, 20)

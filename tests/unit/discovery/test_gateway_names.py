@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from fakes.eventually import eventually
@@ -75,3 +77,28 @@ async def test_names_of_this_machine_have_addresses():
     assert set(await addresses_of("localhost")) & {"127.0.0.1", "::1"}
     with pytest.raises(OSError):
         await addresses_of("no-such-host.invalid")
+
+
+async def test_names_without_an_address_are_told_too_and_hold_up_no_other():
+    told = []
+
+    async def answer(name):
+        match name:
+            case "slow.example.com":
+                await asyncio.Event().wait()
+            case "none.example.com":
+                raise OSError("no answer")
+        return await addresses_of(name)
+
+    names = GatewayNames(EAST, told.append, answer, ManualClock())
+    too_long = "a" * 64 + ".example.com"
+    names.wanted.set(frozenset({"localhost", "none.example.com", "slow.example.com", too_long}))
+    async with supervise(names.run()):
+
+        async def all_but_one():
+            return len(told) == 3
+
+        await eventually(all_but_one)
+    known = {change.key.ref.name: change.value.addresses for change in told}
+    assert known.pop("localhost")
+    assert known == {"none.example.com": (), too_long: ()}
