@@ -21,8 +21,9 @@ from isthmus.discovery.cluster_watcher import WatcherSettings
 from isthmus.discovery.fleet import Fleet
 from isthmus.discovery.follower import Follower, Planes, control_planes
 from isthmus.discovery.gateway_names import GatewayNames
+from isthmus.discovery.kept_keys import KeptKeys, KeptKeysSettings
 from isthmus.discovery.key_fetcher import KeyFetcher, ranges
-from isthmus.discovery.key_ring import KeyRing, KeyRingSettings
+from isthmus.discovery.key_ring import KeyRing, KeyRingSettings, Sources
 from isthmus.discovery.managed_gateways import ManagedGateways
 from isthmus.discovery.registrar import Registrar
 from isthmus.discovery.registrations import Registrations
@@ -82,7 +83,9 @@ class Pilot:
         # watch
         self._inbox: Inbox[ChangeKey, Change] = Inbox(settings.quiet_s, settings.max_delay_s)
         fetcher = KeyFetcher(ranges(settings.issuer_refused_ranges), settings.issuer_roots_path)
-        self.keys = _key_ring(settings, self._take, fetcher)
+        kept = KeptKeysSettings(namespace=settings.root_namespace, kept_s=settings.issuer_keys_kept_s)
+        self._kept = KeptKeys(own, kept)
+        self.keys = _key_ring(settings, self._take, Sources(fetcher.fetch, self._kept.recall))
         self.bundles = BundleRing(_settings_key(settings), self._take, fetcher.body)
         self.wanted = WantedCredentials()
         watching = WatcherSettings(
@@ -141,7 +144,8 @@ class Pilot:
                     self._step(batch)
                     if not self._awaited():
                         return
-        log.warning("not all is known", missing=[str(each) for each in sorted(self._awaited())])
+        if missing := self._awaited():
+            log.warning("not all is known", missing=[str(each) for each in sorted(missing)])
 
     def _awaited(self) -> frozenset[Ref]:
         builder, cluster = self.builder, ClusterId(self._settings.cluster)
@@ -218,6 +222,7 @@ class Pilot:
             group.create_task(writer.run(lease.held))
             group.create_task(gateways.run(lease.held))
             group.create_task(registrar.run(lease.held))
+            group.create_task(self._kept.run(client, lease.held, self.keys.good))
 
     async def _serve(self) -> None:
         """xDS in plain text at once, and with mutual TLS as soon as Citadel has given Pilot a certificate."""
@@ -291,10 +296,10 @@ def _settings_key(settings: PilotSettings) -> ChangeKey:
     return ChangeKey(ClusterId(settings.cluster), Ref("ConfigMap", settings.root_namespace, "istio"))
 
 
-def _key_ring(settings: PilotSettings, put: Callable[[Change], None], fetcher: KeyFetcher) -> KeyRing:
+def _key_ring(settings: PilotSettings, put: Callable[[Change], None], sources: Sources) -> KeyRing:
     """What fetches the keys of issuers; changes pass it on their way into the mesh."""
     often = KeyRingSettings(refresh_s=settings.issuer_refresh_s, root_namespace=settings.root_namespace)
-    return KeyRing(ClusterId(settings.cluster), put, fetcher.fetch, often)
+    return KeyRing(ClusterId(settings.cluster), put, sources, often)
 
 
 def _mesh_settings(settings: PilotSettings) -> MeshSettings:

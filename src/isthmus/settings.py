@@ -87,6 +87,12 @@ class PilotSettings(msgspec.Struct, frozen=True, kw_only=True):
     issuer_refresh_s: Annotated[
         float, Meta(description="seconds after which issuers of tokens are asked for their keys again")
     ] = 1200.0
+    issuer_keys_kept_s: Annotated[
+        float,
+        Meta(
+            description="seconds that an issuer's keys outlive its last answer where Pilot starts; 0: not kept"
+        ),
+    ] = 86_400.0
     issuer_roots_path: Annotated[
         str, Meta(description="file with CAs by which issuers of tokens are believed beside the system's")
     ] = ""

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fakes.issuers import Key, Publisher
+from fakes.eventually import eventually
+from fakes.issuers import Key, Publisher, jwks
 from fakes.pki import Pki
 from fakes.ports import free_ports
 from isthmus.api.crd import custom_resource_definitions, gateway_api_definitions
@@ -18,10 +19,13 @@ from isthmus.api.istio.authorization_policy import AuthorizationPolicy
 from isthmus.api.istio.gateway import GatewayConfig
 from isthmus.api.istio.request_authentication import RequestAuthentication
 from isthmus.app import Pilot
+from isthmus.console.installation import Installation, documents
+from isthmus.discovery import kept_keys
+from isthmus.kit.jwks import read_jwks
 from isthmus.kit.tasks import supervise
 from isthmus.model.mesh import Mesh
 from isthmus.settings import PilotSettings
-from unit.ca.installed import Installed, installed
+from unit.ca.installed import SYSTEM, Installed, installed
 
 EDGE = """
 apiVersion: gateway.networking.k8s.io/v1
@@ -103,3 +107,23 @@ async def test_no_policy_is_told_before_those_by_which_tokens_are_checked(
     assert told.of(RequestAuthentication)
     (known,) = told.key_sets.values()
     assert (known.keys is not None) == knows, known.trouble
+
+
+async def test_keys_outlive_a_pilot_while_their_issuer_is_away(place: Installed) -> None:
+    primary = documents("primary", Installation(cluster="gke"))
+    await place.apply([each for each in primary if each["metadata"]["name"] == kept_keys.NAME])
+    publisher = Publisher(Key())
+    async with publisher.serving():
+        rule = {"issuer": publisher.name, "jwksUri": publisher.uri}
+        await place.apply([made("RequestAuthentication", {"jwtRules": [rule]})])
+        async with supervise(Pilot(settings(issuer_refused_ranges=""), place.admin).run()):
+
+            async def kept() -> bool:
+                return bool(place.find("configmaps", kept_keys.NAME, SYSTEM).get("data"))
+
+            await eventually(kept)
+    told = await first_told(place, settings(issuer_refused_ranges=""))
+    (known,) = told.key_sets.values()
+    assert known.keys == read_jwks(jwks(*publisher.keys))
+    assert "cannot be reached" in known.trouble
+    assert known.since

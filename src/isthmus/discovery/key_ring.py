@@ -28,11 +28,13 @@ from isthmus.kit.watchable import Watchable
 from isthmus.model.change import Change, ChangeKey
 from isthmus.model.findings import Finding
 from isthmus.model.key_source import (
+    GoodKeys,
     KeySource,
     fetched,
     forgotten,
     never_fetched,
     not_fetched,
+    outlasting,
     source_of,
     sources_of,
 )
@@ -41,11 +43,25 @@ from isthmus.model.token_users import depends_on_tokens
 
 Fetch = Callable[[KeySource, float], Awaitable[KeySet]]
 """The keys of a source, within so many seconds. Raises `CannotFetch`."""
+Recall = Callable[[KeySource], Awaitable[GoodKeys | None]]
+"""The keys of a source that another Pilot has fetched, where they are kept; it takes a few seconds at the most."""
 _USUAL_LIMIT_S, _LONGEST_LIMIT_S = 5.0, 30.0
 _SWEEP_S = 60.0
 _AT_ONCE = 64
 """How many are asked at a time, however many configuration names."""
 _JITTER = 0.1
+
+
+async def none_kept(_: KeySource) -> GoodKeys | None:
+    """Where nothing is kept."""
+    return None
+
+
+class Sources(NamedTuple):
+    """Where keys come from."""
+
+    fetch: Fetch
+    recall: Recall = none_kept
 
 
 class KeyRingSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,17 +90,20 @@ class KeyRing:
         self,
         cluster: ClusterId,
         put: Callable[[Change], None],
-        fetch: Fetch,
+        sources: Sources,
         settings: KeyRingSettings | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self._cluster, self._put_on, self._fetch = cluster, put, fetch
+        self._cluster, self._put_on, self._sources = cluster, put, sources
         self._settings, self._clock = settings or KeyRingSettings(), clock or SystemClock()
         self._root = self._settings.root_namespace
         self._crew = Crew()
         self._at_once = asyncio.Semaphore(_AT_ONCE)
         self._limits: dict[KeySource, float] = {}  # of all that are followed
         self._told: dict[KeySource, Change] = {}  # the newest word of each
+        self._good: dict[KeySource, GoodKeys] = {}
+        self.good: Watchable[Mapping[KeySource, GoodKeys | None] | None] = Watchable(None)
+        """The last good keys of all sources that the mesh wants, as far as there are any; None: it has not said yet."""
         self._wanted: Mapping[KeySource, float] = {}  # by the mesh
         self._unwanted: frozenset[KeySource] = frozenset()  # at the last look
         self._held: dict[ChangeKey, _Held] = {}
@@ -109,6 +128,7 @@ class KeyRing:
         """Follow the sources that all of these name; those that nobody names are let go of after a while."""
         self._wanted = limits_of(found)
         self._follow_all(self._wanted)
+        self._show_good()
 
     async def settled(self, limit_s: float) -> bool:
         """Whether within `limit_s` all is known that changes wait for. Otherwise they wait no longer.
@@ -141,6 +161,7 @@ class KeyRing:
         for source in unwanted & self._unwanted:
             await self._crew.stop(_job(source))
             del self._limits[source]
+            self._good.pop(source, None)
             if self._told.pop(source, None) is not None:
                 self._put_on(forgotten(self._cluster, source))
         self._unwanted = unwanted
@@ -166,20 +187,35 @@ class KeyRing:
                 keys = await self._ask(source)
             except CannotFetch as error:
                 KEY_FETCHES.labels(outcome="failed").inc()
-                self._tell(source, not_fetched(self._cluster, source, str(error)))
+                await self._go_without(source, str(error))
                 wait_s = backoff.next_s()
             else:
                 KEY_FETCHES.labels(outcome="fetched").inc()
+                self._good[source] = GoodKeys(keys=keys, fetched_at=self._clock.now())
+                if self.good.value is not None:
+                    self._show_good()
                 self._tell(source, fetched(self._cluster, source, keys))
                 backoff.reset()
                 wait_s = rest.next_s()
             await self._clock.sleep(wait_s)
 
+    async def _go_without(self, source: KeySource, why: str) -> None:
+        """Tell that a source does not answer, with the last good keys: our own, or those that were kept."""
+        good = self._good.get(source) or await self._sources.recall(source)
+        if good is None:
+            self._tell(source, not_fetched(self._cluster, source, why))
+            return
+        self._good[source] = good
+        self._tell(source, outlasting(self._cluster, source, good, why))
+
+    def _show_good(self) -> None:
+        self.good.set({source: self._good.get(source) for source in self._wanted})
+
     async def _ask(self, source: KeySource) -> KeySet:
         limit_s, turn_s = self._limits[source], self._settings.turn_s
         try:
             async with asyncio.timeout(turn_s + limit_s), self._at_once:
-                return await self._fetch(source, limit_s)
+                return await self._sources.fetch(source, limit_s)
         except TimeoutError as error:
             raise CannotFetch(
                 f"not asked yet: others have not answered for {duration.show(turn_s)}"

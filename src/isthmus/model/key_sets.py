@@ -29,8 +29,8 @@ class KeySets:
         held = before.keys if before is not None else None
         made: IssuerKeys | None = None
         match change.value:
-            case FetchedKeys(keys=keys):
-                made = IssuerKeys(keys=maps.same(held, keys))
+            case FetchedKeys(keys=keys, trouble=trouble, since=since):
+                made = IssuerKeys(keys=maps.same(held, keys), trouble=trouble, since=since)
             case Finding(message=why):
                 made = IssuerKeys(keys=held, trouble=why)
         kept = maps.same(before, made) if made is not None else None

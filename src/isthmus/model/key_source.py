@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 import msgspec
@@ -66,10 +67,19 @@ def never_fetched(source: KeySource) -> str:
     return ""
 
 
-class FetchedKeys(Object, frozen=True, kw_only=True):
-    """What a source answered: a fact like those of clusters."""
+class GoodKeys(msgspec.Struct, frozen=True, kw_only=True):
+    """Keys that a source has shown."""
 
     keys: KeySet
+    fetched_at: float  # when it did last, since the epoch
+
+
+class FetchedKeys(Object, frozen=True, kw_only=True):
+    """The last good keys of a source: a fact like those of clusters."""
+
+    keys: KeySet
+    trouble: str = ""
+    since: str = ""
 
 
 class IssuerKeys(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +87,7 @@ class IssuerKeys(msgspec.Struct, frozen=True, kw_only=True):
 
     keys: KeySet | None = None
     trouble: str = ""
+    since: str = ""  # where there is trouble: when the keys were fetched
 
 
 def keys_at(source: KeySource, known: Mapping[KeySource, IssuerKeys]) -> KeySet | None:
@@ -88,6 +99,12 @@ def keys_at(source: KeySource, known: Mapping[KeySource, IssuerKeys]) -> KeySet 
 def fetched(cluster: ClusterId, source: KeySource, keys: KeySet) -> Change:
     """The change that `source` has these keys; `cluster` is the configuration's."""
     return Change(ChangeKey(cluster, source.ref), FetchedKeys(keys=keys))
+
+
+def outlasting(cluster: ClusterId, source: KeySource, good: GoodKeys, why: str) -> Change:
+    """The change that `source` could not be asked, and that its last good keys hold meanwhile."""
+    since = datetime.fromtimestamp(int(good.fetched_at), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return Change(ChangeKey(cluster, source.ref), FetchedKeys(keys=good.keys, trouble=why, since=since))
 
 
 def not_fetched(cluster: ClusterId, source: KeySource, why: str) -> Change:

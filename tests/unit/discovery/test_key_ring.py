@@ -11,13 +11,13 @@ from fakes.eventually import eventually
 from fakes.issuers import Key, jwks
 from fakes.manifests import EAST, WEST, config, gone, put
 from isthmus.discovery.key_fetcher import CannotFetch
-from isthmus.discovery.key_ring import KeyRing, KeyRingSettings, limits_of
+from isthmus.discovery.key_ring import KeyRing, KeyRingSettings, Sources, limits_of
 from isthmus.kit.clock import ManualClock
 from isthmus.kit.jwks import read_jwks
 from isthmus.kit.tasks import supervise
 from isthmus.model.build import MeshBuilder
 from isthmus.model.change import Change, ChangeKey, cluster_ref
-from isthmus.model.key_source import IssuerKeys, KeySource
+from isthmus.model.key_source import FetchedKeys, GoodKeys, IssuerKeys, KeySource
 from isthmus.model.mesh import MeshSettings
 
 ONE, TWO = read_jwks(jwks(Key(kid="one"))), read_jwks(jwks(Key(kid="two")))
@@ -39,7 +39,7 @@ class Issuers:
     """Answers as it is told; `wait` holds answers back."""
 
     def __init__(self):
-        self.answers, self.asked = {URI: ONE}, []
+        self.answers, self.asked, self.kept = {URI: ONE}, [], {}
         self.clock = ManualClock()
 
     async def fetch(self, source, limit_s):
@@ -52,6 +52,9 @@ class Issuers:
             raise CannotFetch(answer)
         return answer
 
+    async def recall(self, source):
+        return self.kept.get(source)
+
 
 class Told:
     """A ring, and the mesh that is made of what it passes on."""
@@ -61,11 +64,15 @@ class Told:
         self.clock = self.issuers.clock
         self.builder = MeshBuilder(MeshSettings(config_cluster=EAST))
         self.deltas = []
-        self.heard = lambda change: None
-        self.ring = KeyRing(EAST, self._take, self.issuers.fetch, KeyRingSettings(), self.clock)
+        self.heard, self.words = lambda change: None, []
+        self.ring = KeyRing(
+            EAST, self._take, Sources(self.issuers.fetch, self.issuers.recall), KeyRingSettings(), self.clock
+        )
 
     def _take(self, change):
         self.heard(change)
+        if isinstance(change.value, FetchedKeys):
+            self.words.append(change)
         self.deltas.append(self.builder.apply([change]).delta)
 
     @property
@@ -123,7 +130,8 @@ async def test_keys_are_looked_at_again_and_the_last_good_ones_stay(told):
     assert told.known[SOURCE].keys == TWO
     told.issuers.answers[URI] = "it is away"
     await told.clock.advance(1200)
-    assert told.known[SOURCE] == IssuerKeys(keys=TWO, trouble="it is away")
+    assert (told.known[SOURCE].keys, told.known[SOURCE].trouble) == (TWO, "it is away")
+    assert told.known[SOURCE].since.startswith("1970-01-12T14:0"), "twenty minutes after the first"
     assert not told.deltas[-1], "proxies have nothing to do with it"
     told.issuers.answers[URI] = TWO
     await told.clock.advance(60)
@@ -182,6 +190,32 @@ async def test_an_issuer_that_is_no_url_is_not_asked(told):
     assert "is no URL" in known.trouble
     assert not told.issuers.asked
     assert told.policies == ["tokens"]
+
+
+async def test_an_issuer_that_is_away_from_the_start_has_the_keys_that_were_kept(told):
+    told.issuers.answers[URI] = "it is away"
+    told.issuers.kept[SOURCE] = GoodKeys(keys=ONE, fetched_at=1_000_000 - 3600)
+    told.ring.put(put(EAST, policy(URI)))
+    await told.clock.advance(0)
+    assert told.policies == ["tokens"]
+    assert told.known == {SOURCE: IssuerKeys(keys=ONE, trouble="it is away", since="1970-01-12T12:46:40Z")}
+    told.ring.want([policy(URI), policy("https://other.example/")])
+    kept = told.ring.good.value
+    assert kept == {SOURCE: told.issuers.kept[SOURCE], KeySource("https://other.example/"): None}
+    told.issuers.answers[URI] = TWO
+    await told.clock.advance(10)
+    assert told.known[SOURCE] == IssuerKeys(keys=TWO)
+    assert told.ring.good.value[SOURCE].keys == TWO
+
+
+async def test_keys_that_were_kept_are_not_asked_for_where_an_issuer_answers(told):
+    told.issuers.kept[SOURCE] = GoodKeys(keys=ONE, fetched_at=1_000_000)
+    told.issuers.answers[URI] = TWO
+    told.ring.put(put(EAST, policy(URI)))
+    await told.clock.advance(0)
+    assert [change.value.keys for change in told.words] == [TWO], (
+        "what an issuer says counts, and nothing before"
+    )
 
 
 ASKS = "{rules: [{from: [{source: {requestPrincipals: ['*']}}]}]}"
@@ -248,7 +282,7 @@ async def test_issuers_that_do_not_answer_hold_up_policies_of_others_for_a_while
     async def silent(source, limit_s):
         await asyncio.Event().wait()
 
-    ring = KeyRing(EAST, passed.append, silent, KeyRingSettings(turn_s=0.05))
+    ring = KeyRing(EAST, passed.append, Sources(silent), KeyRingSettings(turn_s=0.05))
     uris = [f"https://issuer.example/{number}" for number in range(65)]
     async with supervise(ring.run()):
         for number, uri in enumerate(uris):

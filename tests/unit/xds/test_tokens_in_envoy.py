@@ -17,7 +17,7 @@ from fakes.eventually import eventually
 from fakes.issuers import NAME, Key, Publisher, jwks
 from fakes.ports import free_ports
 from isthmus.discovery.key_fetcher import KeyFetcher
-from isthmus.discovery.key_ring import KeyRing, KeyRingSettings
+from isthmus.discovery.key_ring import KeyRing, KeyRingSettings, Sources
 from isthmus.kit.tasks import supervise
 
 HERE = "127.0.0.1"
@@ -345,7 +345,7 @@ async def test_who_is_asked_first_may_put_the_token_in(tmp_path):
 @asynccontextmanager
 async def fetching(gateway, policy, **often):
     """A ring of keys between the gateway's Pilot and this policy."""
-    ring = KeyRing(GKE, gateway.pilot.step, KeyFetcher(()).fetch, KeyRingSettings(**often))
+    ring = KeyRing(GKE, gateway.pilot.step, Sources(KeyFetcher(()).fetch), KeyRingSettings(**often))
     async with supervise(ring.run()):
         [put] = objects(gke=[policy])
         ring.put(put)

@@ -23,7 +23,8 @@ def keys_are_known(subject: Subject) -> Iterator[Finding]:
         known = subject.mesh.key_sets.get(source)
         why = known.trouble if known is not None else never_fetched(source)
         if why and known is not None and known.keys is not None:
-            message = f"its keys cannot be looked at again, the last good ones hold: {why}"
+            of = f" of {known.since}" if known.since else ""
+            message = f"its keys cannot be looked at again, the last good ones{of} hold: {why}"
             yield finding(found, at, message, Code.NO_KEYS, Severity.WARNING)
         elif why:
             yield finding(found, at, f"all tokens of {rule.issuer} are refused: {why}", Code.NO_KEYS)
