@@ -107,10 +107,22 @@ class Checker:
 
     def _steps(self, found: Trace) -> Iterator[Step]:
         for each in found.verdicts:
-            meant = meant_by(each.policy) if each.policy else None
-            by = self._origin(each.policy)
-            provider = meant.provider if meant is not None else ""
-            yield Step(filter=each.filter, verdict=each, by=by, provider=provider)
+            yield Step(
+                filter=each.filter,
+                verdict=each,
+                by=self._origin(each.policy),
+                provider=self._provider(each.policy),
+            )
+
+    def _provider(self, policy: str) -> str:
+        """Who is asked where a rule means a call, also where nobody can be; empty: the rule decides itself."""
+        meant = meant_by(policy)
+        if meant is None or meant.provider:
+            return meant.provider if meant is not None else ""
+        ref = Ref(AuthorizationPolicy.__name__, meant.namespace, meant.name)
+        found = self._mesh.config.get(AuthorizationPolicy.__name__, {}).get(ref)
+        provider = found.spec.provider if isinstance(found, AuthorizationPolicy) else None
+        return provider.name if provider is not None else ""
 
     def _origin(self, policy: str) -> Origin | None:
         meant = meant_by(policy)

@@ -16,6 +16,8 @@ _COLOURS: Mapping[Decision, str] = {
     Decision.ASKED: "yellow",
     Decision.UNKNOWN: "yellow",
 }
+_WRITTEN = {"LOG": "AUDIT"}
+"""Actions as policies have them, by those of Envoy."""
 _MOST_NAMED = 5
 
 
@@ -68,9 +70,10 @@ def _step(step: Step) -> Iterator[str]:
             yield _question(name, step, by)
         case _ if verdict.is_tried:
             would = "denied" if verdict.says is Says.REFUSES_IN_TRIAL else "allowed"
-            yield _dim(f"· {name}: dry run, would be {would} {_by(verdict, by)}")
+            yield _dim(f"· {name}: dry run, would be {would}{' ' if by else ', '}{_by(verdict, by)}")
         case Says.REFUSES:
-            yield click.style(f"✗ {name}: {_ruled(verdict, by)}", fg="red")
+            unasked = f", for provider {step.provider} cannot be asked" if step.provider else ""
+            yield click.style(f"✗ {name}: {_ruled(verdict, by)}{unasked}", fg="red")
         case _:
             yield f"✓ {name}: {_ruled(verdict, by)}"
 
@@ -89,7 +92,7 @@ def _question(name: str, step: Step, by: str) -> str:
 
 def _ruled(verdict: Verdict, by: str) -> str:
     """The action of the rules and which of them matched; of tokens what was found."""
-    said = [each for each in (verdict.action, _by(verdict, by)) if each]
+    said = [each for each in (_WRITTEN.get(verdict.action, verdict.action), _by(verdict, by)) if each]
     return (" " if by else ", ").join(said)
 
 

@@ -42,6 +42,12 @@ TOKENS_OF_STAFF = policy(
     "tokens", "{rules: [{when: [{key: 'request.auth.claims[group]', values: [staff]}]}]}"
 )
 TRIED = policy("tried", "{action: DENY, rules: [{}]}", ", annotations: {istio.io/dry-run: 'true'}")
+TRIED_AND_NOT_MET = policy(
+    "tried",
+    "{action: DENY, rules: [{to: [{operation: {ports: ['1']}}]}]}",
+    ", annotations: {istio.io/dry-run: 'true'}",
+)
+AUDITED = policy("audited", "{action: AUDIT, rules: [{}]}")
 BY_CEL = policy("by-cel", "{rules: [{when: [{key: cel, values: [\"request.headers['x-a'] == 'one'\"]}]}]}")
 DATABASE = policy(
     "database",
@@ -171,6 +177,21 @@ def test_what_a_provider_may_put_into_the_request_is_not_denied_for_being_not_th
     asked, why = "outbound|9080||legacy.default.svc.cluster.local", found["judgements"][0]["why"]
     assert (f"{asked} may give the header authorization another value" in why) == (decision == "unknown")
     assert check(documents, "outside", "ratings:9080", "GET", "/other")[0]["decision"] == "denied"
+
+
+def test_a_provider_that_cannot_be_asked_is_why_a_call_is_refused(tmp_path):
+    path = tmp_path / "case.yaml"
+    path.write_text(ruled(CUSTOM, AUDITED, TRIED_AND_NOT_MET))
+    said = CliRunner().invoke(
+        main, ["authz", "check", "outside", "ratings:9080", "GET", "/ask", "-f", str(path)]
+    )
+    assert "DENY by AuthorizationPolicy default/ask rules[0]" in said.output
+    assert ", for provider doorman cannot be asked" in said.output
+    said = CliRunner().invoke(
+        main, ["authz", "check", "outside", "ratings:9080", "GET", "/", "-f", str(path)]
+    )
+    assert "✓ http.rbac: AUDIT by AuthorizationPolicy default/audited rules[0]" in said.output
+    assert "dry run, would be allowed, no rule of default/tried matches" in said.output
 
 
 def test_explain_tells_of_a_call_that_would_be_refused_by_which_rule():

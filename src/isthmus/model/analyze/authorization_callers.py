@@ -55,8 +55,9 @@ def domains_are_known(subject: Subject) -> Iterator[Finding]:
             for index, text in enumerate(asked.texts if asked.key in _DOMAIN_FIRST else ()):
                 domain, slash, _ = text.partition("/")
                 is_whole = slash or asked.key == "source.trustDomain"
-                if is_whole and "*" not in domain and domain not in known:
-                    several = ", ".join(sorted(known - {_LOCAL}))
+                is_uri = text.startswith("spiffe://")  # of which another finding tells
+                if is_whole and not is_uri and "*" not in domain and domain not in known:
+                    several = ", ".join(sorted(known))
                     message = (
                         f"no caller of trust domain {domain!r} is taken (hint: {several}; isthmus trust import for "
                         "another mesh, trustDomainAliases of MeshConfig for another name of this one)"

@@ -78,9 +78,9 @@ def _is_demand(asked: Asked) -> bool:
 def _denies_strangers(found: AuthorizationPolicy) -> bool:
     """Whether it denies whoever does not say who he is, whatever he asks."""
     for rule in found.spec.rules or () if found.spec.action == "DENY" else ():
-        asked = list(asked_by(rule, 0))
-        alone = not rule.to and len(rule.from_ or ()) + len(rule.when or ()) == 1 and len(asked) == 1
-        if alone and asked[0].key in OF_CERTIFICATES and not asked[0].is_wanted and "*" in asked[0].texts:
+        asked, count = list(asked_by(rule, 0)), len(rule.from_ or ()) + len(rule.when or ())
+        nobody = count == 1 and len(asked) == 1 and asked[0].key in OF_CERTIFICATES and not asked[0].is_wanted
+        if not rule.to and (not count or (nobody and "*" in asked[0].texts)):
             return True
     return False
 
