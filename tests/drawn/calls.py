@@ -148,7 +148,9 @@ def captured(draw, documents):
     request = draw(near(documents))
     short = request.host.split(":")[0].split(".")[0].lower()
     address = draw(pick((VIPS.get(short, UNKNOWN),) * 4 + (UNKNOWN, VIPS["alpha"])))
-    return Call(address=address, port=draw(pick((80, 80, 80, 8080))), request=request, source="10.2.9.9")
+    speech = draw(pick((Speech.HTTP1, Speech.HTTP1, Speech.HTTP2)))
+    port = draw(pick((80, 80, 80, 8080)))
+    return Call(address=address, port=port, speech=speech, request=request, source="10.2.9.9")
 
 
 def server_names(host):

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from drawn.http_rules import CHANGED, SPOKEN_OF
 from fakes.recording_app import ANSWERED, FAIL, WAIT
+from fakes.spoken_tls import Spoken
 from fakes.staged_envoy import HOST, ROUTE, Stage
 from isthmus.model.findings import Finding
 from isthmus.model.names import ClusterId
@@ -136,6 +137,10 @@ def _arriving(upstream, *, is_request):
 
 def _besides(stage, call, seen, branch):
     """What is wrong beside where the call ends."""
+    if isinstance(branch.action, Forward) and (seen.place is not None or seen.answering is not None):
+        # Where no word is said of it, Envoy offers what it will speak: here HTTP/1.1, if it is requests.
+        usual = () if branch.route is None else ("http/1.1",)
+        yield from _spoken(stage, seen, branch.action, usual)
     if branch.route is None:
         return
     if isinstance(branch.action, Forward):
@@ -143,6 +148,20 @@ def _besides(stage, call, seen, branch):
         yield from _copies(stage, call, seen, branch.action)
     else:
         yield from _answer(seen, branch.answers, call.request)
+
+
+def _spoken(stage, seen, action, usual):
+    """In which TLS it was sent on; of endpoints that are chosen by their address the trace has one."""
+    place = seen.place if seen.place is not None else seen.answering.place
+    name, address = stage.places[place]
+    (of_name, *_) = [each for each in action.upstreams if each.name == name]
+    endpoints = [each for each in of_name.endpoints if each.address == address] or list(of_name.endpoints)
+    expected = [
+        Spoken(each.tls.mode, each.tls.sni, each.tls.alpn or (usual if each.tls.mode != "plain" else ()))
+        for each in endpoints
+    ]
+    if seen.spoken not in expected:
+        yield ("in TLS", seen.spoken, expected)
 
 
 def _sent(stage, call, seen, branch):

@@ -18,7 +18,8 @@ from google.protobuf import json_format
 from drawn.worlds import case_of
 from fakes.ports import free_ports
 from fakes.running_envoy import running_envoy
-from fakes.staged_caller import PKI, SHOWN, InTls, said, told
+from fakes.staged_caller import InTls, said, told
+from fakes.staged_certificates import PKI, SHOWN
 from isthmus.envoy.descriptors import pool
 from isthmus.envoy.types import (
     DownstreamTlsContext,

@@ -11,6 +11,8 @@ from collections import defaultdict
 from contextlib import contextmanager
 from typing import NamedTuple
 
+from fakes.spoken_tls import Spoken, unwrapped
+
 CALL, FAIL, WAIT = "x-call", "x-fail", "x-wait"
 """Headers of requests: which call it is of, how often it is answered with 503 first, and after how many seconds."""
 RECEIPT, PLACE = "x-receipt", "x-place"
@@ -28,6 +30,7 @@ class Receipt(NamedTuple):
     host: str
     path: str
     headers: tuple[tuple[str, str], ...]
+    spoken: Spoken = Spoken()
 
     @property
     def is_mirrored(self):
@@ -62,19 +65,24 @@ class Applications:
                 threading.Thread(target=self._serve, args=(connected, key.data), daemon=True).start()
 
     def _serve(self, connected, place):
-        with connected, connected.makefile("rb") as reader:
+        with connected:
             try:
-                if not reader.peek(1)[:1].isalpha():  # no method of HTTP
-                    connected.sendall(b"place %d\n" % place)
-                    connected.shutdown(socket.SHUT_WR)
-                    reader.read()  # who closes on what it has not read resets, and its answer may be lost
-                    return
-                while self._answer(connected, reader, place):
-                    pass
+                inside, spoken = unwrapped(connected)
+                with inside, inside.makefile("rb") as reader:
+                    self._speak(inside, reader, place, spoken)
             except OSError:
                 pass  # the proxy has ended, or waits no more
 
-    def _answer(self, connected, reader, place):
+    def _speak(self, connected, reader, place, spoken):
+        if not reader.peek(1)[:1].isalpha():  # no method of HTTP
+            connected.sendall(f"place {place} {spoken}\n".encode())
+            connected.shutdown(socket.SHUT_WR)
+            reader.read()  # who closes on what it has not read resets, and its answer may be lost
+            return
+        while self._answer(connected, reader, place, spoken):
+            pass
+
+    def _answer(self, connected, reader, place, spoken):
         first = reader.readline().decode("latin-1").split()
         if len(first) != 3:
             return False
@@ -84,7 +92,7 @@ class Applications:
             name, _, value = line.partition(":")
             headers.append((name.strip().lower(), value.strip()))
         said = dict(headers)
-        receipt = Receipt(place, method, said.get("host", ""), path, tuple(headers))
+        receipt = Receipt(place, method, said.get("host", ""), path, tuple(headers), spoken)
         with self._lock:
             own = self.receipts[said.get(CALL, "")]
             own.append(receipt)

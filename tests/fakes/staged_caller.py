@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import ssl
 
-from fakes.pki import Pki
 from fakes.recording_app import CALL, PLACE
-
-PKI = Pki()
-SHOWN = PKI.leaf(uris=("spiffe://cluster.local/ns/default/sa/caller",), dns=("any.example.com",))
-"""What stands for all certificates, of servers and of callers."""
+from fakes.staged_certificates import SHOWN
 
 
 def said(call, name):

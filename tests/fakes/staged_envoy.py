@@ -12,14 +12,18 @@ from typing import NamedTuple
 
 from google.protobuf import json_format
 
+from fakes.http2_caller import Http2Caller
 from fakes.ports import free_ports
 from fakes.recording_app import CALL, PLACE, RECEIPT, calls
 from fakes.running_envoy import running_envoy
-from fakes.staged_caller import PKI, SHOWN, InTls, said, told
+from fakes.spoken_tls import NEWEST_OF_ENVOY, Spoken
+from fakes.staged_caller import InTls, said, told
+from fakes.staged_certificates import PKI, SHOWN
 from isthmus.envoy.descriptors import pool
 from isthmus.envoy.types import (
     Cluster,
     ClusterLoadAssignment,
+    CommonTlsContext,
     DownstreamTlsContext,
     HeaderValue,
     HttpConnectionManager,
@@ -27,13 +31,15 @@ from isthmus.envoy.types import (
     ListenerFilter,
     RouteConfiguration,
     TcpProxy,
+    UpstreamTlsContext,
 )
 from isthmus.translate import proto
+from isthmus.translate.trace.call import Speech
 from isthmus.translate.trace.enums import enum_name
 
 HOST, ROUTE = "x-host", "x-route"
 """Headers of answers: the virtual host and the route, by its index, that took the request."""
-_WITHOUT = ("transport_socket", "transport_socket_matches", "typed_extension_protocol_options")
+_WITHOUT = ("typed_extension_protocol_options",)
 _WITHOUT += (
     "http2_protocol_options",
     "outlier_detection",
@@ -75,7 +81,14 @@ class Observed(NamedTuple):
     @property
     def place(self):
         """Where what was no request has arrived; None where that is nowhere, or it was one."""
-        return int(self.headers[PLACE]) if PLACE in self.headers and not self.status else None
+        return int(self.headers[PLACE].split()[0]) if PLACE in self.headers and not self.status else None
+
+    @property
+    def spoken(self):
+        """In which TLS Envoy brought what has arrived there."""
+        if self.answering is not None:
+            return self.answering.spoken
+        return Spoken.parse(self.headers[PLACE].partition(" ")[2])
 
 
 class Stage:
@@ -101,12 +114,16 @@ class Stage:
         """Make `call` as one that `listener` has captured, or got by its own socket."""
         name = next(calls)
         first = f"PROXY TCP4 {call.source} {call.address} 40000 {call.port}\r\n".encode()
-        data = said(call, name)
+        two = Http2Caller(call.request, name) if call.speech is Speech.HTTP2 else None
+        data = two.first() if two is not None else said(call, name)
         inside = InTls(call.hello, self._folder) if call.hello is not None else None
         with socket.create_connection(("127.0.0.1", self._ports[listener]), timeout=30) as connection:
             # In one piece: a listener waits but a moment for what a connection begins with.
             connection.sendall(first + (inside.hello() if inside else data))
-            status, headers = self._answer(connection, call, inside, data)
+            if two is not None:
+                status, headers = two.told(connection)
+            else:
+                status, headers = self._answer(connection, call, inside, data)
         return Observed(status, headers, tuple(self._applications.receipts[name]))
 
     def _answer(self, connection, call, inside, data):
@@ -167,6 +184,9 @@ class Stage:
         for name in _WITHOUT:
             made.ClearField(name)
         made.type = Cluster.STATIC
+        for each in (made, *made.transport_socket_matches):
+            if each.HasField("transport_socket"):
+                _with_certificates(each.transport_socket)
         if made.lb_policy == Cluster.CLUSTER_PROVIDED:
             made.lb_policy = Cluster.ROUND_ROBIN
         made.load_assignment.CopyFrom(self._assignment(upstream))
@@ -224,6 +244,21 @@ def _certified(socket):
     if asked.require_client_certificate.value:
         common.validation_context.trusted_ca.inline_bytes = PKI.roots
     return made
+
+
+def _with_certificates(socket):
+    """In place: of the TLS of an upstream what it says and shows, with a certificate at hand; it believes anybody."""
+    if not socket.typed_config.type_url.endswith("UpstreamTlsContext"):
+        return
+    asked = UpstreamTlsContext.FromString(socket.typed_config.value)
+    made = UpstreamTlsContext(sni=asked.sni)
+    common, whole = made.common_tls_context, asked.common_tls_context
+    common.alpn_protocols.extend(whole.alpn_protocols)
+    common.MergeFrom(CommonTlsContext(tls_params={"tls_maximum_protocol_version": NEWEST_OF_ENVOY}))
+    if whole.tls_certificates or whole.tls_certificate_sds_secret_configs:
+        shown = common.tls_certificates.add()
+        shown.certificate_chain.inline_bytes, shown.private_key.inline_bytes = SHOWN.certificate, SHOWN.key
+    socket.typed_config.CopyFrom(proto.any_of(made))
 
 
 def _marked(routes):

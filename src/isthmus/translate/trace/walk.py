@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from enum import Enum
 from typing import NamedTuple
@@ -21,7 +20,7 @@ from isthmus.envoy.types import (
 )
 from isthmus.translate.names import VIRTUAL_INBOUND, VIRTUAL_OUTBOUND
 from isthmus.translate.trace import datagrams, early_headers
-from isthmus.translate.trace.call import METHODS, Call, Request, Speech, Untraceable
+from isthmus.translate.trace.call import Call, Request, Speech, Untraceable
 from isthmus.translate.trace.chains import choose
 from isthmus.translate.trace.enums import enum_name
 from isthmus.translate.trace.facts import Facts, facts_of, with_request
@@ -45,13 +44,11 @@ from isthmus.translate.trace.steps import (
 )
 from isthmus.translate.trace.transport import ending_at, refusal
 from isthmus.translate.trace.upstream_view import Sent, upstream_share
+from isthmus.translate.trace.well_formed import malformed
 
 _NETWORK = frozenset({"tcp_proxy", "http_connection_manager", "set_filter_state"})
 _HTTP = frozenset({"fault", "cors", "router", "grpc_stats", "grpc_web", "dynamic_forward_proxy"})
 """Filters of which it is known what they do to a call, by their types: people name filters as they like."""
-_NO_HOST = re.compile(r"""[^!$%&'()*+,\-.0-9:;=@A-Z\[\]_a-z~]""")
-"""Signs that no host may have. Source: what Envoy 1.40 refuses of HTTP/1.1 callers."""
-_PORT = re.compile(r":[0-9]+$")
 _ALPN = "envoy.network.application_protocols"
 
 
@@ -276,20 +273,10 @@ def _http(held: Held, call: Call, manager: HttpConnectionManager, so_far: SoFar)
     if call.hello is not None or not call.speech.is_http or call.request is None:
         said = "TLS" if call.hello is not None else call.speech.value
         return _ended(call, step, Closed(why=f"HTTP is expected here, and the caller sends {said}"))
-    if (
-        call.request.method == "CONNECT"
-        and call.speech is Speech.HTTP1
-        and not _PORT.search(call.request.host)
-    ):
-        return _ended(call, step, Answer(status=400, why="CONNECT names no port"))
-    if _NO_HOST.search(call.request.host):
-        return _ended(call, step, Answer(status=400, why="the host has a sign that Envoy takes in none"))
     path = arriving(manager, call.request)
-    if call.speech is Speech.HTTP1 and call.request.method not in METHODS:
-        return _ended(call, step, Answer(status=400, why=f"Envoy knows no method {call.request.method}"))
-    if path is None:
-        return _ended(call, step, Answer(status=400, why="the path is not one that Envoy takes"))
-    request = early_headers.taken_in(manager, msgspec.structs.replace(call.request, path=path))
+    if (none := malformed(call, path)) is not None:
+        return _ended(call, step, none)
+    request = early_headers.taken_in(manager, msgspec.structs.replace(call.request, path=path or ""))
     config = _routes(held, manager)
     if config is None:
         why = f"the listener waits for its routes {manager.rds.route_config_name}"
