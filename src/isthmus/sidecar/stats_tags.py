@@ -16,7 +16,7 @@ def stats_tags(domain: str, further: tuple[str, ...] = ()) -> list[dict[str, str
     host = rf"(?:\..+?\.svc\.{re.escape(domain)}|;)"
     return [
         {"tag_name": "cluster_name", "regex": rf"^cluster\.((.+?{host}?)\.)"},
-        {"tag_name": "tcp_prefix", "regex": r"^tcp\.((.*?)\.)\w+?$"},
+        {"tag_name": "tcp_prefix", "regex": r"^tcp\.((?!rbac\.)(.*?)\.)\w+?$"},
         {"tag_name": "response_code", "regex": r"_rq(_(\d{3}))$"},
         {"tag_name": "response_code_class", "regex": r"_rq(_(\dxx))$"},
         {
@@ -25,5 +25,11 @@ def stats_tags(domain: str, further: tuple[str, ...] = ()) -> list[dict[str, str
         },
         {"tag_name": "http_conn_manager_prefix", "regex": r"^http\.((.+?)\.)(?=downstream_|rq_|tracing|no_)"},
         {"tag_name": "listener_address", "regex": r"^listener\.((.+?)\.)(?=[a-z]+[_.])"},
+        # What policies that are only tried would do: `rbac.istio_dry_run_deny_.shadow_denied`.
+        {"tag_name": "authz_dry_run_action", "regex": r"rbac(\.istio_dry_run_(allow|deny)_)\."},
+        {
+            "tag_name": "authz_dry_run_result",
+            "regex": r"istio_dry_run_(?:allow|deny)_(\.shadow_(allowed|denied))$",
+        },
         *({"tag_name": each, "regex": rf"({re.escape(each)}\.=\.(.*?);\.;)"} for each in further),
     ]

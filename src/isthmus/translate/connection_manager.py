@@ -9,6 +9,7 @@ from isthmus.envoy.types import ConfigSource, Filter, HttpConnectionManager, Rds
 from isthmus.translate import proto
 from isthmus.translate.access_log import access_logs
 from isthmus.translate.conduct import Conduct
+from isthmus.translate.dry_run_tags import dry_run_tags
 from isthmus.translate.dynamic_hosts import dynamic_filter
 from isthmus.translate.guard import Checkpoint
 from isthmus.translate.http_filters import FILTERS, checks, jwt_authn
@@ -68,6 +69,8 @@ def connection_manager(manager: Manager) -> Filter:
         apply_forwarding(config, manager.conduct.headers)
     side = manager.conduct.called if manager.face is Face.INBOUND else manager.conduct.caller
     apply_tracing(config, side.trace)
+    if side.trace is not None and manager.point is not None:
+        config.tracing.custom_tags.extend(dry_run_tags(manager.point))
     return Filter(name=NAME, typed_config=proto.any_of(config))
 
 

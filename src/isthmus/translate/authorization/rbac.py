@@ -20,6 +20,8 @@ EXTERNAL = "istio-ext-authz-"
 """How the names of policies begin whose calls a provider is asked about."""
 ASKED = "istio_ext_authz_"
 """How the names of metadata and statistics begin that say so."""
+TRIED = "istio_dry_run_"
+"""The same of policies that are only tried; then follows their action."""
 POLICY_ID = "shadow_effective_policy_id"
 UNGOVERNED = "ports-without-policies"
 
@@ -57,7 +59,7 @@ def sieves(
             yield Sieve(
                 rules=_rules(enforced, dialect, action) if enforced else None,
                 shadow=_rules(dry, dialect, action) if dry else None,
-                shadow_prefix=f"istio_dry_run_{action.lower()}_" if dry else "",
+                shadow_prefix=f"{TRIED}{action.lower()}_" if dry else "",
             )
 
 
