@@ -13,7 +13,7 @@ demo: setup      ## two clusters, one mesh, red stars: the whole story on this m
 	@.venv/bin/isthmus demo
 test: setup      ## all tests, the lab's stories last; says what it skipped and why
 	@nice -n 19 tools/issuers & $(PY) -m pytest -n auto --dist loadfile --ignore=tests/e2e; code=$$?; wait; exit $$code
-	@$(PY) -m pytest tests/e2e -n 2 --dist loadgroup
+	@$(PY) -m pytest tests/e2e -n 2 --dist loadfile --no-loadscope-reorder
 test-kube: setup ## what asks API servers, of upstream's too: builds those once (KUBEBUILDER_ASSETS: yours)
 	@KUBEBUILDER_ASSETS=$$(tools/apiserver) $(PY) -m pytest -m kube --ignore=tests/e2e
 check: setup     ## linters: ruff, mypy, import-linter

@@ -1,4 +1,4 @@
-"""One stretched mesh for all stories of a session: two clusters, Pilot, Citadels, Bookinfo with real Envoys."""
+"""One stretched mesh for all stories that a worker tells: two clusters, Pilot, Citadels, Bookinfo with real Envoys."""
 
 from __future__ import annotations
 
@@ -28,24 +28,45 @@ BUILD = (
 )
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
+FIRST = (
+    "test_guides.py",
+    "test_failures.py",
+    "test_without_a_vpn.py",
+    "families/test_families.py",
+    "test_two_meshes.py",
+    "edge/test_guides.py",
+    "edge/test_egress.py",
+    "test_demo.py",
+    "test_tokens.py",
+    "test_guide.py",
+)
+"""The files that take long, so that two workers end together. But for those that change roots: these come late."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Stories on the one mesh are one group, those with labs of their own others: two workers run them side by side."""
+    """Each file is told by one worker (`--dist loadfile`), from top to bottom; what takes long comes first."""
     here = Path(__file__).parent
     ours = [item for item in items if here in item.path.parents]
     missing = lacks(check_machine()) if ours else ()
     for item in ours:
         item.add_marker(pytest.mark.lab)
         item.add_marker(pytest.mark.timeout(300))
-        shares = "built" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("the mesh" if shares else item.path.stem))
         for each in missing:
             item.add_marker(pytest.mark.skip(reason=f"the lab needs {each.name}: {each.detail}"))
+    items.sort(key=lambda item: _place(item.path, here))
+
+
+def _place(path: Path, here: Path) -> int:
+    """Where among all that is told a file comes: what is none of ours before, as it was."""
+    if here not in path.parents:
+        return -1
+    name = str(path.relative_to(here))
+    return FIRST.index(name) if name in FIRST else len(FIRST)
 
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """The mesh, brought up once."""
+    """The mesh, brought up once by each worker."""
     with own_lab(tmp_path_factory.mktemp("lab"), TALK, _build) as stage:
         yield stage
 
