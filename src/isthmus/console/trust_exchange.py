@@ -11,6 +11,7 @@ from isthmus.ca.roots import CONFIG_MAP, KEY
 from isthmus.console.ca_clusters import citadels
 from isthmus.console.ca_secret import CONFIG_MAPS
 from isthmus.kit import spiffe_bundle, x509
+from isthmus.kit.clock import SystemClock
 from isthmus.kit.unreadable import UNREADABLE
 from isthmus.kube.client import Client
 from isthmus.kube.errors import KubeError, NotFound
@@ -72,6 +73,7 @@ class Mesh:
                 "(hint: meshes that are to believe each other need trust domains of their own)"
             )
         spiffe_bundle.must_be_of(trust_domain, roots)
+        spiffe_bundle.must_not_have_ended(roots, SystemClock().now())
         await self._change({trust_domain: text})
 
     async def forget(self, trust_domain: str) -> None:

@@ -115,6 +115,7 @@ class BundleRing:
         body = await self._fetch(url, _LIMIT_S)
         try:
             found = spiffe_bundle.read(body)
+            spiffe_bundle.must_not_have_ended(found.roots, self._clock.now())
         except InvalidBundle as error:
             raise InvalidBundle(f"what {place(url)} answers {error}") from error
         if found.sequence and found.sequence < held.sequence:

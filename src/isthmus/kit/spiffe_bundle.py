@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -90,6 +91,14 @@ def must_be_of(trust_domain: str, pem: bytes) -> None:
             said = uri.removeprefix(_SCHEME).partition("/")[0]
             if uri.startswith(_SCHEME) and said != trust_domain:
                 raise InvalidBundle(f"root {names.common_name!r} is that of {said}, not of {trust_domain}")
+
+
+def must_not_have_ended(pem: bytes, now: float) -> None:
+    """Raises `InvalidBundle` where all of the roots had ended at `now`: nobody can be believed by them."""
+    end = max(x509.life(each).end for each in x509.load_bundle(pem))
+    if end <= now:
+        day = datetime.fromtimestamp(end, UTC)
+        raise InvalidBundle(f"has no root that is good still: the last ended at {day:%Y-%m-%d %H:%M} UTC")
 
 
 def checked_roots(pem: bytes) -> bytes:

@@ -77,6 +77,7 @@ async def test_what_cannot_be_believed_is_not_written(meshes):
         ("b.example", "{}", InvalidBundle),
         ("a.example", own, CannotExchange),
         ("B!", own, CannotExchange),
+        ("b.example", written([x509.root(x509.new_key(), "ended", x509.Life(1, 60))]), InvalidBundle),
         (
             "b.example",
             written([named_root("of c", "spiffe://c.example", x509.Life.at(NOW, 60))]),

@@ -27,6 +27,7 @@ from isthmus.model.trust_bundles import TrustBundle
 
 LIFE = x509.Life(1_600_000_000, 4_000_000_000)
 ONE, TWO = (x509.root(x509.new_key(), name, LIFE) for name in ("one", "two"))
+ENDED = x509.root(x509.new_key(), "ended", x509.Life(1, 1_000_000))
 URL = "https://partner.example/bundle.json"
 SETTINGS = ChangeKey(EAST, Ref("ConfigMap", "istio-system", "istio"))
 
@@ -116,6 +117,7 @@ async def test_the_last_good_bundle_stays_and_it_is_said_why_there_is_no_newer_o
         (json.dumps({"keys": []}), "has no certificate"),  # who takes its bundle back: the operator decides
         (written([leaf]), "'leaf' is no CA"),
         (written([ONE] * 99), "has 99 roots"),
+        (written([ENDED]), "has no root that is good still: the last ended at 1970-01-12"),
     ):
         partner.answers[URL] = answer
         await partner.clock.advance(300)
