@@ -125,9 +125,8 @@ async def test_two_meshes_call_each_other_after_they_exchange_roots_and_not_befo
     ):
         policy["spec"]["rules"][0]["from"][0]["source"]["notPrincipals"] = [others]
         await private.apply(yaml.safe_dump(policy))
-        await steady(
-            stage, "403", (PUBLIC, PRIVATE)
-        )  # an account of the same name in its own mesh is somebody else
+        # An account of the same name in its own mesh is somebody else.
+        await steady(stage, "403", (PUBLIC, PRIVATE))
         await reader.types(f"kubectl --context {PRIVATE} apply -f {POLICY}")
         await steady(stage, "200", (PUBLIC, PRIVATE))
     await private.run("delete", "-f", "-", stdin=yaml.safe_dump(policy))
