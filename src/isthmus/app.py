@@ -246,9 +246,8 @@ class Pilot:
                 tls = Secure(settings.address, settings.secure_grpc_port, self._certificate)
                 group.create_task(GrpcServer(secure.services(), [tls], limits).run())
 
-    def _trust_domains(self) -> tuple[str, ...]:
-        settings = self.builder.mesh.settings
-        return (settings.trust_domain, *settings.trust_domain_aliases)
+    def _trust_domains(self, cluster: ClusterId) -> tuple[str, ...]:
+        return self.builder.mesh.settings.domains_of_callers(cluster)
 
     def _certificate(self) -> ServerCertificate:
         held = self._certificates.held.value

@@ -9,6 +9,7 @@ import msgspec
 from isthmus.model.build import MeshBuilder
 from isthmus.model.endpoint import Locality
 from isthmus.model.identity import SpiffeId, cluster_name, clusters_named
+from isthmus.model.names import ClusterId
 from isthmus.model.proxy import Proxy, proxy_from_node
 from isthmus.model.registration import vouched
 from isthmus.wire.stream import Peer
@@ -59,15 +60,19 @@ class Identifier:
 class Gatekeeper:
     """Lets a proxy be only who its certificate says."""
 
-    def __init__(self, trust_domains: Callable[[], Sequence[str]], *, clusters_proven: bool = False) -> None:
-        """`trust_domains`: ours and its aliases. `clusters_proven`: each certificate has to say a cluster as well."""
+    def __init__(
+        self, trust_domains: Callable[[ClusterId], Sequence[str]], *, clusters_proven: bool = False
+    ) -> None:
+        """`trust_domains`: those that workloads of a cluster may be of. `clusters_proven`: each certificate has to say
+        a cluster as well.
+        """
         self._trust_domains, self._clusters_proven = trust_domains, clusters_proven
 
     def admit(self, peer: Peer, node: ProxyNode) -> None:
         """Raises `PermissionError` where the certificate is another workload's, or of another cluster."""
         proxy = proxy_from_node(node.id, dict(node.metadata), Locality())
         account = proxy.service_account or "default"
-        domains = self._trust_domains()
+        domains = self._trust_domains(proxy.cluster)
         wanted = [str(SpiffeId(domain, proxy.namespace, account)) for domain in domains]
         if not set(wanted) & set(peer.uris):
             shown = ", ".join(peer.uris) or "nobody"

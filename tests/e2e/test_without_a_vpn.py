@@ -28,6 +28,8 @@ from isthmus.lab.spec import read_spec
 
 NETWORKS = {PUBLIC: "cloud", PRIVATE: "premises"}
 PUBLIC_ADDRESSES = {PUBLIC: "203.0.113.1", PRIVATE: "198.51.100.1"}
+FAR = "far.example"
+"""The trust domain of the private cluster; one root is for both."""
 PODS = "10.124.0.0/16"
 SYSTEM = ("-n", "istio-system")
 BYTES = """
@@ -93,7 +95,13 @@ async def control_plane(stage: Stage) -> None:
     primary = Installation(
         cluster=PUBLIC, network=NETWORKS[PUBLIC], clusters_dir=str(registry), access_log=log
     )
-    remote = Installation(cluster=PRIVATE, network=NETWORKS[PRIVATE], access_log=log)
+    remote = Installation(
+        cluster=PRIVATE,
+        network=NETWORKS[PRIVATE],
+        access_log=log,
+        trust_domain=FAR,
+        pilot_trust_domain="cluster.local",
+    )
     public, private = stage.kubectl(PUBLIC), stage.kubectl(PRIVATE)
     for role in ("primary", "networks", "eastwest", "gateway"):
         await public.apply(dump(documents(role, primary)))
@@ -157,6 +165,20 @@ async def test_the_line_carries_mutual_tls_between_gateways_and_no_packet_from_p
     lines = await access_log(apart, PRIVATE, "reviews-v3")
     # The server name of mutual TLS arrives as the caller's proxy said it.
     assert any(" outbound_.9080_" in line for line in lines), lines[-3:]
+
+
+async def test_each_side_proves_the_trust_domain_of_its_own_cluster(apart: Stage) -> None:
+    seen: dict[str, str] = {}
+
+    async def both_answered() -> bool:
+        answer = await apart.lab.get_json("/api/v1/products/0/reviews")
+        seen[str(answer.get("clustername"))] = str(answer.get("peer"))
+        return {"k8s-demo", "gke-demo-pool-1"} <= seen.keys()
+
+    assert await apart.until(both_answered, 60), seen
+    for node, domain in (("k8s-demo", FAR), ("gke-demo-pool-1", "cluster.local")):
+        assert f"By=spiffe://{domain}/ns/default/sa/bookinfo-reviews" in seen[node]
+        assert "URI=spiffe://cluster.local/ns/default/sa/bookinfo-productpage" in seen[node]
 
 
 async def test_bytes_of_any_kind_go_through_the_gateway_too(apart: Stage) -> None:

@@ -413,6 +413,12 @@ FURTHER_MESH = MESH.replace(
     "    defaultVirtualServiceExportTo: [other]\n    defaultDestinationRuleExportTo: ['.']",
 )
 
+OWN_DOMAIN = """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio, namespace: istio-system}
+data: {mesh: "trustDomain: far.example"}
+"""
 BUNDLES = f"""
 apiVersion: v1
 kind: ConfigMap
@@ -647,6 +653,8 @@ def all_changes():
         *objects(gke=[OTHER_MESH]),
         *objects(gke=[FURTHER_MESH]),
         *objects(gke=[BUNDLES]),
+        *objects(onprem=[OWN_DOMAIN]),
+        *objects(onprem=[OWN_DOMAIN.replace("far.example", "old")]),
         *objects(gke=[BUNDLES.replace("old:", "other:")]),
         *objects(gke=list(GATEWAY_API)),
         *objects(gke=[TLS_GATEWAY, EDGE_RULES, ORIGINATION]),

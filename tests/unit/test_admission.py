@@ -9,6 +9,7 @@ from isthmus.model.build import MeshBuilder
 from isthmus.model.change import Change
 from isthmus.model.endpoint import Locality
 from isthmus.model.identity import cluster_name
+from isthmus.model.mesh import MeshSettings
 from isthmus.model.registration import vouching
 from isthmus.wire.stream import Peer
 from isthmus.xds.node import ProxyNode
@@ -48,7 +49,7 @@ def test_the_same_address_in_another_cluster_is_another_proxy(builder):
 
 
 def test_a_proxy_is_only_who_its_certificate_says():
-    gate = Gatekeeper(lambda: ("cluster.local",))
+    gate = Gatekeeper(lambda _: ("cluster.local",))
     gate.admit(Peer("ipv4:10.0.0.1:1", ("spiffe://cluster.local/ns/default/sa/bob",)), proxy_node())
     for shown in (
         (),
@@ -65,7 +66,7 @@ def peer(*dns, domain="cluster.local"):
 
 
 def test_a_proxy_is_in_the_cluster_on_whose_word_its_certificate_was_issued():
-    gate = Gatekeeper(lambda: ("cluster.local", "old.example"))
+    gate = Gatekeeper(lambda _: ("cluster.local", "old.example"))
     gate.admit(peer("reviews.default.svc", "east.clusters.cluster.local"), proxy_node())
     gate.admit(peer("EAST.clusters.cluster.local"), proxy_node())
     gate.admit(peer("east.clusters.old.example", domain="old.example"), proxy_node())
@@ -82,8 +83,8 @@ def test_a_proxy_is_in_the_cluster_on_whose_word_its_certificate_was_issued():
 
 
 def test_a_certificate_that_says_no_cluster_is_good_for_any_unless_the_operator_wants_it_said():
-    Gatekeeper(lambda: ("cluster.local",)).admit(peer(), proxy_node(CLUSTER_ID="west"))
-    strict = Gatekeeper(lambda: ("cluster.local",), clusters_proven=True)
+    Gatekeeper(lambda _: ("cluster.local",)).admit(peer(), proxy_node(CLUSTER_ID="west"))
+    strict = Gatekeeper(lambda _: ("cluster.local",), clusters_proven=True)
     strict.admit(peer(cluster_name("east", "cluster.local")), proxy_node())
     with pytest.raises(PermissionError, match=r"does not prove that it is in east \(hint: .*east.clusters"):
         strict.admit(peer(), proxy_node())
@@ -91,11 +92,30 @@ def test_a_certificate_that_says_no_cluster_is_good_for_any_unless_the_operator_
 
 def test_aliases_of_the_trust_domain_are_believed_from_when_they_are_written():
     domains = ["cluster.local"]
-    gate = Gatekeeper(lambda: domains)
+    gate = Gatekeeper(lambda _: domains)
     with pytest.raises(PermissionError, match=r"its certificate is of spiffe://old.example"):
         gate.admit(peer(domain="old.example"), proxy_node())
     domains.append("old.example")
     gate.admit(peer(domain="old.example"), proxy_node())
+
+
+def test_a_cluster_of_another_trust_domain_is_who_its_own_citadel_says():
+    domains = (("west", "w.example"),)
+    settings = MeshSettings(cluster_domains=domains, trust_domain_aliases=("old.example",))
+    gate = Gatekeeper(settings.domains_of_callers)
+    west = proxy_node(CLUSTER_ID="west")
+    gate.admit(peer("west.clusters.w.example", domain="w.example"), west)
+    # While the cluster moves there, some show what they had.
+    gate.admit(peer("west.clusters.cluster.local"), west)
+    gate.admit(peer(domain="old.example"), west)
+    for proxy, shown in (
+        (proxy_node(), peer("east.clusters.w.example", domain="w.example")),
+        (west, peer("east.clusters.cluster.local")),
+        (west, peer("east.clusters.w.example", domain="w.example")),
+        (west, peer(domain="elsewhere")),
+    ):
+        with pytest.raises(PermissionError, match="its certificate"):
+            gate.admit(shown, proxy)
 
 
 def test_where_only_known_proxies_are_served_others_are_told_why_not(builder):
@@ -115,7 +135,7 @@ def test_where_only_known_proxies_are_served_others_are_told_why_not(builder):
 
 
 def test_a_proxy_without_an_account_has_the_default_one():
-    gate = Gatekeeper(lambda: ("cluster.local",))
+    gate = Gatekeeper(lambda _: ("cluster.local",))
     gate.admit(Peer("", ("spiffe://cluster.local/ns/default/sa/default",)), proxy_node(SERVICE_ACCOUNT=""))
 
 

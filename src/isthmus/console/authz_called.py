@@ -13,7 +13,7 @@ from isthmus.console.named_pods import workload_named
 from isthmus.kit.ip import is_address
 from isthmus.model.identity import SpiffeId
 from isthmus.model.mesh import Mesh
-from isthmus.model.names import Hostname, kubernetes_hostname
+from isthmus.model.names import ClusterId, Hostname, kubernetes_hostname
 from isthmus.model.service import Service
 from isthmus.model.workload import Workload
 from isthmus.translate.trace.call import Request
@@ -63,7 +63,7 @@ def caller_of(mesh: Mesh, asking: Asking) -> Who:
     """Who `asking.caller` is. Raises `WrongCall` where there is nobody of that name, or it is no identity."""
     if asking.address and not is_address(asking.address):
         raise WrongCall(f"{asking.address} is no address (hint: --source-ip 203.0.113.9)")
-    text, domain = asking.caller, mesh.settings.trust_domain
+    text, domain = asking.caller, mesh.settings.domain_in(ClusterId(asking.cluster))
     if text == OUTSIDE:
         return Who(OUTSIDE, address=asking.address)
     if text.startswith(_ACCOUNT):

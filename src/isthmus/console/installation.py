@@ -30,6 +30,7 @@ _SHAPES = {
     "place": (_NAME, "lower case letters, digits and -"),
     "network": (_DOMAIN, "lower case letters, digits, - and ."),
     "trust_domain": (_DOMAIN, "such as cluster.local"),
+    "pilot_trust_domain": (_DOMAIN, "such as cluster.local"),
     "domain": (_DOMAIN, "such as cluster.local"),
     "image": (_WORD, "such as registry.example/isthmus:0.1.0"),
     "access_log": (_WORD, "a path, such as /dev/stdout"),
@@ -40,7 +41,7 @@ _READERS = {
     "gateway": "istio-ingressgateway-secret-reader",
     "egress-gateway": "istio-egressgateway-secret-reader",
 }
-_MAY_BE_EMPTY = {"place", "network", "access_log", "clusters_dir"}
+_MAY_BE_EMPTY = {"pilot_trust_domain", "place", "network", "access_log", "clusters_dir"}
 _GATEWAYS = {"gateway", "egress-gateway", "eastwest"}
 """Roles whose last object is the Deployment of an Envoy."""
 
@@ -73,6 +74,7 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
     network: str = ""
     image: str = "isthmus/isthmus:0.1.0"
     trust_domain: str = "cluster.local"
+    pilot_trust_domain: str = ""  # Pilot's, where a remote cluster has one of its own; empty: the same
     domain: str = "cluster.local"
     access_log: str = ""
     managed_gateways: bool = True  # whether Pilot may make an Envoy for each Gateway of the Gateway API
@@ -168,6 +170,7 @@ def _add_proxy(deployment: Any, installation: Installation) -> None:
         image=installation.image,
         namespace=installation.namespace,
         trust_domain=installation.trust_domain,
+        pilot_trust_domain=installation.pilot_trust_domain,
         domain=installation.domain,
     )
     template["spec"] |= router_spec(pod, settings)

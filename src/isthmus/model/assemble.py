@@ -46,17 +46,19 @@ def backing(
     before: Backing | None,
     service: Service,
     shards: Mapping[ClusterId, EndpointShard],
-    own_domains: tuple[str, ...],
+    domains: tuple[tuple[str, ...], tuple[str, ...]],
 ) -> Backing:
     """What clients must know of the endpoints as a whole.
 
-    Identities stay while the service does, but for those of other trust domains than the mesh's own and its aliases,
-    of which each workload may be: while a mesh moves from one to the other, some show the old and some the new.
+    `domains`: those of the mesh as a whole, its own one and its aliases, of which each workload may be: while a mesh
+    moves from one to the other, some show the old and some the new. And all for which its roots vouch, those of single
+    clusters too: identities of these alone stay while the service does.
     """
+    own_domains, vouched_domains = domains
     before = before or Backing()
     identities = {e.identity for each in shards.values() for e in each.endpoints if e.identity is not None}
     identities |= set(identities_of(service.accounts, service.key.namespace, own_domains[0]))
-    identities |= {identity for identity in before.identities if identity.trust_domain in own_domains}
+    identities |= {identity for identity in before.identities if identity.trust_domain in vouched_domains}
     of_ours = [each for each in identities if each.trust_domain in own_domains]
     identities |= {each._replace(trust_domain=domain) for each in of_ours for domain in own_domains}
     networks = {e.network for each in shards.values() for e in each.endpoints} - {FLAT}
@@ -80,14 +82,14 @@ def backings_after(
     before: Mapping[ServiceKey, Backing],
     touched: Iterable[ServiceKey],
     of: tuple[Mapping[ServiceKey, Service], Mapping[ServiceKey, Mapping[ClusterId, EndpointShard]]],
-    own_domains: tuple[str, ...],
+    domains: tuple[tuple[str, ...], tuple[str, ...]],
 ) -> Mapping[ServiceKey, Backing]:
     """`before`, with those of the services `touched` made anew; `of`: all services, and their endpoints."""
     services, shards = of
     made: dict[ServiceKey, Backing | None] = {}
     for key in touched:
         old, service = before.get(key), services.get(key)
-        new = backing(old, service, shards.get(key, {}), own_domains) if service is not None else None
+        new = backing(old, service, shards.get(key, {}), domains) if service is not None else None
         made[key] = maps.same(old, new)
     return maps.updated(before, made)
 

@@ -24,16 +24,16 @@ from isthmus.model.entries import Entries, joined
 from isthmus.model.exports import refs_shown, service_shown
 from isthmus.model.facts import Facts, Name
 from isthmus.model.far_pods import FarPods
-from isthmus.model.fetched_bundles import FetchedBundles
 from isthmus.model.findings import Finding
 from isthmus.model.key_sets import KeySets, other_keys
 from isthmus.model.mesh import Mesh, MeshSettings, Services, Shards, Workloads
-from isthmus.model.mesh_settings import read_all, with_same_parts
+from isthmus.model.mesh_settings import with_same_parts
 from isthmus.model.names import NO_CLUSTER, ClusterId, ServiceKey, kubernetes_hostname
 from isthmus.model.network_state import NetworkState
 from isthmus.model.peer_state import PeerState
 from isthmus.model.service import Service
 from isthmus.model.serving import Serving
+from isthmus.model.settings_state import SettingsState, moves_all
 from isthmus.model.shards import with_the_same
 from isthmus.model.stand_ins import StandIns
 from isthmus.model.workload import Workload
@@ -54,7 +54,7 @@ class MeshBuilder:
         self._facts: dict[ClusterId, Facts] = {}
         self._wrong: dict[tuple[ClusterId, Ref], Finding] = {}
         self._stand_ins = StandIns()
-        self._of_settings: tuple[Finding, ...] = ()
+        self._written = SettingsState(settings)
         self._disagreements: dict[ServiceKey, tuple[Finding, ...]] = {}
         self._serving = Serving()
         self._entries = Entries()
@@ -65,7 +65,6 @@ class MeshBuilder:
         self.derived = Derived(settings)
         self._credentials = Credentials(Ref("ConfigMap", settings.root_namespace, "istio"))
         self._key_sets = KeySets()
-        self._bundles = FetchedBundles()
         self._mesh = Mesh(settings=settings, origins=self.derived.origins, statuses=self.derived.statuses)
         self._selection = Selection(settings.root_namespace)
         self._is_first = True
@@ -110,8 +109,8 @@ class MeshBuilder:
             change = change._replace(value=change.value.value)
         if self._key_sets.are_meant(ref):
             self._key_sets.take(change)
-        elif self._bundles.are_meant(ref):
-            dirt.settings |= self._bundles.take(change)
+        elif self._written.bundles.are_meant(ref):
+            dirt.settings |= self._written.bundles.take(change)
         elif self._credentials.are_meant(ref):
             if (wrong := self._credentials.take(change)) is not None:
                 self._wrong[cluster, ref] = wrong
@@ -176,7 +175,8 @@ class MeshBuilder:
         services, moved = self._completion.after(services, pods.services, self._with_services)
         shards = maps.updated(shards, pods.shards)
         touched |= moved | pods.services.keys()
-        backings = backings_after(old.backings, touched, (services, shards), settings.own_domains)
+        domains = settings.own_domains, settings.vouched_domains
+        backings = backings_after(old.backings, touched, (services, shards), domains)
         workloads = self._workloads(dirt, services, shards, settings)
         here = self._here()
         moved_services = maps.differing(old.services, services, touched)
@@ -224,14 +224,11 @@ class MeshBuilder:
         old = self._mesh.settings
         if not dirt.settings:
             return old
-        ref = Ref("ConfigMap", self._base.root_namespace, "istio")
-        facts = self._facts.get(self._base.config_cluster)
-        objects = facts.objects if facts is not None else {}
-        settings, self._of_settings = read_all(objects, ref, self._base, old, self._bundles.known)
+        settings = self._written.read(self._facts, old)
         self._take_all(self._selection.choose(settings.written.discovery_selectors, self._known), dirt)
-        if (settings.own_domains, settings.exports) != (old.own_domains, old.exports):
+        if moves_all(old, settings):
             dirt.mark_all(self._facts)
-            dirt.config |= set(refs_shown(facts.objects)) if facts is not None else set()
+            dirt.config |= set(refs_shown(self._here()))
         return with_same_parts(old, settings)
 
     def _services(
@@ -265,7 +262,7 @@ class MeshBuilder:
         made: dict[ServiceKey, dict[ClusterId, EndpointShard]] = {}
         for key, cluster in where:
             before, service = old.get(key, {}).get(cluster), services.get(key)
-            after = None if service is None else self._shard(service, cluster, settings.trust_domain)
+            after = None if service is None else self._shard(service, cluster, settings.domain_in(cluster))
             if before == after:
                 continue
             if before is not None and after is not None:
@@ -310,7 +307,7 @@ class MeshBuilder:
                 addresses = facts.addresses_beside(address)
                 keys = {key for each in addresses for key in self._serving.at(cluster, each)}
                 served = [(services[key], shards[key][cluster]) for key in keys if key in services]
-                after = workload_of((cluster, address), facts, served, settings.trust_domain)
+                after = workload_of((cluster, address), facts, served, settings.domain_in(cluster))
             before = old.get((cluster, address))
             made[cluster, address] = maps.same(before, after) if after is not None else None
         return maps.updated(old, made)
@@ -323,7 +320,7 @@ class MeshBuilder:
     def _findings(self) -> tuple[Finding, ...]:
         found = [
             *self._wrong.values(),
-            *self._of_settings,
+            *self._written.findings,
             *self._networks.findings,
             *self.derived.findings,
             *(f for each in self._disagreements.values() for f in each),

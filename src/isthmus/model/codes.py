@@ -201,7 +201,7 @@ class Code(Enum):
     NOT_FOR_CONNECTIONS = ("ISM0042", "RuleWithoutRequests", _WARNING)
     """A rule of an AuthorizationPolicy asks for something of requests on a port where connections alone are known."""
     DOMAIN_UNKNOWN = ("ISM0043", "TrustDomainUnknown", _WARNING)
-    """An AuthorizationPolicy names callers of a trust domain whose certificates nobody here takes."""
+    """An AuthorizationPolicy names callers of a trust domain whose certificates nobody takes, or that is not theirs."""
     TOKENS_UNCHECKED = ("ISM0044", "TokensUnchecked", _WARNING)
     """An AuthorizationPolicy asks what a token says where no RequestAuthentication checks any."""
     CALLERS_UNKNOWN = ("ISM0045", "CallersUnknown", _WARNING)

@@ -10,6 +10,7 @@ import msgspec
 from isthmus.api.istio.load_balancer import LocalityLbSetting, ZoneAwareLbSetting
 from isthmus.api.istio.mesh_config import MeshConfig
 from isthmus.api.resource import Object, Ref
+from isthmus.model.cluster_domains import Domains, named
 from isthmus.model.credential import Credential, CredentialKey
 from isthmus.model.endpoint import Backing, EndpointShard
 from isthmus.model.findings import Finding
@@ -47,6 +48,7 @@ class MeshSettings(msgspec.Struct, frozen=True, kw_only=True):
     domain: str = "cluster.local"
     trust_domain: str = "cluster.local"
     trust_domain_aliases: tuple[str, ...] = ()  # callers of these are of the mesh, too
+    cluster_domains: Domains = ()  # of clusters that have trust domains of their own
     bundles: tuple[TrustBundle, ...] = ()  # by which certificates of other trust domains are believed
     root_namespace: str = "istio-system"
     config_cluster: ClusterId = ClusterId("")  # whose configuration objects are read
@@ -64,18 +66,31 @@ class MeshSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def own_domains(self) -> tuple[str, ...]:
-        """The trust domains for which Citadel's roots vouch: its own one first."""
+        """The trust domains of the mesh as a whole: its own one first."""
         return (self.trust_domain, *self.trust_domain_aliases)
+
+    @property
+    def vouched_domains(self) -> tuple[str, ...]:
+        """The trust domains for which Citadels' roots vouch: the mesh's own, and those of single clusters."""
+        return tuple(dict.fromkeys((*self.own_domains, *named(self.cluster_domains))))
+
+    def domain_in(self, cluster: ClusterId) -> str:
+        """The trust domain of a cluster's workloads."""
+        return dict(self.cluster_domains).get(cluster, self.trust_domain)
+
+    def domains_of_callers(self, cluster: ClusterId) -> tuple[str, ...]:
+        """Those that certificates of a cluster's workloads may show, what they should be first: they change slowly."""
+        return tuple(dict.fromkeys((self.domain_in(cluster), *self.own_domains)))
 
     @property
     def believed_domains(self) -> tuple[str, ...]:
         """The trust domains whose workloads may call those of the mesh, as far as policies let them."""
-        return tuple(dict.fromkeys((*self.own_domains, *(each.trust_domain for each in self.bundles))))
+        return tuple(dict.fromkeys((*self.vouched_domains, *(each.trust_domain for each in self.bundles))))
 
     @property
     def trusted(self) -> Trusted:
         """What agents are told of roots."""
-        return Trusted(self.own_domains, self.bundles)
+        return Trusted(self.vouched_domains, self.bundles)
 
     def keeps_local(self, hostname: Hostname) -> bool:
         """Whether callers of a service reach the endpoints of their own cluster alone."""

@@ -50,6 +50,7 @@ def agent_settings(environment: Mapping[str, str], flags: AgentFlags) -> AgentSe
     control_plane = read.text("ISTHMUS_CONTROL_PLANE_NAMESPACE", "istio-system")
     domain = read.text("ISTHMUS_DOMAIN", "cluster.local")
     trust_domain = read.text("TRUST_DOMAIN", "cluster.local")
+    pilot_domain = read.text("ISTHMUS_PILOT_TRUST_DOMAIN", trust_domain)
     cluster = read.required(_META + "CLUSTER_ID")
     identity = SpiffeId(trust_domain, read.required("POD_NAMESPACE"), read.text("SERVICE_ACCOUNT", "default"))
     config = read.proxy_config()
@@ -85,7 +86,7 @@ def agent_settings(environment: Mapping[str, str], flags: AgentFlags) -> AgentSe
         directory=flags.directory,
         podinfo=Path(read.text("ISTHMUS_PODINFO", "/etc/istio/pod")),
         pilot=flags.discovery_address or f"istio-pilot.{control_plane}.svc.{domain}:15012",
-        pilot_identity=str(SpiffeId(trust_domain, control_plane, _PILOT_ACCOUNT)),
+        pilot_identity=str(SpiffeId(pilot_domain, control_plane, _PILOT_ACCOUNT)),
         certificates=_certificates(read, identity, f"istio-citadel.{control_plane}.svc.{domain}:8060"),
         proxy=proxy,
         status=read.status(),

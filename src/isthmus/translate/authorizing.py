@@ -18,7 +18,7 @@ def sieves_at(point: Checkpoint, *, requests: bool) -> tuple[Sieve, ...]:
     held = tuple(index for index, each in enumerate(guard.authorization) if _holds(each, point))
     if point.datagrams is None:
         return _at_ports(guard, held, requests)
-    dialect = Dialect(guard.trust_domains, requests, point.datagrams)
+    dialect = Dialect(guard.trust_domains, guard.cluster_domains, requests, point.datagrams)
     return _made(guard, held, dialect)
 
 
@@ -42,7 +42,7 @@ def _holds(found: Governing, point: Checkpoint) -> bool:
 @lru_cache(maxsize=256)
 def _at_ports(guard: Guard, held: tuple[int, ...], requests: bool) -> tuple[Sieve, ...]:
     """The same for all ports at which the same policies hold: a workload has several, and policies many rules."""
-    return _made(guard, held, Dialect(guard.trust_domains, requests))
+    return _made(guard, held, Dialect(guard.trust_domains, guard.cluster_domains, requests))
 
 
 def _made(guard: Guard, held: tuple[int, ...], dialect: Dialect) -> tuple[Sieve, ...]:

@@ -21,6 +21,7 @@ from isthmus.api.istio.request_authentication import RequestAuthentication
 from isthmus.api.resource import Object, Ref
 from isthmus.kit.memo import Memo
 from isthmus.model.authorization_policies import AuthorizationPolicies, Governing, governing
+from isthmus.model.cluster_domains import Domains
 from isthmus.model.collectors import collector
 from isthmus.model.key_source import keys_at, sources_of
 from isthmus.model.mesh import Mesh
@@ -37,6 +38,7 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """What policies hold for callers of a proxy. Equal ones are the same object."""
 
     trust_domains: tuple[str, ...] = ("cluster.local",)  # whose callers are of the mesh; our own first
+    cluster_domains: Domains = ()  # and those of single clusters
     peers: tuple[PeerAuthentication, ...] = ()  # on which terms they come; the widest first
     authorization: tuple[Governing, ...] = ()
     authorizers: tuple[Authorizer, ...] = ()  # whom policies ask, as far as they are there
@@ -93,13 +95,14 @@ class Guards:
 
     def of(self, mesh: Mesh, view: View, proxy: Proxy) -> Guard:
         """What policies hold for callers of `proxy`."""
-        domains = (mesh.settings.trust_domain, *mesh.settings.trust_domain_aliases)
+        domains, of_clusters = mesh.settings.own_domains, mesh.settings.cluster_domains
         held = {field: self._holding_of(mesh, each, proxy) for field, each in _KINDS.items()}
         rules = tuple(governing(held.pop("authorization"), proxy, mesh))
         parts = tuple(policy for policies in held.values() for policy in policies)
         asked = tuple(_authorizers(rules, view))
         names = (
             domains,
+            of_clusters,
             tuple(map(len, held.values())),
             tuple(each.ports for each in rules),
             tuple(each.place for each in asked),
@@ -112,6 +115,7 @@ class Guards:
             names,
             lambda: Guard(
                 trust_domains=domains,
+                cluster_domains=of_clusters,
                 authorization=rules,
                 authorizers=asked,
                 issuers=issuers(tokens, mesh.key_sets),

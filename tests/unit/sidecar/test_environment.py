@@ -55,6 +55,14 @@ def test_what_the_injector_writes_the_agent_reads():
     assert (found.status.application_port, found.status.application_path) == (9080, "/metrics")
 
 
+def test_a_cluster_of_its_own_trust_domain_looks_for_pilot_in_pilots():
+    own = msgspec.structs.replace(SETTINGS, pilot_trust_domain="pilots.example")
+    pod = yaml.safe_load(inject_manifest(POD, own).text)
+    found = agent_settings(environment(pod["spec"]["containers"][1]), AgentFlags())
+    assert found.pilot_identity == "spiffe://pilots.example/ns/cp/sa/istio-pilot-service-account"
+    assert found.identity.trust_domain == "mesh"
+
+
 def test_a_gateway_has_no_capture_hence_no_mark_and_no_privilege():
     spec = router_spec(Pod({}, {}, "cp", "istio-ingressgateway", "Deployment"), SETTINGS)
     (container,) = spec["containers"]

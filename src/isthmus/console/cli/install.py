@@ -28,6 +28,11 @@ from isthmus.console.render import fail
 @click.option("--network", default="", help="name of the cluster's network; empty: the one flat network")
 @click.option("--image", default="isthmus/isthmus:0.1.0", show_default=True, help="of all containers")
 @click.option("--trust-domain", default="cluster.local", show_default=True, help="of all identities")
+@click.option(
+    "--pilot-trust-domain",
+    default="",
+    help="of Pilot, where this cluster has one of its own; empty: the same (remote)",
+)
 @click.option("--domain", default="cluster.local", show_default=True, help="DNS domain of the clusters")
 @click.option("--access-log", default="", help="file for Envoy's access log, such as /dev/stdout")
 @click.option("--clusters-dir", default="", help="directory of the node with the cluster registry (primary)")

@@ -86,6 +86,7 @@ CHECKS: tuple[Check, ...] = (
     authorization_policies.hold_for_connections,
     authorization_policies.providers_take_connections,
     authorization_callers.domains_are_known,
+    authorization_callers.accounts_are_of_their_domain,
     authorization_callers.tokens_are_checked,
     authorization_callers.callers_can_be_known,
     authorization_unknown.callers_must_be_known,

@@ -65,6 +65,31 @@ def domains_are_known(subject: Subject) -> Iterator[Finding]:
                     yield finding(found, f"{asked.path}[{index}]", message, Code.DOMAIN_UNKNOWN)
 
 
+def accounts_are_of_their_domain(subject: Subject) -> Iterator[Finding]:
+    """Where clusters have trust domains of their own, each whole name is that of the account where it runs."""
+    settings = subject.mesh.settings
+    if not settings.cluster_domains:
+        return
+    runs: dict[
+        str, dict[str, set[str]]
+    ] = {}  # by namespace and account: in which trust domain, in which clusters
+    for each in subject.mesh.workloads.values():
+        domain, _, account = str(each.identity).removeprefix("spiffe://").partition("/")
+        runs.setdefault(account, {}).setdefault(domain, set()).add(each.cluster)
+    for found in subject.of(AuthorizationPolicy):
+        for asked in _asked(found):
+            for index, text in enumerate(asked.texts if asked.key == "source.principal" else ()):
+                domain, _, account = text.partition("/")
+                meant = settings.own_domains if domain in {_LOCAL, *settings.own_domains} else (domain,)
+                where = runs.get(account, {})
+                if where and domain in {_LOCAL, *settings.vouched_domains} and not where.keys() & set(meant):
+                    names = ", ".join(
+                        f"{each}/{account} in {', '.join(sorted(where[each]))}" for each in sorted(where)
+                    )
+                    message = f"nobody is that: the account runs as {names} (hint: name it so)"
+                    yield finding(found, f"{asked.path}[{index}]", message, Code.DOMAIN_UNKNOWN)
+
+
 def tokens_are_checked(subject: Subject) -> Iterator[Finding]:
     """Where a rule asks for what a token says, some RequestAuthentication checks tokens."""
     checks = subject.of(RequestAuthentication)

@@ -18,6 +18,7 @@ class InjectSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     network: str = ""
     mesh_id: str = "cluster.local"
     trust_domain: str = "cluster.local"
+    pilot_trust_domain: str = ""  # Pilot's, where the cluster has one of its own; empty: the same
     domain: str = "cluster.local"
     namespace: str = "istio-system"  # where the control plane is
     image: str = "isthmus/isthmus:0.1.0"

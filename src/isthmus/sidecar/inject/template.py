@@ -220,6 +220,8 @@ def _environment(pod: Pod, own: PodConfig, kind: str) -> list[Json]:
         "TERMINATION_DRAIN_DURATION_SECONDS": str(settings.drain_s),
         **environment(own.proxy),
     }
+    if settings.pilot_trust_domain:
+        values["ISTHMUS_PILOT_TRUST_DOMAIN"] = settings.pilot_trust_domain
     merges = pod.annotations.get(_MERGE, "true" if settings.merge_metrics else "false") != "false"
     if merges and pod.annotations.get(_PROMETHEUS + "scrape") == "true":
         scrape = {key: pod.annotations.get(_PROMETHEUS + key, "") for key in ("port", "path")}

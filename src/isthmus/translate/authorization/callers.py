@@ -20,6 +20,7 @@ from isthmus.envoy.types import (
     SubjectAltNameMatcher,
     ValueMatcher,
 )
+from isthmus.model.cluster_domains import Domains
 from isthmus.translate import proto
 from isthmus.translate.authorization.texts import ANY, matcher, within
 from isthmus.translate.regex import regex
@@ -78,15 +79,18 @@ def trust_domains(names: Iterable[str], domains: Sequence[str]) -> list[Principa
     return [_uri_like(f"{within(each)}/.+") for name in names for each in _in_all(name, domains)]
 
 
-def clusters(names: Iterable[str], domains: Sequence[str]) -> list[Principal]:
+def clusters(names: Iterable[str], domains: Sequence[str], of_single: Domains) -> list[Principal]:
     """Callers of the mesh for which Citadel of these clusters vouched.
 
-    It says so by a name beside the identity, `CLUSTER.clusters.DOMAIN`; what others say of their clusters is not heard.
+    It says so by a name beside the identity, `CLUSTER.clusters.DOMAIN`; what others say of their clusters is not heard:
+    a Citadel of a trust domain of its own, as in `of_single`, speaks for its cluster alone.
     """
+    names = tuple(names)
+    said = [(name, domain) for name in names for domain in domains]
+    said += [(str(each), domain) for each, domain in of_single if any(_is_like(each, name) for name in names)]
     return [
         all_of([_san("DNS", _cluster(name, domain)), _uri(StringMatcher(prefix=f"{_SPIFFE}{domain}/"))])
-        for name in names
-        for domain in dict.fromkeys(domains)
+        for name, domain in dict.fromkeys(said)
     ]
 
 
@@ -153,6 +157,10 @@ def _in_all(name: str, domains: Sequence[str]) -> Sequence[str]:
     if domain not in {_LOCAL, *domains}:
         return (name,)
     return [f"{each}{slash}{rest}" for each in dict.fromkeys(domains)]
+
+
+def _is_like(cluster: str, name: str) -> bool:
+    return re.fullmatch(within(name), cluster) is not None
 
 
 def _cluster(name: str, domain: str) -> StringMatcher:

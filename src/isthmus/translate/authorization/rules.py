@@ -23,6 +23,7 @@ from isthmus.envoy.cel import asks_for_requests, problem_of, syntax
 from isthmus.envoy.cel_doubt import unless_false
 from isthmus.envoy.types import Permission, Policy, Principal
 from isthmus.model.authorization_policies import Governing
+from isthmus.model.cluster_domains import Domains
 from isthmus.translate.authorization import callers, calls
 
 T = TypeVar("T")
@@ -33,6 +34,7 @@ class Dialect:
     """What a filter can say: of requests, of connections, or of streams of datagrams, which are known as those are."""
 
     domains: Sequence[str]  # the mesh's own trust domain, and its other names
+    cluster_domains: Domains  # those of single clusters
     requests: bool
     datagrams: Mapping[str, int] | None = (
         None  # ports of the workload by the paths for them; None: no datagrams
@@ -189,7 +191,7 @@ class _Speaker:
             "source.namespace": callers.namespaces,
             "source.serviceAccount": lambda values: callers.service_accounts(values, self._namespace),
             "source.trustDomain": lambda values: callers.trust_domains(values, domains),
-            CLUSTER: lambda values: callers.clusters(values, domains),
+            CLUSTER: lambda values: callers.clusters(values, domains, self._dialect.cluster_domains),
             "source.ip": callers.addresses,
             "remote.ip": self._first_addresses,
             "request.auth.principal": callers.request_principals,
