@@ -119,7 +119,7 @@ async def test_keys_outlive_a_pilot_while_their_issuer_is_away(place: Installed)
         async with supervise(Pilot(settings(issuer_refused_ranges=""), place.admin).run()):
 
             async def kept() -> bool:
-                return bool(place.find("configmaps", kept_keys.NAME, SYSTEM).get("data"))
+                return bool((await place.find("configmaps", kept_keys.NAME, SYSTEM)).get("data"))
 
             await eventually(kept)
     told = await first_told(place, settings(issuer_refused_ranges=""))
