@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
+from isthmus.console.cli import uninject
 from isthmus.console.cli.inject import command
 
 POD = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {hostNetwork: %s, containers: [{name: a}]}\n"
@@ -57,3 +59,18 @@ def test_a_file_that_cannot_be_injected_is_named_with_the_place(tmp_path):
     assert f"error: {file}: document 2, line 3: not YAML: " in done.stderr
     file.write_bytes(b"\xff\xff\xff")
     assert run("-f", str(file)).stderr == f"error: {file}: not UTF-8\n"
+
+
+def test_what_was_injected_is_taken_out_again(tmp_path):
+    file = tmp_path / "a.yaml"
+    text = POD % "false"
+    file.write_text(run("-f", "-", text=text).stdout + "---\n" + text)
+    done = CliRunner().invoke(uninject.command, ["-f", str(file)])
+    assert done.exit_code == 0
+    assert done.stderr.splitlines() == [
+        "Pod default/a: without its sidecar",
+        "Pod default/a: left as it is: it has no sidecar that was injected",
+    ]
+    assert [*yaml.safe_load_all(done.stdout)] == [yaml.safe_load(text)] * 2
+    file.write_text("kind: [")
+    assert "not YAML" in CliRunner().invoke(uninject.command, ["-f", str(file)]).stderr

@@ -9,7 +9,7 @@ from isthmus.api import kind_named
 from isthmus.api.decode import decode
 from isthmus.api.istio.proxy_config import ProxyConfigObject
 from isthmus.model.proxy_config import read_proxy_config
-from isthmus.sidecar.inject.manifest import InvalidManifest, inject_manifest, inject_object
+from isthmus.sidecar.inject.manifest import InvalidManifest, inject_manifest, inject_object, uninject_manifest
 from isthmus.sidecar.inject.patch import json_patch, without_sidecar
 from isthmus.sidecar.inject.pod import Pod
 from isthmus.sidecar.inject.pod_config import InvalidAnnotation
@@ -137,6 +137,24 @@ def test_what_was_injected_can_be_taken_out_again():
     assert bare.spec == before["spec"]
 
 
+def test_a_file_without_its_sidecars_is_what_it_was():
+    once = inject_manifest(REVIEWS, SETTINGS)
+    bare = uninject_manifest(f"{SERVICE}---\n{once.text}")
+    assert [*yaml.safe_load_all(bare.text)] == [yaml.safe_load(SERVICE), yaml.safe_load(REVIEWS)]
+    assert bare.text.startswith(SERVICE)
+    again = uninject_manifest(bare.text)
+    assert again.text == bare.text
+    assert [each.reason for each in again.outcomes] == ["it has no sidecar that was injected"]
+
+
+def test_labels_that_were_there_before_stay():
+    text = REVIEWS.replace("app: reviews,", "app: reviews, security.istio.io/tlsMode: disabled,")
+    once = inject_manifest(text, SETTINGS).text
+    template = yaml.safe_load(once)["spec"]["template"]
+    assert template["metadata"]["labels"]["security.istio.io/tlsMode"] == "disabled"
+    assert yaml.safe_load(uninject_manifest(once).text) == yaml.safe_load(text)
+
+
 def test_what_has_no_pods_comes_out_letter_by_letter():
     stream = f"{SERVICE}---\n{REVIEWS}---\n{SERVICE}"
     text = inject_manifest(stream, SETTINGS).text
@@ -170,7 +188,7 @@ def test_every_kind_with_pods_is_injected(kind: str, path: tuple[str, ...]):
         inner = {key: inner}
     document = {"apiVersion": "v1", "kind": kind, "metadata": {"name": "x"}, **inner}
     found, outcome = inject_object(document, SETTINGS, "default")
-    assert outcome.injected
+    assert outcome.changed
     assert outcome.workload == f"{kind} default/x"
     for key in path:
         found = found[key]
@@ -345,7 +363,7 @@ def test_bookinfo_is_injected_workload_by_workload():
     text = (BOOKINFO / "bookinfo.yaml").read_text()
     injection = inject_manifest(text, SETTINGS)
     workloads = [each for each in yaml.safe_load_all(text) if each and each["kind"] == "Deployment"]
-    assert sum(outcome.injected for outcome in injection.outcomes) == len(workloads) > 3
+    assert sum(outcome.changed for outcome in injection.outcomes) == len(workloads) > 3
     before, after = (list(yaml.safe_load_all(each)) for each in (text, injection.text))
     assert [each["kind"] for each in before] == [each["kind"] for each in after]
 

@@ -96,6 +96,22 @@ def test_what_we_add_is_quoted_where_kubectl_would_not_take_it_for_text():
         ),
         ("apiVersion: v1\nkind: Pod\nmetadata: oops\n", r"metadata is not a mapping \(hint: look at"),
         ("apiVersion: v1\nkind: Pod\nspec: {containers: [a]}\n", "no containers"),
+        (
+            "apiVersion: v1\nkind: Pod\nspec: {containers: [{name: a}], initContainers: [null]}\n",
+            "Pod: initContainers of its spec is not a list of mappings",
+        ),
+        (
+            "apiVersion: v1\nkind: Pod\nspec: {containers: [{name: a, ports: 80}]}\n",
+            "ports of its container is not a list of mappings",
+        ),
+        (
+            "apiVersion: v1\nkind: Pod\nmetadata: {namespace: 1}\nspec: {containers: [{name: a}]}\n",
+            r"namespace is not text \(hint: put quotes around 1\)",
+        ),
+        (
+            "apiVersion: v1\nkind: Pod\nspec: {containers: [{name: a}], volumes: [{name: istio-token}]}\n",
+            r"volumes\[0\] has the name istio-token of the sidecar's \(hint: another name\)",
+        ),
         ("apiVersion: apps/v1\nkind: Deployment\nspec: {template: [1]}\n", "template is not a mapping"),
     ],
 )
@@ -121,5 +137,5 @@ def test_what_only_looks_like_a_workload_is_left_alone(text: str):
 def test_a_pod_with_a_proxy_of_its_own_is_left_as_it_is_and_said():
     text = JOB.replace("- name: load\n", "- name: istio-proxy\n")
     (outcome,) = inject_manifest(text, SETTINGS).outcomes
-    assert not outcome.injected
+    assert not outcome.changed
     assert outcome.reason == "it has a container istio-proxy that was not injected"

@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ca": ("ca", "The root of trust: make it, look at it"),
     "trust": ("trust", "Whom the mesh believes: exchange roots with other meshes"),
     "kube-inject": ("inject", "Put sidecars into manifests"),
+    "kube-uninject": ("uninject", "Take sidecars out of manifests again"),
     "clusters": ("clusters", "The clusters of the mesh: list, check, add"),
     "check": ("check", "Whether clusters are such that a mesh runs over them"),
     "proxy": ("proxy", "The Envoys of the mesh: status, config"),

@@ -12,7 +12,7 @@ from isthmus.console.control_plane import access_to
 from isthmus.console.injection import settings_of_cluster
 from isthmus.console.render import fail
 from isthmus.kube.errors import KubeError
-from isthmus.sidecar.inject.manifest import InvalidManifest, Outcome, inject_manifest
+from isthmus.sidecar.inject.manifest import Injection, InvalidManifest, inject_manifest
 from isthmus.sidecar.inject.settings import InjectSettings
 
 
@@ -32,9 +32,10 @@ def command(filename: str, output: Path | None, **where: str) -> None:
     """Add the sidecar to every workload in a file: `isthmus kube-inject -f app.yaml | kubectl apply -f -`.
 
     Pods with host network, and those that say sidecar.istio.io/inject: "false", are left as they are; what
-    was done with each workload is said on standard error. To inject twice is to inject once.
+    was done with each workload is said on standard error. To inject twice is to inject once, and
+    `isthmus kube-uninject` takes the sidecars out again.
     """
-    text = _read(filename)
+    text = read(filename)
     try:
         settings, namespace = _settings(where)
         injected = inject_manifest(text, settings, where["namespace"] or namespace)
@@ -42,20 +43,27 @@ def command(filename: str, output: Path | None, **where: str) -> None:
         fail(str(error))
     except InvalidManifest as error:
         fail(f"{filename}: {error}")
-    for outcome in injected.outcomes:
-        click.echo(_shown(outcome), err=True)
-    if not injected.outcomes:
-        click.echo(f"{filename}: no workload in it, nothing is injected", err=True)
+    hand_out(filename, injected, output, "injected")
+
+
+def hand_out(filename: str, made: Injection, output: Path | None, word: str) -> None:
+    """Say what was done with each workload, and write the manifests out."""
+    for outcome in made.outcomes:
+        done = word if outcome.changed else f"left as it is: {outcome.reason}"
+        click.echo(f"{outcome.workload}: {done}", err=True)
+    if not made.outcomes:
+        click.echo(f"{filename}: no workload in it, nothing is {word}", err=True)
     if output is None:
-        click.echo(injected.text, nl=False)
+        click.echo(made.text, nl=False)
         return
     try:
-        output.write_text(injected.text)
+        output.write_text(made.text)
     except OSError as error:
         fail(f"{output}: {error.strerror}")
 
 
-def _read(filename: str) -> str:
+def read(filename: str) -> str:
+    """The manifests in a file, or in standard input."""
     if "://" in filename:
         fail(f"{filename}: addresses are not fetched (hint: curl … | isthmus kube-inject -f -)")
     try:
@@ -73,8 +81,3 @@ def _settings(where: dict[str, str]) -> tuple[InjectSettings, str]:
         return InjectSettings(cluster=where["cluster"], namespace=where["istio_namespace"]), "default"
     access = access_to(Path(where["kubeconfig"]) if where["kubeconfig"] else None, where["context"])
     return asyncio.run(settings_of_cluster(access, where["istio_namespace"])), access.namespace
-
-
-def _shown(outcome: Outcome) -> str:
-    word = "injected" if outcome.injected else f"left as it is: {outcome.reason}"
-    return f"{outcome.workload}: {word}"

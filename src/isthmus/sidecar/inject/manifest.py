@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from isthmus.sidecar.capture import InvalidCapture
 from isthmus.sidecar.inject import stream
-from isthmus.sidecar.inject.patch import injected, without_sidecar
+from isthmus.sidecar.inject.patch import before_injection, injected, without_sidecar
 from isthmus.sidecar.inject.pod import Json, Pod
 from isthmus.sidecar.inject.pod_config import InvalidAnnotation
 from isthmus.sidecar.inject.rules import Policy, decide
 from isthmus.sidecar.inject.settings import InjectSettings
-from isthmus.sidecar.inject.template import addition
+from isthmus.sidecar.inject.template import STATUS, Addition, addition
 
 _APPS, _BATCH, _CORE = ("apps", "extensions"), ("batch",), ("",)
 _TEMPLATE = ("spec", "template")
+_LISTS = ("initContainers", "volumes", "ports")
 # The groups of each kind, since other projects use these names too, and where it keeps the pod that it makes.
 _TEMPLATES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "Pod": (_CORE, ()),
@@ -37,8 +38,11 @@ class Outcome(NamedTuple):
     """What was done with one workload."""
 
     workload: str  # `Deployment default/reviews`
-    injected: bool
+    changed: bool
     reason: str
+
+
+_Change = Callable[[Json], tuple[Json, Outcome]]
 
 
 class Injection(NamedTuple):
@@ -54,21 +58,12 @@ def inject_manifest(text: str, settings: InjectSettings, namespace: str = "defau
     Documents without a workload to inject come out letter by letter as they went in.
     Raises `InvalidManifest`.
     """
-    texts: list[str] = []
-    outcomes: list[Outcome] = []
-    for part in stream.parts(text):
-        done: list[Outcome] = []
-        try:
-            document = _inject(stream.load(part), settings, namespace, done)
-        except stream.NotYaml as error:
-            where = f"document {part.number}, line {error.line}"
-            raise InvalidManifest(f"{where}: not YAML: {error} (hint: look at the indentation)") from error
-        except InvalidManifest as error:
-            raise InvalidManifest(f"document {part.number}, from line {part.line}: {error}") from error
-        changed = any(outcome.injected for outcome in done)
-        texts.append(stream.rewritten(part, document) if changed else part.text)
-        outcomes += done
-    return Injection("".join(texts), tuple(outcomes))
+    return _changed(text, lambda obj: inject_object(obj, settings, namespace))
+
+
+def uninject_manifest(text: str, namespace: str = "default") -> Injection:
+    """The YAML stream `text` without the sidecars that were injected; else as `inject_manifest`."""
+    return _changed(text, lambda obj: uninject_object(obj, namespace))
 
 
 def inject_object(obj: Json, settings: InjectSettings, namespace: str) -> tuple[Json, Outcome]:
@@ -77,30 +72,79 @@ def inject_object(obj: Json, settings: InjectSettings, namespace: str) -> tuple[
     Raises `InvalidManifest`; `obj` must be of a kind that makes pods.
     """
     pod = _pod_of(obj, namespace)
-    label = f"{obj['kind']} {pod.namespace}/{pod.workload}"
+    label = _label(obj, pod)
     decision = decide(pod, Policy.ENABLED)
     if not decision.inject:
         return obj, Outcome(label, False, decision.reason)
-    bare = without_sidecar(pod)
+    bare = before_injection(pod)
     try:
-        changed = injected(bare, addition(bare, settings))
+        added = addition(bare, settings)
     except (InvalidCapture, InvalidAnnotation) as error:
         raise InvalidManifest(f"{label}: {error}") from error
-    template: Json = {"metadata": changed.metadata, "spec": changed.spec}
-    return _replaced(obj, _path(obj), template), Outcome(label, True, decision.reason)
+    if taken := "; ".join(_taken(bare, added)):
+        raise InvalidManifest(f"{label}: {taken}")
+    return _with(obj, injected(bare, added)), Outcome(label, True, decision.reason)
 
 
-def _inject(document: object, settings: InjectSettings, namespace: str, done: list[Outcome]) -> object:
+def uninject_object(obj: Json, namespace: str) -> tuple[Json, Outcome]:
+    """The object without the sidecar that was injected into its pod; else as `inject_object`."""
+    pod = _pod_of(obj, namespace)
+    label = _label(obj, pod)
+    if STATUS not in pod.annotations:
+        return obj, Outcome(label, False, "it has no sidecar that was injected")
+    return _with(obj, without_sidecar(pod)), Outcome(label, True, f"{STATUS} says what was injected")
+
+
+def _taken(bare: Pod, added: Addition) -> Iterator[str]:
+    """What of the pod has a name that something of the sidecar is to have."""
+    for key, ours in (
+        ("initContainers", added.init_containers),
+        ("containers", added.containers),
+        ("volumes", added.volumes),
+    ):
+        names = [each["name"] for each in ours]
+        for index, each in enumerate(bare.spec.get(key) or []):
+            if each.get("name") in names:
+                yield f"{key}[{index}] has the name {each['name']} of the sidecar's (hint: another name)"
+
+
+def _changed(text: str, change: _Change) -> Injection:
+    texts: list[str] = []
+    outcomes: list[Outcome] = []
+    for part in stream.parts(text):
+        done: list[Outcome] = []
+        try:
+            document = _walked(stream.load(part), change, done)
+        except stream.NotYaml as error:
+            where = f"document {part.number}, line {error.line}"
+            raise InvalidManifest(f"{where}: not YAML: {error} (hint: look at the indentation)") from error
+        except InvalidManifest as error:
+            raise InvalidManifest(f"document {part.number}, from line {part.line}: {error}") from error
+        is_another = any(outcome.changed for outcome in done)
+        texts.append(stream.rewritten(part, document) if is_another else part.text)
+        outcomes += done
+    return Injection("".join(texts), tuple(outcomes))
+
+
+def _walked(document: object, change: _Change, done: list[Outcome]) -> object:
     if not isinstance(document, dict):
         return document
     if document.get("kind") == "List":
         items = document.get("items") or []
-        return {**document, "items": [_inject(item, settings, namespace, done) for item in items]}
+        return {**document, "items": [_walked(item, change, done) for item in items]}
     if not _makes_pods(document):
         return document
-    changed, outcome = inject_object(document, settings, namespace)
+    changed, outcome = change(document)
     done.append(outcome)
     return changed
+
+
+def _label(obj: Json, pod: Pod) -> str:
+    return f"{obj['kind']} {pod.namespace}/{pod.workload}"
+
+
+def _with(obj: Json, pod: Pod) -> Json:
+    return _replaced(obj, _path(obj), {"metadata": pod.metadata, "spec": pod.spec})
 
 
 def _makes_pods(obj: Json) -> bool:
@@ -115,15 +159,21 @@ def _path(obj: Json) -> tuple[str, ...]:
 
 def _pod_of(obj: Json, namespace: str) -> Pod:
     meta = _mapping(obj, "metadata")
+    for key in ("name", "generateName", "namespace"):
+        if not isinstance(meta.get(key) or "", str):
+            raise InvalidManifest(f"metadata: {key} is not text (hint: put quotes around {meta[key]})")
     name = meta.get("name") or str(meta.get("generateName", "")).rstrip("-")
     template: Json = obj
     for key in _path(obj):
         template = _mapping(template, key)
     spec = _mapping(template, "spec")
     label = f"{obj['kind']} {name}".rstrip()
-    containers = spec.get("containers")
-    if not isinstance(containers, list) or not all(isinstance(each, dict) for each in containers or [0]):
+    if not _mappings(spec.get("containers")):
         raise InvalidManifest(f"{label}: no containers in its pod (hint: is spec.template there?)")
+    for where, part in (("spec", spec), *(("container", each) for each in spec["containers"])):
+        for key in _LISTS:
+            if part.get(key) and not _mappings(part[key]):
+                raise InvalidManifest(f"{label}: {key} of its {where} is not a list of mappings")
     metadata = _mapping(template, "metadata")
     for key in ("labels", "annotations"):
         _must_be_text(label, key, _mapping(metadata, key))
@@ -135,6 +185,11 @@ def _pod_of(obj: Json, namespace: str) -> Pod:
         workload_kind=obj["kind"],
         workload_api=obj.get("apiVersion", "v1"),
     )
+
+
+def _mappings(value: object) -> bool:
+    """Whether it is a list of mappings, and not empty."""
+    return isinstance(value, list) and bool(value) and all(isinstance(each, dict) for each in value)
 
 
 def _mapping(obj: Json, key: str) -> Json:

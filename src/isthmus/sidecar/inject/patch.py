@@ -28,18 +28,28 @@ def injected(bare: Pod, added: Addition) -> Pod:
 
 def without_sidecar(pod: Pod) -> Pod:
     """A copy of the pod without what its status annotation says was injected."""
+    bare = before_injection(pod)
+    for holder, names in ((bare.spec, _LISTS), (bare.metadata, ("labels", "annotations"))):
+        for name in names:
+            if name in holder and not holder[name]:
+                del holder[name]
+    return bare
+
+
+def before_injection(pod: Pod) -> Pod:
+    """As `without_sidecar`, but what is empty then keeps its place, so that injecting again makes the same text."""
     bare = pod._replace(metadata=copy.deepcopy(pod.metadata), spec=copy.deepcopy(pod.spec))
-    before = _status(bare)
+    status = _status(bare)
     bare.annotations.pop(STATUS, None)
+    for label in _names(status, "labels"):
+        bare.labels.pop(label, None)
     for name in _LISTS:
-        gone = _names(before, name)
+        gone = _names(status, name)
         if bare.spec.get(name):
             bare.spec[name] = [each for each in bare.spec[name] if each.get("name") not in gone]
-            if not bare.spec[name]:
-                del bare.spec[name]
     for name in _LISTS[:2]:
         if bare.spec.get(name):
-            bare.spec[name] = restored(bare.spec[name], _handlers(before))
+            bare.spec[name] = restored(bare.spec[name], _handlers(status))
     return bare
 
 
@@ -75,7 +85,7 @@ def _status(pod: Pod) -> Json:
 
 def _names(status: Json, key: str) -> list[str]:
     found = status.get(key)
-    return found if isinstance(found, list) else []
+    return [each for each in found if isinstance(each, str)] if isinstance(found, list) else []
 
 
 def _handlers(status: Json) -> dict[str, Json]:

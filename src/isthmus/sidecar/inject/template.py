@@ -69,10 +69,11 @@ def addition(pod: Pod, settings: InjectSettings) -> Addition:
     if led:
         status["probes"] = {each.path: each.before for each in led}
     labels = {
-        TLS_MODE: "istio",
+        TLS_MODE: pod.labels.get(TLS_MODE) or "istio",
         CANONICAL_NAME: canonical_name(pod),
         CANONICAL_REVISION: pod.labels.get(CANONICAL_REVISION) or pod.labels.get("version") or "latest",
     }
+    status["labels"] = [name for name in labels if name not in pod.labels]
     annotations = {STATUS: json.dumps(status, separators=(",", ":"))}
     handlers = at_agent(led, own.proxy.status_port or AGENT_PORT)
     return Addition(init, containers, volumes, labels, annotations, own.settings.hold_application, handlers)
