@@ -8,6 +8,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
+from isthmus.debug.credentials import end_of
 from isthmus.debug.pages import VERSION, IstioPages, Page
 from isthmus.debug.streams import SHORT, by_proxy, name_of
 from isthmus.discovery.analyst import Analyst
@@ -105,12 +106,16 @@ class Admin:
         return [_describe(sessions) for sessions in by_proxy(self._fanout).values()]
 
     def _clusters(self, _: Mapping[str, str]) -> Json:
-        clusters = [_cluster(status) for status in self._fleet.status()]
+        clusters = [self._cluster(status) for status in self._fleet.status()]
         return {
             "release": RELEASE,
             "clusters": clusters,
             "findings": [str(each) for each in self._fleet.findings()],
         }
+
+    def _cluster(self, status: ClusterStatus) -> Json:
+        found: Json = msgspec.to_builtins(status)
+        return found | {"access_ends": end_of(self._fleet.watchers()[status.id].spec.access.credentials)}
 
     def _services(self, _: Mapping[str, str]) -> list[Json]:
         return [
@@ -207,11 +212,6 @@ def _describe(sessions: list[Session[Proxy]]) -> Json:
             for name, each in types.items()
         },
     }
-
-
-def _cluster(status: ClusterStatus) -> Json:
-    found: Json = msgspec.to_builtins(status)
-    return found
 
 
 def _json(content: object) -> Response:

@@ -170,7 +170,7 @@ def cluster(name, prefix, network="", *, pilot):
     )
 
 
-def known(name, state="synced", error="", replacing=""):
+def known(name, state="synced", error="", replacing="", ends=None):
     return {
         "id": name,
         "server": f"https://{name}",
@@ -178,6 +178,7 @@ def known(name, state="synced", error="", replacing=""):
         "state": state,
         "error": error,
         "replacing": replacing,
+        "access_ends": ends,
     }
 
 

@@ -321,6 +321,8 @@ BROKEN = (
         "west (https://west): unreachable: no answer",
     ),
     ("new-access", (pilots(clusters=(known("west", replacing="refused: 401"),)),), W, "west: refused: 401"),
+    ("access-lives", (pilots(clusters=(known("west", ends=NOW - 7200),)),), E, "that for west ended 2h ago"),
+    ("access-lives", (pilots(clusters=(known("west", ends=NOW + 7200),)),), W, "that for west ends in 2h"),
     ("registry-entries", (pilots(findings=("west.yaml: no YAML",)),), E, "no YAML"),
     ("clusters-known", (pilots(clusters=(known("west"),)),), W, "it knows west"),
     (

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from isthmus.console.certificate_warnings import age
 from isthmus.console.check.cluster import CLUSTER, Cluster, Json, few, labels
 from isthmus.console.check.verdict import Check, Said, When, broken, doubtful, fine
+
+_SOON_S = 86_400.0
 
 
 def _known(clusters: Sequence[Cluster]) -> dict[str, Json]:
@@ -53,6 +56,28 @@ def new_access(cluster: Cluster, _: Sequence[Cluster]) -> Iterator[Said]:
         )
     elif cluster.pilots:
         yield fine("none")
+
+
+def access_lives(cluster: Cluster, _: Sequence[Cluster]) -> Iterator[Said]:
+    """What Pilot shows at API servers goes on being good.
+
+    When a token or a certificate ends there, Pilot sees no change of that cluster any more.
+    """
+    ends = {
+        name: float(each["access_ends"])
+        for name, each in _known([cluster]).items()
+        if each.get("access_ends")
+    }
+    for name, end in ends.items():
+        left = end - cluster.now
+        mend = f"isthmus clusters add DIRECTORY {name} --context CONTEXT --pilot-endpoint ADDRESS:15012"
+        if left <= 0:
+            yield broken(f"that for {name} ended {age(left)} ago", mend)
+        elif left < _SOON_S:
+            yield doubtful(f"that for {name} ends in {age(left)}", mend)
+    if cluster.pilots and all(end - cluster.now >= _SOON_S for end in ends.values()):
+        first = f", the first of {len(ends)} in {age(min(ends.values()) - cluster.now)}" if ends else ""
+        yield fine(f"none ends soon{first}")
 
 
 def registry_entries(cluster: Cluster, _: Sequence[Cluster]) -> Iterator[Said]:
@@ -127,6 +152,7 @@ def reader_rights(cluster: Cluster, _: Sequence[Cluster]) -> Iterator[Said]:
 CHECKS = (
     Check(clusters_synced, When.AFTER, needs=("pods",)),
     Check(new_access, When.AFTER, needs=("pods",)),
+    Check(access_lives, When.AFTER, needs=("pods",)),
     Check(registry_entries, When.AFTER, needs=("pods",)),
     Check(clusters_known, When.AFTER, needs=("pods",)),
     Check(cluster_names, needs=("namespaces",)),
