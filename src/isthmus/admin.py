@@ -67,6 +67,7 @@ class Admin:
     async def answer(self, request: Request) -> Response:
         """The answer to one request: what shows configuration is for those who may look into Pilot's pod (ADR 0029)."""
         path, _, asked = request.path.partition("?")
+        path = f"/{path.lstrip('/')}"  # istioctl asks for //version
         query = {key: values[0] for key, values in parse_qs(asked).items()}
         if path == "/ready":
             return self._ready()

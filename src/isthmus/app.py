@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Callable
 from contextlib import aclosing, suppress
 from pathlib import Path
@@ -33,7 +34,7 @@ from isthmus.discovery.source_secrets import SecretsSource
 from isthmus.discovery.status_writer import Statuses, StatusWriter
 from isthmus.discovery.told_statuses import ToldStatuses
 from isthmus.discovery.wanted_credentials import WantedCredentials
-from isthmus.identity import Gatekeeper, Identifier, only_known
+from isthmus.identity import Gatekeeper, Identifier, nobody, only_known
 from isthmus.kit.clock import SystemClock
 from isthmus.kit.inbox import Inbox
 from isthmus.kit.log import log
@@ -68,6 +69,7 @@ from isthmus.xds.fanout import Fanout
 from isthmus.xds.server import AdsServer
 from isthmus.xds.session import SessionLimits, only_shown
 
+_ANY, _LOOPBACK = "0.0.0.0", "127.0.0.1"
 _SWEEP_S = 60.0
 _STREAMS = 100  # of one connection: an Envoy has one, its agent another over a connection of its own
 PILOT_ACCOUNT = "istio-pilot-service-account"
@@ -244,7 +246,16 @@ class Pilot:
                 group.create_task(self._certificates.run())
                 await self._certificates.first()
                 tls = Secure(settings.address, settings.secure_grpc_port, self._certificate)
-                group.create_task(GrpcServer(secure.services(), [tls], limits).run())
+                near = settings.address == _ANY
+                shared = dataclasses.replace(limits, shares_port=near)
+                group.create_task(GrpcServer(secure.services(), [tls], shared).run())
+                if near:
+                    # istioctl comes here by port-forward, with a token and without a certificate (ADR 0038).
+                    door = Secure(
+                        _LOOPBACK, settings.secure_grpc_port, self._certificate, require_client=False
+                    )
+                    asked = AdsServer(self.fanout, identify.proxy, nobody, aside=questions)
+                    group.create_task(GrpcServer(asked.services(), [door], shared).run())
 
     def _trust_domains(self, cluster: ClusterId) -> tuple[str, ...]:
         return self.builder.mesh.settings.domains_of_callers(cluster)

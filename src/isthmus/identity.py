@@ -88,6 +88,13 @@ class Gatekeeper:
             raise PermissionError(f"{node.id} does not prove that it is in {proxy.cluster} ({hint})")
 
 
+def nobody(_: Peer, node: ProxyNode) -> None:
+    """Raises `PermissionError`: for a door where nobody proves who it is."""
+    raise PermissionError(
+        f"{node.id} shows no certificate (hint: over loopback this port answers istioctl alone)"
+    )
+
+
 def only_known(note: Callable[[Proxy], Callable[[], None]]) -> Callable[[Proxy], Callable[[], None]]:
     """`note`, which refuses proxies that nobody knows beside themselves."""
 

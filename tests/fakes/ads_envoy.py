@@ -46,6 +46,11 @@ class Envoy:
     def __init__(self, admin: str, http: aiohttp.ClientSession) -> None:
         self._admin, self._http = admin, http
 
+    @property
+    def port(self) -> int:
+        """Of its admin page."""
+        return int(self._admin.rpartition(":")[2])
+
     async def get(self, path: str) -> str:
         async with self._http.get(f"{self._admin}{path}") as reply:
             return await reply.text()
@@ -76,8 +81,13 @@ class Envoy:
 
 
 @asynccontextmanager
-async def envoy(pilot: str, dialect: str, folder: Path, *, local: str = "") -> AsyncIterator[Envoy]:
-    """`local`: the name of an upstream of its own whose endpoints it asks for, as zone aware routing needs it."""
+async def envoy(
+    pilot: str, dialect: str, folder: Path, *, local: str = "", node: dict[str, Any] | None = None
+) -> AsyncIterator[Envoy]:
+    """`node`: who it says it is. `local`: the name of an upstream of its own whose endpoints it asks for.
+
+    Zone aware routing needs these.
+    """
     host, _, port = pilot.rpartition(":")
     ads = {
         "api_type": "DELTA_GRPC" if dialect == "delta" else "GRPC",
@@ -86,7 +96,7 @@ async def envoy(pilot: str, dialect: str, folder: Path, *, local: str = "") -> A
     }
     admin_path = folder / "admin"
     bootstrap: dict[str, Any] = {
-        "node": {"id": f"sidecar~{host}~a.books~books.svc.cluster.local", "cluster": "a.books"},
+        "node": node or {"id": f"sidecar~{host}~a.books~books.svc.cluster.local", "cluster": "a.books"},
         "admin": {"address": address(0)},
         "dynamic_resources": {"ads_config": ads, "cds_config": ADS, "lds_config": ADS},
         # The agent that serves SDS is, as far as there is one here, where Pilot is.

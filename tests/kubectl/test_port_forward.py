@@ -9,6 +9,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from fakes.embedded_cluster import embedded_cluster
+from fakes.kubectl import MORE, Kubectl, kubectls
 from fakes.ports import free_ports
 from isthmus.lab.apiserver.builtin import builtin
 
@@ -18,6 +20,24 @@ POD = {
     "metadata": {"name": "web", "namespace": "default"},
     "spec": {"nodeName": "n1", "containers": [{"name": "app", "image": "app"}]},
 }
+
+
+ALL = kubectls()
+ENDS = dict.fromkeys((next(iter(ALL)), list(ALL)[-1]))
+
+
+@pytest.fixture
+async def cluster(tmp_path):
+    """Of the lab's API server: upstream's has no kubelet that could forward."""
+    async with embedded_cluster(tmp_path) as served:
+        yield served
+
+
+@pytest.fixture(params=list(ENDS))
+def kubectl(request, cluster):
+    if request.param == "missing":
+        pytest.skip(f"needs kubectl on the path, or programs named in {MORE}")
+    return Kubectl(cluster, request.param, ALL[request.param])
 
 
 async def _echo(request):

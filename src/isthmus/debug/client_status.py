@@ -6,7 +6,7 @@ Source: csds.proto of Envoy's API.
 
 from __future__ import annotations
 
-from isthmus.debug.streams import Sessions, types_of
+from isthmus.debug.streams import Sessions, name_of, types_of
 from isthmus.envoy.types import Node
 from isthmus.kit.protobuf import field
 from isthmus.translate.types import ENVOY_TYPES
@@ -22,31 +22,32 @@ _DETAILS = 3
 
 
 def client_config(sessions: Sessions, control_plane: str) -> bytes:
-    """A proxy's status; `control_plane` says who knows it: istioctl shows it as the proxy's ISTIOD."""
+    """A proxy's status, of the types that it asks for; `control_plane` says who knows it.
+
+    istioctl shows that as ISTIOD.
+    """
     node = sessions[0].node
-    said = Node(id=node.id)
+    said = Node(id=name_of(node.id))
     for key, value in {**node.metadata, "ISTIOD": control_plane}.items():
         if isinstance(value, str) and key in _SHOWN:
             said.metadata.fields[key].string_value = value
     known = types_of(sessions)
     parts = [field(_NODE, said.SerializeToString())]
-    for type_url in ENVOY_TYPES:
-        parts.append(field(_CONFIGS, _config(type_url, known.get(type_url))))
+    parts += (field(_CONFIGS, _config(known[type_url])) for type_url in ENVOY_TYPES if type_url in known)
     return b"".join(parts)
 
 
 _SHOWN = ("CLUSTER_ID", "ISTIO_VERSION", "ISTIOD", "NAMESPACE", "NAME", "NETWORK")
 
 
-def _config(type_url: str, status: TypeStatus | None) -> bytes:
-    state = status.state if status is not None else State.NOT_SENT
+def _config(status: TypeStatus) -> bytes:
     parts = [
-        field(_TYPE, type_url.encode()),
-        field(_CONFIG_STATUS, _CONFIG_STATES[state]),
-        field(_CLIENT_STATUS, _CLIENT_STATES[state]),
+        field(_TYPE, status.type_url.encode()),
+        field(_CONFIG_STATUS, _CONFIG_STATES[status.state]),
+        field(_CLIENT_STATUS, _CLIENT_STATES[status.state]),
     ]
-    if status is not None and status.nonce:
+    if status.nonce:
         parts.append(field(_VERSION, status.nonce.encode()))
-    if status is not None and status.reason:
+    if status.reason:
         parts.append(field(_ERROR, field(_DETAILS, status.reason.encode())))
     return b"".join(parts)

@@ -22,7 +22,10 @@ from isthmus.xds.fanout import Fanout
 from isthmus.xds.request import InvalidRequest, Reader, Request
 
 DEBUG = "istio.io/debug"
-"""The type of what the pages of `/debug` say: names of resources are names of pages."""
+"""The type of what the pages of `/debug` say, as JSON, by names of resources.
+
+`istio.io/debug/syncz` and `istio.io/debug/config_dump` are the types of these two as Envoy's messages.
+"""
 CONNECTIONS = "istio.io/connections"
 """The type of the nodes that are connected."""
 _STRING = "type.googleapis.com/google.protobuf.StringValue"
@@ -45,17 +48,20 @@ class Questions:
                 Code.PERMISSION_DENIED, "this is told over loopback only (hint: istioctl --plaintext)"
             )
         request: Request | None = first
+        count = 0
         while request is not None:
-            if not request.nonce:  # else it says that it has read the last answer
-                await stream.send(self._answer(request).SerializeToString())
+            # istioctl makes up a nonce for its first request: only ours says that an answer was read.
+            if request.nonce != str(count) or not count:
+                count += 1
+                await stream.send(self._answer(request, str(count)).SerializeToString())
             message = await stream.receive()
             try:
                 request = None if message is None else reader.read(message)
             except InvalidRequest as error:
                 raise Refused(Code.INVALID_ARGUMENT, str(error)) from error
 
-    def _answer(self, request: Request) -> DiscoveryResponse:
-        said = DiscoveryResponse(type_url=request.type_url, version_info=RELEASE, nonce="1")
+    def _answer(self, request: Request, nonce: str) -> DiscoveryResponse:
+        said = DiscoveryResponse(type_url=request.type_url, version_info=RELEASE, nonce=nonce)
         said.control_plane.identifier = msgspec.json.encode(
             {"Component": "istiod", "ID": self._name, "Info": {"version": RELEASE}}
         ).decode()
@@ -68,27 +74,32 @@ class Questions:
     def _resources(self, request: Request) -> Iterable[Any]:
         if request.type_url == CONNECTIONS:
             return self._statuses()
-        question = next(iter(request.subscribe), "")
-        page, _, rest = question.partition("?")
-        query = {key: values[0] for key, values in parse_qs(rest).items()}
-        match page:
-            case "syncz":
-                return self._statuses()
-            case "config_dump":
-                messages = envoy_dump.dumps(self._fanout, named(self._fanout, query.get("proxyID", "")))
-                return [
-                    _any(f"type.googleapis.com/{each.DESCRIPTOR.full_name}", each.SerializeToString())
-                    for each in messages
-                ]
+        page, query = _question(request)
+        if request.type_url != DEBUG and page in {"syncz", "config_dump"}:
+            return self._statuses() if page == "syncz" else self._dump(query["proxyID"])
         shown = self._pages.get(f"/debug/{page}")
         if shown is None:
             known = ", ".join(path.removeprefix("/debug/") for path in self._pages)
             raise LookupError(f"there is no page {page!r} (hint: there are {known})")
         return [_any("", msgspec.json.encode(shown(query)))]
 
+    def _dump(self, proxy: str) -> Iterator[Any]:
+        for each in envoy_dump.dumps(self._fanout, named(self._fanout, proxy)):
+            yield _any(f"type.googleapis.com/{each.DESCRIPTOR.full_name}", each.SerializeToString())
+
     def _statuses(self) -> Iterator[Any]:
         for sessions in by_proxy(self._fanout).values():
             yield _any(client_status.TYPE_URL, client_status.client_config(sessions, self._name))
+
+
+def _question(request: Request) -> tuple[str, dict[str, str]]:
+    """The page and its query: `istio.io/debug` with `config_dump?proxyID=P`, or `istio.io/debug/config_dump` with P."""
+    name = next(iter(request.subscribe), "")
+    page = request.type_url.removeprefix(DEBUG).strip("/")
+    if page:
+        return page, {"proxyID": name}
+    page, _, rest = name.partition("?")
+    return page, {key: values[0] for key, values in parse_qs(rest).items()}
 
 
 def _any(type_url: str, value: bytes) -> Any:

@@ -59,6 +59,8 @@ class Limits:
     connection_age_grace_s: float = 30.0
     request_bytes: int = 16 << 20
     stop_grace_s: float = 1.0
+    shares_port: bool = False
+    """Whether another server may listen on a narrower address of the same port, where it is the one that is heard."""
 
     def arguments(self) -> list[tuple[str, int]]:
         """These limits in the words of gRPC's core."""
@@ -76,8 +78,8 @@ class Limits:
             ("grpc.http2.min_ping_interval_without_data_ms", 5000),
             ("grpc.max_receive_message_length", self.request_bytes),
             ("grpc.max_send_message_length", -1),
-            # Two servers on one port would share its connections in silence.
-            ("grpc.so_reuseport", 0),
+            # Two servers on one address and port would share its connections in silence.
+            ("grpc.so_reuseport", int(self.shares_port)),
             # By default the core refuses calls while 1,000 wait to be taken up: all proxies come
             # back at once after a restart, and each is one call.
             ("grpc.server.max_pending_requests", 100_000),

@@ -457,6 +457,14 @@ def test_a_cluster_that_does_not_answer_is_told_once():
     assert [(each.check, each.state) for each in said] == [("api-server", State.ERROR)]
 
 
+def test_dns_may_be_answered_by_no_pod():
+    elsewhere = without(EAST, "endpointslices", "kube-dns-x")
+    assert [each.state for each in found((elsewhere,), "dns")] == [State.OK, State.OK]
+    picked = service("kube-dns", "kube-system", "172.20.0.10", selector={"a": "b"})
+    chosen = besides(elsewhere, services=[picked])
+    assert [each.state for each in found((chosen,), "dns")] == [E, E]
+
+
 def test_before_an_installation_nobody_misses_the_mesh():
     bare = having(
         EAST,

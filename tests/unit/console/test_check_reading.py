@@ -9,7 +9,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from fakes.live_cluster import live_cluster
+from fakes.embedded_cluster import embedded_cluster
 from isthmus.api.crd import custom_resource_definitions
 from isthmus.console.cli import main
 from isthmus.lab.apiserver.builtin import builtin
@@ -50,7 +50,7 @@ def namespace(name, **labels):
 
 @pytest.fixture
 async def cluster(tmp_path):
-    async with live_cluster(tmp_path) as served:
+    async with embedded_cluster(tmp_path) as served:
         api = served.server.api
         await api.create(builtin("nodes"), NODE)
         await api.create(builtin("services"), DNS)

@@ -44,6 +44,9 @@ WEB = "sidecar~10.1.0.1~web-1.default~default.svc.cluster.local"
 LOOKING = "debug~0.0.0.0~istioctl~cluster.local"
 
 
+SYNCZ, DUMP = f"{DEBUG}/syncz", f"{DEBUG}/config_dump"
+
+
 class Told:
     """A stream of somebody who asks in the state-of-the-world dialect."""
 
@@ -53,8 +56,10 @@ class Told:
         self._node.metadata.fields["CLUSTER_ID"].string_value = "east"
         self._node.metadata.fields["ISTIO_VERSION"].string_value = "0.1.0"
 
-    async def ask(self, type_url, *names, **more):
-        request = DiscoveryRequest(node=self._node, type_url=type_url, resource_names=names, **more)
+    async def ask(self, type_url, *names, nonce=""):
+        request = DiscoveryRequest(
+            node=self._node, type_url=type_url, resource_names=names, response_nonce=nonce
+        )
         await self._call.write(request.SerializeToString())
         return DiscoveryResponse.FromString(await self._call.read())
 
@@ -121,18 +126,20 @@ def statuses(answer):
 async def test_where_proxies_stand_is_told_over_xds(mesh):
     async with mesh.stream(WEB) as proxy, mesh.stream(LOOKING) as looking:
         answer = await proxy.ask(UPSTREAM)
-        node, states = statuses(await looking.ask(DEBUG, "syncz"))
-        assert (node.id, node.metadata.fields["ISTIOD"].string_value) == (WEB, "istio-pilot-1")
+        node, states = statuses(await looking.ask(SYNCZ, nonce="made up"))
+        assert (node.id, node.metadata.fields["ISTIOD"].string_value) == ("web-1.default", "istio-pilot-1")
         assert node.metadata.fields["CLUSTER_ID"].string_value == "east"
-        assert (states["Cluster"], states["Listener"]) == (3, 2), "sent and not taken; not sent"
+        assert states == {"Cluster": 3}, "sent, and not taken"
         await proxy.take(answer)
 
         async def synced():
-            return statuses(await looking.ask(DEBUG, "syncz"))[1]["Cluster"] == 1
+            return statuses(await looking.ask(SYNCZ))[1]["Cluster"] == 1
 
         await eventually(synced)
-        assert statuses(await looking.ask(CONNECTIONS))[0].id == WEB
+        assert statuses(await looking.ask(CONNECTIONS))[0].id == "web-1.default"
         (one,) = mesh.page("syncz")
+        (same,) = (await looking.ask(DEBUG, "syncz")).resources
+        assert json.loads(same.value) == [one]
         assert (one["proxy"], one["cluster_id"], one["proxy_type"]) == ("web-1.default", "east", "sidecar")
         assert one["cluster_sent"] == one["cluster_acked"] != ""
         assert "listener_sent" not in one
@@ -141,7 +148,7 @@ async def test_where_proxies_stand_is_told_over_xds(mesh):
 async def test_what_a_proxy_should_hold_is_told_as_envoy_shows_it(mesh):
     async with mesh.stream(WEB) as proxy, mesh.stream(LOOKING) as looking:
         await proxy.ask(UPSTREAM)
-        answer = await looking.ask(DEBUG, "config_dump?proxyID=web-1.default")
+        answer = await looking.ask(DUMP, "web-1.default")
         (dump,) = (each for each in answer.resources if each.type_url.endswith("ClustersConfigDump"))
         (held,) = ClustersConfigDump.FromString(dump.value).dynamic_active_clusters
         assert Cluster.FromString(held.cluster.value).name == "outbound|80||web"
@@ -157,7 +164,7 @@ async def test_keys_are_not_told(mesh):
     mesh.pilot.publish()
     async with mesh.stream(WEB) as proxy, mesh.stream(LOOKING) as looking:
         await proxy.ask(SECRET, "default")
-        answer = await looking.ask(DEBUG, "config_dump?proxyID=web-1.default")
+        answer = await looking.ask(DUMP, "web-1.default")
     (dump,) = (each for each in answer.resources if each.type_url.endswith("SecretsConfigDump"))
     assert SecretsConfigDump.FromString(dump.value).dynamic_active_secrets[0].name == "default"
     assert b"very private" not in answer.SerializeToString()
@@ -225,4 +232,4 @@ async def test_a_stream_that_breaks_the_protocol_ends_alone(mesh):
         code, _ = await asyncio.wait_for(looking.code(), 20)
         assert code is grpc.StatusCode.INVALID_ARGUMENT
     async with mesh.stream(LOOKING) as looking:
-        assert not (await looking.ask(DEBUG, "syncz")).resources
+        assert not (await looking.ask(SYNCZ)).resources

@@ -18,6 +18,11 @@ def ready_addresses(cluster: Cluster, namespace: str, service: str) -> Iterator[
                     yield from map(str, endpoint.get("addresses") or ())
 
 
+def has_pieces(cluster: Cluster, namespace: str, service: str) -> bool:
+    """Whether anybody says who answers for the Service, ready or not."""
+    return any(labels(piece).get(_SERVICE) == service for piece in cluster.all("endpointslices", namespace))
+
+
 def is_ready(cluster: Cluster, namespace: str, service: str) -> bool:
     """Whether there is one."""
     return any(True for _ in ready_addresses(cluster, namespace, service))

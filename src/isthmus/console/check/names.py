@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import yaml
 
 from isthmus.console.check.cluster import SETTINGS, Cluster, Json, few
-from isthmus.console.check.endpoints import ready_addresses
+from isthmus.console.check.endpoints import has_pieces, ready_addresses
 from isthmus.console.check.verdict import Check, Said, broken, doubtful, fine
 
 _DNS = "kube-dns"
@@ -34,6 +34,8 @@ def dns(cluster: Cluster, _: Sequence[Cluster]) -> Iterator[Said]:
     ready = list(ready_addresses(cluster, "kube-system", _DNS))
     if ready:
         yield fine(f"{len(ready)} endpoints")
+    elif not service["spec"].get("selector") and not has_pieces(cluster, "kube-system", _DNS):
+        yield fine("it is answered elsewhere than by pods")
     else:
         yield broken(
             "no endpoint of it is ready", cluster.kubectl("-n kube-system get pods -l k8s-app=kube-dns")

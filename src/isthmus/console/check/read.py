@@ -122,7 +122,7 @@ class Reading(NamedTuple):
             try:
                 version = msgspec.json.decode(await client.request("GET", "/version"))
             except (KubeError, msgspec.MsgspecError) as error:
-                return replace(known, name=context or "this cluster", error=str(error))
+                return replace(known, name=context or client.access.name or "cluster", error=str(error))
             here, there = self.clock.now(), client.told_at
             now = here if there is None else there
             objects, unread = await self._objects(client)
@@ -175,7 +175,7 @@ class Reading(NamedTuple):
         for each in objects.get("namespaces", ()):
             if named(each) == self.root and labels(each).get(CLUSTER):
                 return labels(each)[CLUSTER]
-        return context or "this cluster"
+        return context or client.access.name or "cluster"
 
     async def _pilots(self, client: Client) -> tuple[Pilot, ...]:
         try:
