@@ -30,6 +30,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "translate": ("translate", "Manifests in, Envoy configuration out, without a cluster"),
     "diff": ("diff", "What of proxies' configuration a change of manifests changes"),
     "convert": ("convert", "RouteRules and other kinds of 2018 in, today's out"),
+    "version": ("version", "Which releases this command, Pilot and the Envoys are of"),
+    "completion": ("completion", "What bash, zsh or fish must know to complete commands"),
     "run": ("run", "Run a part of the mesh: pilot, citadel"),
     "agent": ("agent", "What runs beside a workload: the sidecar's agent, capture, requests to Envoy"),
 }
