@@ -29,6 +29,7 @@ from isthmus.envoy.types import (
     Secret,
     SecretsConfigDump,
 )
+from isthmus.identity import nobody
 from isthmus.kit.protobuf import fields
 from isthmus.kit.tasks import supervise
 from isthmus.kit.versioned import Versioned
@@ -198,6 +199,20 @@ async def test_the_network_is_told_nothing(mesh):
         await mesh.questions.attend(FromOutside(), None, None)
     for address, within in (("ipv4:127.0.0.1:1", True), ("ipv6:%5B::1%5D:1", True), ("unix:", False)):
         assert Peer(address).is_from_within is within
+
+
+async def test_the_door_for_questions_lets_no_proxy_in(mesh):
+    server = AdsServer(mesh.pilot.fanout, mesh.pilot.subject, nobody, aside=mesh.questions)
+    door = GrpcServer(server.services(), [Plaintext("127.0.0.1", 0)])
+    async with supervise(door.run()):
+        (mesh.address,) = await door.addresses()
+        async with mesh.stream(LOOKING) as looking:
+            await looking.ask(SYNCZ)
+        async with mesh.stream(WEB) as proxy:
+            with pytest.raises((grpc.aio.AioRpcError, TypeError)):
+                await proxy.ask(UPSTREAM)
+            code, text = await proxy.code()
+            assert (code, "shows no certificate" in text) == (grpc.StatusCode.PERMISSION_DENIED, True)
 
 
 async def test_services_endpoints_and_configuration_have_istios_shapes(mesh):
