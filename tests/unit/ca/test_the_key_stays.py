@@ -1,7 +1,10 @@
 """The key of the CA is in no log, no page, no error and no `repr`, and in no file that others may read."""
 
 import base64
+import resource
 import stat
+import subprocess
+import sys
 import traceback
 from pathlib import Path
 
@@ -78,3 +81,26 @@ def test_keys_on_disk_are_for_their_owner_alone(tmp_path: Path):
     assert {path.name for path in keys} == {CA_KEY, founding.ROOT_KEY}
     assert len(keys) == 3
     assert {stat.S_IMODE(path.stat().st_mode) for path in keys} == {0o600}
+
+
+DIES = "import os\n{}\nos.abort()"
+NO_CORE = "from isthmus.kit import core_dumps; core_dumps.leave_none()"
+
+
+def leaves_core(folder: Path, before: str) -> bool:
+    """Whether a process that dies leaves its memory behind."""
+
+    def unlimited() -> None:
+        resource.setrlimit(resource.RLIMIT_CORE, (resource.getrlimit(resource.RLIMIT_CORE)[1],) * 2)
+
+    code = "import os\npid = os.fork()\nif pid == 0:\n    " + DIES.format(before).replace("\n", "\n    ")
+    code += "\nprint(os.WCOREDUMP(os.waitpid(pid, 0)[1]))"
+    asked = [sys.executable, "-c", code]
+    done = subprocess.run(asked, cwd=folder, capture_output=True, text=True, check=True, preexec_fn=unlimited)
+    return done.stdout.strip() == "True"
+
+
+def test_a_process_with_keys_leaves_no_core_dump(tmp_path: Path):
+    if not leaves_core(tmp_path, ""):
+        pytest.skip("no process leaves a core dump on this machine")
+    assert not leaves_core(tmp_path, NO_CORE)

@@ -23,7 +23,11 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[CitadelSettings]:
     """The settings with which a Citadel would run."""
     found: list[CitadelSettings] = []
 
+    dumps: list[None] = []
+    monkeypatch.setattr("isthmus.kit.core_dumps.leave_none", lambda: dumps.append(None))
+
     async def run_citadel(settings: CitadelSettings, _: Any) -> None:
+        assert dumps, "its key may be in a core dump"
         found.append(settings)
 
     monkeypatch.setattr("isthmus.ca.in_cluster.run_citadel", run_citadel)

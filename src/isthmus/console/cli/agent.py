@@ -10,6 +10,7 @@ import click
 
 from isthmus.console.cli import ToldWhole
 from isthmus.console.render import fail, show
+from isthmus.kit import core_dumps
 from isthmus.kit.log import set_up_logs
 from isthmus.kit.tasks import run_until_cancelled
 from isthmus.model.proxy import ProxyKind
@@ -31,6 +32,7 @@ def _run(kind: str, flags: dict[str, Any]) -> None:
         settings = agent_settings(environment(), AgentFlags(kind=ProxyKind(kind), **flags))
     except InvalidEnvironment as error:
         fail(str(error))
+    core_dumps.leave_none()
     try:
         asyncio.run(run_until_cancelled(run_agent(settings)))
     except (NoEnvoy, OSError, RuntimeError) as error:  # gRPC says RuntimeError for a port that is taken

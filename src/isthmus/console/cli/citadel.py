@@ -22,7 +22,7 @@ from isthmus.ca.vouching import parse_vouched
 from isthmus.console.cli.cluster_access import own_access
 from isthmus.console.cli.durations import DURATION
 from isthmus.console.render import fail
-from isthmus.kit import x509
+from isthmus.kit import core_dumps, x509
 from isthmus.kit.log import set_up_logs
 from isthmus.kit.tasks import run_until_cancelled
 from isthmus.kit.x509 import InvalidCertificate
@@ -188,6 +188,7 @@ def command(kubeconfig: str, log_level: str, **flags: Any) -> None:
     if issuer and settings.account_secrets:
         fail("--account-secrets: are kept with a CA of our own only (hint: --issuer=own)")
     access = own_access(kubeconfig)
+    core_dumps.leave_none()
     try:
         job = run_borrowed(settings, issuer, access) if issuer else run_citadel(settings, access)
         uvloop.run(run_until_cancelled(job))

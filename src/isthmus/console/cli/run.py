@@ -12,6 +12,7 @@ from isthmus.console.cli.citadel import command as citadel
 from isthmus.console.cli.cluster_access import own_access
 from isthmus.console.cli.options import settings_from, settings_options
 from isthmus.console.render import fail
+from isthmus.kit import core_dumps
 from isthmus.kit.log import set_up_logs
 from isthmus.kit.tasks import run_until_cancelled
 from isthmus.settings import PilotSettings
@@ -35,6 +36,7 @@ def pilot(**flags: Any) -> None:
     except ValueError as error:
         fail(f"--issuer-refused-ranges: {error}")
     set_up_logs(settings.log_level)
+    core_dumps.leave_none()
     uvloop.run(run_until_cancelled(run_pilot(settings, own_access(settings.kubeconfig))))
 
 
