@@ -11,7 +11,9 @@ from click.testing import CliRunner, Result
 from isthmus.ca.account_secrets import Renewal
 from isthmus.ca.authority import Lifetimes
 from isthmus.ca.citadel import CitadelSettings
+from isthmus.ca.limits import Rate
 from isthmus.ca.self_signed import SelfSigned
+from isthmus.ca.server import Limits
 from isthmus.console.cli.run import command
 from isthmus.kit import x509
 
@@ -165,3 +167,30 @@ def test_other_clusters_are_served_as_told(runs: list[CitadelSettings], tmp_path
     assert done.exit_code == 0, done.output
     assert runs[0].vouched == {"onprem": {"default", "shop"}, "gke": {"web"}}
     assert (runs[0].clusters_directory, runs[0].audit_file) == (tmp_path, Path("/a.jsonl"))
+
+
+def test_how_often_one_may_ask_is_told_and_has_its_bounds(runs: list[CitadelSettings]):
+    told = ("--requests-of-one-address=200/1000", "--requests-of-one-identity=0.5/2")
+    assert run(*told, "--requests-of-one-cluster=1000000/1000000").exit_code == 0
+    (settings,) = runs
+    wanted = Limits(address=Rate(200, 1000), identity=Rate(0.5, 2), cluster=Rate(1_000_000, 1_000_000))
+    assert settings.limits == settings.terms.limits == wanted
+    for wrong in (
+        "0/10",
+        "10/0",
+        "10",
+        "10/",
+        "-1/2",
+        "1e3/5",
+        "nan/1",
+        "10/1.5",
+        "1000001/1",
+        "1/1000001",
+        "a/b",
+    ):
+        for what in ("address", "identity", "cluster"):
+            result = run(f"--requests-of-one-{what}={wrong}")
+            assert result.exit_code == 2
+            assert f"--requests-of-one-{what}" in result.output
+            assert repr(wrong) in result.output
+    assert len(runs) == 1

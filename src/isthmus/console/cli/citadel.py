@@ -21,6 +21,7 @@ from isthmus.ca.self_signed import AnotherRoot, SelfSigned
 from isthmus.ca.vouching import parse_vouched
 from isthmus.console.cli.cluster_access import own_access
 from isthmus.console.cli.durations import DURATION
+from isthmus.console.cli.rates import limit_options, limits_of
 from isthmus.console.render import fail
 from isthmus.kit import core_dumps, x509
 from isthmus.kit.log import set_up_logs
@@ -159,6 +160,7 @@ _option = partial(click.option, show_default=True)
     default=Path("/etc/istio/clusters"),
     help="kubeconfigs of further clusters whose workloads it serves, each named as its cluster",
 )
+@limit_options
 @_option(
     "--issuer",
     default="own",
@@ -216,6 +218,7 @@ def settings_of(flags: dict[str, Any]) -> CitadelSettings:
             key_kind=key_kind,
         ),
         lifetimes=_lifetimes(flags),
+        limits=limits_of(flags),
         append_dns_names=flags["append_dns_names"],
         custom_dns_names=_read("--custom-dns-names", parse_custom, flags["custom_dns_names"]),
         port=flags["grpc_port"],
