@@ -188,20 +188,3 @@ def test_citadel_may_touch_secrets_of_accounts_only_where_it_is_to_keep_them():
     for wrong in (("*", "shop"), ("Shop",)):
         with pytest.raises(InvalidInstallation, match="--account-secrets: "):
             documents("primary", Installation(cluster="gke", account_secrets=wrong))
-
-
-@pytest.mark.parametrize("role", ["primary", "remote", "gateway", "egress-gateway", "eastwest"])
-def test_pods_of_the_mesh_have_no_more_than_they_need(role):
-    pods = [
-        each["spec"]["template"]["spec"] for each in documents(role, EAST) if each["kind"] == "Deployment"
-    ]
-    assert pods
-    for pod in pods:
-        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-        is_gateway = "gateway" in pod["serviceAccountName"]
-        assert pod.get("automountServiceAccountToken", True) is not is_gateway
-        assert pod["securityContext"].get("runAsNonRoot", False) is ("citadel" in pod["serviceAccountName"])
-        for container in pod["containers"]:
-            security = container["securityContext"]
-            assert security["capabilities"] == {"drop": ["ALL"]}
-            assert (security["allowPrivilegeEscalation"], security["readOnlyRootFilesystem"]) == (False, True)

@@ -27,6 +27,7 @@ _SERVICE_TYPE = "networking.istio.io/service-type"
 _TYPES = {"ClusterIP", "NodePort", "LoadBalancer"}
 _FIRST_FREE, _ENVOYS_OWN = 1024, range(15000, 15100)
 _SHIFT = 10_000
+_USER = 1337
 
 
 def managed_gateways(mesh: Mesh) -> tuple[Gateway, ...]:
@@ -117,7 +118,22 @@ def _deployment(gateway: Gateway) -> Json:
         "metadata": metadata,
         "spec": {
             "selector": {"matchLabels": {GATEWAY_NAME: gateway.metadata.name}},
-            "template": {"metadata": pod, "spec": {"serviceAccountName": metadata["name"]}},
+            "template": {"metadata": pod, "spec": _pod(metadata["name"])},
+        },
+    }
+
+
+def _pod(account: str) -> Json:
+    """What the pod is and may, but for its containers. Its agent has a token of its own, for Citadel only."""
+    return {
+        "serviceAccountName": account,
+        "automountServiceAccountToken": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": _USER,
+            "runAsGroup": _USER,
+            "fsGroup": _USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
         },
     }
 

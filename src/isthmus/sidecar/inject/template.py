@@ -36,6 +36,7 @@ _PROMETHEUS = "prometheus.io/"
 _MERGE = "prometheus.istio.io/merge-metrics"
 _TOKEN_LIFE_S = 43_200
 AGENT_PORT = 15020
+_SECCOMP = {"type": "RuntimeDefault"}
 
 
 class Addition(NamedTuple):
@@ -186,6 +187,7 @@ def _init_container(pod: Pod, own: PodConfig) -> Json:
             "readOnlyRootFilesystem": True,
             "runAsNonRoot": False,
             "runAsUser": 0,
+            "seccompProfile": _SECCOMP,
         },
     }
     if settings.image_pull_policy:
@@ -250,13 +252,15 @@ def _resources(pod: Pod, settings: InjectSettings) -> Json:
 
 
 def _security(settings: InjectSettings, kind: str) -> Json:
-    context: Json = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True}
+    context: Json = {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "seccompProfile": _SECCOMP,
+    }
     if _marks(settings, kind):
         return context | {"runAsUser": 0, "capabilities": {"add": ["NET_ADMIN"], "drop": ["ALL"]}}
-    context["capabilities"] = {"drop": ["ALL"]}
-    if kind == ProxyKind.SIDECAR.value:
-        context |= {"runAsUser": PROXY_USER, "runAsGroup": PROXY_USER, "runAsNonRoot": True}
-    return context
+    own = {"runAsUser": PROXY_USER, "runAsGroup": PROXY_USER, "runAsNonRoot": True}
+    return context | own | {"capabilities": {"drop": ["ALL"]}}
 
 
 def _marks(settings: InjectSettings, kind: str) -> bool:
