@@ -14,6 +14,8 @@ from isthmus.admin import Admin
 from isthmus.api.gateway_api.gateway import Gateway
 from isthmus.api.istio.request_authentication import RequestAuthentication
 from isthmus.api.resource import Ref
+from isthmus.ca.denied import DenyList
+from isthmus.ca.in_cluster import follow_denied
 from isthmus.debug.pages import IstioPages
 from isthmus.debug.questions import Questions
 from isthmus.discovery.analyst import Analyst, AnalystSettings
@@ -65,6 +67,7 @@ from isthmus.translate.generation import Generation, Translator
 from isthmus.translate.types import TYPES
 from isthmus.wire.listeners import Plaintext, Secure, ServerCertificate
 from isthmus.wire.serve import GrpcServer, Limits
+from isthmus.wire.stream import Peer
 from isthmus.xds.fanout import Fanout
 from isthmus.xds.server import AdsServer
 from isthmus.xds.session import SessionLimits, only_shown
@@ -111,6 +114,8 @@ class Pilot:
         self._registrations = Registrations(lambda: self.builder.mesh, self.analyst.look)
         # serve
         self.fanout: Fanout[Proxy] = Fanout(TYPES, _session_limits(settings))
+        self.denied = DenyList(SystemClock())
+        self.fanout.shared.doubts = self._doubts
         self.fanout.shared.hears = {HEALTH_TYPE: self._registrations.heard, TRUST_TYPE: only_shown}
         self._certificates = certificate_source(_certificate_settings(settings), SystemClock())
         self._admin = Admin(self.fleet, self.builder, self.fanout, self.analyst, self._certificates.held)
@@ -125,6 +130,7 @@ class Pilot:
             self.keys.run(),
             self.bundles.run(),
             keep_trying("tell", self._lead),
+            keep_trying("denied", self._hear_of_denials),
         )
         async with supervise(*parts, *beside, self._serve()):
             await self._get_ready(settings.startup_limit_s)
@@ -230,7 +236,7 @@ class Pilot:
         """xDS in plain text at once, and with mutual TLS as soon as Citadel has given Pilot a certificate."""
         settings = self._settings
         identify = Identifier(self.builder)
-        gatekeeper = Gatekeeper(self._trust_domains, clusters_proven=settings.clusters_proven)
+        gatekeeper = Gatekeeper(self._trust_domains, self._doubts, clusters_proven=settings.clusters_proven)
         registrations = self._registrations
         note = only_known(registrations.proven) if settings.known_proxies_only else registrations.proven
         looked_at = IstioPages(self.fleet, self.builder, self.fanout)
@@ -259,6 +265,14 @@ class Pilot:
 
     def _trust_domains(self, cluster: ClusterId) -> tuple[str, ...]:
         return self.builder.mesh.settings.domains_of_callers(cluster)
+
+    def _doubts(self, peer: Peer) -> str:
+        return self.denied.why_any(peer.uris, peer.serial)
+
+    async def _hear_of_denials(self) -> None:
+        """Follow who is denied, in our own cluster: `isthmus ca deny` writes the list into each."""
+        async with Client(self._own) as client, asyncio.TaskGroup() as group:
+            await follow_denied(client, self._settings.root_namespace, self.denied, group)
 
     def _certificate(self) -> ServerCertificate:
         held = self._certificates.held.value

@@ -14,6 +14,7 @@ from isthmus.model.proxy import Proxy, proxy_from_node
 from isthmus.model.registration import vouched
 from isthmus.wire.stream import Peer
 from isthmus.xds.node import ProxyNode
+from isthmus.xds.session import trusted
 
 
 class Identifier:
@@ -61,15 +62,21 @@ class Gatekeeper:
     """Lets a proxy be only who its certificate says."""
 
     def __init__(
-        self, trust_domains: Callable[[ClusterId], Sequence[str]], *, clusters_proven: bool = False
+        self,
+        trust_domains: Callable[[ClusterId], Sequence[str]],
+        doubts: Callable[[Peer], str] = trusted,
+        *,
+        clusters_proven: bool = False,
     ) -> None:
         """`trust_domains`: those that workloads of a cluster may be of. `clusters_proven`: each certificate has to say
-        a cluster as well.
+        a cluster as well. `doubts` says why a certificate is not to be believed that is good by itself.
         """
-        self._trust_domains, self._clusters_proven = trust_domains, clusters_proven
+        self._trust_domains, self._doubts, self._clusters_proven = trust_domains, doubts, clusters_proven
 
     def admit(self, peer: Peer, node: ProxyNode) -> None:
-        """Raises `PermissionError` where the certificate is another workload's, or of another cluster."""
+        """Raises `PermissionError` where the certificate is another workload's, of another cluster, or denied."""
+        if why := self._doubts(peer):
+            raise PermissionError(why)
         proxy = proxy_from_node(node.id, dict(node.metadata), Locality())
         account = proxy.service_account or "default"
         domains = self._trust_domains(proxy.cluster)

@@ -155,6 +155,8 @@ CONDITIONS = (
     "connection.mtls",
     "!connection.mtls",
     "connection.uri_san_peer_certificate.endsWith('/sa/cart')",
+    "connection.sha256_peer_certificate_digest != '5e'",
+    "has(connection.sha256_peer_certificate_digest) && connection.sha256_peer_certificate_digest in ['5e', 'a0']",
     "connection.dns_san_peer_certificate == 'east.clusters.cluster.local'",
     "connection.requested_server_name == 'shop.example.com'",
     "destination.port == 80",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import sys
@@ -16,7 +17,7 @@ from e2e.mesh_views import in_sidecar
 from isthmus.ca.founding import ROOT_KEY, Founding, found
 from isthmus.ca.store import ROOT_CERT
 from isthmus.console.demo.page import Page
-from isthmus.console.demo.stage import CLUSTERS, PRIVATE, Stage
+from isthmus.console.demo.stage import CLUSTERS, PRIVATE, PUBLIC, Stage
 
 SIGNAL_AGENT = """
 for each in /proc/[0-9]*; do
@@ -165,8 +166,39 @@ async def test_a_rotation_is_aborted_under_load_and_all_is_as_before(
     assert "secret/cacerts-before-rotation" not in secrets.split()
 
 
+PAGE = "spiffe://cluster.local/ns/default/sa/bookinfo-productpage"
+
+
+async def test_a_denied_certificate_is_taken_nowhere_and_the_next_of_its_workload_is(stage: Stage) -> None:
+    operator = Operator(stage)
+    code, said = await operator.ca("status", "--all", "-o", "json")
+    proxies = [each for one in json.loads(said)["clusters"] for each in one["proxies"]]
+    stolen = [each for each in proxies if "/sa/bookinfo-productpage" in each["said"]["identity"]]
+    pods = {each["pod"]: each["said"]["chain"][0]["serial"] for each in stolen}
+    numbers = [word for serial in pods.values() for word in ("--serial", serial[:16])]
+    code, said = await operator.ca("deny", *numbers, "--reason", "seen on Monday")
+    assert code == 0, said
+    try:
+        assert all(f"default/{pod} holds {serial}" in said for pod, serial in pods.items())
+        assert await stage.steady(lambda page: not page.complete, times=10, limit_s=120)
+        code, said = await operator.ca("status")
+        assert all(f"{serial[:12]}  " in said for serial in pods.values()), said
+        for cluster in CLUSTERS:
+            await stage.kubectl(cluster).run("delete", "pod", "-l", "app=productpage", "--wait=false")
+        assert await stage.steady(lambda page: page.complete, times=10, limit_s=120)
+        log = await stage.kubectl(PUBLIC).run("logs", "-n", "istio-system", "deployment/istio-pilot")
+        assert any(
+            f"certificate {serial} of {PAGE} is denied: seen on Monday" in log for serial in pods.values()
+        )
+        code, said = await operator.ca("denied")
+        assert all(serial[:12] in said for serial in pods.values())
+    finally:
+        code, said = await operator.ca("allow", *numbers)
+    assert (code, said) == (0, "nobody is denied\n")
+
+
 async def test_who_is_denied_is_let_in_nowhere_until_it_is_allowed_again(stage: Stage, rules: Rules) -> None:
-    operator, caller = Operator(stage), "spiffe://cluster.local/ns/default/sa/bookinfo-productpage"
+    operator, caller = Operator(stage), PAGE
     await rules(*(fresh_connections(app) for app in APPS))  # older ones may last until they are drained
     code, said = await operator.ca("deny", caller, "--reason", "seen on Monday")
     assert code == 0, said

@@ -47,10 +47,14 @@ class Guarded:
         self._files = {}
 
     @contextmanager
-    def running(self, http=(), tcp=(), upstreams=()):
-        """With a port for each guard: `self.http[i]`, `self.tcp[i]`; bytes go to upstream 0, which must be `greets`."""
-        ports = free_ports(len(http) + len(tcp))
-        self.http, self.tcp = ports[: len(http)], ports[len(http) :]
+    def running(self, http=(), tcp=(), upstreams=(), plain=()):
+        """With a port for each guard: `self.http[i]`, `self.tcp[i]`; bytes go to upstream 0, which must be `greets`.
+
+        Ports of `plain` take requests without TLS.
+        """
+        ports = free_ports(len(http) + len(tcp) + len(plain))
+        self.http, self.tcp = ports[: len(http)], ports[len(http) : len(http) + len(tcp)]
+        self.plain = ports[len(http) + len(tcp) :]
         listeners = [
             _listener(port, _requests(Checkpoint(each, port)))
             for port, each in zip(self.http, http, strict=True)
@@ -58,8 +62,24 @@ class Guarded:
         listeners += [
             _listener(port, _bytes(Checkpoint(each, port))) for port, each in zip(self.tcp, tcp, strict=True)
         ]
+        listeners += [
+            _listener(port, _requests(Checkpoint(each, port)), ends_tls=False)
+            for port, each in zip(self.plain, plain, strict=True)
+        ]
         with running_envoy(self._folder, listeners, upstreams):
             yield self
+
+    def holds(self, caller, shown):
+        """Callers called so show this certificate."""
+        file = self._folder / f"caller-{len(self._files)}.pem"
+        file.write_bytes(shown.certificate + shown.key)
+        self._files[caller] = file
+
+    def ask_plainly(self, port):
+        """The status of an answer to a request without TLS."""
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+            connection.request("GET", "/")
+            return connection.getresponse().status
 
     def ask(self, port, path="/", method="GET", headers=(), caller=None):
         """The status of an answer; `caller` is what a certificate says: (URIs, DNS names)."""
@@ -87,15 +107,12 @@ class Guarded:
         if caller is not None:
             if caller not in self._files:
                 uris, dns = caller
-                shown = PKI.leaf(uris=uris, dns=dns)
-                file = self._folder / f"caller-{len(self._files)}.pem"
-                file.write_bytes(shown.certificate + shown.key)
-                self._files[caller] = file
+                self.holds(caller, PKI.leaf(uris=uris, dns=dns))
             context.load_cert_chain(self._files[caller])
         return context
 
 
-def _listener(port, last):
+def _listener(port, last, *, ends_tls=True):
     tls = DownstreamTlsContext()
     shown = tls.common_tls_context.tls_certificates.add()
     shown.certificate_chain.inline_bytes, shown.private_key.inline_bytes = SERVER.certificate, SERVER.key
@@ -104,7 +121,8 @@ def _listener(port, last):
         name=str(port), address=proto.address("127.0.0.1", port), listener_filters=[tls_inspector()]
     )
     chain = made.filter_chains.add(filters=last)
-    chain.transport_socket.CopyFrom(proto.transport_socket("tls", tls))
+    if ends_tls:
+        chain.transport_socket.CopyFrom(proto.transport_socket("tls", tls))
     return made
 
 

@@ -4,7 +4,11 @@ import pytest
 
 from fakes.bookinfo import objects
 from fakes.manifests import EAST, SETTINGS, node, pod, put
+from isthmus.api.core.config_map import ConfigMap
+from isthmus.api.resource import Meta, Ref
+from isthmus.ca.denied import CONFIG_MAP, KEY, Denial, DenyList, written
 from isthmus.identity import Gatekeeper, Identifier, only_known
+from isthmus.kit.clock import SystemClock
 from isthmus.model.build import MeshBuilder
 from isthmus.model.change import Change
 from isthmus.model.endpoint import Locality
@@ -46,6 +50,19 @@ def test_another_proxy_is_what_it_says(builder, id_):
 
 def test_the_same_address_in_another_cluster_is_another_proxy(builder):
     assert Identifier(builder).proxy(proxy_node(CLUSTER_ID="west")).labels == ()
+
+
+def test_a_proxy_with_a_denied_certificate_is_not_let_in_and_one_with_another_is():
+    denied = DenyList(SystemClock())
+    bob = "spiffe://cluster.local/ns/default/sa/bob"
+    one = Denial(identity=bob, since=1.0, serial="7f", sha256="ab" * 32, until=9e9)
+    held = ConfigMap(metadata=Meta(name=CONFIG_MAP), data={KEY: written([one])})
+    denied.seen(Ref("ConfigMap", "istio-system", CONFIG_MAP), held)
+    gate = Gatekeeper(lambda _: ("cluster.local",), lambda peer: denied.why_any(peer.uris, peer.serial))
+    peer = Peer("ipv4:10.0.0.1:1", (bob,), serial="80")
+    gate.admit(peer, proxy_node())
+    with pytest.raises(PermissionError, match=r"certificate 7f of .*bob is denied"):
+        gate.admit(peer._replace(serial="7f"), proxy_node())
 
 
 def test_a_proxy_is_only_who_its_certificate_says():

@@ -44,6 +44,8 @@ class Caller(NamedTuple):
     cluster: str
     pod: str = ""
     proof: str = "token"
+    serial: str = ""
+    """Of the certificate that is the proof."""
 
 
 _Key = tuple[str, bytes]

@@ -38,6 +38,7 @@ class Audit:
             "pod": caller.pod,
             "address": address,
             "serial": issued.serial,
+            "sha256": issued.sha256,
             "until": _utc(issued.end),
         }
         log.info(_EVENT, **line, life=show(round(issued.end - now)))

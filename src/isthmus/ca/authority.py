@@ -36,6 +36,11 @@ class Issued(NamedTuple):
     def pem(self) -> bytes:
         return b"".join(self.chain)
 
+    @property
+    def sha256(self) -> str:
+        """Of the certificate itself, in hexadecimal."""
+        return x509.fingerprint(x509.load_certificate(self.chain[0]))
+
 
 class Authority:
     """A CA of one cluster: `chain` begins with its own certificate and leads to one of `roots`."""

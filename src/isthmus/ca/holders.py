@@ -47,7 +47,8 @@ class Holders:
                 f"the certificate was issued by the word of cluster {cluster!r}, which does not count for namespace "
                 f"{identity.namespace!r} (hint: ask with a token)",
             )
-        return Caller(identity, cluster, proof=f"certificate {x509.serial(leaf)}")
+        serial = x509.serial(leaf)
+        return Caller(identity, cluster, proof=f"certificate {serial}", serial=serial)
 
     def _verified(self, chain: bytes) -> x509.Certificate:
         try:

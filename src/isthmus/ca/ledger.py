@@ -10,9 +10,11 @@ from typing import TypeVar
 
 from isthmus.ca.authority import Issued
 from isthmus.kit.clock import Clock
-from isthmus.model.holdings import Issuance, Refusal
+from isthmus.model.holdings import Earlier, Issuance, Refusal
 
 _MOST = 20_000
+_EARLIER = 4
+"""Renewed at half of their lives, two are good at a time; a pod that begins anew may have more."""
 _REASON = 300
 """Characters kept of a reason: a part of it is the caller's own words."""
 
@@ -41,10 +43,20 @@ class Ledger:
             at=self._clock.now(),
             end=issued.end,
             count=before.count + 1 if before else 1,
+            sha256=issued.sha256,
+            earlier=self._before(before),
         )
         _put(self._issued, who, entry, self._most)
         self._refused.pop(who, None)
         self._refused.pop(("", address), None)
+
+    def _before(self, last: Issuance | None) -> tuple[Earlier, ...]:
+        """What the holder of the `last` certificate has got so far, and can use still."""
+        if last is None:
+            return ()
+        newest = Earlier(serial=last.serial, sha256=last.sha256, end=last.end)
+        now = self._clock.now()
+        return tuple(each for each in (newest, *last.earlier) if each.end > now)[:_EARLIER]
 
     def refused_to(self, identity: str, address: str, reason: str) -> None:
         """Somebody got none; `identity` is empty where it was not proven."""

@@ -57,7 +57,7 @@ class CertificateService:
     def __init__(self, issuer: Issuer, callers: Callers, audit: Audit, terms: Terms, clock: Clock) -> None:
         self._issuer, self._callers, self._audit = issuer, callers, audit
         self._names, limits = terms.names, terms.limits
-        self.ledger, self.denied = Ledger(clock), DenyList()
+        self.ledger, self.denied = Ledger(clock), DenyList(clock)
         self._by_identity = Limiter(limits.identity, clock)
         self._by_address = Limiter(limits.address, clock)
         self._by_cluster = Limiter(limits.cluster, clock)
@@ -107,8 +107,10 @@ class CertificateService:
             if request.impersonated:
                 raise _impersonation(request.impersonated, caller)
             dns = self._names.of(caller)
-            if why := self.denied.why(caller.identity):
-                log.warning("denied", identity=str(caller.identity), cluster=caller.cluster)
+            if why := self.denied.why(caller.identity, caller.serial):
+                log.warning(
+                    "denied", identity=str(caller.identity), cluster=caller.cluster, proof=caller.proof
+                )
                 raise _refusal("denied", Code.PERMISSION_DENIED, why)
             return await self._issuer.issue(Order(request.csr, caller.identity, request.lifetime_s, dns))
         except NotIssued as error:

@@ -37,6 +37,7 @@ def warnings(clusters: Sequence[HeldInCluster], now: float) -> tuple[Warned, ...
         *(one for each in clusters for one in _of_cluster(each, clusters, now)),
         *_between(clusters),
         *(one for each in clusters for one in _of_connected(each, clusters, now)),
+        *_of_denied(clusters, now),
     ]
     order = list(Severity)
     return tuple(sorted(dict.fromkeys(found), key=lambda one: order.index(one.severity)))
@@ -179,6 +180,24 @@ def _of_connected(pilots: HeldInCluster, clusters: Sequence[HeldInCluster], now:
         why = "are no pods of it" if known else "were not asked (hint: --context of that cluster)"
         text = f"{count} proxies of cluster {cluster!r} are connected, and {why}"
         yield _warn(pilots, "Pilot", text, Severity.INFO)
+
+
+def _of_denied(clusters: Sequence[HeldInCluster], now: float) -> Iterator[Warned]:
+    """Lists of the denied that are not the same everywhere, and pods that cannot call anybody by them."""
+    everywhere = {one.name: one for each in clusters for one in each.denied if one.stands(now)}
+    for cluster in clusters:
+        hint = "hint: isthmus ca deny, with the --context of each cluster"
+        if cluster.denied_error:
+            yield _warn(cluster, "denied", f"the list cannot be read: {cluster.denied_error}", Severity.ERROR)
+        elif missing := everywhere.keys() - {each.name for each in cluster.denied}:
+            text = f"{', '.join(sorted(missing))} is denied elsewhere and not here ({hint})"
+            yield _warn(cluster, "denied", text, Severity.ERROR)
+        for proxy in cluster.proxies:
+            if proxy.said is None or not proxy.said.chain:
+                continue
+            found = everywhere.get(proxy.said.identity) or everywhere.get(proxy.said.chain[0].serial)
+            if found is not None:
+                yield _warn(cluster, f"{proxy.namespace}/{proxy.pod}", f"is let in nowhere: {found.why}")
 
 
 def _names(certificates: Iterable[Certified]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from isthmus.ca.denied import Denial
 from isthmus.console.certificate_warnings import Warned, age, roots_of
 from isthmus.console.held_certificates import HeldInCluster
 from isthmus.console.render import table
@@ -15,7 +16,7 @@ from isthmus.kit.certified import Certified
 from isthmus.model.holdings import Holding
 
 _SHOWN = 20
-_MOMENTS = frozenset({"begin", "end", "at", "since", "renews"})
+_MOMENTS = frozenset({"begin", "end", "at", "since", "until", "renews"})
 
 
 class CertificateStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,8 +39,30 @@ def as_text(status: CertificateStatus, *, whole: bool = False) -> str:
         _roots(status.clusters, status.at),
         _authorities(status.clusters, status.at),
         _workloads(status.clusters, status.at, None if whole else _SHOWN),
+        denied_table(_all_denied(status)),
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def denied_table(denials: Sequence[Denial]) -> str:
+    """Who is denied, and which certificates; empty where nobody is."""
+    rows = [
+        (
+            each.identity,
+            each.serial[:12] or "all of it",
+            f"{datetime.fromtimestamp(each.since, UTC):%Y-%m-%d %H:%M}",
+            f"{datetime.fromtimestamp(each.until, UTC):%Y-%m-%d %H:%M}" if each.serial else "allowed",
+            each.by or "-",
+            each.reason or "-",
+        )
+        for each in sorted(denials, key=lambda each: (each.identity, each.serial))
+    ]
+    return table(("DENIED", "CERTIFICATE", "SINCE", "UNTIL", "BY", "REASON"), rows) if rows else ""
+
+
+def _all_denied(status: CertificateStatus) -> list[Denial]:
+    found = {each.name: each for cluster in status.clusters for each in cluster.denied}
+    return [each for each in found.values() if each.stands(status.at)]
 
 
 def _warnings(found: Sequence[Warned]) -> str:

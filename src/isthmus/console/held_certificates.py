@@ -16,7 +16,9 @@ import msgspec
 from isthmus.api.core.config_map import ConfigMap
 from isthmus.api.core.pod import PROXY
 from isthmus.api.resource import Kind, Meta, Object
+from isthmus.ca.denied import Denial
 from isthmus.console.control_plane import MONITORING_PORT, access_to
+from isthmus.console.denying import read_denied
 from isthmus.console.drawn_mesh import ALONE
 from isthmus.kit.certified import Certified, certified_pem
 from isthmus.kit.unreadable import UNREADABLE
@@ -83,6 +85,10 @@ class HeldInCluster(msgspec.Struct, frozen=True, kw_only=True):
     proxies: tuple[HeldByProxy, ...] = ()
     connected: tuple[Connected, ...] = ()
     """To the Pilots that run here."""
+    denied: tuple[Denial, ...] = ()
+    """Whom its Citadel signs nothing for, and which certificates are taken no more."""
+    denied_error: str = ""
+    """Why that is not known."""
 
 
 class _Told(msgspec.Struct):
@@ -143,11 +149,18 @@ async def _cluster(context: str, access: Access, root: str) -> HeldInCluster:
             published = await _published(client)
             proxies = await _proxies(client)
             connected = await _connected(client, root)
+            denied, denied_error = await _denied(client, root)
         except KubeError as error:
             raise KubeError(f'context "{context}": {error}') from error
     name = next((each.said.cluster for each in citadels if each.said is not None), context)
     return HeldInCluster(
-        name=name, citadels=citadels, published=published, proxies=proxies, connected=connected
+        name=name,
+        citadels=citadels,
+        published=published,
+        proxies=proxies,
+        connected=connected,
+        denied=denied,
+        denied_error=denied_error,
     )
 
 
@@ -189,6 +202,13 @@ async def _connected(client: Client, root: str) -> tuple[Connected, ...]:
                 one = Connected(cluster=each.cluster, namespace=each.namespace, pod=each.name, end=end)
                 found[each.cluster, each.namespace, each.name] = one
     return tuple(found.values())
+
+
+async def _denied(client: Client, root: str) -> tuple[tuple[Denial, ...], str]:
+    try:
+        return await read_denied(client, root), ""
+    except ValueError as error:
+        return (), str(error)
 
 
 async def _running(client: Client, scope: Scope) -> list[_Pod]:

@@ -37,6 +37,14 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True):
     """Since the last success, if any."""
 
 
+class Earlier(msgspec.Struct, frozen=True, kw_only=True):
+    """A certificate that was followed by another, and is good still."""
+
+    serial: str
+    sha256: str
+    end: float
+
+
 class Issuance(msgspec.Struct, frozen=True, kw_only=True):
     """The newest certificate that somebody got, and how many it got."""
 
@@ -46,6 +54,9 @@ class Issuance(msgspec.Struct, frozen=True, kw_only=True):
     at: float
     end: float
     count: int = 1
+    sha256: str = ""
+    earlier: tuple[Earlier, ...] = ()
+    """Those before it that have not ended, the newest first; the last few of them."""
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):

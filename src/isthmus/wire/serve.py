@@ -207,22 +207,27 @@ class _ServerStream:
 def _peer(context: Context) -> Peer:
     # All of this is of a certificate that the handshake has verified, and of none where there was none.
     proven = context.auth_context()
+    end, serial = _said(next(iter(proven.get("x509_pem_cert", ())), None))
     return Peer(
         context.peer(),
         tuple(uri.decode("utf-8", "replace") for uri in proven.get("peer_uri", ())),
         tuple(name.decode("utf-8", "replace") for name in proven.get("peer_dns", ())),
-        min(map(_end, proven.get("x509_pem_cert", ())), default=None),
+        end,
         # The core tells the chain without saying where in it the caller's own certificate stands.
         b"".join((*proven.get("x509_pem_cert", ()), *proven.get("x509_pem_cert_chain", ()))),
+        serial,
     )
 
 
-def _end(pem: bytes) -> float:
-    """When the certificate ends; one that we cannot read has ended."""
+def _said(pem: bytes | None) -> tuple[float | None, str]:
+    """When the caller's own certificate ends, and its number; one that we cannot read has ended."""
+    if pem is None:
+        return None, ""
     try:
-        return x509.life(x509.load_certificate(pem)).end
+        certificate = x509.load_certificate(pem)
+        return x509.life(certificate).end, x509.serial(certificate)
     except x509.InvalidCertificate:
-        return 0.0
+        return 0.0, ""
 
 
 def _metadata(context: Context) -> Mapping[str, str]:

@@ -22,6 +22,8 @@ class Peer(NamedTuple):
     """When it ends, in seconds of the epoch; None where there was none."""
     chain: bytes = b""
     """It, and those that were shown with it, in PEM."""
+    serial: str = ""
+    """Its number, in hexadecimal."""
 
     @property
     def host(self) -> str:

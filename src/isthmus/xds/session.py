@@ -12,7 +12,7 @@ from isthmus.kit.clock import Clock, SystemClock
 from isthmus.kit.metrics import CONVERGENCE, XDS_PUSHES, XDS_REJECTS
 from isthmus.kit.seldom import Seldom
 from isthmus.kit.tasks import supervise
-from isthmus.wire.stream import Code, Refused, Stream, StreamClosed
+from isthmus.wire.stream import Code, Peer, Refused, Stream, StreamClosed
 from isthmus.xds.answers import DELTA, SOTW
 from isthmus.xds.conversation import Conversation, World
 from isthmus.xds.crowd import Crowd
@@ -27,6 +27,11 @@ S = TypeVar("S", bound=Hashable)
 _LONGEST_WORD = 64 << 10
 
 Touched = Callable[[S, str], frozenset[str] | None]
+
+
+def trusted(_peer: Peer) -> str:
+    """Believes everybody who was let in."""
+    return ""
 
 
 def only_shown(_subject: Hashable, _text: str) -> None:
@@ -69,6 +74,8 @@ class Shared(Generic[S]):
     )
     hears: Mapping[str, Callable[[S, str], None]] = field(default_factory=dict)
     """By type who is told what a proxy says of itself, and not of resources: an error, empty where there is none."""
+    doubts: Callable[[Peer], str] = trusted
+    """Why a proxy that was let in is not believed any more; empty where it is."""
     crowd: Crowd = field(init=False)
     seldom: Seldom = field(init=False)
     """Where what proxies do wrong is logged."""
@@ -234,6 +241,8 @@ class Session(Generic[S]):
             # A new stream would come over the same connection, which knows that certificate only.
             ended = f"the certificate by which proxy {self.node.id} connected has ended"
             self.cut(ended, Code.UNAUTHENTICATED, hangs_up=True)
+        if why := self._shared.doubts(self.peer):
+            self.cut(why, Code.PERMISSION_DENIED, hangs_up=True)
         if self._sending_since is not None and now - self._sending_since > limits.send_s:
             self.cut(f"proxy {self.node.id} reads too slowly: one response waits for {limits.send_s:g} s")
         for type_url, sent_at in self._sent_at.items():

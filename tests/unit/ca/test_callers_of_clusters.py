@@ -129,6 +129,7 @@ async def test_every_issue_is_in_the_audit_log(mesh: World):
         "pod": "reviews-0",
         "address": "ipv4:10.0.0.1",
         "serial": x509.serial(issued),
+        "sha256": x509.fingerprint(issued),
         "until": f"{issued.not_valid_after_utc:%Y-%m-%dT%H:%M:%SZ}",
     }
     assert time < first["until"]

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from fakes.pki import Pki
 from isthmus.ca.authority import Issued
 from isthmus.ca.ledger import Ledger
 from isthmus.kit.clock import ManualClock
@@ -13,8 +14,11 @@ REVIEWS, RATINGS = (
 )
 
 
+PEM = Pki().leaf(uris=(REVIEWS,)).certificate
+
+
 def certificate(serial: str, life_s: float = 3600) -> Issued:
-    return Issued((b"",), serial, NOW + life_s)
+    return Issued((PEM,), serial, NOW + life_s)
 
 
 async def test_the_newest_certificate_of_each_caller_is_known_and_how_many_it_got():
@@ -36,6 +40,20 @@ async def test_certificates_that_have_ended_are_not_told():
     ledger.issued_to(REVIEWS, "ipv4:10.0.0.1", certificate("a", life_s=60))
     await clock.advance(61)
     assert ledger.issued == ()
+
+
+async def test_certificates_before_the_newest_are_told_for_as_long_as_they_are_good():
+    clock = ManualClock(NOW)
+    ledger = Ledger(clock)
+    for number in range(7):
+        ledger.issued_to(REVIEWS, "ipv4:10.0.0.1", certificate(f"{number}", life_s=60 * (number + 1)))
+    (newest,) = ledger.issued
+    assert newest.sha256 == certificate("6").sha256
+    assert [each.serial for each in newest.earlier] == ["5", "4", "3", "2"]
+    await clock.advance(240)
+    ledger.issued_to(REVIEWS, "ipv4:10.0.0.1", certificate("7"))
+    (newest,) = ledger.issued
+    assert [each.serial for each in newest.earlier] == ["6", "5", "4"]
 
 
 async def test_who_was_refused_is_told_until_it_gets_a_certificate():

@@ -67,7 +67,8 @@ def door() -> Iterator[Door]:
 def test_a_good_certificate_proves_its_identity_and_its_cluster(door: Door):
     chain = door.ca.chain()
     serial = x509.serial(x509.load_certificate(chain))
-    assert door.holders.by_certificate(chain) == Caller(REVIEWS, "gke", proof=f"certificate {serial}")
+    proof = f"certificate {serial}"
+    assert door.holders.by_certificate(chain) == Caller(REVIEWS, "gke", proof=proof, serial=serial)
 
 
 async def test_an_expired_one_proves_nothing_even_on_a_connection_that_stands(door: Door):

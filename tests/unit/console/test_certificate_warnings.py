@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from msgspec.structs import replace
 
+from isthmus.ca.denied import Denial
 from isthmus.console.certificate_warnings import age, warnings
 from isthmus.console.certificates_text import CertificateStatus, as_text, as_tree
 from isthmus.console.held_certificates import Connected, HeldByCitadel, HeldByProxy, HeldInCluster, Published
@@ -218,6 +221,55 @@ def test_proxies_that_only_pilot_knows_are_told():
             "Pilot: 1 proxies of cluster 'west' are connected, and were not asked (hint: --context of that cluster)",
         ),
     ]
+
+
+REVIEWS = "spiffe://cluster.local/ns/default/sa/reviews"
+
+
+def denial(serial: str = "", until: float = NOW + 60) -> Denial:
+    sha256 = "ab" * 32 if serial else ""
+    return Denial(
+        identity=REVIEWS,
+        since=NOW - 60,
+        by="ann",
+        serial=serial,
+        sha256=sha256,
+        until=until if serial else 0.0,
+    )
+
+
+def test_pods_with_denied_certificates_and_lists_that_differ_are_told():
+    for one, what in (
+        (denial(), "reviews is denied"),
+        (denial("7f"), "certificate 7f of .*reviews is denied"),
+    ):
+        east, west = cluster(denied=(one,)), cluster("west", denied=(one,), proxies=())
+        ((severity, text),) = said_of(east, west)
+        assert severity == "warning"
+        assert re.search(f"default/reviews-1: is let in nowhere: .*{what}", text)
+        lacks = replace(west, denied=())
+        assert (
+            "error",
+            (
+                f"denied: {one.name} is denied elsewhere and not here "
+                "(hint: isthmus ca deny, with the --context of each cluster)"
+            ),
+        ) in said_of(east, lacks)
+    assert said_of(cluster(denied=(denial("7f", NOW - 1),)), cluster("west", proxies=())) == []
+    ((severity, text),) = said_of(cluster(denied_error="not a list"))
+    assert (severity, text) == ("error", "denied: the list cannot be read: not a list")
+
+
+def test_who_is_denied_is_shown_by_whom_and_until_when():
+    east = cluster(denied=(denial(), denial("7f00aa"), denial("80", NOW - 1)))
+    west = cluster("west", denied=east.denied)
+    status = CertificateStatus(at=NOW, warnings=(), clusters=(east, west))
+    *_, head, first, second = as_text(status).splitlines()
+    assert head.split() == ["DENIED", "CERTIFICATE", "SINCE", "UNTIL", "BY", "REASON"]
+    assert first.split() == [REVIEWS, "all", "of", "it", "2027-01-15", "07:59", "allowed", "ann", "-"]
+    assert second.split() == [REVIEWS, "7f00aa", "2027-01-15", "07:59", "2027-01-15", "08:01", "ann", "-"]
+    told = as_tree(status)["clusters"][0]["denied"]
+    assert (told[1]["until"], told[1]["by"]) == ("2027-01-15T08:01:00Z", "ann")
 
 
 def test_ages_are_said_in_two_units_at_most():

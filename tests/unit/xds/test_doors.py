@@ -90,6 +90,26 @@ def refusals(reason: str) -> float:
 # Certificates
 
 
+async def test_a_stream_ends_when_its_certificate_is_denied_and_others_stay() -> None:
+    clock = ManualClock(time.time())
+    async with (
+        pilot_with(SessionLimits(answer_s=10_000), clock) as pilot,
+        Channel(pilot.address, of(ALICE)) as channel,
+        Channel(pilot.address, of(ALICE)) as other,
+    ):
+        stream = await subscribed(channel)
+        (session,) = pilot.fanout.sessions
+        serial = session.peer.serial
+        async with standing(other):
+            pilot.fanout.shared.doubts = lambda peer: "it is denied" if peer.serial == serial else ""
+            await clock.advance(10)
+            with pytest.raises(CallFailed, match="it is denied") as failure:
+                await stream.receive()
+            assert failure.value.code == "PERMISSION_DENIED"
+            await eventually(lambda: len(pilot.fanout.sessions) == 1)
+            assert pilot.fanout.sessions[0].peer.serial not in {"", serial}
+
+
 async def test_a_stream_ends_with_the_certificate_by_which_it_began_and_the_next_one_shows_another() -> None:
     clock = ManualClock(time.time())
     patient = SessionLimits(answer_s=10_000)

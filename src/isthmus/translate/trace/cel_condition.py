@@ -20,7 +20,12 @@ from isthmus.translate.trace.facts import WRITTEN_BY_ENVOY, Facts, headers_of
 Json = Any
 
 _OF_REQUESTS = ("path", "url_path", "query", "host", "method", "protocol", "headers", "referer", "useragent")
-_OF_CONNECTIONS = ("mtls", "requested_server_name", "uri_san_peer_certificate", "dns_san_peer_certificate")
+_DIGEST = "sha256_peer_certificate_digest"
+_OF_CONNECTIONS = (
+    *("mtls", "requested_server_name", "uri_san_peer_certificate", "dns_san_peer_certificate", _DIGEST),
+)
+_OF_NOBODY = ""
+"""The digest of a caller's certificate: a trace is of one that no policy names, as all are that are not denied."""
 _KNOWN: Mapping[str, frozenset[str]] = {
     "request": frozenset(_OF_REQUESTS),
     "destination": frozenset({"address", "port"}),
@@ -140,6 +145,8 @@ def _connection(facts: Facts) -> dict[str, Json]:
     ):
         if facts.is_tls and several:
             found[name] = several[0]
+    if found["mtls"]:
+        found[_DIGEST] = _OF_NOBODY
     return found
 
 
