@@ -7,6 +7,7 @@ annotations `config.istio.io/…`. One wrong object never takes another with it.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -132,7 +133,15 @@ def _is_meant(path: Path) -> bool:
 def _unreadable(directory: Path, error: OSError) -> Finding:
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return _about(directory.name, "$", f"{directory} is no directory (hint: create it)")
-    return _about(directory.name, "$", f"{error.filename or directory} cannot be read: {error.strerror}")
+    what = f"{error.filename or directory} cannot be read: {error.strerror}"
+    return _about(directory.name, "$", f"{what}{_mend(error)}")
+
+
+def _mend(error: Exception) -> str:
+    """What to do where the file is another's: Pilot's pod is not root."""
+    return (
+        f" (hint: it must be readable by user {os.geteuid()})" if isinstance(error, PermissionError) else ""
+    )
 
 
 def _read_file(path: Path, directory: Path) -> tuple[list[ClusterFile], list[Finding]]:
@@ -142,7 +151,7 @@ def _read_file(path: Path, directory: Path) -> tuple[list[ClusterFile], list[Fin
     except InvalidConfig as error:
         return [], [_about(where, error.path, error.message)]
     except (OSError, UnicodeDecodeError) as error:
-        return [], [_about(where, "$", f"cannot be read: {error}")]
+        return [], [_about(where, "$", f"cannot be read: {error}{_mend(error)}")]
     clusters: list[ClusterFile] = []
     findings: list[Finding] = []
     for number, document in enumerate(values):

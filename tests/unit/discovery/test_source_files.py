@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import yaml
@@ -291,3 +295,28 @@ def test_a_link_to_nothing_is_a_wrong_file(folder):
     claims = read_directory(folder)
     assert ids(claims) == ["east", "west"]
     assert wrong(claims) == [("north.yaml", "$")]
+
+
+@contextmanager
+def as_nobody():
+    """Without the rights of root, if we have them."""
+    was = os.geteuid()
+    if was == 0:
+        os.seteuid(1337)
+    try:
+        yield
+    finally:
+        os.seteuid(was)
+
+
+def test_a_file_of_somebody_elses_is_told_with_who_must_be_able_to_read_it():
+    with TemporaryDirectory() as made:
+        folder = Path(made)
+        folder.chmod(0o755)
+        (folder / "east.yaml").write_text("kind: Cluster")
+        (folder / "east.yaml").chmod(0o600 if os.geteuid() == 0 else 0)
+        with as_nobody():
+            user = os.geteuid()
+            (found,) = read_directory(folder).findings
+    assert "east.yaml" in found.message
+    assert found.message.endswith(f"(hint: it must be readable by user {user})")
