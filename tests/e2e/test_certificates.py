@@ -1,4 +1,4 @@
-"""Certificates are renewed under load without a failed request, and identities stay."""
+"""Certificates are renewed under load without a failed request, and calls go on while they cannot be."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import json
 
 from e2e.mesh_views import ENVOYS, KILL_AGENT, in_sidecar
 from isthmus.console.certificate_warnings import roots_of, warnings
+from isthmus.console.demo.page import Page
 from isthmus.console.demo.stage import PRIVATE, PUBLIC, Stage
 from isthmus.console.held_certificates import HeldInCluster, held_in
 from isthmus.model.findings import Severity
 
 SYSTEM = ("-n", "istio-system")
-ENVIRONMENT = {"SECRET_TTL": "60s", "SECRET_GRACE_PERIOD_RATIO": "0.08"}
+LIFE_S = 60
+ENVIRONMENT = {"SECRET_TTL": f"{LIFE_S}s", "SECRET_GRACE_PERIOD_RATIO": "0.08"}
 PROXY = {
     "name": "istio-proxy",
     "env": [{"name": name, "value": value} for name, value in ENVIRONMENT.items()],
@@ -48,7 +50,26 @@ async def issued(stage: Stage) -> int:
     return sum("certificate issued" in line and "sa/bookinfo-reviews" in line for line in log.splitlines())
 
 
-async def test_certificates_rotate_under_load_without_a_failed_request(stage: Stage) -> None:
+async def _without_citadel_for_half_a_life(stage: Stage) -> list[Page]:
+    """What was visited until half of the life of its certificate was over, which reviews-v3 could not renew."""
+    private = stage.kubectl(PRIVATE)
+    await private.run("scale", "deployment/istio-citadel", "--replicas=0", *SYSTEM)
+    await private.run("wait", "pod", "-l", "istio=citadel", "--for=delete", "--timeout=60s", *SYSTEM)
+    pages: list[Page] = []
+    left: list[float] = []
+    end = stage.clock.monotonic() + 90
+    while not left and stage.clock.monotonic() < end:
+        pages += [await stage.visitor.visit("jason") for _ in range(10)]
+        said = await private.run("logs", "deployment/reviews-v3", "-c", "istio-proxy", "--tail=5")
+        complaints = [json.loads(line) for line in said.splitlines() if "certificate not renewed" in line]
+        left = [each["seconds_left"] for each in complaints if each["seconds_left"] < LIFE_S / 2]
+    assert left, "it could renew its certificate"
+    return pages
+
+
+async def test_certificates_rotate_under_load_and_calls_go_on_without_citadel_for_half_a_life(
+    stage: Stage,
+) -> None:
     private = stage.kubectl(PRIVATE)
     await private.run("patch", "deployment", "reviews-v3", "--type=strategic", "-p", SHORT)
     await private.run("rollout", "status", "deployment/reviews-v3", "--timeout=90s")
@@ -63,8 +84,10 @@ async def test_certificates_rotate_under_load_without_a_failed_request(stage: St
         while await issued(stage) < before + 3 and stage.clock.monotonic() < end:
             pages += [await stage.visitor.visit("jason") for _ in range(10)]
         assert await issued(stage) >= before + 3
+        pages += await _without_citadel_for_half_a_life(stage)
         assert all(page.node == "k8s-demo" for page in pages)
     finally:
+        await private.run("scale", "deployment/istio-citadel", "--replicas=1", *SYSTEM)
         await stage.kubectl(PUBLIC).run("delete", "virtualservice", "reviews")
         await private.run("rollout", "undo", "deployment/reviews-v3")
         await private.run("rollout", "status", "deployment/reviews-v3", "--timeout=90s")
