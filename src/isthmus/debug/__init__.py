@@ -1,1 +1,1 @@
-"""What Pilot shows of itself in the form in which tools for Istio read it: istioctl, Kiali. Changes nothing."""
+"""What Pilot shows of itself in the form in which istioctl and Kiali read it (ADR 0038). Changes nothing."""
