@@ -12,7 +12,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from fakes.eventually import eventually
 from fakes.ports import free_ports
 
 NEEDS = ("spire-server", "install Go and a C compiler, then run tools/issuers")
@@ -83,22 +82,28 @@ class Spire:
         await self.run("agent")
 
     async def run(self, name: str) -> None:
-        """Run the server or the agent until it is healthy."""
+        """Run the server or the agent until it is healthy; one that ends meanwhile is started anew, as kubelets do."""
+        async with asyncio.timeout(90):
+            while not await self._begun(name):
+                pass
+
+    async def _begun(self, name: str) -> bool:
         program = _program(f"spire-{name}")
         arguments = ["run", "-config", str(self.place / f"{name}.conf")]
         if name == "agent" and not (self.place / "agent" / "agent-data.json").exists():
             arguments += ["-joinToken", self._token]
         log = (self.place / f"{name}.log").open("ab")
-        self._running[name] = await asyncio.create_subprocess_exec(
+        process = await asyncio.create_subprocess_exec(
             program, *arguments, stdout=log, stderr=log, cwd=self.place
         )
         log.close()
-        await eventually(lambda: self._healthy(program, name), 60)
-
-    async def _healthy(self, program: str, name: str) -> bool:
-        assert self._running[name].returncode is None, (self.place / f"{name}.log").read_text()[-3000:]
-        asked = await _run(program, "healthcheck", "-socketPath", str(self.place / f"{name}.sock"))
-        return asked[0] == 0
+        self._running[name] = process
+        while process.returncode is None:
+            asked = await _run(program, "healthcheck", "-socketPath", str(self.place / f"{name}.sock"))
+            if asked[0] == 0:
+                return True
+            await asyncio.sleep(0.1)
+        return False
 
     async def kill(self, name: str) -> None:
         """End the server or the agent at once, as a node does that goes down."""
@@ -126,6 +131,11 @@ class Spire:
             *more,
         )
         return str(made["results"][0]["entry"]["id"])
+
+    async def node(self) -> str:
+        """The serial number of the agent's own certificate."""
+        (agent,) = (await self.json("agent", "list"))["agents"]
+        return str(agent["x509svid_serial_number"])
 
     async def json(self, *arguments: str) -> Any:
         """What the server answers to its operator."""
