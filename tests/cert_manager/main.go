@@ -14,6 +14,7 @@ import (
 	"github.com/cert-manager/cert-manager/pkg/controller/certificaterequests/approver"
 	"github.com/cert-manager/cert-manager/pkg/controller/certificaterequests/ca"
 	"github.com/cert-manager/cert-manager/pkg/controller/certificaterequests/selfsigned"
+	requestsca "github.com/cert-manager/cert-manager/pkg/controller/certificatesigningrequests/ca"
 	"github.com/cert-manager/cert-manager/pkg/controller/clusterissuers"
 	"github.com/cert-manager/cert-manager/pkg/controller/issuers"
 	_ "github.com/cert-manager/cert-manager/pkg/issuer/ca"
@@ -35,7 +36,7 @@ func main() {
 		log.Fatal(err)
 	}
 	wanted := []string{approver.ControllerName, ca.CRControllerName, selfsigned.CRControllerName,
-		issuers.ControllerName, clusterissuers.ControllerName}
+		requestsca.CSRControllerName, issuers.ControllerName, clusterissuers.ControllerName}
 	var running sync.WaitGroup
 	for _, name := range wanted {
 		each, err := controller.Known()[name](factory)

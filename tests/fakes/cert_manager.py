@@ -2,7 +2,7 @@
 
 `SigningController` stands in for cert-manager where its own controller is not at hand: it reads CertificateRequests
 over the wire, signs with cryptography what the request asks for, as a CA issuer does, and writes their status. It
-can also be told to misbehave. `real_controller` is cert-manager's own code, built of tests/cert_manager.
+can also be told to misbehave. `real_controller` is cert-manager's own code, which tools/issuers builds.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
+import shutil
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -30,8 +32,7 @@ from isthmus.kube.errors import NotFound
 from isthmus.kube.informer import Informer
 from isthmus.kube.watch import Watch
 
-REAL = "ISTHMUS_CERT_MANAGER"
-"""Names the program that `go build` makes of tests/cert_manager."""
+NEEDS = ("cert-manager-signers", "install Go, then run tools/issuers")
 REQUESTS = Kind(GROUP, ("v1",), "CertificateRequest", "certificaterequests", Object)
 _CRDS = Kind(
     "apiextensions.k8s.io",
@@ -170,8 +171,10 @@ def condition(kind: str, status: str, reason: str, message: str) -> dict[str, An
 
 
 @asynccontextmanager
-async def real_controller(program: str, kubeconfig: Path) -> AsyncIterator[None]:
+async def real_controller(kubeconfig: Path) -> AsyncIterator[None]:
     """cert-manager's own controllers on the API server of `kubeconfig`."""
+    name, _ = NEEDS
+    program = shutil.which(name, path=str(Path(sys.executable).parent)) or name
     log = (kubeconfig.parent / "cert-manager.log").open("wb")
     process = await asyncio.create_subprocess_exec(
         program, "--kubeconfig", str(kubeconfig), stdout=log, stderr=log, env={"PATH": os.environ["PATH"]}

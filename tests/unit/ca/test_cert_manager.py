@@ -1,13 +1,12 @@
 """cert-manager as the issuer, over a real API server; what it signs is checked as a stranger's word.
 
-With ISTHMUS_CERT_MANAGER its own controller signs: cd tests/cert_manager && go mod tidy && go build -o PROGRAM .
+Its own controllers sign in tests/e2e/test_cert_manager.py.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,16 +18,13 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from fakes.cert_manager import (
     GROUP,
-    REAL,
     REQUESTS,
     SigningController,
     condition,
     install,
-    real_controller,
 )
 from fakes.eventually import eventually
 from fakes.live_cluster import live_cluster
-from isthmus.api.resource import Kind, Object
 from isthmus.ca.issuers import IssuerAway, IssuerRefused, Order
 from isthmus.ca.issuers.cert_manager import CertManager, CertManagerSettings
 from isthmus.ca.issuers.choice import parse_issuer
@@ -223,31 +219,6 @@ async def test_an_api_server_that_is_away_is_told(tmp_path: Path):
         issuer = CertManager(CertManagerSettings(name="theirs"), client, SystemClock())
         with pytest.raises(IssuerAway, match="cannot be asked"):
             await issuer.issue(order())
-
-
-@pytest.mark.skipif(
-    REAL not in os.environ, reason=f"needs cert-manager's controller, built of tests/cert_manager, in {REAL}"
-)
-async def test_the_real_cert_manager_signs_for_us(tmp_path: Path):
-    secrets = Kind("", ("v1",), "Secret", "secrets", Object)
-    issuers = Kind(GROUP, ("v1",), "Issuer", "issuers", Object)
-    key = x509.new_key()
-    root = x509.root(key, "Their Root", x509.Life.at(SystemClock().now(), 86_400 * 30))
-    pair = {"tls.crt": x509.bundle_pem([root]).decode(), "tls.key": x509.key_pem(key).decode()}
-    async with live_cluster(tmp_path) as cluster, Client(from_file(cluster.kubeconfig)) as client:
-        await install(client)
-        meta = {"name": "theirs", "namespace": NAMESPACE}
-        await client.create(secrets, {"metadata": meta, "type": "kubernetes.io/tls", "stringData": pair})
-        made = {"apiVersion": f"{GROUP}/v1", "kind": "Issuer", "metadata": meta}
-        await client.create(issuers, {**made, "spec": {"ca": {"secretName": "theirs"}}})
-        settings = CertManagerSettings(name="theirs", kind="Issuer", namespace=NAMESPACE, limit_s=30.0)
-        issuer = CertManager(settings, client, SystemClock())
-        async with real_controller(os.environ[REAL], cluster.kubeconfig), supervise(issuer.run()):
-            issued = await asyncio.gather(*(issuer.issue(order()) for _ in range(5)))
-        leaf = x509.load_certificate(issued[0].pem)
-        assert x509.names(leaf).uris == (str(REVIEWS),)
-        assert x509.load_bundle(issuer.roots_pem) == (root,)
-        assert await requests_left(client) == 0
 
 
 def test_issuers_are_chosen_by_one_word():
