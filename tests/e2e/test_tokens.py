@@ -101,7 +101,7 @@ def asked(url: str, token: str) -> tuple[int, str]:
     return answer.status, json.loads(body)["podname"].split("-")[1] if answer.status == 200 else ""
 
 
-async def test_tokens_open_reviews_in_both_clusters_and_choose_the_way_also_while_pilot_starts_anew(
+async def test_tokens_open_reviews_in_both_clusters_and_choose_the_way_also_while_pilot_starts_and_their_issuer_is_away(
     with_issuer: Stage, stage: Stage, rules: Rules
 ) -> None:
     url = await stage.lab.open(PUBLIC, SYSTEM, "istio-ingressgateway", 80)
@@ -139,11 +139,23 @@ async def test_tokens_open_reviews_in_both_clusters_and_choose_the_way_also_whil
         while True:
             answers[await ask(token)] += 1
 
+    public = stage.kubectl(PUBLIC)
+
+    async def are_kept() -> bool:
+        found: Any = await public.json("get", "configmap", "istio-issuer-keys", "-n", SYSTEM)
+        return ISSUER in str(found.get("data"))
+
+    assert await stage.until(are_kept, 40)
+    await public.run("scale", "deployment/issuer", "--replicas=0")
+    await public.run("wait", "--for=delete", "pod", "-l", "app=issuer", "--timeout=60s")
     async with supervise(ask_on(TESTER), ask_on(OTHER)):
-        await stage.kubectl(PUBLIC).run("rollout", "restart", "deployment/istio-pilot", "-n", SYSTEM)
-        await stage.kubectl(PUBLIC).run(
-            "rollout", "status", "deployment/istio-pilot", "-n", SYSTEM, "--timeout=90s"
-        )
+        await public.run("rollout", "restart", "deployment/istio-pilot", "-n", SYSTEM)
+        await public.run("rollout", "status", "deployment/istio-pilot", "-n", SYSTEM, "--timeout=90s")
         assert await stage.until(held, 40)
         await asyncio.sleep(2)
     assert answers.keys() == {(200, "v3"), (200, "v1")}, answers
+
+    async def is_told() -> bool:
+        return any("the last good ones of" in each["message"] for each in await findings(stage))
+
+    assert await stage.until(is_told, 20), "that the new Pilot believes by keys that the last one has fetched"
