@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 from typing import Any
+from uuid import uuid4
 
 from e2e.echo.objects import Rules, of, routes, to, versions
-from e2e.workloads import ask
+from e2e.workloads import ask, printed
 from isthmus.console.demo.stage import PUBLIC, Stage
 from isthmus.kit.tasks import supervise
 
@@ -60,9 +61,14 @@ async def test_a_caller_stays_with_a_pod_by_its_address_also_without_http(
 
 
 async def test_green_takes_new_requests_while_open_connections_end_in_peace(far: Stage, rules: Rules) -> None:
-    asked = json.dumps({"seconds": 9})
+    mark = f"{uuid4()}.answered"
+    asked = json.dumps({"seconds": 9, "answered": f"/tmp/{mark}"})
     old = asyncio.create_task(ask(far, "ask_tcp", "stay", "echo:8084", asked))
-    await asyncio.sleep(1)
+
+    async def stands() -> bool:
+        return mark in await printed(far, PUBLIC, "app=caller", "ls", "/tmp")
+
+    assert await far.until(stands, 30)
     await rules(routes(http=to("v1"), tcp=to("v1")))
 
     async def over() -> bool:

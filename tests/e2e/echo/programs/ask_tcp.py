@@ -8,6 +8,7 @@ import socket
 import ssl
 import sys
 import time
+from pathlib import Path
 
 
 def banner(connection, asked):
@@ -69,9 +70,10 @@ def idle(connection, asked):
 
 
 def stay(connection, asked):
-    """Which pod answers, and what it says again after so many seconds."""
+    """Which pod answers, and what it says again after so many seconds; the file at `answered` tells of the first."""
     connection.sendall(b"NAME\n")
     pod = connection.recv(100).decode()
+    Path(asked["answered"]).touch()
     time.sleep(asked["seconds"])
     connection.sendall(b"still here")
     return {"pod": pod, "said": connection.recv(100).decode()}
