@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
+
 from isthmus.api.resource import Object, Ref
 from isthmus.model.analyze.subject import Subject
 from isthmus.model.codes import Code
 from isthmus.model.config_cluster import is_config
 from isthmus.model.endpoint import EndpointShard, Locality
-from isthmus.model.findings import Finding
+from isthmus.model.findings import Finding, Severity
 from isthmus.model.names import NO_CLUSTER, ClusterId
+
+_KEEPING_OUT = frozenset({"AuthorizationPolicy", "PeerAuthentication", "RequestAuthentication"})
+"""Kinds by which somebody thinks that he has shut a door."""
 
 
 def copies_are_equal(subject: Subject) -> Iterator[Finding]:
@@ -25,11 +30,13 @@ def copies_are_equal(subject: Subject) -> Iterator[Finding]:
                 continue
             value, counted = subject.objects[cluster][ref], held.get(ref)
             if counted is None:
+                keeps = ", so that it keeps nobody out" if ref.kind in _KEEPING_OUT else ""
                 message = (
-                    f'has no effect here, and is not in cluster "{counting}", from which configuration is read '
+                    f'has no effect here{keeps}, and is not in cluster "{counting}", from which configuration is read '
                     "(hint: apply it there)"
                 )
-                yield _finding(cluster, ref, "$", message, Code.NOT_READ_HERE)
+                found = _finding(cluster, ref, "$", message, Code.NOT_READ_HERE)
+                yield msgspec.structs.replace(found, severity=Severity.WARNING) if keeps else found
             elif _said(value) != _said(counted):
                 message = (
                     f'is not the same as in cluster "{counting}", whose counts (hint: apply one file to both)'
