@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import grpc
+
+from fakes.serving import serving
 
 # Source: Envoy's CheckResponse: field 1 is `status`, of which field 1 is the code; 7 is PERMISSION_DENIED.
 _YES, _NO = b"\x0a\x00", b"\x0a\x02\x08\x07"
@@ -59,13 +60,5 @@ def by_http(asked, always=None, headers=(("x-user", "alice"), ("x-reason", "beca
         def log_message(self, *_):
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as server:
         yield server.server_address[1]
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -6,12 +6,12 @@ import http.client
 import socket
 import socketserver
 import ssl
-import threading
 from contextlib import closing, contextmanager
 
 from fakes.pki import Pki
 from fakes.ports import free_ports
 from fakes.running_envoy import running_envoy
+from fakes.serving import serving
 from isthmus.api import kind_of
 from isthmus.api.decode import decode
 from isthmus.api.yaml import documents
@@ -160,9 +160,5 @@ class _Greets(socketserver.BaseRequestHandler):
 @contextmanager
 def greeting():
     """The port of a server that answers whatever it hears."""
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Greets) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        thread.start()
+    with serving(socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Greets)) as server:
         yield server.server_address[1]
-        server.shutdown()
-        thread.join()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from benchmarks.running_envoy import running
 
+from fakes.serving import serving
 from isthmus.envoy.types import Bootstrap
 
 
@@ -34,16 +34,8 @@ class _Echo(BaseHTTPRequestHandler):
 @contextmanager
 def echo():
     """The port of an application that says in the header `x-asked` what it was asked, as JSON."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Echo)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), _Echo)) as server:
         yield server.server_address[1]
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 @contextmanager

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import socketserver
-import threading
 
 import pytest
 
 from drawn.worlds import document, pods, service
 from fakes.guarded_envoy import upstream
 from fakes.inbound_envoy import InboundEnvoy, inbound_of
+from fakes.serving import serving
 from isthmus.model.names import ClusterId
 from isthmus.model.proxy import Proxy, ProxyKind
 from isthmus.translate.trace.call import Call, Hello, Speech
@@ -43,13 +43,10 @@ class _Greets(socketserver.BaseRequestHandler):
 
 @pytest.fixture(scope="module")
 def server():
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Greets) as made:
-        made.daemon_threads, made.called = True, 0
-        thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        thread.start()
+    made = socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Greets)
+    made.called = 0
+    with serving(made):
         yield made
-        made.shutdown()
-        thread.join()
 
 
 @pytest.fixture(scope="module")

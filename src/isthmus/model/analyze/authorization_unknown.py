@@ -15,6 +15,7 @@ from isthmus.model.analyze.authorization_policies import may_mean, workloads_of
 from isthmus.model.analyze.subject import Subject, finding
 from isthmus.model.codes import Code
 from isthmus.model.findings import Finding
+from isthmus.model.names import ClusterId
 from isthmus.model.peer_authentications import PERMISSIVE, PeerAuthentications
 from isthmus.model.selection import labels_of, references_of
 from isthmus.model.shards import TLS_LABEL
@@ -54,13 +55,12 @@ def _becomes(found: AuthorizationPolicy) -> str:
 
 def _evaded(found: AuthorizationPolicy) -> Iterator[tuple[int, Asked]]:
     """The rules that are not kept with callers in plain text as they are with others, and what they ask."""
-    for number, rule in enumerate(found.spec.rules or ()):
-        refuses, meant = found.spec.action in {"DENY", "CUSTOM"}, _may_mean_strangers(rule)
-        if refuses != meant and found.spec.action != "AUDIT":
+    refuses = found.spec.action in {"DENY", "CUSTOM"}
+    for number, rule in enumerate(found.spec.rules or () if found.spec.action != "AUDIT" else ()):
+        if refuses != _may_mean_strangers(rule):
             asked = (each for each in asked_by(rule, number) if each.key in OF_CERTIFICATES)
-            yield from (
-                (number, each) for each in islice((one for one in asked if one.is_wanted == refuses), 1)
-            )
+            telling = (each for each in asked if each.is_wanted == refuses)
+            yield from ((number, each) for each in islice(telling, 1))
 
 
 def _may_mean_strangers(rule: Rule) -> bool:
@@ -91,17 +91,24 @@ class _Doors:
     def __init__(self, subject: Subject) -> None:
         self._subject = subject
         self._peers = PeerAuthentications(subject.of(PeerAuthentication), subject.root)
-        self._shut: dict[tuple[str, tuple[tuple[str, str], ...]], bool] = {}
+        self._open: dict[tuple[ClusterId, str], tuple[int, ...]] = {}
 
     def open_port(self, workload: Workload, rule: Rule) -> int | None:
         """A port of the workload that takes plain text, and that the rule may mean; None: there is none."""
-        labels = dict(workload.labels)
-        if labels.get(TLS_LABEL) != "istio" or self._is_gateway(workload) or self._is_shut(workload):
-            return None
-        terms = self._peers.terms(workload.namespace, workload.labels)
-        ports = sorted({each.target_port for each in workload.serves})
-        open_ = (port for port in ports if terms.at(port) == PERMISSIVE and may_mean(rule, port))
-        return next(open_, None)
+        key = (workload.cluster, workload.address)
+        if key not in self._open:
+            self._open[key] = tuple(self._open_ports(workload))
+        return next((port for port in self._open[key] if may_mean(rule, port)), None)
+
+    def _open_ports(self, workload: Workload) -> Iterator[int]:
+        has_sidecar = dict(workload.labels).get(TLS_LABEL) == "istio"
+        if has_sidecar and not self._is_gateway(workload) and not self._is_shut(workload):
+            terms = self._peers.terms(workload.namespace, workload.labels)
+            yield from (
+                port
+                for port in sorted({each.target_port for each in workload.serves})
+                if terms.at(port) == PERMISSIVE
+            )
 
     def _is_gateway(self, workload: Workload) -> bool:
         labels = dict(workload.labels).items()
@@ -109,15 +116,10 @@ class _Doors:
 
     def _is_shut(self, workload: Workload) -> bool:
         """Whether policies keep out whoever does not say who he is."""
-        key = (workload.namespace, workload.labels)
-        if key not in self._shut:
-            holding = list(self._holding(workload))
-            allowing = [each for each in holding if each.spec.action == "ALLOW"]
-            nobody = allowing and not any(
-                _may_mean_strangers(rule) for each in allowing for rule in each.spec.rules or ()
-            )
-            self._shut[key] = bool(nobody) or any(map(_denies_strangers, holding))
-        return self._shut[key]
+        holding = list(self._holding(workload))
+        allowing = [each for each in holding if each.spec.action == "ALLOW"]
+        meant = (_may_mean_strangers(rule) for each in allowing for rule in each.spec.rules or ())
+        return (bool(allowing) and not any(meant)) or any(map(_denies_strangers, holding))
 
     def _holding(self, workload: Workload) -> Iterator[AuthorizationPolicy]:
         labels = dict(workload.labels).items()
