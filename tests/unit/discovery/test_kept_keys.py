@@ -19,6 +19,7 @@ from isthmus.kit.tasks import supervise
 from isthmus.kit.watchable import Watchable
 from isthmus.kube.client import Client, path_of
 from isthmus.kube.errors import Forbidden
+from isthmus.kube.kubeconfig import Access
 from isthmus.model.key_source import GoodKeys, KeySource
 from unit.ca.installed import SYSTEM, Installed, installed
 
@@ -49,67 +50,66 @@ async def place(tmp_path: Path):
 class Keeper:
     """What keeps keys at an installed cluster, as Pilot's account, at a time that is told."""
 
-    def __init__(self, place: Installed, **more) -> None:
-        self._place = place
+    def __init__(self, place: Installed, access: Access, **more) -> None:
+        self._place, self._access = place, access
         self.clock = ManualClock(NOW)
-        self.kept = KeptKeys(place.access(SYSTEM, PILOT), KeptKeysSettings(pause_s=0, **more), self.clock)
+        self.kept = KeptKeys(access, KeptKeysSettings(pause_s=0, **more), self.clock)
         self.wanted = Watchable(None)
         self.leads = Watchable(True)
 
     async def run(self) -> None:
-        async with Client(self._place.access(SYSTEM, PILOT)) as client:
+        async with Client(self._access) as client:
             await self.kept.run(client, self.leads, self.wanted)
 
-    @property
-    def found(self):
+    async def found(self):
         """The ConfigMap."""
-        return self._place.find("configmaps", NAME, SYSTEM)
+        return await self._place.find("configmaps", NAME, SYSTEM)
 
     async def until(self, **sources) -> None:
         """Until just these are kept."""
 
         async def kept():
             await self.clock.advance(0)
-            return {each.uri: keys.keys for each, keys in read(self.found).items()} == sources
+            return {each.uri: keys.keys for each, keys in read(await self.found()).items()} == sources
 
         await eventually(kept)
 
 
 async def test_keys_of_one_pilot_are_the_next_ones_and_go_with_their_policies(place: Installed) -> None:
-    first = Keeper(place)
+    first = Keeper(place, await place.access(SYSTEM, PILOT))
     async with supervise(first.run()):
         first.wanted.set({NEAR: good(ONE), FAR: good(TWO)})
         await first.until(**{NEAR.uri: ONE, FAR.uri: TWO})
-        second = Keeper(place)
+        second = Keeper(place, await place.access(SYSTEM, PILOT))
         assert await second.kept.recall(NEAR) == good(ONE)
         assert await second.kept.recall(FAR) == good(TWO)
         assert await second.kept.recall(KeySource("https://near.example/other")) is None
         first.wanted.set({FAR: None})  # a Pilot that could not ask it
         await first.until(**{FAR.uri: TWO})
-    entry = json.loads(next(iter(first.found["data"].values())))
+    entry = json.loads(next(iter((await first.found())["data"].values())))
     assert entry["issuer"] == "https://far.example"
     assert entry["fetched"] == "1970-01-12T13:46:40Z"
 
 
 async def test_it_is_written_when_keys_differ_and_else_seldom(place: Installed) -> None:
-    keeper = Keeper(place)
+    keeper = Keeper(place, await place.access(SYSTEM, PILOT))
 
-    def version():
-        return keeper.found["metadata"]["resourceVersion"]
+    async def version():
+        return (await keeper.found())["metadata"]["resourceVersion"]
 
     async with supervise(keeper.run()):
         keeper.wanted.set({NEAR: good(ONE)})
         await keeper.until(**{NEAR.uri: ONE})
-        before = version()
+        before = await version()
         keeper.wanted.set({NEAR: good(ONE, ago_s=-600)})
         await keeper.clock.advance(1)
         await asyncio.sleep(0.5)
-        assert version() == before, "the same keys, ten minutes later"
+        assert await version() == before, "the same keys, ten minutes later"
         keeper.wanted.set({NEAR: good(ONE, ago_s=-4000)})
 
         async def written_anew():
             await keeper.clock.advance(1)
-            return version() != before
+            return await version() != before
 
         await eventually(written_anew)
         keeper.wanted.set({NEAR: good(TWO, ago_s=-4001)})
@@ -117,23 +117,23 @@ async def test_it_is_written_when_keys_differ_and_else_seldom(place: Installed) 
 
 
 async def test_keys_are_no_longer_believed_than_is_said(place: Installed) -> None:
-    keeper = Keeper(place)
+    keeper = Keeper(place, await place.access(SYSTEM, PILOT))
     async with supervise(keeper.run()):
         keeper.wanted.set({NEAR: good(ONE, ago_s=3600), FAR: good(TWO, ago_s=90_000)})
         await keeper.until(**{NEAR.uri: ONE, FAR.uri: TWO})
     assert await keeper.kept.recall(NEAR) is not None
     assert await keeper.kept.recall(FAR) is None, "more than a day old"
-    never = Keeper(place, kept_s=0)
+    never = Keeper(place, await place.access(SYSTEM, PILOT), kept_s=0)
     assert await never.kept.recall(NEAR) is None
 
 
 async def test_who_does_not_lead_writes_nothing_and_who_stops_leading_stops(place: Installed) -> None:
-    keeper = Keeper(place)
+    keeper = Keeper(place, await place.access(SYSTEM, PILOT))
     keeper.leads.set(False)
     keeper.wanted.set({NEAR: good(ONE)})
     async with supervise(keeper.run()):
         await asyncio.sleep(0.2)
-        assert not keeper.found.get("data")
+        assert not (await keeper.found()).get("data")
         keeper.leads.set(True)
         await keeper.until(**{NEAR.uri: ONE})
         keeper.leads.set(False)
@@ -145,7 +145,7 @@ async def test_who_does_not_lead_writes_nothing_and_who_stops_leading_stops(plac
 
 async def test_pilot_writes_this_configmap_and_no_other(place: Installed) -> None:
     await place.make("configmaps", "ConfigMap", "istio", SYSTEM, data={"mesh": ""})
-    async with Client(place.access(SYSTEM, PILOT)) as client:
+    async with Client(await place.access(SYSTEM, PILOT)) as client:
         found = await client.get(CONFIG_MAPS, SYSTEM, "istio")
         with pytest.raises(Forbidden):
             await client.request("PUT", path_of(CONFIG_MAPS, SYSTEM, "istio"), body=found)
@@ -158,7 +158,7 @@ async def test_pilot_writes_this_configmap_and_no_other(place: Installed) -> Non
 
 async def test_without_the_configmap_nothing_is_kept_and_all_else_goes_on(tmp_path: Path) -> None:
     async with installed(tmp_path, FILES) as bare:
-        keeper = Keeper(bare)
+        keeper = Keeper(bare, await bare.access(SYSTEM, PILOT))
         async with supervise(keeper.run()):
             keeper.wanted.set({NEAR: good(ONE)})
             assert await keeper.kept.recall(NEAR) is None
