@@ -23,6 +23,7 @@ NO_ANNOTATIONS = {
     "istio.io/config", "isthmus.io/follows",  # labels of our own objects
     "internal.isthmus.io/namespace", "isthmus.io/ordered-by", "isthmus.io/identity",  # of objects that nobody wrote
     "istio.io/ca-root", "istio.io/key-and-cert",  # types of Secrets
+    "istio.io/connections", "istio.io/debug",  # types by which istioctl asks over xDS
     "config.istio.io/pilotEndpoint", "config.istio.io/platform",  # of registry files, which analyze does not see
     "config.istio.io/accessConfigFile", "config.istio.io/pilotCfgStore",
 }  # fmt: skip
