@@ -101,6 +101,10 @@ def test_what_we_add_is_quoted_where_kubectl_would_not_take_it_for_text():
             "Pod: initContainers of its spec is not a list of mappings",
         ),
         (
+            "apiVersion: v1\nkind: Pod\nspec: {containers: [{name: a}], volumes: false}\n",
+            "Pod: volumes of its spec is not a list of mappings",
+        ),
+        (
             "apiVersion: v1\nkind: Pod\nspec: {containers: [{name: a, ports: 80}]}\n",
             "ports of its container is not a list of mappings",
         ),

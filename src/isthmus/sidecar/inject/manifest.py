@@ -172,7 +172,7 @@ def _pod_of(obj: Json, namespace: str) -> Pod:
         raise InvalidManifest(f"{label}: no containers in its pod (hint: is spec.template there?)")
     for where, part in (("spec", spec), *(("container", each) for each in spec["containers"])):
         for key in _LISTS:
-            if part.get(key) and not _mappings(part[key]):
+            if part.get(key) not in (None, []) and not _mappings(part[key]):
                 raise InvalidManifest(f"{label}: {key} of its {where} is not a list of mappings")
     metadata = _mapping(template, "metadata")
     for key in ("labels", "annotations"):
