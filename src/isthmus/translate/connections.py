@@ -19,9 +19,7 @@ class Manner:
     by_source: bool = False  # the caller's address decides over the endpoint
     through: str = ""  # `host:port` that the upstream, an HTTP proxy, is asked for; empty: no tunnel
     by_post: bool = False  # asked with POST in place of CONNECT
-    waits: bool = (
-        False  # the upstream is called when the first bytes have come, and passed the filters before
-    )
+    waits: bool = False  # the upstream is called once the first bytes have come, and passed
 
 
 USUAL = Manner()
