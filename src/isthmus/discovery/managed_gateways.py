@@ -51,6 +51,7 @@ _OWN = {
     )
 }
 _CLASSES = next(kind for kind in KINDS if kind.type is GatewayClass)
+_GATEWAYS = next(kind for kind in KINDS if kind.type is Gateway)
 
 
 class ManagedGateways:
@@ -127,6 +128,11 @@ class ManagedGateways:
         objects = tuple(obj for gateway in gateways for obj in infrastructure(gateway))
         if self._applied.get(place) == objects:
             return
+        if not all(_ref(obj) in self._seen for obj in objects):
+            gateways = [gateway for gateway in gateways if await self._lives(gateway)]
+            objects = tuple(obj for gateway in gateways for obj in infrastructure(gateway))
+        if not objects:
+            return
         self._applied[place] = objects  # first: what is heard meanwhile takes it away again
         whole = False
         try:
@@ -137,6 +143,15 @@ class ManagedGateways:
         log.info(
             "gateway made", gateways=[each.metadata.name for each in gateways], deployment="/".join(place)
         )
+
+    async def _lives(self, gateway: Gateway) -> bool:
+        """Whether the cluster has the Gateway still: what is made for one that went is taken away at once, for ever."""
+        meta = gateway.metadata
+        for version in _GATEWAYS.versions:
+            with suppress(NotFound):
+                found = await self._client.get(_GATEWAYS.in_version(version), meta.namespace, meta.name)
+                return bool(found["metadata"]["uid"] == meta.uid)
+        return False
 
     async def _put(self, obj: Json) -> bool:
         """Whether it is there as it should be; False: another's is there."""
@@ -181,6 +196,10 @@ class ManagedGateways:
             }
             with suppress(NotFound, Conflict):
                 await self._client.create(_CLASSES, body)
+
+
+def _ref(obj: Json) -> Ref:
+    return Ref(obj["kind"], obj["metadata"]["namespace"], obj["metadata"]["name"])
 
 
 def with_pod(deployment: Mapping[str, Any], pod: Mapping[str, Any]) -> Json:

@@ -70,7 +70,7 @@ async def until_gone(east, *parts):
     async def holds():
         return not any([await there(east, *each) for each in parts])
 
-    await eventually(holds)
+    await eventually(holds, 100)  # a real collector learns of new kinds every half minute
 
 
 async def until_whole(east):
@@ -92,8 +92,13 @@ async def test_what_a_gateway_needs_is_made_mended_and_goes_with_it(east, client
         await east.delete("services", "default", "web-istio")
         await until_whole(east)
         await client.delete(GATEWAYS, "default", "web")
-        await until_gone(east, DEPLOYMENT, ACCOUNT)
-        wanted.set(())
+        await until_gone(east, DEPLOYMENT, SERVICE, ACCOUNT)
+        (gone,) = wanted.value
+        wanted.set((gone, await written(client, "other")))
+        await until_there(east, ("deployments", "apps", "other-istio"))
+        assert not await there(east, *DEPLOYMENT), (
+            "what went is not made anew, though Pilot knows of it still"
+        )
 
 
 async def test_what_no_gateway_wants_any_more_is_removed_and_nothing_else(east, client):
