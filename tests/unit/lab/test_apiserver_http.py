@@ -305,8 +305,9 @@ async def test_a_server_that_lost_its_history_says_so(client, cluster):
     server.store.forget_history()
     await _start_again(server, port)
     version = listed["metadata"]["resourceVersion"]
-    code, text, _ = await client("GET", f"{MAPS}?watch=true&resourceVersion={version}")
-    assert (code, json.loads(text)["reason"]) == (410, "Expired")
+    async with client.watch(f"{MAPS}?watch=true&resourceVersion={version}") as events:
+        (told,) = [each async for each in events]
+    assert (told["type"], told["object"]["code"], told["object"]["reason"]) == ("ERROR", 410, "Expired")
 
 
 @pytest.mark.embedded("reaches into it")
