@@ -14,11 +14,12 @@ import shutil
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from cryptography import x509 as certificates
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -29,8 +30,7 @@ from isthmus.kit import x509
 from isthmus.kit.duration import parse
 from isthmus.kube.client import Client, path_of
 from isthmus.kube.errors import NotFound
-from isthmus.kube.informer import Informer
-from isthmus.kube.watch import Watch
+from isthmus.kube.watch import Changed, Listed, Watch
 
 NEEDS = ("cert-manager-signers", "install Go, then run tools/issuers")
 REQUESTS = Kind(GROUP, ("v1",), "CertificateRequest", "certificaterequests", Object)
@@ -93,16 +93,16 @@ class SigningController:
         self.root = x509.root(self.key, "Their Root", x509.Life.at(time.time(), 86_400 * 30))
         self.answered: set[str] = set()
         self.requests: list[dict[str, Any]] = []
-        self._work: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
 
     async def run(self) -> None:
-        informer = Informer(self.kind, Watch(self.client, self.kind), self._seen)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(informer.run())
-            while True:
-                namespace, name = await self._work.get()
-                with suppress(NotFound):
-                    await self._answer(await self.client.get(self.kind, namespace, name))
+        async with aclosing(Watch(self.client, self.kind).events()) as events:
+            async for event in events:
+                listed = event.items if isinstance(event, Listed) else []
+                for item in [event.item] if isinstance(event, Changed) else listed:
+                    meta = msgspec.json.decode(item)["metadata"]
+                    with suppress(NotFound):
+                        found = await self.client.get(self.kind, meta.get("namespace", ""), meta["name"])
+                        await self._answer(found)
 
     async def _answer(self, found: dict[str, Any]) -> None:
         meta = found["metadata"]
@@ -121,10 +121,6 @@ class SigningController:
     def is_due(self, _: dict[str, Any]) -> bool:
         """Whether a request may be answered: cert-manager's approver is not here, so any may."""
         return True
-
-    def _seen(self, ref: Any, now: Any) -> None:
-        if now is not None:
-            self._work.put_nowait((ref.namespace, ref.name))
 
     def signed(self, request: dict[str, Any]) -> dict[str, Any]:
         """The status of a request that is granted."""

@@ -35,7 +35,9 @@ async def two_clusters(folder: Path):
             cluster = await stack.enter_async_context(live_cluster(folder / name))
             found.append(cluster)
             await cluster.create("services", service(f"of-{name}", f"10.96.0.{len(found)}0"))
-            await cluster.create("pods", pod("web", f"10.{len(found)}.0.1", "web", cluster=name))
+            web = pod("web", f"10.{len(found)}.0.1", "web", cluster=name)
+            del web["metadata"]["ownerReferences"]  # without its owner it would be collected
+            await cluster.create("pods", web)
         yield found
 
 
