@@ -45,7 +45,7 @@ async def signer(
 ) -> AsyncIterator[tuple[KubernetesSigner, Signer, Client]]:
     async with live_cluster(folder) as cluster, Client(from_file(cluster.kubeconfig)) as client:
         controller = Signer(client, behaviour)
-        usual = {"signer": SIGNER, "namespace": "default", "limit_s": 5.0}
+        usual = {"signer": SIGNER, "namespace": "default", "limit_s": 30.0}
         issuer = KubernetesSigner(KubernetesSettings(**(usual | settings)), client, SystemClock())
         if told:
             await tell_roots(client, [{"pem": pem_of(controller.root), "certSigners": [SIGNER]}])
