@@ -155,5 +155,5 @@ async def test_names_are_answered_while_pilot_is_away(far: Stage) -> None:
 
 
 async def _ready(stage: Stage) -> bool:
-    said = await stage.kubectl(PUBLIC).run("get", "pods", "-n", "istio-system", "-l", "app=istio-pilot")
+    said = await stage.kubectl(PUBLIC).run("get", "pods", "-n", "istio-system", "-l", "app=istiod")
     return "1/1" in said
