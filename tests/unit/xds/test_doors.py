@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import pytest
 from structlog.testing import capture_logs
@@ -20,6 +20,7 @@ from isthmus.kit.tls import client_context
 from isthmus.wire.call import CallFailed, CallStream, Channel, ClientTls
 from isthmus.wire.listeners import Secure, ServerCertificate
 from isthmus.wire.serve import Limits
+from isthmus.wire.stream import StreamClosed
 from isthmus.xds.client import AdsClient, DeltaTalker, names_held
 from isthmus.xds.server import DELTA_PATH
 from isthmus.xds.session import SessionLimits
@@ -70,8 +71,10 @@ async def standing(channel: Channel) -> AsyncIterator[AdsClient]:
 
 
 async def subscribed(channel: Channel, told: DeltaTalker | None = None) -> CallStream:
+    """A stream that was answered. Raises `CallFailed` where it is refused, be it before anything is sent."""
     stream = channel.bidi(DELTA_PATH)
-    await stream.send((told or talker()).subscribe(CLUSTER, ["*"]))
+    with suppress(StreamClosed):  # `receive` knows why
+        await stream.send((told or talker()).subscribe(CLUSTER, ["*"]))
     assert await stream.receive()
     return stream
 
