@@ -23,8 +23,6 @@ from isthmus.model.identity import SpiffeId
 
 CONFIG_MAP = "isthmus-denied"
 KEY = "denied"
-
-
 _SERIAL, _DIGEST = re.compile(r"[0-9a-f]{1,40}"), re.compile(r"[0-9a-f]{64}")
 
 

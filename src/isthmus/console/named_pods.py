@@ -33,7 +33,8 @@ def _hint(mesh: Mesh, everyone: list[Workload], name: str) -> str:
         return f"did you mean {near[0]}?"
     if names:
         more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-        return f"there are {', '.join(names[:_MOST_NAMED])}{more}"
+        looked_at = ", ".join(sorted({each.cluster for each in everyone}))
+        return f"there are {', '.join(names[:_MOST_NAMED])}{more} in {looked_at}"
     clusters = sorted({cluster for cluster, _ in mesh.workloads})
     return (
         f"there are pods in {', '.join(clusters)}" if clusters else "give manifests with pods or Deployments"

@@ -45,7 +45,8 @@ class Questions:
         """Answer until nobody asks any more. Raises `Refused`."""
         if not (self._for_all or stream.peer.is_from_within):
             raise Refused(
-                Code.PERMISSION_DENIED, "this is told over loopback only (hint: istioctl --plaintext)"
+                Code.PERMISSION_DENIED,
+                "this is told over loopback only (hint: kubectl port-forward, or istioctl, which does it)",
             )
         request: Request | None = first
         count = 0

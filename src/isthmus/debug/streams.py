@@ -22,9 +22,9 @@ Sessions = list[Session[Proxy]]
 
 
 def by_proxy(fanout: Fanout[Proxy]) -> dict[str, Sessions]:
-    """The streams of each proxy, the oldest first: its Envoy's and its agent's, or one that came back."""
+    """The streams of each proxy, its Envoy's before its agent's, which has no version; of each the oldest first."""
     found: dict[str, Sessions] = {}
-    for session in fanout.sessions:
+    for session in sorted(fanout.sessions, key=lambda each: not each.node.version):
         found.setdefault(session.node.id, []).append(session)
     return found
 

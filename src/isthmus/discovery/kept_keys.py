@@ -114,7 +114,7 @@ class KeptKeys:
             if data is not None:
                 await client.request("PUT", path_of(_KIND, namespace, NAME), body={**found, "data": data})
         except Conflict:
-            return await self._keep(client, wanted)
+            return False  # who wrote meanwhile led before: what is wanted now is merged with that
         except NotFound:
             hint = "isthmus install primary | kubectl apply -f -"
             log.warning("keys of issuers are not kept: there is no ConfigMap", configmap=NAME, hint=hint)

@@ -71,9 +71,8 @@ class KeyRingSettings(msgspec.Struct, frozen=True, kw_only=True):
     refresh_s: float = 1200.0  # after an answer
     retry_s: float = 5.0  # after none; twice as long each time, a minute at the most
     longest_retry_s: float = 60.0
-    turn_s: float = (
-        10.0  # that one waits for others at the most: so long, and for an answer, changes wait for keys
-    )
+    turn_s: float = 10.0
+    """How long one waits for others at the most: so long, and for an answer, changes wait for keys."""
 
 
 class _Held(NamedTuple):

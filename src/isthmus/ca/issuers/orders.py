@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 from uuid import uuid4
 
 import msgspec
@@ -133,7 +133,7 @@ class Orders(Generic[T]):
         waiting = self._waiting.get(ref.name)
         if waiting is None or waiting.done() or not isinstance(now, self._book.kind.type):
             return
-        found: T = now  # type: ignore[assignment]
+        found = cast("T", now)
         verdict = self._book.judge(found)
         if verdict.refused:
             waiting.set_exception(IssuerRefused(f"{self._book.issuer}: {verdict.refused}"))
