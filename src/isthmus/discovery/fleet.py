@@ -25,6 +25,8 @@ from isthmus.model.findings import Finding
 from isthmus.model.names import ClusterId
 
 _LOOK_EVERY_S = 0.1
+_HEARD_OUT = 4
+"""How many times as long as all are waited for who answers is heard out: one that never ends must hold nobody up."""
 
 
 class ClusterStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,8 +67,9 @@ class Fleet:
     async def synced(self, limit_s: float) -> bool:
         """Whether all clusters were known within `limit_s`; one out of reach holds nobody up longer.
 
-        But for that of the configuration: nothing is right to tell before that has answered. And what answers is heard
-        out: with half of its policies a cluster would let in whom it refuses, and the other way round.
+        But for that of the configuration: nothing is right to tell before that is heard out, since with half of its
+        policies the mesh would let in whom it refuses, and the other way round. Others that answer are heard out too,
+        but not without end.
         """
         if await self._known_within(limit_s):
             return True
@@ -75,8 +78,10 @@ class Fleet:
                 await self._clock.sleep(_LOOK_EVERY_S)
             if await self._known_within(limit_s):  # of other clusters it may be who tells
                 return True
-        while not self._have_answered():
-            await self._clock.sleep(_LOOK_EVERY_S)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(limit_s * _HEARD_OUT):
+                while not self._have_answered():
+                    await self._clock.sleep(_LOOK_EVERY_S)
         return False
 
     def _have_answered(self, *, only_configuration: bool = False) -> bool:

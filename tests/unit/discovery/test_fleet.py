@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
@@ -197,3 +197,24 @@ async def test_nothing_is_told_before_the_cluster_of_the_configuration_has_answe
         assert not (await asyncio.wait([waiting], timeout=1))[0]
         says(source, east.spec(), west.spec())
         assert await asyncio.wait_for(waiting, 20)
+
+
+async def test_a_cluster_that_never_comes_to_an_end_holds_nobody_up_for_ever(clusters):
+    east, west = clusters
+
+    async def drip(_, writer):
+        with suppress(ConnectionError):
+            writer.write(
+                b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
+            )
+            while True:
+                writer.write(b"1\r\n \r\n")
+                await writer.drain()
+                await asyncio.sleep(0.05)
+
+    async with await asyncio.start_server(drip, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with fleet_of(east.spec(), west.spec(server=f"http://127.0.0.1:{port}")) as (fleet, _, world):
+            assert not await asyncio.wait_for(fleet.synced(0.5), 20)
+            await world.until(lambda world: world.clusters_of("reviews") == ("east",))
+            assert states(fleet)["east"] is ClusterState.SYNCED
