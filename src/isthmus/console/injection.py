@@ -20,7 +20,7 @@ from isthmus.kube.errors import KubeError, NotFound
 from isthmus.kube.kubeconfig import Access
 from isthmus.model.mesh_config_problems import checked_mesh_config
 from isthmus.sidecar.inject.manifest import inject_manifest
-from isthmus.sidecar.inject.settings import InjectSettings, InvalidSettings, read_settings
+from isthmus.sidecar.inject.settings import InjectSettings, InvalidSettings, settings_in
 
 _CONFIG_MAPS = Kind("", ("v1",), "ConfigMap", "configmaps", ConfigMap)
 NAME, MESH = "istio-sidecar-injector", "istio"
@@ -36,7 +36,7 @@ async def settings_of_cluster(access: Access, namespace: str = "istio-system") -
             raise KubeError(f"cluster {access.server} has no ConfigMap {namespace}/{NAME} {hint}") from error
         mesh, proxies = await _mesh(client, namespace), await _proxy_configs(client)
     try:
-        settings = read_settings((found.get("data") or {}).get("values", ""))
+        settings = settings_in(found.get("data"))
     except InvalidSettings as error:
         raise KubeError(str(error)) from error
     return with_mesh(settings, mesh, proxies)

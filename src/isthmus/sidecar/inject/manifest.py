@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from isthmus.sidecar.capture import InvalidCapture
@@ -10,9 +10,10 @@ from isthmus.sidecar.inject import stream
 from isthmus.sidecar.inject.patch import before_injection, injected, without_sidecar
 from isthmus.sidecar.inject.pod import Json, Pod
 from isthmus.sidecar.inject.pod_config import InvalidAnnotation
-from isthmus.sidecar.inject.rules import Policy, decide
-from isthmus.sidecar.inject.settings import InjectSettings
-from isthmus.sidecar.inject.template import STATUS, Addition, addition
+from isthmus.sidecar.inject.rules import decide
+from isthmus.sidecar.inject.settings import InjectSettings, Policy
+from isthmus.sidecar.inject.taken import taken
+from isthmus.sidecar.inject.template import STATUS, addition
 
 _APPS, _BATCH, _CORE = ("apps", "extensions"), ("batch",), ("",)
 _TEMPLATE = ("spec", "template")
@@ -71,9 +72,9 @@ def inject_object(obj: Json, settings: InjectSettings, namespace: str) -> tuple[
 
     Raises `InvalidManifest`; `obj` must be of a kind that makes pods.
     """
-    pod = _pod_of(obj, namespace)
+    pod = pod_in(obj, namespace)
     label = _label(obj, pod)
-    decision = decide(pod, Policy.ENABLED)
+    decision = decide(pod, Policy.ENABLED, settings.injector)
     if not decision.inject:
         return obj, Outcome(label, False, decision.reason)
     bare = before_injection(pod)
@@ -81,31 +82,18 @@ def inject_object(obj: Json, settings: InjectSettings, namespace: str) -> tuple[
         added = addition(bare, settings)
     except (InvalidCapture, InvalidAnnotation) as error:
         raise InvalidManifest(f"{label}: {error}") from error
-    if taken := "; ".join(_taken(bare, added)):
-        raise InvalidManifest(f"{label}: {taken}")
+    if names := "; ".join(taken(bare, added)):
+        raise InvalidManifest(f"{label}: {names}")
     return _with(obj, injected(bare, added)), Outcome(label, True, decision.reason)
 
 
 def uninject_object(obj: Json, namespace: str) -> tuple[Json, Outcome]:
     """The object without the sidecar that was injected into its pod; else as `inject_object`."""
-    pod = _pod_of(obj, namespace)
+    pod = pod_in(obj, namespace)
     label = _label(obj, pod)
     if STATUS not in pod.annotations:
         return obj, Outcome(label, False, "it has no sidecar that was injected")
     return _with(obj, without_sidecar(pod)), Outcome(label, True, f"{STATUS} says what was injected")
-
-
-def _taken(bare: Pod, added: Addition) -> Iterator[str]:
-    """What of the pod has a name that something of the sidecar is to have."""
-    for key, ours in (
-        ("initContainers", added.init_containers),
-        ("containers", added.containers),
-        ("volumes", added.volumes),
-    ):
-        names = [each["name"] for each in ours]
-        for index, each in enumerate(bare.spec.get(key) or []):
-            if each.get("name") in names:
-                yield f"{key}[{index}] has the name {each['name']} of the sidecar's (hint: another name)"
 
 
 def _changed(text: str, change: _Change) -> Injection:
@@ -157,7 +145,8 @@ def _path(obj: Json) -> tuple[str, ...]:
     return _TEMPLATES[obj["kind"]][1]
 
 
-def _pod_of(obj: Json, namespace: str) -> Pod:
+def pod_in(obj: Json, namespace: str) -> Pod:
+    """The pod that `obj` is or makes. Raises `InvalidManifest` where it cannot be one."""
     meta = _mapping(obj, "metadata")
     for key in ("name", "generateName", "namespace"):
         if not isinstance(meta.get(key) or "", str):

@@ -54,9 +54,11 @@ def before_injection(pod: Pod) -> Pod:
 
 
 def json_patch(before: object, after: object, path: str = "") -> list[Json]:
-    """Operations (RFC 6902) that make `before` into `after`. Lists are replaced as a whole."""
+    """Operations (RFC 6902) that make `before` into `after`; what lists have in common stays where it is."""
     if before == after:
         return []
+    if isinstance(before, list) and isinstance(after, list):
+        return _list_patch(before, after, path)
     if not (isinstance(before, dict) and isinstance(after, dict)):
         return [{"op": "replace", "path": path, "value": after}]
     operations: list[Json] = []
@@ -69,6 +71,22 @@ def json_patch(before: object, after: object, path: str = "") -> list[Json]:
         else:
             operations += json_patch(before[key], after[key], place)
     return operations
+
+
+def _list_patch(before: list[object], after: list[object], path: str) -> list[Json]:
+    if len(before) == len(after):
+        pairs = enumerate(zip(before, after, strict=True))
+        return [each for index, (old, new) in pairs for each in json_patch(old, new, f"{path}/{index}")]
+    same = 0
+    while same < len(before) and same < len(after) and before[same] == after[same]:
+        same += 1
+    more = len(after) - len(before)
+    if more > 0 and before[same:] == after[same + more :]:
+        return [
+            {"op": "add", "path": f"{path}/{same + index}", "value": value}
+            for index, value in enumerate(after[same : same + more])
+        ]
+    return [{"op": "replace", "path": path, "value": after}]
 
 
 def _status(pod: Pod) -> Json:

@@ -9,7 +9,7 @@ from isthmus.api.resource import Kind
 from isthmus.kube.client import Client
 from isthmus.kube.errors import KubeError
 from isthmus.sidecar.inject.pod import Pod
-from isthmus.sidecar.inject.settings import InvalidSettings, read_settings
+from isthmus.sidecar.inject.settings import InvalidSettings, settings_in
 from isthmus.sidecar.inject.template import router_spec
 
 _CONFIG_MAPS = Kind("", ("v1",), "ConfigMap", "configmaps", ConfigMap)
@@ -26,7 +26,7 @@ class RouterPods:
         """Containers and volumes for the pod of `deployment`. Raises `KubeError`."""
         found = await self._client.get(_CONFIG_MAPS, self._namespace, _INJECTOR)
         try:
-            settings = read_settings((found.get("data") or {}).get("values", ""))
+            settings = settings_in(found.get("data"))
         except InvalidSettings as error:
             raise KubeError(str(error)) from error
         template, meta = deployment["spec"]["template"], deployment["metadata"]

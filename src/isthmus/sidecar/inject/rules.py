@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import Enum
 from typing import NamedTuple
 
 from isthmus.sidecar.inject.pod import Pod
+from isthmus.sidecar.inject.settings import InjectorConfig, Policy
 from isthmus.sidecar.inject.template import PROXY, STATUS
 
 INJECT = "sidecar.istio.io/inject"
@@ -16,11 +16,12 @@ _YES = {"y", "yes", "true", "on"}
 _SYSTEM_NAMESPACES = {"kube-system", "kube-public", "kube-node-lease"}
 
 
-class Policy(Enum):
-    """What holds for pods that say nothing themselves."""
+NAMESPACE = "istio-injection"
+REVISION = "istio.io/rev"
+"""Labels by which a namespace, and by the second one a pod, asks for sidecars."""
 
-    ENABLED = "enabled"
-    DISABLED = "disabled"
+
+_SILENT = InjectorConfig()
 
 
 class Decision(NamedTuple):
@@ -28,7 +29,7 @@ class Decision(NamedTuple):
     reason: str
 
 
-def decide(pod: Pod, policy: Policy = Policy.ENABLED) -> Decision:
+def decide(pod: Pod, policy: Policy = Policy.ENABLED, config: InjectorConfig = _SILENT) -> Decision:
     """Whether `pod` gets a sidecar.
 
     `kube-inject` asks with `ENABLED`, for to call it is to want sidecars. Other than Istio's of 2018 it
@@ -40,11 +41,30 @@ def decide(pod: Pod, policy: Policy = Policy.ENABLED) -> Decision:
         return Decision(False, f"namespace {pod.namespace} belongs to Kubernetes")
     if STATUS not in pod.annotations and any(each.get("name") == PROXY for each in pod.containers):
         return Decision(False, f"it has a container {PROXY} that was not injected")
+    if policy is Policy.FORBIDDEN:
+        return Decision(False, f"label {NAMESPACE} of namespace {pod.namespace} says no")
     said = _said(pod.labels) or _said(pod.annotations)
     if said:
         wanted = said.lower() in _YES
         return Decision(wanted, f'{INJECT} is "{said}"')
+    if any(each.selects(pod.labels) for each in config.never_inject_selector):
+        return Decision(False, "neverInjectSelector selects it")
+    if any(each.selects(pod.labels) for each in config.always_inject_selector):
+        return Decision(True, "alwaysInjectSelector selects it")
     return Decision(policy is Policy.ENABLED, f"injection is {policy.value} here")
+
+
+def policy_in(namespace: Mapping[str, str], labels: Mapping[str, str], usual: Policy) -> Policy:
+    """What holds in a namespace with these labels for pods with those; `usual` where they say nothing.
+
+    Which revision is meant is up to the webhooks' selectors. Source: Istio's "Controlling the injection policy".
+    """
+    said = namespace.get(NAMESPACE)
+    if said == "disabled":
+        return Policy.FORBIDDEN
+    if said == "enabled" or labels.get(REVISION) or (said is None and namespace.get(REVISION)):
+        return Policy.ENABLED
+    return usual
 
 
 def _said(values: Mapping[str, str]) -> str:

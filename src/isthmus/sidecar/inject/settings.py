@@ -2,13 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from enum import Enum
+from typing import TypeVar
+
 import msgspec
 import yaml
 
+from isthmus.api.core.label_selector import LabelSelector
 from isthmus.api.istio.proxy_config import ProxyConfig, ProxyConfigObject
 from isthmus.sidecar.capture import CaptureSettings
 
 PROXY_USER = 1337
+_Shape = TypeVar("_Shape")
+
+
+class Policy(Enum):
+    """What holds for pods that say nothing themselves."""
+
+    ENABLED = "enabled"
+    DISABLED = "disabled"
+    FORBIDDEN = "forbidden"  # not even those that ask get sidecars; a namespace says so, never the ConfigMap
+
+
+class InjectorConfig(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """Who gets a sidecar, and of which templates it is made: key `config` of ConfigMap `istio-sidecar-injector`."""
+
+    policy: Policy = Policy.ENABLED
+    always_inject_selector: tuple[LabelSelector, ...] = ()
+    never_inject_selector: tuple[LabelSelector, ...] = ()  # wins
+    injected_annotations: dict[str, str] = {}
+    templates: dict[str, str] = {}
+    default_templates: tuple[str, ...] = ()
+    aliases: dict[str, tuple[str, ...]] = {}
 
 
 class InjectSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -39,6 +65,7 @@ class InjectSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     discovery: str = ""  # Pilot's address; empty: that of its Service
     merge_metrics: bool = True  # the agent shows the application's metrics beside Envoy's
     rewrite_probes: bool = True  # kubelets ask the agent for the application's probes
+    injector: InjectorConfig = InjectorConfig()
     # What MeshConfig's `defaultConfig` and ProxyConfigs say.
     proxy: ProxyConfig = ProxyConfig()
     proxy_configs: tuple[ProxyConfigObject, ...] = ()
@@ -56,12 +83,23 @@ class InvalidSettings(ValueError):
     """Values of ConfigMap `istio-sidecar-injector` that cannot be used; says where."""
 
 
-def read_settings(values: str) -> InjectSettings:
-    """The settings in YAML, as ConfigMap `istio-sidecar-injector` holds them under `values`.
+def read_settings(values: str, config: str = "") -> InjectSettings:
+    """The settings in YAML, as ConfigMap `istio-sidecar-injector` holds them under `values` and `config`.
 
     Raises `InvalidSettings`.
     """
+    settings = _read("values", values, InjectSettings)
+    return msgspec.structs.replace(settings, injector=_read("config", config or "{}", InjectorConfig))
+
+
+def settings_in(data: Mapping[str, str] | None) -> InjectSettings:
+    """Those of a whole ConfigMap. Raises `InvalidSettings`."""
+    found = data or {}
+    return read_settings(found.get("values", ""), found.get("config", ""))
+
+
+def _read(key: str, text: str, shape: type[_Shape]) -> _Shape:
     try:
-        return msgspec.yaml.decode(values, type=InjectSettings)
+        return msgspec.yaml.decode(text, type=shape)
     except (msgspec.MsgspecError, yaml.YAMLError) as error:
-        raise InvalidSettings(f"istio-sidecar-injector, values: {error}") from error
+        raise InvalidSettings(f"istio-sidecar-injector, {key}: {error}") from error
