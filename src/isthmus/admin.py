@@ -15,7 +15,7 @@ from isthmus.discovery.analyst import Analyst
 from isthmus.discovery.cluster_watcher import ClusterState
 from isthmus.discovery.fleet import ClusterStatus, Fleet
 from isthmus.discovery.holders import holders
-from isthmus.kit.metrics import CLUSTERS, DOOR_REFUSALS, FINDINGS, exposition
+from isthmus.kit.metrics import CLUSTER_AS_OF, CLUSTERS, DOOR_REFUSALS, FINDINGS, exposition
 from isthmus.kit.plain_http import NOT_FROM_OUTSIDE, Connections, HttpServer, Request, Response
 from isthmus.kit.release import RELEASE
 from isthmus.kit.watchable import Watchable
@@ -186,7 +186,11 @@ class Admin:
         for severity in Severity:
             count = sum(each.severity is severity for each in findings)
             FINDINGS.labels(severity.value).set(count)
-        states = [status.state for status in self._fleet.status()]
+        clusters = self._fleet.status()
+        CLUSTER_AS_OF.clear()  # of those that have left, too
+        for status in clusters:
+            CLUSTER_AS_OF.labels(status.id).set(status.as_of)
+        states = [status.state for status in clusters]
         for state in ClusterState:
             CLUSTERS.labels(state.value).set(states.count(state))
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Callable
 from contextlib import aclosing, suppress
-from pathlib import Path
 from socket import gethostname
 from uuid import uuid4
 
@@ -26,13 +24,11 @@ from isthmus.discovery.follower import Follower, Planes, control_planes
 from isthmus.discovery.gateway_names import GatewayNames
 from isthmus.discovery.kept_keys import KeptKeys, KeptKeysSettings
 from isthmus.discovery.key_fetcher import KeyFetcher, ranges
-from isthmus.discovery.key_ring import KeyRing, KeyRingSettings, Sources
+from isthmus.discovery.key_ring import Sources
 from isthmus.discovery.managed_gateways import ManagedGateways
 from isthmus.discovery.registrar import Registrar
 from isthmus.discovery.registrations import Registrations
-from isthmus.discovery.registry import ClusterSpec, FixedSource, Registry, Source
-from isthmus.discovery.source_files import FilesSource
-from isthmus.discovery.source_secrets import SecretsSource
+from isthmus.discovery.registry import ClusterSpec, Registry
 from isthmus.discovery.status_writer import Statuses, StatusWriter
 from isthmus.discovery.told_statuses import ToldStatuses
 from isthmus.discovery.wanted_credentials import WantedCredentials
@@ -53,29 +49,34 @@ from isthmus.model.credential_uses import used_names
 from isthmus.model.findings import Finding
 from isthmus.model.from_gateway_api.infrastructure import managed_gateways
 from isthmus.model.health import HEALTH_TYPE
-from isthmus.model.identity import SpiffeId
-from isthmus.model.mesh import MeshSettings
 from isthmus.model.names import ClusterId
 from isthmus.model.proxy import Proxy
 from isthmus.model.registration import vouching
 from isthmus.model.trust_held import TRUST_TYPE
+from isthmus.parts import (
+    certificate_settings,
+    grpc_limits,
+    keeper_settings,
+    key_ring,
+    mesh_settings,
+    session_limits,
+    settings_key,
+    sources,
+)
 from isthmus.settings import PilotSettings
-from isthmus.sidecar.certs import CertSettings
 from isthmus.sidecar.inject.routers import RouterPods
 from isthmus.sidecar.source import certificate_source
 from isthmus.translate.generation import Generation, Translator
 from isthmus.translate.types import TYPES
 from isthmus.wire.listeners import Plaintext, Secure, ServerCertificate
-from isthmus.wire.serve import GrpcServer, Limits
+from isthmus.wire.serve import GrpcServer
 from isthmus.wire.stream import Peer
 from isthmus.xds.fanout import Fanout
 from isthmus.xds.server import AdsServer
-from isthmus.xds.session import SessionLimits, only_shown
+from isthmus.xds.session import only_shown
 
 _ANY, _LOOPBACK = "0.0.0.0", "127.0.0.1"
 _SWEEP_S = 60.0
-_STREAMS = 100  # of one connection: an Envoy has one, its agent another over a connection of its own
-PILOT_ACCOUNT = "istio-pilot-service-account"
 LEASE = "istio-pilot-leader"
 
 
@@ -90,18 +91,20 @@ class Pilot:
         fetcher = KeyFetcher(ranges(settings.issuer_refused_ranges), settings.issuer_roots_path)
         kept = KeptKeysSettings(namespace=settings.root_namespace, kept_s=settings.issuer_keys_kept_s)
         self._kept = KeptKeys(own, kept)
-        self.keys = _key_ring(settings, self._take, Sources(fetcher.fetch, self._kept.recall))
-        self.bundles = BundleRing(_settings_key(settings), self._take, fetcher.body)
+        self.keys = key_ring(settings, self._take, Sources(fetcher.fetch, self._kept.recall))
+        self.bundles = BundleRing(settings_key(settings), self._take, fetcher.body)
         self.wanted = WantedCredentials()
         watching = WatcherSettings(
             root_namespace=settings.root_namespace,
             companions=(self._follow_plane,),
             credentials=self.wanted.current,
+            keeper=keeper_settings(settings),
         )
-        self.fleet = Fleet(Registry(_sources(settings, own)), self._put, watching)
+        registry = Registry(sources(settings, own))
+        self.fleet = Fleet(registry, self._put, watching, late_s=settings.startup_limit_s)
         self.gateway_names = GatewayNames(ClusterId(settings.cluster), self._put)
         # model
-        self.builder = MeshBuilder(_mesh_settings(settings))
+        self.builder = MeshBuilder(mesh_settings(settings))
         # translate
         self.translator = Translator(self.wanted.ask)
         self._generation: Generation | None = None
@@ -113,11 +116,11 @@ class Pilot:
         self.analyst = Analyst(self.builder, self._withheld, self.statuses, looking)
         self._registrations = Registrations(lambda: self.builder.mesh, self.analyst.look)
         # serve
-        self.fanout: Fanout[Proxy] = Fanout(TYPES, _session_limits(settings))
+        self.fanout: Fanout[Proxy] = Fanout(TYPES, session_limits(settings))
         self.denied = DenyList(SystemClock())
         self.fanout.shared.doubts = self._doubts
         self.fanout.shared.hears = {HEALTH_TYPE: self._registrations.heard, TRUST_TYPE: only_shown}
-        self._certificates = certificate_source(_certificate_settings(settings), SystemClock())
+        self._certificates = certificate_source(certificate_settings(settings), SystemClock())
         self._admin = Admin(self.fleet, self.builder, self.fanout, self.analyst, self._certificates.held)
 
     async def run(self) -> None:
@@ -243,7 +246,7 @@ class Pilot:
         questions = Questions(looked_at, self.fanout, gethostname(), for_all=settings.debug_for_all)
         plain = AdsServer(self.fanout, identify.proxy, note=registrations.unproven, aside=questions)
         secure = AdsServer(self.fanout, identify.proven, gatekeeper.admit, note)
-        limits = _grpc_limits(settings)
+        limits = grpc_limits(settings)
         async with asyncio.TaskGroup() as group:
             if settings.grpc_port:
                 listener = Plaintext(settings.plain_address, settings.grpc_port)
@@ -284,63 +287,3 @@ class Pilot:
 async def run_pilot(settings: PilotSettings, own: Access) -> None:
     """Pilot until cancelled; `own` is the access to the cluster that it runs in."""
     await Pilot(settings, own).run()
-
-
-def _sources(settings: PilotSettings, own: Access) -> tuple[Source, ...]:
-    """Who knows of clusters: a directory of files, or else only our own; and labelled Secrets."""
-    secrets = SecretsSource(own, settings.root_namespace)
-    if settings.clusters_dir:
-        return (FilesSource(Path(settings.clusters_dir)), secrets)
-    here = ClusterSpec(
-        id=ClusterId(settings.cluster), access=own, source="pilot's own cluster", is_config=True
-    )
-    return (FixedSource(here), secrets)
-
-
-def _grpc_limits(settings: PilotSettings) -> Limits:
-    return Limits(
-        connections=settings.most_connections,
-        handshake_s=settings.handshake_s,
-        streams=_STREAMS,
-        connection_age_s=settings.connection_age_s,
-        request_bytes=settings.request_bytes,
-    )
-
-
-def _session_limits(settings: PilotSettings) -> SessionLimits:
-    return SessionLimits(
-        first_request_s=settings.handshake_s,
-        streams_of_one=settings.most_streams,
-        requests_per_s=settings.requests_per_s,
-    )
-
-
-def _settings_key(settings: PilotSettings) -> ChangeKey:
-    """By which changes of the mesh's settings are known."""
-    return ChangeKey(ClusterId(settings.cluster), Ref("ConfigMap", settings.root_namespace, "istio"))
-
-
-def _key_ring(settings: PilotSettings, put: Callable[[Change], None], sources: Sources) -> KeyRing:
-    """What fetches the keys of issuers; changes pass it on their way into the mesh."""
-    often = KeyRingSettings(refresh_s=settings.issuer_refresh_s, root_namespace=settings.root_namespace)
-    return KeyRing(ClusterId(settings.cluster), put, sources, often)
-
-
-def _mesh_settings(settings: PilotSettings) -> MeshSettings:
-    return MeshSettings(
-        domain=settings.domain,
-        trust_domain=settings.trust_domain,
-        root_namespace=settings.root_namespace,
-        config_cluster=ClusterId(settings.cluster),
-    )
-
-
-def _certificate_settings(settings: PilotSettings) -> CertSettings:
-    return CertSettings(
-        identity=SpiffeId(settings.trust_domain, settings.root_namespace, PILOT_ACCOUNT),
-        citadel=settings.citadel,
-        cluster=settings.cluster,
-        workload_api=settings.workload_api,
-        token_file=Path(settings.token_path),
-        roots_file=Path(settings.root_path),
-    )

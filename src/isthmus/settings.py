@@ -81,6 +81,16 @@ class PilotSettings(msgspec.Struct, frozen=True, kw_only=True):
     startup_limit_s: Annotated[
         float, Meta(description="seconds to wait for clusters that do not answer before serving")
     ] = 15.0
+    kept_dir: Annotated[
+        str, Meta(description="directory in which clusters are kept as they were last; empty: nowhere")
+    ] = ""
+    clusters_kept_s: Annotated[
+        float,
+        Meta(description="seconds that a cluster on disk outlives its last word where Pilot starts; 0: any"),
+    ] = 86_400.0
+    kept_bytes: Annotated[int, Meta(description="size of what is kept of one cluster at the most")] = (
+        256 << 20
+    )
     analysis_in_status: Annotated[
         bool, Meta(description="write what analysis finds into the status of configuration objects")
     ] = True

@@ -10,8 +10,8 @@ from isthmus.console.reference_findings import Case, page, read_case
 from isthmus.model.codes import Code
 
 HERE = Path(__file__).parent
-UNSHOWN = {Code.OTHER}
-"""Codes without a case here: this one stands for all that a newer Pilot may tell."""
+UNSHOWN = {Code.OTHER, Code.CLUSTER_AS_IT_WAS, Code.CLUSTER_NOT_KEPT}
+"""Codes without a case here: the first stands for all that a newer Pilot may tell, and no manifest shows the others."""
 
 
 def places(case: Case, text: str) -> set[tuple[str, str]]:

@@ -47,6 +47,8 @@ _RESOLUTIONS = {
 }
 """Istio's numbers: endpoints that Pilot tells, DNS, the address that was asked for, DNS of which the first counts."""
 
+_UNHEARD = frozenset({ClusterState.UNREACHABLE, ClusterState.KEPT})
+
 
 class IstioPages:
     """Answers of a control plane that runs."""
@@ -77,7 +79,7 @@ class IstioPages:
             yield {
                 "id": status.id,
                 "secretName": "" if status.is_config else place if kind == "secret" else status.source,
-                "syncStatus": "timeout" if status.state is ClusterState.UNREACHABLE else status.state.value,
+                "syncStatus": "timeout" if status.state in _UNHEARD else status.state.value,
             }
 
     def _config_dump(self, query: Mapping[str, str]) -> Json:

@@ -12,10 +12,13 @@ import msgspec
 from isthmus.api import KINDS
 from isthmus.api.errors import InvalidConfig
 from isthmus.api.resource import Kind, Object, Ref
+from isthmus.discovery.cluster_keeper import ClusterKeeper, KeeperSettings
 from isthmus.discovery.credential_follower import CredentialFollower, Word
+from isthmus.discovery.last_known import Fact
 from isthmus.discovery.registry import ClusterSpec
-from isthmus.kit import duration
+from isthmus.kit import date, duration
 from isthmus.kit.clock import Clock, SystemClock
+from isthmus.kit.log import log
 from isthmus.kit.metrics import INBOUND_CHANGES
 from isthmus.kit.watchable import Watchable
 from isthmus.kube.client import Client, Scope
@@ -31,7 +34,6 @@ from isthmus.model.findings import Finding
 Put = Callable[[Change], None]
 Companion = Callable[[ClusterSpec, Client], Coroutine[Any, Any, None]]
 """What is done in each cluster besides following it, for as long as it is followed."""
-Fact = Object | InvalidConfig
 
 FOLLOWS = "isthmus.io/follows"
 """Label of Services whose endpoints Pilot writes itself: names of the control plane, not services."""
@@ -53,6 +55,7 @@ class WatcherSettings(msgspec.Struct, frozen=True, kw_only=True):
         default_factory=lambda: Watchable(frozenset[CredentialKey]())
     )
     """The Secrets and ConfigMaps, of whatever clusters, that are followed as well."""
+    keeper: KeeperSettings = KeeperSettings()
 
 
 class ClusterState(Enum):
@@ -64,6 +67,7 @@ class ClusterState(Enum):
         "stale"  # everything was known once, but a connection is lost: the last known stays till it is back
     )
     REFUSED = "refused"  # the API server does not let us
+    KEPT = "kept"  # not everything is heard yet: what is not is served as it was, from disk
     UNREACHABLE = "unreachable"  # nothing is known and there is no answer
 
 
@@ -73,6 +77,7 @@ class ClusterHealth(msgspec.Struct, frozen=True):
     state: ClusterState
     error: str = ""
     objects: int = 0
+    as_of: float = 0.0  # the moment, in seconds of the epoch, of what is served from disk; 0: nothing is
 
 
 class ClusterWatcher:
@@ -90,16 +95,22 @@ class ClusterWatcher:
         self._put, self._settings = put, settings
         self._clock = clock or SystemClock()
         self._speaks = False
+        self._named: dict[Informer, str] = {}  # of those that follow one object: which
         self._credentials = CredentialFollower(
             spec.id, settings.credentials, self._watch, self._heard_of_credential, self._clock
         )
         self._informers = [self._informer(kind) for kind in KINDS if self._wants(kind)]
         if spec.is_config:
             self._informers.append(self._informer_named(trust_bundles.CONFIG_MAP))
+        self.keeper = ClusterKeeper(spec, settings.keeper, self._clock)
+        self._spoke = asyncio.Event()
+        self._recalled_at: float | None = None
+        self._recalling = asyncio.Lock()
 
     async def run(self) -> None:
         """Follow the cluster until cancelled."""
         async with self.client, asyncio.TaskGroup() as group:
+            group.create_task(self._keep())
             for informer in self._informers:
                 group.create_task(informer.run())
             group.create_task(self._credentials.run())
@@ -111,9 +122,56 @@ class ClusterWatcher:
         for informer in self._informers:
             await self._settled(informer)
 
+    async def recall(self) -> None:
+        """Serve as it was last what nobody has heard of until now, where it is known; what is heard then counts."""
+        async with self._recalling:
+            if self._recalled_at is not None or not self._speaks or self._all_settled:
+                return
+            known = await self.keeper.recall()
+            if known is None or not self._speaks:
+                return
+            self._recalled_at = known.at
+            for informer in self._informers:
+                if not _is_settled(informer):
+                    informer.recall(
+                        {ref: fact for ref, fact in known.facts.items() if self._is_for(informer, ref)}
+                    )
+            log.warning("cluster served as it was", cluster=self.spec.id, as_of=date.show(known.at))
+
+    async def _keep(self) -> None:
+        await self._spoke.wait()
+        await self.keeper.run(self)
+
+    @property
+    def as_of(self) -> float:
+        """The moment, in seconds of the epoch, of what is served as it was; 0: all is served as it is heard."""
+        return 0.0 if self._recalled_at is None or self._all_settled else self._recalled_at
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of the cluster is known and heard now."""
+        return self._speaks and self._all_settled and not any(_fails(each) for each in self._informers)
+
+    @property
+    def _all_settled(self) -> bool:
+        return all(_is_settled(each) for each in self._informers)
+
+    def fact(self, ref: Ref) -> Fact | None:
+        """What is known of one object now; None: that there is none."""
+        return next((each.store[ref] for each in self._informers if ref in each.store), None)
+
+    def undecoded(self, ref: Ref) -> bytes:
+        """Configuration that does not decode, as it came; empty where there is none."""
+        return next((each.undecoded[ref] for each in self._informers if ref in each.undecoded), b"")
+
+    def _is_for(self, informer: Informer, ref: Ref) -> bool:
+        return ref.kind == informer.kind.ref_kind and self._named.get(informer, ref.name) == ref.name
+
     @property
     def has_answered(self) -> bool:
         """Whether of each kind all is known, or why it is not; of the configuration's cluster some must be known."""
+        if self.as_of:
+            return True
         if self.spec.is_config and not any(
             _is_settled(each) for each in self._informers if not each.kind.is_config
         ):
@@ -128,6 +186,7 @@ class ClusterWatcher:
         """Tell all facts, and from now on each change. `before` is what another watcher told already."""
         before, now = before or {}, self.facts()
         self._speaks = True
+        self._spoke.set()
         for ref in before.keys() - now.keys():
             self._tell(ref, None)
         for ref, fact in now.items():
@@ -144,17 +203,22 @@ class ClusterWatcher:
         failing = [informer.health.value for informer in self._informers if _fails(informer)]
         errors = [found.error for found in failing]
         objects = sum(len(informer.store) for informer in self._informers)
-        all_synced = all(_is_settled(informer) for informer in self._informers)
+        all_synced, as_of = self._all_settled, self.as_of
+        was = f"as it was at {date.show(as_of)}" if as_of else ""
         if not errors:
-            return ClusterHealth(ClusterState.SYNCED if all_synced else ClusterState.SYNCING, "", objects)
+            waiting = ClusterState.KEPT if as_of else ClusterState.SYNCING
+            return ClusterHealth(ClusterState.SYNCED if all_synced else waiting, was, objects, as_of)
         refusal = next((e for e in errors if isinstance(e, Unauthorized | Forbidden)), None)
         if refusal is not None:
             state = ClusterState.REFUSED
+        elif as_of:
+            state = ClusterState.KEPT
         else:
             state = ClusterState.STALE if all_synced else ClusterState.UNREACHABLE
         lost_s = self._clock.now() - min(found.lost_at for found in failing)
-        message = f"{refusal or errors[0]}; so for {duration.show(max(1, round(lost_s)))}"
-        return ClusterHealth(state, message, objects)
+        why = f"{refusal or errors[0]}; so for {duration.show(max(1, round(lost_s)))}"
+        message = f"{was}; {why}" if was else why
+        return ClusterHealth(state, message, objects, as_of)
 
     def _wants(self, kind: Kind) -> bool:
         return kind.name not in {"Cluster", "Secret", "Endpoints", "ServiceAccount"}
@@ -169,12 +233,15 @@ class ClusterWatcher:
         """Of one ConfigMap beside Pilot."""
         (kind,) = (each for each in KINDS if each.name == "ConfigMap")
         scope = Scope(self._settings.root_namespace, fields=f"metadata.name={name}")
-        return Informer(kind, self._watch(kind, scope), self._heard)
+        informer = Informer(kind, self._watch(kind, scope), self._heard)
+        self._named[informer] = name
+        return informer
 
     def _watch(self, kind: Kind, scope: Scope) -> Watch:
         return Watch(self.client, kind, scope, self._settings.watch, self._clock)
 
     def _heard(self, ref: Ref, fact: Fact | None) -> None:
+        self.keeper.heard(ref)
         if self._speaks:
             self._tell(ref, fact)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
 import msgspec
@@ -15,13 +15,15 @@ from isthmus.discovery.cluster_watcher import (
     Put,
     WatcherSettings,
 )
+from isthmus.discovery.last_known import forget_others
 from isthmus.discovery.registry import ClusterSpec, Registered, Registry
+from isthmus.kit import date
 from isthmus.kit.clock import Clock, SystemClock
 from isthmus.kit.log import log
 from isthmus.kit.tasks import Crew, keep_trying
 from isthmus.kit.watchable import Watchable
 from isthmus.model.change import Change, ChangeKey, cluster_ref
-from isthmus.model.findings import Finding
+from isthmus.model.findings import Code, Finding
 from isthmus.model.names import ClusterId
 
 _LOOK_EVERY_S = 0.1
@@ -40,15 +42,23 @@ class ClusterStatus(msgspec.Struct, frozen=True, kw_only=True):
     error: str
     objects: int
     replacing: str = ""  # how it stands with new credentials that are still being tried
+    as_of: float = 0.0  # the moment, in seconds of the epoch, of what is served from disk; 0: nothing is
+    keeping: str = ""  # what is wrong with the cluster's file on disk
 
 
 class Fleet:
     """All clusters of the mesh. A cluster that fails never stops or empties another."""
 
     def __init__(
-        self, registry: Registry, put: Put, settings: WatcherSettings, clock: Clock | None = None
+        self,
+        registry: Registry,
+        put: Put,
+        settings: WatcherSettings,
+        clock: Clock | None = None,
+        late_s: float = 15.0,
     ) -> None:
-        self._registry, self._put, self._settings = registry, put, settings
+        """`late_s`: after which a cluster of which not all is known is served as it was, where it was kept."""
+        self._registry, self._put, self._settings, self._late_s = registry, put, settings, late_s
         self._clock = clock or SystemClock()
         self._speaking: dict[ClusterId, ClusterWatcher] = {}
         self._trying: dict[ClusterId, ClusterWatcher] = {}
@@ -59,6 +69,7 @@ class Fleet:
         """Follow the registry and the clusters until cancelled."""
         try:
             async with asyncio.TaskGroup() as group:
+                group.create_task(self._tidy())
                 group.create_task(self._registry.run())
                 group.create_task(self._follow())
         finally:
@@ -69,10 +80,12 @@ class Fleet:
 
         But for that of the configuration: nothing is right to tell before that is heard out, since with half of its
         policies the mesh would let in whom it refuses, and the other way round. Others that answer are heard out too,
-        but not without end.
+        but not without end. What was kept of one that is late counts as its word.
         """
         if await self._known_within(limit_s):
             return True
+        if self._registry.has_looked:
+            await self._recall()
         if not self._have_answered(only_configuration=True):
             while not self._have_answered(only_configuration=True):
                 await self._clock.sleep(_LOOK_EVERY_S)
@@ -82,7 +95,21 @@ class Fleet:
             async with asyncio.timeout(limit_s * _HEARD_OUT):
                 while not self._have_answered():
                     await self._clock.sleep(_LOOK_EVERY_S)
+        await self._recall()
         return False
+
+    async def _recall(self) -> None:
+        for watcher in list(self._speaking.values()):
+            await watcher.recall()
+
+    async def _tidy(self) -> None:
+        """Keep nothing for ever of clusters that left while nobody looked."""
+        await self._registry.looked()
+        keeper = self._settings.keeper
+        if keeper.folder is not None and keeper.oldest_s:
+            before_at, ours = self._clock.now() - keeper.oldest_s, tuple(self._registry.current.value.specs)
+            with suppress(OSError):
+                await asyncio.to_thread(forget_others, keeper.folder, ours, before_at)
 
     def _have_answered(self, *, only_configuration: bool = False) -> bool:
         asked = (each for each in self._speaking.values() if each.spec.is_config or not only_configuration)
@@ -108,8 +135,9 @@ class Fleet:
         return self._speaking
 
     def findings(self) -> tuple[Finding, ...]:
-        """What is wrong in the registry's sources."""
-        return self._registry.current.value.findings
+        """What is wrong in the registry's sources, and with clusters that were told to be kept."""
+        told = (found for watcher in self._speaking.values() for found in _as_it_was(watcher))
+        return (*self._registry.current.value.findings, *told)
 
     def status(self) -> list[ClusterStatus]:
         """How it stands with each cluster, the configuration cluster first, then by name."""
@@ -144,17 +172,26 @@ class Fleet:
         self._speaking[spec.id] = watcher
         watcher.speak()
         self._start(watcher)
+        self._crew.start(f"outlast {_job(watcher)}", self._outlast(watcher))
         log.info("cluster added", cluster=spec.id, server=spec.access.server, source=spec.source)
 
     def _start(self, watcher: ClusterWatcher) -> None:
         job = _job(watcher)
         self._crew.start(job, keep_trying(job, watcher.run, clock=self._clock))
 
+    async def _outlast(self, watcher: ClusterWatcher) -> None:
+        """Serve a cluster as it was where it is late; not before it is known which clusters there are."""
+        await self._clock.sleep(self._late_s)
+        await self._registry.looked()
+        await watcher.recall()
+
     async def _remove(self, name: ClusterId) -> None:
         await self._give_up(name)
         watcher = self._speaking.pop(name)
         watcher.fall_silent()
+        await self._crew.stop(f"outlast {_job(watcher)}")
         await self._crew.stop(_job(watcher))
+        watcher.keeper.forget()
         self._put(Change(ChangeKey(name, cluster_ref(name)), None))
         log.info("cluster removed", cluster=name)
 
@@ -195,11 +232,25 @@ class Fleet:
             error=health.error,
             objects=health.objects,
             replacing=_show(trying.health()) if trying is not None else "",
+            as_of=health.as_of,
+            keeping=watcher.keeper.trouble,
         )
 
 
 def _job(watcher: ClusterWatcher) -> str:
     return f"cluster {watcher.spec.id} #{id(watcher):x}"
+
+
+def _as_it_was(watcher: ClusterWatcher) -> Iterator[Finding]:
+    ref, cluster = cluster_ref(watcher.spec.id), watcher.spec.id
+    if watcher.as_of:
+        message = (
+            f"not all of it is heard: what is not is served as it was at {date.show(watcher.as_of)} "
+            f"(hint: isthmus clusters list says why)"
+        )
+        yield Finding(ref=ref, message=message, cluster=cluster, code=Code.CLUSTER_AS_IT_WAS)
+    if trouble := watcher.keeper.trouble:
+        yield Finding(ref=ref, message=trouble, cluster=cluster, code=Code.CLUSTER_NOT_KEPT)
 
 
 def _show(health: ClusterHealth) -> str:

@@ -80,6 +80,11 @@ class Registry:
         async with supervise(*(source.run() for source in self._sources), *watches[1:]):
             await watches[0]
 
+    @property
+    def has_looked(self) -> bool:
+        """Whether each source has said what it knows."""
+        return all(source.looked.is_set() for source in self._sources)
+
     async def looked(self) -> None:
         """Return once `current` holds what each source said first."""
         for source in self._sources:

@@ -40,6 +40,21 @@ BUILD_SECONDS = Histogram(
 )
 SERVICES = Gauge("pilot_services", "Services in the mesh.", registry=REGISTRY)
 CLUSTERS = Gauge("istiod_managed_clusters", "Clusters by their state.", ["state"], registry=REGISTRY)
+CLUSTER_KEPT = Gauge(
+    "isthmus_cluster_kept_timestamp_seconds",
+    "When a cluster was written to disk last, in seconds of the epoch.",
+    ["cluster"],
+    registry=REGISTRY,
+)
+CLUSTER_KEPT_BYTES = Gauge(
+    "isthmus_cluster_kept_bytes", "Size of a cluster on disk.", ["cluster"], registry=REGISTRY
+)
+CLUSTER_AS_OF = Gauge(
+    "isthmus_cluster_as_of_timestamp_seconds",
+    "As of when a cluster is served from disk, in seconds of the epoch; 0: it is served as it is heard.",
+    ["cluster"],
+    registry=REGISTRY,
+)
 FINDINGS = Gauge("isthmus_findings", "Findings in the configuration.", ["severity"], registry=REGISTRY)
 CERTIFICATES = Counter(
     "citadel_server_success_cert_issuance_count", "Certificates issued.", registry=REGISTRY

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
 
 import msgspec
@@ -46,6 +46,8 @@ class Informer:
     def __init__(self, kind: Kind, watch: Watch, handler: Handler) -> None:
         self.kind = kind
         self.store: dict[Ref, Object | InvalidConfig] = {}
+        self.undecoded: dict[Ref, bytes] = {}
+        """Configuration that does not decode, as it came."""
         self.synced = asyncio.Event()
         self.health = Watchable(Health())
         self._watch, self._handler = watch, handler
@@ -73,6 +75,12 @@ class Informer:
                         pass
                 self.health.set(Health(connected=True, synced=self.synced.is_set()))
 
+    def recall(self, facts: Mapping[Ref, Object | InvalidConfig]) -> None:
+        """Take `facts` for what is there, until it is heard what is."""
+        for ref, fact in facts.items():
+            self.store[ref] = fact
+            self._handler(ref, fact)
+
     async def _replace(self, items: list[msgspec.Raw]) -> None:
         gone = set(self.store)
         for count, item in enumerate(items, start=1):
@@ -87,8 +95,11 @@ class Informer:
         before = self.store.get(ref)
         try:
             now: Object | InvalidConfig = decode(self.kind, item)
+            self.undecoded.pop(ref, None)
         except InvalidConfig as error:
             now = error
+            if self.kind.is_config:
+                self.undecoded[ref] = bytes(item)
         if isinstance(now, Object) and isinstance(before, Object) and self._are_equal(before, now):
             return ref
         self.store[ref] = now
@@ -99,6 +110,7 @@ class Informer:
         return equal_for_mesh(before, now, with_generation=self.kind.is_config)
 
     def _drop(self, ref: Ref) -> None:
+        self.undecoded.pop(ref, None)
         if self.store.pop(ref, None) is not None:
             self._handler(ref, None)
 

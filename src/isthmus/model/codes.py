@@ -134,6 +134,10 @@ class Code(Enum):
     """Something that this version does not know, as a newer Pilot may tell it."""
     CLUSTER = ("ISM0001", "ClusterLeftOut", _ERROR)
     """A cluster is named, and cannot be followed as it is said."""
+    CLUSTER_AS_IT_WAS = ("ISM0071", "ClusterAsItWas", _WARNING)
+    """A cluster does not answer a Pilot that has started, and is served as it was known last, from disk."""
+    CLUSTER_NOT_KEPT = ("ISM0072", "ClusterNotKept", _WARNING)
+    """What is on disk of a cluster does not count, or nothing new comes there."""
     OVERRULED = ("ISM0002", "DestinationRuleOverruled", _WARNING)
     """The policy of a DestinationRule is another one's."""
     DELEGATE = ("ISM0003", "DelegateWithoutEffect", _ERROR)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from contextlib import asynccontextmanager, suppress
 
 import pytest
@@ -8,13 +9,16 @@ import pytest
 from fakes.eventually import eventually
 from fakes.ports import free_ports
 from fakes.two_clusters import World, service, two_clusters
+from isthmus.discovery.cluster_keeper import KeeperSettings
 from isthmus.discovery.cluster_watcher import ClusterState, WatcherSettings
 from isthmus.discovery.fleet import Fleet
+from isthmus.discovery.last_known import file_of
 from isthmus.discovery.registry import Claims, FixedSource, Registry
 from isthmus.kit.tasks import supervise
 from isthmus.kube.kubeconfig import Token
 from isthmus.kube.watch import WatchSettings
 from isthmus.model.change import cluster_ref
+from isthmus.model.codes import Code
 
 QUICKLY = WatchSettings(first_wait_s=0.02, longest_wait_s=0.05)
 
@@ -218,3 +222,103 @@ async def test_a_cluster_that_never_comes_to_an_end_holds_nobody_up_for_ever(clu
             assert not await asyncio.wait_for(fleet.synced(0.5), 20)
             await world.until(lambda world: world.clusters_of("reviews") == ("east",))
             assert states(fleet)["east"] is ClusterState.SYNCED
+
+
+def kept_in(folder) -> WatcherSettings:
+    return WatcherSettings(watch=QUICKLY, keeper=KeeperSettings(folder=folder, period_s=0.05))
+
+
+async def until_kept(folder, *names):
+    async def are_there():
+        return all(file_of(folder, name).exists() for name in names)
+
+    await eventually(are_there)
+
+
+async def test_a_cluster_that_is_away_when_pilot_starts_is_served_as_it_was(clusters, tmp_path):
+    east, west = clusters
+    kept = tmp_path / "kept"
+    async with fleet_of(east.spec(), west.spec(), settings=kept_in(kept)) as (fleet, _, _world):
+        assert await fleet.synced(20)
+        await until_kept(kept, "east", "west")
+    await west.served.stop_serving()
+    async with fleet_of(east.spec(), west.spec(), settings=kept_in(kept)) as (fleet, source, world):
+        assert not await fleet.synced(1)
+        assert world.clusters_of("reviews") == ("east", "west"), "before anybody is told anything"
+        await until_states(fleet, east=ClusterState.SYNCED, west=ClusterState.KEPT)
+        told = fleet.status()[1]
+        assert told.as_of
+        assert told.error.startswith("as it was at ")
+        (finding,) = fleet.findings()
+        assert (finding.code, finding.cluster) == (Code.CLUSTER_AS_IT_WAS, "west")
+        says(source, east.spec())
+        await world.until(lambda world: world.clusters_of("reviews") == ("east",))
+        assert not fleet.findings()
+        assert not file_of(kept, "west").exists(), "it has left"
+
+
+async def test_what_is_heard_counts_more_than_what_was(clusters, tmp_path):
+    _, west = clusters
+    kept = tmp_path / "kept"
+    async with fleet_of(west.spec(), settings=kept_in(kept)) as (fleet, _, _world):
+        assert await fleet.synced(20)
+        await until_kept(kept, "west")
+    await west.delete("services", "default", "reviews")
+    await west.create("services", service("ratings"))
+    async with fleet_of(west.spec(), settings=kept_in(kept)) as (fleet, _, world):
+        assert await fleet.synced(20)
+        watcher = fleet.watchers()["west"]
+        await watcher.recall()
+        assert not watcher.as_of, "all is heard: there is nothing to recall"
+        assert (world.clusters_of("reviews"), world.clusters_of("ratings")) == ((), ("west",))
+
+
+async def test_the_configuration_may_be_served_as_it_was(clusters, tmp_path):
+    east, west = clusters
+    kept = tmp_path / "kept"
+    async with fleet_of(east.spec(), west.spec(), settings=kept_in(kept)) as (fleet, _, _world):
+        assert await fleet.synced(20)
+        await until_kept(kept, "east", "west")
+    await east.served.stop_serving()
+    async with fleet_of(east.spec(), west.spec(), settings=kept_in(kept)) as (fleet, _, world):
+        assert not await asyncio.wait_for(fleet.synced(0.5), 20)
+        assert world.clusters_of("reviews") == ("east", "west")
+        await until_states(fleet, east=ClusterState.KEPT, west=ClusterState.SYNCED)
+
+
+async def test_nothing_is_served_as_it_was_before_it_is_known_which_clusters_there_are(clusters, tmp_path):
+    east, west = clusters
+    kept = tmp_path / "kept"
+    async with fleet_of(east.spec(), west.spec(), settings=kept_in(kept)) as (fleet, _, _world):
+        assert await fleet.synced(20)
+        await until_kept(kept, "east", "west")
+    await east.served.stop_serving()
+    source, others, world = FixedSource(east.spec()), FixedSource(), World()
+    others.looked.clear()
+    fleet = Fleet(Registry((source, others)), world.put, kept_in(kept), late_s=0.1)
+    async with supervise(fleet.run()):
+        waiting = asyncio.create_task(fleet.synced(0.2))
+        assert not (await asyncio.wait([waiting], timeout=1))[0], "half of the clusters would empty the mesh"
+        assert world.clusters_of("reviews") == ()
+        says(others, west.spec())
+        others.looked.set()
+        await asyncio.wait_for(waiting, 20)
+        await world.until(lambda world: world.clusters_of("reviews") == ("east", "west"))
+
+
+async def test_files_of_clusters_that_left_unseen_go_when_they_are_old(clusters, tmp_path):
+    _, west = clusters
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    for name in ("gone", "west", "new"):
+        file_of(kept, name).write_text("")
+        os.utime(file_of(kept, name), (0, 0) if name != "new" else None)
+    async with fleet_of(west.spec(), settings=kept_in(kept)) as (fleet, _, _world):
+        assert await fleet.synced(20)
+
+        async def is_gone():
+            return not file_of(kept, "gone").exists()
+
+        await eventually(is_gone)
+        assert file_of(kept, "west").exists()
+        assert file_of(kept, "new").exists()
