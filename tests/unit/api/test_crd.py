@@ -5,8 +5,11 @@ import json
 import pytest
 
 from fakes.live_cluster import live_cluster
+from fakes.seeds import SEEDS
 from isthmus.api import KINDS, kind_named
-from isthmus.api.crd import custom_resource_definitions, gateway_api_definitions
+from isthmus.api.crd import custom_resource_definitions, gateway_api_definitions, is_ours, ours
+from isthmus.api.decode import decode
+from isthmus.api.errors import InvalidConfig
 from isthmus.kube.client import Client, path_of
 from isthmus.kube.errors import NotFound, Refused
 
@@ -42,7 +45,7 @@ def test_schemas_are_structural(name, version, schema):
     assert "$ref" not in json.dumps(schema)
     for path, level in levels(schema):
         assert "type" in level or level.get("x-kubernetes-preserve-unknown-fields"), path
-        assert not {"anyOf", "oneOf", "title", "default"} & level.keys(), path
+        assert not {"anyOf", "oneOf", "title", "default", "x-limits"} & level.keys(), path
         assert not ("properties" in level and "additionalProperties" in level), path
 
 
@@ -109,3 +112,52 @@ async def test_an_api_server_refuses_unknown_fields_where_it_is_asked_to(client)
         )
     with pytest.raises(NotFound):
         await client.get(kind, "default", "reviews")
+
+
+@pytest.mark.timeout(240)
+async def test_an_api_server_takes_all_samples_and_seeds(client):
+    kinds = [
+        kind for kind in SEEDS if f"{kind.plural}.{kind.group}" in {crd["metadata"]["name"] for crd in CRDS}
+    ]
+    taken = 0
+    for kind in kinds:
+        for document in SEEDS[kind]:
+            if decodes(kind, document):
+                body = document | {"apiVersion": kind.api_version}
+                await client.request("POST", path_of(kind, "default"), query={"dryRun": "All"}, body=body)
+                taken += 1
+    assert taken > 100
+
+
+def decodes(kind, document):
+    try:
+        return decode(kind, document)
+    except InvalidConfig:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("plural", "shown"),
+    [
+        ("virtualservices", ["Gateways", "Hosts", "Age"]),
+        ("destinationrules", ["Host", "Age"]),
+        ("serviceentries", ["Hosts", "Location", "Resolution", "Age"]),
+        ("workloadentries", ["Age", "Address"]),
+        ("authorizationpolicies", ["Action", "Age"]),
+        ("peerauthentications", ["Mode", "Age"]),
+    ],
+)
+def test_kubectl_get_shows_what_it_shows_of_istios_own(plural, shown):
+    crd = next(each for each in CRDS if each["spec"]["names"]["plural"] == plural)
+    for version in crd["spec"]["versions"]:
+        assert [each["name"] for each in version["additionalPrinterColumns"]] == shown
+
+
+def test_what_others_put_there_is_left_to_them():
+    wanted = CRDS[:3]
+    istio = {"metadata": wanted[0]["metadata"] | {"labels": {"app": "istio-pilot", "release": "istio"}}}
+    before = {"metadata": wanted[1]["metadata"] | {"labels": {"app": "istio-pilot"}}}
+    assert ours(wanted, []) == wanted
+    assert ours(wanted, [istio, before, wanted[2]]) == wanted[1:]
+    assert not is_ours(istio)
+    assert all(is_ours(each) for each in CRDS)

@@ -435,3 +435,17 @@ def test_a_selector_has_labels_that_can_be_met(kind, spec, path):
     with pytest.raises(InvalidConfig) as told:
         decode(kind_of("networking.istio.io/v1alpha3", kind), {"metadata": {"name": "a"}, "spec": spec})
     assert path in {path for path, _ in told.value.problems}
+
+
+def test_more_policies_than_an_api_server_can_check_are_too_many():
+    subsets = [{"name": f"v{number}", "labels": {"v": str(number)}} for number in range(513)]
+    ports = [{"port": {"number": number}} for number in range(1, 514)]
+    spec = {"host": "reviews", "subsets": subsets, "trafficPolicy": {"portLevelSettings": ports}}
+    found = dict(wrong("DestinationRule", spec))
+    assert "are 513" in found["$.spec.subsets"]
+    assert "are 513" in found["$.spec.trafficPolicy.portLevelSettings"]
+
+
+def test_a_template_of_entries_is_looked_at_as_they_are():
+    found = dict(wrong("WorkloadGroup", {"template": {"weight": -1, "locality": "a/b/c/d"}}))
+    assert found.keys() == {"$.spec.template.weight", "$.spec.template.locality"}

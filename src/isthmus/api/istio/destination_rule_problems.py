@@ -20,6 +20,8 @@ from isthmus.api.istio.destination_rule import (
 
 _TLS_MODES = ("DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL")
 _UPGRADES = ("DEFAULT", "DO_NOT_UPGRADE", "UPGRADE")
+MOST_POLICIES = 512
+"""How many subsets a rule may have, and ports a policy: with more the API server could not check each of them."""
 _SUBSET = re.compile(r"[a-zA-Z0-9]([-_.a-zA-Z0-9]*[a-zA-Z0-9])?")
 
 
@@ -31,6 +33,7 @@ def problems(found: DestinationRule) -> Iterator[Problem]:
     if spec.workload_selector is not None:
         yield from labels("$.spec.workloadSelector.matchLabels", spec.workload_selector.match_labels)
     yield from _policy("$.spec.trafficPolicy", spec.traffic_policy)
+    yield from _many("$.spec.subsets", len(spec.subsets))
     seen: set[str] = set()
     for index, subset in enumerate(spec.subsets):
         at = f"$.spec.subsets[{index}]"
@@ -43,6 +46,11 @@ def problems(found: DestinationRule) -> Iterator[Problem]:
         seen.add(subset.name)
         yield from labels(f"{at}.labels", subset.labels)
         yield from _policy(f"{at}.trafficPolicy", subset.traffic_policy)
+
+
+def _many(at: str, count: int) -> Iterator[Problem]:
+    if count > MOST_POLICIES:
+        yield at, f"are {count} (hint: {MOST_POLICIES} at the most; a rule of their own for other hosts)"
 
 
 def _policy(at: str, policy: TrafficPolicy | PortTrafficPolicy | None) -> Iterator[Problem]:
@@ -62,6 +70,7 @@ def _policy(at: str, policy: TrafficPolicy | PortTrafficPolicy | None) -> Iterat
 
 def _of_whole(at: str, policy: TrafficPolicy) -> Iterator[Problem]:
     """What only a policy for all ports has."""
+    yield from _many(f"{at}.portLevelSettings", len(policy.port_level_settings))
     seen: set[int] = set()
     for index, each in enumerate(policy.port_level_settings):
         here, number = f"{at}.portLevelSettings[{index}]", each.port.number if each.port is not None else 0

@@ -114,6 +114,11 @@ def _workload(at: str, found: WorkloadEntrySpec, *, is_named: bool = False) -> I
         yield f"{at}.address", f"{address!r} is neither a name nor an IP address"
     elif not is_named and at != "$.spec" and not is_address(address):
         yield f"{at}.address", f"{address!r} is no IP address (hint: resolution DNS takes names)"
+    yield from _of_all(at, found)
+
+
+def _of_all(at: str, found: WorkloadEntrySpec) -> Iterator[Problem]:
+    """What may be wrong with an entry, and with the template of some."""
     if not 0 <= found.weight < 1 << 32:
         yield f"{at}.weight", f"is {found.weight} (hint: 1 to 4294967295)"
     yield from labels(f"{at}.labels", found.labels)
@@ -123,7 +128,7 @@ def _workload(at: str, found: WorkloadEntrySpec, *, is_named: bool = False) -> I
 
 def _group(found: WorkloadGroup) -> Iterator[Problem]:
     yield from labels("$.spec.metadata.labels", found.spec.metadata.labels)
-    yield from labels("$.spec.template.labels", found.spec.template.labels)
+    yield from _of_all("$.spec.template", found.spec.template)
     if found.spec.template.address:
         yield "$.spec.template.address", "is set, though entries have one each (hint: leave it out)"
     if found.spec.probe is not None:

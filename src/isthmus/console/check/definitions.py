@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from isthmus.api import KINDS
-from isthmus.api.crd import custom_resource_definitions
+from isthmus.api.crd import custom_resource_definitions, is_ours
 from isthmus.api.gateway_api.reference import GROUP
 from isthmus.api.resource import Kind
-from isthmus.console.check.cluster import Cluster, Json, few, is_true, labels, named
+from isthmus.console.check.cluster import Cluster, Json, few, is_true, named
 from isthmus.console.check.verdict import Check, Said, When, broken, doubtful, fine
 
-_OURS = {"app": "istio-pilot"}
 _ISTIO = {str(each["metadata"]["name"]): each for each in custom_resource_definitions()}
 _INSTALL = "isthmus install primary --cluster {} | {}"
 
@@ -87,7 +86,7 @@ def kinds_current(cluster: Cluster, _: Sequence[Cluster]) -> Iterator[Said]:
     ours = 0
     for name, wanted in _ISTIO.items():
         held = cluster.one("customresourcedefinitions", name)
-        if held is not None and _OURS.items() <= labels(held).items():
+        if held is not None and is_ours(held):
             ours += 1
             if not _fields(wanted) <= _fields(held):
                 behind.append(name)

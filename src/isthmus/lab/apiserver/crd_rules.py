@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from isthmus.lab.apiserver.causes import Cause, duplicate, immutable, invalid, required, unsupported
+from isthmus.lab.apiserver.cel_rules import RULES, fault
 
 Json = dict[str, Any]
 
@@ -67,6 +68,9 @@ def _schema_broken(schema: Json, path: str) -> Iterator[Cause]:
         )
     if schema.get("type") == "array" and not isinstance(schema.get("items"), dict):
         yield required(f"{path}.items", "must be specified")
+    for index, rule in enumerate(schema.get(RULES) or ()):
+        if why := fault(rule):
+            yield invalid(f"{path}.{RULES}[{index}].rule", rule.get("rule"), why)
     for name, each in (schema.get("properties") or {}).items():
         yield from _schema_broken(each, f"{path}.properties[{name}]")
     for part in ("items", "additionalProperties"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import builtins
 from typing import Any
 
+from isthmus.lab.apiserver.cel_rules import Ruled, ruled
 from isthmus.lab.apiserver.definitions import OBJECT_META, REF, definitions, names_by_kind
 from isthmus.lab.apiserver.types import ResourceType
 
@@ -118,6 +119,7 @@ class Schemas:
 
     def __init__(self) -> None:
         self._custom: dict[ResourceType, Schema] = {}
+        self._rules: dict[ResourceType, Ruled | None] = {}
         self._known: dict[tuple[str, str], Schema] = {}
 
     def of(self, each: ResourceType) -> Schema | None:
@@ -135,6 +137,10 @@ class Schemas:
         """The schema of a custom resource; none of Kubernetes' own."""
         return self._custom.get(each)
 
+    def rules(self, each: ResourceType) -> Ruled | None:
+        """The rules in CEL of a custom resource; None where it has none."""
+        return self._rules.get(each)
+
     def add(self, each: ResourceType, schema: Json) -> None:
         """Let custom resources of this type have `schema`, with the parts that every object has."""
         own = {key: value for key, value in schema.items() if key != "properties"}
@@ -147,5 +153,8 @@ class Schemas:
             {"type": "object", **own, "properties": schema.get("properties", {}) | every}
         )
 
+        self._rules[each] = ruled(schema)
+
     def remove(self, each: ResourceType) -> None:
+        self._rules.pop(each, None)
         self._custom.pop(each, None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from isthmus.lab.apiserver.causes import Cause
+from isthmus.lab.apiserver.cel_rules import rules_broken
 from isthmus.lab.apiserver.crd_rules import crd_broken, crd_changed
 from isthmus.lab.apiserver.defaults import default_builtin
 from isthmus.lab.apiserver.names import metadata_broken
@@ -60,6 +61,7 @@ class Validation:
         """All that is wrong with `obj`, whose structure is right, or with a change from `old` to it."""
         found = list(metadata_broken(each, obj.get("metadata") or {}))
         if self._schemas.custom(each) is not None:
+            found.extend(self._custom_broken(each, obj, old))
             return found
         found.extend(object_broken(each.kind, obj))
         if each.kind == "CustomResourceDefinition":
@@ -69,3 +71,16 @@ class Validation:
             if each.kind == "CustomResourceDefinition":
                 found.extend(crd_changed(old, obj))
         return found
+
+    def _custom_broken(self, each: ResourceType, obj: Json, old: Json | None) -> list[Cause]:
+        """The rules of its definition that a custom resource breaks. Of `metadata` they see no more than the name."""
+        rules = self._schemas.rules(each)
+        if rules is None:
+            return []
+        seen, before = (None if one is None else {**one, "metadata": _named(one)} for one in (obj, old))
+        return list(rules_broken(rules, seen) if before is None else rules_broken(rules, seen, before))
+
+
+def _named(obj: Json) -> Json:
+    meta = obj.get("metadata") or {}
+    return {name: meta[name] for name in ("name", "generateName") if name in meta}
