@@ -71,6 +71,8 @@ class Admin:
         query = {key: values[0] for key, values in parse_qs(asked).items()}
         if path == "/ready":
             return self._ready()
+        if path == "/live":  # a Pilot that waits is alive, and to start it anew would not help it
+            return Response(body=b"live\n")
         if path == "/version":
             return Response(body=VERSION.encode())
         if path == "/metrics":
@@ -83,7 +85,9 @@ class Admin:
             return _json(sorted(self._pages))
         page = self._pages.get(path)
         if page is None:
-            return Response(404, b"there are /ready, /metrics, /version and the pages that /debug lists\n")
+            return Response(
+                404, b"there are /ready, /live, /metrics, /version and the pages that /debug lists\n"
+            )
         if path == "/debug/findings":
             await self._analyst.now()
         try:

@@ -25,7 +25,7 @@ class HoldingCluster:
 
     def citadel(self, said: CitadelHolding | None, pod: str = "istio-citadel-1") -> None:
         self.said[f"istio-system/{pod}"] = said
-        self.ports[f"istio-system/{pod}"] = 15014
+        self.ports[f"istio-system/{pod}"] = 15016
 
     def pilot(self, *proxies: dict) -> None:
         """What Pilot knows of the proxies that are connected to it."""
@@ -65,7 +65,9 @@ class HoldingCluster:
         for key, port in self.ports.items():
             namespace, name = key.split("/")
             is_ours = name.startswith("istio-")
-            if wanted and not name.startswith(wanted.replace("istio=", "istio-")):
+            if wanted and not name.startswith(
+                wanted.replace("istio=", "istio-").replace("isthmus.io/citadel=true", "istio-citadel")
+            ):
                 continue
             config = {"name": "PROXY_CONFIG", "value": f'{{"statusPort": {port}}}'}
             container = {"name": "ours"} if is_ours else {"name": "istio-proxy", "env": [config]}

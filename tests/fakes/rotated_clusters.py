@@ -51,7 +51,7 @@ class FakeCluster:
         )
         for namespace in (SYSTEM, "default"):
             self._put("Namespace", "", namespace, {})
-        self._put("Pod", SYSTEM, "citadel", {}, {"istio": "citadel"})
+        self._put("Pod", SYSTEM, "citadel", {}, {"istio": "citadel", "isthmus.io/citadel": "true"})
         self.follow("web")
 
     def _put(self, kind, namespace, name, data, labels=None):

@@ -110,7 +110,7 @@ async def test_no_policy_is_told_before_those_by_which_tokens_are_checked(
 
 
 async def test_keys_outlive_a_pilot_while_their_issuer_is_away(place: Installed) -> None:
-    primary = documents("primary", Installation(cluster="gke"))
+    primary = documents("primary", Installation(cluster="gke", layout="apart"))
     await place.apply([each for each in primary if each["metadata"]["name"] == kept_keys.NAME])
     publisher = Publisher(Key())
     async with publisher.serving():

@@ -16,6 +16,7 @@ from isthmus.ca.issuers.serving import OrderedServing
 from isthmus.ca.neighbours import Neighbours
 from isthmus.ca.review import ClusterReviewer
 from isthmus.ca.roots import Published, RootPublisher
+from isthmus.ca.roots_file import keep_roots
 from isthmus.ca.server import CertificateService
 from isthmus.ca.vouching import Vouchers
 from isthmus.kit import x509
@@ -97,13 +98,15 @@ class BorrowedCitadel:
                 return NOT_FROM_OUTSIDE
             case holdings.PAGE:
                 return Response(body=msgspec.json.encode(self.holding()), content_type="application/json")
+            case "/live":
+                return Response(body=b"live\n")
             case "/ready":
                 held = self._serving.held.value
                 if held is None or self._clock.now() >= held[0].end:
                     return Response(503, f"{self._serving.trouble}\n".encode())
                 return Response(body=b"ready\n")
             case _:
-                return Response(404, f"there are /metrics, /ready and {holdings.PAGE}\n".encode())
+                return Response(404, f"there are /metrics, /ready, /live and {holdings.PAGE}\n".encode())
 
 
 async def run_borrowed(settings: CitadelSettings, choice: IssuerChoice, access: Access) -> None:
@@ -126,6 +129,8 @@ async def run_borrowed(settings: CitadelSettings, choice: IssuerChoice, access: 
             async for pem in issuer.roots.changes():
                 if pem:
                     break
+            if settings.roots_file:
+                group.create_task(keep_roots(settings.roots_file, issuer.roots.changes()))
             publisher = RootPublisher(writer(client), Published(issuer.roots_pem, ""), clock)
             group.create_task(citadel.published(publisher))
             group.create_task(publish_roots(client, publisher))

@@ -65,6 +65,7 @@ class CitadelSettings(msgspec.Struct, frozen=True, kw_only=True):
     clusters_directory: Path = Path("/etc/istio/clusters")  # kubeconfigs of other clusters it serves
     vouched: Vouched = {}  # the namespaces that each cluster vouches for; its own cluster: all
     audit_file: Path | None = None
+    roots_file: Path | None = None  # kept true for who shares the pod; None: only the ConfigMaps are
     account_secrets: Renewal | None = None  # the Secrets of accounts that are kept; None: none
 
     @property
@@ -211,12 +212,14 @@ class Citadel:
                 return NOT_FROM_OUTSIDE
             case holdings.PAGE:
                 return Response(body=msgspec.json.encode(self.holding()), content_type="application/json")
+            case "/live":
+                return Response(body=b"live\n")
             case "/ready" if self._clock.now() < self._authority.value.end:
                 return Response(body=b"ready\n")
             case "/ready":
                 return Response(503, b"the CA has expired\n")
             case _:
-                return Response(404, f"there are /metrics, /ready and {holdings.PAGE}\n".encode())
+                return Response(404, f"there are /metrics, /ready, /live and {holdings.PAGE}\n".encode())
 
 
 def _authority(settings: CitadelSettings, files: dict[str, bytes], clock: Clock) -> Authority:

@@ -15,8 +15,8 @@ from isthmus.ca.attest import Caller
 from isthmus.model.identity import cluster_name
 
 _SERVERS = {
-    "istio-pilot-service-account": "istio-pilot",
-    "istio-sidecar-injector-service-account": "istio-sidecar-injector",
+    "istio-pilot-service-account": ("istio-pilot", "istiod"),
+    "istio-sidecar-injector-service-account": ("istio-sidecar-injector",),
 }
 _NAME = re.compile(r"(\*\.)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
 
@@ -37,7 +37,8 @@ class DnsNames(msgspec.Struct, frozen=True, kw_only=True):
         if caller.cluster == self.cluster:
             _, namespace, account = caller.identity
             if self.append and namespace == self.namespace and account in _SERVERS:
-                names += [f"{_SERVERS[account]}.{namespace}.svc", f"{_SERVERS[account]}.{namespace}"]
+                for server in _SERVERS[account]:
+                    names += [f"{server}.{namespace}.svc", f"{server}.{namespace}"]
             names += self.custom.get(f"{account}.{namespace}", ())
         return tuple(dict.fromkeys(names))
 

@@ -22,6 +22,7 @@ from isthmus.ca.issuers.own import OwnIssuer
 from isthmus.ca.neighbours import Neighbours
 from isthmus.ca.review import ClusterReviewer
 from isthmus.ca.roots import CONFIG_MAP, Published, RootPublisher, Write
+from isthmus.ca.roots_file import keep_roots
 from isthmus.ca.self_signed import kept_root
 from isthmus.kit.clock import Clock, SystemClock
 from isthmus.kit.watchable import Watchable
@@ -57,6 +58,9 @@ async def run_citadel(settings: CitadelSettings, access: Access) -> None:
             group.create_task(neighbours.run())
             group.create_task(publish_roots(client, publisher))
             group.create_task(_tell_roots(authority, publisher))
+            if settings.roots_file:
+                roots = (newest.roots_pem async for newest in authority.changes())
+                group.create_task(keep_roots(settings.roots_file, roots))
             if settings.account_secrets:
                 signs = Denying(OwnIssuer(authority), citadel.denied)
                 group.create_task(_keep_secrets(settings, client, (authority, signs), clock))

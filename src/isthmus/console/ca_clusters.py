@@ -12,7 +12,7 @@ import msgspec
 
 from isthmus.api.core.pod import Pod
 from isthmus.console.ca_secret import CaSecret
-from isthmus.console.control_plane import MONITORING_PORT, PODS, access_to
+from isthmus.console.control_plane import CITADEL, CITADEL_PORT, MONITORING_PORT, PILOT, PODS, access_to
 from isthmus.kit.unreadable import UNREADABLE
 from isthmus.kube.client import Client, Scope
 from isthmus.kube.errors import KubeError
@@ -88,7 +88,7 @@ async def must_be_all(found: Reached, besides: Collection[str]) -> None:
 
 async def _pilots(cluster: CaCluster, path: str) -> list[Answer]:
     client, namespace = cluster.client, cluster.namespace
-    names = await running(client, namespace, "istio=pilot")
+    names = await running(client, namespace, PILOT)
     bodies = await asyncio.gather(*(fetch(client, namespace, each, MONITORING_PORT, path) for each in names))
     return [
         Answer(cluster.name, name, msgspec.json.decode(body))
@@ -97,7 +97,7 @@ async def _pilots(cluster: CaCluster, path: str) -> list[Answer]:
 
 
 async def citadels(client: Client, namespace: str) -> dict[str, CitadelHolding | None]:
-    names = await running(client, namespace, "istio=citadel")
+    names = await running(client, namespace, CITADEL)
     return dict(
         zip(names, await asyncio.gather(*(_ask(client, namespace, each) for each in names)), strict=True)
     )
@@ -105,7 +105,7 @@ async def citadels(client: Client, namespace: str) -> dict[str, CitadelHolding |
 
 async def _ask(client: Client, namespace: str, pod: str) -> CitadelHolding | None:
     try:
-        body = await fetch(client, namespace, pod, MONITORING_PORT, holdings.PAGE)
+        body = await fetch(client, namespace, pod, CITADEL_PORT, holdings.PAGE)
         return msgspec.json.decode(body, type=CitadelHolding)
     except (KubeError, *UNREADABLE):
         return None

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from isthmus.ca.vouching import ALL, parse_vouched
+from isthmus.ca.vouching import ALL
 
 RENEWAL_PORT = 8061
-_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _ACCOUNT_RULES = [
     {"apiGroups": [""], "resources": ["serviceaccounts"], "verbs": ["get", "list", "watch"]},
     # Kubernetes cannot allow the Secrets of one type only.
@@ -72,27 +70,11 @@ def account_rules(choices: Choices, namespace: str) -> list[dict[str, Any]]:
     return found
 
 
-def problem(choices: Choices) -> str:
-    """What cannot be installed, with its option; empty where all can."""
-    if choices.ca and choices.ca not in CHOICES:
-        return f"--ca: cannot be {choices.ca!r} (hint: one of {', '.join(CHOICES)})"
-    if ALL in choices.account_secrets and len(choices.account_secrets) > 1:
-        return "--account-secrets: * stands for all namespaces (hint: * alone, or namespaces)"
-    for place in choices.account_secrets:
-        if place != ALL and not _NAMESPACE.fullmatch(place):
-            return f"--account-secrets: cannot be {place!r} (hint: a namespace, or * for all)"
-    try:
-        parse_vouched(choices.vouched)
-    except ValueError as error:
-        return f"--vouch: {error}"
-    return ""
-
-
 def adjust(objects: Sequence[Any], role: str, choices: Choices) -> None:
     """Tell the Deployment and the Service of Citadel among `objects` what was chosen. Changes them."""
     for each in objects:
         match each["kind"], each["metadata"]["name"]:
-            case "Deployment", "istio-citadel":
+            case "Deployment", name if name.startswith("istio-citadel"):
                 _adjust_pod(each["spec"]["template"]["spec"], source(role, choices), choices)
             case "Service", "istio-citadel" if choices.renewals:
                 each["spec"]["ports"].append({"name": "grpc-renewal", "port": RENEWAL_PORT})

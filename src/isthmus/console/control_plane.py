@@ -16,7 +16,10 @@ from isthmus.kube.pods import fetch, run
 from isthmus.settings import kubeconfig_paths
 
 PODS = Kind("", ("v1",), "Pod", "pods", Pod)
-MONITORING_PORT = 15014
+MONITORING_PORT, CITADEL_PORT = 15014, 15016
+"""Where Pilot and Citadel are asked for their pages."""
+PILOT, CITADEL = "istio=pilot", "isthmus.io/citadel=true"
+"""By which labels their pods are found: one pod may be both."""
 _REQUEST = ("isthmus", "agent", "request", "GET")
 
 
@@ -37,7 +40,7 @@ def _files(kubeconfig: Path | None) -> tuple[Path, ...]:
 async def ask_pilot(kubeconfig: Path | None, context: str | None, namespace: str, path: str) -> Any:
     """What a running Pilot answers to `GET path` on its monitoring port, decoded from JSON."""
     async with Client(access_to(kubeconfig, context)) as client:
-        pod = await running_pod(client, namespace, "istio=pilot")
+        pod = await running_pod(client, namespace, PILOT)
         return msgspec.json.decode(await fetch(client, namespace, pod, MONITORING_PORT, path))
 
 

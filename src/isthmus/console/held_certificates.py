@@ -17,7 +17,7 @@ from isthmus.api.core.config_map import ConfigMap
 from isthmus.api.core.pod import PROXY
 from isthmus.api.resource import Kind, Meta, Object
 from isthmus.ca.denied import Denial
-from isthmus.console.control_plane import MONITORING_PORT, access_to
+from isthmus.console.control_plane import CITADEL, CITADEL_PORT, MONITORING_PORT, PILOT, access_to
 from isthmus.console.denying import read_denied
 from isthmus.console.drawn_mesh import ALONE
 from isthmus.kit.certified import Certified, certified_pem
@@ -165,10 +165,10 @@ async def _cluster(context: str, access: Access, root: str) -> HeldInCluster:
 
 
 async def _citadels(client: Client, root: str) -> tuple[HeldByCitadel, ...]:
-    pods = await _running(client, Scope(root, labels="istio=citadel", fields="status.phase=Running"))
+    pods = await _running(client, Scope(root, labels=CITADEL, fields="status.phase=Running"))
 
     async def asked(pod: _Pod) -> HeldByCitadel:
-        said = await _ask(client, pod, MONITORING_PORT, CitadelHolding)
+        said = await _ask(client, pod, CITADEL_PORT, CitadelHolding)
         name = pod.metadata.name
         if isinstance(said, str):
             return HeldByCitadel(pod=name, error=said)
@@ -194,7 +194,7 @@ async def _proxies(client: Client) -> tuple[HeldByProxy, ...]:
 
 async def _connected(client: Client, root: str) -> tuple[Connected, ...]:
     found: dict[tuple[str, str, str], Connected] = {}
-    for pod in await _running(client, Scope(root, labels="istio=pilot", fields="status.phase=Running")):
+    for pod in await _running(client, Scope(root, labels=PILOT, fields="status.phase=Running")):
         said = await _ask(client, pod, MONITORING_PORT, _Trust, "/debug/trust")
         for each in said.proxies if isinstance(said, _Trust) else ():
             if each.connected:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import resources
 from string import Template
 from typing import Any
@@ -13,37 +12,32 @@ import yaml
 
 from isthmus.api.crd import custom_resource_definitions, gateway_api_definitions
 from isthmus.console import citadel_installation, manifests
-from isthmus.kit.ip import is_address
+from isthmus.console.install.labels import labelled
+from isthmus.console.install.network_policies import network_policy
+from isthmus.console.install.one_deployment import together
+from isthmus.console.install.plain_xds import open_plain_xds
+from isthmus.console.install.reading import InvalidInstallation, checked, merged
+from isthmus.console.install.settings import Gateway, Installation
+from isthmus.console.install.workloads import shape_service, shaped_control_plane, shaped_gateway
 from isthmus.model.credential_names import CA_SUFFIX
 from isthmus.sidecar.inject.pod import Pod
 from isthmus.sidecar.inject.settings import InjectSettings
 from isthmus.sidecar.inject.template import router_spec
 
-Documents = list[dict[str, object]]
+Documents = list[dict[str, Any]]
 
-_NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
-_DOMAIN = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
-_WORD = re.compile(r"[^\s\"'{}#,]+")
-_SHAPES = {
-    "cluster": (_DOMAIN, "lower case letters, digits, - and ."),
-    "namespace": (_NAME, "lower case letters, digits and -"),
-    "place": (_NAME, "lower case letters, digits and -"),
-    "network": (_DOMAIN, "lower case letters, digits, - and ."),
-    "trust_domain": (_DOMAIN, "such as cluster.local"),
-    "pilot_trust_domain": (_DOMAIN, "such as cluster.local"),
-    "domain": (_DOMAIN, "such as cluster.local"),
-    "image": (_WORD, "such as registry.example/isthmus:0.1.0"),
-    "access_log": (_WORD, "a path, such as /dev/stdout"),
-    "clusters_dir": (_WORD, "an absolute path without spaces"),
-}
-_OPTIONS = {"place": "--in"}
+__all__ = ["ROLES", "Documents", "Installation", "InvalidInstallation", "documents", "dump"]
+
 _READERS = {
     "gateway": "istio-ingressgateway-secret-reader",
     "egress-gateway": "istio-egressgateway-secret-reader",
 }
-_MAY_BE_EMPTY = {"pilot_trust_domain", "place", "network", "access_log", "clusters_dir"}
-_GATEWAYS = {"gateway", "egress-gateway", "eastwest"}
-"""Roles whose last object is the Deployment of an Envoy."""
+_GATEWAYS: dict[str, Callable[[Installation], Gateway]] = {
+    "gateway": lambda each: each.ingress_gateway,
+    "egress-gateway": lambda each: each.egress_gateway,
+    "eastwest": lambda each: each.east_west_gateway,
+}
+"""By roles whose Deployment is one of an Envoy, what the settings say of it."""
 
 # The files of each role, in the order in which they are applied.
 ROLES: dict[str, tuple[str, ...]] = {
@@ -62,37 +56,9 @@ ROLES: dict[str, tuple[str, ...]] = {
 _DEFINITIONS = {"primary": custom_resource_definitions, "gateway-api": gateway_api_definitions}
 
 
-class Installation(msgspec.Struct, frozen=True, kw_only=True):
-    """The choices of one installation."""
-
-    cluster: str
-    namespace: str = "istio-system"
-    place: str = ""  # the namespace of a gateway and its Secrets; empty: that of the control plane
-    secrets: tuple[
-        str, ...
-    ] = ()  # those that Pilot may read there; empty: all, but of the control plane's own place
-    network: str = ""
-    image: str = "isthmus/isthmus:0.1.0"
-    trust_domain: str = "cluster.local"
-    pilot_trust_domain: str = ""  # Pilot's, where a remote cluster has one of its own; empty: the same
-    domain: str = "cluster.local"
-    access_log: str = ""
-    managed_gateways: bool = True  # whether Pilot may make an Envoy for each Gateway of the Gateway API
-    clusters_dir: str = ""  # a directory of the node that is mounted into Pilot as its cluster registry
-    ca: str = ""  # where Citadel's CA comes from; empty: see `citadel_installation.source`
-    renewals: bool = False  # whether a certificate is proof for the next one, at a port of its own
-    account_secrets: tuple[str, ...] = ()  # in which namespaces Citadel keeps Secrets of accounts; *: in all
-    vouched: tuple[str, ...] = ()  # for whom the words of clusters count at Citadel
-    pilot_addresses: tuple[str, ...] = ()  # where a remote cluster finds Pilot before Pilot writes it itself
-
-
-class InvalidInstallation(ValueError):
-    """A choice that cannot be installed; the message names its option."""
-
-
 def documents(role: str, installation: Installation) -> Documents:
     """All objects of `role`, ready to be applied. Raises `InvalidInstallation`."""
-    _check(installation)
+    checked(installation)
     if role == "eastwest" and not installation.network:
         raise InvalidInstallation("--network: is missing (hint: the network that this gateway lets into)")
     found: Documents = list(_DEFINITIONS[role]()) if role in _DEFINITIONS else []
@@ -108,31 +74,46 @@ def documents(role: str, installation: Installation) -> Documents:
     citadel_installation.adjust(found, role, installation)
     if "citadel" in ROLES[role]:
         found += citadel_installation.account_rules(installation, installation.namespace)
-    if role in _GATEWAYS:
-        _add_proxy(found[-1], installation)
     if role == "remote" and installation.pilot_addresses:
         found.append(_endpoints(installation))
-    return found
+    if role == "primary" and installation.layout == "together":
+        found = together(found, installation)
+    open_plain_xds(found, installation)
+    _tell_config_maps(found, installation)
+    return labelled(_with_pods(found, role, installation), role, installation)
 
 
-def _check(installation: Installation) -> None:
-    for name, (shape, hint) in _SHAPES.items():
-        value = getattr(installation, name)
-        if not shape.fullmatch(value) and not (name in _MAY_BE_EMPTY and not value):
-            raise InvalidInstallation(
-                f"{_OPTIONS.get(name, '--' + name.replace('_', '-'))}: cannot be {value!r} (hint: {hint})"
-            )
-    for name in installation.secrets:
-        if not _DOMAIN.fullmatch(name):
-            hint = "hint: the name of a Secret, as credentialName says it"
-            raise InvalidInstallation(f"--secret: cannot be {name!r} ({hint})")
-    if wrong := citadel_installation.problem(installation):
-        raise InvalidInstallation(wrong)
-    for address in installation.pilot_addresses:
-        if not is_address(address):
-            raise InvalidInstallation(
-                f"--pilot-address: {address!r} is no IP address (hint: that of Pilot's pod; Pilot keeps it true)"
-            )
+def _with_pods(objects: Documents, role: str, installation: Installation) -> Documents:
+    """`objects` with Deployments as the settings have them, and what comes with these. Changes them."""
+    made: Documents = []
+    gateway = _GATEWAYS.get(role)
+    for each in objects:
+        made.append(each)
+        if each["kind"] == "Deployment" and gateway is not None:
+            _add_proxy(each, installation)
+            made += shaped_gateway(each, gateway(installation), installation)
+        elif each["kind"] == "Deployment":
+            made += shaped_control_plane(each, installation)
+            made += network_policy(each, installation)
+        elif each["kind"] == "Service" and gateway is not None:
+            usual = "ClusterIP" if role == "egress-gateway" else "LoadBalancer"
+            shape_service(each, gateway(installation), usual)
+    return made
+
+
+def _tell_config_maps(objects: Documents, installation: Installation) -> None:
+    """Put the settings of the mesh and of injection into their ConfigMaps. Changes them."""
+    sidecar = dict(installation.sidecar)
+    if installation.revision:
+        pilot = f"istio-pilot{installation.suffix}.{installation.namespace}.svc.{installation.domain}:15012"
+        sidecar = {"discovery": pilot, **sidecar}
+    more = {"mesh": installation.mesh, "values": sidecar}
+    for each in objects:
+        if each["kind"] == "ConfigMap":
+            data = each.get("data", {})
+            for key in more.keys() & data.keys():
+                if more[key]:
+                    data[key] = yaml.safe_dump(merged(yaml.safe_load(data[key]), more[key]), sort_keys=False)
 
 
 def _rights_of_pilot(installation: Installation) -> tuple[str, ...]:
@@ -176,9 +157,17 @@ def _add_proxy(deployment: Any, installation: Installation) -> None:
     template["spec"] |= router_spec(pod, settings)
 
 
+class _Dumper(yaml.CSafeDumper):
+    """Writes what occurs twice twice: people read it."""
+
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - the library's signature
+        return True
+
+
 def dump(objects: Documents) -> str:
     """The objects as one YAML stream."""
-    return yaml.safe_dump_all(objects, sort_keys=False)
+    made: str = yaml.dump_all(objects, Dumper=_Dumper, sort_keys=False)
+    return made
 
 
 def _values(role: str, installation: Installation) -> dict[str, str]:
@@ -186,6 +175,7 @@ def _values(role: str, installation: Installation) -> dict[str, str]:
     if installation.clusters_dir:
         volume = f"hostPath: {{path: {installation.clusters_dir}, type: Directory}}"
     values = {key: str(value) for key, value in msgspec.structs.asdict(installation).items()}
+    values |= {"suffix": installation.suffix, "label": installation.label}
     label = f'topology.istio.io/network: "{installation.network}"'
     values["network_label"] = label if installation.network else "# one flat network"
     values["access_log"] = f'"{installation.access_log}"'

@@ -17,6 +17,9 @@ are: [threat model](../threat-model.md).
 
 *Read* is `get`, `list` and `watch`. A right with a name is for objects of that name only. Gateways and sidecars have no
 rights at all: their accounts are there to be somebody.
+
+The tables are those of `--layout apart`. Together, which is usual, Pilot's account has Citadel's rights as well: who
+takes over Pilot can then read the key of a root that Citadel keeps in `istio-ca-secret`, and have any certificate.
 """
 _READ = ("get", "list", "watch")
 _ACCOUNTS = {
@@ -28,20 +31,24 @@ _INSTALLED = (
     (
         "primary",
         "`install primary`",
-        Installation(cluster="east", clusters_dir="/etc/clusters", managed_gateways=False),
+        Installation(cluster="east", layout="apart", clusters_dir="/etc/clusters", managed_gateways=False),
     ),
     (
         "primary",
         "`install primary` without `--no-managed-gateways`",
-        Installation(cluster="east", clusters_dir="/etc/clusters"),
+        Installation(cluster="east", layout="apart", clusters_dir="/etc/clusters"),
     ),
     (
         "remote-secrets",
         "`install remote-secrets` (primary without `--clusters-dir`)",
-        Installation(cluster="east"),
+        Installation(cluster="east", layout="apart"),
     ),
-    ("gateway", "`install gateway --in edge`", Installation(cluster="east", place="edge")),
-    ("secret-reader", "`install secret-reader --secret web`", Installation(cluster="east", secrets=("web",))),
+    ("gateway", "`install gateway --in edge`", Installation(cluster="east", layout="apart", place="edge")),
+    (
+        "secret-reader",
+        "`install secret-reader --secret web`",
+        Installation(cluster="east", layout="apart", secrets=("web",)),
+    ),
 )
 
 

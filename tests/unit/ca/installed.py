@@ -52,7 +52,7 @@ async def installed(folder: Path, installation: Installation | None = None) -> A
     """A cluster with the objects of a primary that are about Citadel."""
     async with live_cluster(folder) as cluster:
         kinds = {"Namespace", "ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"}
-        found = documents("primary", installation or Installation(cluster="gke"))
+        found = documents("primary", installation or Installation(cluster="gke", layout="apart"))
         await cluster.apply(*(each for each in found if each["kind"] in kinds))
         yield Installed(cluster, await cluster.access_of(SYSTEM, ACCOUNT))
 

@@ -22,7 +22,7 @@ from isthmus.kit.tasks import supervise
 from unit.ca.installed import Installed, installed, settings
 
 DAY_S = 86_400.0
-EVERYWHERE = Installation(cluster="gke", account_secrets=("*",))
+EVERYWHERE = Installation(cluster="gke", layout="apart", account_secrets=("*",))
 
 
 async def pems(place: Installed, account: str, namespace: str = "default") -> dict[str, bytes]:
@@ -136,7 +136,9 @@ async def test_a_secret_is_renewed_before_it_ends(tmp_path: Path, api_server: st
 
 async def test_without_the_option_citadel_may_not_and_does_not(tmp_path: Path, api_server: str):
     found(tmp_path / "cacerts")
-    async with installed(tmp_path, Installation(cluster="gke", account_secrets=("istio-system",))) as place:
+    async with installed(
+        tmp_path, Installation(cluster="gke", layout="apart", account_secrets=("istio-system",))
+    ) as place:
         await place.make("serviceaccounts", "ServiceAccount", "reviews")
         mine = settings(tmp_path, account_secrets=Renewal(namespaces=("istio-system",)))
         with capture_logs() as logs:

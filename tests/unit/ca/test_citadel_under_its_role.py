@@ -78,7 +78,7 @@ async def test_no_account_but_those_of_the_control_plane_reads_the_secret_of_the
 async def test_where_the_ca_is_plugged_in_citadels_account_reads_and_makes_no_secret(
     tmp_path: Path, api_server: str
 ):
-    async with installed(tmp_path, Installation(cluster="gke", ca="plugged-in")) as place:
+    async with installed(tmp_path, Installation(cluster="gke", layout="apart", ca="plugged-in")) as place:
         await place.make("secrets", "Secret", NAME, SYSTEM, data={})
         secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "new", "namespace": SYSTEM}}
         async with Client(place.citadel) as client:

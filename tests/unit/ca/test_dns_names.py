@@ -17,7 +17,8 @@ def test_every_certificate_names_the_cluster_that_vouched():
 
 def test_servers_of_the_control_plane_bear_the_names_of_their_services():
     pilot = caller("istio-pilot-service-account", "istio-system")
-    own = ("gke.clusters.corp.example", "istio-pilot.istio-system.svc", "istio-pilot.istio-system")
+    pilots = (f"{name}.istio-system{end}" for name in ("istio-pilot", "istiod") for end in (".svc", ""))
+    own = ("gke.clusters.corp.example", *pilots)
     assert NAMES.of(pilot) == own
     assert DnsNames(cluster="gke", append=False).of(pilot) == own[:1]
     assert NAMES.of(caller("istio-pilot-service-account", "default")) == own[:1]

@@ -25,7 +25,7 @@ from isthmus.model.credential import CredentialKey
 from unit.ca.installed import SYSTEM, Installed, installed
 
 PILOT, READER, CITADEL = (f"istio-{part}-service-account" for part in ("pilot", "reader", "citadel"))
-FILES = Installation(cluster="gke", clusters_dir="/etc/clusters")
+FILES = Installation(cluster="gke", layout="apart", clusters_dir="/etc/clusters")
 SECRETS = kind_named("Secret")
 RIGHTS = {"Role", "RoleBinding"}
 
@@ -71,9 +71,9 @@ async def test_pilot_reads_no_secret_where_it_needs_none(
 async def test_pilot_reads_the_secrets_of_a_gateway_and_those_that_are_named_and_no_others(
     tmp_path: Path, account: str, api_server: str
 ) -> None:
-    edge = Installation(cluster="gke", place="edge")
-    shop = Installation(cluster="gke", place="shop", secrets=("web",))
-    own = Installation(cluster="gke", secrets=("web",))
+    edge = Installation(cluster="gke", layout="apart", place="edge")
+    shop = Installation(cluster="gke", layout="apart", place="shop", secrets=("web",))
+    own = Installation(cluster="gke", layout="apart", secrets=("web",))
     async with cluster(tmp_path, ("gateway", edge), ("secret-reader", shop), ("secret-reader", own)) as place:
         assert await readable(place, account, "edge") == {"cacerts", "web", "web-cacert", "other", "*"}
         assert await readable(place, account, "shop") == {"web", "web-cacert"}
@@ -84,7 +84,7 @@ async def test_pilot_reads_the_secrets_of_a_gateway_and_those_that_are_named_and
 async def test_a_gateway_beside_the_control_plane_opens_no_secret_by_itself(
     tmp_path: Path, api_server: str
 ) -> None:
-    async with cluster(tmp_path, ("gateway", Installation(cluster="gke"))) as place:
+    async with cluster(tmp_path, ("gateway", Installation(cluster="gke", layout="apart"))) as place:
         assert not await readable(place, PILOT, SYSTEM)
         assert not await readable(place, READER, SYSTEM)
 
@@ -92,7 +92,7 @@ async def test_a_gateway_beside_the_control_plane_opens_no_secret_by_itself(
 async def test_only_pilot_reads_clusters_in_secrets_and_only_where_that_was_installed(
     tmp_path: Path, api_server: str
 ) -> None:
-    async with cluster(tmp_path, ("remote-secrets", Installation(cluster="gke"))) as place:
+    async with cluster(tmp_path, ("remote-secrets", Installation(cluster="gke", layout="apart"))) as place:
         assert "*" in await readable(place, PILOT, SYSTEM)
         assert not await readable(place, READER, SYSTEM)
         assert not await readable(place, PILOT, "default")
@@ -109,8 +109,8 @@ KEYS = ("cacerts", "cacerts-before-rotation", "istio-ca-secret", "istio-citadel-
 
 async def test_no_account_of_the_mesh_can_read_the_key_of_the_ca_but_citadel_its_own(tmp_path: Path) -> None:
     roles = ("remote", "gateway", "egress-gateway", "eastwest", "secret-reader")
-    edge = Installation(cluster="gke", network="cloud", place="edge")
-    here = Installation(cluster="gke", network="cloud", clusters_dir="/etc/clusters")
+    edge = Installation(cluster="gke", layout="apart", network="cloud", place="edge")
+    here = Installation(cluster="gke", layout="apart", network="cloud", clusters_dir="/etc/clusters")
     everything = [each for role in roles for one in (edge, here) for each in documents(role, one)]
     ours = RIGHTS | {"ServiceAccount", "ClusterRole", "ClusterRoleBinding"}
     reads, ways = set(), set()
@@ -143,7 +143,7 @@ async def test_no_account_of_the_mesh_can_read_the_key_of_the_ca_but_citadel_its
 async def test_a_cluster_is_followed_by_these_rights_and_a_named_secret_too(
     tmp_path: Path, account: str, api_server: str
 ) -> None:
-    own = Installation(cluster="gke", secrets=("web",))
+    own = Installation(cluster="gke", layout="apart", secrets=("web",))
     heard: dict[Ref, object] = {}
     keys = [CredentialKey("gke", Ref("Secret", SYSTEM, name)) for name in ("web", "cacerts")]
     async with cluster(tmp_path, ("secret-reader", own)) as place:
@@ -175,7 +175,7 @@ async def test_each_kind_that_the_mesh_reads_is_in_the_rights_of_who_follows_clu
 
 
 async def test_without_managed_gateways_pilot_runs_nothing_anywhere(tmp_path: Path) -> None:
-    choice = Installation(cluster="gke", clusters_dir="/etc/clusters", managed_gateways=False)
+    choice = Installation(cluster="gke", layout="apart", clusters_dir="/etc/clusters", managed_gateways=False)
     verbs = {"create", "patch", "delete", "update", "*"}
     ours = {"deployments", "serviceaccounts", "services", "pods"}
     for each in documents("primary", choice):

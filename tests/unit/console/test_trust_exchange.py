@@ -20,7 +20,7 @@ def clusters(tmp_path):
     for name in ("a", "b"):
         found(tmp_path / name, Founding(organisation=name), NOW)
         made.append(FakeCluster(name, store.read(tmp_path / name), Writes()))
-        made[-1]._put("Pod", SYSTEM, "citadel", {}, {"istio": "citadel"})
+        made[-1]._put("Pod", SYSTEM, "citadel", {}, {"istio": "citadel", "isthmus.io/citadel": "true"})
         made[-1].trust_domain = f"{name}.example"
     return made
 
@@ -50,7 +50,7 @@ async def test_exchanging_again_brings_new_roots_and_leaves_other_meshes_alone(c
     found(tmp_path / "next", Founding(), NOW)
     clusters[1]._put("Secret", SYSTEM, store.SECRET, {})
     clusters[1].__init__("b", store.read(tmp_path / "next"), Writes())
-    clusters[1]._put("Pod", SYSTEM, "citadel", {}, {"istio": "citadel"})
+    clusters[1]._put("Pod", SYSTEM, "citadel", {}, {"istio": "citadel", "isthmus.io/citadel": "true"})
     clusters[1].trust_domain = "b.example"
     await exchange(*meshes)
     others = await meshes[0].others()

@@ -24,7 +24,7 @@ from isthmus.model.key_source import GoodKeys, KeySource
 from unit.ca.installed import SYSTEM, Installed, installed
 
 PILOT = "istio-pilot-service-account"
-FILES = Installation(cluster="gke", clusters_dir="/etc/clusters")
+FILES = Installation(cluster="gke", layout="apart", clusters_dir="/etc/clusters")
 CONFIG_MAPS = kind_named("ConfigMap")
 ONE, TWO = read_jwks(jwks(Key(kid="one"))), read_jwks(jwks(Key(kid="two")))
 NEAR, FAR = (

@@ -112,9 +112,9 @@ class Cluster:
 
     def of_mesh(self, part: str = "") -> Iterator[Json]:
         """Pods of the control plane (`part`: of `pilot`, `citadel` alone) that are not about to end."""
-        wanted = {part} if part else {"pilot", "citadel"}
+        wanted = (part,) if part else ("pilot", "citadel")
         for pod in self.all("pods", self.root):
-            if labels(pod).get("istio") in wanted and "deletionTimestamp" not in pod["metadata"]:
+            if any(_runs(pod, each) for each in wanted) and "deletionTimestamp" not in pod["metadata"]:
                 yield pod
 
     def injected_namespaces(self) -> Iterator[str]:
@@ -182,3 +182,9 @@ def few(names: list[str], most: int = 5) -> str:
     """The names, or the first of them and how many there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
+
+
+def _runs(pod: Json, part: str) -> bool:
+    """Whether a pod of the control plane runs that part: one may run both."""
+    said = labels(pod)
+    return said.get("istio") == part or (part == "citadel" and said.get("isthmus.io/citadel") == "true")

@@ -10,6 +10,7 @@ from isthmus.console.certificate_warnings import age, ends_soon
 from isthmus.console.check.cluster import CONFIG, Cluster, Json, few, is_true, named
 from isthmus.console.check.endpoints import is_ready
 from isthmus.console.check.verdict import Check, Said, When, broken, doubtful, fine
+from isthmus.console.control_plane import CITADEL
 from isthmus.kit.certified import Certified, certified_pem
 from isthmus.kit.x509 import InvalidCertificate
 from isthmus.model.findings import Severity
@@ -41,7 +42,7 @@ def roots_published(cluster: Cluster, _: Sequence[Cluster]) -> Iterator[Said]:
     wanted = sorted({cluster.root, *cluster.injected_namespaces()})
     lacking = [each for each in wanted if cluster.one("configmaps", ROOTS, each) is None]
     if lacking:
-        look = cluster.kubectl(f"-n {cluster.root} logs deployment/istio-citadel")
+        look = cluster.kubectl(f"-n {cluster.root} logs -l {CITADEL} -c citadel")
         yield broken(f"no ConfigMap {ROOTS} in {few(lacking)}", f"{look}   (Citadel writes them)")
     else:
         yield fine(f"{len(wanted)} namespaces")
@@ -107,7 +108,7 @@ def citadel(cluster: Cluster, _: Sequence[Cluster]) -> Iterator[Said]:
     if not cluster.is_installed and not any(True for _ in cluster.meshed()):
         return
     pods = [named(pod) for pod in cluster.of_mesh("citadel") if is_true(pod, "Ready")]
-    look = cluster.kubectl(f"-n {cluster.root} describe pods -l istio=citadel")
+    look = cluster.kubectl(f"-n {cluster.root} describe pods -l {CITADEL}")
     if not pods:
         yield broken("none is ready", look)
     elif not is_ready(cluster, cluster.root, "istio-citadel"):

@@ -177,6 +177,7 @@ _option = partial(click.option, show_default=True)
     help="file with the roots of that issuer; else those that it or the mesh's settings tell",
 )
 @_option("--audit-log", type=_path, help="file for a line of JSON for each certificate")
+@_option("--roots-file", type=_path, help="file to keep the roots in, for who shares the pod")
 @_option("--kubeconfig", default="", help="kubeconfig; empty: the pod's service account")
 @_option("--log-level", default="info", help="debug, info, warning or error")
 @_replaced_options
@@ -228,6 +229,7 @@ def settings_of(flags: dict[str, Any]) -> CitadelSettings:
         vouched=_read("--vouch", parse_vouched, flags["vouched"]),
         clusters_directory=flags["clusters_dir"],
         audit_file=flags["audit_log"],
+        roots_file=flags["roots_file"],
         account_secrets=_account_secrets(flags, key_kind),
     )
 

@@ -1,91 +1,213 @@
-"""`isthmus install`: print the manifests of a role, to be piped into kubectl."""
+"""`isthmus install`: the objects of a role, printed for kubectl or applied; and the settings they are made of."""
 
 from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
 from isthmus.console.citadel_installation import CHOICES
-from isthmus.console.installation import ROLES, Installation, InvalidInstallation, documents, dump
-from isthmus.console.render import fail
+from isthmus.console.cli import ToldWhole
+from isthmus.console.install.reading import (
+    USUAL,
+    InvalidInstallation,
+    Layer,
+    about_profile,
+    assignment,
+    file_layer,
+    profile,
+    profile_names,
+    settings,
+    written,
+)
+from isthmus.console.install.settings import Installation
+from isthmus.console.installation import documents, dump
+from isthmus.console.render import fail, show_yaml, table
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_WRONG = 2
+"""As of a command that is not understood."""
+_ABOUT = {
+    "primary": "Pilot and Citadel, and the kinds that Pilot reads",
+    "remote": "Citadel, and the names by which sidecars find another's Pilot",
+    "gateway": "An Envoy for traffic from outside",
+    "egress-gateway": "An Envoy by which traffic leaves",
+    "eastwest": "An Envoy that lets in calls from other networks",
+    "networks": "What such Envoys let in; once, where configuration is read",
+    "secret-reader": "What Pilot needs to read the Secrets of one more namespace, or some of them",
+    "remote-secrets": "What Pilot needs to find clusters in labelled Secrets (primary without --clusters-dir has it)",
+    "gateway-api": "The kinds of the Gateway API, where a cluster has no release of them",
+}
+
+_CA = (
+    "plugged-in: from Secret cacerts, for which Citadel waits; self-signed: a root that Citadel makes and "
+    "keeps in istio-ca-secret; either: the first, if it is there. Usually either (primary), plugged-in (remote)"
+)
+_SHORT_CUTS: tuple[tuple[str, str, dict[str, Any], str], ...] = (
+    ("--cluster", "cluster", {}, "name of the cluster in the mesh"),
+    ("--namespace", "namespace", {}, "of the control plane"),
+    ("--revision", "revision", {}, "name of this control plane beside others of the cluster"),
+    (
+        "--in",
+        "gatewayNamespace",
+        {},
+        "namespace of the gateway and its Secrets; without it that of the control plane",
+    ),
+    (
+        "--secret",
+        "readableSecrets",
+        {"multiple": True},
+        "Secret of that namespace that Pilot may read; without it all, but in the control plane's own namespace none",
+    ),
+    ("--network", "network", {}, "name of the cluster's network; without it the one flat network"),
+    ("--image", "image", {}, "of all containers"),
+    ("--trust-domain", "trustDomain", {}, "of all identities"),
+    (
+        "--pilot-trust-domain",
+        "pilotTrustDomain",
+        {},
+        "of Pilot, where this cluster has one of its own (remote)",
+    ),
+    ("--domain", "domain", {}, "DNS domain of the clusters"),
+    ("--access-log", "accessLog", {}, "file for Envoy's access log, such as /dev/stdout"),
+    ("--clusters-dir", "clustersDir", {}, "directory of the node with the cluster registry (primary)"),
+    (
+        "--managed-gateways/--no-managed-gateways",
+        "managedGateways",
+        {"default": None},
+        "whether Pilot may run an Envoy for each Gateway of the Gateway API, in any namespace (primary)",
+    ),
+    (
+        "--pilot-address",
+        "pilotAddresses",
+        {"multiple": True},
+        "IP address of Pilot's pod until Pilot, once it follows this cluster, writes it itself (remote)",
+    ),
+    (
+        "--ca",
+        "ca",
+        {"type": click.Choice(CHOICES)},
+        _CA,
+    ),
+    (
+        "--renewals",
+        "renewals",
+        {"is_flag": True, "default": None},
+        "open port 8061 of Citadel, where a certificate proves who asks",
+    ),
+    (
+        "--account-secrets",
+        "accountSecrets",
+        {"multiple": True},
+        "namespace in which Citadel keeps a Secret istio.ACCOUNT for each service account, as in 2018; *: in all",
+    ),
+    (
+        "--vouch",
+        "vouch",
+        {"multiple": True},
+        "CLUSTER=NAMESPACE,… or CLUSTER=*: for whom a cluster's word counts at Citadel, see isthmus run citadel",
+    ),
+    (
+        "--layout",
+        "layout",
+        {"type": click.Choice(["together", "apart"])},
+        "one Deployment and account for all, or one each",
+    ),
+)
+"""Flags that stand for a value: the flag, the value, how click reads it, and its help."""
 
 
-@click.command("install")
-@click.argument("role", type=click.Choice(list(ROLES)))
-@click.option("--cluster", required=True, help="name of the cluster in the mesh")
-@click.option("-n", "--namespace", default="istio-system", show_default=True, help="of the control plane")
-@click.option(
-    "--in",
-    "place",
-    default="",
-    help="namespace of the gateway and its Secrets; without it that of the control plane",
-)
-@click.option(
-    "--secret",
-    "secrets",
-    multiple=True,
-    help="Secret of that namespace that Pilot may read; without it all, but in the control plane's own namespace none",
-)
-@click.option("--network", default="", help="name of the cluster's network; empty: the one flat network")
-@click.option("--image", default="isthmus/isthmus:0.1.0", show_default=True, help="of all containers")
-@click.option("--trust-domain", default="cluster.local", show_default=True, help="of all identities")
-@click.option(
-    "--pilot-trust-domain",
-    default="",
-    help="of Pilot, where this cluster has one of its own; empty: the same (remote)",
-)
-@click.option("--domain", default="cluster.local", show_default=True, help="DNS domain of the clusters")
-@click.option("--access-log", default="", help="file for Envoy's access log, such as /dev/stdout")
-@click.option("--clusters-dir", default="", help="directory of the node with the cluster registry (primary)")
-@click.option(
-    "--managed-gateways/--no-managed-gateways",
-    default=True,
-    show_default=True,
-    help="whether Pilot may run an Envoy for each Gateway of the Gateway API, in any namespace (primary)",
-)
-@click.option(
-    "--pilot-address",
-    "pilot_addresses",
-    multiple=True,
-    help="IP address of Pilot's pod until Pilot, once it follows this cluster, writes it itself (remote)",
-)
-@click.option(
-    "--ca",
-    type=click.Choice(CHOICES),
-    help="plugged-in: from Secret cacerts, for which Citadel waits; self-signed: a root that Citadel makes and "
-    "keeps in istio-ca-secret; either: the first, if it is there. Usually either (primary), plugged-in (remote)",
-)
-@click.option(
-    "--renewals", is_flag=True, help="open port 8061 of Citadel, where a certificate proves who asks"
-)
-@click.option(
-    "--account-secrets",
-    multiple=True,
-    help="namespace in which Citadel keeps a Secret istio.ACCOUNT for each service account, as in 2018; *: in all",
-)
-@click.option(
-    "--vouch",
-    "vouched",
-    multiple=True,
-    help="CLUSTER=NAMESPACE,… or CLUSTER=*: for whom a cluster's word counts at Citadel, see isthmus run citadel",
-)
-def command(role: str, ca: str | None, **flags: object) -> None:
-    """Print the manifests of ROLE: `isthmus install primary --cluster east | kubectl apply -f -`.
+def settings_flags(command: F) -> F:
+    """Gives a command all flags that say settings."""
+    for flag, value, more, text in reversed(_SHORT_CUTS):
+        names = ("-n", flag) if flag == "--namespace" else (flag,)
+        command = click.option(*names, value, help=text, **more)(command)
+    command = click.option(
+        "--set", "sets", multiple=True, metavar="PATH=VALUE", help="one value, as controlPlane.replicas=2"
+    )(command)
+    command = click.option(
+        "-f",
+        "--file",
+        "files",
+        multiple=True,
+        type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+        help="settings file; the later ones win (docs/reference/installation.md)",
+    )(command)
+    return click.option("--profile", "profile_name", help=f"where to begin: {', '.join(profile_names())}")(
+        command
+    )
 
-    \b
-    primary         Citadel and Pilot, and the kinds that Pilot reads
-    remote          Citadel, and the names by which sidecars find another's Pilot
-    gateway         an Envoy for traffic from outside
-    egress-gateway  an Envoy by which traffic leaves
-    secret-reader   what Pilot needs to read the Secrets of one more namespace, or some of them
-    remote-secrets  what Pilot needs to find clusters in labelled Secrets (primary without --clusters-dir has it)
-    gateway-api     the kinds of the Gateway API, where a cluster has no release of them
-    eastwest        an Envoy that lets in calls from other networks
-    networks        what such Envoys let in; once, where configuration is read
+
+def settings_from_flags(flags: dict[str, Any], *before: Layer) -> Installation:
+    """The settings that those flags say; ends with all that is wrong with them."""
+    try:
+        return _settings(flags, *before)
+    except InvalidInstallation as error:
+        fail("\n".join(error.lines), _WRONG)
+
+
+def _settings(flags: dict[str, Any], *before: Layer) -> Installation:
+    files = [_without_profile(file_layer(path, _text(path))) for path in flags["files"]]
+    named = [name for _, name in files if name is not None]
+    first = profile(flags["profile_name"] or (named[-1] if named else USUAL))
+    sets = [assignment(each) for each in flags["sets"]]
+    own = [
+        Layer(flag.partition("/")[0], {value: list(said) if isinstance(said, tuple) else said}, is_flag=True)
+        for flag, value, _, _ in _SHORT_CUTS
+        if (said := flags.get(value.lower(), flags.get(value))) not in (None, ())
+    ]
+    return settings([*before, first, *(layer for layer, _ in files)], sets, own)
+
+
+def _without_profile(layer: Layer) -> tuple[Layer, str | None]:
+    spec = dict(layer.spec)
+    name = spec.pop("profile", None)
+    return layer._replace(spec=spec), None if name is None else str(name)
+
+
+def _text(path: Path) -> str:
+    try:
+        return sys.stdin.read() if str(path) == "-" else path.read_text()
+    except UnicodeDecodeError:
+        fail(f"{path}: is no text")
+
+
+@click.group("install", cls=ToldWhole)
+def command() -> None:
+    """Print the objects of a role: `isthmus install primary --cluster east | kubectl apply -f -`.
 
     Secret cacerts is made from what isthmus ca init writes. To apply again is to change what differs.
     """
-    try:
-        text = dump(documents(role, Installation(ca=ca or "", **flags)))  # type: ignore[arg-type] # click made them
-    except InvalidInstallation as error:
-        fail(str(error))
-    click.echo(text, nl=False)
+
+
+def _role(name: str, about: str) -> click.Command:
+    def run(**flags: Any) -> None:
+        installation = settings_from_flags(flags)
+        try:
+            text = dump(documents(name, installation))
+        except InvalidInstallation as error:
+            fail("\n".join(error.lines), _WRONG)
+        click.echo(text, nl=False)
+
+    return click.command(name, help=f"{about}.")(settings_flags(run))
+
+
+for _name, _about in _ABOUT.items():
+    command.add_command(_role(_name, _about))
+
+
+@command.command("profiles")
+def profiles() -> None:
+    """The profiles: settings that go together."""
+    click.echo(table(("PROFILE", "WHAT FOR"), ((name, about_profile(name)) for name in profile_names())))
+
+
+@command.command("show")
+@settings_flags
+def show(**flags: Any) -> None:
+    """The settings that profile, files and flags make together, as a file."""
+    click.echo(show_yaml(written(settings_from_flags(flags, Layer("", {"cluster": "name-of-the-cluster"})))))

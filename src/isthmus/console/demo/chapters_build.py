@@ -60,7 +60,7 @@ async def control_plane(stage: Stage) -> None:
     registry = stage.lab.folder / "registry"
     registry.mkdir(exist_ok=True)
     log = "/dev/stdout"
-    primary = Installation(cluster=PUBLIC, clusters_dir=str(registry), access_log=log)
+    primary = Installation(cluster=PUBLIC, clusters_dir=str(registry), access_log=log, layout="apart")
     remote = Installation(cluster=PRIVATE, access_log=log)
     await asyncio.gather(
         stage.kubectl(PUBLIC).apply(dump(documents("primary", primary))),

@@ -1,0 +1,30 @@
+"""The labels by which objects of an installation are known: of which role, and of which revision."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from isthmus.console.install.settings import Installation
+
+ROLE = "install.isthmus.io/role"
+REVISION = "install.isthmus.io/revision"
+_PART_OF = {"app.kubernetes.io/managed-by": "isthmus", "app.kubernetes.io/part-of": "isthmus"}
+
+Json = dict[str, Any]
+
+
+def labelled(objects: list[Json], role: str, installation: Installation) -> list[Json]:
+    """`objects` with the labels of their installation. Changes them.
+
+    What revisions share has none of one of them, or each new installation of one would change it.
+    """
+    for each in objects:
+        meta = each["metadata"]
+        own = {REVISION: installation.label} if _is_own(each, installation) else {}
+        meta["labels"] = {**meta.get("labels", {}), **_PART_OF, ROLE: role, **own}
+    return objects
+
+
+def _is_own(found: Json, installation: Installation) -> bool:
+    """Whether the object is of this revision alone: its name says so, and without a revision every name could."""
+    return bool(installation.suffix) and installation.suffix in found["metadata"]["name"]
