@@ -209,6 +209,7 @@ def _describe(sessions: list[Session[Proxy]]) -> Json:
         "id": status.proxy,
         "cluster": str(session.node.metadata.get("CLUSTER_ID", "")),
         "version": status.version,
+        "release": str(session.node.metadata.get("ISTHMUS_RELEASE", "")),
         "identity": list(status.identities),
         "connected": status.connected_at,
         "types": {

@@ -18,9 +18,10 @@ from isthmus.settings import kubeconfig_paths
 PODS = Kind("", ("v1",), "Pod", "pods", Pod)
 MONITORING_PORT, CITADEL_PORT = 15014, 15016
 """Where Pilot and Citadel are asked for their pages."""
+ADMIN_PORT = 15000
+"""Of Envoys, on loopback."""
 PILOT, CITADEL = "istio=pilot", "isthmus.io/citadel=true"
 """By which labels their pods are found: one pod may be both."""
-_REQUEST = ("isthmus", "agent", "request", "GET")
 
 
 def access_to(kubeconfig: Path | None, context: str | None) -> Access:
@@ -46,12 +47,17 @@ async def ask_pilot(kubeconfig: Path | None, context: str | None, namespace: str
 
 async def running_pod(client: Client, namespace: str, labels: str) -> str:
     """The name of a running pod with these labels. Raises `KubeError` where there is none."""
+    return (await running_pods(client, namespace, labels))[0]
+
+
+async def running_pods(client: Client, namespace: str, labels: str) -> list[str]:
+    """The names of all running pods with these labels. Raises `KubeError` where there is none."""
     scope = Scope(namespace, labels=labels, fields="status.phase=Running")
     listing = await client.list_all(PODS, scope)
-    for item in listing.items:
-        pod = msgspec.json.decode(item, type=Pod)
-        if not pod.metadata.deletion_timestamp:
-            return pod.metadata.name
+    pods = [msgspec.json.decode(item, type=Pod).metadata for item in listing.items]
+    found = [each.name for each in pods if not each.deletion_timestamp]
+    if found:
+        return found
     raise KubeError(
         f"no pod with {labels} runs in namespace {namespace!r} of {client.access.server} "
         "(hint: choose Pilot's cluster by --context)"
@@ -61,18 +67,12 @@ async def running_pod(client: Client, namespace: str, labels: str) -> str:
 async def ask_envoy(access: Access, namespace: str, pod: str, *paths: str) -> list[Any]:
     """What the Envoy beside a pod answers on its admin port, decoded from JSON, one answer for each path.
 
-    `pod` may be the beginning of a pod's name. The question is put by a command in the pod's own
-    `istio-proxy` container, since the admin port listens on loopback only.
+    `pod` may be the beginning of a pod's name.
     """
     async with Client(access) as client:
         name = await _pod_named(client, namespace, pod)
-        answers = []
-        for path in paths:
-            output = await run(client, namespace, name, "istio-proxy", [*_REQUEST, path])
-            if output.code:
-                raise KubeError(f"{namespace}/{name}: {output.stderr.decode(errors='replace').strip()}")
-            answers.append(msgspec.json.decode(output.stdout))
-        return answers
+        said = [await fetch(client, namespace, name, ADMIN_PORT, f"/{path}") for path in paths]
+    return [msgspec.json.decode(each) for each in said]
 
 
 async def ask_agent(access: Access, namespace: str, pod: str, *words: str) -> Any:

@@ -23,6 +23,14 @@ class UpstreamRow(msgspec.Struct, frozen=True):
     type: str
     destination_rule: str
 
+    @property
+    def resource(self) -> str:
+        """The upstream's own name."""
+        if self.direction == "-":
+            return self.service
+        words = (self.direction, self.port, self.subset, self.service)
+        return "|".join("" if word == "-" else word for word in words)
+
 
 class EndpointRow(msgspec.Struct, frozen=True):
     """An endpoint of an upstream."""
@@ -36,6 +44,11 @@ class EndpointRow(msgspec.Struct, frozen=True):
     workload: str
     upstream: str
 
+    @property
+    def resource(self) -> str:
+        """The upstream."""
+        return self.upstream
+
 
 class ListenerRow(msgspec.Struct, frozen=True):
     """A filter chain of a listener."""
@@ -45,6 +58,12 @@ class ListenerRow(msgspec.Struct, frozen=True):
     match: str
     destination: str
     name: str
+    type: str = ""
+
+    @property
+    def resource(self) -> str:
+        """The listener."""
+        return self.name
 
 
 class RouteRow(msgspec.Struct, frozen=True):
@@ -56,6 +75,11 @@ class RouteRow(msgspec.Struct, frozen=True):
     match: str
     destination: str
     virtual_service: str
+
+    @property
+    def resource(self) -> str:
+        """The route configuration."""
+        return self.name
 
 
 def upstreams(dump: Json) -> list[UpstreamRow]:
@@ -150,7 +174,8 @@ def _chains(listener: Json) -> Iterator[ListenerRow]:
     place = (address.get("address", ""), str(address.get("port_value", "")))
     default = listener.get("default_filter_chain")
     for chain in [*listener.get("filter_chains", []), *([default] if default else [])]:
-        yield ListenerRow(*place, _chain_match(chain), _chain_goal(chain), listener.get("name", ""))
+        match, goal = _chain_match(chain), _chain_goal(chain)
+        yield ListenerRow(*place, match, goal, listener.get("name", ""), _chain_kind(chain))
 
 
 def _chain_match(chain: Json) -> str:
@@ -166,6 +191,13 @@ def _chain_match(chain: Json) -> str:
     for prefix in match.get("prefix_ranges", []):
         words.append(f"to {prefix['address_prefix']}/{prefix.get('prefix_len', 0)}")
     return "; ".join(words) or "ALL"
+
+
+def _chain_kind(chain: Json) -> str:
+    kinds = [part.get("typed_config", {}).get("@type", "") for part in chain.get("filters", [])]
+    if any(kind.endswith("HttpConnectionManager") for kind in kinds):
+        return "HTTP"
+    return "TCP" if any(kind.endswith("TcpProxy") for kind in kinds) else ""
 
 
 def _chain_goal(chain: Json) -> str:

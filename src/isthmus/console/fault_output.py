@@ -59,7 +59,8 @@ def _result(fault: Fault) -> dict[str, object]:
 
 
 OUTPUTS: dict[str, Callable[[Sequence[Fault]], str]] = {
-    "text": text,
+    "table": text,
+    "wide": text,
     "json": show,
     "yaml": show_yaml,
     "sarif": sarif,

@@ -1,68 +1,85 @@
-"""The tables of `isthmus proxy`: what Pilot says of proxies, and what an Envoy holds."""
+"""What Pilots say of proxies, as `isthmus proxy status` shows it, and where an Envoy differs from that."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
-from isthmus.console import envoy_view
 from isthmus.console.control_plane import ask_envoy
-from isthmus.console.proxy_names import names_of, pod_table
+from isthmus.console.envoy_parts import DUMP, ENDPOINTS, rows_of, versions
 from isthmus.console.render import table
 from isthmus.kube.kubeconfig import Access
 
+TYPES = ("CDS", "LDS", "EDS", "RDS", "ECDS")
+_FURTHER = ("SDS", "NDS")
+_PARTS = ("clusters", "listeners", "routes", "endpoints", "ecds")
 
-def render_status(proxies: list[dict[str, Any]]) -> str:
+
+def render_status(proxies: Sequence[dict[str, Any]], *, wide: bool = False) -> str:
     """The table of `proxy status`, and under it what proxies said of what they rejected."""
-    types = ("CDS", "EDS", "LDS", "RDS")
+    types = (*TYPES, *_FURTHER) if wide else TYPES
+    ordered = sorted(proxies, key=lambda each: (each["cluster"], each["name"]))
     rows = [
         (
             each["name"],
             each["cluster"],
             *(_state(each, name) for name in types),
+            ",".join(each.get("pilots", ())) or "-",
+            each["version"] or "-",
+            *(_more(each) if wide else ()),
         )
-        for each in sorted(proxies, key=lambda each: (each["cluster"], each["name"]))
+        for each in ordered
     ]
-    lines = [table(("NAME", "CLUSTER", *types), rows)]
-    for each in proxies:
+    more = ("CONNECTED", "IDENTITY") if wide else ()
+    lines = [table(("NAME", "CLUSTER", *types, "PILOT", "VERSION", *more), rows)]
+    for each in ordered:
         for name, held in each["types"].items():
             if held.get("error"):
                 lines.append(f"{each['name']}: {name} rejected: {held['error']}")
     return "\n".join(lines)
 
 
+def in_namespace(proxies: Iterable[dict[str, Any]], namespace: str) -> list[dict[str, Any]]:
+    """Those of a namespace; all where it is empty."""
+    return [each for each in proxies if not namespace or each["name"].rpartition(".")[2] == namespace]
+
+
 def _state(proxy: dict[str, Any], name: str) -> str:
     return str(proxy["types"].get(name, {}).get("state", "NOT SENT"))
 
 
+def _more(proxy: dict[str, Any]) -> tuple[str, str]:
+    since = datetime.fromtimestamp(proxy["connected"], UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return since, ",".join(proxy["identity"]) or "-"
+
+
 async def read_part(part: str, access: Access, namespace: str, pod: str) -> list[Any]:
-    """The rows of one part of a proxy's configuration."""
-    match part:
-        case "clusters":
-            (dump,) = await ask_envoy(access, namespace, pod, "config_dump")
-            return list(envoy_view.upstreams(dump))
-        case "endpoints":
-            dump, clusters = await ask_envoy(
-                access, namespace, pod, "config_dump?include_eds", "clusters?format=json"
-            )
-            return list(envoy_view.endpoints(dump, clusters))
-        case "names":
-            return names_of(await pod_table(access, namespace, pod))
-        case "listeners":
-            (dump,) = await ask_envoy(access, namespace, pod, "config_dump")
-            return list(envoy_view.listeners(dump))
-        case _:
-            (dump,) = await ask_envoy(access, namespace, pod, "config_dump")
-            return list(envoy_view.routes(dump))
+    """The rows of one part of what the Envoy beside a pod holds; `pod` may be the beginning of its name."""
+    dump, clusters = await ask_envoy(access, namespace, pod, DUMP, ENDPOINTS)
+    return rows_of(part, dump, clusters, {})
 
 
-def render_rows(rows: list[Any]) -> str:
-    """A table with one column for each field."""
-    if not rows:
-        return "nothing found"
-    fields = rows[0].__struct_fields__
-    head = [name.replace("_", " ").upper() for name in fields]
-    return table(head, [[_cell(getattr(row, name)) for name in fields] for row in rows])
+class Difference(NamedTuple):
+    """A resource that an Envoy does not hold as Pilot has it."""
+
+    part: str
+    name: str
+    what: str
 
 
-def _cell(value: object) -> str:
-    return "-" if value == "" else str(value)
+def differences(pilot: dict[str, Any], envoy: dict[str, Any]) -> list[Difference]:
+    """What of Pilot's dump an Envoy does not hold, holds in another version, or holds and should not."""
+    told = {(part, name): version for part, name, version in versions(pilot) if part in _PARTS}
+    held = {(part, name): version for part, name, version in versions(envoy) if part in _PARTS}
+    return [
+        Difference(*key, _what(told.get(key), held.get(key)))
+        for key in sorted(told.keys() | held.keys())
+        if told.get(key) != held.get(key)
+    ]
+
+
+def _what(told: str | None, held: str | None) -> str:
+    if held is None:
+        return "not held"
+    return "held, and no more told" if told is None else "held as it was"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 import msgspec
@@ -19,6 +19,19 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
         "   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
     )
+
+
+def render_rows(rows: Sequence[Any], hidden: frozenset[str] = frozenset()) -> str:
+    """A table of structs, with one column for each field but those that are hidden."""
+    if not rows:
+        return "nothing found"
+    fields = [name for name in rows[0].__struct_fields__ if name not in hidden]
+    head = [name.replace("_", " ").upper() for name in fields]
+    return table(head, [[_cell(getattr(row, name)) for name in fields] for row in rows])
+
+
+def _cell(value: object) -> str:
+    return "-" if value == "" else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def show(value: object) -> str:

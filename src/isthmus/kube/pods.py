@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from http import HTTPStatus
+from typing import NamedTuple
 
 import aiohttp
 import msgspec
@@ -47,17 +48,32 @@ class _Status(msgspec.Struct):
     details: _Details | None = None
 
 
+class Question(NamedTuple):
+    """What is asked at a port of a pod."""
+
+    port: int
+    path: str
+    method: str = "GET"
+
+
 async def fetch(client: Client, namespace: str, pod: str, port: int, path: str) -> bytes:
-    """The body of `GET path` on a pod's port, asked within the pod on loopback, by Kubernetes' port-forward.
+    """The body of `GET path` on a pod's port; as `ask` does it."""
+    return await ask(client, namespace, pod, Question(port, path))
+
+
+async def ask(client: Client, namespace: str, pod: str, asked: Question) -> bytes:
+    """The body of what a pod's port answers, asked within the pod on loopback, by Kubernetes' port-forward.
 
     Raises `KubeError`: `Refused` where the answer is no success, whoever gives it.
     """
-    where = f"{namespace}/{pod}:{port}"
-    query = [("ports", str(port))]
+    where = f"{namespace}/{pod}:{asked.port}"
+    query = [("ports", str(asked.port))]
     socket = await client.websocket(path_of(_PODS, namespace, pod, "portforward"), query, _FORWARDING)
     try:
         async with asyncio.timeout(_LIMIT_S):
-            await socket.send_bytes(bytes([_DATA]) + question("GET", path, f"localhost:{port}"))
+            await socket.send_bytes(
+                bytes([_DATA]) + question(asked.method, asked.path, f"localhost:{asked.port}")
+            )
             answer = await _answer(socket, where)
     except TimeoutError as error:
         raise KubeError(f"{where} did not answer within {_LIMIT_S:g} s") from error

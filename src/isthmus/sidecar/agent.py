@@ -16,6 +16,7 @@ from isthmus.api.yaml import documents
 from isthmus.kit.clock import Clock, SystemClock
 from isthmus.kit.log import log
 from isthmus.kit.plain_http import HttpServer, Request, Response
+from isthmus.kit.release import RELEASE
 from isthmus.kit.tasks import supervise
 from isthmus.model import doors, health, name_table, trust_bundles
 from isthmus.model.endpoint import Locality
@@ -254,6 +255,7 @@ def node_metadata(settings: AgentSettings) -> dict[str, object]:
         "LABELS": labels,
         "INSTANCE_IPS": ",".join(settings.addresses or (settings.address,)),
         "ISTIO_VERSION": settings.version,
+        "ISTHMUS_RELEASE": RELEASE,
         "PROXY_CONFIG": _own_config(settings),
     }
     return {**settings.metadata, **{key: value for key, value in own.items() if value}}

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from isthmus.console.cli import COMMANDS, main
 from isthmus.console.cli import version as told
+from isthmus.console.pilots import Answers, Silence, Told
 from isthmus.kit.release import RELEASE
 
 
@@ -43,27 +46,90 @@ def test_commands_flags_and_values_are_offered():
     assert asked("completion", "z") == {"zsh"}
 
 
+OFFERED = {
+    "bash": """
+        PATH={path}:$PATH; eval "$(isthmus completion bash)"
+        COMP_WORDS=(isthmus proxy con); COMP_CWORD=2
+        _isthmus_completion isthmus; printf '%s\\n' "${{COMPREPLY[@]}}"
+    """,
+    "zsh": """
+        PATH={path}:$PATH; autoload -Uz compinit; compinit -u -d {path}/zcompdump
+        eval "$(isthmus completion zsh)"
+        compadd() {{ print -l -- ${{@[-1]}}; }}
+        _describe() {{ print -l -- ${{(P)3}}; }}
+        words=(isthmus proxy con); CURRENT=3
+        _isthmus_completion
+    """,
+    "fish": """
+        set -x PATH {path} $PATH; isthmus completion fish | source
+        complete --do-complete 'isthmus proxy con'
+    """,
+}
+
+
+@pytest.mark.parametrize("shell", list(OFFERED))
+def test_real_shells_complete_our_words(shell, tmp_path):
+    program = shutil.which(shell)
+    if not program:
+        pytest.skip(f"{shell} is not here (hint: as root, make setup installs it)")
+    (tmp_path / "isthmus").symlink_to(Path(sys.executable).with_name("isthmus"))
+    ran = subprocess.run(
+        [program, *(("-f",) if shell == "zsh" else ()), "-c", OFFERED[shell].format(path=tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
+    )
+    assert [line.split("\t")[0].split(":")[0] for line in ran.stdout.split("\n") if line] == ["config"], (
+        ran.stderr
+    )
+
+
 def test_the_release_is_told_without_asking_anybody():
     assert CliRunner().invoke(main, ["version", "--client"]).stdout == f"command   {RELEASE}\n"
 
 
-def test_releases_of_pilot_and_envoys_are_counted(monkeypatch):
+@pytest.fixture
+def pilots(monkeypatch):
+    """Two Pilots of two clusters: the Envoy of a is connected to one, its agent and that of b to the other."""
+    envoy = {"id": "a", "name": "a.shop", "cluster": "gke", "types": {"CDS": {}}, "identity": ["spiffe://a"]}
+    agent = envoy | {"types": {"NDS": {}}, "version": "", "release": "0.1.0", "connected": 5.0}
+    envoy |= {"version": "1.40.0", "release": "0.1.0", "connected": 4.0}
+    other = agent | {"id": "b", "name": "b.shop", "cluster": "onprem"}
     pages = {
-        "/debug/clusters": {"release": "0.2.0"},
-        "/debug/proxies": [{"version": "1.40.0"}, {"version": "1.40.0"}, {"version": ""}],
+        "/debug/clusters": ({"release": "0.2.0"}, {"release": "0.1.0"}),
+        "/debug/proxies": ([envoy], [agent, other]),
     }
 
-    async def answer(*where):
-        return pages[where[-1]]
+    async def answers(_kubeconfig, contexts, _root, path):
+        said = zip(contexts, ("pilot-1", "pilot-2"), pages[path], strict=True)
+        return Answers(tuple(Told(*each) for each in said), (Silence("away", "no route"),))
 
-    monkeypatch.setattr(told, "ask_pilot", answer)
-    ran = CliRunner().invoke(main, ["version", "-o", "json"])
-    assert json.loads(ran.stdout) == {
-        "command": RELEASE,
-        "pilot": "0.2.0",
-        "envoys": {"1.40.0": 2, "unknown": 1},
-    }
-    assert "envoys    1.40.0 (2), unknown (1)" in CliRunner().invoke(main, ["version"]).stdout
+    monkeypatch.setattr(told, "ask_pilots", answers)
+    return ("version", "--context", "gke", "--context", "onprem")
+
+
+def test_releases_of_all_pilots_and_proxies_are_counted(pilots):
+    ran = CliRunner().invoke(main, pilots)
+    assert ran.stdout.splitlines() == [
+        f"command   {RELEASE}",
+        "pilots    0.1.0 (1), 0.2.0 (1)",
+        "envoys    1.40.0 (1), unknown (1)",
+        "agents    0.1.0 (2)",
+    ]
+    assert ran.stderr == 'warning: context "away": no route\n'
+    assert CliRunner().invoke(main, [*pilots, "--short"]).stdout.split() == [RELEASE, "0.2.0"]
+
+
+def test_releases_are_told_one_by_one_too(pilots):
+    said = json.loads(CliRunner().invoke(main, [*pilots, "-o", "json"]).stdout)
+    assert said["pilots"][1] == {"pod": "pilot-2", "context": "onprem", "release": "0.1.0"}
+    assert said["proxies"] == [
+        {"name": "a.shop", "cluster": "gke", "version": "1.40.0", "release": "0.1.0"},
+        {"name": "b.shop", "cluster": "onprem", "version": "", "release": "0.1.0"},
+    ]
+    wide = CliRunner().invoke(main, [*pilots, "-o", "wide"]).stdout
+    assert "proxy   a.shop    gke       0.1.0     1.40.0" in wide
 
 
 def test_without_a_cluster_the_way_out_is_said(tmp_path):

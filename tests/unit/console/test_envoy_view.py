@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 from isthmus.console.envoy_view import endpoints, listeners, routes, upstreams
-from isthmus.console.proxies import render_rows, render_status
+from isthmus.console.proxies import render_status
+from isthmus.console.render import render_rows
 
 PREFIX = "type.googleapis.com/envoy.admin.v3."
 UPSTREAM = "outbound|9080|v1|reviews.default.svc.cluster.local"
@@ -193,10 +194,10 @@ def test_rows_are_a_table_with_a_column_for_each_field():
 def test_status_says_what_proxies_hold_and_why_they_rejected():
     types = {"CDS": {"state": "SYNCED"}, "EDS": {"state": "STALE", "error": "no such thing"}}
     answer = [
-        {"name": "b.shop", "cluster": "gke", "types": types},
-        {"name": "a.shop", "cluster": "gke", "types": {}},
+        {"name": "b.shop", "cluster": "gke", "version": "", "types": types},
+        {"name": "a.shop", "cluster": "gke", "version": "1.40.0", "types": {}},
     ]
     lines = render_status(answer).splitlines()
     assert [line.split()[0] for line in lines[:3]] == ["NAME", "a.shop", "b.shop"]
-    assert lines[1].count("NOT SENT") == 4
+    assert lines[1].count("NOT SENT") == 5
     assert lines[3] == "b.shop: EDS rejected: no such thing"

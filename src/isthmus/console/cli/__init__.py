@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -37,14 +39,31 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
+ALSO: dict[str, tuple[str, ...]] = {
+    "proxy-status": ("proxy", "status"),
+    "ps": ("proxy", "status"),
+    "proxy-config": ("proxy", "config"),
+    "pc": ("proxy", "config"),
+    "remote-clusters": ("clusters", "list"),
+}
+"""What those who know istioctl type, and what it stands for here. Help does not list it."""
+
 _BY_SIGNAL = 128
 """Shells add the number of the signal that ended a process."""
 
 
 class ToldWhole(click.Group):
-    """Commands whose first sentence is shown whole, however long it is."""
+    """Commands whose first sentence is shown whole, however long it is; some known by other words `also`."""
 
     group_class = type  # groups within it are such, too
+
+    def __init__(self, *given: Any, also: Mapping[str, str] | None = None, **more: Any) -> None:
+        super().__init__(*given, **more)
+        self._also = also or {}
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of this name, or that it stands for."""
+        return super().get_command(ctx, self._also.get(cmd_name, cmd_name))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """One row a command."""
@@ -59,12 +78,20 @@ class LazyGroup(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in ALSO:
+            return self._stands_for(ctx, ALSO[cmd_name])
         if cmd_name not in COMMANDS:
             return None
         module = import_module(f"isthmus.console.cli.{COMMANDS[cmd_name][0]}")
         command: click.Command = module.command
         return command
+
+    def _stands_for(self, ctx: click.Context, words: tuple[str, ...]) -> click.Command | None:
+        found: click.Command | None = self
+        for word in words:
+            found = found.get_command(ctx, word) if isinstance(found, click.Group) else None
+        return found
 
     def invoke(self, ctx: click.Context) -> object:
         """Runs a command, and ends as others do: by Ctrl-C with 130, with 141 where nobody reads on."""

@@ -14,6 +14,7 @@ import msgspec
 
 from isthmus.api.errors import InvalidConfig
 from isthmus.console.cli.mesh_options import F, chosen, cluster_options, held
+from isthmus.console.cli.options import output
 from isthmus.console.control_plane import ask_pilot
 from isthmus.console.fault_filter import FOUND, LEVELS, matters, shown, suppression
 from isthmus.console.fault_output import OUTPUTS
@@ -44,8 +45,8 @@ def _threshold(of: str, usual: str, text: str) -> Callable[[F], F]:
 @_threshold("failure", "error", "end with 79 where anything matters as much")
 @click.option("-R", "--recursive", is_flag=True, help="look into folders of folders, which is done anyway")
 @click.option("-L", "--list-analyzers", is_flag=True, help="say what is looked at, and end")
-@click.option("-o", "--output", type=click.Choice(list(OUTPUTS)), default="text", show_default=True)
-def command(files: tuple[str, ...], output: str, **flags: Any) -> None:
+@output("sarif")
+def command(files: tuple[str, ...], **flags: Any) -> None:
     """Show the findings of the running mesh, or of FILES by themselves, or of FILES over the running mesh.
 
     FILES are manifests or folders of them, or - for stdin; CLUSTER=PATH says in which cluster they are, and
@@ -61,7 +62,7 @@ def command(files: tuple[str, ...], output: str, **flags: Any) -> None:
         found = tuple(shown(_found(files, flags), namespace, suppressed, flags["output_threshold"]))
     except (KubeError, InvalidConfig, ValueError) as error:
         fail(str(error))
-    click.echo(OUTPUTS[output](found))
+    click.echo(OUTPUTS[flags["output"]](found))
     if any(matters(each, flags["failure_threshold"]) for each in found):
         sys.exit(FOUND)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +18,11 @@ from isthmus.console.authz_live import check_live
 from isthmus.console.authz_verdicts import Decision, Said
 from isthmus.console.cli import ToldWhole
 from isthmus.console.cli.mesh_options import chosen, cluster_options, file_options
+from isthmus.console.cli.options import output, written
 from isthmus.console.drawn_mesh import draw
 from isthmus.console.explain_files import FromFiles
 from isthmus.console.live_objects import Live, clusters_of
-from isthmus.console.render import fail, show, show_yaml
+from isthmus.console.render import fail
 from isthmus.console.written import given_manifests
 from isthmus.kit.unreadable import UNREADABLE
 from isthmus.kube.errors import KubeError
@@ -59,10 +59,8 @@ def command() -> None:
 )
 @click.option("--jwt", "token", default="", help="a token, sent as `Authorization: Bearer`")
 @cluster_options
-@click.option(
-    "-o", "--output", type=click.Choice(["text", "json", "yaml"]), default="text", show_default=True
-)
-def check(caller: str, to: str, request: tuple[str, ...], output: str, **flags: Any) -> None:
+@output()
+def check(caller: str, to: str, request: tuple[str, ...], **flags: Any) -> None:
     """Say whether FROM may call TO, and by which rule.
 
     It is told by the filters that the proxies of TO hold: with -f those that would be made of manifests, else
@@ -80,7 +78,7 @@ def check(caller: str, to: str, request: tuple[str, ...], output: str, **flags: 
         found = _checked(_asking(caller, to, request, flags), flags)
     except (InvalidConfig, KubeError, ValueError) as error:
         fail(str(error))
-    click.echo(_OUTPUTS[output](found))
+    click.echo(written(flags["output"], found, lambda: authz_text.text_of(found)))
     sys.exit(_CODES[found.decision])
 
 
@@ -141,6 +139,3 @@ def _checked(asking: Asking, flags: dict[str, Any]) -> Said:
 
 async def _live(flags: dict[str, Any]) -> Live:
     return await clusters_of(flags["kubeconfig"], chosen(flags), flags["root"])
-
-
-_OUTPUTS: dict[str, Callable[[Said], str]] = {"text": authz_text.text_of, "json": show, "yaml": show_yaml}

@@ -15,7 +15,8 @@ from isthmus.ca.rotation import Rotation
 from isthmus.console.ca_clusters import Reached, must_be_all, reached
 from isthmus.console.cli import ToldWhole
 from isthmus.console.cli.mesh_options import chosen, cluster_options
-from isthmus.console.render import fail, show
+from isthmus.console.cli.options import output, written
+from isthmus.console.render import fail
 from isthmus.console.rotation_look import Seen, look
 from isthmus.console.rotation_state import RotationState
 from isthmus.console.rotation_steps import CannotRotate, Steps
@@ -89,9 +90,9 @@ def abort(left: tuple[str, ...], **flags: Any) -> None:
 
 @command.command("status")
 @click.option("--wait", metavar="DURATION", help="until all hold the stage, so long at the most, like 10m")
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")
+@output()
 @cluster_options
-def status(wait: str | None, output: str, **flags: Any) -> None:
+def status(wait: str | None, **flags: Any) -> None:
     """Show the stage, who holds it and who does not; exit 1 while some do not."""
     try:
         limit_s = parse(wait) if wait else 0.0
@@ -101,12 +102,8 @@ def status(wait: str | None, output: str, **flags: Any) -> None:
     if rotation is None:
         click.echo("there was no rotation (hint: isthmus ca rotate start DIRECTORY)")
         return
-    if output == "json":
-        click.echo(
-            show({"rotation": msgspec.to_builtins(rotation), "seen": [each._asdict() for each in seen]})
-        )
-    else:
-        click.echo(render_rotation(rotation, seen))
+    told = {"rotation": msgspec.to_builtins(rotation), "seen": [each._asdict() for each in seen]}
+    click.echo(written(flags["output"], told, lambda: render_rotation(rotation, seen)))
     if any(each.why for each in seen):
         sys.exit(1)
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 
 from isthmus.console.cli.mesh_options import chosen, cluster_options
-from isthmus.console.render import fail, show, show_yaml
+from isthmus.console.cli.options import output, written
+from isthmus.console.render import fail
 from isthmus.kit.clock import SystemClock
 from isthmus.kube.errors import KubeError
 
@@ -17,10 +18,8 @@ from isthmus.kube.errors import KubeError
 @click.command("status")
 @cluster_options
 @click.option("--all", "whole", is_flag=True, help="show all proxies, not only those that end first")
-@click.option(
-    "-o", "--output", type=click.Choice(["table", "json", "yaml"]), default="table", show_default=True
-)
-def status(*, whole: bool, output: str, **flags: object) -> None:
+@output()
+def status(*, whole: bool, **flags: object) -> None:
     """Show every root, intermediate and workload certificate with its end, and what is wrong.
 
     Asked are those who hold them, in the clusters of --context (several), or of the current context: each
@@ -40,10 +39,8 @@ def status(*, whole: bool, output: str, **flags: object) -> None:
         fail(str(error))
     now = SystemClock().now()
     found = CertificateStatus(at=now, warnings=warnings(clusters, now), clusters=clusters)
-    if output == "table":
-        click.echo(as_text(found, whole=whole))
-    else:
-        click.echo((show if output == "json" else show_yaml)(as_tree(found)))
+    form = str(flags["output"])
+    click.echo(written(form, as_tree(found), lambda: as_text(found, whole=whole or form == "wide")))
     if any(each.severity is Severity.ERROR for each in found.warnings):
         sys.exit(FOUND)
 

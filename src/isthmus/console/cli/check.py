@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 
 from isthmus.console.cli.mesh_options import chosen, cluster_options
-from isthmus.console.render import fail, show, show_yaml, table
+from isthmus.console.cli.options import output, written
+from isthmus.console.render import fail, table
 from isthmus.kube.errors import KubeError
 
 
@@ -21,10 +22,8 @@ from isthmus.kube.errors import KubeError
     "--only", multiple=True, metavar="CHECK", help="only these checks, or groups; several may be given"
 )
 @click.option("-L", "--list", "listed", is_flag=True, help="say what is looked at, and end")
-@click.option(
-    "-o", "--output", type=click.Choice(["text", "json", "yaml"]), default="text", show_default=True
-)
-def command(*, before_install: bool, whole: bool, listed: bool, output: str, **flags: object) -> None:
+@output()
+def command(*, before_install: bool, whole: bool, listed: bool, **flags: object) -> None:
     """Look whether clusters are, and stay, such that a mesh runs over them.
 
     Looked at are the clusters of --context (several), or of the current context; each check says what it saw,
@@ -54,9 +53,7 @@ def command(*, before_install: bool, whole: bool, listed: bool, output: str, **f
         found = tuple(checked(checks, asyncio.run(reading), before_install=before_install))
     except (KubeError, ValueError) as error:
         fail(str(error))
-    if output == "text":
-        click.echo(as_text(found, whole=whole))
-    else:
-        click.echo((show if output == "json" else show_yaml)(found))
+    form = str(flags["output"])
+    click.echo(written(form, found, lambda: as_text(found, whole=whole or form == "wide")))
     if any(each.state is State.ERROR for each in found):
         sys.exit(FOUND)

@@ -11,6 +11,7 @@ import msgspec
 
 from isthmus.api.errors import InvalidConfig
 from isthmus.console.cli.mesh_options import cluster_options, held
+from isthmus.console.cli.options import output
 from isthmus.console.differences import Change, Differences, FieldChange, differences
 from isthmus.console.drawn_mesh import draw
 from isthmus.console.drawn_pods import Addresses
@@ -30,23 +31,22 @@ _MOST_PROXIES, _LONGEST = 5, 100
     "-f", "--filename", "files", multiple=True, help="lay this over what the clusters hold, and compare"
 )
 @cluster_options
-@click.option(
-    "-o", "--output", type=click.Choice(["text", "json", "yaml"]), default="text", show_default=True
-)
-def command(sides: tuple[str, ...], files: tuple[str, ...], output: str, **flags: Any) -> None:
+@output()
+def command(sides: tuple[str, ...], files: tuple[str, ...], **flags: Any) -> None:
     """Show which proxies are sent something else, and what: for two sets of manifests, or for FILEs over clusters.
 
     BEFORE and AFTER are paths of files or folders, PATH or CLUSTER=PATH, several with commas between. Ends with 0
     where nothing differs, with 1 where something does, with 2 in trouble.
     """
+    form = flags["output"]
     try:
         found = _compared(sides, files, flags)
     except (InvalidConfig, KubeError, ValueError) as error:
         fail(str(error), TROUBLE)
-    if output == "text":
+    if form in {"table", "wide"}:
         click.echo("\n".join(_lines(found)) if found else "no proxy is sent anything else")
     else:
-        click.echo(show(found) if output == "json" else show_yaml(found))
+        click.echo(show(found) if form == "json" else show_yaml(found))
     if found:
         sys.exit(DIFFERENT)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import click
@@ -12,6 +11,7 @@ from isthmus.api.errors import InvalidConfig
 from isthmus.console import explain_dns, explanation_text
 from isthmus.console.calls import Target, WrongCall
 from isthmus.console.cli.mesh_options import chosen, cluster_options, file_options
+from isthmus.console.cli.options import output, written
 from isthmus.console.drawn_mesh import draw
 from isthmus.console.drawn_pods import Addresses
 from isthmus.console.explain import Explainer
@@ -20,7 +20,7 @@ from isthmus.console.explain_files import FromFiles
 from isthmus.console.explain_live import explain_live, explain_name_live
 from isthmus.console.explanations import Explanation
 from isthmus.console.live_objects import Live, clusters_of
-from isthmus.console.render import fail, show, show_yaml
+from isthmus.console.render import fail
 from isthmus.console.written import given_manifests
 from isthmus.kube.errors import KubeError
 
@@ -46,11 +46,9 @@ _DNS = "dns://"
 @click.option("--method", default="GET", show_default=True, help="of HTTP")
 @click.option("--path", default="", help="in place of TO's")
 @click.option("--host", default="", help="the Host header, in place of TO's")
-@click.option("--header", "headers", multiple=True, help="NAME: VALUE; may be given several times")
-@click.option(
-    "-o", "--output", type=click.Choice(["text", "json", "yaml"]), default="text", show_default=True
-)
-def command(caller: str, url: str, output: str, **flags: Any) -> None:
+@click.option("-H", "--header", "headers", multiple=True, help="NAME: VALUE; may be given several times")
+@output()
+def command(caller: str, url: str, **flags: Any) -> None:
     """Show where a call of the pod FROM to the URL TO goes, and why.
 
     With -f from manifests alone; else of the running mesh, by what the proxies on both sides hold: in the
@@ -69,7 +67,7 @@ def command(caller: str, url: str, output: str, **flags: Any) -> None:
         found = _explained(caller, url, flags)
     except (InvalidConfig, KubeError, ValueError) as error:
         fail(str(error))
-    click.echo(_OUTPUTS[output](found))
+    click.echo(written(flags["output"], found, lambda: _text(found)))
 
 
 def _explained(caller: str, url: str, flags: dict[str, Any]) -> Explained:
@@ -140,6 +138,3 @@ def _text(found: Explained) -> str:
     if isinstance(found, Explanation):
         return explanation_text.text_of(found)
     return explain_dns.text_of(found)
-
-
-_OUTPUTS: dict[str, Callable[[Explained], str]] = {"text": _text, "json": show, "yaml": show_yaml}

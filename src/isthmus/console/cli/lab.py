@@ -10,9 +10,10 @@ from typing import Any
 import click
 
 from isthmus.console.cli import ToldWhole
+from isthmus.console.cli.options import output, written
 from isthmus.console.lab_client import LabClient
 from isthmus.console.lab_process import lab_launch, samples_folder
-from isthmus.console.render import fail, show, table
+from isthmus.console.render import fail, table
 from isthmus.kube.errors import KubeError
 from isthmus.lab.launch import run
 from isthmus.lab.probe import check_machine, lacks, told
@@ -97,21 +98,22 @@ def down(name: str) -> None:
 
 @command.command("status")
 @_named
-@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table")
-def status(name: str, output: str) -> None:
+@output()
+def status(name: str, **flags: str) -> None:
     """Show the clusters and the link between them."""
     answer = _ask(name, "GET", "/status")
-    if output == "json":
-        click.echo(show(answer))
-        return
+    click.echo(written(flags["output"], answer, lambda: _status(answer)))
+
+
+def _status(answer: dict[str, Any]) -> str:
     rows = [
         (c["name"], c["pods"], c["services"], c["node"], c["region"] or "-", c["zone"] or "-", c["running"])
         for c in answer["clusters"]
     ]
-    click.echo(table(("CLUSTER", "PODS", "SERVICES", "NODE", "REGION", "ZONE", "RUNNING"), rows))
+    clusters = table(("CLUSTER", "PODS", "SERVICES", "NODE", "REGION", "ZONE", "RUNNING"), rows)
     link = answer["link"]
     words = f"delay {link['delay_ms']} ms ±{link['jitter_ms']}, loss {link['loss']:.1%}, carried by {link['carrier']}"
-    click.echo(f"link: {'CUT, ' if link['cut'] else ''}{words}")
+    return f"{clusters}\nlink: {'CUT, ' if link['cut'] else ''}{words}"
 
 
 @command.group("link")

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 import click
 
-from isthmus.console.control_plane import contexts_of
+from isthmus.console.cli.options import F, chosen, cluster_options, with_options
 from isthmus.console.live_objects import Held, held_by
 
-F = TypeVar("F", bound=Callable[..., Any])
+__all__ = ["F", "chosen", "cluster_options", "file_options", "held"]
 
 _FILES = (
     click.option(
@@ -30,47 +29,11 @@ _FILES = (
         help="manifests put on top, of the running mesh too: new objects, or others of the same names",
     ),
 )
-_CLUSTERS = (
-    click.option(
-        "--context",
-        "contexts",
-        multiple=True,
-        help="kubeconfig context of a cluster; several may be given, the first has the configuration",
-    ),
-    click.option(
-        "--all-contexts", is_flag=True, help="every context of the kubeconfig; the current one comes first"
-    ),
-    click.option("--kubeconfig", type=click.Path(path_type=Path), help="kubeconfig file"),
-    click.option(
-        "-i", "--istio-namespace", "root", default="istio-system", show_default=True, help="Pilot's namespace"
-    ),
-)
-
-
-def cluster_options(command: F) -> F:
-    """Gives a command `--context` (several), `--all-contexts`, `--kubeconfig` and `--istio-namespace`."""
-    return _with(_CLUSTERS, command)
 
 
 def file_options(command: F) -> F:
     """Gives a command `--filename` and `--what-if`, several each."""
-    return _with(_FILES, command)
-
-
-def _with(options: Sequence[Callable[[F], F]], command: F) -> F:
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def chosen(flags: Mapping[str, Any]) -> tuple[str, ...]:
-    """The contexts that the flags mean; none: the current one. Raises `KubeError`, `ValueError`."""
-    contexts: tuple[str, ...] = flags["contexts"]
-    if not flags["all_contexts"]:
-        return contexts
-    if contexts:
-        raise ValueError("--all-contexts stands without --context")
-    return contexts_of(flags["kubeconfig"])
+    return with_options(_FILES)(command)
 
 
 def held(flags: Mapping[str, Any]) -> Held:

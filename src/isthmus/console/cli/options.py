@@ -1,17 +1,112 @@
-"""Flags made from settings: one for each field, with its default, its unit and its environment variable."""
+"""The options that commands share, each with one spelling, one meaning and one help text everywhere.
+
+The rule is in CONTRIBUTING ("Commands"); `tests/unit/console/test_rule_of_commands.py` holds it for every command.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 import msgspec
 
+from isthmus.console.control_plane import contexts_of
+from isthmus.console.render import show, show_yaml
 from isthmus.settings import PREFIX
 
 F = TypeVar("F", bound=Callable[..., Any])
 S = TypeVar("S", bound=msgspec.Struct)
+
+FORMS = ("table", "wide", "json", "yaml")
+"""What `--output` may be: for people, for people who want more columns, for programs twice."""
+_SAME = {"text": "table", "short": "table", "log": "table"}
+"""What istioctl and our own older releases call the form for people."""
+
+KUBECONFIG = click.option("--kubeconfig", type=click.Path(path_type=Path), help="kubeconfig file")
+CONTEXT = click.option("--context", help="kubeconfig context of the cluster")
+"""For commands that are about one cluster."""
+ROOT = click.option(
+    "-i", "--istio-namespace", "root", default="istio-system", show_default=True, help="Pilot's namespace"
+)
+NAMESPACE = click.option(
+    "-n", "--namespace", default="", help="only this namespace; of a pod: its own, default else"
+)
+ALL_NAMESPACES = click.option("-A", "--all-namespaces", is_flag=True, help="all namespaces, as without -n")
+WATCH = click.option(
+    "-w", "--watch", is_flag=True, help="after that show what changes, as it changes, until Ctrl-C"
+)
+_CLUSTERS = (
+    click.option(
+        "--context",
+        "contexts",
+        multiple=True,
+        help="kubeconfig context of a cluster; several may be given, the first has the configuration",
+    ),
+    click.option(
+        "--all-contexts", is_flag=True, help="every context of the kubeconfig; the current one comes first"
+    ),
+    KUBECONFIG,
+    ROOT,
+)
+
+
+class Output(click.Choice[str]):
+    """One of the forms, or of a command's own; also by the words of others for the form for people."""
+
+    def __init__(self, forms: Sequence[str]) -> None:
+        super().__init__(tuple(forms))
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The form; ends with an error for what is none."""
+        return super().convert(_SAME.get(value, value) if "table" in self.choices else value, param, ctx)
+
+
+def output(*further: str, forms: Sequence[str] = FORMS) -> Callable[[F], F]:
+    """`-o/--output`: how what is found is shown; the first form is what it is without the option."""
+    kind = Output((*forms, *further))
+    return click.option(
+        "-o", "--output", type=kind, default=forms[0], show_default=True, help="how it is shown"
+    )
+
+
+def written(form: str, value: object, text: Callable[[], str]) -> str:
+    """`value` as JSON or YAML, or what `text` makes of it for people."""
+    match form:
+        case "json":
+            return show(value)
+        case "yaml":
+            return show_yaml(value)
+        case _:
+            return text()
+
+
+def with_options(options: Sequence[Callable[[F], F]]) -> Callable[[F], F]:
+    """A decorator that gives a command these options, in help in this order."""
+
+    def decorate(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def cluster_options(command: F) -> F:
+    """Gives a command `--context` (several), `--all-contexts`, `--kubeconfig` and `--istio-namespace`."""
+    return with_options(_CLUSTERS)(command)
+
+
+def chosen(flags: Mapping[str, Any]) -> tuple[str, ...]:
+    """The contexts that the flags mean; none: the current one. Raises `KubeError`, `ValueError`."""
+    contexts: tuple[str, ...] = flags["contexts"]
+    if not flags["all_contexts"]:
+        return contexts
+    if contexts:
+        raise ValueError("--all-contexts stands without --context")
+    return contexts_of(flags["kubeconfig"])
+
 
 _CLICK_TYPES: dict[type, click.ParamType[Any]] = {
     msgspec.inspect.IntType: click.INT,

@@ -1,23 +1,35 @@
-"""`isthmus proxy`: the Envoys of the mesh, as Pilot sees them and as they are."""
+"""`isthmus proxy`: the Envoys of the mesh, as Pilots see them and as they are."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import click
 import msgspec
 
 from isthmus.console.cli import ToldWhole
-from isthmus.console.control_plane import access_to, ask_pilot
-from isthmus.console.proxies import read_part, render_rows, render_status
-from isthmus.console.render import fail, show
+from isthmus.console.cli.options import (
+    ALL_NAMESPACES,
+    NAMESPACE,
+    WATCH,
+    chosen,
+    cluster_options,
+    output,
+    written,
+)
+from isthmus.console.cli.proxy_config import config
+from isthmus.console.control_plane import ADMIN_PORT
+from isthmus.console.envoy_parts import DUMP
+from isthmus.console.found_pods import FoundPod, find_pod
+from isthmus.console.pilots import Answers, ask_pilots, proxies_of
+from isthmus.console.proxies import Difference, differences, in_namespace, render_status
+from isthmus.console.render import fail, table
+from isthmus.console.watching import follow
+from isthmus.kube.client import Client
 from isthmus.kube.errors import KubeError
-
-F = Callable[..., Any]
-_PARTS = ("clusters", "endpoints", "listeners", "routes", "names")
+from isthmus.kube.pods import fetch
 
 
 @click.group("proxy", cls=ToldWhole)
@@ -25,55 +37,72 @@ def command() -> None:
     """The Envoys of the mesh."""
 
 
-def _where(function: F) -> F:
-    for option in (
-        click.option("--context", help="kubeconfig context"),
-        click.option("--kubeconfig", type=click.Path(path_type=Path), help="kubeconfig file"),
-    ):
-        function = option(function)
-    return function
+command.add_command(config)
 
 
 @command.command("status")
-@_where
-@click.option("-n", "--namespace", default="istio-system", show_default=True, help="Pilot's namespace")
-@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table")
-def status(context: str | None, kubeconfig: Path | None, namespace: str, output: str) -> None:
-    """Show whether each proxy has what Pilot sent it, and in which cluster it is."""
-    try:
-        answer = asyncio.run(ask_pilot(kubeconfig, context, namespace, "/debug/proxies"))
-    except KubeError as error:
-        fail(str(error))
-    if output == "json":
-        click.echo(show(answer))
-        return
-    click.echo(render_status(answer))
+@click.argument("pod", default="")
+@NAMESPACE
+@ALL_NAMESPACES
+@cluster_options
+@WATCH
+@output()
+def status(pod: str, *, watch: bool, **flags: Any) -> None:
+    """Show whether each proxy has what Pilot sent it, and in which cluster it is.
 
-
-@command.command("config")
-@click.argument("part", type=click.Choice(_PARTS))
-@click.argument("pod")
-@_where
-@click.option("-n", "--namespace", default="default", show_default=True, help="the pod's namespace")
-@click.option("--service", default="", help="only what has this in the service's name")
-@click.option("--port", default="", help="only this port")
-@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table")
-def config(part: str, pod: str, namespace: str, **flags: Any) -> None:
-    """Show a PART of what the Envoy beside POD holds, or the names that its agent answers.
-
-    POD may be the beginning of a pod's name.
+    All Pilots are asked, in the clusters of --context (several) that have one, or of the current context. With
+    POD, show what of Pilot's configuration the Envoy beside it does not hold, and end with 1 if there is any.
     """
     try:
-        access = access_to(flags["kubeconfig"], flags["context"])
-        rows = asyncio.run(read_part(part, access, namespace, pod))
-    except KubeError as error:
+        if pod:
+            _show_differences(pod, flags)
+        elif watch:
+            follow(lambda: _status(flags), by_lines=flags["output"] in {"table", "wide"})
+        else:
+            click.echo(_status(flags))
+    except (KubeError, ValueError) as error:
         fail(str(error))
-    rows = [row for row in rows if _wanted(row, flags["service"], flags["port"])]
-    click.echo(show(rows) if flags["output"] == "json" else render_rows(rows))
 
 
-def _wanted(row: msgspec.Struct, service: str, port: str) -> bool:
-    text = " ".join(str(value) for value in msgspec.structs.astuple(row))
-    if service and service not in text:
-        return False
-    return not port or port in {str(getattr(row, "port", "")), *text.replace("|", " ").split()}
+def _status(flags: dict[str, Any]) -> str:
+    answers = _asked(flags, "/debug/proxies")
+    namespace = "" if flags["all_namespaces"] else flags["namespace"]
+    proxies = in_namespace(proxies_of(answers.told), namespace)
+    return written(flags["output"], proxies, lambda: render_status(proxies, wide=flags["output"] == "wide"))
+
+
+def _asked(flags: dict[str, Any], path: str) -> Answers:
+    answers = asyncio.run(ask_pilots(flags["kubeconfig"], chosen(flags), flags["root"], path))
+    for each in answers.silent:
+        click.echo(f"warning: {each}", err=True)
+    return answers
+
+
+def _show_differences(pod: str, flags: dict[str, Any]) -> None:
+    found, envoy = asyncio.run(_of_pod(pod, flags))
+    path = f"/debug/config_dump?proxyID={quote(str(found))}"
+    answers = asyncio.run(ask_pilots(flags["kubeconfig"], chosen(flags), flags["root"], path))
+    differing = differences(_whole([each.said for each in answers.told]), envoy)
+    click.echo(
+        written(flags["output"], [each._asdict() for each in differing], lambda: _text(found, differing))
+    )
+    if differing:
+        raise SystemExit(1)
+
+
+def _whole(dumps: list[dict[str, Any]]) -> dict[str, Any]:
+    """What all Pilots that know the proxy tell it: its Envoy's, as a rule of one."""
+    return {"configs": [part for each in dumps for part in each["configs"] if len(part) > 1]}
+
+
+async def _of_pod(pod: str, flags: dict[str, Any]) -> tuple[FoundPod, dict[str, Any]]:
+    found = await find_pod(flags["kubeconfig"], chosen(flags), pod, flags["namespace"])
+    async with Client(found.access) as client:
+        said = await fetch(client, found.namespace, found.name, ADMIN_PORT, f"/{DUMP}")
+    return found, msgspec.json.decode(said)
+
+
+def _text(found: FoundPod, differing: list[Difference]) -> str:
+    if not differing:
+        return f"the Envoy beside {found} holds what Pilot has for it"
+    return table(("PART", "NAME", "WHAT"), differing)

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from isthmus.api.errors import InvalidConfig, UnknownKind
+from isthmus.console.cli.options import output
 from isthmus.console.drawn_mesh import draw
 from isthmus.console.named_pods import workload_named
 from isthmus.console.proxy_resources import ENVOYS, resources, trees
@@ -27,23 +28,22 @@ from isthmus.translate.show import shown
     "--type", "parts", multiple=True, type=click.Choice(ENVOYS), help="these parts alone; may be several"
 )
 @click.option("--name", default="*", metavar="PATTERN", help="these resources alone, with stars")
-@click.option(
-    "-o", "--output", type=click.Choice(["yaml", "json", "envoy"]), default="yaml", show_default=True
-)
-def command(files: tuple[str, ...], output: str, proxy: str, **flags: Any) -> None:
+@output("envoy", forms=("yaml", "json"))
+def command(files: tuple[str, ...], proxy: str, **flags: Any) -> None:
     """Show what a proxy is sent, for manifests and a pod in them.
 
     With -o envoy, a bootstrap that holds all of it: `envoy --mode validate -c` takes it. Without --proxy, the
     one file is a case, which says itself which proxy and which parts are meant, as those in tests/golden.
     """
+    form = flags["output"]
     try:
         if not proxy:
             click.echo(_of_case(files))
             return
         drawn = draw(given_manifests(files))
         workload = workload_named(drawn.generation.mesh, proxy, flags["cluster"])
-        found = resources(drawn, workload, () if output == "envoy" else flags["parts"])
-        if output == "envoy":
+        found = resources(drawn, workload, () if form == "envoy" else flags["parts"])
+        if form == "envoy":
             click.echo(as_json(static_bootstrap(found, f"{workload.name}.{workload.namespace}")))
             return
         made = trees(found, flags["name"], whole=not flags["parts"])
@@ -51,7 +51,7 @@ def command(files: tuple[str, ...], output: str, proxy: str, **flags: Any) -> No
         fail(str(error))
     for each in drawn.findings:
         click.echo(f"# {each}", err=True)
-    click.echo(show(made) if output == "json" else show_yaml(made))
+    click.echo(show(made) if form == "json" else show_yaml(made))
 
 
 _NO_CASE = "(hint: --proxy POD, for manifests)"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from isthmus.console.cli import ToldWhole
+from isthmus.console.cli.options import CONTEXT, KUBECONFIG, ROOT, output, with_options, written
 from isthmus.console.control_plane import access_to
 from isthmus.console.render import fail, table
 from isthmus.console.trust_exchange import CannotExchange, Mesh, exchange, revoke
@@ -29,24 +29,11 @@ def command() -> None:
 
 
 def _of_meshes(function: F) -> F:
-    for option in (
-        click.option(
-            "-i",
-            "--istio-namespace",
-            "root",
-            default="istio-system",
-            show_default=True,
-            help="Pilot's namespace",
-        ),
-        click.option("--kubeconfig", type=click.Path(path_type=Path), help="kubeconfig file"),
-    ):
-        function = option(function)
-    return function
+    return with_options((KUBECONFIG, ROOT))(function)
 
 
 def _of_mesh(function: F) -> F:
-    option = click.option("--context", help="kubeconfig context of the cluster that Pilot runs in")
-    return _of_meshes(option(function))
+    return CONTEXT(_of_meshes(function))
 
 
 @command.command("bundle")
@@ -68,11 +55,14 @@ def import_(trust_domain: str, file: Any, context: str | None, **flags: Any) -> 
 
 @command.command("list")
 @_of_mesh
+@output()
 def list_(context: str | None, **flags: Any) -> None:
     """Show the trust domains that are believed besides the mesh's own, and their roots."""
     others = _done(flags, (context,), lambda meshes: meshes[0].others())
     rows = [(name, *_root(text)) for name, text in sorted(others.items())]
-    click.echo(table(("TRUST DOMAIN", "ROOT", "SHA-256"), rows) if rows else "none")
+    head = ("TRUST DOMAIN", "ROOT", "SHA-256")
+    said = [dict(zip(("trustDomain", "root", "sha256"), row, strict=True)) for row in rows]
+    click.echo(written(flags["output"], said, lambda: table(head, rows) if rows else "none"))
 
 
 @command.command("remove")

@@ -7,6 +7,7 @@ import sys
 import click
 
 from isthmus.api.errors import InvalidConfig
+from isthmus.console.cli.options import output
 from isthmus.console.fault_filter import FOUND
 from isthmus.console.fault_output import OUTPUTS
 from isthmus.console.faults import faults_of_each
@@ -18,8 +19,8 @@ from isthmus.console.written import given_manifests
 @click.option(
     "-f", "--filename", "files", multiple=True, required=True, help="a file, a folder, or - for stdin"
 )
-@click.option("-o", "--output", type=click.Choice(list(OUTPUTS)), default="text", show_default=True)
-def command(files: tuple[str, ...], output: str) -> None:
+@output("sarif")
+def command(files: tuple[str, ...], **flags: str) -> None:
     """Show everything that is wrong with each object in the files.
 
     How objects fit together is what `isthmus analyze` looks at. Ends with 79 if anything is wrong, with 1 if
@@ -30,6 +31,6 @@ def command(files: tuple[str, ...], output: str) -> None:
     except InvalidConfig as error:
         fail(str(error))
     found = tuple(faults_of_each(manifests))
-    click.echo(OUTPUTS[output](found))
+    click.echo(OUTPUTS[flags["output"]](found))
     if any(each.severity == "error" for each in found):
         sys.exit(FOUND)

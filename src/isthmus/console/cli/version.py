@@ -4,46 +4,80 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import click
 
-from isthmus.console.control_plane import ask_pilot
-from isthmus.console.render import fail, show
+from isthmus.console.cli.options import chosen, cluster_options, output, written
+from isthmus.console.pilots import Told, ask_pilots, proxies_of
+from isthmus.console.render import fail, table
 from isthmus.kit.release import RELEASE
 from isthmus.kube.errors import KubeError
 
 
 @click.command("version")
-@click.option("--remote/--client", default=True, show_default=True, help="whether Pilot is asked as well")
-@click.option("--context", help="kubeconfig context of the cluster that Pilot runs in")
-@click.option("--kubeconfig", type=click.Path(path_type=Path), help="kubeconfig file")
-@click.option("-n", "--namespace", default="istio-system", show_default=True, help="Pilot's namespace")
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
-def command(
-    *, remote: bool, context: str | None, kubeconfig: Path | None, namespace: str, output: str
-) -> None:
-    """Show the release of this command, of Pilot, and of the Envoys that are connected to it."""
+@click.option("--remote/--client", default=True, show_default=True, help="whether Pilots are asked as well")
+@click.option("-s", "--short", is_flag=True, help="releases alone")
+@cluster_options
+@output()
+def command(*, remote: bool, short: bool, **flags: Any) -> None:
+    """Show the release of this command, of each Pilot, and of the Envoys that are connected to them.
+
+    All Pilots are asked, in the clusters of --context (several) that have one, or of the current context.
+    """
     said: dict[str, Any] = {"command": RELEASE}
     if remote:
         try:
-            clusters, proxies = asyncio.run(_asked(kubeconfig, context, namespace))
-        except KubeError as error:
+            said |= asyncio.run(_remote(flags))
+        except (KubeError, ValueError) as error:
             fail(f"{error} (hint: isthmus version --client asks nobody)")
-        said["pilot"] = clusters["release"]
-        said["envoys"] = dict(sorted(Counter(each["version"] or "unknown" for each in proxies).items()))
-    click.echo(show(said) if output == "json" else _text(said))
+    wide = flags["output"] == "wide"
+    click.echo(written(flags["output"], said, lambda: _short(said) if short else _text(said, wide=wide)))
 
 
-async def _asked(kubeconfig: Path | None, context: str | None, namespace: str) -> tuple[Any, Any]:
-    clusters = await ask_pilot(kubeconfig, context, namespace, "/debug/clusters")
-    return clusters, await ask_pilot(kubeconfig, context, namespace, "/debug/proxies")
+async def _remote(flags: dict[str, Any]) -> dict[str, Any]:
+    where = (flags["kubeconfig"], chosen(flags), flags["root"])
+    pilots, proxies = await asyncio.gather(
+        *(ask_pilots(*where, path) for path in ("/debug/clusters", "/debug/proxies"))
+    )
+    for each in pilots.silent:
+        click.echo(f"warning: {each}", err=True)
+    return {
+        "pilots": [_pilot(each) for each in pilots.told],
+        "proxies": [
+            {key: each[key] for key in ("name", "cluster", "version", "release")}
+            for each in proxies_of(proxies.told)
+        ],
+    }
 
 
-def _text(said: dict[str, Any]) -> str:
+def _pilot(told: Told) -> dict[str, str]:
+    return {"pod": told.pod, "context": told.context, "release": told.said["release"]}
+
+
+def _counted(releases: list[str]) -> str:
+    counts = sorted(Counter(each or "unknown" for each in releases).items())
+    return ", ".join(f"{release} ({count})" for release, count in counts) or "none"
+
+
+def _short(said: dict[str, Any]) -> str:
+    return "\n".join(dict.fromkeys([RELEASE, *(each["release"] for each in said.get("pilots", ()))]))
+
+
+def _text(said: dict[str, Any], *, wide: bool) -> str:
     lines = [f"command   {said['command']}"]
-    if "pilot" in said:
-        envoys = ", ".join(f"{version} ({count})" for version, count in said["envoys"].items())
-        lines += [f"pilot     {said['pilot']}", f"envoys    {envoys or 'none is connected'}"]
+    if "pilots" in said:
+        proxies = said["proxies"]
+        lines += [f"pilots    {_counted([each['release'] for each in said['pilots']])}"]
+        lines += [f"envoys    {_counted([each['version'] for each in proxies])}"]
+        lines += [f"agents    {_counted([each['release'] for each in proxies])}"]
+    if wide and "pilots" in said:
+        pilots = [
+            ("pilot", each["pod"], each["context"] or "-", each["release"], "-") for each in said["pilots"]
+        ]
+        envoys = [
+            ("proxy", each["name"], each["cluster"] or "-", each["release"] or "-", each["version"] or "-")
+            for each in said["proxies"]
+        ]
+        lines += ["", table(("WHAT", "NAME", "CLUSTER", "RELEASE", "ENVOY"), (*pilots, *envoys))]
     return "\n".join(lines)

@@ -13,8 +13,9 @@ from isthmus.console.demo.page import Stars
 from isthmus.console.demo.stage import CLUSTERS, PRIVATE, PUBLIC, Stage
 from isthmus.console.injection import inject_file
 from isthmus.console.installation import Installation, documents, dump
-from isthmus.console.proxies import read_part, render_rows, render_status
+from isthmus.console.proxies import read_part, render_status
 from isthmus.console.registration import Registration, add_cluster
+from isthmus.console.render import render_rows
 from isthmus.model.identity import SpiffeId
 
 ROOT_FILES = ("ca-cert.pem", "ca-key.pem", "root-cert.pem", "cert-chain.pem")

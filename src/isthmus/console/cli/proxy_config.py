@@ -1,0 +1,217 @@
+"""`isthmus proxy config`: what an Envoy holds, a command for each part."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from isthmus.console.cli import ToldWhole
+from isthmus.console.cli.options import (
+    KUBECONFIG,
+    NAMESPACE,
+    F,
+    chosen,
+    output,
+    with_options,
+    written,
+)
+from isthmus.console.control_plane import ADMIN_PORT
+from isthmus.console.envoy_parts import DUMP, ENDPOINTS, PARTS, resources_of, rows_of, section
+from isthmus.console.found_pods import find_pod
+from isthmus.console.proxy_log import loggers, wanted_levels
+from isthmus.console.proxy_names import names_of, pod_table
+from isthmus.console.render import fail, render_rows, show, show_yaml, table
+from isthmus.kit.unreadable import UNREADABLE
+from isthmus.kube.client import Client
+from isthmus.kube.errors import KubeError
+from isthmus.kube.pods import Question, ask
+
+_ALSO = {
+    short: part
+    for part, words in {
+        "all": "a",
+        "bootstrap": "b",
+        "clusters": "cluster c",
+        "endpoints": "endpoint ep eds",
+        "listeners": "listener l",
+        "log": "o",
+        "routes": "route r",
+        "secret": "secrets s",
+    }.items()
+    for short in words.split()
+}
+"""What istioctl calls the parts, too."""
+_FILTERS = {
+    "service": "only what has this in the service's name",
+    "port": "only this port",
+    "fqdn": "only this service, whole or without its domain",
+    "direction": "only this direction: inbound or outbound",
+    "subset": "only this subset",
+    "address": "only this address",
+    "type": "only listeners of this type: HTTP or TCP",
+    "name": "only the resource of this name",
+    "cluster": "only endpoints of this upstream, or in this cluster",
+    "status": "only endpoints of this health: healthy, unhealthy",
+}
+_OF_PART = {
+    "clusters": ("fqdn", "port", "direction", "subset", "service"),
+    "endpoints": ("address", "port", "cluster", "status", "service"),
+    "listeners": ("address", "port", "type", "service"),
+    "routes": ("name", "service", "port"),
+    "secret": ("name",),
+    "ecds": ("name",),
+}
+
+
+@click.group("config", cls=ToldWhole, also=_ALSO)
+def config() -> None:
+    """What an Envoy holds, by its parts: tables, or with -o json Envoy's own words."""
+
+
+_WHERE = (
+    click.argument("pod", default=""),
+    NAMESPACE,
+    click.option(
+        "--context",
+        "contexts",
+        multiple=True,
+        help="kubeconfig context of a cluster; the pod is looked for in all that are given",
+    ),
+    click.option(
+        "--all-contexts", is_flag=True, help="every context of the kubeconfig; the current one comes first"
+    ),
+    KUBECONFIG,
+)
+_FILE = click.option(
+    "-f",
+    "--filename",
+    "file",
+    type=click.Path(path_type=Path, allow_dash=True),
+    help="a config_dump, in place of POD",
+)
+
+
+def _filter_options(part: str) -> Callable[[F], F]:
+    return with_options(
+        [click.option(f"--{each}", default="", help=_FILTERS[each]) for each in _OF_PART[part]]
+    )
+
+
+def _shows(part: str) -> None:
+    @config.command(part, help=f"Show {PARTS[part].title}.")
+    @with_options(_WHERE)
+    @_FILE
+    @_filter_options(part)
+    @output()
+    def shown(pod: str, **flags: Any) -> None:
+        dump, clusters = _dumps(pod, flags)
+        filters = {each: flags[each] for each in _OF_PART[part]}
+        click.echo(_part(part, (dump, clusters), filters, flags["output"]))
+
+
+for _each in PARTS:
+    _shows(_each)
+
+
+@config.command("all")
+@with_options(_WHERE)
+@_FILE
+@output()
+def whole(pod: str, **flags: Any) -> None:
+    """Show all parts of what the Envoy beside POD holds; with -o json its dump as it is."""
+    dump, clusters = _dumps(pod, flags)
+    form = flags["output"]
+    if form in {"json", "yaml"}:
+        click.echo(show(dump) if form == "json" else show_yaml(dump))
+        return
+    click.echo("\n\n".join(_part(part, (dump, clusters), {}, form) for part in PARTS))
+
+
+@config.command("bootstrap")
+@with_options(_WHERE)
+@_FILE
+@output(forms=("json", "yaml"))
+def bootstrap(pod: str, **flags: Any) -> None:
+    """Show what the Envoy beside POD was started with."""
+    dump, _ = _dumps(pod, flags)
+    found = section(dump, "BootstrapConfigDump").get("bootstrap", {})
+    click.echo(show(found) if flags["output"] == "json" else show_yaml(found))
+
+
+@config.command("log")
+@with_options(_WHERE)
+@click.option("--level", default="", help="set: a level for all loggers, or NAME:LEVEL, with commas between")
+@click.option("-r", "--reset", is_flag=True, help="set all loggers to warning")
+@output()
+def log(pod: str, level: str, *, reset: bool, **flags: Any) -> None:
+    """Show how much the Envoy beside POD logs, by its loggers, and set it while it runs."""
+    try:
+        query = wanted_levels("warning" if reset else level)
+        said = asyncio.run(
+            _asked(pod, flags, *(Question(ADMIN_PORT, f"/logging{each}", "POST") for each in query))
+        )
+        found = loggers(said[-1].decode())
+    except (KubeError, ValueError) as error:
+        fail(str(error))
+    click.echo(written(flags["output"], found, lambda: table(("LOGGER", "LEVEL"), sorted(found.items()))))
+
+
+@config.command("names")
+@with_options(_WHERE)
+@click.option("--service", default="", help=_FILTERS["service"])
+@output()
+def names(pod: str, service: str, **flags: Any) -> None:
+    """Show the names that the agent beside POD answers, as Pilot told it."""
+    try:
+        found = asyncio.run(_names(pod, flags))
+    except (KubeError, ValueError) as error:
+        fail(str(error))
+    rows = [row for row in names_of(found) if service in f"{row.name} {row.stands_for}"]
+    text = [(row.name, row.addresses or "-", row.stands_for or "-") for row in rows]
+    click.echo(written(flags["output"], rows, lambda: table(("NAME", "ADDRESSES", "STANDS FOR"), text)))
+
+
+def _part(part: str, dumps: tuple[Any, Any], filters: dict[str, str], form: str) -> str:
+    rows = rows_of(part, *dumps, filters)
+    if form in {"json", "yaml"}:
+        found = resources_of(part, dumps[0], frozenset(row.resource for row in rows))
+        return show(found) if form == "json" else show_yaml(found)
+    return render_rows(rows, frozenset() if form == "wide" else PARTS[part].wide)
+
+
+def _dumps(pod: str, flags: dict[str, Any]) -> tuple[Any, Any]:
+    """Envoy's dump, and what it says of its upstreams; ends with an error where there is none."""
+    file = flags["file"]
+    if bool(file) == bool(pod):
+        fail("whose? (hint: POD, or -f FILE with what /config_dump?include_eds of an Envoy answers)")
+    try:
+        if file:
+            with click.open_file(str(file), "rb") as opened:
+                return msgspec.json.decode(opened.read(), type=dict[str, Any]), {}
+        said = asyncio.run(
+            _asked(pod, flags, Question(ADMIN_PORT, f"/{DUMP}"), Question(ADMIN_PORT, f"/{ENDPOINTS}"))
+        )
+        dump, clusters = (msgspec.json.decode(each) for each in said)
+    except UNREADABLE as error:
+        fail(f"{file}: is no config_dump: {error}")
+    except (KubeError, ValueError) as error:
+        fail(str(error))
+    return dump, clusters
+
+
+async def _asked(pod: str, flags: dict[str, Any], *questions: Question) -> list[bytes]:
+    if not pod:
+        raise ValueError("whose? (hint: POD)")
+    found = await find_pod(flags["kubeconfig"], chosen(flags), pod, flags["namespace"])
+    async with Client(found.access) as client:
+        return [await ask(client, found.namespace, found.name, each) for each in questions]
+
+
+async def _names(pod: str, flags: dict[str, Any]) -> Any:
+    found = await find_pod(flags["kubeconfig"], chosen(flags), pod, flags["namespace"])
+    return await pod_table(found.access, found.namespace, found.name)

@@ -1,0 +1,144 @@
+"""The parts of what an Envoy holds, as `isthmus proxy config` shows them: as rows, or in Envoy's own words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from isthmus.console import envoy_view
+from isthmus.console.envoy_secrets import extensions, secrets
+from isthmus.kit.clock import SystemClock
+
+Json = dict[str, Any]
+DUMP = "config_dump?include_eds"
+ENDPOINTS = "clusters?format=json"
+
+
+class Part(NamedTuple):
+    """A part: which sections of the dump it is of, its rows, and what only `-o wide` shows."""
+
+    sections: tuple[str, ...]
+    rows: Callable[[Json, Json], Sequence[Any]]
+    wide: frozenset[str] = frozenset()
+    title: str = ""
+
+
+def rows_of(part: str, dump: Json, clusters: Json, filters: Mapping[str, str]) -> list[Any]:
+    """The rows of a part that all filters let through."""
+    return [
+        row for row in PARTS[part].rows(dump, clusters) if all(_fits(row, *each) for each in filters.items())
+    ]
+
+
+def resources_of(part: str, dump: Json, names: frozenset[str]) -> list[Json]:
+    """The resources of these names as Envoy holds them."""
+    return [tree for name, tree in _resources(part, dump) if name in names]
+
+
+def section(dump: Json, kind: str) -> Json:
+    """The part of a dump that is called so; empty where there is none."""
+    for each in dump.get("configs", []):
+        if str(each.get("@type", "")).endswith(f".{kind}"):
+            found: Json = each
+            return found
+    return {}
+
+
+def versions(dump: Json) -> Iterator[tuple[str, str, str]]:
+    """Of each resource that came from Pilot: its part, its name, and its version."""
+    for part, (kind, key, _) in _ENTRIES.items():
+        for entry in section(dump, kind).get(key, []):
+            state = entry.get("active_state", entry)
+            yield part, _name(part, entry), str(state.get("version_info", ""))
+
+
+def _fits(row: Any, name: str, wanted: str) -> bool:
+    if not wanted:
+        return True
+    match name:
+        case "service":
+            return any(wanted in str(getattr(row, field)) for field in row.__struct_fields__)
+        case "port":
+            words = (
+                str(getattr(row, "port", "")),
+                *str(row.resource).split("|"),
+                _port(getattr(row, "endpoint", "")),
+            )
+            return wanted in words
+        case "fqdn":
+            return row.service == wanted or str(row.service).startswith(f"{wanted}.")
+        case "cluster":
+            return wanted in (row.upstream, row.cluster)
+        case "address":
+            return _host(getattr(row, "address", "") or getattr(row, "endpoint", "")) == wanted
+        case "status" | "direction" | "type":
+            return str(getattr(row, name)).lower() == wanted.lower()
+        case _:
+            return str(getattr(row, name, row.resource)) == wanted
+
+
+def _port(endpoint: str) -> str:
+    return endpoint.rpartition(":")[2]
+
+
+def _host(address: str) -> str:
+    host, colon, port = address.rpartition(":")
+    return host if colon and port.isdigit() and (":" not in host or host.startswith("[")) else address
+
+
+def _resources(part: str, dump: Json) -> Iterator[tuple[str, Json]]:
+    for kind in PARTS[part].sections:
+        for key, entries in section(dump, kind).items():
+            for entry in entries if isinstance(entries, list) and "_" in key else ():
+                content = entry.get("active_state", entry)
+                yield _name(part, entry), content.get(_ENTRIES[part][2], content)
+
+
+def _name(part: str, entry: Json) -> str:
+    content = entry.get("active_state", entry).get(_ENTRIES[part][2], {})
+    return str(content.get("cluster_name") or content.get("name") or entry.get("name", ""))
+
+
+_ENTRIES = {
+    "clusters": ("ClustersConfigDump", "dynamic_active_clusters", "cluster"),
+    "endpoints": ("EndpointsConfigDump", "dynamic_endpoint_configs", "endpoint_config"),
+    "listeners": ("ListenersConfigDump", "dynamic_listeners", "listener"),
+    "routes": ("RoutesConfigDump", "dynamic_route_configs", "route_config"),
+    "secret": ("SecretsConfigDump", "dynamic_active_secrets", "secret"),
+    "ecds": ("EcdsConfigDump", "ecds_filters", "ecds_filter"),
+}
+"""The section of each part, the list in it that comes from Pilot, and where in an entry its resource is."""
+
+PARTS: dict[str, Part] = {
+    "clusters": Part(
+        ("ClustersConfigDump",),
+        lambda dump, _: envoy_view.upstreams(dump),
+        title="the upstreams that the Envoy beside POD holds",
+    ),
+    "endpoints": Part(
+        ("EndpointsConfigDump",),
+        envoy_view.endpoints,
+        title="the endpoints that the Envoy beside POD holds, and their health",
+    ),
+    "listeners": Part(
+        ("ListenersConfigDump",),
+        lambda dump, _: envoy_view.listeners(dump),
+        frozenset({"type"}),
+        "the listeners that the Envoy beside POD holds, a row for each filter chain",
+    ),
+    "routes": Part(
+        ("RoutesConfigDump",),
+        lambda dump, _: envoy_view.routes(dump),
+        title="the routes that the Envoy beside POD holds, in the order in which they are tried",
+    ),
+    "secret": Part(
+        ("SecretsConfigDump",),
+        lambda dump, _: secrets(section(dump, "SecretsConfigDump"), SystemClock().now()),
+        title="the certificates that the Envoy beside POD holds, and when they end",
+    ),
+    "ecds": Part(
+        ("EcdsConfigDump",),
+        lambda dump, _: extensions(section(dump, "EcdsConfigDump")),
+        title="the filters that the Envoy beside POD was sent by themselves",
+    ),
+}

@@ -1,0 +1,86 @@
+"""A running pod as a person names it, looked for in all clusters that are meant."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from isthmus.api.core.pod import Pod
+from isthmus.console.control_plane import PODS, access_to
+from isthmus.kube.client import Client, Scope
+from isthmus.kube.errors import KubeError
+from isthmus.kube.kubeconfig import Access
+
+_KINDS = frozenset(
+    {"po", "pod", "pods", "deploy", "deployment", "deployments", "rs", "replicaset", "sts", "statefulset"}
+    | {"ds", "daemonset", "job"}
+)
+
+
+class FoundPod(NamedTuple):
+    """Where a pod is."""
+
+    context: str
+    access: Access
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.name}.{self.namespace}"
+
+
+class Said(NamedTuple):
+    """A name and a namespace that it may mean."""
+
+    namespace: str
+    name: str
+
+
+def meanings(words: str, namespace: str = "") -> list[Said]:
+    """What `POD`, `POD.NAMESPACE`, `NAMESPACE/POD` or `deployment/NAME[.NAMESPACE]` may mean, the likeliest first."""
+    before, slash, name = words.rpartition("/")
+    if slash and before not in _KINDS:
+        return [Said(before, name)]
+    found = [Said(namespace or "default", name)]
+    pod, dot, space = name.rpartition(".")
+    if dot and not namespace:
+        found.append(Said(space, pod))
+    return found
+
+
+async def find_pod(
+    kubeconfig: Path | None, contexts: Sequence[str], words: str, namespace: str = ""
+) -> FoundPod:
+    """The pod that `words` mean, or the first whose name begins so, in the clusters of these contexts, in their order.
+
+    Raises `KubeError` where there is none, or a cluster that could have it cannot be asked.
+    """
+    accesses = {context: access_to(kubeconfig, context or None) for context in contexts or ("",)}
+    said = meanings(words, namespace)
+    found = await asyncio.gather(
+        *(_in_cluster(each, said) for each in accesses.values()), return_exceptions=True
+    )
+    for (context, access), pod in zip(accesses.items(), found, strict=True):
+        if isinstance(pod, Said):
+            return FoundPod(context, access, *pod)
+    for one in found:
+        if isinstance(one, BaseException):
+            raise one
+    where = " or ".join(repr(each.namespace) for each in said)
+    raise KubeError(f"no pod in namespace {where} is called {said[0].name}… (hint: kubectl get pods -A)")
+
+
+async def _in_cluster(access: Access, said: Sequence[Said]) -> Said | None:
+    async with Client(access) as client:
+        for each in said:
+            listing = await client.list_all(PODS, Scope(each.namespace))
+            names = sorted(msgspec.json.decode(item, type=Pod).metadata.name for item in listing.items)
+            for fits in (each.name.__eq__, lambda name, begin=each.name: name.startswith(begin)):
+                for name in names:
+                    if fits(name):
+                        return Said(each.namespace, name)
+    return None

@@ -1,0 +1,46 @@
+"""The `isthmus` of this checkout, pointed at a mesh on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+
+from fakes.kubectl import Ran
+
+
+class Asked:
+    """Calls the command as a shell does, in the clusters of a kubeconfig."""
+
+    def __init__(self, mesh):
+        self.mesh = mesh
+        self.kubeconfig = mesh.cluster.kubeconfig
+
+    async def start(self, *words):
+        """The command, running."""
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "isthmus",
+            *map(str, words),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={"KUBECONFIG": str(self.kubeconfig), "PATH": "/usr/bin:/bin", "HOME": "/nonexistent"},
+        )
+
+    async def run(self, *words):
+        """How it ended."""
+        process = await self.start(*words)
+        async with asyncio.timeout(120):
+            out, err = await process.communicate()
+        return Ran(out.decode(), err.decode(), process.returncode)
+
+    async def says(self, *words):
+        """What it prints where all goes well."""
+        ran = await self.run(*words)
+        assert ran.code == 0, ran.err + ran.out
+        return ran.out
+
+    async def tells(self, *words):
+        """What it says in JSON."""
+        return json.loads(await self.says(*words, "-o", "json"))

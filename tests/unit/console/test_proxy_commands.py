@@ -1,0 +1,176 @@
+"""`isthmus proxy` looks into a mesh that runs: a real Envoy, and Pilot, through the API server."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+from click.testing import CliRunner
+
+from fakes.asked_mesh import Asked
+from fakes.eventually import eventually
+from fakes.looked_at_mesh import looked_at_mesh
+from fakes.pki import Pki
+from isthmus.console.cli import main
+from isthmus.console.envoy_secrets import secrets
+from isthmus.console.found_pods import Said, meanings
+from isthmus.console.proxies import differences
+from isthmus.console.proxy_log import loggers, wanted_levels
+from isthmus.console.watching import new_lines
+
+pytestmark = pytest.mark.timeout(180)
+ADMIN = "type.googleapis.com/envoy.admin.v3."
+
+
+@pytest.fixture
+async def asked(tmp_path):
+    async with looked_at_mesh(tmp_path, "isthmus") as mesh:
+        found = Asked(mesh)
+
+        async def connected():
+            return "web-1.default" in (await found.run("proxy", "status")).out
+
+        await eventually(connected, 60)
+        yield found
+
+
+async def test_a_mesh_that_runs_is_looked_at_in_all_parts(asked):
+    head, row = (await asked.says("ps")).splitlines()
+    assert head.split() == ["NAME", "CLUSTER", "CDS", "LDS", "EDS", "RDS", "ECDS", "PILOT", "VERSION"]
+    assert row.split()[:3] == ["web-1.default", "east", "SYNCED"]
+    assert "istio-pilot-1" in row
+    assert await asked.tells("ps", "-n", "elsewhere") == []
+    assert "CONNECTED" in await asked.says("ps", "-o", "wide")
+
+    upstreams = await asked.says("pc", "cluster", "web-1", "--fqdn", "PassthroughCluster")
+    assert upstreams.splitlines()[1].split() == ["PassthroughCluster", "-", "-", "-", "ORIGINAL_DST", "-"]
+    (one,) = await asked.tells("pc", "clusters", "default/web-1", "--fqdn", "PassthroughCluster")
+    assert one["name"] == "PassthroughCluster"
+    assert "xds-grpc" in await asked.says("pc", "endpoint", "web-1.default")
+    assert "static_resources" in await asked.says("pc", "b", "web-1", "-o", "yaml")
+    assert "admin" in await asked.tells("pc", "log", "web-1")
+    whole = await asked.tells("pc", "all", "pod/web")
+    assert {"BootstrapConfigDump", "ClustersConfigDump"} <= {
+        each["@type"].rpartition(".")[2] for each in whole["configs"]
+    }
+
+
+async def test_levels_of_an_envoy_are_set_while_it_runs(asked):
+    assert (await asked.tells("pc", "log", "web-1", "--level", "http:debug,upstream:error"))[
+        "http"
+    ] == "debug"
+    assert (await asked.tells("pc", "log", "web-1", "-r"))["upstream"] == "warning"
+    assert "is none (hint: " in (await asked.run("pc", "log", "web-1", "--level", "http:loud")).err
+
+
+async def test_pods_that_are_not_there_and_clusters_without_pilot_are_told(asked):
+    ran = await asked.run("pc", "c", "nobody")
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err == "error: no pod in namespace 'default' is called nobody… (hint: kubectl get pods -A)\n"
+    assert (
+        "no pod with istio=pilot runs in namespace 'elsewhere'"
+        in (await asked.run("ps", "-i", "elsewhere")).err
+    )
+    assert "hint: POD, or -f FILE" in (await asked.run("pc", "c")).err
+
+
+async def test_what_an_envoy_does_not_hold_is_told(asked):
+    ran = await asked.run("ps", "web-1")
+    # This Envoy waits for certificates that nobody gives it here, so it holds less than it is sent.
+    assert ran.code == 1
+    assert ["clusters", "outbound|80||web.default.svc.cluster.local"] in [
+        row.split()[:2] for row in ran.out.splitlines()
+    ] or ran.out
+
+
+async def test_watching_shows_what_changes_until_it_is_ended(asked):
+    process = await asked.start("proxy", "status", "--watch")
+    try:
+        async with asyncio.timeout(60):
+            assert (await process.stdout.readline()).startswith(b"NAME")
+            assert (await process.stdout.readline()).startswith(b"web-1.default")
+    finally:
+        process.send_signal(2)
+        _, said = await process.communicate()
+    assert (process.returncode, said) == (130, b"")
+
+
+def test_lines_that_changed_are_shown_and_those_that_are_gone():
+    before = "NAME   STATE\na      SYNCED\nb      SYNCED"
+    after = "NAME     STATE\na        STALE\nlonger   SYNCED"
+    assert new_lines(before, after) == ["- b      SYNCED", "a        STALE", "longer   SYNCED"]
+
+
+@pytest.mark.parametrize(
+    ("words", "namespace", "likely"),
+    [
+        ("web", "", [Said("default", "web")]),
+        ("web", "shop", [Said("shop", "web")]),
+        ("web.shop", "", [Said("default", "web.shop"), Said("shop", "web")]),
+        ("shop/web", "", [Said("shop", "web")]),
+        ("deployment/web.shop", "", [Said("default", "web.shop"), Said("shop", "web")]),
+    ],
+)
+def test_pods_are_named_as_istioctl_and_kubectl_name_them(words, namespace, likely):
+    assert meanings(words, namespace) == likely
+
+
+def dump(kind, key, *entries):
+    return {"configs": [{"@type": ADMIN + kind, key: list(entries)}]}
+
+
+def upstream(name, version):
+    return {"version_info": version, "cluster": {"name": name}}
+
+
+def test_an_envoy_differs_by_what_it_lacks_has_too_much_or_has_in_another_version():
+    kind = ("ClustersConfigDump", "dynamic_active_clusters")
+    pilot = dump(*kind, *(upstream(each, "1") for each in "abc"))
+    envoy = dump(*kind, upstream("b", "0"), upstream("c", "1"), upstream("d", "1"))
+    assert [tuple(each) for each in differences(pilot, envoy)] == [
+        ("clusters", "a", "not held"),
+        ("clusters", "b", "held as it was"),
+        ("clusters", "d", "held, and no more told"),
+    ]
+    assert differences(pilot, pilot) == []
+
+
+def test_certificates_are_told_with_their_ends_and_broken_ones_without():
+    held = Pki().leaf(uris=("spiffe://mesh.example/ns/a/sa/b",)).certificate.decode()
+    chain = {"certificate_chain": {"inline_string": held}}
+    broken = {"trusted_ca": {"inline_bytes": "%%%"}}
+    entries = [
+        {"name": "default", "secret": {"tls_certificate": chain}},
+        {"name": "ROOTCA", "secret": {"validation_context": broken}},
+    ]
+    first, *_, last = secrets({"dynamic_active_secrets": entries}, now=time.time())
+    assert (first.resource, first.type, first.valid_cert, first.trust_domain) == (
+        "default",
+        "Cert Chain",
+        True,
+        "mesh.example",
+    )
+    assert (last.resource, last.type, last.valid_cert, last.not_after) == ("ROOTCA", "CA", False, "")
+    assert not secrets({"dynamic_active_secrets": entries}, now=0.0)[0].valid_cert
+
+
+def test_levels_are_asked_for_as_envoy_takes_them():
+    assert wanted_levels("") == [""]
+    assert wanted_levels("debug") == ["?level=debug"]
+    assert wanted_levels("http:warn,rbac:off") == ["?http=warning", "?rbac=off"]
+    assert loggers("active loggers:\n  admin: info\n  http: off\n") == {"admin": "info", "http": "off"}
+    with pytest.raises(ValueError, match="':debug' is none"):
+        wanted_levels(":debug")
+
+
+def test_a_dump_in_a_file_is_read_as_one(tmp_path):
+    path = tmp_path / "dump.json"
+    path.write_text(
+        '{"configs": [{"@type": "x.ClustersConfigDump", "static_clusters": [{"cluster": {"name": "a"}}]}]}'
+    )
+    assert "a         -" in CliRunner().invoke(main, ["pc", "c", "-f", str(path)]).output
+    path.write_text("[]")
+    ran = CliRunner().invoke(main, ["pc", "c", "-f", str(path)])
+    assert ran.exit_code == 1
+    assert "dump.json: is no config_dump: " in ran.output
