@@ -8,14 +8,20 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from isthmus.debug.credentials import end_of
 from isthmus.debug.pages import VERSION, IstioPages, Page
 from isthmus.debug.streams import SHORT, by_proxy, name_of
 from isthmus.discovery.analyst import Analyst
 from isthmus.discovery.cluster_watcher import ClusterState
-from isthmus.discovery.fleet import ClusterStatus, Fleet
+from isthmus.discovery.fleet import Fleet
 from isthmus.discovery.holders import holders
-from isthmus.kit.metrics import CLUSTER_AS_OF, CLUSTERS, DOOR_REFUSALS, FINDINGS, exposition
+from isthmus.kit.metrics import (
+    ACCESS_EXPIRY,
+    CLUSTER_AS_OF,
+    CLUSTERS,
+    DOOR_REFUSALS,
+    FINDINGS,
+    exposition,
+)
 from isthmus.kit.plain_http import NOT_FROM_OUTSIDE, Connections, HttpServer, Request, Response
 from isthmus.kit.release import RELEASE
 from isthmus.kit.watchable import Watchable
@@ -111,16 +117,11 @@ class Admin:
         return [_describe(sessions) for sessions in by_proxy(self._fanout).values()]
 
     def _clusters(self, _: Mapping[str, str]) -> Json:
-        clusters = [self._cluster(status) for status in self._fleet.status()]
         return {
             "release": RELEASE,
-            "clusters": clusters,
+            "clusters": [msgspec.to_builtins(status) for status in self._fleet.status()],
             "findings": [str(each) for each in self._fleet.findings()],
         }
-
-    def _cluster(self, status: ClusterStatus) -> Json:
-        found: Json = msgspec.to_builtins(status)
-        return found | {"access_ends": end_of(self._fleet.watchers()[status.id].spec.access.credentials)}
 
     def _services(self, _: Mapping[str, str]) -> list[Json]:
         return [
@@ -197,6 +198,10 @@ class Admin:
         states = [status.state for status in clusters]
         for state in ClusterState:
             CLUSTERS.labels(state.value).set(states.count(state))
+        ACCESS_EXPIRY.clear()
+        for status in clusters:
+            if status.access.ends is not None:
+                ACCESS_EXPIRY.labels(status.id).set(status.access.ends)
 
 
 def _describe(sessions: list[Session[Proxy]]) -> Json:

@@ -59,6 +59,7 @@ from isthmus.parts import (
     keeper_settings,
     key_ring,
     mesh_settings,
+    renewals,
     session_limits,
     settings_key,
     sources,
@@ -97,6 +98,7 @@ class Pilot:
         watching = WatcherSettings(
             root_namespace=settings.root_namespace,
             companions=(self._follow_plane,),
+            renewals=renewals(settings, own),
             credentials=self.wanted.current,
             keeper=keeper_settings(settings),
         )

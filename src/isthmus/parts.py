@@ -6,7 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from isthmus.api.resource import Ref
+from isthmus.discovery.access_renewal import Renewals
 from isthmus.discovery.cluster_keeper import KeeperSettings
+from isthmus.discovery.kept_tokens import KeptTokens
 from isthmus.discovery.key_ring import KeyRing, KeyRingSettings, Sources
 from isthmus.discovery.registry import ClusterSpec, FixedSource, Source
 from isthmus.discovery.source_files import FilesSource
@@ -26,14 +28,18 @@ PILOT_ACCOUNT = "istio-pilot-service-account"
 
 
 def sources(settings: PilotSettings, own: Access) -> tuple[Source, ...]:
-    """Who knows of clusters: a directory of files, or else only our own; and labelled Secrets."""
-    secrets = SecretsSource(own, settings.root_namespace)
-    if settings.clusters_dir:
-        return (FilesSource(Path(settings.clusters_dir)), secrets)
+    """Who knows of clusters: a directory of files, or while that has none only our own; and labelled Secrets."""
     here = ClusterSpec(
         id=ClusterId(settings.cluster), access=own, source="pilot's own cluster", is_config=True
     )
-    return (FixedSource(here), secrets)
+    directory = settings.clusters_dir
+    first = FilesSource(Path(directory), own=here) if directory else FixedSource(here)
+    return (first, SecretsSource(own, settings.root_namespace))
+
+
+def renewals(settings: PilotSettings, own: Access) -> Renewals:
+    """When tokens for clusters are renewed, and where they are kept."""
+    return Renewals(KeptTokens(own, settings.root_namespace), settings.access_renewal_share)
 
 
 def keeper_settings(settings: PilotSettings) -> KeeperSettings:

@@ -91,6 +91,10 @@ class PilotSettings(msgspec.Struct, frozen=True, kw_only=True):
     kept_bytes: Annotated[int, Meta(description="size of what is kept of one cluster at the most")] = (
         256 << 20
     )
+    access_renewal_share: Annotated[
+        float,
+        Meta(description="part of its life after which a token for a cluster is renewed"),
+    ] = 0.5
     analysis_in_status: Annotated[
         bool, Meta(description="write what analysis finds into the status of configuration objects")
     ] = True

@@ -170,7 +170,7 @@ def cluster(name, prefix, network="", *, pilot):
     )
 
 
-def known(name, state="synced", error="", replacing="", ends=None):
+def known(name, state="synced", error="", replacing="", **access):
     return {
         "id": name,
         "server": f"https://{name}",
@@ -178,7 +178,7 @@ def known(name, state="synced", error="", replacing="", ends=None):
         "state": state,
         "error": error,
         "replacing": replacing,
-        "access_ends": ends,
+        "access": {"kind": "token", **access},
     }
 
 

@@ -11,16 +11,14 @@ from urllib.parse import urlsplit
 import msgspec
 import yaml
 
-from isthmus.api.core.secret import Secret
 from isthmus.api.resource import Kind, Object
 from isthmus.console.control_plane import access_to
+from isthmus.console.membership.reader_access import USUAL_LIFE_S, Credential, NoReader, ReaderAccess
 from isthmus.kit.ip import authority
 from isthmus.kube.client import Client
 from isthmus.kube.errors import NotFound
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
-READER = "istio-reader-service-account"
-_SECRETS = Kind("", ("v1",), "Secret", "secrets", Secret)
 _ENDPOINTS = Kind("", ("v1",), "Endpoints", "endpoints", Object)
 
 
@@ -34,6 +32,7 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
     server: str | None = None
     config_store: bool = False
     namespace: str = "istio-system"
+    life_s: float | None = USUAL_LIFE_S  # of its token; None: until it is taken back
 
 
 class CannotRegister(Exception):
@@ -57,19 +56,13 @@ async def add_cluster(directory: Path, registration: Registration) -> Registered
     _check(registration)
     access = access_to(registration.kubeconfig, registration.context)
     async with Client(access) as client:
-        name = f"{READER}-token"
+        server = registration.server or await server_for_pods(client)
+        reader = ReaderAccess(client, registration.namespace, registration.name)
         try:
-            secret = await client.get(_SECRETS, registration.namespace, name)
-        except NotFound as error:
-            hint = "(hint: isthmus install primary|remote --cluster NAME | kubectl apply -f -)"
-            raise CannotRegister(
-                f"{access.server} has no Secret {registration.namespace}/{name} {hint}"
-            ) from error
-        server = registration.server or await _server_for_pods(client)
-    data = secret.get("data") or {}
-    if "token" not in data or "ca.crt" not in data:
-        raise CannotRegister(f"secret {registration.namespace}/{name} holds no token yet (hint: try again)")
-    config = kubeconfig(registration.name, server, data["ca.crt"], base64.b64decode(data["token"]).decode())
+            found = await reader.give(registration.life_s)
+        except NoReader as error:
+            raise CannotRegister(str(error)) from error
+    config = kubeconfig(registration.name, server, found)
     try:
         files = _write(directory, registration.name, config, cluster_object(registration, server))
     except OSError as error:
@@ -92,7 +85,8 @@ def _check(registration: Registration) -> None:
         raise CannotRegister(f"--pilot-endpoint: {registration.pilot_endpoint!r} is not ADDRESS:PORT")
 
 
-async def _server_for_pods(client: Client) -> str:
+async def server_for_pods(client: Client) -> str:
+    """Where pods find the API server: as we do, or by its own word where that is this machine."""
     server = client.access.server
     if not _is_this_machine(server):
         return server
@@ -126,13 +120,16 @@ def _write(directory: Path, name: str, config: object, cluster: object) -> tuple
     return config_file, cluster_file
 
 
-def kubeconfig(name: str, server: str, ca_data: str, token: str) -> dict[str, object]:
+def kubeconfig(name: str, server: str, credential: Credential) -> dict[str, object]:
     """A kubeconfig with one cluster, one user and one context, all named `name`."""
+    cluster = {"server": server}
+    if credential.ca is not None:
+        cluster["certificate-authority-data"] = base64.b64encode(credential.ca).decode()
     return {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": name, "cluster": {"server": server, "certificate-authority-data": ca_data}}],
-        "users": [{"name": name, "user": {"token": token}}],
+        "clusters": [{"name": name, "cluster": cluster}],
+        "users": [{"name": name, "user": {"token": str.__str__(credential.token)}}],
         "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
         "current-context": name,
     }

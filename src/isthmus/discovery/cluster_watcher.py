@@ -12,6 +12,7 @@ import msgspec
 from isthmus.api import KINDS
 from isthmus.api.errors import InvalidConfig
 from isthmus.api.resource import Kind, Object, Ref
+from isthmus.discovery.access_renewal import AccessRenewal, Renewals
 from isthmus.discovery.cluster_keeper import ClusterKeeper, KeeperSettings
 from isthmus.discovery.credential_follower import CredentialFollower, Word
 from isthmus.discovery.last_known import Fact
@@ -51,6 +52,7 @@ class WatcherSettings(msgspec.Struct, frozen=True, kw_only=True):
     root_namespace: str = "istio-system"
     watch: WatchSettings = WatchSettings()
     companions: tuple[Companion, ...] = ()
+    renewals: Renewals = Renewals()
     credentials: Watchable[frozenset[CredentialKey]] = msgspec.field(
         default_factory=lambda: Watchable(frozenset[CredentialKey]())
     )
@@ -91,9 +93,10 @@ class ClusterWatcher:
         self, spec: ClusterSpec, put: Put, settings: WatcherSettings, clock: Clock | None = None
     ) -> None:
         self.spec = spec
-        self.client = Client(spec.access)
         self._put, self._settings = put, settings
         self._clock = clock or SystemClock()
+        self.renewal = AccessRenewal(spec, settings.renewals, self._clock)
+        self.client = Client(spec.access, proof=self.renewal)
         self._speaks = False
         self._named: dict[Informer, str] = {}  # of those that follow one object: which
         self._credentials = CredentialFollower(
@@ -114,6 +117,7 @@ class ClusterWatcher:
             for informer in self._informers:
                 group.create_task(informer.run())
             group.create_task(self._credentials.run())
+            group.create_task(self.renewal.run(self.client))
             for companion in self._settings.companions:
                 group.create_task(companion(self.spec, self.client))
 
@@ -217,6 +221,8 @@ class ClusterWatcher:
             state = ClusterState.STALE if all_synced else ClusterState.UNREACHABLE
         lost_s = self._clock.now() - min(found.lost_at for found in failing)
         why = f"{refusal or errors[0]}; so for {duration.show(max(1, round(lost_s)))}"
+        if isinstance(refusal, Unauthorized):
+            why += f" (hint: isthmus clusters rotate {self.spec.id})"
         message = f"{was}; {why}" if was else why
         return ClusterHealth(state, message, objects, as_of)
 

@@ -8,6 +8,7 @@ from contextlib import suppress
 
 import msgspec
 
+from isthmus.discovery.access_renewal import AccessLife
 from isthmus.discovery.cluster_watcher import (
     ClusterHealth,
     ClusterState,
@@ -41,6 +42,7 @@ class ClusterStatus(msgspec.Struct, frozen=True, kw_only=True):
     state: ClusterState
     error: str
     objects: int
+    access: AccessLife
     replacing: str = ""  # how it stands with new credentials that are still being tried
     as_of: float = 0.0  # the moment, in seconds of the epoch, of what is served from disk; 0: nothing is
     keeping: str = ""  # what is wrong with the cluster's file on disk
@@ -137,7 +139,9 @@ class Fleet:
     def findings(self) -> tuple[Finding, ...]:
         """What is wrong in the registry's sources, and with clusters that were told to be kept."""
         told = (found for watcher in self._speaking.values() for found in _as_it_was(watcher))
-        return (*self._registry.current.value.findings, *told)
+        ends = (watcher.renewal.finding() for watcher in self._speaking.values())
+        lost = (found for found in ends if found is not None)
+        return (*self._registry.current.value.findings, *told, *lost)
 
     def status(self) -> list[ClusterStatus]:
         """How it stands with each cluster, the configuration cluster first, then by name."""
@@ -231,6 +235,7 @@ class Fleet:
             state=health.state,
             error=health.error,
             objects=health.objects,
+            access=watcher.renewal.life(),
             replacing=_show(trying.health()) if trying is not None else "",
             as_of=health.as_of,
             keeping=watcher.keeper.trouble,

@@ -34,14 +34,17 @@ class FilesSource:
 
     Contents are read when names, sizes and times have come to rest, since editors write in several steps.
     A file that becomes wrong leaves its clusters as they were; one that goes takes them with it. Where the
-    directory itself goes or cannot be read, all stay as they were: nobody said that they left.
+    directory itself goes or cannot be read, all stay as they were: nobody said that they left. While it describes
+    no cluster, `own` is all that is known.
     """
 
-    def __init__(self, directory: Path, clock: Clock | None = None) -> None:
+    def __init__(
+        self, directory: Path, clock: Clock | None = None, *, own: ClusterSpec | None = None
+    ) -> None:
         self.claims: Watchable[Claims] = Watchable(Claims())
         self.looked = asyncio.Event()
         self._files: Files = {}
-        self._directory = directory
+        self._directory, self._own = directory, own
         self._clock = clock or SystemClock()
 
     async def run(self) -> None:
@@ -64,7 +67,10 @@ class FilesSource:
             wrong = set(self._files)
         kept = {file: _kept(self._files.get(file, ()), files.get(file, ())) for file in wrong}
         self._files = {file: found for file, found in sorted({**files, **kept}.items()) if found}
-        self.claims.set(claims_of(self._files, findings))
+        found = claims_of(self._files, findings)
+        if not found.specs and self._own is not None:
+            found = Claims((self._own,), found.findings)
+        self.claims.set(found)
         self.looked.set()
 
 

@@ -55,6 +55,18 @@ CLUSTER_AS_OF = Gauge(
     ["cluster"],
     registry=REGISTRY,
 )
+ACCESS_EXPIRY = Gauge(
+    "isthmus_cluster_access_expiry_timestamp",
+    "End of the token or certificate that Pilot shows at a cluster now, in seconds of the epoch.",
+    ["cluster"],
+    registry=REGISTRY,
+)
+ACCESS_RENEWALS = Counter(
+    "isthmus_cluster_access_renewals",
+    "Tokens for clusters that Pilot has renewed, or could not.",
+    ["cluster", "outcome"],
+    registry=REGISTRY,
+)
 FINDINGS = Gauge("isthmus_findings", "Findings in the configuration.", ["severity"], registry=REGISTRY)
 CERTIFICATES = Counter(
     "citadel_server_success_cert_issuance_count", "Certificates issued.", registry=REGISTRY

@@ -77,9 +77,17 @@ def path_of(kind: Kind, namespace: str = "", name: str = "", subresource: str = 
 class Client:
     """An API server and who we are there: an async context manager, for use by many tasks."""
 
-    def __init__(self, access: Access, *, clock: Clock | None = None, agent: str = "isthmus") -> None:
+    def __init__(
+        self,
+        access: Access,
+        *,
+        clock: Clock | None = None,
+        agent: str = "isthmus",
+        proof: Prover | None = None,
+    ) -> None:
+        """`proof` gives what is shown there, where that is not simply what `access` says."""
         self.access = access
-        self._prover: Prover = prover(access, clock)
+        self._prover: Prover = proof or prover(access, clock)
         self._agent = agent
         self._session: aiohttp.ClientSession | None = None
         self._shown: Proof | None = None

@@ -322,7 +322,18 @@ BROKEN = (
     ),
     ("new-access", (pilots(clusters=(known("west", replacing="refused: 401"),)),), W, "west: refused: 401"),
     ("access-lives", (pilots(clusters=(known("west", ends=NOW - 7200),)),), E, "that for west ended 2h ago"),
-    ("access-lives", (pilots(clusters=(known("west", ends=NOW + 7200),)),), W, "that for west ends in 2h"),
+    (
+        "access-lives",
+        (pilots(clusters=(known("west", ends=NOW + 7200),)),),
+        W,
+        "that for west ends in 2h, and Pilot cannot",
+    ),
+    (
+        "access-lives",
+        (pilots(clusters=({**known("west"), "access": {"ends": NOW + 7200, "error": "forbidden"}},)),),
+        W,
+        "not renewed: forbidden",
+    ),
     ("registry-entries", (pilots(findings=("west.yaml: no YAML",)),), E, "no YAML"),
     ("clusters-known", (pilots(clusters=(known("west"),)),), W, "it knows west"),
     (

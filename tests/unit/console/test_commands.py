@@ -8,6 +8,7 @@ import yaml
 from click.testing import CliRunner
 
 from isthmus.console.cli import COMMANDS, main
+from isthmus.console.clusters_text import narrow, wide
 from isthmus.console.fault_filter import FOUND
 
 
@@ -207,3 +208,29 @@ def test_a_cluster_that_cannot_be_reached_is_told(tmp_path):
     assert found.exit_code == 1
     assert found.stderr.startswith("error: ")
     assert "cannot be read" in found.stderr
+
+
+def test_what_pilot_shows_at_clusters_is_in_the_wide_table():
+    access = {"kind": "token", "issued": 0.0, "ends": 86_400.0, "renews": 43_200.0, "bound_to": "Secret x"}
+    one = {
+        "state": "synced",
+        "is_config": False,
+        "objects": 3,
+        "server": "https://w",
+        "source": "file w.yaml",
+    }
+    clusters = [
+        {**one, "id": "west", "access": access},
+        {**one, "id": "east", "access": {**access, "renews": None}},
+        {**one, "id": "north", "access": {**access, "error": "forbidden"}},
+        {**one, "id": "south", "access": {**access, "ends": 3600.0}},
+        {**one, "id": "own", "access": {"kind": "file"}},
+    ]
+    lines = wide(clusters, 7200.0).splitlines()
+    assert lines[0].split("   ")[-1] == "BOUND TO"
+    assert lines[1].endswith("token    2h    22h            10h          Secret x")
+    assert lines[2].endswith("token    2h    22h            never        Secret x")
+    assert lines[3].endswith("token    2h    22h            failed       Secret x")
+    assert lines[4].endswith("token    2h    ended 1h ago   -            Secret x")
+    assert lines[5].endswith("file     -     never          -            -")
+    assert len(narrow(clusters).splitlines()[0].split()) == 6

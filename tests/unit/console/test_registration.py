@@ -1,18 +1,20 @@
 from __future__ import annotations
 
-import base64
 import stat
+import time
 
+import msgspec
 import pytest
 import yaml
 
 from fakes.live_cluster import live_cluster
-from isthmus.api import kind_named
 from isthmus.console.installation import Installation, documents
-from isthmus.console.registration import READER, CannotRegister, Registration, add_cluster
+from isthmus.console.membership.reader_access import READER
+from isthmus.console.registration import CannotRegister, Registration, add_cluster
 from isthmus.discovery.source_files import read_directory
+from isthmus.kube.account_token import read_token
 from isthmus.kube.client import Client
-from isthmus.kube.kubeconfig import from_file
+from isthmus.kube.errors import Forbidden
 
 
 @pytest.fixture
@@ -27,16 +29,13 @@ def registration(cluster, **more):
     return Registration(name="west", pilot_endpoint="10.0.0.9:15010", kubeconfig=cluster.kubeconfig, **more)
 
 
-async def with_token(cluster, token="secret"):
-    data = {"token": base64.b64encode(token.encode()).decode(), "ca.crt": base64.b64encode(b"ca").decode()}
-    meta = {"name": f"{READER}-token", "namespace": "istio-system"}
-    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "data": data}
-    async with Client(from_file(cluster.kubeconfig)) as client:
-        await client.create(kind_named("Secret"), secret)
+async def with_reader(cluster):
+    meta = {"name": READER, "namespace": "istio-system"}
+    await cluster.create("serviceaccounts", {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta})
 
 
 async def test_a_cluster_that_is_added_is_one_that_the_registry_reads(cluster, tmp_path):
-    await with_token(cluster)
+    await with_reader(cluster)
     folder = tmp_path / "clusters"
     registered = await add_cluster(
         folder, registration(cluster, server="https://west:6443", config_store=True)
@@ -47,12 +46,30 @@ async def test_a_cluster_that_is_added_is_one_that_the_registry_reads(cluster, t
     assert not claims.findings
     (spec,) = claims.specs
     assert (spec.id, spec.access.server, spec.is_config) == ("west", "https://west:6443", True)
-    assert spec.access.credentials.token == "secret"
-    assert spec.access.ca == b"ca"
+    said = read_token(str.__str__(spec.access.credentials.token))
+    assert said.subject == f"system:serviceaccount:istio-system:{READER}"
+    assert said.life_s == 86_400
+    assert b"BEGIN CERTIFICATE" in spec.access.ca
+    access = msgspec.structs.replace(spec.access, server=cluster.url)
+    async with Client(access) as client:
+        with pytest.raises(Forbidden, match="istio-reader-service-account"):
+            await client.request("GET", "/api/v1/namespaces")
+
+
+@pytest.mark.parametrize("api_server", [pytest.param("kube", marks=pytest.mark.kube)], indirect=True)
+async def test_a_token_without_end_is_given_where_it_is_asked_for(cluster, tmp_path):
+    await with_reader(cluster)
+    asked = registration(cluster, server="https://west:6443", life_s=None)
+    await add_cluster(tmp_path / "clusters", asked)
+    (spec,) = read_directory(tmp_path / "clusters").specs
+    said = read_token(str.__str__(spec.access.credentials.token))
+    assert said.account == READER
+    assert said.end is None or said.end > time.time() + 86_400
+    assert said.bond.name.startswith("istio-reader-access-")
 
 
 async def test_adding_again_replaces_the_files(cluster, tmp_path):
-    await with_token(cluster)
+    await with_reader(cluster)
     folder = tmp_path / "clusters"
     await add_cluster(folder, registration(cluster, server="https://old:6443"))
     (folder / "west.kubeconfig").chmod(0o644)
@@ -64,20 +81,13 @@ async def test_adding_again_replaces_the_files(cluster, tmp_path):
 
 
 async def test_a_cluster_without_the_reader_is_told_and_nothing_is_written(cluster, tmp_path):
-    with pytest.raises(CannotRegister, match=r"has no Secret istio-system/.*-token \(hint: isthmus install"):
-        await add_cluster(tmp_path / "clusters", registration(cluster))
+    with pytest.raises(CannotRegister, match=r"has no account istio-system/.* \(hint: isthmus install"):
+        await add_cluster(tmp_path / "clusters", registration(cluster, server="https://west:6443"))
     assert not (tmp_path / "clusters").exists()
 
 
-async def test_a_token_that_is_not_there_yet_is_told(cluster, tmp_path):
-    meta = {"name": f"{READER}-token", "namespace": "istio-system"}
-    await cluster.create("secrets", {"apiVersion": "v1", "kind": "Secret", "metadata": meta})
-    with pytest.raises(CannotRegister, match=r"holds no token yet \(hint: try again\)"):
-        await add_cluster(tmp_path / "clusters", registration(cluster, server="https://west:6443"))
-
-
 async def test_a_server_on_this_machine_is_looked_up_where_pods_would_find_it(cluster, tmp_path):
-    await with_token(cluster)
+    await with_reader(cluster)
     with pytest.raises(CannotRegister, match=r"is this machine, which Pilot cannot reach \(hint: --server"):
         await add_cluster(tmp_path / "clusters", registration(cluster))
     subset = {"addresses": [{"ip": "172.16.0.100"}], "ports": [{"name": "https", "port": 6443}]}
@@ -106,7 +116,7 @@ async def test_what_cannot_be_a_cluster_is_refused_before_it_is_asked(tmp_path, 
 
 
 async def test_a_directory_that_cannot_be_written_is_named(cluster, tmp_path):
-    await with_token(cluster)
+    await with_reader(cluster)
     (tmp_path / "file").write_text("")
     with pytest.raises(CannotRegister, match="file: File exists"):
         await add_cluster(tmp_path / "file", registration(cluster, server="https://west:6443"))

@@ -10,8 +10,10 @@ import pytest
 import yaml
 
 from fakes.eventually import eventually
+from isthmus.discovery.registry import ClusterSpec
 from isthmus.discovery.source_files import FilesSource, read_directory
 from isthmus.kit.tasks import supervise
+from isthmus.kube.kubeconfig import Access
 from isthmus.model.findings import Severity
 
 PILOT = "10.0.0.9:15010"
@@ -217,6 +219,17 @@ async def test_clusters_come_change_and_go_with_their_files(folder):
         await followed.until(east=east, west=west, north="https://other")
         (folder / "north.yaml").unlink()
         await followed.until(east=east, west=west)
+
+
+async def test_pilots_own_cluster_is_all_that_is_known_while_no_file_describes_one(tmp_path):
+    own = ClusterSpec(id="own", access=Access(server="https://own"), source="its own", is_config=True)
+    source = FilesSource(tmp_path, HastyClock(), own=own)
+    async with supervise(source.run()):
+        await source.looked.wait()
+        assert source.claims.value.specs == (own,)
+        assert not source.claims.value.findings
+        add(tmp_path, "east", store=True)
+        await Followed(source).until(east="https://east:6443")
 
 
 async def test_a_file_that_becomes_wrong_leaves_its_cluster_as_it_was(folder):

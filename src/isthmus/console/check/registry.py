@@ -52,7 +52,7 @@ def new_access(cluster: Cluster, _: Sequence[Cluster]) -> Iterator[Said]:
     if waiting:
         yield doubtful(
             few(waiting, 3),
-            "isthmus clusters add DIRECTORY NAME --kubeconfig FILE --pilot-endpoint ADDRESS:PORT",
+            "isthmus clusters rotate NAME --context CONTEXT",
         )
     elif cluster.pilots:
         yield fine("none")
@@ -63,21 +63,26 @@ def access_lives(cluster: Cluster, _: Sequence[Cluster]) -> Iterator[Said]:
 
     When a token or a certificate ends there, Pilot sees no change of that cluster any more.
     """
-    ends = {
-        name: float(each["access_ends"])
-        for name, each in _known([cluster]).items()
-        if each.get("access_ends")
-    }
+    shown = {name: each.get("access") or {} for name, each in _known([cluster]).items()}
+    ends = {name: float(each["ends"]) for name, each in shown.items() if each.get("ends")}
+    is_well = True
     for name, end in ends.items():
-        left = end - cluster.now
-        mend = f"isthmus clusters add DIRECTORY {name} --context CONTEXT --pilot-endpoint ADDRESS:15012"
+        left, renews, error = end - cluster.now, shown[name].get("renews"), shown[name].get("error", "")
+        mend = f"isthmus clusters rotate {name} --context CONTEXT"
         if left <= 0:
+            is_well = False
             yield broken(f"that for {name} ended {age(left)} ago", mend)
-        elif left < _SOON_S:
-            yield doubtful(f"that for {name} ends in {age(left)}", mend)
-    if cluster.pilots and all(end - cluster.now >= _SOON_S for end in ends.values()):
-        first = f", the first of {len(ends)} in {age(min(ends.values()) - cluster.now)}" if ends else ""
-        yield fine(f"none ends soon{first}")
+        elif error:
+            is_well = False
+            yield doubtful(f"that for {name} ends in {age(left)} and was not renewed: {error}", mend)
+        elif left < _SOON_S and not renews:
+            is_well = False
+            yield doubtful(f"that for {name} ends in {age(left)}, and Pilot cannot renew it", mend)
+    if cluster.pilots and is_well:
+        lasting = [end for name, end in ends.items() if not shown[name].get("renews")]
+        renewed = len(ends) - len(lasting)
+        first = f", the first of {len(lasting)} in {age(min(lasting) - cluster.now)}" if lasting else ""
+        yield fine(f"none ends soon{first}" + (f"; {renewed} renewed by Pilot" if renewed else ""))
 
 
 def registry_entries(cluster: Cluster, _: Sequence[Cluster]) -> Iterator[Said]:

@@ -9,10 +9,13 @@ from pathlib import Path
 import click
 
 from isthmus.console.cli import ToldWhole
+from isthmus.console.cli.life_options import life_options
+from isthmus.console.clusters_text import narrow, wide
 from isthmus.console.control_plane import ask_pilot
 from isthmus.console.registration import CannotRegister, Registration, add_cluster
 from isthmus.console.render import fail, show, table
 from isthmus.discovery.source_files import read_directory
+from isthmus.kit.clock import SystemClock
 from isthmus.kube.errors import KubeError
 from isthmus.model.findings import Severity
 
@@ -26,9 +29,12 @@ def command() -> None:
 @click.option("--context", help="kubeconfig context of the cluster that Pilot runs in")
 @click.option("--kubeconfig", type=click.Path(path_type=Path), help="kubeconfig file")
 @click.option("-n", "--namespace", default="istio-system", show_default=True, help="Pilot's namespace")
-@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table")
+@click.option("-o", "--output", type=click.Choice(["table", "wide", "json"]), default="table")
 def list_clusters(context: str | None, kubeconfig: Path | None, namespace: str, output: str) -> None:
-    """Show each cluster, its state as Pilot sees it, and what is wrong in the registry."""
+    """Show each cluster, its state as Pilot sees it, and what is wrong in the registry.
+
+    With -o wide also by what Pilot reads it: how old that is, when it ends, and when Pilot asks for the next.
+    """
     try:
         answer = asyncio.run(ask_pilot(kubeconfig, context, namespace, "/debug/clusters"))
     except KubeError as error:
@@ -36,18 +42,9 @@ def list_clusters(context: str | None, kubeconfig: Path | None, namespace: str, 
     if output == "json":
         click.echo(show(answer))
         return
-    rows = [
-        (
-            each["id"],
-            each["state"].upper(),
-            "config" if each["is_config"] else "",
-            each["objects"],
-            each["server"],
-            each["source"],
-        )
-        for each in answer["clusters"]
-    ]
-    click.echo(table(("CLUSTER", "STATE", "ROLE", "OBJECTS", "SERVER", "SOURCE"), rows))
+    click.echo(
+        wide(answer["clusters"], SystemClock().now()) if output == "wide" else narrow(answer["clusters"])
+    )
     for each in answer["clusters"]:
         if each["error"]:
             click.echo(f'cluster "{each["id"]}": {each["error"]}')
@@ -87,13 +84,14 @@ def check(directory: Path) -> None:
 @click.option("--pilot-endpoint", required=True, help="address:port of the Pilot that owns the cluster")
 @click.option("--config-store", is_flag=True, help="its API server holds the configuration of the mesh")
 @click.option("-n", "--namespace", default="istio-system", show_default=True, help="of its reader account")
-def add(directory: Path, name: str, **flags: object) -> None:
+@life_options
+def add(directory: Path, name: str, life_s: float | None, **flags: object) -> None:
     """Write a cluster into a registry directory: NAME.yaml, and NAME.kubeconfig with its reader's token.
 
     A cluster that is there already gets a new address and token. What is wrong in the directory is said.
     To take a cluster away, delete its two files: Pilot notices.
     """
-    registration = Registration(name=name, **flags)  # type: ignore[arg-type] # click made them
+    registration = Registration(name=name, life_s=life_s, **flags)  # type: ignore[arg-type] # click made them
     try:
         registered = asyncio.run(add_cluster(directory, registration))
     except (KubeError, CannotRegister) as error:

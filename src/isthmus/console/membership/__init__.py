@@ -1,0 +1,1 @@
+"""How clusters come into the mesh and leave it: their accounts, credentials, entries, roots and parts."""
