@@ -1,25 +1,37 @@
-"""A lab for a test's own use, with what is built on it."""
+"""A lab for a test's own use, with what is built on it.
+
+ISTHMUS_LAB_APISERVER=kube has all of them on upstream's API servers.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
+import pytest
 from rich.console import Console
 
 from isthmus.console.demo.stage import Stage
 from isthmus.console.lab_client import LabClient
 from isthmus.console.lab_process import lab_launch, samples_folder
 from isthmus.lab.launch import start
-from isthmus.lab.spec import LabSpec
+from isthmus.lab.spec import ApiServerKind, LabSpec, with_api_servers
+from isthmus.lab.stock.programs import NoPrograms
 
 
 @contextmanager
 def own_lab(folder: Path, spec: LabSpec, build: Callable[[Stage], Awaitable[None]]) -> Iterator[Stage]:
     """The lab's stage inside the block, once all that `build` claims has held; afterwards the lab is gone."""
-    lab = start(lab_launch(folder, spec, samples_folder()))
+    if wanted := os.environ.get("ISTHMUS_LAB_APISERVER"):
+        spec = with_api_servers(spec, msgspec.convert(wanted, ApiServerKind))
+    try:
+        lab = start(lab_launch(folder, spec, samples_folder()))
+    except NoPrograms as error:
+        pytest.skip(str(error))
     stage = Stage(LabClient(folder), samples_folder(), Console(quiet=True))
     try:
         asyncio.run(_up(stage, build))

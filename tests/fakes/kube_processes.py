@@ -15,25 +15,11 @@ import time
 import urllib.error
 import urllib.request
 
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
 from fakes.ports import free_ports
-from isthmus.kit.x509 import key_pem
 from isthmus.lab.apiserver.credentials import ClusterCredentials
-from isthmus.lab.apiserver.tokens import ISSUER
+from isthmus.lab.stock import options
 from isthmus.lab.syscalls import die_with_parent
 
-CONTROLLERS = (
-    "clusterrole-aggregation-controller",
-    "deployment-controller",
-    "endpoints-controller",
-    "endpointslice-controller",
-    "garbage-collector-controller",
-    "namespace-controller",
-    "replicaset-controller",
-    "serviceaccount-controller",
-    "serviceaccount-token-controller",
-)
 _START_LIMIT_S = 120.0
 _OWN = ("/registry/leases/kube-system/", "/registry/masterleases/")
 """Where the API server itself writes as time goes by."""
@@ -47,18 +33,18 @@ class KubeProcesses:
     def __init__(self, programs, folder, name):
         self._programs, self._folder, self.name = programs, folder, name
         self.credentials = ClusterCredentials(name, ["127.0.0.1"], time.time())
-        self._etcd_port, self._peer_port, self._port = free_ports(3)
-        self.url = f"https://127.0.0.1:{self._port}"
+        self._ports = options.Ports(*free_ports(3))
+        self.url = f"https://127.0.0.1:{self._ports.api}"
         self._running = {}
         self._first = {}
 
     def start(self):
         """Begin to serve, and return once there is all that a new cluster has."""
         self._folder.mkdir(parents=True)
-        self._write_credentials()
-        self._run("etcd", self._etcd_options())
+        options.write_files(self._folder, self.credentials, self._ports)
+        self._run("etcd", options.etcd_options(self._ports))
         self._serve()
-        self._run("kube-controller-manager", self._controllers_options())
+        self._run("kube-controller-manager", options.controllers_options(options.CONTROLLERS))
         self._until(lambda: _FIRST in self._stored(), "kube-controller-manager")
         self._first = self._stored()
 
@@ -84,6 +70,13 @@ class KubeProcesses:
         """End the API server; the next `renew` brings it back."""
         self._end("kube-apiserver")
 
+    def obituary(self):
+        """What the store or the controllers said last, where one has ended by itself; empty where both live."""
+        for name in ("etcd", "kube-controller-manager"):
+            if (code := self._running[name].poll()) is not None:
+                return f"{name} of {self.name} ended with {code}: {self._said(name)}"
+        return ""
+
     def stop(self):
         """End all of it."""
         for name in reversed(list(self._running)):
@@ -98,11 +91,10 @@ class KubeProcesses:
         process.kill()
         process.wait()
 
-    def _run(self, name, options):
-        arguments = [f"--{key}={value}" for key, value in options.items()]
+    def _run(self, name, given):
         with (self._folder / f"{name}.log").open("ab") as log:
             self._running[name] = subprocess.Popen(
-                [self._programs / name, *arguments],
+                options.command(self._programs / name, given),
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
@@ -114,10 +106,12 @@ class KubeProcesses:
         ends = time.monotonic() + _START_LIMIT_S
         while not condition():
             if self._running[name].poll() is not None or time.monotonic() > ends:
-                said = (self._folder / f"{name}.log").read_text(errors="replace")[-2000:]
                 self.stop()
-                raise RuntimeError(f"{name} of {self.name} did not start: {said}")
+                raise RuntimeError(f"{name} of {self.name} did not start: {self._said(name)}")
             time.sleep(0.1)
+
+    def _said(self, name):
+        return (self._folder / f"{name}.log").read_text(errors="replace")[-2000:]
 
     def _is_ready(self):
         asked = urllib.request.Request(self.url + "/readyz")
@@ -138,68 +132,14 @@ class KubeProcesses:
         return {key: value for key, value in found.items() if not key.startswith(_OWN)}
 
     def _ask_etcd(self, verb, body):
-        address = f"http://127.0.0.1:{self._etcd_port}/v3/kv/{verb}"
+        address = f"http://127.0.0.1:{self._ports.store}/v3/kv/{verb}"
         with urllib.request.urlopen(address, json.dumps(body).encode(), timeout=10) as answer:
             return json.load(answer)
 
-    def _write_credentials(self):
-        own = self.credentials
-        files = {
-            "ca.crt": own.ca,
-            "serving.crt": own.serving.certificate,
-            "serving.key": own.serving.key,
-            "accounts.key": key_pem(own.token_key),
-            "accounts.pub": own.token_key.public_key().public_bytes(
-                Encoding.PEM, PublicFormat.SubjectPublicKeyInfo
-            ),
-            "tokens.csv": f'{own.admin_token},kubernetes-admin,admin,"system:masters"\n'.encode(),
-            "kubeconfig": json.dumps(own.kubeconfig(self.url)).encode(),
-        }
-        for name, content in files.items():
-            (self._folder / name).write_bytes(content)
-
-    def _etcd_options(self):
-        peers = f"http://127.0.0.1:{self._peer_port}"
-        clients = f"http://127.0.0.1:{self._etcd_port}"
-        return {
-            "data-dir": "etcd",
-            "listen-client-urls": clients,
-            "advertise-client-urls": clients,
-            "listen-peer-urls": peers,
-            "initial-advertise-peer-urls": peers,
-            "initial-cluster": f"default={peers}",
-            "unsafe-no-fsync": "true",
-            "max-txn-ops": 10_000,
-        }
-
     def _apiserver_options(self):
-        return {
-            "etcd-servers": f"http://127.0.0.1:{self._etcd_port}",
-            "bind-address": "127.0.0.1",
-            "secure-port": self._port,
+        return options.apiserver_options(self._ports, ["10.96.0.0/16"]) | {
             "advertise-address": "127.0.0.1",
             "endpoint-reconciler-type": "none",  # no pod asks for the Service `kubernetes`
-            "tls-cert-file": "serving.crt",
-            "tls-private-key-file": "serving.key",
-            "client-ca-file": "ca.crt",
-            "token-auth-file": "tokens.csv",
-            "authorization-mode": "RBAC",
-            "service-account-issuer": ISSUER,
-            "service-account-signing-key-file": "accounts.key",
-            "service-account-key-file": "accounts.pub",
-            "service-cluster-ip-range": "10.96.0.0/16",
-            "allow-privileged": "true",
-        }
-
-    def _controllers_options(self):
-        return {
-            "kubeconfig": "kubeconfig",
-            "controllers": ",".join(CONTROLLERS),
-            "leader-elect": "false",
-            "use-service-account-credentials": "true",
-            "service-account-private-key-file": "accounts.key",
-            "root-ca-file": "ca.crt",
-            "secure-port": 0,
         }
 
 

@@ -6,9 +6,8 @@ import hashlib
 import os
 from pathlib import Path
 
-PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager")
-ASSETS = "KUBEBUILDER_ASSETS"
-"""Names the folder of the programs: the convention of controller-runtime's envtest."""
+from isthmus.lab.stock.programs import ASSETS, PROGRAMS
+
 _SOURCE = Path(__file__).parents[2] / "tools/kubernetes"
 
 

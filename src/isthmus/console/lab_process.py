@@ -8,6 +8,7 @@ import msgspec
 
 from isthmus.lab.launch import Launch
 from isthmus.lab.spec import LabSpec
+from isthmus.lab.stock.programs import stock_programs
 
 DOOR = "open"
 """The door of the host that leads to the Service that was opened last."""
@@ -20,7 +21,12 @@ def samples_folder() -> Path:
 
 
 def lab_launch(state: Path, spec: LabSpec, samples: Path) -> Launch:
-    """What to launch: a door for each API server, and one for a Service, on free ports of loopback."""
+    """What to launch: a door for each API server, and one for a Service, on free ports of loopback.
+
+    Raises `NoPrograms` where upstream's are wanted and not there.
+    """
+    if any(cluster.api_server == "kube" for cluster in spec.clusters):
+        stock_programs()
     doors = {f"api-{cluster.name}": ("127.0.0.1", 0) for cluster in spec.clusters}
     return Launch(
         module="isthmus.lab.inner",

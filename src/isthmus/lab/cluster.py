@@ -1,4 +1,4 @@
-"""One cluster of the lab: API server, controllers, kubelet, DNS and network, joined."""
+"""One cluster of the lab: control plane, kubelet, DNS and network, joined."""
 
 from __future__ import annotations
 
@@ -10,28 +10,25 @@ from typing import Any
 from isthmus.kit.clock import Clock
 from isthmus.kit.ip import authority
 from isthmus.kit.tasks import Crew
-from isthmus.lab.apiserver.builtin import builtin
 from isthmus.lab.apiserver.credentials import ClusterCredentials
-from isthmus.lab.apiserver.served import Address, ApiServer
 from isthmus.lab.catalogue import Catalogue
 from isthmus.lab.cluster_dns import DnsServer, Zone
-from isthmus.lab.controllers import UNATTENDED
-from isthmus.lab.controllers.accounts import Accounts
-from isthmus.lab.controllers.deployments import Deployments
-from isthmus.lab.controllers.endpoints import EndpointsController
-from isthmus.lab.controllers.garbage import Garbage
-from isthmus.lab.controllers.replicasets import ReplicaSets
-from isthmus.lab.controllers.services import ServiceAddresses
+from isthmus.lab.control_plane import API_PORT, ControlPlane, Site
+from isthmus.lab.embedded import Embedded
 from isthmus.lab.fabric import Fabric, FabricFamily, FabricSpec
+from isthmus.lab.furniture import furniture
 from isthmus.lab.kubelet.kubelet import Kubelet
 from isthmus.lab.kubelet.node import Node
+from isthmus.lab.objects import Objects
 from isthmus.lab.sandbox import Sandboxes
 from isthmus.lab.service_proxy import ServiceProxy
-from isthmus.lab.sockets import bind_udp, listen, start_server
-from isthmus.lab.spec import ClusterSpec
-from isthmus.lab.vips import API_PORT, Vips
+from isthmus.lab.sockets import bind_udp, start_server
+from isthmus.lab.spec import ApiServerKind, ClusterSpec
+from isthmus.lab.stock.plane import Stock
+from isthmus.lab.vips import Vips
 
 Json = dict[str, Any]
+_PLANES: dict[ApiServerKind, type[Embedded] | type[Stock]] = {"embedded": Embedded, "kube": Stock}
 
 
 class Cluster:
@@ -47,49 +44,33 @@ class Cluster:
         self.fabric = Fabric(FabricSpec(spec.name, tuple(families)))
         addresses = (*(each.api_address for each in spec.families), spec.api_service_address, "127.0.0.1")
         self.credentials = ClusterCredentials(spec.name, addresses, clock.now())
-        self.server: ApiServer | None = None
+        self.plane: ControlPlane | None = None
         self.kubelet: Kubelet | None = None
         self._crew = Crew()
-        self._door: socket.socket | None = None
-        self._own: socket.socket | None = None
 
     async def start(self, sandboxes: Sandboxes, door: socket.socket | None) -> None:
         """Bring everything up; returns when the API server answers and its own objects are there."""
         await self.fabric.start()
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._door = door
-        server = self.server = ApiServer(self.credentials, self._folder / "objects.db", self._clock)
-        ranges = tuple(each.service_cidr for each in self.spec.families)
-        addresses = ServiceAddresses(server.api, ranges, self.spec.balancer_address)
-        server.api.prepare["", "services"] = addresses.prepare
-        server.api.unattended = UNATTENDED
-        garbage = Garbage(server.api)
-        server.api.hooks.append(garbage.heard)
-        await server.prepare()
-        await self._furnish(server)
-        await self.start_server()
+        site = Site(self.spec, self.credentials, self.fabric.router, self._folder, self._clock, door)
+        plane = self.plane = _PLANES[self.spec.api_server](site)
+        await plane.start(furniture(self.spec))
         node = Node(
             self.spec,
-            server.api,
-            server.tokens,
+            plane.objects,
+            plane,
             self.fabric,
             sandboxes,
             self._catalogue,
             self._folder / "pods",
         )
         self.kubelet = Kubelet(node)
-        server.attach(self.kubelet)
-        proxy = ServiceProxy(self.fabric.router, ranges)
+        proxy = ServiceProxy(self.fabric.router, tuple(each.service_cidr for each in self.spec.families))
         jobs = {
-            "accounts": Accounts(server.api, server.tokens, self.credentials.ca).run(),
-            "deployments": Deployments(server.api).run(),
-            "replicasets": ReplicaSets(server.api).run(),
-            "endpoints": EndpointsController(server.api).run(),
-            "garbage": garbage.run(),
+            **plane.attend(self.kubelet),
             "proxy": proxy.run(),
-            "vips": Vips(server.api, self.spec, proxy).run(),
+            "vips": Vips(plane.objects, self.spec, proxy).run(),
             "kubelet": self.kubelet.run(),
-            "dns": self._serve_dns(server),
+            "dns": self._serve_dns(plane.objects),
         }
         for name, job in jobs.items():
             self._crew.start(name, job)
@@ -98,23 +79,9 @@ class Cluster:
         """End everything: pods first, then the rest."""
         await self._crew.stop("kubelet")
         await self._crew.stop_all()
-        if self.server is not None:
-            await self.server.stop()
-            self.server.close()
+        if self.plane is not None:
+            await self.plane.stop()
         await self.fabric.stop()
-
-    async def start_server(self) -> None:
-        """Let the API server answer (again)."""
-        if self.server is None:
-            return
-        own = [listen(self.fabric.router, each.api_address, API_PORT) for each in self.spec.families]
-        doors = [self._door.dup()] if self._door is not None else []
-        await self.server.start([*own, *doors], Address(self.spec.api_address, API_PORT))
-
-    async def stop_server(self) -> None:
-        """Let the API server go silent: its connections break and nobody answers."""
-        if self.server is not None:
-            await self.server.stop()
 
     def kubeconfig(self, server: str) -> Json:
         """The administrator's kubeconfig for the API server at `server`."""
@@ -125,8 +92,8 @@ class Cluster:
         """The API server's address as pods of all clusters reach it."""
         return f"https://{authority(self.spec.api_address, API_PORT)}"
 
-    async def _serve_dns(self, server: ApiServer) -> None:
-        dns = DnsServer(Zone(server.api))
+    async def _serve_dns(self, objects: Objects) -> None:
+        dns = DnsServer(Zone(objects))
         router, address = self.fabric.router, self.spec.node_address
         loop = asyncio.get_running_loop()
         transport, _ = await loop.create_datagram_endpoint(dns.datagrams, sock=bind_udp(router, address, 53))
@@ -135,78 +102,3 @@ class Cluster:
             await listener.serve_forever()
         finally:
             transport.close()
-
-    async def _furnish(self, server: ApiServer) -> None:
-        """The node and the Services that a cluster has from the start."""
-        for obj in _objects(self.spec):
-            each = builtin(*_TYPES[obj["kind"]])
-            if server.api.find(each, obj["metadata"].get("namespace", ""), obj["metadata"]["name"]) is None:
-                await server.api.create(each, obj)
-
-
-_TYPES = {"Node": ("nodes",), "Service": ("services",), "Endpoints": ("endpoints",)}
-
-
-def _objects(spec: ClusterSpec) -> list[Json]:
-    labels = {"kubernetes.io/hostname": spec.node, "kubernetes.io/os": "linux"}
-    if spec.region:
-        labels["topology.kubernetes.io/region"] = spec.region
-    if spec.zone:
-        labels["topology.kubernetes.io/zone"] = spec.zone
-    ready = {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "the lab's kubelet runs"}
-    node: Json = {
-        "apiVersion": "v1",
-        "kind": "Node",
-        "metadata": {"name": spec.node, "labels": labels},
-        "spec": {"podCIDR": spec.pod_cidr, "podCIDRs": [each.pod_cidr for each in spec.families]},
-        "status": {
-            "conditions": [ready],
-            "addresses": [
-                *({"type": "InternalIP", "address": each.node_address} for each in spec.families),
-                {"type": "Hostname", "address": spec.node},
-            ],
-            "nodeInfo": {
-                "kubeletVersion": "v1.34.0+isthmus",
-                "operatingSystem": "linux",
-                "architecture": "amd64",
-            },
-        },
-    }
-    return [
-        node,
-        _service(
-            "default",
-            "kubernetes",
-            spec.api_service_address,
-            [{"name": "https", "port": 443, "targetPort": API_PORT}],
-        ),
-        {
-            "apiVersion": "v1",
-            "kind": "Endpoints",
-            "metadata": {"name": "kubernetes", "namespace": "default"},
-            "subsets": [
-                {
-                    "addresses": [{"ip": spec.api_address}],
-                    "ports": [{"name": "https", "port": API_PORT, "protocol": "TCP"}],
-                }
-            ],
-        },
-        _service(
-            "kube-system",
-            "kube-dns",
-            spec.dns_address,
-            [
-                {"name": "dns", "port": 53, "protocol": "UDP"},
-                {"name": "dns-tcp", "port": 53, "protocol": "TCP"},
-            ],
-        ),
-    ]
-
-
-def _service(namespace: str, name: str, address: str, ports: list[Json]) -> Json:
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {"name": name, "namespace": namespace},
-        "spec": {"clusterIP": address, "ports": ports},
-    }

@@ -18,8 +18,8 @@ import dns.rdatatype
 import dns.reversename
 import dns.rrset
 
-from isthmus.lab.apiserver.api import Api
 from isthmus.lab.apiserver.builtin import builtin
+from isthmus.lab.objects import Objects
 
 Json = dict[str, Any]
 _NAMESPACES, _SERVICES = builtin("namespaces"), builtin("services")
@@ -40,8 +40,8 @@ class Record(NamedTuple):
 class Zone:
     """What the names of one cluster mean, read from its objects as they are at the time of asking."""
 
-    def __init__(self, api: Api, domain: str = "cluster.local") -> None:
-        self._api = api
+    def __init__(self, objects: Objects, domain: str = "cluster.local") -> None:
+        self._objects = objects
         self._suffix = f".svc.{domain}."
         self._domain = f"{domain}."
 
@@ -73,9 +73,9 @@ class Zone:
             return [] if self._suffix.endswith(f".{name}") or name == self._domain else None
         labels = name.removesuffix(self._suffix).split(".")
         if len(labels) == 1:  # a namespace, which is no name of anything but exists
-            return [] if self._api.find(_NAMESPACES, "", labels[0]) else None
+            return [] if self._objects.find(_NAMESPACES, "", labels[0]) else None
         *front, service_name, namespace = labels
-        service = self._api.find(_SERVICES, namespace, service_name)
+        service = self._objects.find(_SERVICES, namespace, service_name)
         if service is None:
             return None
         if service["spec"].get("type") == "ExternalName":
@@ -105,7 +105,7 @@ class Zone:
         meta = service["metadata"]
         return [
             (address, endpoint.get("hostname") or _as_label(address), each.get("ports") or [])
-            for each in self._api.list(_SLICES, meta["namespace"]).items
+            for each in self._objects.list(_SLICES, meta["namespace"]).items
             if (each["metadata"].get("labels") or {}).get("kubernetes.io/service-name") == meta["name"]
             for endpoint in each.get("endpoints") or []
             if (endpoint.get("conditions") or {}).get("ready") is not False
@@ -141,7 +141,7 @@ class Zone:
             address = dns.reversename.to_address(dns.name.from_text(name))
         except dns.exception.DNSException:
             return None
-        for service in self._api.list(_SERVICES).items:
+        for service in self._objects.list(_SERVICES).items:
             if address in (service["spec"].get("clusterIPs") or [service["spec"].get("clusterIP")]):
                 meta = service["metadata"]
                 return [Record(name, "PTR", f"{meta['name']}.{meta['namespace']}{self._suffix}")]

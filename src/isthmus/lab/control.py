@@ -10,7 +10,7 @@ import msgspec
 from aiohttp import web
 
 from isthmus.lab.apiserver.builtin import builtin
-from isthmus.lab.apiserver.errors import ApiError
+from isthmus.lab.apiserver.errors import not_found
 from isthmus.lab.cluster import Cluster
 from isthmus.lab.wan import Cut, Impairment
 from isthmus.lab.wiretap import Flow, Wiretap
@@ -106,11 +106,11 @@ class Control:
         """Lead a door to a Service: by its cluster IP, so that it follows the pods behind it."""
         body = await _body(request)
         cluster = self._lab.clusters.get(body.get("cluster", ""))
-        if cluster is None or cluster.server is None:
+        if cluster is None or cluster.plane is None:
             return _refused(f"no cluster is called {body.get('cluster')!r}")
-        try:
-            service = cluster.server.api.get(_SERVICES, body["namespace"], body["service"])
-        except ApiError as error:
+        service = cluster.plane.objects.find(_SERVICES, body["namespace"], body["service"])
+        if service is None:
+            error = not_found(_SERVICES, body["service"])
             return _refused(error.message, error.code)
         address = service["spec"]["clusterIP"]
         self._lab.route(request.match_info["door"], cluster.spec.name, address, int(body["port"]))
@@ -118,15 +118,15 @@ class Control:
 
     async def _apiserver(self, request: web.Request) -> web.Response:
         cluster = self._lab.clusters.get(request.match_info["cluster"])
-        if cluster is None or cluster.server is None:
+        if cluster is None or cluster.plane is None:
             return _refused(f"no cluster is called {request.match_info['cluster']!r}")
         match request.match_info["action"]:
             case "stop":
-                await cluster.stop_server()
+                await cluster.plane.fall_silent()
             case "start":
-                await cluster.start_server()
+                await cluster.plane.serve()
             case "forget":
-                cluster.server.store.forget_history()
+                await cluster.plane.forget_history()
             case action:
                 return _refused(f"no action is called {action!r} (hint: stop, start, forget)")
         return _answer({})
@@ -138,7 +138,7 @@ class Control:
 
 def _describe(cluster: Cluster) -> Json:
     spec = cluster.spec
-    pods = cluster.server.api.list(_PODS).items if cluster.server is not None else []
+    pods = cluster.plane.objects.list(_PODS).items if cluster.plane is not None else []
     return {
         "name": spec.name,
         "server": cluster.server_inside,

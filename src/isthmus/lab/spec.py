@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import yaml
 
+ApiServerKind = Literal["embedded", "kube"]
+"""Whose API server, controllers and store a cluster has: the lab's own, or upstream's programs."""
 _FEWEST = 64  # the first addresses of a range have their uses
 
 
@@ -37,6 +40,7 @@ class ClusterSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel", for
     zone: str = ""
     network: str = ""  # clusters of one network are joined by a VPN; of several, by the internet alone
     public_address: str = ""  # by which the internet knows the cluster
+    api_server: ApiServerKind = "embedded"
     second: SecondFamily | None = None
 
     @property
@@ -58,6 +62,14 @@ class ClusterSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel", for
     def api_service_address(self) -> str:
         """The first address of the service range: Service `kubernetes`."""
         return str(ipaddress.ip_network(self.service_cidr)[1])
+
+
+def with_api_servers(spec: LabSpec, kind: ApiServerKind | None) -> LabSpec:
+    """The lab with API servers of that kind in all clusters; None: as it is."""
+    if kind is None:
+        return spec
+    clusters = tuple(msgspec.structs.replace(each, api_server=kind) for each in spec.clusters)
+    return msgspec.structs.replace(spec, clusters=clusters)
 
 
 def with_families(spec: LabSpec, *families: str) -> LabSpec:

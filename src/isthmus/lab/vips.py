@@ -8,24 +8,24 @@ from collections.abc import Iterator
 from contextlib import aclosing
 from typing import Any
 
-from isthmus.lab.apiserver.api import Api
 from isthmus.lab.apiserver.builtin import builtin
 from isthmus.lab.apiserver.watch import Following
+from isthmus.lab.control_plane import API_PORT
 from isthmus.lab.controllers.endpoints import address_type
+from isthmus.lab.objects import Objects
 from isthmus.lab.service_proxy import ServiceProxy, ServiceVip
 from isthmus.lab.spec import ClusterSpec
 
 Json = dict[str, Any]
 _SERVICES, _SLICES = builtin("services"), builtin("endpointslices", "discovery.k8s.io")
 _SERVICE_NAME = "kubernetes.io/service-name"
-API_PORT = 6443
 
 
 class Vips:
     """Keeps the service proxy of a cluster true."""
 
-    def __init__(self, api: Api, spec: ClusterSpec, proxy: ServiceProxy) -> None:
-        self._api, self._spec, self._proxy = api, spec, proxy
+    def __init__(self, objects: Objects, spec: ClusterSpec, proxy: ServiceProxy) -> None:
+        self._objects, self._spec, self._proxy = objects, spec, proxy
         self._changed = asyncio.Event()
 
     async def run(self) -> None:
@@ -39,7 +39,7 @@ class Vips:
                 self._changed.clear()
 
     async def _follow(self, each: Any) -> None:
-        async with aclosing(self._api.watch(Following(each))) as events:
+        async with aclosing(self._objects.watch(Following(each))) as events:
             async for _ in events:
                 self._changed.set()
 
@@ -50,10 +50,10 @@ class Vips:
             *(ServiceVip(spec.dns_address, each, 53, ((spec.node_address, 53),)) for each in ("tcp", "udp")),
         ]
         slices: dict[tuple[str, str], list[Json]] = defaultdict(list)
-        for each in self._api.list(_SLICES).items:
+        for each in self._objects.list(_SLICES).items:
             name = (each["metadata"].get("labels") or {}).get(_SERVICE_NAME, "")
             slices[each["metadata"]["namespace"], name].append(each)
-        for service in self._api.list(_SERVICES).items:
+        for service in self._objects.list(_SERVICES).items:
             address = service["spec"].get("clusterIP")
             if address in {None, "", "None", spec.api_service_address, spec.dns_address}:
                 continue

@@ -17,16 +17,15 @@ from isthmus.kit.clock import Clock, SystemClock
 from isthmus.kit.tasks import Crew
 from isthmus.lab.catalogue import Catalogue
 from isthmus.lab.cluster import Cluster
+from isthmus.lab.control_plane import API_PORT
+from isthmus.lab.door import Way, serve_door
 from isthmus.lab.internet import join_internet
 from isthmus.lab.sandbox import Sandboxes
-from isthmus.lab.sockets import open_connection
 from isthmus.lab.spec import LabSpec
 from isthmus.lab.state import ClusterRecord, LabRecord, StateFolder
-from isthmus.lab.vips import API_PORT
 from isthmus.lab.wan import Impairment, Wan
 
 Json = dict[str, Any]
-_CHUNK = 1 << 16
 
 
 class Lab:
@@ -70,7 +69,7 @@ class Lab:
 
     def publish(self, name: str, door: socket.socket) -> None:
         """Carry what comes in through a door of the host to where `route` says."""
-        self._crew.start(f"door {name}", self._serve_door(name, door))
+        self._crew.start(f"door {name}", serve_door(door, lambda: self._way(name)))
 
     def route(self, name: str, cluster: str, address: str, port: int) -> None:
         """From now on the door `name` leads to `address:port`, dialled from the cluster's node."""
@@ -101,37 +100,11 @@ class Lab:
             )
         )
 
-    async def _serve_door(self, name: str, door: socket.socket) -> None:
-        server = await asyncio.start_server(lambda r, w: self._carry(name, r, w), sock=door)
-        await server.serve_forever()
-
-    async def _carry(self, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            if name not in self._doors:
-                return
-            cluster, address, port = self._doors[name]
-            router = self.clusters[cluster].fabric.router
-            try:
-                async with asyncio.timeout(5):
-                    inner_reader, inner_writer = await open_connection(router, address, port)
-            except (OSError, TimeoutError):
-                return
-            async with asyncio.TaskGroup() as group:
-                group.create_task(_copy(reader, inner_writer))
-                group.create_task(_copy(inner_reader, writer))
-        finally:
-            writer.close()
-
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while data := await reader.read(_CHUNK):
-            writer.write(data)
-            await writer.drain()
-    except ConnectionError:
-        pass
-    finally:
-        writer.close()
+    def _way(self, name: str) -> Way | None:
+        if name not in self._doors:
+            return None
+        cluster, address, port = self._doors[name]
+        return self.clusters[cluster].fabric.router, address, port
 
 
 def _url(door: socket.socket | None, otherwise: str, scheme: str = "https") -> str:

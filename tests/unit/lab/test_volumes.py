@@ -48,33 +48,33 @@ async def test_a_config_map_is_a_file_for_each_key_and_follows_it(node):
     made = with_volume(configMap={"name": "settings"})
     volumes = volumes_of(node, made)
     with pytest.raises(Missing, match='configmap "settings" not found'):
-        volumes.prepare(made)
+        await volumes.prepare(made)
     await node.api.create(CONFIG_MAPS, config_map(color="red", size="1"))
-    volumes.prepare(made)
+    await volumes.prepare(made)
     assert files(node) == {"color": "red", "size": "1"}
     await node.api.patch(SETTINGS, {"data": {"color": "blue", "size": None, "shape": "o"}}, MERGE_PATCH)
-    volumes.prepare(made)
+    await volumes.prepare(made)
     assert files(node) == {"color": "blue", "shape": "o"}
 
 
 async def test_an_optional_object_may_be_absent_and_items_choose_and_rename(node):
     made = with_volume(configMap={"name": "settings", "optional": True})
-    volumes_of(node, made).prepare(made)
+    await volumes_of(node, made).prepare(made)
     assert files(node) == {}
     await node.api.create(CONFIG_MAPS, config_map(color="red", size="1"))
     made = with_volume(configMap={"name": "settings", "items": [{"key": "color", "path": "deep/paint"}]})
-    volumes_of(node, made).prepare(made)
+    await volumes_of(node, made).prepare(made)
     assert files(node) == {"deep/paint": "red"}
     made = with_volume(configMap={"name": "settings", "items": [{"key": "none", "path": "x"}]})
     with pytest.raises(Missing, match="references non-existent configmap key: none"):
-        volumes_of(node, made).prepare(made)
+        await volumes_of(node, made).prepare(made)
 
 
 async def test_a_secret_is_decoded(node):
     secret = {"metadata": {"name": "keys", "namespace": "default"}}
     await node.api.create(SECRETS, secret | {"data": {"key.pem": base64.b64encode(b"pem").decode()}})
     made = with_volume(secret={"secretName": "keys"})
-    volumes_of(node, made).prepare(made)
+    await volumes_of(node, made).prepare(made)
     assert files(node) == {"key.pem": "pem"}
 
 
@@ -93,17 +93,34 @@ async def test_a_projected_volume_joins_its_sources(node):
     )
     made = await node.api.create(PODS, made)  # its token is bound to it
     volumes = volumes_of(node, made)
-    volumes.prepare(made)
+    await volumes.prepare(made)
     found = files(node)
     assert (found["color"], found["labels"]) == ("red", 'app="web"')
     verified = node.tokens.verify(found["token"], ("istio-ca",))
     assert verified.user.name == "system:serviceaccount:default:shop"
 
-    volumes.prepare(made)
+    await volumes.prepare(made)
     assert files(node)["token"] == found["token"], "kept while it is fresh"
     await node.api.clock.advance(801)
-    volumes.prepare(made)
+    await volumes.prepare(made)
     assert files(node)["token"] != found["token"], "renewed after four fifths of its life"
+
+
+async def test_without_new_tokens_a_pod_keeps_the_one_it_has_and_one_that_has_none_waits(node):
+    await node.api.create(ACCOUNTS, {"metadata": {"name": "shop", "namespace": "default"}})
+    source = {"serviceAccountToken": {"path": "token", "expirationSeconds": 1000}}
+    made = await node.api.create(PODS, with_volume(projected={"sources": [source]}))
+    volumes = volumes_of(node, made)
+    node.tokens.is_there = False
+    with pytest.raises(Missing, match='no token of serviceaccount "shop": nobody answers'):
+        await volumes.prepare(made)
+    node.tokens.is_there = True
+    await volumes.prepare(made)
+    first = files(node)["token"]
+    node.tokens.is_there = False
+    await node.api.clock.advance(900)
+    await volumes.prepare(made)
+    assert files(node)["token"] == first
 
 
 async def test_containers_see_volumes_where_they_mount_them(node):
@@ -115,7 +132,7 @@ async def test_containers_see_volumes_where_they_mount_them(node):
         {"name": "host", "mountPath": "/srv"},
     ]
     volumes = volumes_of(node, made)
-    volumes.prepare(made)
+    await volumes.prepare(made)
     folder = node.folder / "pod" / "v"
     assert volumes.mounts({"volumeMounts": mounts}) == (
         Mount("/data", str(folder), False),

@@ -18,6 +18,7 @@ from isthmus.lab.apiserver.builtin import builtin
 from isthmus.lab.apiserver.errors import ApiError
 from isthmus.lab.apiserver.nodes import Command, LogQuery, NodeError
 from isthmus.lab.apiserver.patches import MERGE_PATCH, STRATEGIC_PATCH
+from isthmus.lab.embedded import Embedded
 from isthmus.lab.sockets import open_connection
 from isthmus.lab.spec import TALK, LabSpec
 from isthmus.lab.state import StateFolder
@@ -54,9 +55,9 @@ class Story:
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
         self.cluster = lab.clusters["gke"]
-        assert self.cluster.server is not None
+        assert isinstance(self.cluster.plane, Embedded)
         assert self.cluster.kubelet is not None
-        self.api, self.kubelet = self.cluster.server.api, self.cluster.kubelet
+        self.api, self.kubelet = self.cluster.plane.server.api, self.cluster.kubelet
 
     async def until(self, what: str, holds: Any) -> Any:
         """What `holds` gives once that is true."""
@@ -189,8 +190,8 @@ async def _reach(told: Story, facts: dict[str, Any]) -> None:
         "client", "python3", "-c", "import socket; print(socket.gethostname())"
     )
     _, token = await told.exec("client", "cat", "/var/run/secrets/kubernetes.io/serviceaccount/token")
-    assert told.cluster.server is not None
-    facts["who the token is"] = told.cluster.server.tokens.verify(token).user.name
+    assert isinstance(told.cluster.plane, Embedded)
+    facts["who the token is"] = told.cluster.plane.server.tokens.verify(token).user.name
 
 
 async def _refused(coroutine: Any) -> str:
@@ -317,10 +318,10 @@ async def _silence(told: Story, facts: dict[str, Any]) -> None:
     """The API server falls silent and speaks again; pods and services do not mind."""
     cluster = told.cluster
     facts["health"] = await _health(cluster)
-    await cluster.stop_server()
+    await cluster.plane.fall_silent()
     facts["health when stopped"] = await _health(cluster)
     facts["services when it is silent"] = await told.ask("http://web")
-    await cluster.start_server()
+    await cluster.plane.serve()
     facts["health again"] = await _health(cluster)
     record = json.loads(told.lab.state.record_file.read_text())
     context = ssl.create_default_context(cadata=cluster.credentials.ca.decode())

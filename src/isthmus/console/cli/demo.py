@@ -9,11 +9,14 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from isthmus.console.cli.api_servers import api_server_option
 from isthmus.console.demo.story import Story
 from isthmus.console.lab_process import samples_folder
 from isthmus.console.render import fail
 from isthmus.lab.probe import check_machine, lacks, told
+from isthmus.lab.spec import TALK, ApiServerKind, with_api_servers
 from isthmus.lab.state import StateError
+from isthmus.lab.stock.programs import NoPrograms
 from isthmus.settings import state_folder
 
 
@@ -21,16 +24,20 @@ from isthmus.settings import state_folder
 @click.option("--keep", is_flag=True, help="leave it running with the page and the API servers until Ctrl-C")
 @click.option("--record", type=click.Path(path_type=Path), help="save what is shown, as SVG")
 @click.option("--samples", type=click.Path(path_type=Path), help="folder of the samples")
-def command(*, keep: bool, record: Path | None, samples: Path | None) -> None:
+@api_server_option
+def command(
+    *, keep: bool, record: Path | None, samples: Path | None, apiserver: ApiServerKind | None
+) -> None:
     """Two clusters, one mesh, red stars: the whole story on this machine, checked claim by claim."""
     if missing := lacks(check_machine()):
         fail(told(missing))
     # Whoever records wants the width of a page, not that of this terminal.
     console = Console(record=True, width=118) if record else Console()
-    story = Story(state_folder() / "demo", samples or samples_folder(), console, keep=keep)
+    spec = with_api_servers(TALK, apiserver)
+    story = Story(state_folder() / "demo", spec, samples or samples_folder(), console, keep=keep)
     try:
         held = asyncio.run(story.tell())
-    except (StateError, OSError) as error:
+    except (StateError, NoPrograms, OSError) as error:
         fail(str(error))
     except KeyboardInterrupt:
         held = False

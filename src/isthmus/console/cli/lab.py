@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from isthmus.console.cli import ToldWhole
+from isthmus.console.cli.api_servers import api_server_option
 from isthmus.console.cli.options import output, written
 from isthmus.console.lab_client import LabClient
 from isthmus.console.lab_process import lab_launch, samples_folder
@@ -17,9 +18,10 @@ from isthmus.console.render import fail, table
 from isthmus.kube.errors import KubeError
 from isthmus.lab.launch import run
 from isthmus.lab.probe import check_machine, lacks, told
-from isthmus.lab.spec import TALK, SpecError, read_spec, with_families
+from isthmus.lab.spec import TALK, ApiServerKind, SpecError, read_spec, with_api_servers, with_families
 from isthmus.lab.spec import check as check_spec
 from isthmus.lab.state import LabRecord, StateError
+from isthmus.lab.stock.programs import NoPrograms
 from isthmus.settings import state_folder
 
 
@@ -69,17 +71,20 @@ def check() -> None:
     show_default=True,
     help="of addresses in all clusters; lab.yaml says it for each",
 )
-def up(name: str, filename: Path | None, samples: Path | None, families: str) -> None:
+@api_server_option
+def up(
+    name: str, filename: Path | None, samples: Path | None, families: str, apiserver: ApiServerKind | None
+) -> None:
     """Bring the lab up and stay until Ctrl-C; nothing is left behind."""
     try:
         spec = read_spec(filename) if filename else TALK
-        spec = with_families(spec, families)
+        spec = with_api_servers(with_families(spec, families), apiserver)
         check_spec(spec)
         if missing := lacks(check_machine()):
             fail(told(missing))
         launch = lab_launch(state_folder() / name, spec, samples or samples_folder())
         sys.exit(run(launch, _announce))
-    except (SpecError, StateError, OSError) as error:
+    except (SpecError, StateError, NoPrograms, OSError) as error:
         fail(str(error))
 
 

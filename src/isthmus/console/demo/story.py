@@ -16,7 +16,7 @@ from isthmus.console.lab_client import LabClient
 from isthmus.console.lab_process import lab_launch
 from isthmus.kube.errors import KubeError
 from isthmus.lab.launch import LaunchedLab, start
-from isthmus.lab.spec import TALK
+from isthmus.lab.spec import LabSpec
 
 Chapter = Callable[[Stage], Awaitable[None]]
 
@@ -37,8 +37,9 @@ _UP_LIMIT_S = 60.0
 class Story:
     """One telling of the demo. `end` must be called, whatever happens."""
 
-    def __init__(self, folder: Path, samples: Path, console: Console, *, keep: bool) -> None:
-        self._folder, self._samples, self._console, self._keep = folder, samples, console, keep
+    def __init__(self, folder: Path, spec: LabSpec, samples: Path, console: Console, *, keep: bool) -> None:
+        self._folder, self._spec, self._samples = folder, spec, samples
+        self._console, self._keep = console, keep
         self._lab: LaunchedLab | None = None
 
     async def tell(self) -> bool:
@@ -46,7 +47,7 @@ class Story:
         stage = Stage(LabClient(self._folder), self._samples, self._console)
         for name in ("clusters", "registry", "ca", "kubectl-cache"):
             _remove(self._folder / name)
-        self._lab = start(lab_launch(self._folder, TALK, self._samples))
+        self._lab = start(lab_launch(self._folder, self._spec, self._samples))
         with self._console.status("two clusters come up…"):
             if not await stage.lab.ready(_UP_LIMIT_S):
                 log = self._folder / "logs" / "lab.log"

@@ -113,6 +113,14 @@ class Api:
 
         return await self._tried(target, attempt)
 
+    async def bind(self, target: Target, node: str) -> Json:
+        """The pod, which runs on that node from now on. Raises `Conflict` where it has one."""
+        pod = self.get(target.each, target.namespace, target.name)
+        if assigned := pod["spec"].get("nodeName"):
+            why = f'pod {target.name} is already assigned to node "{assigned}"'
+            raise errors.conflict(target.each, target.name, why)
+        return await self.update(target, {**pod, "spec": {**pod["spec"], "nodeName": node}})
+
     async def patch(self, target: Target, patch: Any, kind: str, write: Write = SYSTEM_WRITE) -> Json:
         """The object after a patch; an apply patch makes it where there is none."""
         each = target.each

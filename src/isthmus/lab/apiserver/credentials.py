@@ -50,10 +50,10 @@ class ClusterCredentials:
         self._life = Life.at(now, _YEAR_S)
         key = new_key()
         self._issuer = Issuer(root(key, f"{cluster}-ca", Life.at(now, 10 * _YEAR_S)), key)
-        self.ca = bundle_pem([self._issuer.certificate])
+        self.ca, self.ca_key = bundle_pem([self._issuer.certificate]), key_pem(key)
         self.admin_token = secrets.token_urlsafe(32)
         self.token_key = ec.generate_private_key(ec.SECP256R1())
-        self.serving = self._serving(addresses)
+        self.serving = self.server("kube-apiserver", addresses, _DNS_NAMES)
         self.admin = self.client(ADMIN.name, (MASTERS,))
 
     def __repr__(self) -> str:
@@ -102,9 +102,10 @@ class ClusterCredentials:
             "preferences": {},
         }
 
-    def _serving(self, addresses: Iterable[str]) -> Pair:
+    def server(self, name: str, addresses: Iterable[str], dns_names: tuple[str, ...] = ()) -> Pair:
+        """A certificate for who serves at `addresses` and under those names."""
         key = new_key()
-        names = Names(dns=_DNS_NAMES, addresses=tuple(addresses), common_name="kube-apiserver")
+        names = Names(dns=dns_names, addresses=tuple(addresses), common_name=name)
         certificate = leaf(self._issuer, key.public_key(), names, self._life)
         return Pair(bundle_pem([certificate, self._issuer.certificate]), key_pem(key))
 

@@ -8,8 +8,8 @@ data. Source: Kubernetes' kubelet, `portforward/httpstream.go`, and KEP-4006.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from contextlib import suppress
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Protocol
 
 from aiohttp import WSMsgType, web
@@ -20,17 +20,8 @@ from isthmus.lab.apiserver.spdy import BrokenSpdy, Data, Frame, Opened, Ping, Re
 
 UPGRADE, PROTOCOL = "SPDY/3.1", "portforward.k8s.io"
 TUNNEL = f"{UPGRADE}+{PROTOCOL}"
-_VERSION = "X-Stream-Protocol-Version"
+VERSION = "X-Stream-Protocol-Version"
 _CHUNK = 1 << 15
-_SWITCHED = "\r\n".join(
-    (
-        "HTTP/1.1 101 Switching Protocols",
-        "Connection: Upgrade",
-        f"Upgrade: {UPGRADE}",
-        f"{_VERSION}: {PROTOCOL}",
-        "\r\n",
-    )
-)
 
 
 class Link(Protocol):
@@ -47,7 +38,7 @@ class Link(Protocol):
 
 def wants_upgrade(request: web.Request) -> bool:
     """Whether the connection is to become one of SPDY."""
-    asked = request.headers.getall(_VERSION, [])
+    asked = request.headers.getall(VERSION, [])
     return request.headers.get("Upgrade", "").upper() == UPGRADE and (not asked or PROTOCOL in asked)
 
 
@@ -68,20 +59,28 @@ async def tunnel(request: web.Request, nodes: Nodes, place: tuple[str, str]) -> 
 
 async def upgrade(request: web.Request, nodes: Nodes, place: tuple[str, str]) -> web.StreamResponse:
     """Forwards to ports of the pod `place` for as long as the user keeps the connection."""
+    async with upgraded(request, PROTOCOL) as link:
+        await Forwarding(link, nodes, place).run()
+    return Said()
+
+
+@asynccontextmanager
+async def upgraded(request: web.Request, protocol: str) -> AsyncIterator[Link]:
+    """The connection, which speaks SPDY from now on, and within it `protocol`; closed at the end of the block."""
     transport = request.transport
     if transport is None:
         raise ConnectionResetError("the user is gone")
     reader = asyncio.StreamReader()
-    protocol = _Handed(reader, transport.get_protocol())
-    transport.write(_SWITCHED.encode())
-    transport.set_protocol(protocol)
-    protocol.connection_made(transport)
-    writer = asyncio.StreamWriter(transport, protocol, reader, asyncio.get_running_loop())
+    handed = _Handed(reader, transport.get_protocol())
+    lines = ("Connection: Upgrade", f"Upgrade: {UPGRADE}", f"{VERSION}: {protocol}", "\r\n")
+    transport.write("\r\n".join(("HTTP/1.1 101 Switching Protocols", *lines)).encode())
+    transport.set_protocol(handed)
+    handed.connection_made(transport)
+    writer = asyncio.StreamWriter(transport, handed, reader, asyncio.get_running_loop())
     try:
-        await Forwarding(_Bytes(reader, writer), nodes, place).run()
+        yield _Bytes(reader, writer)
     finally:
         writer.close()
-    return _Said()
 
 
 class _Handed(asyncio.StreamReaderProtocol):
@@ -96,7 +95,7 @@ class _Handed(asyncio.StreamReaderProtocol):
         self._before.connection_lost(exc)
 
 
-class _Said(web.StreamResponse):
+class Said(web.StreamResponse):
     """An answer that was given: HTTP has no more to say."""
 
     def __init__(self) -> None:

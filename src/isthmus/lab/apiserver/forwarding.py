@@ -26,17 +26,22 @@ def speaks(request: web.Request) -> bool:
     return PROTOCOL in {each.strip() for each in asked.split(",")}
 
 
-def port_of(request: web.Request) -> int:
+def port_of(request: web.Request, named: str) -> int:
     """The one port that is asked for. Raises `ApiError` (400)."""
-    asked = ",".join(request.query.getall("ports", []))
+    asked = ",".join(request.query.getall(named, []))
     if not asked.isdecimal() or not 0 < int(asked) < 1 << 16:
-        raise bad_request(f'query parameter "ports" must be one port here, and is {asked!r}')
+        raise bad_request(f'query parameter "{named}" must be one port here, and is {asked!r}')
     return int(asked)
 
 
-async def forward(request: web.Request, nodes: Nodes, place: tuple[str, str]) -> web.StreamResponse:
-    """A connection to the port on loopback of the pod `place`, for as long as both sides keep it."""
-    port = port_of(request)
+async def forward(
+    request: web.Request, nodes: Nodes, place: tuple[str, str], named: str = "ports"
+) -> web.StreamResponse:
+    """A connection to the port on loopback of the pod `place`, for as long as both sides keep it.
+
+    `named`: the parameter that says which port; API servers ask kubelets by another than they are asked by.
+    """
+    port = port_of(request, named)
     socket = web.WebSocketResponse(protocols=(PROTOCOL,), timeout=_PATIENCE_S, max_msg_size=0)
     await socket.prepare(request)
     for channel in (_DATA, _ERROR):

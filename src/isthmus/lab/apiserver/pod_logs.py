@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from aiohttp import web
@@ -33,38 +33,46 @@ class PodLogs:
         nodes = self._nodes()
         if nodes is None or not (pod.get("spec") or {}).get("nodeName"):
             raise bad_request(f"pod {place.name} does not have a host assigned")
-        query = self._query(request, container)
-        try:
-            lines = nodes.logs(place.namespace, place.name, query)
-        except NodeError as error:
-            raise bad_request(str(error)) from error
-        answer = web.StreamResponse(headers={"Content-Type": "text/plain"})
-        answer.enable_chunked_encoding()
-        await answer.prepare(request)
-        with suppress(ConnectionResetError):
-            try:
-                async for part in lines:
-                    await answer.write(part)
-            except NodeError as error:
-                await answer.write(f"{error}\n".encode())
-            await answer.write_eof()
-        return answer
+        query = log_query(request.query, container, self._api.clock.now())
+        return await send_log(request, nodes, (place.namespace, place.name), query)
 
-    def _query(self, request: web.Request, container: str) -> LogQuery:
-        asked = request.query
-        since = seconds_of(asked.get("sinceTime"))
-        if "sinceSeconds" in asked:
-            since = self._api.clock.now() - _count(asked["sinceSeconds"], "sinceSeconds", 1)
-        tail, limit = asked.get("tailLines"), asked.get("limitBytes")
-        return LogQuery(
-            container=container,
-            follow=asked.get("follow") in _TRUE,
-            previous=asked.get("previous") in _TRUE,
-            timestamps=asked.get("timestamps") in _TRUE,
-            tail_lines=_count(tail, "tailLines", 0) if tail else None,
-            since=since,
-            limit_bytes=_count(limit, "limitBytes", 1) if limit else None,
-        )
+
+def log_query(asked: Mapping[str, str], container: str, now: float) -> LogQuery:
+    """What is asked of a container's log. Raises `ApiError` (400)."""
+    since = seconds_of(asked.get("sinceTime"))
+    if "sinceSeconds" in asked:
+        since = now - _count(asked["sinceSeconds"], "sinceSeconds", 1)
+    tail, limit = asked.get("tailLines"), asked.get("limitBytes")
+    return LogQuery(
+        container=container,
+        follow=asked.get("follow") in _TRUE,
+        previous=asked.get("previous") in _TRUE,
+        timestamps=asked.get("timestamps") in _TRUE,
+        tail_lines=_count(tail, "tailLines", 0) if tail else None,
+        since=since,
+        limit_bytes=_count(limit, "limitBytes", 1) if limit else None,
+    )
+
+
+async def send_log(
+    request: web.Request, nodes: Nodes, place: tuple[str, str], query: LogQuery
+) -> web.StreamResponse:
+    """The log of a container of the pod at `place` (namespace, name). Raises `ApiError` for one that has none."""
+    try:
+        lines = nodes.logs(*place, query)
+    except NodeError as error:
+        raise bad_request(str(error)) from error
+    answer = web.StreamResponse(headers={"Content-Type": "text/plain"})
+    answer.enable_chunked_encoding()
+    await answer.prepare(request)
+    with suppress(ConnectionResetError):
+        try:
+            async for part in lines:
+                await answer.write(part)
+        except NodeError as error:
+            await answer.write(f"{error}\n".encode())
+        await answer.write_eof()
+    return answer
 
 
 def _count(text: str, name: str, least: int) -> int:

@@ -112,7 +112,7 @@ class Container:
             program = node.catalogue.program(
                 self.spec["image"], self._words("command", pod), self._words("args", pod)
             )
-            context.volumes.prepare(pod)
+            await context.volumes.prepare(pod)
             given = environment(node, pod, self.spec)
             writer = self.log.begin()
             try:

@@ -6,10 +6,10 @@ import uuid
 from contextlib import suppress
 from typing import Any
 
-from isthmus.lab.apiserver.api import Api
 from isthmus.lab.apiserver.builtin import builtin
 from isthmus.lab.apiserver.errors import ApiError
 from isthmus.lab.kubelet.node import timestamp
+from isthmus.lab.objects import Objects
 
 Json = dict[str, Any]
 _EVENTS = builtin("events")
@@ -18,7 +18,7 @@ _EVENTS = builtin("events")
 class Events:
     """Writes events about pods."""
 
-    def __init__(self, api: Api, host: str) -> None:
+    def __init__(self, api: Objects, host: str) -> None:
         self._api, self._host = api, host
 
     async def note(self, pod: Json, reason: str, message: str) -> None:

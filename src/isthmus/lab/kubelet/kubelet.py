@@ -101,14 +101,13 @@ class Kubelet:
             worker.heard(pod)
         elif (pod.get("status") or {}).get("phase") not in {"Succeeded", "Failed"}:
             if not pod["spec"].get("nodeName"):
-                await self._schedule(key, pod)
+                await self._schedule(key)
             elif pod["spec"]["nodeName"] == self._node.spec.node:
                 self._start(key, pod)
 
-    async def _schedule(self, key: tuple[str, str], pod: Json) -> None:
-        spec = {**pod["spec"], "nodeName": self._node.spec.node}
+    async def _schedule(self, key: tuple[str, str]) -> None:
         with suppress(ApiError):
-            scheduled = await self._node.api.update(Target(_PODS, *key), {**pod, "spec": spec})
+            scheduled = await self._node.api.bind(Target(_PODS, *key), self._node.spec.node)
             message = f"Successfully assigned {key[0]}/{key[1]} to {self._node.spec.node}"
             await self._events.note(scheduled, "Scheduled", message)
 

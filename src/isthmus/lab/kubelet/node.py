@@ -7,10 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from isthmus.lab.apiserver.api import Api
-from isthmus.lab.apiserver.tokens import Tokens
 from isthmus.lab.catalogue import Catalogue
 from isthmus.lab.fabric import Fabric
+from isthmus.lab.objects import GivesTokens, Objects
 from isthmus.lab.sandbox import Sandboxes
 from isthmus.lab.spec import ClusterSpec
 
@@ -22,8 +21,8 @@ class Node:
     """The one node of a cluster."""
 
     spec: ClusterSpec
-    api: Api
-    tokens: Tokens
+    api: Objects
+    tokens: GivesTokens
     fabric: Fabric
     sandboxes: Sandboxes
     catalogue: Catalogue

@@ -143,7 +143,7 @@ class PodWorker:
         told = ""
         while True:
             try:
-                self._volumes.prepare(self._pod)
+                await self._volumes.prepare(self._pod)
             except Missing as error:
                 if str(error) != told:
                     told = str(error)
@@ -193,7 +193,7 @@ class PodWorker:
         while True:
             await asyncio.sleep(_REFRESH_S)
             with suppress(Missing):
-                self._volumes.prepare(self._pod)
+                await self._volumes.prepare(self._pod)
 
     async def _write(self, status: Json) -> Json:
         current = self._node.api.find(_PODS, self.namespace, self.name)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from isthmus.lab.apiserver.builtin import builtin
-from isthmus.lab.apiserver.tokens import Grant
+from isthmus.lab.apiserver.errors import ApiError
+from isthmus.lab.apiserver.tokens import ISSUER, Grant
 from isthmus.lab.kubelet.environment import Missing, field_of
 from isthmus.lab.kubelet.node import Node
 from isthmus.lab.sandbox import Mount
@@ -30,9 +31,11 @@ class Volumes:
         self._written: dict[str, Files] = {}
         self._tokens: dict[tuple[str, str], tuple[bytes, float]] = {}  # token and when to renew it
 
-    def prepare(self, pod: Json) -> None:
+    async def prepare(self, pod: Json) -> None:
         """Make or refresh all volumes. Raises `Missing` for an object that is not there and not optional."""
         self._pod = pod
+        for wanted in _tokens_wanted(pod):
+            await self._renew(wanted)
         for volume in pod["spec"].get("volumes") or []:
             files = self._files(volume)
             if files is not None and self._written.get(volume["name"]) != files:
@@ -79,10 +82,7 @@ class Volumes:
     def _projected(self, source: Json) -> Files:
         if "serviceAccountToken" in source:
             wanted = source["serviceAccountToken"]
-            token = self._token(
-                wanted.get("audience", ""), float(wanted.get("expirationSeconds", _USUAL_TOKEN_S))
-            )
-            return {wanted["path"]: token}
+            return {wanted["path"]: self._tokens[self._whose(wanted)][0]}
         if "configMap" in source:
             return self._from_object(_CONFIG_MAPS, source["configMap"], source["configMap"].get("name", ""))
         if "secret" in source:
@@ -112,21 +112,35 @@ class Volumes:
             if "fieldRef" in item
         }
 
-    def _token(self, audience: str, lifetime_s: float) -> bytes:
-        account_name = self._pod["spec"].get("serviceAccountName", "default")
-        key, now = (audience, account_name), self._node.api.clock.now()
+    def _whose(self, wanted: Json) -> tuple[str, str]:
+        return wanted.get("audience", ""), self._pod["spec"].get("serviceAccountName", "default")
+
+    async def _renew(self, wanted: Json) -> None:
+        """Have a token that has most of its life before it; where none is given, the one before stays."""
+        key, now = self._whose(wanted), self._node.api.clock.now()
         held = self._tokens.get(key)
         if held is not None and now < held[1]:
-            return held[0]
-        account = self._node.api.find(_ACCOUNTS, self._pod["metadata"]["namespace"], account_name)
+            return
+        audience, name = key
+        account = self._node.api.find(_ACCOUNTS, self._pod["metadata"]["namespace"], name)
         if account is None:
-            raise Missing(f'serviceaccount "{account_name}" not found')
-        grant = Grant(account, lifetime_s=lifetime_s, bound=(("pod", self._pod),))
-        if audience:
-            grant = Grant(account, (audience,), lifetime_s, (("pod", self._pod),))
-        token, expires = self._node.tokens.issue(grant)
+            raise Missing(f'serviceaccount "{name}" not found')
+        lifetime_s = float(wanted.get("expirationSeconds", _USUAL_TOKEN_S))
+        grant = Grant(account, (audience or ISSUER,), lifetime_s, (("pod", self._pod),))
+        try:
+            token, expires = await self._node.tokens.token(grant)
+        except ApiError as error:
+            if held is None:
+                raise Missing(f'no token of serviceaccount "{name}": {error.message}') from error
+            return
         self._tokens[key] = (token.encode(), now + (expires - now) * _RENEW_AT)
-        return token.encode()
+
+
+def _tokens_wanted(pod: Json) -> Iterator[Json]:
+    for volume in pod["spec"].get("volumes") or []:
+        for source in (volume.get("projected") or {}).get("sources") or []:
+            if "serviceAccountToken" in source:
+                yield source["serviceAccountToken"]
 
 
 def contents(found: Json, *, is_secret: bool) -> Files:
