@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import asynccontextmanager
 
 from fakes.kube_processes import KubeProcesses
@@ -29,7 +30,7 @@ class KubeClusters:
 
     def __init__(self, programs, folder):
         self._programs, self._folder = programs, folder
-        self._started, self._taken = [], set()
+        self._started, self._taken, self._count = [], set(), 0
 
     @asynccontextmanager
     async def serving(self, folder):
@@ -45,10 +46,19 @@ class KubeClusters:
         for each in self._started:
             each.stop()
 
+    def _bury(self):
+        """Let go of clusters of which a program has ended by itself, and say so: tests go on with others."""
+        for each in [one for one in self._started if one not in self._taken and one.obituary()]:
+            sys.stderr.write(each.obituary())
+            each.stop()
+            self._started.remove(each)
+
     def _take(self):
+        self._bury()
         free = next((each for each in self._started if each not in self._taken), None)
         if free is None:
-            name = f"kube-{len(self._started) + 1}"
+            self._count += 1
+            name = f"kube-{self._count}"
             free = KubeProcesses(self._programs, self._folder / name, name)
             free.start()
             self._started.append(free)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 
 import pytest
 
@@ -207,7 +207,7 @@ async def test_a_cluster_that_never_comes_to_an_end_holds_nobody_up_for_ever(clu
     east, west = clusters
 
     async def drip(_, writer):
-        with suppress(ConnectionError):
+        with suppress(ConnectionError), closing(writer):
             writer.write(
                 b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
             )

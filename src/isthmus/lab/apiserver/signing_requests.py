@@ -157,7 +157,7 @@ def changed(old: Json, new: Json) -> Iterator[Cause]:
     """What an update changes and may not: decisions stay, and so does a certificate."""
     was, now = old.get("status") or {}, new.get("status") or {}
     if was.get("certificate") and now.get("certificate") != was["certificate"]:
-        yield forbidden("status.certificate", "updates may not set certificate content if it is already set")
+        yield forbidden("status.certificate", "updates may not modify existing certificate content")
     kinds = {each.get("type") for each in now.get("conditions") or ()}
     for each in was.get("conditions") or ():
         if each.get("type") in _FINAL and each["type"] not in kinds:
