@@ -9,6 +9,7 @@ from socket import gethostname
 from uuid import uuid4
 
 from isthmus.admin import Admin
+from isthmus.admission.webhooks import Webhooks
 from isthmus.api.gateway_api.gateway import Gateway
 from isthmus.api.istio.request_authentication import RequestAuthentication
 from isthmus.api.resource import Ref
@@ -136,6 +137,7 @@ class Pilot:
             self.bundles.run(),
             keep_trying("tell", self._lead),
             keep_trying("denied", self._hear_of_denials),
+            Webhooks(settings.webhooks, self._certificates.held, SystemClock()).run(self._own),
         )
         async with supervise(*parts, *beside, self._serve()):
             await self._get_ready(settings.startup_limit_s)

@@ -14,6 +14,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from isthmus.admission.settings import WebhookSettings, suffix
+
 PREFIX = "ISTHMUS_"
 
 
@@ -45,6 +47,24 @@ class PilotSettings(msgspec.Struct, frozen=True, kw_only=True):
     grpc_port: Annotated[int, Meta(description="port for xDS in plain text; 0: none")] = 15010
     secure_grpc_port: Annotated[int, Meta(description="port for xDS with mutual TLS; 0: none")] = 15012
     monitoring_port: Annotated[int, Meta(description="port for metrics, readiness, debug pages")] = 15014
+    webhook_port: Annotated[
+        int, Meta(description="port for the webhooks of the API server, injection and validation; 0: none")
+    ] = 15017
+    webhook_service: Annotated[
+        str, Meta(description="Service by which the API server calls them; empty: istiod, or istiod-REVISION")
+    ] = ""
+    webhook_certificate_dir: Annotated[
+        str,
+        Meta(description="folder with tls.crt, tls.key and ca.crt for webhooks; empty: Pilot's certificate"),
+    ] = ""
+    validation: Annotated[
+        bool,
+        Meta(description="answer at /validate, where wrong configuration is refused before it is stored"),
+    ] = True
+    revision: Annotated[
+        str,
+        Meta(description="revision of this control plane: what its webhooks and ConfigMaps are called by"),
+    ] = "default"
     debug_for_all: Annotated[
         bool, Meta(description="answer debug pages to the whole network, and not only over loopback")
     ] = False
@@ -129,6 +149,78 @@ class PilotSettings(msgspec.Struct, frozen=True, kw_only=True):
         "/var/run/secrets/istio/root-cert.pem"
     )
     log_level: Annotated[str, Meta(description="debug, info, warning or error")] = "info"
+
+    @property
+    def webhooks(self) -> WebhookSettings:
+        """How Pilot's process answers its API server: not at all where it has no certificate to show."""
+        shows = bool(self.secure_grpc_port or self.webhook_certificate_dir)
+        return WebhookSettings(
+            namespace=self.root_namespace,
+            revision=self.revision,
+            service=self.webhook_service or f"istiod{suffix(self.revision)}",
+            address=self.address,
+            port=self.webhook_port if self.webhook_port and shows else None,
+            validates=self.validation,
+            certificate_dir=self.webhook_certificate_dir,
+        )
+
+
+class InjectorSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What an injector that is a process of its own may be told."""
+
+    cluster: Annotated[str, Meta(description="name of the cluster that it runs in")] = "Kubernetes"
+    kubeconfig: Annotated[
+        str, Meta(description="kubeconfig of that cluster; empty: the pod's service account")
+    ] = ""
+    root_namespace: Annotated[str, Meta(description="namespace of the control plane")] = "istio-system"
+    trust_domain: Annotated[str, Meta(description="trust domain of workload identities")] = "cluster.local"
+    address: Annotated[str, Meta(description="address to listen on")] = "0.0.0.0"
+    webhook_port: Annotated[int, Meta(description="port for the webhooks of the API server")] = 15017
+    webhook_service: Annotated[
+        str,
+        Meta(
+            description="Service by which the API server calls them; empty: istio-sidecar-injector, or with -REVISION"
+        ),
+    ] = ""
+    webhook_certificate_dir: Annotated[
+        str, Meta(description="folder with tls.crt, tls.key and ca.crt for webhooks; empty: Citadel signs")
+    ] = ""
+    validation: Annotated[
+        bool, Meta(description="answer at /validate too, where the cluster's configuration is the mesh's")
+    ] = False
+    revision: Annotated[
+        str, Meta(description="revision that it injects for: what its webhooks and ConfigMaps are called by")
+    ] = "default"
+    monitoring_port: Annotated[int, Meta(description="port for metrics and readiness")] = 15014
+    citadel: Annotated[str, Meta(description="host:port of the Citadel that gives it its certificate")] = (
+        "istio-citadel.istio-system.svc.cluster.local:8060"
+    )
+    workload_api: Annotated[
+        str,
+        Meta(
+            description="socket of a SPIFFE Workload API that gives it instead, unix:/path; empty: Citadel does"
+        ),
+    ] = ""
+    token_path: Annotated[str, Meta(description="token by which it asks for its certificate")] = (
+        "/var/run/secrets/tokens/istio-token"  # noqa: S105 - a path
+    )
+    root_path: Annotated[str, Meta(description="root certificate by which Citadel is believed")] = (
+        "/var/run/secrets/istio/root-cert.pem"
+    )
+    log_level: Annotated[str, Meta(description="debug, info, warning or error")] = "info"
+
+    @property
+    def webhooks(self) -> WebhookSettings:
+        """How it answers its API server."""
+        return WebhookSettings(
+            namespace=self.root_namespace,
+            revision=self.revision,
+            service=self.webhook_service or f"istio-sidecar-injector{suffix(self.revision)}",
+            address=self.address,
+            port=self.webhook_port,
+            validates=self.validation,
+            certificate_dir=self.webhook_certificate_dir,
+        )
 
 
 class ApiServerAddress(msgspec.Struct, frozen=True):

@@ -3,39 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 
 import msgspec
 
-from isthmus.api import KINDS, LOOKED_AT, kind_of
-from isthmus.api.core import metadata_problems
+from isthmus.api import kind_of
 from isthmus.api.core.config_map import ConfigMap
 from isthmus.api.core.secret import Secret
 from isthmus.api.decode import decode
 from isthmus.api.errors import InvalidConfig, UnknownKind
-from isthmus.api.gateway_api.http_route import HTTPRoute
-from isthmus.api.istio.authorization_policy import AuthorizationPolicy
-from isthmus.api.resource import Object, Ref
+from isthmus.api.resource import Ref
 from isthmus.console.drawn_mesh import DrawnMesh, as_stored, draw
-from isthmus.console.drawn_pods import Tree, meta_of, namespace_of
+from isthmus.console.drawn_pods import Tree, labels_of, meta_of
 from isthmus.console.findings_of_proxies import findings_of_proxies
 from isthmus.console.written import Manifest, Written
 from isthmus.console.yaml_places import NOWHERE
 from isthmus.discovery.source_secrets import LABEL, claims_of
 from isthmus.kit.clock import Clock, SystemClock
-from isthmus.model import authorization_findings
 from isthmus.model.analyze import analyze
-from isthmus.model.codes import OF_SCHEMA, code_of_problem
+from isthmus.model.analyze.alone import alone, of_schema, ref_of
+from isthmus.model.codes import OF_SCHEMA
 from isthmus.model.credential import certificate_path, life_finding
-from isthmus.model.findings import Code, Finding, Severity
-from isthmus.model.from_gateway_api.http_filters import incompatible
+from isthmus.model.findings import Finding
 
 _OURS = SystemClock()
-_GROUPS = {*(kind.group for kind in KINDS if kind.is_config), "security.istio.io"}
-"""API groups of which an unknown kind is a mistake, or one that has no effect here."""
-_OF_KUBERNETES = {"NetworkPolicy", "IPAddress", "ServiceCIDR"}
-"""Kinds that stand in one of these groups, and are nothing to a mesh."""
-_OF_CASES = {"Case", "Cluster", "Expect"}
-"""Kinds of documents that say something of manifests, and are none."""
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,9 +68,9 @@ def faults_of_each(manifests: Iterable[Manifest]) -> Iterator[Fault]:
     for manifest in manifests:
         for error in manifest.wrong:
             whole = Ref("File", "", manifest.name)
-            yield fault(_schema(whole, error.path, error.message), manifest.name, error.line)
+            yield fault(of_schema(whole, error.path, error.message), manifest.name, error.line)
         for document, (key, line) in manifest.twice:
-            found = _schema(_ref(document.value), "$", f"{key} {_TWICE}")
+            found = of_schema(ref_of(document.value), "$", f"{key} {_TWICE}")
             yield fault(found, manifest.name, line)
         for each in manifest.objects:
             yield from _of_document(each)
@@ -129,59 +120,13 @@ def _of_document(written: Written) -> Iterator[Fault]:
 
 def _by_itself(value: Tree) -> Iterator[Finding]:
     """What is wrong with an object, whatever else is there."""
-    api_version, name, ref = str(value.get("apiVersion", "")), str(value.get("kind", "")), _ref(value)
-    if not api_version:
-        if name and meta_of(value) and name not in _OF_CASES:
-            yield _schema(ref, "$.apiVersion", f"is missing (hint: {_version_meant(value)})")
-        return
-    try:
-        yield from _of_object(ref, decode(kind_of(api_version, name), as_stored(value)))
-    except UnknownKind as error:
-        if api_version.rpartition("/")[0] in _GROUPS and name not in _OF_KUBERNETES:
-            message = f"{error}: it has no effect"
-            yield Finding(
-                ref=ref, path="$.kind", message=message, severity=Severity.WARNING, code=Code.SCHEMA
-            )
-    except InvalidConfig as error:
-        for path, message in error.problems:
-            yield _schema(ref, path, message)
-
-
-def _of_object(ref: Ref, found: Object) -> Iterator[Finding]:
-    """What is wrong with an object that is as its kind has it."""
-    for path, message in metadata_problems.problems(found):
-        yield _schema(ref, path, message)
-    if isinstance(found, HTTPRoute):
-        for doubt in incompatible(found):
-            yield Finding(ref=ref, path=doubt.path, message=doubt.message, code=doubt.code)
-    if isinstance(found, AuthorizationPolicy):
-        yield from authorization_findings.by_itself(found)
-    if isinstance(found, Secret) and found.metadata.labels.get(LABEL) == "true":
-        yield from claims_of(ref, found).findings
-
-
-def _ref(value: object) -> Ref:
-    """What a document says it is called."""
-    tree = value if isinstance(value, dict) else {}
-    kind, name = str(tree.get("kind", "")), str(meta_of(tree).get("name") or "")
-    try:
-        known = kind_of(str(tree.get("apiVersion", "")), kind)
-    except UnknownKind:
-        return Ref(kind, namespace_of(tree), name)
-    return Ref(known.ref_kind, namespace_of(tree) if known.namespaced else "", name)
-
-
-def _version_meant(value: Tree) -> str:
-    """What helps where an object does not say the version of its kind."""
-    for name in value:
-        if name.lower() == "apiversion":
-            return f"apiVersion, in place of {name}"
-    named = [kind.api_version for kind in (*KINDS, *LOOKED_AT) if kind.name == value["kind"]]
-    return " or ".join(f"apiVersion: {each}" for each in named) or "apiVersion: GROUP/VERSION"
-
-
-def _schema(ref: Ref, path: str, message: str) -> Finding:
-    return Finding(ref=ref, path=path, message=message, code=code_of_problem(path, message))
+    stored = as_stored(value)
+    yield from alone(stored)
+    if value.get("kind") == "Secret" and labels_of(meta_of(value)).get(LABEL) == "true":
+        with suppress(UnknownKind, InvalidConfig):
+            found = decode(kind_of(str(value.get("apiVersion", "")), "Secret"), stored)
+            if isinstance(found, Secret):
+                yield from claims_of(ref_of(stored), found).findings
 
 
 def _place(drawn: DrawnMesh, finding: Finding) -> tuple[str, int]:

@@ -6,20 +6,19 @@ import asyncio
 from contextlib import suppress
 from pathlib import Path
 
-import msgspec
-
 from isthmus.api import kind_named
 from isthmus.api.core.config_map import ConfigMap
 from isthmus.api.decode import decode
 from isthmus.api.errors import InvalidConfig
 from isthmus.api.istio.mesh_config import MeshConfig
-from isthmus.api.istio.proxy_config import ProxyConfig, ProxyConfigObject
+from isthmus.api.istio.proxy_config import ProxyConfigObject
 from isthmus.api.resource import Kind
 from isthmus.kube.client import Client
 from isthmus.kube.errors import KubeError, NotFound
 from isthmus.kube.kubeconfig import Access
 from isthmus.model.mesh_config_problems import checked_mesh_config
 from isthmus.sidecar.inject.manifest import inject_manifest
+from isthmus.sidecar.inject.mesh_settings import with_mesh
 from isthmus.sidecar.inject.settings import InjectSettings, InvalidSettings, settings_in
 
 _CONFIG_MAPS = Kind("", ("v1",), "ConfigMap", "configmaps", ConfigMap)
@@ -63,18 +62,6 @@ async def _proxy_configs(client: Client) -> tuple[ProxyConfigObject, ...]:
                 decoded = decode(kind, each)
                 found += [decoded] if isinstance(decoded, ProxyConfigObject) else []
     return tuple(found)
-
-
-def with_mesh(
-    settings: InjectSettings, mesh: MeshConfig, proxies: tuple[ProxyConfigObject, ...] = ()
-) -> InjectSettings:
-    """`settings` with what the mesh's settings and ProxyConfigs say of single proxies."""
-    return msgspec.structs.replace(
-        settings,
-        proxy=mesh.default_config or ProxyConfig(),
-        proxy_configs=proxies,
-        merge_metrics=mesh.enable_prometheus_merge is not False,
-    )
 
 
 async def inject_file(path: Path, access: Access) -> str:

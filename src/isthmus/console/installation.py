@@ -19,6 +19,7 @@ from isthmus.console.install.plain_xds import open_plain_xds
 from isthmus.console.install.reading import InvalidInstallation, checked, merged
 from isthmus.console.install.settings import Gateway, Installation
 from isthmus.console.install.workloads import shape_service, shaped_control_plane, shaped_gateway
+from isthmus.console.webhook_installation import add_webhooks
 from isthmus.model.credential_names import CA_SUFFIX
 from isthmus.sidecar.inject.pod import Pod
 from isthmus.sidecar.inject.settings import InjectSettings
@@ -74,6 +75,7 @@ def documents(role: str, installation: Installation) -> Documents:
     citadel_installation.adjust(found, role, installation)
     if "citadel" in ROLES[role]:
         found += citadel_installation.account_rules(installation, installation.namespace)
+    add_webhooks(found, role, installation)
     if role == "remote" and installation.pilot_addresses:
         found.append(_endpoints(installation))
     if role == "primary" and installation.layout == "together":

@@ -15,7 +15,7 @@ from prometheus_client import (
 REGISTRY = CollectorRegistry()
 
 # The library ends the name of each counter with `_total`; Istio's dashboards and alerts have theirs without.
-_ISTIOS = re.compile(rb"\b((?:pilot|citadel|istiod)_\w+)_total\b")
+_ISTIOS = re.compile(rb"\b((?:pilot|citadel|istiod|galley)_\w+)_total\b")
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
@@ -104,6 +104,40 @@ BUNDLE_FETCHES = Counter(
     "isthmus_trust_bundle_fetches",
     "Answers to Pilot's asking for bundles of other trust domains.",
     ["outcome"],
+    registry=REGISTRY,
+)
+INJECTION_REQUESTS = Counter(
+    "sidecar_injection_requests", "Pods that the injector was asked about.", registry=REGISTRY
+)
+INJECTION_SUCCESSES = Counter(
+    "sidecar_injection_success", "Pods that were given a sidecar.", registry=REGISTRY
+)
+INJECTION_SKIPS = Counter("sidecar_injection_skip", "Pods that are to have no sidecar.", registry=REGISTRY)
+INJECTION_FAILURES = Counter(
+    "sidecar_injection_failure",
+    "Pods that were refused, or about which nothing could be said.",
+    registry=REGISTRY,
+)
+INJECTION_SECONDS = Histogram(
+    "sidecar_injection_time_seconds", "Seconds to answer about a pod.", buckets=_SECONDS, registry=REGISTRY
+)
+_TYPE = ["group", "version", "resource"]
+VALIDATION_PASSED = Counter("galley_validation_passed", "Configuration taken.", _TYPE, registry=REGISTRY)
+VALIDATION_FAILED = Counter(
+    "galley_validation_failed", "Configuration refused.", [*_TYPE, "reason"], registry=REGISTRY
+)
+VALIDATION_ERRORS = Counter(
+    "galley_validation_http_error",
+    "Questions about configuration without an answer.",
+    ["status"],
+    registry=REGISTRY,
+)
+BUNDLE_WRITES = Counter(
+    "isthmus_webhook_bundle_writes", "Roots written into webhooks.", ["outcome"], registry=REGISTRY
+)
+WEBHOOK_CERTIFICATE_EXPIRY = Gauge(
+    "isthmus_webhook_certificate_expiry_timestamp",
+    "End of the certificate that webhooks show, in seconds of the epoch.",
     registry=REGISTRY,
 )
 STATUS_WRITES = Counter("isthmus_status_writes", "Statuses of objects written.", ["kind"], registry=REGISTRY)

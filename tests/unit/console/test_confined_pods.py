@@ -72,7 +72,7 @@ def test_a_pod_of_the_mesh_is_restricted(name):
 
 @pytest.mark.parametrize("name", PODS)
 def test_only_who_asks_the_api_server_has_a_token_for_it(name):
-    asks = "pilot" in name or "citadel" in name
+    asks = any(each in name for each in ("pilot", "citadel", "injector"))
     assert PODS[name].get("automountServiceAccountToken", True) is asks
     tokens = [
         source["serviceAccountToken"]

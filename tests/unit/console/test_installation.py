@@ -75,7 +75,7 @@ def test_a_name_that_yaml_takes_for_something_else_stays_a_name(name):
     (found,) = (
         each
         for each in documents("remote", Installation(cluster=name, network=name))
-        if each["metadata"]["name"] == "istio-sidecar-injector"
+        if (each["kind"], each["metadata"]["name"]) == ("ConfigMap", "istio-sidecar-injector")
     )
     settings = read_settings(found["data"]["values"])
     assert (settings.cluster, settings.network) == (name, name)

@@ -134,6 +134,8 @@ WRONG = {
     "pilot": {"arguments": ["debug"]},
     "citadel": {"resources": {"limits": {"memory": "many"}}},
     "networkPolicies": {"monitoringNamespaces": ["A"]},
+    "injector": {"resources": {"limits": {"memory": "many"}}},
+    "webhooks": {"failurePolicy": "Wait"},
     "managedGateways": "yes",
     "clustersDir": "a b",
     "pilotAddresses": ["pilot.example"],

@@ -10,6 +10,7 @@ import uvloop
 from isthmus.console.cli import ToldWhole
 from isthmus.console.cli.citadel import command as citadel
 from isthmus.console.cli.cluster_access import own_access
+from isthmus.console.cli.injector import command as injector
 from isthmus.console.cli.options import settings_from, settings_options
 from isthmus.console.render import fail
 from isthmus.kit import core_dumps
@@ -41,3 +42,4 @@ def pilot(**flags: Any) -> None:
 
 
 command.add_command(citadel)
+command.add_command(injector)

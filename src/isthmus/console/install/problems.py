@@ -60,7 +60,8 @@ def problems(found: Installation) -> Iterator[Problem]:
     yield from _mesh(found)
     yield from _sidecar(found)
     yield from _citadel(found)
-    for path, container in (("$.pilot", found.pilot), ("$.citadel", found.citadel)):
+    containers = (("$.pilot", found.pilot), ("$.citadel", found.citadel), ("$.injector", found.injector))
+    for path, container in containers:
         yield from _container(path, container)
     yield from _pods("$.controlPlane", found.control_plane)
     for path, gateway in (

@@ -176,6 +176,29 @@ class NetworkPolicies(Part, frozen=True, kw_only=True):
     """Namespaces from which the ports for metrics are reached; empty: from everywhere."""
 
 
+class InjectorContainer(Container, frozen=True, kw_only=True):
+    """The injector's container, which a remote cluster has."""
+
+    resources: Resources = Resources(requests={"cpu": "50m", "memory": "96Mi"}, limits={"memory": "512Mi"})
+    """What it asks for, and gets."""
+
+
+class Webhooks(Part, frozen=True, kw_only=True):
+    """What API servers ask before they take pods and configuration: see [injection](../guides/injection.md)."""
+
+    enabled: bool = True
+    """Whether they ask at all. Without it sidecars come by `isthmus kube-inject` only."""
+    failure_policy: Literal["Fail", "Ignore"] = "Fail"
+    """Of pods in labelled namespaces, while the injector does not answer: `Fail`: they are not made; `Ignore`: they
+    have no sidecar."""
+    validation_failure_policy: Literal["Fail", "Ignore"] = "Ignore"
+    """Of configuration, while the validator does not answer: `Fail`: it is refused; `Ignore`: it is taken unseen."""
+    inject_by_default: bool = False
+    """Whether pods are injected too that say nothing, in namespaces that say nothing."""
+    timeout_seconds: Annotated[int, Meta(ge=1, le=30)] = 10
+    """How long API servers wait for an answer."""
+
+
 class Installation(Part, frozen=True, kw_only=True):
     """What is installed into a cluster, whatever the role: what a role does not need it does not look at."""
 
@@ -217,6 +240,10 @@ class Installation(Part, frozen=True, kw_only=True):
     """Pilot's container."""
     citadel: CitadelContainer = CitadelContainer()
     """Citadel's container."""
+    injector: InjectorContainer = InjectorContainer()
+    """The injector's container, in a remote cluster."""
+    webhooks: Webhooks = Webhooks()
+    """Who injects, and who refuses what is wrong."""
     network_policies: NetworkPolicies = NetworkPolicies()
     """Who reaches the control plane."""
     managed_gateways: bool = True

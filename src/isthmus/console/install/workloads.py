@@ -15,7 +15,11 @@ _TOPOLOGIES = ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
 def shaped_control_plane(deployment: Json, installation: Installation) -> list[Json]:
     """The objects that come with a Deployment of the control plane; it is changed to what the settings say."""
     spec = deployment["spec"]["template"]["spec"]
-    by_name: dict[str, Container] = {"discovery": installation.pilot, "citadel": installation.citadel}
+    by_name: dict[str, Container] = {
+        "discovery": installation.pilot,
+        "citadel": installation.citadel,
+        "sidecar-injector": installation.injector,
+    }
     for container in spec["containers"]:
         said = by_name.get(container["name"])
         if said is not None:

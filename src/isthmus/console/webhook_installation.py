@@ -1,0 +1,65 @@
+"""The webhooks of an installation: their configurations, the rights of who serves them, and an injector where none is.
+
+A primary's Pilot serves its own API server. A remote cluster has an injector beside its Citadel, so that its pods start
+also while the primary is out of reach (ADR 0042).
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+from string import Template
+from typing import Any
+
+import yaml
+
+from isthmus.admission.configurations import Serving, injector_name, mutating, validating, validator_name
+from isthmus.console import manifests
+from isthmus.console.install.settings import Installation
+
+Json = dict[str, Any]
+
+FILES = {"primary": "webhooks", "remote": "injector"}
+_SERVICES = {"primary": "istiod", "remote": "istio-sidecar-injector"}
+
+
+def add_webhooks(objects: list[Json], role: str, installation: Installation) -> None:
+    """Add what `role` needs of webhooks to its `objects`; where none are wished, Pilot serves none."""
+    if role not in FILES:
+        return
+    if installation.webhooks.enabled:
+        objects += webhook_objects(role, installation)
+        return
+    for each in objects:
+        if each["kind"] == "Deployment":
+            (container,) = each["spec"]["template"]["spec"]["containers"]
+            container["args"] += ["--webhook-port=0"] if container["name"] == "discovery" else []
+
+
+def webhook_objects(role: str, installation: Installation) -> list[Json]:
+    """The configurations of webhooks, with the rights of who serves them, and in a remote cluster the injector."""
+    revision, ending, namespace = installation.label, installation.suffix, installation.namespace
+    values = {
+        "cluster": installation.cluster,
+        "namespace": namespace,
+        "image": installation.image,
+        "trust_domain": installation.trust_domain,
+        "domain": installation.domain,
+        "revision": revision,
+        "suffix": ending,
+        "injector": injector_name(revision, namespace),
+        "validator": validator_name(revision, namespace),
+    }
+    text = (resources.files(manifests) / f"{FILES[role]}.yaml").read_text()
+    said = installation.webhooks
+    serving = Serving(
+        namespace=namespace,
+        revision=revision,
+        service=f"{_SERVICES[role]}{ending}",
+        failure_policy=said.failure_policy,
+        validation_failure_policy=said.validation_failure_policy,
+        everywhere=said.inject_by_default,
+        timeout_s=said.timeout_seconds,
+    )
+    found = [*yaml.safe_load_all(Template(text).substitute(values)), mutating(serving)]
+    # Configuration is read in a primary: who writes it elsewhere is told so by analysis.
+    return [*found, validating(serving)] if role == "primary" else found
