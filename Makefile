@@ -3,7 +3,7 @@ PY := .venv/bin/python
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup demo test test-kube check golden lab bench docs adr clean
+.PHONY: help setup demo test test-kube check golden lab bench docs adr dist lock clean
 
 help:            ## show what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -16,8 +16,11 @@ test: setup      ## all tests, the lab's stories last; says what it skipped and 
 	@$(PY) -m pytest tests/e2e -n 2 --dist loadfile --no-loadscope-reorder
 test-kube: setup ## what asks API servers, of upstream's too: builds those once (KUBEBUILDER_ASSETS: yours)
 	@KUBEBUILDER_ASSETS=$$(tools/apiserver) $(PY) -m pytest -m kube --ignore=tests/e2e
-check: setup     ## linters: ruff, mypy, import-linter
+check: setup     ## linters: ruff, mypy, import-linter, hadolint
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
+	@.venv/bin/hadolint Dockerfile
+dist: setup      ## wheel, source and bill of materials, into dist/: the same bytes wherever they are built
+	@$(PY) tools/dist.py
 golden: setup    ## write the goldens anew, to be looked at with git diff
 	@$(PY) -m pytest tests/golden --golden-rewrite
 lab: setup       ## bring up the two clusters and leave them running
@@ -26,6 +29,8 @@ bench: setup     ## measure; results go to benchmarks/BASELINE.md
 	@$(PY) benchmarks/run.py
 docs: setup      ## write docs/reference anew, from the types that decode each kind
 	@$(PY) tools/reference.py
+lock:            ## write requirements.lock anew, after constraints.txt
+	@tools/lock
 adr:             ## list the decisions
 	@head -qn 1 docs/adr/*.md | sed 's|^# ||'
 clean:           ## remove what setup made

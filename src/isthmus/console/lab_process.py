@@ -15,9 +15,10 @@ DOOR = "open"
 
 
 def samples_folder() -> Path:
-    """The folder `samples` beside the package's sources, or in the folder we are in."""
-    beside = Path(__file__).resolve().parents[3] / "samples"
-    return beside if beside.is_dir() else Path.cwd() / "samples"
+    """The folder `samples` beside the package's sources, within the installed package, or in the folder we are in."""
+    package = Path(__file__).resolve().parents[1]
+    places = (package.parents[1] / "samples", package / "samples")
+    return next((each for each in places if each.is_dir()), Path.cwd() / "samples")
 
 
 def lab_launch(state: Path, spec: LabSpec, samples: Path) -> Launch:

