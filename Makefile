@@ -11,9 +11,8 @@ setup:           ## install what is needed, into .venv and (as root) by apt
 	@tools/setup
 demo: setup      ## two clusters, one mesh, red stars: the whole story on this machine
 	@.venv/bin/isthmus demo
-test: setup      ## all tests, the lab's stories last; says what it skipped and why
-	@nice -n 19 tools/issuers & $(PY) -m pytest -n auto --dist loadfile --ignore=tests/e2e; code=$$?; wait; exit $$code
-	@$(PY) -m pytest tests/e2e -n 2 --dist loadfile --no-loadscope-reorder
+test: setup      ## all tests, the lab's stories, what asks real API servers; says what it skipped and why
+	@tools/tests
 test-kube: setup ## what asks API servers, of upstream's too: builds those once (KUBEBUILDER_ASSETS: yours)
 	@KUBEBUILDER_ASSETS=$$(tools/apiserver) $(PY) -m pytest -m kube --ignore=tests/e2e
 check: setup     ## linters: ruff, mypy, import-linter, hadolint

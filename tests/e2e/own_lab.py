@@ -20,7 +20,7 @@ from isthmus.console.lab_client import LabClient
 from isthmus.console.lab_process import lab_launch, samples_folder
 from isthmus.lab.launch import start
 from isthmus.lab.spec import ApiServerKind, LabSpec, with_api_servers
-from isthmus.lab.stock.programs import NoPrograms
+from isthmus.lab.stock.programs import NoPrograms, stock_programs
 
 
 @contextmanager
@@ -28,16 +28,23 @@ def own_lab(folder: Path, spec: LabSpec, build: Callable[[Stage], Awaitable[None
     """The lab's stage inside the block, once all that `build` claims has held; afterwards the lab is gone."""
     if wanted := os.environ.get("ISTHMUS_LAB_APISERVER"):
         spec = with_api_servers(spec, msgspec.convert(wanted, ApiServerKind))
-    try:
-        lab = start(lab_launch(folder, spec, samples_folder()))
-    except NoPrograms as error:
-        pytest.skip(str(error))
+    if any(each.api_server == "kube" for each in spec.clusters):
+        needs_stock_programs()
+    lab = start(lab_launch(folder, spec, samples_folder()))
     stage = Stage(LabClient(folder), samples_folder(), Console(quiet=True))
     try:
         asyncio.run(_up(stage, build))
         yield stage
     finally:
         lab.stop()
+
+
+def needs_stock_programs() -> None:
+    """Skip where upstream's programs are not on this machine."""
+    try:
+        stock_programs()
+    except NoPrograms as error:
+        pytest.skip(str(error))
 
 
 async def _up(stage: Stage, build: Callable[[Stage], Awaitable[None]]) -> None:

@@ -9,7 +9,12 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
+from e2e.own_lab import needs_stock_programs
+
 ISTHMUS = (sys.executable, "-m", "isthmus")
+APISERVER = "ISTHMUS_LAB_APISERVER"
 
 
 def processes_of(state: Path) -> list[str]:
@@ -36,8 +41,11 @@ def gone(state: Path, limit_s: float = 15.0) -> bool:
     return True
 
 
-def test_the_demo_shows_every_claim_and_leaves_nothing(tmp_path: Path) -> None:
-    environment = {**os.environ, "ISTHMUS_STATE": str(tmp_path), "COLUMNS": "200"}
+@pytest.mark.parametrize("servers", ["embedded", "kube"])
+def test_the_demo_shows_every_claim_and_leaves_nothing(tmp_path: Path, servers: str) -> None:
+    if servers == "kube":
+        needs_stock_programs()
+    environment = {**os.environ, "ISTHMUS_STATE": str(tmp_path), "COLUMNS": "200", APISERVER: servers}
     done = subprocess.run(
         [*ISTHMUS, "demo"], env=environment, capture_output=True, text=True, timeout=280, check=False
     )

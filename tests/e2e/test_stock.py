@@ -30,10 +30,10 @@ TOKEN = {"serviceAccountToken": {"path": "token", "audience": "istio-ca", "expir
 
 
 def _objects() -> str:
-    web = {"name": "main", "image": "python", "command": SERVE}
-    web["readinessProbe"] = {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1}
-    asks = {"name": "main", "image": "python", "command": ["sleep", "infinity"]}
-    asks["volumeMounts"] = [{"name": "proof", "mountPath": "/proof"}]
+    probe = {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1}
+    web: Json = {"name": "main", "image": "python", "command": SERVE, "readinessProbe": probe}
+    mounts = [{"name": "proof", "mountPath": "/proof"}]
+    asks: Json = {"name": "main", "image": "python", "command": ["sleep", "infinity"], "volumeMounts": mounts}
     volumes = [{"name": "proof", "projected": {"sources": [TOKEN]}}]
     spec = {"selector": {"app": "web"}, "ports": [{"name": "http", "port": 80, "targetPort": 8080}]}
     return yaml.safe_dump_all(
