@@ -125,7 +125,9 @@ def test_keys_and_lives_are_as_chosen(tmp_path):
         assert x509.life(certificate).end <= SystemClock().now() + 48 * 3600
 
 
-async def test_the_root_that_citadel_made_is_brought_to_disk_and_signs_for_another_cluster(tmp_path):
+async def test_the_root_that_citadel_made_is_brought_to_disk_and_signs_for_another_cluster(
+    tmp_path, api_server
+):
     async with live_cluster(tmp_path) as cluster:
         choices = SelfSigned(namespace="default")
         async with Client(from_file(cluster.kubeconfig)) as client:

@@ -1,4 +1,4 @@
-"""`isthmus check` reads the embedded API server: what is well there, what is not, and what may not be read."""
+"""`isthmus check` reads an API server: what is well there, what is not, and what may not be read."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from fakes.embedded_cluster import embedded_cluster
+from fakes.live_cluster import live_cluster
 from isthmus.api.crd import custom_resource_definitions
 from isthmus.console.cli import main
-from isthmus.lab.apiserver.builtin import builtin
 
 NODE = {
     "apiVersion": "v1",
@@ -49,12 +48,11 @@ def namespace(name, **labels):
 
 
 @pytest.fixture
-async def cluster(tmp_path):
-    async with embedded_cluster(tmp_path) as served:
-        api = served.server.api
-        await api.create(builtin("nodes"), NODE)
-        await api.create(builtin("services"), DNS)
-        await api.create(builtin("endpointslices", "discovery.k8s.io"), PIECE)
+async def cluster(tmp_path, api_server):
+    async with live_cluster(tmp_path) as served:
+        await served.create("nodes", NODE)
+        await served.create("services", DNS)
+        await served.create("endpointslices", PIECE, "discovery.k8s.io")
         yield served
 
 
@@ -80,7 +78,7 @@ async def test_a_cluster_that_nobody_has_touched_is_fit_for_an_installation(clus
 
 
 async def test_where_no_mesh_runs_that_is_what_is_wrong(cluster):
-    await cluster.server.api.create(builtin("namespaces"), namespace("istio-system"))
+    await cluster.create("namespaces", namespace("istio-system"))
     code, found = await check(cluster)
     assert code == 79
     (wrong,) = (each for each in found if each["state"] == "error")
@@ -89,8 +87,7 @@ async def test_where_no_mesh_runs_that_is_what_is_wrong(cluster):
 
 
 async def test_what_is_in_the_way_of_an_installation_is_told(cluster):
-    api = cluster.server.api
-    await api.create(builtin("namespaces"), namespace("istio-system"))
+    await cluster.create("namespaces", namespace("istio-system"))
     full = {"hard": {"pods": "1"}, "used": {"pods": "0"}}
     quota = {
         "apiVersion": "v1",
@@ -98,10 +95,10 @@ async def test_what_is_in_the_way_of_an_installation_is_told(cluster):
         "metadata": {"name": "small", "namespace": "istio-system"},
         "spec": {"hard": full["hard"]},
     }
-    made = await api.create(builtin("resourcequotas"), quota)
-    await api.set_status(builtin("resourcequotas"), made, full)
+    made = await cluster.create("resourcequotas", quota)
+    await cluster.set_status("resourcequotas", made, full)
     strict = {"istio-injection": "enabled", "pod-security.kubernetes.io/enforce": "restricted"}
-    await api.create(builtin("namespaces"), namespace("shop", **strict))
+    await cluster.create("namespaces", namespace("shop", **strict))
     code, found = await check(cluster, "--before-install")
     assert code == 79
     wrong = {each["check"]: each for each in found if each["state"] == "error"}
@@ -110,8 +107,7 @@ async def test_what_is_in_the_way_of_an_installation_is_told(cluster):
 
 
 async def test_kinds_are_compared_with_those_of_this_release(cluster):
-    for each in custom_resource_definitions():
-        await cluster.server.api.create(builtin("customresourcedefinitions", "apiextensions.k8s.io"), each)
+    await cluster.apply(*custom_resource_definitions())
     _, found = await check(cluster, "--before-install", "--only", "definitions")
     assert states(found) == dict.fromkeys(
         ("kinds-established", "kinds-readable", "kinds-current", "gateway-api"), "ok"
@@ -119,7 +115,7 @@ async def test_kinds_are_compared_with_those_of_this_release(cluster):
 
 
 async def test_who_may_read_little_is_told_what_is_not_known(cluster):
-    content = cluster.server.credentials.kubeconfig(cluster.url)
+    content = cluster.credentials.kubeconfig(cluster.url)
     content["users"][0]["user"] = {}
     cluster.kubeconfig.write_text(yaml.safe_dump(content))
     _, found = await check(cluster, "--before-install")
@@ -128,7 +124,7 @@ async def test_who_may_read_little_is_told_what_is_not_known(cluster):
 
 
 async def test_a_cluster_that_is_away_is_an_error_and_a_wrong_context_another(cluster):
-    content = cluster.server.credentials.kubeconfig("https://127.0.0.1:1")
+    content = cluster.credentials.kubeconfig("https://127.0.0.1:1")
     cluster.kubeconfig.write_text(yaml.safe_dump(content))
     code, found = await check(cluster)
     assert code == 79

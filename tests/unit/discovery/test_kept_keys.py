@@ -156,7 +156,9 @@ async def test_pilot_writes_this_configmap_and_no_other(place: Installed) -> Non
             await client.create(CONFIG_MAPS, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta})
 
 
-async def test_without_the_configmap_nothing_is_kept_and_all_else_goes_on(tmp_path: Path) -> None:
+async def test_without_the_configmap_nothing_is_kept_and_all_else_goes_on(
+    tmp_path: Path, api_server: str
+) -> None:
     async with installed(tmp_path, FILES) as bare:
         keeper = Keeper(bare, await bare.access(SYSTEM, PILOT))
         async with supervise(keeper.run()):
