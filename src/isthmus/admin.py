@@ -8,6 +8,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
+from isthmus.debug.distribution import Distribution
 from isthmus.debug.pages import VERSION, IstioPages, Page
 from isthmus.debug.streams import SHORT, by_proxy, name_of
 from isthmus.discovery.analyst import Analyst
@@ -59,6 +60,7 @@ class Admin:
             "/debug/endpoints": self._endpoints,
             "/debug/findings": self._findings,
             "/debug/trust": self._trust,
+            "/debug/distribution": Distribution(fleet, builder, fanout).page,
             **IstioPages(fleet, builder, fanout).pages(),
         }
 

@@ -25,6 +25,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "clusters": ("clusters", "The clusters of the mesh: list, check, add"),
     "check": ("check", "Whether clusters are such that a mesh runs over them"),
     "proxy": ("proxy", "The Envoys of the mesh: status, config"),
+    "wait": ("wait", "Until proxies hold what was written, in all clusters"),
+    "dashboard": ("dashboard", "Pages of the mesh in a browser: Pilot, an Envoy, Prometheus, Grafana, Kiali"),
+    "bug-report": ("bug_report", "One archive with all that is to be known of a mesh, without its secrets"),
     "validate": ("validate", "What is wrong with objects, each by itself"),
     "analyze": ("analyze", "What is wrong or doubtful in the configuration"),
     "explain": ("explain", "Where a call goes, and why"),
@@ -45,6 +48,12 @@ ALSO: dict[str, tuple[str, ...]] = {
     "proxy-config": ("proxy", "config"),
     "pc": ("proxy", "config"),
     "remote-clusters": ("clusters", "list"),
+    "dash": ("dashboard",),
+    "d": ("dashboard",),
+    "x": (),
+    "exp": (),
+    "experimental": (),
+    "precheck": ("check",),
 }
 """What those who know istioctl type, and what it stands for here. Help does not list it."""
 

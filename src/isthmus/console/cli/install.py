@@ -131,6 +131,7 @@ def settings_flags(command: F) -> F:
     )(command)
     command = click.option(
         "-f",
+        "--filename",
         "--file",
         "files",
         multiple=True,

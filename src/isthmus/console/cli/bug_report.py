@@ -1,0 +1,97 @@
+"""`isthmus bug-report`: all that is to be known of a mesh, in one file, without its secrets."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from isthmus.console.cli.durations import DURATION
+from isthmus.console.cli.options import chosen, cluster_options
+from isthmus.console.render import fail
+from isthmus.kit.clock import SystemClock
+from isthmus.kit.release import RELEASE
+from isthmus.kube.errors import KubeError
+
+_MIB = 1 << 20
+
+
+@click.command("bug-report")
+@cluster_options
+@click.option(
+    "-f",
+    "--filename",
+    "path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="file to write  [default: bug-report-TIME.tar.gz]",
+)
+@click.option("--timeout", type=DURATION, default="5m", show_default=True, help="so long at the most")
+@click.option(
+    "--max-size", default=200, show_default=True, help="MiB that the archive holds at the most, unpacked"
+)
+@click.option(
+    "--max-proxies", default=20, show_default=True, help="Envoys of a cluster that are asked; ill ones first"
+)
+@click.option("--log-lines", default=2000, show_default=True, help="the last lines of each log")
+def command(path: Path | None, **flags: Any) -> None:
+    """Write one archive with all that is to be known of a mesh, in the clusters of --context (several).
+
+    Versions, configuration, events, Pilots' and Envoys' pages, logs of the control plane and of sidecars, and what
+    isthmus check says. Secrets are not read; keys, tokens and passwords within other things are taken out, rather too
+    much than too little: look into it before you give it away. What could not be had, such as a cluster that does
+    not answer, is said in its README.txt.
+    """
+    now = datetime.fromtimestamp(SystemClock().now(), UTC)
+    path = path or Path(f"bug-report-{now:%Y%m%dT%H%M%SZ}.tar.gz")
+    try:
+        contexts = chosen(flags)
+        notes, count = asyncio.run(_gathered(path, contexts, flags))
+    except FileExistsError:
+        fail(f"{path}: is there already")
+    except (KubeError, ValueError) as error:
+        fail(str(error))
+    for each in notes:
+        click.echo(f"not in it: {each}", err=True)
+    click.echo(f"wrote {path}: {count} files")
+
+
+async def _gathered(path: Path, contexts: tuple[str, ...], flags: dict[str, Any]) -> tuple[list[str], int]:
+    from isthmus.console.bug_report.archive import Archive
+    from isthmus.console.bug_report.gather import Gathering, Limits
+
+    limits = Limits(proxies=flags["max_proxies"], log_lines=flags["log_lines"])
+    archive = Archive(path, limit_bytes=flags["max_size"] * _MIB, file_limit_bytes=8 * _MIB)
+    names = contexts or ("current",)
+    try:
+        async with asyncio.timeout(flags["timeout"]):
+            await asyncio.gather(
+                _checked(archive, contexts, flags),
+                *(
+                    Gathering(archive, name.replace("/", "_"), flags["root"], limits).of_cluster(
+                        flags["kubeconfig"], context
+                    )
+                    for name, context in zip(names, contexts or ("",), strict=True)
+                ),
+            )
+    except TimeoutError:
+        archive.note(f"all that had not come after {flags['timeout']:g} s (hint: --timeout)")
+    head = (
+        f"isthmus {RELEASE} gathered this of {', '.join(names)} at {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC."
+    )
+    return archive.notes, archive.write(head)
+
+
+async def _checked(archive: Any, contexts: tuple[str, ...], flags: dict[str, Any]) -> None:
+    from isthmus.console.check.read import clusters
+    from isthmus.console.check.table import CHECKS
+    from isthmus.console.check.text import as_text
+    from isthmus.console.check.verdict import checked
+
+    try:
+        reading = await clusters(flags["kubeconfig"], contexts, flags["root"], before_install=False)
+        archive.text("check.txt", as_text(tuple(checked(CHECKS, reading, before_install=False)), whole=True))
+    except (KubeError, ValueError) as error:
+        archive.note(f"isthmus check: {error}")

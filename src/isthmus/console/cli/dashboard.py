@@ -1,0 +1,77 @@
+"""`isthmus dashboard`: pages of the mesh in a browser of this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import webbrowser
+from typing import Any
+
+import click
+
+from isthmus.console.awaiting import Meshed
+from isthmus.console.cli.options import NAMESPACE, chosen, cluster_options
+from isthmus.console.dashboards import BOARDS, Board, place_of
+from isthmus.console.render import fail
+from isthmus.kube.client import Client
+from isthmus.kube.errors import KubeError
+from isthmus.kube.forward import Forward
+
+_ALSO = {"istiod-debug": "pilot", "controlz": "pilot", "proxy": "envoy"}
+
+
+class _What(click.Choice[str]):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return super().convert(_ALSO.get(value, value), param, ctx)
+
+
+@click.command("dashboard")
+@click.argument("what", type=_What(list(BOARDS)))
+@click.argument("pod", default="")
+@click.option(
+    "--address", default="127.0.0.1", show_default=True, help="address of this machine to listen on"
+)
+@click.option("-p", "--port", default=0, help="port of this machine; 0: that of the pod, or any that is free")
+@click.option(
+    "--browser", type=bool, default=True, show_default=True, help="open a browser, or print the URL alone"
+)
+@NAMESPACE
+@cluster_options
+def command(what: str, pod: str, **flags: Any) -> None:
+    """Open the pages of WHAT in a browser, led here through the API server, until Ctrl-C.
+
+    WHAT is Pilot's pages of itself, the admin pages of the Envoy beside POD, or Prometheus, Grafana, Kiali, Jaeger or
+    Zipkin where these run: in the namespace of the control plane, or that of -n. Who may forward ports may see them.
+    """
+    board = BOARDS[what]
+    if bool(pod) == bool(board.labels):
+        fail(
+            "beside which pod? (hint: isthmus dashboard envoy POD)" if not pod else f"{what} is beside no pod"
+        )
+    try:
+        asyncio.run(_shown(board, pod, flags))
+    except (KubeError, ValueError) as error:
+        fail(str(error))
+
+
+async def _shown(board: Board, pod: str, flags: dict[str, Any]) -> None:
+    where = Meshed(flags["kubeconfig"], chosen(flags), flags["root"])
+    place = await place_of(board, where, pod, flags["namespace"])
+    async with Client(place.access) as client:
+        forward = Forward(client, place.namespace, place.pod, board.port)
+        server = await _listening(forward, flags["address"], flags["port"], board.port)
+        host, port = server.sockets[0].getsockname()[:2]
+        url = f"http://{f'[{host}]' if ':' in host else host}:{port}{board.path}"
+        click.echo(url)
+        if flags["browser"]:
+            webbrowser.open(url)
+        async with server:
+            await server.serve_forever()
+
+
+async def _listening(forward: Forward, address: str, port: int, usual: int) -> asyncio.Server:
+    if port:
+        return await forward.listen(address, port)
+    try:
+        return await forward.listen(address, usual)
+    except OSError:
+        return await forward.listen(address, 0)
