@@ -6,7 +6,6 @@ import asyncio
 import dataclasses
 from contextlib import aclosing, suppress
 from socket import gethostname
-from uuid import uuid4
 
 from isthmus.admin import Admin
 from isthmus.admission.webhooks import Webhooks
@@ -26,11 +25,9 @@ from isthmus.discovery.gateway_names import GatewayNames
 from isthmus.discovery.kept_keys import KeptKeys, KeptKeysSettings
 from isthmus.discovery.key_fetcher import KeyFetcher, ranges
 from isthmus.discovery.key_ring import Sources
-from isthmus.discovery.managed_gateways import ManagedGateways
-from isthmus.discovery.registrar import Registrar
 from isthmus.discovery.registrations import Registrations
 from isthmus.discovery.registry import ClusterSpec, Registry
-from isthmus.discovery.status_writer import Statuses, StatusWriter
+from isthmus.discovery.status_writer import Statuses
 from isthmus.discovery.told_statuses import ToldStatuses
 from isthmus.discovery.wanted_credentials import WantedCredentials
 from isthmus.identity import Gatekeeper, Identifier, nobody, only_known
@@ -42,7 +39,6 @@ from isthmus.kit.tasks import keep_trying, supervise
 from isthmus.kit.watchable import Watchable
 from isthmus.kube.client import Client
 from isthmus.kube.kubeconfig import Access
-from isthmus.kube.lease import Lease
 from isthmus.model.awaited import awaited
 from isthmus.model.build import MeshBuilder
 from isthmus.model.change import Change, ChangeKey
@@ -66,20 +62,19 @@ from isthmus.parts import (
     sources,
 )
 from isthmus.settings import PilotSettings
-from isthmus.sidecar.inject.routers import RouterPods
 from isthmus.sidecar.source import certificate_source
 from isthmus.translate.generation import Generation, Translator
 from isthmus.translate.types import TYPES
 from isthmus.wire.listeners import Plaintext, Secure, ServerCertificate
 from isthmus.wire.serve import GrpcServer
 from isthmus.wire.stream import Peer
+from isthmus.writers import ToWrite, Writers
 from isthmus.xds.fanout import Fanout
 from isthmus.xds.server import AdsServer
 from isthmus.xds.session import only_shown
 
 _ANY, _LOOPBACK = "0.0.0.0", "127.0.0.1"
 _SWEEP_S = 60.0
-LEASE = "istio-pilot-leader"
 
 
 class Pilot:
@@ -98,6 +93,7 @@ class Pilot:
         self.wanted = WantedCredentials()
         watching = WatcherSettings(
             root_namespace=settings.root_namespace,
+            revision=settings.revision,
             companions=(self._follow_plane,),
             renewals=renewals(settings, own),
             credentials=self.wanted.current,
@@ -118,6 +114,10 @@ class Pilot:
         looking = AnalystSettings(in_status=settings.analysis_in_status)
         self.analyst = Analyst(self.builder, self._withheld, self.statuses, looking)
         self._registrations = Registrations(lambda: self.builder.mesh, self.analyst.look)
+        to_write = ToWrite(
+            self.statuses, self._gateways, self._registrations, self._kept, self.keys.good, self._is_labelled
+        )
+        self._writers = Writers(settings, to_write)
         # serve
         self.fanout: Fanout[Proxy] = Fanout(TYPES, session_limits(settings))
         self.denied = DenyList(SystemClock())
@@ -193,7 +193,8 @@ class Pilot:
             if self._is_open:
                 self.fanout.publish(self._generation, self._inbox.began)
         self.gateway_names.wanted.set(mesh.networks.hosts)
-        self.planes.set(control_planes(mesh, self._settings.root_namespace, self.fleet.watchers()))
+        settings, clusters = self._settings, self.fleet.watchers()
+        self.planes.set(control_planes(mesh, settings.root_namespace, clusters, settings.revision))
         self.wanted.want("derived", self.builder.derived.credentials)
         self._told.after(mesh, delta)
         if delta.config or delta.everything:
@@ -222,22 +223,16 @@ class Pilot:
 
     async def _follow_plane(self, spec: ClusterSpec, client: Client) -> None:
         if not spec.is_config:
-            await Follower(client, self._settings.root_namespace, spec.id, self.planes).run()
+            where = (self._settings.root_namespace, spec.id)
+            await Follower(client, where, self.planes, self._writers.leads).run()
 
     async def _lead(self) -> None:
-        """Write into our own cluster, which holds the configuration: who registers with us, and all else as leader."""
-        settings, cluster = self._settings, ClusterId(self._settings.cluster)
-        async with Client(self._own) as client, asyncio.TaskGroup() as group:
-            lease = Lease(client, (settings.root_namespace, LEASE), f"{gethostname()}-{uuid4()}")
-            writer = StatusWriter(cluster, client, self.statuses)
-            routers = RouterPods(client, settings.root_namespace)
-            gateways = ManagedGateways(client, self._gateways, routers.containers)
-            registrar = Registrar(client, (settings.root_namespace, gethostname()), self._registrations)
-            group.create_task(lease.run())
-            group.create_task(writer.run(lease.held))
-            group.create_task(gateways.run(lease.held))
-            group.create_task(registrar.run(lease.held))
-            group.create_task(self._kept.run(client, lease.held, self.keys.good))
+        async with Client(self._own) as client:
+            await self._writers.run(client)
+
+    def _is_labelled(self, ref: Ref) -> bool:
+        watcher = self.fleet.watchers().get(ClusterId(self._settings.cluster))
+        return watcher is not None and ref in watcher.labelled
 
     async def _serve(self) -> None:
         """xDS in plain text at once, and with mutual TLS as soon as Citadel has given Pilot a certificate."""

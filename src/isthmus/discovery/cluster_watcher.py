@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from enum import Enum
 from typing import Any
 
@@ -21,6 +22,7 @@ from isthmus.kit import date, duration
 from isthmus.kit.clock import Clock, SystemClock
 from isthmus.kit.log import log
 from isthmus.kit.metrics import INBOUND_CHANGES
+from isthmus.kit.unreadable import UNREADABLE
 from isthmus.kit.watchable import Watchable
 from isthmus.kube.client import Client, Scope
 from isthmus.kube.errors import Forbidden, NotFound, Unauthorized
@@ -29,8 +31,10 @@ from isthmus.kube.watch import Watch, WatchSettings
 from isthmus.model import trust_bundles
 from isthmus.model.change import Change, ChangeKey, Refused, refused
 from isthmus.model.codes import code_of_problem
+from isthmus.model.config_cluster import is_config
 from isthmus.model.credential import CredentialKey
 from isthmus.model.findings import Finding
+from isthmus.model.revision import DEFAULT, LABEL, is_read_by
 
 Put = Callable[[Change], None]
 Companion = Callable[[ClusterSpec, Client], Coroutine[Any, Any, None]]
@@ -50,6 +54,8 @@ class WatcherSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What is followed in a cluster, and how."""
 
     root_namespace: str = "istio-system"
+    revision: str = DEFAULT
+    """Configuration that is labelled for another one is not read."""
     watch: WatchSettings = WatchSettings()
     companions: tuple[Companion, ...] = ()
     renewals: Renewals = Renewals()
@@ -93,6 +99,8 @@ class ClusterWatcher:
         self, spec: ClusterSpec, put: Put, settings: WatcherSettings, clock: Clock | None = None
     ) -> None:
         self.spec = spec
+        self.labelled: set[Ref] = set()
+        """The configuration that is our revision's by its label."""
         self._put, self._settings = put, settings
         self._clock = clock or SystemClock()
         self.renewal = AccessRenewal(spec, settings.renewals, self._clock)
@@ -257,6 +265,10 @@ class ClusterWatcher:
             self._put(Change(ChangeKey(self.spec.id, ref), word))
 
     def _tell(self, ref: Ref, fact: Fact | None) -> None:
+        labels = self._labels(ref, fact)
+        if not is_read_by(labels, self._settings.revision):
+            fact = None
+        self._note_label(ref, is_labelled=fact is not None and bool(labels.get(LABEL)))
         value: Object | Finding | Refused | None
         if isinstance(fact, InvalidConfig):
             code = code_of_problem(fact.path, fact.message)
@@ -266,6 +278,19 @@ class ClusterWatcher:
             value = fact
         INBOUND_CHANGES.labels(ref.kind).inc()
         self._put(Change(ChangeKey(self.spec.id, ref), value))
+
+    def _labels(self, ref: Ref, fact: Fact | None) -> Mapping[str, str]:
+        """Those of configuration; none of other objects, which all revisions read."""
+        if fact is None or not is_config(ref):
+            return {}
+        if isinstance(fact, Object):
+            return fact.metadata.labels
+        with suppress(*UNREADABLE):
+            return msgspec.json.decode(self.undecoded(ref), type=Object).metadata.labels
+        return {}
+
+    def _note_label(self, ref: Ref, *, is_labelled: bool) -> None:
+        (self.labelled.add if is_labelled else self.labelled.discard)(ref)
 
     async def _settled(self, informer: Informer) -> None:
         async for _ in informer.health.changes():

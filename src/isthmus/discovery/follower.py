@@ -29,6 +29,7 @@ from isthmus.model.mesh import Mesh
 from isthmus.model.names import ClusterId, Hostname, ServiceKey
 from isthmus.model.network import Direct, Via
 from isthmus.model.network_gateways import USUAL_PORT
+from isthmus.model.revision import DEFAULT, suffix
 
 _SERVICES = Kind("", ("v1",), "Service", "services", Service)
 _ENDPOINTS = Kind("", ("v1",), "Endpoints", "endpoints", Object)
@@ -52,8 +53,16 @@ Planes = Mapping[ClusterId, ControlPlane]
 class Follower:
     """One remote cluster whose Endpoints of the control plane are kept true."""
 
-    def __init__(self, client: Client, namespace: str, cluster: ClusterId, planes: Watchable[Planes]) -> None:
-        self._client, self._namespace, self._cluster, self._planes = client, namespace, cluster, planes
+    def __init__(
+        self,
+        client: Client,
+        where: tuple[str, ClusterId],
+        planes: Watchable[Planes],
+        leads: Watchable[bool],
+    ) -> None:
+        """`where`: the control plane's namespace, and the cluster. Of several Pilots the one that `leads` writes."""
+        self._client, (self._namespace, self._cluster) = client, where
+        self._planes, self._leads = planes, leads
         self._services: dict[str, Service] = {}
         self._written: dict[str, object] = {}
         self._again = asyncio.Event()
@@ -65,6 +74,7 @@ class Follower:
         async with asyncio.TaskGroup() as group:
             group.create_task(informer.run())
             group.create_task(self._follow_plane())
+            group.create_task(self._follow_lead())
             group.create_task(self._write())
 
     def _heard(self, ref: Ref, value: Object | InvalidConfig | None) -> None:
@@ -78,6 +88,11 @@ class Follower:
         async for _ in self._planes.changes():
             self._again.set()
 
+    async def _follow_lead(self) -> None:
+        async for _ in self._leads.changes():
+            self._written.clear()  # by another, since then
+            self._again.set()
+
     async def _write(self) -> None:
         backoff = Backoff()
         while True:
@@ -87,6 +102,8 @@ class Follower:
             if not self._again.is_set():
                 self._written.clear()
             self._again.clear()
+            if not self._leads.value:
+                continue
             try:
                 plane = self._planes.value.get(self._cluster, {})
                 for name in sorted(self._services):
@@ -125,17 +142,22 @@ def endpoints(name: str, namespace: str, addresses: tuple[Address, ...]) -> dict
     }
 
 
-def control_planes(mesh: Mesh, namespace: str, clusters: Iterable[ClusterId]) -> Planes:
-    """The control plane as each of these clusters reaches it."""
-    return {cluster: control_plane(mesh, namespace, cluster) for cluster in clusters}
+def control_planes(
+    mesh: Mesh, namespace: str, clusters: Iterable[ClusterId], revision: str = DEFAULT
+) -> Planes:
+    """The control plane of a revision as each of these clusters reaches it."""
+    service = f"istio-pilot{suffix(revision)}"
+    return {cluster: control_plane(mesh, namespace, cluster, service) for cluster in clusters}
 
 
-def control_plane(mesh: Mesh, namespace: str, cluster: ClusterId) -> ControlPlane:
+def control_plane(
+    mesh: Mesh, namespace: str, cluster: ClusterId, service: str = "istio-pilot"
+) -> ControlPlane:
     """The control plane's Services that have healthy endpoints in the configuration cluster, as seen from another.
 
     Across networks these are the gateways of the control plane's own, which must pass its port for mutual TLS on.
     """
-    name = f"istio-pilot.{namespace}.svc.{mesh.settings.domain}"
+    name = f"{service}.{namespace}.svc.{mesh.settings.domain}"
     shard = mesh.shard(ServiceKey(namespace, Hostname(name)), mesh.settings.config_cluster)
     addresses: dict[Address, None] = {}
     for endpoint in shard.endpoints:
@@ -147,7 +169,7 @@ def control_plane(mesh: Mesh, namespace: str, cluster: ClusterId) -> ControlPlan
                     # Those that calls enter at ports of nodes do not say which one is the control plane's.
                     whole = (each.address for each in gateways if each.port == USUAL_PORT)
                     addresses.update((Address(each, _PASSED_ON), None) for each in whole)
-    return {"istio-pilot": tuple(addresses)} if addresses else {}
+    return {service: tuple(addresses)} if addresses else {}
 
 
 _PASSED_ON = (("https-xds", 15012),)

@@ -26,6 +26,7 @@ from isthmus.kube.watch import Watch
 from isthmus.model.from_gateway_api.infrastructure import MANAGED, MANAGED_BY, infrastructure
 from isthmus.model.from_gateway_api.objects import CLASS, CONTROLLER
 from isthmus.model.from_gateway_api.reach import deployed_name
+from isthmus.model.revision import LABEL
 from isthmus.model.rules import age
 
 Json = dict[str, Any]
@@ -58,8 +59,14 @@ class ManagedGateways:
     """Makes, changes and removes what Gateways need; one that fails holds up no other."""
 
     def __init__(
-        self, client: Client, wanted: Watchable[tuple[Gateway, ...]], containers: Containers
+        self,
+        client: Client,
+        wanted: Watchable[tuple[Gateway, ...]],
+        containers: Containers,
+        revision: str = "",
     ) -> None:
+        """`revision`: of which Gateways, by their label; empty: of those that have none."""
+        self._revision = revision
         self._client, self._wanted, self._containers = client, wanted, containers
         self._seen: dict[Ref, Object] = {}
         self._applied: dict[tuple[str, str], tuple[Json, ...]] = {}  # by namespace and name of the objects
@@ -67,7 +74,8 @@ class ManagedGateways:
 
     async def run(self, leads: Watchable[bool]) -> None:
         """Keep them until cancelled, whenever `leads`."""
-        scope = Scope(labels=f"{MANAGED}={MANAGED_BY}")
+        whose = f"{LABEL}={self._revision}" if self._revision else f"!{LABEL}"
+        scope = Scope(labels=f"{MANAGED}={MANAGED_BY},{whose}")
         informers = [Informer(kind, Watch(self._client, kind, scope), self._heard) for kind in _OWN.values()]
         async with asyncio.TaskGroup() as group:
             for informer in informers:
@@ -105,7 +113,8 @@ class ManagedGateways:
     async def _reconcile(self) -> bool:
         """Whether everything is as it should be now."""
         wanted: dict[tuple[str, str], list[Gateway]] = defaultdict(list)
-        for gateway in sorted(self._wanted.value, key=age):
+        ours = (each for each in self._wanted.value if each.metadata.labels.get(LABEL, "") == self._revision)
+        for gateway in sorted(ours, key=age):
             wanted[gateway.metadata.namespace, deployed_name(gateway)].append(gateway)
         done = [await self._tried("gateway class not made", CLASS, self._make_class())]
         for place, gateways in wanted.items():

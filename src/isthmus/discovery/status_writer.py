@@ -7,7 +7,7 @@ What is wanted is the whole of what a source has to say, again and again; the wr
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -66,9 +66,14 @@ class Statuses:
         self.wanted.set(merged)
 
 
-class WriterSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How patient the writer is."""
+def _all(_: Ref) -> bool:
+    return True
 
+
+class WriterSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How patient the writer is, and which objects it `concerns`."""
+
+    concerns: Callable[[Ref], bool] = _all
     controller: str = "istio.io/gateway-controller"  # whose parents and ancestors are ours
     writes_per_s: float = 50.0
     refused_s: float = 60.0  # after which an object that may not be written is tried again
@@ -112,11 +117,14 @@ class StatusWriter:
 
     async def _follow(self) -> None:
         async for wanted in self._statuses.wanted.changes():
-            ours = {key: body for key, body in wanted.items() if key.cluster == self._cluster}
+            ours = {key: body for key, body in wanted.items() if self._is_ours(key)}
             self._due = {key: body for key, body in ours.items() if not self._is_written(key, body)}
             self._written = {key: body for key, body in self._written.items() if key in ours}
             self._later = {key: at for key, at in self._later.items() if key in self._due}
             self._more.set()
+
+    def _is_ours(self, key: StatusKey) -> bool:
+        return key.cluster == self._cluster and self._settings.concerns(key.ref)
 
     def _is_written(self, key: StatusKey, body: Body) -> bool:
         written = self._written.get(key)

@@ -16,6 +16,8 @@ from isthmus.kit.watchable import Watchable
 from isthmus.kube.client import Client, path_of
 from isthmus.kube.errors import Conflict, KubeError, NotFound
 
+_PRECEDES = "isthmus.io/precedes"
+"""Annotation: whether its holder precedes others."""
 LEASES = Kind("coordination.k8s.io", ("v1",), "Lease", "leases", Object)
 
 
@@ -24,6 +26,8 @@ class LeaseSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     duration_s: float = 15.0
     renewal_s: float = 5.0
+    precedes: Watchable[bool] = msgspec.field(default_factory=lambda: Watchable(False))
+    """Whether it is taken from a holder that does not precede others; that one has stopped before we hold."""
 
 
 class Lease:
@@ -37,6 +41,7 @@ class Lease:
         settings: LeaseSettings | None = None,
         clock: Clock | None = None,
     ) -> None:
+        self._begins = float("-inf")  # before that who was overruled may not have noticed
         self.held = Watchable(False)
         self._client, self._where, self._holder = client, where, holder
         self._settings = settings or LeaseSettings()
@@ -84,18 +89,31 @@ class Lease:
             lease = await self._client.get(LEASES, *self._where)
         except NotFound:
             namespace, name = self._where
-            meta = {"name": name, "namespace": namespace}
-            spec = self._spec({})
+            made = {"apiVersion": LEASES.api_version, "kind": LEASES.name, "spec": self._spec({})}
             await self._client.create(
-                LEASES,
-                {"apiVersion": LEASES.api_version, "kind": LEASES.name, "metadata": meta, "spec": spec},
+                LEASES, self._marked({**made, "metadata": {"name": name, "namespace": namespace}})
             )
             return True
         found: dict[str, Any] = lease.get("spec") or {}
-        if found.get("holderIdentity") != self._holder and not self._is_over(found):
-            return False
-        await self._put({**lease, "spec": self._spec(found)})
-        return True
+        if found.get("holderIdentity") != self._holder:
+            is_over = self._is_over(found)
+            if not is_over and not self._overrules(lease):
+                return False
+            waits_s = (
+                0.0 if is_over else self._settings.duration_s
+            )  # in which the last holder asks once more, or stops
+            self._begins = self._clock.monotonic() + waits_s
+        await self._put({**self._marked(lease), "spec": self._spec(found)})
+        return self._clock.monotonic() >= self._begins
+
+    def _overrules(self, lease: dict[str, Any]) -> bool:
+        said = (lease["metadata"].get("annotations") or {}).get(_PRECEDES)
+        return self._settings.precedes.value and said != "true"
+
+    def _marked(self, lease: dict[str, Any]) -> dict[str, Any]:
+        meta = lease["metadata"]
+        marks = (meta.get("annotations") or {}) | {_PRECEDES: str(self._settings.precedes.value).lower()}
+        return {**lease, "metadata": {**meta, "annotations": marks}}
 
     def _is_over(self, found: dict[str, Any]) -> bool:
         if not found.get("holderIdentity"):

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 
+import msgspec
+
 from fakes.eventually import eventually
 from fakes.ports import free_ports
 from fakes.two_clusters import World, service
@@ -150,3 +152,52 @@ async def test_a_cluster_out_of_reach_is_told_with_since_when(east):
         await eventually(lost)
         clock.later_s = 3600
         assert "; so for 1h" in watcher.health().error
+
+
+@asynccontextmanager
+async def of_revision(cluster, revision):
+    world = World()
+    watcher = ClusterWatcher(cluster.spec(), world.put, msgspec.structs.replace(quick(), revision=revision))
+    watcher.speak()
+    async with supervise(watcher.run()):
+        await watcher.synced()
+        yield watcher, world
+
+
+def rule(name, revision="", **spec):
+    labels = {"istio.io/rev": revision} if revision else {}
+    meta = {"name": name, "namespace": "default", "labels": labels}
+    return {**virtual_service(**spec), "metadata": meta}
+
+
+async def until_rules(world, *names):
+    await world.until(
+        lambda world: {ref.name for ref in world.mesh.config.get("VirtualService", {})} == {*names}
+    )
+
+
+async def test_configuration_is_read_by_its_revision_and_without_a_label_by_all(east):
+    await east.apply(*custom_resource_definitions())
+    http = [{"redirect": {"uri": "/"}}]
+    for name, revision in (("all", ""), ("stable", "default"), ("next", "canary")):
+        await east.create("virtualservices", rule(name, revision, http=http))
+    await east.create("services", {**service("reviews"), "metadata": rule("reviews", "canary")["metadata"]})
+    async with of_revision(east, "default") as (stable, here), of_revision(east, "canary") as (new, there):
+        await until_rules(here, "all", "stable")
+        await until_rules(there, "all", "next")
+        assert {ref.name for ref in stable.labelled} == {"stable"}
+        assert {ref.name for ref in new.labelled} == {"next"}
+        assert here.clusters_of("reviews") == there.clusters_of("reviews") == ("east",), "no configuration"
+        await east.apply(rule("next", "default", http=http))
+        await until_rules(here, "all", "stable", "next")
+        await until_rules(there, "all")
+        assert {ref.name for ref in stable.labelled} == {"stable", "next"}
+        assert not new.labelled
+
+
+async def test_what_is_wrong_with_configuration_is_its_own_revisions_matter(east):
+    await east.apply(*custom_resource_definitions())
+    await east.create("virtualservices", rule("wrong", "canary", http=[{}]))
+    async with of_revision(east, "default") as (_, here), of_revision(east, "canary") as (_, there):
+        await there.until(lambda world: world.mesh.findings)
+        assert not here.mesh.findings

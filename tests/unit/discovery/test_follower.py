@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from fakes.eventually import eventually
@@ -51,7 +53,7 @@ async def test_endpoints_follow_the_control_plane(west):
     plane = Watchable({"west": at("10.0.0.1")})
     async with (
         Client(west.access) as client,
-        supervise(Follower(client, "istio-system", "west", plane).run()),
+        supervise(Follower(client, ("istio-system", "west"), plane, Watchable(True)).run()),
     ):
         await west.create("services", followed_service())
         await until_written(west, "10.0.0.1")
@@ -71,7 +73,7 @@ async def test_endpoints_that_others_overwrite_become_true_again(west, monkeypat
     stale = endpoints("istio-pilot", "istio-system", at("10.0.0.9")["istio-pilot"])
     async with (
         Client(west.access) as client,
-        supervise(Follower(client, "istio-system", "west", plane).run()),
+        supervise(Follower(client, ("istio-system", "west"), plane, Watchable(True)).run()),
     ):
         await west.create("services", followed_service())
         await until_written(west, "10.0.0.1")
@@ -88,7 +90,7 @@ async def test_endpoints_stay_while_no_address_is_known(west):
     other["metadata"]["name"] = "istio-other"
     async with (
         Client(west.access) as client,
-        supervise(Follower(client, "istio-system", "west", plane).run()),
+        supervise(Follower(client, ("istio-system", "west"), plane, Watchable(True)).run()),
     ):
         plane.set({"west": at("10.0.0.1")})
         await until_written(west, "10.0.0.1")
@@ -109,7 +111,7 @@ async def test_services_without_the_label_are_left_alone(west):
     plane = Watchable({"west": at("10.0.0.1") | {"mine": at("10.0.0.1")["istio-pilot"]}})
     async with (
         Client(west.access) as client,
-        supervise(Follower(client, "istio-system", "west", plane).run()),
+        supervise(Follower(client, ("istio-system", "west"), plane, Watchable(True)).run()),
     ):
         await until_written(west, "10.0.0.1")
         assert await west.find("endpoints", "istio-system", "mine") is None
@@ -133,7 +135,7 @@ async def test_a_write_that_fails_is_tried_again():
         return len(writes) == 2
 
     async with api.serving(), Client(api.access()) as client:
-        follower = Follower(client, "istio-system", "west", plane)
+        follower = Follower(client, ("istio-system", "west"), plane, Watchable(True))
         async with supervise(follower.run()):
             await eventually(twice)
     assert writes[0] == writes[1]
@@ -213,3 +215,25 @@ metadata: {name: istio-system, labels: {topology.istio.io/network: west-net}}
     through = (Address("203.0.113.1", (("https-xds", 15012),)),)
     planes = control_planes(mesh, "istio-system", ["east", "west"])
     assert planes == {"east": {"istio-pilot": direct}, "west": {"istio-pilot": through}}
+
+
+async def test_of_several_pilots_the_one_that_leads_writes(west, monkeypatch):
+    monkeypatch.setattr(follower, "_WRITE_AGAIN_S", 0.05)
+    old, new = Watchable({"west": at("10.0.0.1")}), Watchable({"west": at("10.0.0.2")})
+    leads, follows = Watchable(True), Watchable(False)
+    async with (
+        Client(west.access) as client,
+        supervise(
+            Follower(client, ("istio-system", "west"), old, follows).run(),
+            Follower(client, ("istio-system", "west"), new, leads).run(),
+        ),
+    ):
+        await west.create("services", followed_service())
+        await until_written(west, "10.0.0.2")
+        version = (await west.find("endpoints", "istio-system", "istio-pilot"))["metadata"]["resourceVersion"]
+        await asyncio.sleep(0.5)
+        found = await west.find("endpoints", "istio-system", "istio-pilot")
+        assert found["metadata"]["resourceVersion"] == version, "who does not lead overwrites nothing"
+        leads.set(False)
+        follows.set(True)
+        await until_written(west, "10.0.0.1")

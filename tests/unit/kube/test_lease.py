@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 
 from fakes.eventually import eventually
 from fakes.two_clusters import two_clusters
 from isthmus.kit.tasks import supervise
+from isthmus.kit.watchable import Watchable
 from isthmus.kube.client import Client
 from isthmus.kube.lease import LEASES, Lease, LeaseSettings
 
@@ -76,3 +78,39 @@ async def test_a_holder_whose_cluster_does_not_answer_any_more_has_stopped_when_
                 if held:
                     break
             assert not one.held.value
+
+
+async def test_who_precedes_takes_it_from_whom_it_precedes_and_not_before_that_one_has_stopped(client):
+    first, quick = Watchable(False), LeaseSettings(duration_s=1.0, renewal_s=0.1)
+    preceding = msgspec.structs.replace(quick, precedes=first)
+    one, two = Lease(client, WHERE, "one", quick), Lease(client, WHERE, "two", preceding)
+    both = False
+
+    async def watch():
+        nonlocal both
+        while True:
+            both = both or (one.held.value and two.held.value)
+            await asyncio.sleep(0.005)
+
+    async with supervise(one.run()):
+        await until(one, holds=True)
+        async with supervise(two.run(), watch()):
+            await asyncio.sleep(0.5)
+            assert one.held.value
+            first.set(True)
+            await until(two, holds=True)
+            assert not one.held.value
+            await asyncio.sleep(0.5)
+            assert two.held.value, "nobody takes it from who precedes"
+            assert not both
+
+
+async def test_of_two_that_precede_the_first_holds(client):
+    settings = LeaseSettings(duration_s=1.0, renewal_s=0.1, precedes=Watchable(True))
+    one, two = Lease(client, WHERE, "one", settings), Lease(client, WHERE, "two", settings)
+    async with supervise(one.run()):
+        await until(one, holds=True)
+        async with supervise(two.run()):
+            await asyncio.sleep(0.5)
+            assert one.held.value
+            assert not two.held.value

@@ -15,6 +15,7 @@ from isthmus.model.from_gateway_api.listeners import STATUS_PORT
 from isthmus.model.from_gateway_api.objects import CLASS, CONTROLLER
 from isthmus.model.from_gateway_api.reach import deployed_name, is_managed
 from isthmus.model.mesh import Mesh
+from isthmus.model.revision import LABEL
 from isthmus.model.selection import GATEWAY_NAME
 
 Json = dict[str, Any]
@@ -98,6 +99,8 @@ def _labels(gateway: Gateway) -> dict[str, str]:
         _CLASS_NAME: gateway.spec.gateway_class_name,
         MANAGED: MANAGED_BY,
     }
+    if revision := gateway.metadata.labels.get(LABEL):
+        own[LABEL] = revision
     return {**(wanted.labels if wanted is not None else {}), **own}
 
 

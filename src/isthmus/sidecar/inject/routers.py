@@ -19,12 +19,13 @@ _INJECTOR = "istio-sidecar-injector"
 class RouterPods:
     """Asks the cluster how its proxies are to be."""
 
-    def __init__(self, client: Client, namespace: str) -> None:
-        self._client, self._namespace = client, namespace
+    def __init__(self, client: Client, namespace: str, suffix: str = "") -> None:
+        """`suffix`: with which the names of our revision's objects end."""
+        self._client, self._namespace, self._name = client, namespace, f"{_INJECTOR}{suffix}"
 
     async def containers(self, deployment: dict[str, Any]) -> dict[str, Any]:
         """Containers and volumes for the pod of `deployment`. Raises `KubeError`."""
-        found = await self._client.get(_CONFIG_MAPS, self._namespace, _INJECTOR)
+        found = await self._client.get(_CONFIG_MAPS, self._namespace, self._name)
         try:
             settings = settings_in(found.get("data"))
         except InvalidSettings as error:
