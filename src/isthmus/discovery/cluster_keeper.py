@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 import msgspec
 
@@ -60,6 +61,7 @@ class ClusterKeeper:
         self._changed: set[Ref] = set()
         self._whole_bytes = self._grown_bytes = 0
         self._written_at: float | None = None
+        self._lock: IO[bytes] | None = None
         self.trouble = ""
         """Why what is on disk does not count, or why nothing new comes there; empty where all is well."""
 
@@ -88,13 +90,21 @@ class ClusterKeeper:
         path = self._path
         if path is None:
             return
+        try:
+            await self._run(path, known)
+        finally:
+            if self._lock is not None:
+                self._lock.close()
+
+    async def _run(self, path: Path, known: Known) -> None:
         while True:
             # First: others have more urgent things to do when a cluster comes, and much changes then.
             await self._clock.sleep(self._settings.period_s)
             if not known.is_whole:
                 continue  # what is on disk is of one moment, and says of which
             try:
-                await self._write(path, known)
+                if self._is_alone(path):
+                    await self._write(path, known)
             except (OSError, BrokenJournal) as error:
                 self._complain(f"is not kept on disk: {error}")
                 self._written_at = None  # nobody knows what stands there now: all of it, next time
@@ -109,6 +119,19 @@ class ClusterKeeper:
         for metric in (CLUSTER_KEPT, CLUSTER_KEPT_BYTES):
             metric.labels(self._spec.id)  # made, so that there is one to remove
             metric.remove(self._spec.id)
+
+    def _is_alone(self, path: Path) -> bool:
+        """Whether nobody else writes there: of several Pilots with one volume the first does, until it ends."""
+        if self._lock is None:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            file = path.with_name(f"{path.name}.lock").open("wb")
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.close()
+                return False
+            self._lock = file
+        return True
 
     async def _write(self, path: Path, known: Known) -> None:
         now_s = self._clock.now()
@@ -128,7 +151,6 @@ class ClusterKeeper:
         CLUSTER_KEPT_BYTES.labels(self._spec.id).set(self._whole_bytes + self._grown_bytes)
 
     def _replace(self, path: Path, records: Iterable[bytes]) -> int:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return journal.replace(path, records, self._settings.limit_bytes)
 
     def _whole(self, now_s: float, facts: Mapping[Ref, Fact], known: Known) -> Iterator[bytes]:

@@ -65,7 +65,7 @@ def forget_others(folder: Path, clusters: Iterable[ClusterId], before_at: float)
     """Remove files of clusters, and of formats, that nobody has written since `before_at`. Raises `OSError`."""
     ours = {file_of(folder, each) for each in clusters}
     for path in folder.glob("*.v*"):
-        if path not in ours and path.stat().st_mtime < before_at:
+        if path.suffix.startswith(".v") and path not in ours and path.stat().st_mtime < before_at:
             path.unlink()
 
 

@@ -1,4 +1,7 @@
-"""Revisions: control planes side by side in one cluster. Source: Istio's "Canary Upgrades" and "revision tags"."""
+"""Revisions: control planes side by side in one cluster (ADR 0049).
+
+Source: Istio's "Canary Upgrades" and its revision tags.
+"""
 
 from __future__ import annotations
 

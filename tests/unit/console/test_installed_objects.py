@@ -205,3 +205,28 @@ def test_no_object_occurs_twice(role, layout):
     found = documents(role, Installation(cluster="east", network="cloud", layout=layout, secrets=("a", "b")))
     keys = [(each["kind"], each["metadata"].get("namespace"), each["metadata"]["name"]) for each in found]
     assert len(keys) == len(set(keys))
+
+
+def test_clusters_are_kept_in_the_pod_or_in_a_claimed_volume():
+    def kept(**spec):
+        return next(each for each in pod_of(objects(**spec))["volumes"] if each["name"] == "kept")
+
+    assert kept() == {"name": "kept", "emptyDir": {"sizeLimit": "1Gi"}}
+    claimed = {"name": "kept", "persistentVolumeClaim": {"claimName": "clusters"}}
+    assert kept(pilot={"keptClustersClaim": "clusters"}) == claimed
+
+
+@pytest.mark.parametrize(("revision", "label"), [("", "default"), ("canary", "canary")])
+def test_each_pilot_knows_its_revision_and_may_hold_its_leases(revision, label):
+    found = objects(revision=revision, layout="apart")
+    (pod,) = (pod_of(found, name) for name in of_kind(found, "Deployment") if name.startswith("istio-pilot"))
+    assert f"--revision={label}" in pod["containers"][0]["args"]
+    leases = {
+        name
+        for each in found
+        if each["kind"] == "Role"
+        for rule in each["rules"]
+        if "leases" in rule["resources"]
+        for name in rule.get("resourceNames", ())
+    }
+    assert {"istio-pilot-leader", f"istio-pilot-leader-{label}"} <= leases

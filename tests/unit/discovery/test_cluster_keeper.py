@@ -163,8 +163,7 @@ async def test_what_the_mesh_does_not_read_is_not_kept(tmp_path, known):
     )  # decodes to nothing, and is no configuration
     async with keeping(tmp_path, known):
         await eventually(lambda: _is_there(tmp_path))
-    (file,) = tmp_path.iterdir()
-    records = journal.read(file, 1 << 20)
+    records = journal.read(file_of(tmp_path, SPEC.id), 1 << 20)
     assert b"reviews-1" in b"".join(records)
     assert b"hunter2" not in b"".join(records)
     found = await keeper(tmp_path).recall()
@@ -281,3 +280,16 @@ async def test_a_cluster_says_of_when_it_is(tmp_path, known):
     before = time.time()
     await kept_once(tmp_path, known)
     assert before <= (await keeper(tmp_path).recall()).at <= time.time()
+
+
+async def test_of_several_pilots_with_one_volume_one_writes_and_another_follows(tmp_path, known):
+    path, other = file_of(tmp_path, SPEC.id), Known()
+    other.put("Pod", pod(2))
+    async with keeping(tmp_path, other):
+        async with keeping(tmp_path, known, refresh_s=0.0):
+            await eventually(lambda: _is_there(tmp_path))
+            first = dict((await keeper(tmp_path).recall()).facts)
+            await asyncio.sleep(0.2)
+            assert dict((await keeper(tmp_path).recall()).facts) == first, "the other one waits"
+        await until_kept(tmp_path, other.known)
+    assert path.exists()

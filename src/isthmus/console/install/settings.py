@@ -114,6 +114,10 @@ class PilotContainer(Container, frozen=True, kw_only=True):
 
     resources: Resources = Resources(requests={"cpu": "100m", "memory": "256Mi"}, limits={"memory": "2Gi"})
     """What it asks for, and gets."""
+    kept_clusters_claim: str = ""
+    """PersistentVolumeClaim in the control plane's namespace in which clusters are kept as they were last, for when
+    one is away while Pilot starts; several Pilots may share it (`ReadWriteMany`). Empty: an `emptyDir`, which
+    survives that a container starts again, and goes with its pod."""
     plain_xds: bool = False
     """Whether xDS in plain text, port 15010, answers the network. It proves nobody's identity, and is for tools
     and old proxies."""

@@ -26,7 +26,15 @@ def shaped_control_plane(deployment: Json, installation: Installation) -> list[J
             _shape_container(container, said)
         _pull(container, installation)
     _pull_by(spec, installation)
+    if claim := installation.pilot.kept_clusters_claim:
+        spec["volumes"] = [_claimed(each, claim) for each in spec["volumes"]]
     return _shape(deployment, installation.control_plane)
+
+
+def _claimed(volume: Json, claim: str) -> Json:
+    if volume["name"] != "kept":
+        return volume
+    return {"name": volume["name"], "persistentVolumeClaim": {"claimName": claim}}
 
 
 def shaped_gateway(deployment: Json, gateway: Gateway, installation: Installation) -> list[Json]:
