@@ -158,11 +158,11 @@ def test_the_image_has_what_installing_and_translating_need(image):
     installed = list(documents(inside(image, "install", "primary", "--cluster", "gke")))
     kinds = {each.value["kind"] for each in installed}
     assert {"CustomResourceDefinition", "Deployment", "Service", "ClusterRole"} <= kinds
-    sample = (ROOT / "samples/bookinfo/kube/reviews-v2.yaml").read_text()
+    sample = (ROOT / "samples/bookinfo/kube/details-v2.yaml").read_text()
     injected = inside(image, "kube-inject", "-f", "-", "--cluster", "gke", stdin=sample)
     assert "istio-proxy" in injected
     samples = next(image.glob("lib/python*/site-packages/isthmus/samples"))
-    assert (samples / "bookinfo/kube/reviews-v2.yaml").is_file()
+    assert (samples / "bookinfo/kube/details-v2.yaml").is_file()
 
 
 @needs_root
