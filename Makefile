@@ -28,6 +28,7 @@ bench: setup     ## measure; results go to benchmarks/BASELINE.md
 	@$(PY) benchmarks/run.py
 docs: setup      ## write docs/reference anew, from the types that decode each kind
 	@$(PY) tools/reference.py
+	@$(PY) tools/dashboard.py
 lock:            ## write requirements.lock anew, after constraints.txt
 	@tools/lock
 adr:             ## list the decisions

@@ -20,7 +20,16 @@ from isthmus.settings import PREFIX, PilotSettings
 
 ROOT = Path(__file__).parent.parent
 SOURCES = ROOT / "src" / "isthmus"
-FOLDERS = ("", "docs", "docs/adr", "docs/guides", "docs/reference", "samples/*", "benchmarks")
+FOLDERS = (
+    "",
+    "docs",
+    "docs/adr",
+    "docs/guides",
+    "docs/reference",
+    "docs/runbooks",
+    "samples/*",
+    "benchmarks",
+)
 DOCUMENTS = sorted(path for folder in FOLDERS for path in ROOT.glob(f"{folder}/*.md".lstrip("/")))
 BY_HAND = [path for path in DOCUMENTS if path.name != "CHANGELOG.md" and path.parent.name != "reference"]
 GUIDES = sorted((ROOT / "docs" / "guides").glob("*.md"))

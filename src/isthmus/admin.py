@@ -9,18 +9,20 @@ from urllib.parse import parse_qs
 import msgspec
 
 from isthmus.debug.distribution import Distribution
+from isthmus.debug.gauges import Gauges
 from isthmus.debug.pages import VERSION, IstioPages, Page
 from isthmus.debug.streams import SHORT, by_proxy, name_of
 from isthmus.discovery.analyst import Analyst
-from isthmus.discovery.cluster_watcher import ClusterState
 from isthmus.discovery.fleet import Fleet
 from isthmus.discovery.holders import holders
+from isthmus.kit.clock import SystemClock
 from isthmus.kit.metrics import (
     ACCESS_EXPIRY,
+    BUILD,
     CLUSTER_AS_OF,
-    CLUSTERS,
     DOOR_REFUSALS,
     FINDINGS,
+    PILOT_INFO,
     exposition,
 )
 from isthmus.kit.plain_http import NOT_FROM_OUTSIDE, Connections, HttpServer, Request, Response
@@ -53,6 +55,7 @@ class Admin:
     ) -> None:
         self._fleet, self._builder, self._fanout, self._analyst = fleet, builder, fanout, analyst
         self._own, self._debug_for_all, self._needs_certificate = own, False, False
+        self._gauges = Gauges(fleet, builder, fanout, SystemClock())
         self._pages: dict[str, Page] = {
             "/debug/proxies": self._proxies,
             "/debug/clusters": self._clusters,
@@ -68,6 +71,8 @@ class Admin:
         """Serve until cancelled."""
         self._debug_for_all = settings.debug_for_all
         self._needs_certificate = bool(settings.secure_grpc_port)
+        PILOT_INFO.labels(version=RELEASE).set(1)
+        BUILD.labels(component="pilot", tag=RELEASE).set(1)
         full = DOOR_REFUSALS.labels(door="monitoring", reason="too many connections").inc
         bounds = Connections(turned_away=full)
         await HttpServer(settings.address, settings.monitoring_port, self.answer, bounds).run()
@@ -197,13 +202,11 @@ class Admin:
         CLUSTER_AS_OF.clear()  # of those that have left, too
         for status in clusters:
             CLUSTER_AS_OF.labels(status.id).set(status.as_of)
-        states = [status.state for status in clusters]
-        for state in ClusterState:
-            CLUSTERS.labels(state.value).set(states.count(state))
         ACCESS_EXPIRY.clear()
         for status in clusters:
             if status.access.ends is not None:
                 ACCESS_EXPIRY.labels(status.id).set(status.access.ends)
+        self._gauges.count()
 
 
 def _describe(sessions: list[Session[Proxy]]) -> Json:

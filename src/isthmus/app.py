@@ -18,7 +18,7 @@ from isthmus.debug.pages import IstioPages
 from isthmus.debug.questions import Questions
 from isthmus.discovery.analyst import Analyst, AnalystSettings
 from isthmus.discovery.bundle_ring import BundleRing
-from isthmus.discovery.cluster_watcher import WatcherSettings
+from isthmus.discovery.cluster_watcher import ClusterState, WatcherSettings
 from isthmus.discovery.fleet import Fleet
 from isthmus.discovery.follower import Follower, Planes, control_planes
 from isthmus.discovery.gateway_names import GatewayNames
@@ -34,7 +34,7 @@ from isthmus.identity import Gatekeeper, Identifier, nobody, only_known
 from isthmus.kit.clock import SystemClock
 from isthmus.kit.inbox import Inbox
 from isthmus.kit.log import log
-from isthmus.kit.metrics import BUILD_SECONDS, SERVICES
+from isthmus.kit.metrics import BUILD_SECONDS, PUSH_TRIGGERS, SYNC_TIMEOUTS
 from isthmus.kit.tasks import keep_trying, supervise
 from isthmus.kit.watchable import Watchable
 from isthmus.kube.client import Client
@@ -151,6 +151,7 @@ class Pilot:
         What is out of reach holds them up for so long at the most: clusters, then issuers, then what these name.
         """
         whole = await self.fleet.synced(limit_s)
+        SYNC_TIMEOUTS.inc(sum(each.state is not ClusterState.SYNCED for each in self.fleet.status()))
         await asyncio.gather(self.keys.settled(limit_s), self.bundles.settled(limit_s))
         log.info("clusters known", all=whole, clusters=[status.id for status in self.fleet.status()])
         with suppress(TimeoutError):
@@ -181,7 +182,6 @@ class Pilot:
         before = self.builder.mesh
         with BUILD_SECONDS.time():
             mesh, delta = self.builder.apply(batch)
-        SERVICES.set(len(mesh.services))
         places, spaces = delta.workloads, vouching(delta.config, (before, mesh))
         if places or spaces:
             # A pod that is known only now may be elsewhere than its proxy could say.
@@ -192,6 +192,7 @@ class Pilot:
             self._generation = self.translator.generation(mesh, delta)
             if self._is_open:
                 self.fanout.publish(self._generation, self._inbox.began)
+                PUSH_TRIGGERS.labels(type=delta.reason).inc()
         self.gateway_names.wanted.set(mesh.networks.hosts)
         settings, clusters = self._settings, self.fleet.watchers()
         self.planes.set(control_planes(mesh, settings.root_namespace, clusters, settings.revision))

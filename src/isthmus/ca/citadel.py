@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -25,8 +26,9 @@ from isthmus.kit import x509
 from isthmus.kit.certified import all_certified, certified
 from isthmus.kit.clock import Clock
 from isthmus.kit.log import log
-from isthmus.kit.metrics import CHAIN_EXPIRY, ROOT_EXPIRY, exposition
+from isthmus.kit.metrics import BUILD, CHAIN_EXPIRY, CHAIN_SECONDS, ROOT_EXPIRY, ROOT_SECONDS, exposition
 from isthmus.kit.plain_http import NOT_FROM_OUTSIDE, HttpServer, Request, Response
+from isthmus.kit.release import RELEASE
 from isthmus.kit.watchable import Watchable
 from isthmus.model import holdings
 from isthmus.model.holdings import CitadelHolding
@@ -199,9 +201,16 @@ class Citadel:
         )
 
     async def _show_expiry(self) -> None:
+        BUILD.labels(component="citadel", tag=RELEASE).set(1)
         async for authority in self._authority.changes():
-            ROOT_EXPIRY.set(x509.life(authority.chain[-1]).end)
+            root_end = x509.life(authority.chain[-1]).end
+            ROOT_EXPIRY.set(root_end)
+            ROOT_SECONDS.set_function(partial(self._left_s, root_end))
             CHAIN_EXPIRY.set(authority.end)
+            CHAIN_SECONDS.set_function(partial(self._left_s, authority.end))
+
+    def _left_s(self, end: float) -> float:
+        return end - self._clock.now()
 
     async def monitor(self, request: Request) -> Response:
         """The answer to one request: numbers for all, and what shows identities for those who may look in here."""

@@ -17,7 +17,13 @@ from isthmus.api.istio.mesh_config import MeshConfig
 from isthmus.api.istio.mesh_networks import MeshNetworks
 from isthmus.api.resource import Kind
 from isthmus.api.yaml import documents
-from isthmus.console import reference_checks, reference_commands, reference_findings, reference_rights
+from isthmus.console import (
+    reference_checks,
+    reference_commands,
+    reference_findings,
+    reference_metrics,
+    reference_rights,
+)
 
 Goldens = Mapping[tuple[Struct, str], Path]
 """By field the golden that shows it best."""
@@ -98,6 +104,7 @@ def index_text(found: Iterable[Page]) -> str:
         "- [Commands](commands.md): every command, its options, and the settings of Pilot and Citadel."
     )
     rows.append("- [Checks](checks.md): what `isthmus check` looks at, and why.")
+    rows.append("- [Metrics](metrics.md): what Pilot and Citadel tell Prometheus of themselves.")
     rows.append("- [Rights](rights.md): what each part of the mesh may do in Kubernetes.")
     return head + "\n".join(rows) + "\n"
 
@@ -115,7 +122,7 @@ def write(directory: Path, golden_directory: Path) -> None:
 
 def pages_in(directory: Path) -> list[Path]:
     """The pages that are there and made here; others are others' matter."""
-    ours = {"checks.md", "commands.md", "findings.md", "rights.md"}
+    ours = {"checks.md", "commands.md", "findings.md", "metrics.md", "rights.md"}
     return [path for path in directory.glob("*.md") if path.name[0].isupper() or path.name in ours]
 
 
@@ -129,6 +136,7 @@ def texts(directory: Path, golden_directory: Path) -> dict[str, str]:
         "findings.md": reference_findings.page(cases),
         "checks.md": reference_checks.page(),
         "commands.md": reference_commands.page(),
+        "metrics.md": reference_metrics.page(),
         "rights.md": reference_rights.page(),
         **made,
     }

@@ -11,6 +11,7 @@ import msgspec
 from isthmus.api.decode import decode, equal_for_mesh
 from isthmus.api.errors import InvalidConfig
 from isthmus.api.resource import Kind, Object, Ref
+from isthmus.kit.metrics import CONFIG_EVENTS, REGISTRY_EVENTS
 from isthmus.kit.unreadable import UNREADABLE
 from isthmus.kit.watchable import Watchable
 from isthmus.kube.errors import KubeError, NotFound
@@ -103,6 +104,7 @@ class Informer:
         if isinstance(now, Object) and isinstance(before, Object) and self._are_equal(before, now):
             return ref
         self.store[ref] = now
+        self._count("add" if before is None else "update")
         self._handler(ref, now)
         return ref
 
@@ -112,6 +114,7 @@ class Informer:
     def _drop(self, ref: Ref) -> None:
         self.undecoded.pop(ref, None)
         if self.store.pop(ref, None) is not None:
+            self._count("delete")
             self._handler(ref, None)
 
     def _ref(self, item: msgspec.Raw) -> Ref:
@@ -120,3 +123,7 @@ class Informer:
         except UNREADABLE:
             meta = _Named()  # no API server says so: one finding for all of these
         return Ref(self.kind.ref_kind, meta.namespace, meta.name)
+
+    def _count(self, event: str) -> None:
+        counter = CONFIG_EVENTS if self.kind.is_config else REGISTRY_EVENTS
+        counter.labels(type=self.kind.ref_kind, event=event).inc()

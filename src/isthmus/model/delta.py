@@ -24,6 +24,21 @@ class Delta(msgspec.Struct, frozen=True, kw_only=True):
     settings: bool = False  # of the mesh: which parts differ is to be seen in the meshes
     everything: bool = False  # the first mesh
 
+    @property
+    def reason(self) -> str:
+        """What differs, in one word: of several things the one that touches most."""
+        words = {
+            "global": self.everything or self.settings,
+            "networks": self.networks,
+            "config": self.config,
+            "service": self.services,
+            "endpoint": self.endpoints,
+            "workload": self.workloads,
+            "secret": self.credentials,
+            "keys": self.key_sets,
+        }
+        return next((word for word, differs in words.items() if differs), "none")
+
     def __bool__(self) -> bool:
         parts = (self.services, self.endpoints, self.config, self.workloads, self.credentials, self.key_sets)
         return self.everything or self.networks or self.settings or any(parts)

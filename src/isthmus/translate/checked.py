@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 from isthmus.api import kind_named
 from isthmus.api.resource import Ref
 from isthmus.envoy.rules import violations
-from isthmus.kit.metrics import XDS_WITHHELD
+from isthmus.kit.metrics import XDS_WITHHELD, counted
 from isthmus.model.findings import Code, Finding
 from isthmus.model.mesh import Mesh
 from isthmus.model.names import ServiceKey
@@ -81,7 +81,7 @@ class Checked(Generic[V]):
         return made
 
     def _withhold(self, slot: Slot, finding: Finding) -> V | None:
-        XDS_WITHHELD.labels(type=slot.type_url.rpartition(".")[2]).inc()
+        XDS_WITHHELD.labels(type=counted(slot.type_url)).inc()
         self._wrong[slot] = finding
         good = self._good.get(slot)
         return good.value if good is not None else None

@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Iterator
 from typing import Generic, TypeVar
 
 from isthmus.kit.clock import Clock, SystemClock
-from isthmus.kit.metrics import XDS_PROXIES
+from isthmus.kit.metrics import DEBOUNCE_SECONDS, QUEUE_SECONDS
 from isthmus.xds.answers import Answers
 from isthmus.xds.conversation import World
 from isthmus.xds.generation import Generation
@@ -37,7 +37,8 @@ class Fanout(Generic[S]):
         self.shared: Shared[S] = Shared(limits or SessionLimits(), clock or SystemClock(), order)
         self.answers = Answers()
         self._sessions: dict[Session[S], None] = {}
-        self._due: dict[Session[S], None] = {}
+        self._due: dict[Session[S], float] = {}
+        """Since when each waits for its turn."""
         self._arrived = asyncio.Event()
 
     @property
@@ -58,10 +59,12 @@ class Fanout(Generic[S]):
         first = shared.world is None
         self.answers.turn()
         shared.world = World(generation, self.answers, shared.order)
-        seen_at = shared.clock.monotonic() if changed_at is None else changed_at
+        now = shared.clock.monotonic()
+        seen_at = now if changed_at is None else changed_at
+        DEBOUNCE_SECONDS.observe(now - seen_at)
         for session in self._sessions:
             if session.mark(generation.touched, seen_at) or first:
-                self._due[session] = None
+                self._due.setdefault(session, now)
         shared.published.set()
         if self._due:
             self._arrived.set()
@@ -73,18 +76,16 @@ class Fanout(Generic[S]):
         """
         for session in self._sessions:
             if concerned(session.conversation.subject) and session.identify():
-                self._due[session] = None
+                self._due.setdefault(session, self.shared.clock.monotonic())
 
     async def attend(self, session: Session[S], first: Request) -> None:
         """Serve `session` until it ends. Raises what it raises."""
         self._sessions[session] = None
-        XDS_PROXIES.set(len(self._sessions))
         try:
             await session.run(first)
         finally:
             del self._sessions[session]
             self._due.pop(session, None)
-            XDS_PROXIES.set(len(self._sessions))
 
     async def run(self) -> None:
         """Wake those who must look, and watch over those who are slow, until cancelled."""
@@ -102,8 +103,9 @@ class Fanout(Generic[S]):
                 await asyncio.sleep(0)
 
     def _next_slice(self) -> Iterator[Session[S]]:
+        now = self.shared.clock.monotonic()
         for session in list(self._due)[:_SLICE]:
-            del self._due[session]
+            QUEUE_SECONDS.observe(now - self._due.pop(session))
             yield session
 
     async def _watch(self) -> None:

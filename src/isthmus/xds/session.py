@@ -9,11 +9,21 @@ from typing import Generic, TypeVar
 
 from isthmus.kit.bucket import Bucket
 from isthmus.kit.clock import Clock, SystemClock
-from isthmus.kit.metrics import CONVERGENCE, XDS_PUSHES, XDS_REJECTS
+from isthmus.kit.metrics import (
+    CONFIG_BYTES,
+    CONVERGENCE,
+    EXPIRED_NONCES,
+    PUSH_SECONDS,
+    SEND_SECONDS,
+    WRITE_TIMEOUTS,
+    XDS_PUSHES,
+    XDS_REJECTS,
+    counted,
+)
 from isthmus.kit.seldom import Seldom
 from isthmus.kit.tasks import supervise
 from isthmus.wire.stream import Code, Peer, Refused, Stream, StreamClosed
-from isthmus.xds.answers import DELTA, SOTW
+from isthmus.xds.answers import DELTA, SOTW, Answer
 from isthmus.xds.conversation import Conversation, World
 from isthmus.xds.crowd import Crowd
 from isthmus.xds.generation import EVERYTHING
@@ -158,10 +168,12 @@ class Session(Generic[S]):
             verdict = self.conversation.take(request, self._shared.order)
         except InvalidRequest as error:
             return str(error)
+        if verdict is Verdict.NONE and request.nonce:
+            EXPIRED_NONCES.labels(type=counted(request.type_url)).inc()
         if verdict is not Verdict.NONE:
             self._sent_at.pop(request.type_url, None)
         if verdict is Verdict.REJECTED:
-            XDS_REJECTS.labels(type=short(request.type_url)).inc()
+            XDS_REJECTS.labels(type=counted(request.type_url)).inc()
             named = {"proxy": self.node.id, "type": short(request.type_url)}
             cause = (self.peer.who, *named.values())
             self._shared.seldom.warning("proxy rejected", cause, **named, reason=request.error)
@@ -219,18 +231,26 @@ class Session(Generic[S]):
         self._wake.clear()
         clock = self._shared.clock
         while (world := self._shared.world) is not None:
+            begun = clock.monotonic()
             answer = self.conversation.next(world)
             if answer is None:
                 break
-            self._sending_since = self._sent_at[answer.type_url] = clock.monotonic()
+            sending = self._sending_since = self._sent_at[answer.type_url] = clock.monotonic()
             await self._stream.send(answer.message)
             self._sending_since = None
-            XDS_PUSHES.labels(type=short(answer.type_url)).inc()
+            self._count(answer, begun, sending)
             if self._changed_at is not None and not self.conversation.has_work:
                 CONVERGENCE.observe(clock.monotonic() - self._changed_at)
                 self._changed_at = None
         if not self.conversation.has_work:
             self._changed_at = None
+
+    def _count(self, answer: Answer, begun: float, sending: float) -> None:
+        now, kind = self._shared.clock.monotonic(), counted(answer.type_url)
+        XDS_PUSHES.labels(type=kind).inc()
+        PUSH_SECONDS.labels(type=kind).observe(now - begun)
+        SEND_SECONDS.observe(now - sending)
+        CONFIG_BYTES.labels(type=kind).observe(len(answer.message))
 
     # Limits
 
@@ -244,6 +264,7 @@ class Session(Generic[S]):
         if why := self._shared.doubts(self.peer):
             self.cut(why, Code.PERMISSION_DENIED, hangs_up=True)
         if self._sending_since is not None and now - self._sending_since > limits.send_s:
+            WRITE_TIMEOUTS.inc()
             self.cut(f"proxy {self.node.id} reads too slowly: one response waits for {limits.send_s:g} s")
         for type_url, sent_at in self._sent_at.items():
             if now - sent_at > limits.answer_s:
