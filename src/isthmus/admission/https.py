@@ -1,6 +1,6 @@
-"""HTTPS for an API server that asks: HTTP/1.1, connections that stay, everything bounded.
+"""HTTPS for API servers that ask: aiohttp's server within bounds, and with a certificate that changes while it runs.
 
-The certificate may change at any time: connections that begin afterwards are shown the new one, others go on.
+Connections that begin after a change are shown the new certificate, others go on.
 """
 
 from __future__ import annotations
@@ -9,11 +9,10 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from http import HTTPStatus
 
-from isthmus.kit.plain_http import Request, Response, encoded, read_head
+from aiohttp import web
 
-_HEAD_BYTES = 16 << 10
+from isthmus.kit.plain_http import Request, Response
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +27,11 @@ class Bounds:
     """Of all requests that are being heard and answered."""
     handshake_s: float = 10.0
     request_s: float = 10.0
-    """From the first byte of a request to its last."""
+    """For a connection's first request to begin, and for the body of each."""
     idle_s: float = 120.0
     """Longer than Go's client keeps an idle connection (90 s): who asks should be the one who ends it."""
     stop_s: float = 5.0
     """For questions that are being answered when the server stops."""
-
-
-class _Refused(Exception):
-    def __init__(self, status: int, why: str) -> None:
-        super().__init__(why)
-        self.status = status
 
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -51,10 +44,8 @@ class HttpsServer:
         self._where, self._handler, self._bounds = (host, port), handler, bounds or Bounds()
         self._certificate: ssl.SSLContext | None = None
         self._held_bytes = 0
-        self._talks: set[asyncio.Task[None]] = set()
-        self._asked: set[asyncio.Task[None]] = set()
+        self._unheard: set[asyncio.BaseProtocol] = set()
         self._port: asyncio.Future[int] | None = None
-        self._stops = False
         self.turned_away: Callable[[str], object] = bool
 
     def show(self, context: ssl.SSLContext) -> None:
@@ -67,23 +58,27 @@ class HttpsServer:
 
     async def run(self) -> None:
         """Serve until cancelled; questions that were asked by then are answered. Raises `OSError`."""
+        bounds = self._bounds
+        server = web.Server(
+            self._answer, access_log=None, keepalive_timeout=bounds.idle_s, lingering_time=1.0
+        )
+        loop = asyncio.get_running_loop()
         host, port = self._where
-        server = await asyncio.start_server(
-            self._serve,
+        listening = await loop.create_server(
+            lambda: self._connection(server),
             None if host == "0.0.0.0" else host,
             port,
             ssl=self._choosing(),
-            ssl_handshake_timeout=self._bounds.handshake_s,
-            limit=_HEAD_BYTES,
+            ssl_handshake_timeout=bounds.handshake_s,
             backlog=512,
         )
-        self._bound().set_result(server.sockets[0].getsockname()[1])
+        self._bound().set_result(listening.sockets[0].getsockname()[1])
         try:
-            await asyncio.get_running_loop().create_future()  # serve_forever would wait for idle connections
+            await loop.create_future()
         finally:
-            self._stops = True
-            server.close()
-            await asyncio.shield(self._let_end())
+            listening.close()
+            server.pre_shutdown()
+            await asyncio.shield(server.shutdown(bounds.stop_s))
 
     def _bound(self) -> asyncio.Future[int]:
         if self._port is None:
@@ -102,77 +97,58 @@ class HttpsServer:
         context.sni_callback = choose
         return context
 
-    async def _let_end(self) -> None:
-        """Wait for answers under way; connections on which nothing is asked end at once."""
-        for talk in self._talks - self._asked:
-            talk.cancel()
-        if self._asked:
-            await asyncio.wait(self._asked, timeout=self._bounds.stop_s)
-        for talk in self._talks:
-            talk.cancel()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        if task is None or len(self._talks) >= self._bounds.most:
+    def _connection(self, server: web.Server) -> asyncio.BaseProtocol:
+        """Who hears a new connection: nobody where there are enough; and none for long where nothing is said."""
+        if len(server.connections) >= self._bounds.most:
             self.turned_away("too many connections")
-            writer.transport.abort()
-            return
-        self._talks.add(task)
-        try:
-            while await self._exchange(reader, writer, task):
-                pass
-        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            pass  # the asker went away, or never said what it wants
-        except asyncio.CancelledError:
-            pass  # the server stops
-        finally:
-            self._talks.discard(task)
-            self._asked.discard(task)
-            writer.close()
+            return _ClosedUnheard()
+        made: web.RequestHandler = server()
+        self._unheard.add(made)
+        asyncio.get_running_loop().call_later(self._bounds.request_s, self._must_be_heard, made)
+        return made
 
-    async def _exchange(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, task: asyncio.Task[None]
-    ) -> bool:
-        """Answer one request; whether the connection goes on."""
-        async with asyncio.timeout(self._bounds.idle_s):
-            first, headers = await read_head(reader)
-        self._asked.add(task)
-        goes_on = headers.get("connection", "").lower() != "close" and first.endswith("HTTP/1.1")
-        try:
-            response = await self._answer(reader, first, headers)
-        except _Refused as refused:
-            self.turned_away(HTTPStatus(refused.status).phrase.lower())
-            response, goes_on = Response(refused.status, f"{refused}\n".encode()), False
-        goes_on = goes_on and not self._stops
-        async with asyncio.timeout(self._bounds.request_s):
-            writer.write(encoded(response, goes_on=goes_on))
-            await writer.drain()
-        self._asked.discard(task)
-        return goes_on
+    def _must_be_heard(self, connection: web.RequestHandler) -> None:
+        # aiohttp waits for a first request without end.
+        if connection in self._unheard:
+            self._unheard.discard(connection)
+            connection.force_close()
 
-    async def _answer(self, reader: asyncio.StreamReader, first: str, headers: dict[str, str]) -> Response:
-        parts = first.split(" ")
-        if len(parts) != 3 or not parts[2].startswith("HTTP/1."):
-            raise _Refused(400, "this is not HTTP/1.1")
-        length = self._length(headers)
+    async def _answer(self, request: web.BaseRequest) -> web.Response:
+        self._unheard.discard(request.protocol)
+        length = request.content_length or 0
+        why = self._wrong(request, length)
+        if why is not None:
+            self.turned_away(why.body.decode().strip())
+            return _response(why, goes_on=False)
         self._held_bytes += length
         try:
             async with asyncio.timeout(self._bounds.request_s):
-                body = await reader.readexactly(length)
-            return await self._handler(Request(parts[0], parts[1], headers, body))
+                body = await request.content.readexactly(length) if length else b""
+            headers = {name.lower(): value for name, value in request.headers.items()}
+            return _response(await self._handler(Request(request.method, request.raw_path, headers, body)))
+        except (TimeoutError, asyncio.IncompleteReadError):
+            return _response(Response(408, b"the body did not come in time\n"), goes_on=False)
         finally:
             self._held_bytes -= length
 
-    def _length(self, headers: dict[str, str]) -> int:
-        """How many bytes follow. Raises `_Refused` where that is not said, or more than is taken."""
-        if "transfer-encoding" in headers:
-            raise _Refused(411, "the body must come with its Content-Length")
-        text = headers.get("content-length", "0")
-        if not (text.isascii() and text.isdecimal()):
-            raise _Refused(400, "Content-Length is no number")
-        length = int(text[:20])
+    def _wrong(self, request: web.BaseRequest, length: int) -> Response | None:
+        """The answer where the body is not to be heard."""
+        if "Transfer-Encoding" in request.headers:
+            return Response(411, b"the body must come with its Content-Length\n")
         if length > self._bounds.body_bytes:
-            raise _Refused(413, f"the body is larger than {self._bounds.body_bytes} bytes")
+            return Response(413, b"the body is too large\n")
         if self._held_bytes + length > self._bounds.bodies_bytes:
-            raise _Refused(503, "too much is being asked at once")
-        return length
+            return Response(503, b"too much is being asked at once\n")
+        return None
+
+
+class _ClosedUnheard(asyncio.Protocol):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()
+
+
+def _response(answer: Response, *, goes_on: bool = True) -> web.Response:
+    made = web.Response(status=answer.status, body=answer.body, headers={"Content-Type": answer.content_type})
+    if not goes_on:
+        made.force_close()
+    return made

@@ -122,7 +122,7 @@ class HttpServer:
                 request = request._replace(asker=asker)
             response = await self._handler(request) if request else Response(400, b"bad request\n")
             async with asyncio.timeout(_REQUEST_LIMIT_S):
-                writer.write(encoded(response))
+                writer.write(_encode(response))
                 writer.close()
                 await writer.wait_closed()  # all of it is sent
         except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
@@ -155,7 +155,7 @@ def question(method: str, path: str, host: str) -> bytes:
 
 
 async def _read_request(reader: asyncio.StreamReader) -> Request | None:
-    first, headers = await read_head(reader)
+    first, headers = await _read_head(reader)
     parts = first.split(" ")
     length = headers.get("content-length", "0")
     if len(parts) != 3 or not _is_number(length) or int(length) > _BODY_LIMIT_BYTES:
@@ -169,7 +169,7 @@ def _is_number(text: str) -> bool:
 
 async def read_response(reader: asyncio.StreamReader) -> Response:
     """The answer that `reader` holds. Raises `ValueError`, `IncompleteReadError`, `LimitOverrunError`."""
-    first, headers = await read_head(reader)
+    first, headers = await _read_head(reader)
     status = int(first.split(" ")[1]) if first.startswith("HTTP/1.") else 0
     if not status:
         raise ValueError(first)
@@ -182,8 +182,7 @@ async def read_response(reader: asyncio.StreamReader) -> Response:
     return Response(status, body, headers.get("content-type", _TEXT))
 
 
-async def read_head(reader: asyncio.StreamReader) -> tuple[str, dict[str, str]]:
-    """The first line and the headers, their names in lower case. Raises as `read_response` does."""
+async def _read_head(reader: asyncio.StreamReader) -> tuple[str, dict[str, str]]:
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     first, *lines = head.rstrip("\r\n").split("\r\n")
     pairs = (line.partition(":") for line in lines)
@@ -198,12 +197,11 @@ async def _read_chunks(reader: asyncio.StreamReader) -> bytes:
     return bytes(body)
 
 
-def encoded(response: Response, *, goes_on: bool = False) -> bytes:
-    """The answer as it is sent; `goes_on`: the connection takes further requests."""
+def _encode(response: Response) -> bytes:
     phrase = _PHRASES.get(response.status, "")
     head = (
         f"HTTP/1.1 {response.status} {phrase}\r\n"
         f"Content-Type: {response.content_type}\r\n"
-        f"Content-Length: {len(response.body)}\r\nConnection: {'keep-alive' if goes_on else 'close'}\r\n\r\n"
+        f"Content-Length: {len(response.body)}\r\nConnection: close\r\n\r\n"
     )
     return head.encode() + response.body
