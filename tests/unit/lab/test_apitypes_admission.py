@@ -284,7 +284,7 @@ async def test_a_webhook_without_endpoints_has_failed():
         b"nothing",
         b"{}",
         b'{"response": {"uid": "other", "allowed": true}}',
-        b'{"response": {"uid": "u", "allowed": true, "patch": "W10=", "patchType": "Merge"}}',
+        b'{"response": {"uid": "u", "allowed": true, "patch": "W3t9XQ==", "patchType": "Merge"}}',
         b'{"response": {"uid": "u", "allowed": true, "patch": "%", "patchType": "JSONPatch"}}',
     ],
 )

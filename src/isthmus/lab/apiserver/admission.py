@@ -43,6 +43,8 @@ class Admission:
             write.dry_run,
             target.subresource,
             (target.namespace, target.name),
+            _options(operation, write),
+            write.warn,
         )
         if target.each.kind == "Pod" and operation == "CREATE" and new is not None and not target.subresource:
             attempt = replace(attempt, new=self._shaped(target, admit_pod(new, self._objects)))
@@ -69,3 +71,13 @@ class Admission:
         if causes:
             raise invalid(each, target.name, causes)
         return self._validation.apply_defaults(each, copy.deepcopy(obj))
+
+
+def _options(operation: str, write: Write) -> Json | None:
+    """What the request says beside its object, as webhooks are told it."""
+    kinds = {"CREATE": "CreateOptions", "UPDATE": "UpdateOptions", "DELETE": "DeleteOptions"}
+    if operation not in kinds:
+        return None
+    options: Json = {"kind": kinds[operation], "apiVersion": "meta.k8s.io/v1"}
+    options |= {"dryRun": ["All"]} if write.dry_run else {}
+    return options | ({"fieldManager": write.manager} if operation != "DELETE" else {})

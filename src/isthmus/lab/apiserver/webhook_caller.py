@@ -57,7 +57,7 @@ class WebhookCaller:
         finally:
             writer.close()
         if reply.status != 200:
-            raise WebhookFailed(f"the server answered {reply.status}: {body[:200].decode(errors='replace')}")
+            raise WebhookFailed(f"failed to call webhook: {_said(reply.status, body)}")
         return body
 
     async def _connect(self, client: Json) -> tuple[str, str, Streams]:
@@ -94,6 +94,7 @@ def review_of(attempt: Attempt) -> Json:
         "object": attempt.new,
         "oldObject": attempt.old,
         "dryRun": attempt.dry_run,
+        "options": attempt.options,
     }
     if attempt.subresource:
         request |= {"subResource": attempt.subresource, "requestSubResource": attempt.subresource}
@@ -103,20 +104,34 @@ def review_of(attempt: Attempt) -> Json:
 def answer_of(body: bytes, uid: str) -> Answer:
     """The answer in an AdmissionReview. Raises `WebhookFailed` where it is none, or one to another question."""
     try:
-        review = msgspec.json.decode(body)
-        response = review["response"]
+        response = msgspec.json.decode(body)["response"]
         if response["uid"] != uid:
-            raise WebhookFailed(f"the answer is to {response['uid']!r}, not to {uid!r}")
-        patch = response.get("patch")
+            raise WebhookFailed(f'{_INVALID}: expected response.uid="{uid}", got "{response["uid"]}"')
+        patch = msgspec.json.decode(base64.b64decode(response.get("patch") or "W10="))
         if patch and response.get("patchType") != "JSONPatch":
-            raise WebhookFailed(f"a patch of type {response.get('patchType')!r} (hint: answer a JSONPatch)")
+            raise WebhookFailed(f'unsupported patch type "{response.get("patchType") or ""}"')
         return Answer(
             allowed=bool(response["allowed"]),
             status=response.get("status") or {},
-            patch=msgspec.json.decode(base64.b64decode(patch)) if patch else [],
+            patch=patch,
+            warnings=tuple(map(str, response.get("warnings") or ())),
         )
     except (msgspec.DecodeError, KeyError, TypeError, AttributeError, binascii.Error) as error:
-        raise WebhookFailed(f"the answer is no AdmissionReview: {error!r}") from error
+        raise WebhookFailed(f"failed to call webhook: the answer is no AdmissionReview: {error!r}") from error
+
+
+_INVALID = "received invalid webhook response"
+_WORDS = {
+    400: "the server rejected our request for an unknown reason",
+    404: "the server could not find the requested resource",
+    503: "the server is currently unable to handle the request",
+}
+
+
+def _said(status: int, body: bytes) -> str:
+    """What Go's client makes of an answer that is no Status."""
+    said = body[:200].decode(errors="replace")
+    return _WORDS.get(status, f'an error on the server ("{said}") has prevented the request from succeeding')
 
 
 def _of_type(each: ResourceType, word: str, name: str) -> Json:

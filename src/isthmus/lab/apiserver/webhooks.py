@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -34,6 +34,8 @@ class Attempt:
     dry_run: bool = False
     subresource: str = ""
     place: tuple[str, str] = ("", "")  # namespace and name
+    options: Json | None = None  # of the request, as its kind has them
+    warn: Callable[[str], object] = bool  # told what webhooks warn of
 
     @property
     def labelled(self) -> Json:
@@ -52,6 +54,7 @@ class Answer:
     allowed: bool
     status: Json
     patch: list[Json]
+    warnings: tuple[str, ...] = ()
 
 
 class Caller(Protocol):
@@ -70,12 +73,27 @@ class Webhooks:
         self._caller = caller
 
     async def mutate(self, attempt: Attempt) -> Json | None:
-        """The object after all mutating webhooks, in the order of names; none may see another's future."""
+        """The object after all mutating webhooks, in the order of names; none may see another's future.
+
+        Those that ask for it (reinvocationPolicy) are asked once more where another changed something after them.
+        """
+        asked: list[Json] = []
+        again: dict[str, Json] = {}
         for webhook in self._concerned(_MUTATING, attempt):
-            answer = await self._ask(webhook, attempt)
-            if answer is not None and answer.patch and attempt.new is not None:
-                attempt = replace(attempt, new=_patched(webhook, attempt.new, answer.patch))
+            changed = await self._mutated(webhook, attempt)
+            if changed is not attempt.new:
+                attempt = replace(attempt, new=changed)
+                again |= {each["name"]: each for each in asked}
+            asked += [webhook] if webhook.get("reinvocationPolicy") == "IfNeeded" else []
+        for webhook in again.values():
+            attempt = replace(attempt, new=await self._mutated(webhook, attempt))
         return attempt.new
+
+    async def _mutated(self, webhook: Json, attempt: Attempt) -> Json | None:
+        answer = await self._ask(webhook, attempt)
+        if answer is None or not answer.patch or attempt.new is None:
+            return attempt.new
+        return _patched(webhook, attempt.new, answer.patch)
 
     async def review(self, attempt: Attempt) -> None:
         """Ask all validating webhooks. Raises `ApiError` where one refuses."""
@@ -89,21 +107,24 @@ class Webhooks:
         except WebhookFailed as error:
             if webhook.get("failurePolicy", "Fail") == "Ignore":
                 return None
-            words = f'failed calling webhook "{webhook["name"]}": {error}'
-            raise ApiError(500, "InternalError", f"Internal error occurred: {words}") from error
+            failed = f'failed calling webhook "{webhook["name"]}": {error}'
+            raise ApiError(500, "InternalError", f"Internal error occurred: {failed}") from error
+        for each in answer.warnings:
+            attempt.warn(each)
         if answer.allowed:
             return answer
         status = answer.status
-        words = status.get("message") or status.get("reason") or "no explanation was given"
-        message = f'admission webhook "{webhook["name"]}" denied the request: {words}'
-        code = status.get("code") or 403
-        raise ApiError(code, status.get("reason") or ("Forbidden" if code == 403 else ""), message)
+        words = status.get("message") or status.get("reason")
+        why = f": {words}" if words else " without explanation"
+        message = f'admission webhook "{webhook["name"]}" denied the request{why}'
+        raise ApiError(max(status.get("code") or 0, 400), status.get("reason") or "", message)
 
     def _concerned(self, configurations: Any, attempt: Attempt) -> Iterator[Json]:
         # A webhook must not be able to lock its own configuration.
         if attempt.each.group == _GROUP:
             return
-        for configuration in self._objects.list(configurations):
+        found = self._objects.list(configurations)
+        for configuration in sorted(found, key=lambda each: str(each["metadata"]["name"])):
             for webhook in configuration.get("webhooks") or ():
                 if self._concerns(webhook, attempt):
                     yield webhook
