@@ -14,6 +14,7 @@ from contextlib import suppress
 from functools import cache
 from typing import Any, NamedTuple
 
+import jsonpatch
 import msgspec
 from cryptography import x509 as certificates
 from cryptography.hazmat.primitives import serialization
@@ -22,6 +23,9 @@ from drawn.signing import armoured
 from fakes.asked_citadel import CLUSTER, NOW, REVIEWS, asked, citadel, must_be_reviews
 from fakes.issuers import Key, jwks
 from fakes.workload_api import TrustDomain, answer
+from isthmus.admission.door import Door
+from isthmus.admission.injection import Injection
+from isthmus.admission.review import read_review
 from isthmus.api.decode import decode
 from isthmus.api.errors import InvalidConfig
 from isthmus.ca import claims, denied, store
@@ -35,6 +39,7 @@ from isthmus.kit import spiffe_bundle, x509
 from isthmus.kit.certified import certified_pem
 from isthmus.kit.chain import verify_chain
 from isthmus.kit.clock import ManualClock, SystemClock
+from isthmus.kit.plain_http import Request
 from isthmus.kit.protobuf import field
 from isthmus.kube.errors import KubeError
 from isthmus.kube.kubeconfig import Access, from_text
@@ -42,6 +47,7 @@ from isthmus.model.identity import SpiffeId
 from isthmus.model.mesh_config_problems import checked_mesh_config
 from isthmus.model.signing import AUDIENCE, SigningAnswer, SigningRequest
 from isthmus.sidecar.citadel_call import SigningFailed
+from isthmus.sidecar.inject.settings import InjectSettings
 from isthmus.sidecar.workload_api import SvidAnswer
 from isthmus.sidecar.workload_api import checked as checked_svid
 from isthmus.wire.stream import Code, Refused
@@ -249,6 +255,36 @@ def status_of_an_order_is_read_or_named_as_wrong(body: bytes) -> None:
         assert not verdict(found).answered or found.status.certificate
 
 
+class _East:
+    """What an injector knows of its cluster."""
+
+    now = InjectSettings(cluster="east", network="east-net")
+
+    def labels(self, _: str) -> dict[str, str]:
+        return {}
+
+
+def review_is_answered_whatever_it_asks(body: bytes) -> None:
+    """Which webhook, and the AdmissionReview that it is asked."""
+    path = "/validate" if body[:1] == b"v" else "/inject/cluster/west"
+    request = Request("POST", path, {"content-type": "application/json"}, body[1:])
+    answer = asyncio.run(Door(Injection(_East())).answer(request))
+    assert answer.status in {200, 400}, answer.body
+    if answer.status == 400:
+        assert answer.body
+        return
+    said, asked = json.loads(answer.body)["response"], read_review(body[1:])
+    assert said["uid"] == asked.uid
+    assert said["allowed"] or said["status"]["message"]
+    if "patch" in said:
+        made = jsonpatch.apply_patch(asked.object, json.loads(base64.b64decode(said["patch"])))
+        spec = made["spec"]
+        names = [
+            each.get("name") for part in ("initContainers", "containers") for each in spec.get(part) or ()
+        ]
+        assert names.count("istio-proxy") == 1
+
+
 def _parts(body: bytes) -> list[bytes]:
     """What is between two-byte lengths."""
     found = []
@@ -361,6 +397,23 @@ def _orders() -> Iterator[bytes]:
         yield json.dumps({"metadata": meta, "status": {"conditions": said} | more}).encode()
 
 
+def _reviews() -> Iterator[bytes]:
+    pod = {
+        "metadata": {"name": "web", "labels": {"app": "web"}, "annotations": {"proxy.istio.io/config": "{}"}},
+        "spec": {"containers": [{"name": "web", "image": "w", "ports": [{"containerPort": 80}]}]},
+    }
+    rule = {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "VirtualService",
+        "metadata": {"name": "a", "namespace": "b"},
+        "spec": {"hosts": ["a"], "http": [{"route": [{"destination": {"host": "a"}}], "timeout": "1s"}]},
+    }
+    for first, obj, operation in ((b"i", pod, "CREATE"), (b"v", rule, "CREATE"), (b"v", rule, "UPDATE")):
+        request = {"uid": "u", "operation": operation, "namespace": "b", "object": obj, "oldObject": obj}
+        review = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}
+        yield first + json.dumps(review).encode()
+
+
 TARGETS = {
     "requests": Target(request_is_answered_with_who_was_proven, _requests),
     "messages": Target(message_is_answered_with_who_was_proven, _messages),
@@ -374,6 +427,7 @@ TARGETS = {
     "keys": Target(keys_are_read_without_their_secrets, _key_sets),
     "files": Target(ca_files_are_taken_or_named, _ca_files),
     "written": Target(what_is_written_for_citadel_is_read_or_named_as_wrong, _written),
+    "reviews": Target(review_is_answered_whatever_it_asks, _reviews),
     "statuses": Target(status_of_an_order_is_read_or_named_as_wrong, _orders),
 }
 
