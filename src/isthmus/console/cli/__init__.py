@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "validate": ("validate", "What is wrong with objects, each by itself"),
     "analyze": ("analyze", "What is wrong or doubtful in the configuration"),
     "explain": ("explain", "Where a call goes, and why"),
+    "describe": ("describe", "What the mesh makes of a pod or a Service"),
     "authz": ("authz", "Who may call whom: check a call, and by which rule"),
     "translate": ("translate", "Manifests in, Envoy configuration out, without a cluster"),
     "diff": ("diff", "What of proxies' configuration a change of manifests changes"),
