@@ -64,7 +64,7 @@ async def add_cluster(directory: Path, registration: Registration) -> Registered
             raise CannotRegister(str(error)) from error
     config = kubeconfig(registration.name, server, found)
     try:
-        files = _write(directory, registration.name, config, cluster_object(registration, server))
+        files = write_files(directory, registration.name, config, cluster_object(registration, server))
     except OSError as error:
         raise CannotRegister(f"{error.filename or directory}: {error.strerror}") from error
     return Registered(files, server)
@@ -107,7 +107,8 @@ def _is_this_machine(server: str) -> bool:
         return host == "localhost"
 
 
-def _write(directory: Path, name: str, config: object, cluster: object) -> tuple[Path, Path]:
+def write_files(directory: Path, name: str, config: object, cluster: object) -> tuple[Path, Path]:
+    """Write a cluster's kubeconfig and its Cluster object, each at once and for the owner alone. Raises `OSError`."""
     directory.mkdir(parents=True, exist_ok=True)
     config_file, cluster_file = directory / f"{name}.kubeconfig", directory / f"{name}.yaml"
     # The kubeconfig first: a Cluster file without it would be a finding for a moment.

@@ -30,7 +30,8 @@ _LOOK_S = 60.0
 """How often the clock is looked at: a machine may sleep, and its clock be set."""
 _SPREAD = 0.1
 _FIRST_RETRY_S, _LONGEST_RETRY_S = 10.0, 300.0
-_SOON_S = 7 * 86_400.0
+_SOON_S = 30 * 86_400.0
+"""So long before its end it is a finding that nobody renews it."""
 _TRIED = "/api/v1/namespaces"
 """What a token is tried by: who is believed is answered, or told that it may not."""
 
@@ -126,16 +127,16 @@ class AccessRenewal:
         )
 
     def finding(self) -> Finding | None:
-        """That the cluster will be lost with what is shown there; None where it goes on."""
+        """That the cluster will soon be lost with what is shown there; None where it goes on."""
         life, now = self.life(), self._clock.now()
         if life.ends is None or (life.renews is not None and not life.error):
             return None
         left_s = life.ends - now
+        if left_s > _SOON_S and not life.error:
+            return None
+        severity, when = Severity.WARNING, f"ends in {duration.show(round(left_s))}"
         if left_s <= 0:
             severity, when = Severity.ERROR, f"ended {duration.show(round(-left_s))} ago"
-        else:
-            severity = Severity.WARNING if left_s < _SOON_S or life.error else Severity.INFO
-            when = f"ends in {duration.show(round(left_s))}"
         why = f"is not renewed: {life.error}" if life.error else "cannot be renewed by Pilot"
         name = self._spec.id
         return Finding(
@@ -163,9 +164,10 @@ class AccessRenewal:
         given = await request_token(client, said, said.life_s, said.bond)
         await _try(self._spec.access, given.token)
         self._shown = Proof(token=given.token)
-        self._renewed, self._given_at = self._renewed + 1, self._clock.now()
+        self._given_at = self._clock.now()
         kept = self._settings.kept
         why = await kept.keep(self._spec.id, entry, given.token) if kept is not None else ""
+        self._renewed += 1
         self._is_kept, self._error = (
             kept is not None and not why,
             f"renewed, but not kept: {why}" if why else "",

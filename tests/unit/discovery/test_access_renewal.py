@@ -248,7 +248,7 @@ async def test_a_token_is_left_alone_until_its_time_has_come():
     ("credentials", "ends", "severity"),
     [
         (token(exp=NOW + 3600), NOW + 3600, Severity.WARNING),
-        (token(exp=NOW + 30 * 86_400), NOW + 30 * 86_400, Severity.INFO),
+        (token(exp=NOW + 40 * 86_400), NOW + 40 * 86_400, None),
         (ClientCertificate(OLD_PEM, Redacted("key")), NOW - 86_400, Severity.ERROR),
         (of_account(), NOW + 3600, None),
         (token(), None, None),
