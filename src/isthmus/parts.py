@@ -13,7 +13,8 @@ from isthmus.discovery.key_ring import KeyRing, KeyRingSettings, Sources
 from isthmus.discovery.registry import ClusterSpec, FixedSource, Source
 from isthmus.discovery.source_files import FilesSource
 from isthmus.discovery.source_secrets import SecretsSource
-from isthmus.kube.kubeconfig import Access
+from isthmus.kit.log import log
+from isthmus.kube.kubeconfig import REACHES, Access
 from isthmus.model.change import Change, ChangeKey
 from isthmus.model.identity import SpiffeId
 from isthmus.model.mesh import MeshSettings
@@ -34,7 +35,10 @@ def sources(settings: PilotSettings, own: Access) -> tuple[Source, ...]:
     )
     directory = settings.clusters_dir
     first = FilesSource(Path(directory), own=here) if directory else FixedSource(here)
-    return (first, SecretsSource(own, settings.root_namespace))
+    allowed = frozenset(word.strip() for word in settings.remote_secrets_may.split(",") if word.strip())
+    if unknown := sorted(allowed - REACHES.keys()):
+        log.warning("--remote-secrets-may has words without a meaning", words=unknown, known=sorted(REACHES))
+    return (first, SecretsSource(own, settings.root_namespace, allowed))
 
 
 def renewals(settings: PilotSettings, own: Access) -> Renewals:

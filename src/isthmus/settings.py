@@ -111,6 +111,13 @@ class PilotSettings(msgspec.Struct, frozen=True, kw_only=True):
     kept_bytes: Annotated[int, Meta(description="size of what is kept of one cluster at the most")] = (
         256 << 20
     )
+    remote_secrets_may: Annotated[
+        str,
+        Meta(
+            description="what kubeconfigs in Secrets may name of Pilot's own programs and files, with commas between: "
+            "exec, tokenFile, clientCertificate, clientKey, certificateAuthority"
+        ),
+    ] = ""
     access_renewal_share: Annotated[
         float,
         Meta(description="part of its life after which a token for a cluster is renewed"),

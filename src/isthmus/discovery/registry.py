@@ -12,7 +12,7 @@ from isthmus.api.resource import Ref
 from isthmus.kit.tasks import supervise
 from isthmus.kit.watchable import Watchable
 from isthmus.kube.kubeconfig import Access
-from isthmus.model.findings import Code, Finding
+from isthmus.model.findings import Code, Finding, Severity
 from isthmus.model.names import ClusterId
 
 
@@ -112,6 +112,8 @@ def join(claims: list[Claims]) -> Registered:
                     message=f"{spec.source} names a cluster that {first.source} named first: it is ignored "
                     f"(hint: give one of them another name)",
                     cluster=spec.id,
+                    # As with Istio: one Secret with all clusters is put beside each Pilot, whose own is in it too.
+                    severity=Severity.INFO if first.is_config else Severity.ERROR,
                     code=Code.CLUSTER,
                 )
             )

@@ -9,6 +9,7 @@ import asyncio
 import base64
 import binascii
 import re
+from collections.abc import Collection
 
 from isthmus.api.core.secret import Secret
 from isthmus.api.errors import InvalidConfig
@@ -19,7 +20,7 @@ from isthmus.kit.watchable import Watchable
 from isthmus.kube.client import Client, Scope
 from isthmus.kube.errors import InvalidKubeconfig, Refused
 from isthmus.kube.informer import Informer
-from isthmus.kube.kubeconfig import Access, from_text
+from isthmus.kube.kubeconfig import Access, from_stranger
 from isthmus.kube.watch import Watch
 from isthmus.model.findings import Code, Finding, Severity
 from isthmus.model.names import ClusterId
@@ -32,8 +33,10 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 class SecretsSource:
     """The labelled Secrets of one namespace, in the cluster that `access` reaches."""
 
-    def __init__(self, access: Access, namespace: str) -> None:
+    def __init__(self, access: Access, namespace: str, allowed: Collection[str] = ()) -> None:
+        """`allowed`: of `kubeconfig.REACHES`, what kubeconfigs there may name of Pilot's own programs and files."""
         self.claims: Watchable[Claims] = Watchable(Claims())
+        self._allowed = allowed
         self.looked = asyncio.Event()
         self._access, self._namespace = access, namespace
         self._secrets: dict[Ref, Secret] = {}
@@ -63,18 +66,20 @@ class SecretsSource:
             Finding(ref=ref, path=error.path, message=error.message, code=Code.CLUSTER)
             for ref, error in self._wrong.items()
         ]
-        found = [claims_of(ref, self._secrets[ref]) for ref in sorted(self._secrets)]
+        found = [claims_of(ref, self._secrets[ref], self._allowed) for ref in sorted(self._secrets)]
         specs = [spec for each in found for spec in each.specs]
         return Claims(tuple(specs), (*findings, *(finding for each in found for finding in each.findings)))
 
 
-def claims_of(ref: Ref, secret: Secret) -> Claims:
+def claims_of(ref: Ref, secret: Secret, allowed: Collection[str] = ()) -> Claims:
     """The clusters that a Secret describes, each under a key, and what is wrong with it."""
-    read = [read_entry(ref, key, value) for key, value in sorted(secret.data.items())]
+    read = [read_entry(ref, key, value, allowed) for key, value in sorted(secret.data.items())]
     return Claims(tuple(spec for spec, _ in read if spec), tuple(finding for _, finding in read if finding))
 
 
-def read_entry(ref: Ref, key: str, value: str) -> tuple[ClusterSpec | None, Finding | None]:
+def read_entry(
+    ref: Ref, key: str, value: str, allowed: Collection[str] = ()
+) -> tuple[ClusterSpec | None, Finding | None]:
     """The cluster that one data key of a Secret describes, or what is wrong with it."""
     path = f"$.data[{key}]"
 
@@ -88,7 +93,7 @@ def read_entry(ref: Ref, key: str, value: str) -> tuple[ClusterSpec | None, Find
     try:
         text = base64.b64decode(value, validate=True).decode()
         # Whoever may write the Secret must not thereby run programs or read files where Pilot runs.
-        access = from_text(text, None)
+        access = from_stranger(text, allowed)
     except (binascii.Error, UnicodeDecodeError):
         return wrong("is no text in base64")
     except InvalidKubeconfig as error:

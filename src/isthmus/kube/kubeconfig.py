@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -135,6 +135,30 @@ def from_text(text: str, folder: Path | None, context: str | None = None) -> Acc
     """
     config = parse(text)
     return _access([_File(folder, config)], context or str(config.get("current-context") or ""))
+
+
+REACHES = {
+    "exec": "exec",
+    "tokenFile": "tokenFile",
+    "clientCertificate": "client-certificate",
+    "clientKey": "client-key",
+    "certificateAuthority": "certificate-authority",
+}
+"""What of a kubeconfig runs programs or reads files where it is used: by Istio's names, and as it is written."""
+
+
+def from_stranger(text: str, allowed: Collection[str], context: str | None = None) -> Access:
+    """The access that a kubeconfig of somebody else describes; of `REACHES` it may use those that are allowed."""
+    config = parse(text)
+    sections = [
+        inner
+        for section, key in (("users", "user"), ("clusters", "cluster"))
+        for entry in _listed(config, section)
+        if isinstance(entry, dict) and isinstance(inner := entry.get(key), dict)
+    ]
+    used = {name for name, written in REACHES.items() if any(each.get(written) for each in sections)}
+    # Without a folder nothing of that kind is taken; with one it is all.
+    return from_text(text, Path("/") if used and used <= set(allowed) else None, context)
 
 
 def parse(text: str) -> Section:

@@ -15,6 +15,7 @@ from isthmus.kube.kubeconfig import (
     TokenFile,
     from_file,
     from_files,
+    from_stranger,
     from_text,
     in_cluster,
 )
@@ -249,3 +250,33 @@ def test_of_several_files_the_one_that_is_wrong_is_named(tmp_path, text):
     (tmp_path / "wrong").write_text(text)
     with pytest.raises(InvalidKubeconfig, match=re.escape(f"{tmp_path}/wrong: $")):
         from_files([tmp_path / "none", tmp_path / "wrong"])
+
+
+EXEC = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "/bin/token"}}
+
+
+@pytest.mark.parametrize(
+    ("user", "allowed", "taken"),
+    [
+        (EXEC, (), False),
+        (EXEC, ("tokenFile",), False),
+        (EXEC, ("exec",), True),
+        ({"tokenFile": "/var/token"}, ("exec",), False),
+        ({"tokenFile": "/var/token"}, ("exec", "tokenFile"), True),
+        ({"token": "t"}, (), True),
+    ],
+)
+def test_a_strangers_kubeconfig_names_of_our_programs_and_files_what_it_may(user, allowed, taken):
+    config = {
+        "kind": "Config",
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": {"server": "https://c"}}],
+        "users": [{"name": "u", "user": user}],
+    }
+    text = yaml.safe_dump(config)
+    if taken:
+        assert from_stranger(text, allowed).server == "https://c"
+    else:
+        with pytest.raises(InvalidKubeconfig, match="may be neither a file nor a program here"):
+            from_stranger(text, allowed)

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import click
 
-from isthmus.console.cli import ToldWhole
+from isthmus.console.cli import ToldWhole, membership
 from isthmus.console.cli.life_options import life_options
+from isthmus.console.cli.options import output, written
 from isthmus.console.clusters_text import narrow, wide
 from isthmus.console.control_plane import ask_pilot
 from isthmus.console.registration import CannotRegister, Registration, add_cluster
-from isthmus.console.render import fail, show, table
+from isthmus.console.render import fail, table
 from isthmus.discovery.source_files import read_directory
 from isthmus.kit.clock import SystemClock
 from isthmus.kube.errors import KubeError
@@ -25,12 +26,16 @@ def command() -> None:
     """The clusters of the mesh."""
 
 
+for each_command in membership.COMMANDS:
+    command.add_command(each_command)
+
+
 @command.command("list")
 @click.option("--context", help="kubeconfig context of the cluster that Pilot runs in")
 @click.option("--kubeconfig", type=click.Path(path_type=Path), help="kubeconfig file")
 @click.option("-n", "--namespace", default="istio-system", show_default=True, help="Pilot's namespace")
-@click.option("-o", "--output", type=click.Choice(["table", "wide", "json"]), default="table")
-def list_clusters(context: str | None, kubeconfig: Path | None, namespace: str, output: str) -> None:
+@output()
+def list_clusters(context: str | None, kubeconfig: Path | None, namespace: str, **flags: str) -> None:
     """Show each cluster, its state as Pilot sees it, and what is wrong in the registry.
 
     With -o wide also by what Pilot reads it: how old that is, when it ends, and when Pilot asks for the next.
@@ -39,12 +44,11 @@ def list_clusters(context: str | None, kubeconfig: Path | None, namespace: str, 
         answer = asyncio.run(ask_pilot(kubeconfig, context, namespace, "/debug/clusters"))
     except KubeError as error:
         fail(str(error))
-    if output == "json":
-        click.echo(show(answer))
+    if flags["output"] in {"json", "yaml"}:
+        click.echo(written(flags["output"], answer, str))
         return
-    click.echo(
-        wide(answer["clusters"], SystemClock().now()) if output == "wide" else narrow(answer["clusters"])
-    )
+    is_wide = flags["output"] == "wide"
+    click.echo(wide(answer["clusters"], SystemClock().now()) if is_wide else narrow(answer["clusters"]))
     for each in answer["clusters"]:
         if each["error"]:
             click.echo(f'cluster "{each["id"]}": {each["error"]}')

@@ -66,7 +66,8 @@ class SecretEntries:
         secret = await self._holder()
         if secret is None:
             return None
-        spec, _ = read_entry(secret.ref, self._cluster, secret.data[self._cluster])
+        ref = _SECRETS.ref(secret.metadata)
+        spec, _ = read_entry(ref, self._cluster, secret.data[self._cluster])
         return spec.access if spec is not None else None
 
     async def put(self, server: str, credential: Credential) -> None:

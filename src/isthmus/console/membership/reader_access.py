@@ -72,6 +72,13 @@ class ReaderAccess:
         await self._note(secret, to)
         return await (self._long(secret) if life_s is None else self._short(secret, life_s))
 
+    async def of_secret(self, name: str) -> Credential:
+        """That which a Secret of the account holds, without an end. Raises `NoReader`, `KubeError`."""
+        secret = await self._find(name)
+        if secret is None:
+            raise NoReader(f"there is no secret {self._namespace}/{name} (hint: kubectl get secrets -n …)")
+        return await self._long(secret)
+
     async def secrets(self) -> tuple[Json, ...]:
         """The Secrets that credentials of the cluster are bound to, the newest first. Raises `KubeError`."""
         listing = await self._client.list_all(
