@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from socket import gethostbyname, gethostname
 
 from isthmus.api.resource import Ref
 from isthmus.discovery.access_renewal import Renewals
@@ -12,6 +14,7 @@ from isthmus.discovery.kept_tokens import KeptTokens
 from isthmus.discovery.key_ring import KeyRing, KeyRingSettings, Sources
 from isthmus.discovery.registry import ClusterSpec, FixedSource, Source
 from isthmus.discovery.source_files import FilesSource
+from isthmus.discovery.source_objects import ObjectsSource
 from isthmus.discovery.source_secrets import SecretsSource
 from isthmus.kit.log import log
 from isthmus.kube.kubeconfig import REACHES, Access
@@ -38,7 +41,15 @@ def sources(settings: PilotSettings, own: Access) -> tuple[Source, ...]:
     allowed = frozenset(word.strip() for word in settings.remote_secrets_may.split(",") if word.strip())
     if unknown := sorted(allowed - REACHES.keys()):
         log.warning("--remote-secrets-may has words without a meaning", words=unknown, known=sorted(REACHES))
-    return (first, SecretsSource(own, settings.root_namespace, allowed))
+    secrets = SecretsSource(own, settings.root_namespace, allowed)
+    return (first, secrets, ObjectsSource(own, settings.root_namespace, _own_address()))
+
+
+def _own_address() -> str:
+    """By which other machines know this one; empty where its name has none."""
+    with suppress(OSError):
+        return gethostbyname(gethostname())
+    return ""
 
 
 def renewals(settings: PilotSettings, own: Access) -> Renewals:

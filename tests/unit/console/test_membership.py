@@ -11,7 +11,7 @@ from fakes.two_clusters import World, service, two_clusters
 from isthmus.api import kind_named
 from isthmus.ca import founding
 from isthmus.console.installation import Installation, documents
-from isthmus.console.membership.entries import DirectoryEntries, SecretEntries
+from isthmus.console.membership.entries import DirectoryEntries, ObjectEntries, SecretEntries
 from isthmus.console.membership.join import Joining, join
 from isthmus.console.membership.leave import Leaving, leave
 from isthmus.console.membership.mesh import Member
@@ -23,10 +23,12 @@ from isthmus.discovery.fleet import Fleet
 from isthmus.discovery.kept_tokens import NAME, KeptTokens
 from isthmus.discovery.registry import FixedSource, Registry
 from isthmus.discovery.source_files import FilesSource
+from isthmus.discovery.source_objects import ObjectsSource
 from isthmus.discovery.source_secrets import SecretsSource
 from isthmus.kit.tasks import supervise
 from isthmus.kube.client import Client
 from isthmus.kube.watch import WatchSettings
+from unit.discovery.test_source_objects import DEFINITION
 
 ROOT = "istio-system"
 QUICKLY = WatchSettings(turn_s=2.0, first_wait_s=0.02, longest_wait_s=0.05)
@@ -81,7 +83,7 @@ def states(found):
 
 
 @asynccontextmanager
-async def mesh_over(folder, *, in_files=False):
+async def mesh_over(folder, *, in_files=False, in_objects=False):
     founding.found(folder / "ca", founding.Founding(clusters=("east",)))
     async with two_clusters(folder) as (east, west):
         await west.create("services", service("reviews"))
@@ -96,13 +98,16 @@ async def mesh_over(folder, *, in_files=False):
         world = World()
         own = FixedSource(east.spec())
         others = FilesSource(registry) if in_files else SecretsSource(east.access, ROOT)
+        if in_objects:
+            await east.apply(DEFINITION)
+            others = ObjectsSource(east.access, ROOT, watch=QUICKLY)
         settings = WatcherSettings(watch=QUICKLY, renewals=Renewals(KeptTokens(east.access, ROOT)))
         fleet = Fleet(Registry((own, others)), world.put, settings)
         async with Client(east.access) as here, Client(west.access) as there, supervise(fleet.run()):
             entries = (
                 DirectoryEntries(registry, "west", "istio-pilot.istio-system:15012")
                 if in_files
-                else SecretEntries(here, ROOT, "west")
+                else (ObjectEntries if in_objects else SecretEntries)(here, ROOT, "west")
             )
             primary = Followed(here, fleet, entries, not in_files)
             yield Mesh(east, west, Member("west", "west", there, ROOT), primary, world, folder)
@@ -230,6 +235,16 @@ async def test_a_directory_is_as_good_as_secrets(tmp_path, api_server):
         assert set(states(await mesh.join()).values()) == {State.AS_IT_WAS}
         await mesh.leave()
         assert not list((tmp_path / "registry").iterdir())
+        await mesh.world.until(lambda world: not world.clusters_of("reviews"))
+
+
+async def test_objects_of_the_cluster_registry_are_as_good(tmp_path, api_server):
+    async with mesh_over(tmp_path, in_objects=True) as mesh:
+        assert (await mesh.join())["follow"].state is State.AS_IT_WAS
+        await mesh.rotate()
+        assert set(states(await mesh.join()).values()) == {State.AS_IT_WAS}
+        await mesh.leave()
+        assert "istio-cluster-west" not in await secrets_of(mesh.east)
         await mesh.world.until(lambda world: not world.clusters_of("reviews"))
 
 

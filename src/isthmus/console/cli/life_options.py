@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from isthmus.console.cli.durations import DURATION
-from isthmus.console.membership.reader_access import USUAL_LIFE_S
+from isthmus.console.reader_access import USUAL_LIFE_S
 from isthmus.console.render import fail
 from isthmus.kit import duration
 from isthmus.kube.account_token import LEAST_LIFE_S

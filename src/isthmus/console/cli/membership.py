@@ -14,10 +14,10 @@ from isthmus.console.cli.durations import DURATION
 from isthmus.console.cli.life_options import life_options
 from isthmus.console.cli.options import KUBECONFIG, ROOT, F, output, with_options, written
 from isthmus.console.control_plane import access_to, contexts_of
-from isthmus.console.membership.entries import DirectoryEntries, Entries, SecretEntries
+from isthmus.console.membership.entries import DirectoryEntries, Entries, ObjectEntries, SecretEntries
 from isthmus.console.membership.mesh import Member, Primary, primaries
-from isthmus.console.membership.reader_access import READER
 from isthmus.console.membership.told import CannotGoOn, State, Steps, Told
+from isthmus.console.reader_access import READER
 from isthmus.console.render import fail
 from isthmus.kube.client import Client
 from isthmus.kube.errors import KubeError
@@ -34,9 +34,16 @@ _PLACES = (
     KUBECONFIG,
     ROOT,
     click.option(
+        "--store",
+        type=click.Choice(["secret", "object"]),
+        default="secret",
+        show_default=True,
+        help="where entries are beside Pilot: in labelled Secrets, or in Cluster objects of the cluster registry API",
+    ),
+    click.option(
         "--directory",
         type=_PATH,
-        help="Pilot's registry directory; without it entries are labelled Secrets beside Pilot",
+        help="Pilot's registry directory, in the place of a store beside Pilot",
     ),
     click.option(
         "--pilot-endpoint",
@@ -208,7 +215,8 @@ async def _tell(name: str, flags: dict[str, Any], steps: Run, told: list[Told]) 
     def entries(client: Client) -> tuple[Entries, bool]:
         if flags["directory"] is not None:
             return DirectoryEntries(flags["directory"], name, flags["pilot_endpoint"]), False
-        return SecretEntries(client, flags["root"], name), True
+        made = ObjectEntries if flags["store"] == "object" else SecretEntries
+        return made(client, flags["root"], name), True
 
     own = access_to(kubeconfig, flags["context"] or contexts[0])
     async with Client(own) as client, primaries(kubeconfig, contexts, flags["root"], entries) as of:

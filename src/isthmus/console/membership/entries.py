@@ -10,18 +10,21 @@ import msgspec
 import yaml
 
 from isthmus.api.core.secret import Secret
+from isthmus.api.registry.cluster import CLUSTERS
 from isthmus.api.resource import Kind
-from isthmus.console.membership.reader_access import Credential
 from isthmus.console.membership.told import CannotGoOn
+from isthmus.console.reader_access import Credential
 from isthmus.console.registration import Registration, cluster_object, kubeconfig, write_files
 from isthmus.discovery.source_files import read_directory
 from isthmus.discovery.source_secrets import LABEL, read_entry
+from isthmus.kit.log import Redacted
 from isthmus.kit.unreadable import UNREADABLE
 from isthmus.kube.client import Client, Scope
-from isthmus.kube.errors import KubeError
-from isthmus.kube.kubeconfig import Access
+from isthmus.kube.errors import KubeError, NotFound
+from isthmus.kube.kubeconfig import Access, Token
 
 _SECRETS = Kind("", ("v1",), "Secret", "secrets", Secret)
+_MANAGER = "isthmus-clusters"
 CLUSTER = "networking.istio.io/cluster"
 """Annotation of Istio's remote Secrets: the cluster's name."""
 
@@ -84,7 +87,7 @@ class SecretEntries:
             "annotations": {CLUSTER: self._cluster},
         }
         body = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "data": data}
-        await self._client.apply(_SECRETS, body, "isthmus-clusters")
+        await self._client.apply(_SECRETS, body, _MANAGER)
 
     async def remove(self) -> bool:
         holder = await self._holder()
@@ -140,3 +143,68 @@ class DirectoryEntries:
         except OSError as error:
             raise CannotGoOn(f"{error.filename}: {error.strerror}") from error
         return was_there
+
+
+class ObjectEntries:
+    """In a `Cluster` object of the cluster registry API beside Pilot, and the Secret that it names."""
+
+    def __init__(self, client: Client, namespace: str, cluster: str) -> None:
+        self._client, self._namespace, self._cluster = client, namespace, cluster
+
+    @property
+    def place(self) -> str:
+        return f"cluster {self._namespace}/{self._cluster}"
+
+    async def find(self) -> Access | None:
+        try:
+            cluster = await self._client.get(CLUSTERS, self._namespace, self._cluster)
+            secret = await self._client.get(_SECRETS, self._namespace, self._secret)
+            server = cluster["spec"]["kubernetesApiEndpoints"]["serverEndpoints"][0]["serverAddress"]
+            token = base64.b64decode(secret["data"]["token"]).decode()
+        except (NotFound, LookupError, ValueError):
+            return None
+        return Access(server=f"https://{server}", credentials=Token(Redacted(token)))
+
+    async def put(self, server: str, credential: Credential) -> None:
+        data = {"token": str.__str__(credential.token).encode(), "ca.crt": credential.ca or b""}
+        secret = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": self._secret, "namespace": self._namespace},
+            "type": "Opaque",
+            "data": {name: base64.b64encode(content).decode() for name, content in data.items()},
+        }
+        address = server.removeprefix("https://")
+        cluster = {
+            "apiVersion": CLUSTERS.api_version,
+            "kind": CLUSTERS.name,
+            "metadata": {"name": self._cluster, "namespace": self._namespace},
+            "spec": {
+                "kubernetesApiEndpoints": {
+                    "serverEndpoints": [{"clientCIDR": "0.0.0.0/0", "serverAddress": address}],
+                },
+                "authInfo": {"controller": {"kind": "Secret", "name": self._secret}},
+            },
+        }
+        await self._client.apply(_SECRETS, secret, _MANAGER)
+        try:
+            await self._client.apply(CLUSTERS, cluster, _MANAGER)
+        except NotFound as error:
+            hint = "hint: apply the definition of kubernetes/cluster-registry, or leave out --store object"
+            raise CannotGoOn(
+                f"{self._client.access.server} serves no {CLUSTERS.api_version} ({hint})"
+            ) from error
+
+    async def remove(self) -> bool:
+        was_there = False
+        for kind, name in ((CLUSTERS, self._cluster), (_SECRETS, self._secret)):
+            try:
+                await self._client.delete(kind, self._namespace, name)
+                was_there = True
+            except NotFound:
+                continue
+        return was_there
+
+    @property
+    def _secret(self) -> str:
+        return f"istio-cluster-{self._cluster}"

@@ -12,9 +12,9 @@ import msgspec
 from isthmus.console.installation import Documents, Installation, documents
 from isthmus.console.membership.applied import find, put
 from isthmus.console.membership.mesh import Member, Primary, until
-from isthmus.console.membership.reader_access import NoReader, ReaderAccess
 from isthmus.console.membership.shared_root import share_root
 from isthmus.console.membership.told import CannotGoOn, State, Steps, Told, done
+from isthmus.console.reader_access import NoReader, ReaderAccess
 from isthmus.console.registration import CannotRegister, server_for_pods
 from isthmus.kit.clock import SystemClock
 from isthmus.kube.account_token import read_token

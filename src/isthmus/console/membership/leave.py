@@ -12,9 +12,9 @@ from isthmus.console.ca_secret import SECRETS
 from isthmus.console.installation import Documents, Installation, documents
 from isthmus.console.membership.applied import take
 from isthmus.console.membership.mesh import Member, Primary, until
-from isthmus.console.membership.reader_access import ReaderAccess, given_to
 from isthmus.console.membership.shared_root import JOINED
 from isthmus.console.membership.told import State, Steps, Told, done
+from isthmus.console.reader_access import ReaderAccess, given_to
 from isthmus.discovery.kept_tokens import NAME as KEPT
 from isthmus.kube.errors import KubeError, NotFound
 

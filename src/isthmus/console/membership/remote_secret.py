@@ -17,8 +17,8 @@ from isthmus.api.resource import Kind, Object
 from isthmus.console.installation import Documents, Installation, documents
 from isthmus.console.membership.applied import put
 from isthmus.console.membership.entries import CLUSTER, secret_name
-from isthmus.console.membership.reader_access import READER, Credential, NoReader, ReaderAccess
 from isthmus.console.membership.told import CannotGoOn
+from isthmus.console.reader_access import READER, Credential, NoReader, ReaderAccess
 from isthmus.console.registration import CannotRegister, server_for_pods
 from isthmus.discovery.source_secrets import LABEL
 from isthmus.kube.account_token import ACCOUNTS

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 from isthmus.console.membership.mesh import Member, Primary, until
-from isthmus.console.membership.reader_access import NoReader, ReaderAccess, given_to
 from isthmus.console.membership.told import CannotGoOn, State, Steps, Told, done
+from isthmus.console.reader_access import NoReader, ReaderAccess, given_to
 from isthmus.kube.kubeconfig import Access
 
 
