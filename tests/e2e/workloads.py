@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from msgspec.structs import replace
 
 from isthmus.console.control_plane import access_to, running_pod
 from isthmus.console.demo.stage import PUBLIC, Stage
@@ -60,9 +61,8 @@ async def _bring(stage: Stage, cluster: str, objects: Sequence[Json]) -> None:
         if each["kind"] == "Deployment":  # stories end at once
             each["spec"]["template"]["spec"].setdefault("terminationGracePeriodSeconds", 1)
     access = access_to(stage.lab.kubeconfig(cluster), None)
-    injected = inject_manifest(
-        yaml.safe_dump_all(objects), await settings_of_cluster(access), access.namespace
-    )
+    settings = replace(await settings_of_cluster(access), native_sidecars=False)  # but where a pod wants one
+    injected = inject_manifest(yaml.safe_dump_all(objects), settings, access.namespace)
     await kubectl.apply(injected.text)
     names = [f"deployment/{each['metadata']['name']}" for each in objects if each["kind"] == "Deployment"]
     if names:

@@ -6,6 +6,8 @@ import asyncio
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
+
 from isthmus.api import kind_named
 from isthmus.api.core.config_map import ConfigMap
 from isthmus.api.decode import decode
@@ -25,6 +27,10 @@ _CONFIG_MAPS = Kind("", ("v1",), "ConfigMap", "configmaps", ConfigMap)
 NAME, MESH = "istio-sidecar-injector", "istio"
 
 
+class _Version(msgspec.Struct, rename="camel"):
+    git_version: str = ""
+
+
 async def settings_of_cluster(access: Access, namespace: str = "istio-system") -> InjectSettings:
     """What the cluster says of sidecars. Raises `KubeError` with a hint where it says nothing."""
     async with Client(access) as client:
@@ -34,11 +40,19 @@ async def settings_of_cluster(access: Access, namespace: str = "istio-system") -
             hint = "(hint: isthmus install primary|remote, or --cluster NAME)"
             raise KubeError(f"cluster {access.server} has no ConfigMap {namespace}/{NAME} {hint}") from error
         mesh, proxies = await _mesh(client, namespace), await _proxy_configs(client)
+        version = await _version(client)
     try:
         settings = settings_in(found.get("data"))
     except InvalidSettings as error:
         raise KubeError(str(error)) from error
-    return with_mesh(settings, mesh, proxies)
+    return msgspec.structs.replace(with_mesh(settings, mesh, proxies), kubernetes=version)
+
+
+async def _version(client: Client) -> str:
+    """Of the API server; nothing where it does not tell."""
+    with suppress(KubeError, msgspec.MsgspecError):
+        return msgspec.json.decode(await client.request("GET", "/version"), type=_Version).git_version
+    return ""
 
 
 async def _mesh(client: Client, namespace: str) -> MeshConfig:
@@ -65,6 +79,10 @@ async def _proxy_configs(client: Client) -> tuple[ProxyConfigObject, ...]:
 
 
 async def inject_file(path: Path, access: Access) -> str:
-    """The file's manifests with sidecars, as the cluster behind `access` wants them."""
+    """The file's manifests with sidecars, as the cluster behind `access` wants them: containers beside the others.
+
+    The demo's chapters look at these; that a cluster has native ones as well is for those who run `kube-inject`.
+    """
     text = await asyncio.to_thread(path.read_text)
-    return inject_manifest(text, await settings_of_cluster(access), access.namespace).text
+    settings = msgspec.structs.replace(await settings_of_cluster(access), native_sidecars=False)
+    return inject_manifest(text, settings, access.namespace).text

@@ -18,6 +18,7 @@ from isthmus.api.istio.mesh_networks import MeshNetworks
 from isthmus.api.resource import Kind
 from isthmus.api.yaml import documents
 from isthmus.console import (
+    reference_annotations,
     reference_checks,
     reference_commands,
     reference_findings,
@@ -99,6 +100,7 @@ def index_text(found: Iterable[Page]) -> str:
         "Made by `make docs`; do not edit.\n\n"
     )
     rows = [f"- [{page.name}]({page.name}.md): {_summary(page.head)}" for page in found]
+    rows.append("- [Annotations and labels](annotations.md): what each of Istio's does here.")
     rows.append("- [Findings](findings.md): what is said to be wrong, by its code, and the mend.")
     rows.append(
         "- [Commands](commands.md): every command, its options, and the settings of Pilot and Citadel."
@@ -122,7 +124,7 @@ def write(directory: Path, golden_directory: Path) -> None:
 
 def pages_in(directory: Path) -> list[Path]:
     """The pages that are there and made here; others are others' matter."""
-    ours = {"checks.md", "commands.md", "findings.md", "metrics.md", "rights.md"}
+    ours = {"annotations.md", "checks.md", "commands.md", "findings.md", "metrics.md", "rights.md"}
     return [path for path in directory.glob("*.md") if path.name[0].isupper() or path.name in ours]
 
 
@@ -133,6 +135,7 @@ def texts(directory: Path, golden_directory: Path) -> dict[str, str]:
     cases = golden_directory.parent / "findings"
     return {
         "README.md": index_text(found),
+        "annotations.md": reference_annotations.text(),
         "findings.md": reference_findings.page(cases),
         "checks.md": reference_checks.page(),
         "commands.md": reference_commands.page(),

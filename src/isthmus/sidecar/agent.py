@@ -41,6 +41,7 @@ from isthmus.sidecar.pod_names import NameSettings, PodNames
 from isthmus.sidecar.probing import Here
 from isthmus.sidecar.proxy_process import ProxyProcess, ProxySettings
 from isthmus.sidecar.source import certificate_source
+from isthmus.sidecar.stats_annotations import stats_wishes, together
 from isthmus.sidecar.status import Status, StatusSettings
 from isthmus.sidecar.taken import Taken
 from isthmus.sidecar.told import Said, Told, Wanted
@@ -290,6 +291,7 @@ def bootstrap_settings(settings: AgentSettings, socket: Path) -> BootstrapSettin
     host, _, port = settings.pilot.rpartition(":")
     config = settings.config
     labels = {**read_podinfo(settings.podinfo / "labels"), **settings.labels}
+    wishes = stats_wishes(read_podinfo(settings.podinfo / "annotations"))
     return BootstrapSettings(
         node_id=node_id(settings),
         node_cluster=service_name(config, labels, settings.namespace),
@@ -311,8 +313,10 @@ def bootstrap_settings(settings: AgentSettings, socket: Path) -> BootstrapSettin
         runtime=config.runtime_values,
         statsd=config.statsd_udp_address,
         metrics_service=config.envoy_metrics_service,
-        stats=config.proxy_stats_matcher or StatsMatcher(),
-        stat_tags=config.extra_stat_tags,
+        stats=together(config.proxy_stats_matcher or StatsMatcher(), wishes.matcher),
+        stat_tags=(*config.extra_stat_tags, *wishes.tags),
+        stats_buckets=wishes.buckets,
+        stats_eviction_s=wishes.eviction_s,
     )
 
 

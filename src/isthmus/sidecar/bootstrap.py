@@ -12,7 +12,7 @@ from isthmus.envoy.limits import RUNTIME
 from isthmus.model.endpoint import Locality
 from isthmus.model.families import BOTH, Families
 from isthmus.sidecar.bootstrap_tls import SDS, mutual_tls
-from isthmus.sidecar.stats_matcher import stats_matcher
+from isthmus.sidecar.stats_matcher import histogram_buckets, stats_matcher
 from isthmus.sidecar.stats_sinks import sink_upstreams, stats_sinks
 from isthmus.sidecar.stats_tags import stats_tags
 from isthmus.translate.names import LOCAL
@@ -56,6 +56,8 @@ class BootstrapSettings(msgspec.Struct, frozen=True, kw_only=True):
     metrics_service: RemoteService | None = None  # Envoy's metrics service
     stats: StatsMatcher = StatsMatcher()  # which are kept beside the usual ones
     stat_tags: tuple[str, ...] = ()  # further labels in names of statistics
+    stats_buckets: tuple[tuple[str, tuple[float, ...]], ...] = ()  # of histograms, by how their names begin
+    stats_eviction_s: float = 0.0  # how often those go that nothing counts any more; 0: never
 
     @property
     def knows_itself(self) -> bool:
@@ -95,6 +97,7 @@ def _tree(settings: BootstrapSettings) -> Tree:
             "use_all_default_tags": False,
             "stats_tags": stats_tags(settings.domain, settings.stat_tags),
             **stats_matcher(settings.stats),
+            **histogram_buckets(settings.stats_buckets),
         },
         # Waking up rarely is what an idle sidecar costs: the defaults are 32 times a second.
         "stats_flush_interval": f"{settings.stats_flush_s}s",
@@ -107,6 +110,9 @@ def _tree(settings: BootstrapSettings) -> Tree:
             ]
         },
     }
+    if settings.stats_eviction_s:
+        flush = settings.stats_flush_s  # Envoy wants a multiple of that
+        tree["stats_eviction_interval"] = f"{max(1, round(settings.stats_eviction_s / flush)) * flush}s"
     if settings.dns_port:
         tree["typed_dns_resolver_config"] = _resolver(settings.dns_port)
     sinks = list(stats_sinks(settings.statsd, settings.metrics_service))

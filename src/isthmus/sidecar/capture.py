@@ -6,9 +6,12 @@ Source: Istio's annotations `traffic.sidecar.istio.io/*`.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 
 import msgspec
+
+from isthmus.kit.whole import whole
 
 ANY = "*"
 DNS_PORT = 15053
@@ -20,6 +23,10 @@ INCLUDE_OUTBOUND_PORTS = _PREFIX + "includeOutboundPorts"
 EXCLUDE_OUTBOUND_PORTS = _PREFIX + "excludeOutboundPorts"
 INCLUDE_INBOUND_PORTS = _PREFIX + "includeInboundPorts"
 EXCLUDE_INBOUND_PORTS = _PREFIX + "excludeInboundPorts"
+EXCLUDE_INTERFACES = _PREFIX + "excludeInterfaces"
+KUBEVIRT_INTERFACES = _PREFIX + "kubevirtInterfaces"
+REROUTE_INTERFACES = "istio.io/reroute-virtual-interfaces"
+_INTERFACE = re.compile(r"[A-Za-z0-9_.-]{1,15}")
 
 
 class InvalidCapture(ValueError):
@@ -37,6 +44,10 @@ class CaptureSettings(msgspec.Struct, frozen=True, kw_only=True):
     exclude_outbound_ports: tuple[int, ...] = ()
     include_inbound_ports: tuple[int, ...] | None = None  # None: all
     exclude_inbound_ports: tuple[int, ...] = ()
+    exclude_interfaces: tuple[str, ...] = ()  # what passes these is not captured
+    virtual_interfaces: tuple[
+        str, ...
+    ] = ()  # behind which machines are: what comes from there goes out of the pod
     mark: int = 1337
     user: int | None = None  # uid mode: connections of this user pass instead of marked ones
     dns_port: int = 0  # of the agent, which answers what `dns_servers` are asked; 0: nobody is led to it
@@ -50,12 +61,15 @@ class CaptureSettings(msgspec.Struct, frozen=True, kw_only=True):
                 known = ", ".join(each.removeprefix(_PREFIX) for each in _ANNOTATIONS)
                 raise InvalidCapture(f"{name}: not known (hint: {known})")
         changes: dict[str, object] = {}
+        wrong: list[str] = []
         for name, (field, read) in _ANNOTATIONS.items():
             if name in annotations:
                 try:
                     changes[field] = read(annotations[name])
                 except InvalidCapture as error:
-                    raise InvalidCapture(f"{name}: {error}") from error
+                    wrong.append(f"{name}: {error}")
+        if wrong:
+            raise InvalidCapture("; ".join(wrong))
         return msgspec.structs.replace(self, **changes)
 
 
@@ -79,13 +93,25 @@ def inbound_ports(text: str) -> tuple[int, ...] | None:
     return None if text.strip() == ANY else ports(text)
 
 
-_ANNOTATIONS = {
+def interfaces(text: str) -> tuple[str, ...]:
+    """Names of network interfaces in a comma-separated list. Raises `InvalidCapture`."""
+    found = tuple(part.strip() for part in text.split(",") if part.strip())
+    for each in found:
+        if not _INTERFACE.fullmatch(each):
+            raise InvalidCapture(f"not an interface: {each!r} (hint: k6t-eth0; at most 15 letters)")
+    return found
+
+
+_ANNOTATIONS: Mapping[str, tuple[str, Callable[[str], object]]] = {
     INCLUDE_OUTBOUND_RANGES: ("include_outbound_ranges", ranges),
     EXCLUDE_OUTBOUND_RANGES: ("exclude_outbound_ranges", excluded_ranges),
     INCLUDE_OUTBOUND_PORTS: ("include_outbound_ports", ports),
     EXCLUDE_OUTBOUND_PORTS: ("exclude_outbound_ports", ports),
     INCLUDE_INBOUND_PORTS: ("include_inbound_ports", inbound_ports),
     EXCLUDE_INBOUND_PORTS: ("exclude_inbound_ports", ports),
+    EXCLUDE_INTERFACES: ("exclude_interfaces", interfaces),
+    KUBEVIRT_INTERFACES: ("virtual_interfaces", interfaces),
+    REROUTE_INTERFACES: ("virtual_interfaces", interfaces),
 }
 
 
@@ -97,6 +123,7 @@ def _range(text: str) -> str:
 
 
 def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65535):
+    found = whole(text, 65535)
+    if not found:
         raise InvalidCapture(f"not a port: {text!r} (hint: a number from 1 to 65535)")
-    return int(text)
+    return found

@@ -69,7 +69,7 @@ def _table(settings: CaptureSettings, family: Family) -> list[str]:
             else ()
         ),
         *_chain("output", "type nat hook output priority -100;", _outbound(settings, family)),
-        *_chain("prerouting", "type nat hook prerouting priority -100;", _inbound(settings)),
+        *_chain("prerouting", "type nat hook prerouting priority -100;", _inbound(settings, family)),
         "}",
     ]
 
@@ -79,6 +79,7 @@ def _outbound(settings: CaptureSettings, family: Family) -> list[str]:
     own, other = f"meta {who} {value}", f"meta {who} != {value}"
     ip = family.name
     return [
+        *_passing("oifname", settings),
         *_dns(settings, own, family),
         *(_datagrams(settings, own, family) if settings.datagrams else ()),
         "meta l4proto != tcp return",
@@ -129,10 +130,29 @@ def _datagrams(settings: CaptureSettings, own: str, family: Family) -> list[str]
     return [*lines, *_led(settings, family, "udp", door)]
 
 
-def _inbound(settings: CaptureSettings) -> list[str]:
+def _passing(way: str, settings: CaptureSettings) -> list[str]:
+    """What passes an interface that is not captured."""
+    return [f"{way} {_names(settings.exclude_interfaces)} return"] if settings.exclude_interfaces else []
+
+
+def _virtual(settings: CaptureSettings, family: Family) -> list[str]:
+    """What machines within the pod send is what the pod calls: from Envoy's side it goes out."""
+    if not settings.virtual_interfaces:
+        return []
+    here = f"iifname {_names(settings.virtual_interfaces)}"
+    to_envoy = _led(settings, family, "tcp", f"redirect to :{settings.outbound_port}")
+    return [*(f"{here} {line}" for line in to_envoy), f"{here} return"]
+
+
+def _inbound(settings: CaptureSettings, family: Family) -> list[str]:
     passed = tuple(sorted({*_OWN_PORTS, *settings.exclude_inbound_ports}))
     to_envoy = f"redirect to :{settings.inbound_port}"
-    lines = ["meta l4proto != tcp return", f"tcp dport {_set(passed)} return"]
+    lines = [
+        "meta l4proto != tcp return",
+        *_passing("iifname", settings),
+        *_virtual(settings, family),
+        f"tcp dport {_set(passed)} return",
+    ]
     if settings.include_inbound_ports is None:
         lines.append(f"meta l4proto tcp {to_envoy}")
     elif settings.include_inbound_ports:
@@ -153,6 +173,10 @@ def _shut(settings: CaptureSettings) -> list[str]:
 def _chain(name: str, hook: str, lines: list[str]) -> list[str]:
     # nft 1.0.6 takes a closing brace only on a line of its own.
     return [f"  chain {name} {{", f"    {hook}", *(f"    {line}" for line in lines), "  }"]
+
+
+def _names(interfaces: tuple[str, ...]) -> str:
+    return _set(tuple(f'"{each}"' for each in interfaces))
 
 
 def _set(members: tuple[object, ...]) -> str:

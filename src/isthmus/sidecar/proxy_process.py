@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +20,11 @@ from isthmus.kit.plain_http import fetch
 
 _LONG_RUN_S = 10.0  # who ran for so long did not die of its start
 _KILL_AFTER_S = 5.0
+
+_LOOKS_AGAIN_S = 1.0
+_ACTIVE = "/stats?format=json&filter=%5Elistener%5C.%5B%5E.%5D.*%5C.downstream_cx_active$"
+_OWN = re.compile(r"listener\.(admin|.*_(15090|15021)|.*pilot\.sock.*|.*\.worker_\d+)\.")
+"""Of Envoy's own listeners, and what is counted already."""
 
 # PR_SET_PDEATHSIG with SIGKILL: an agent that is killed takes its Envoy along. A program of its own,
 # for Python code between fork and exec could hang beside the threads of gRPC.
@@ -39,6 +45,9 @@ class ProxySettings(msgspec.Struct, frozen=True, kw_only=True):
     component_log_level: str = ""
     concurrency: int = 2
     drain_s: float = 5.0  # how long connections may last when the pod ends
+    ends_when_idle: bool = False  # and not a moment longer than there are connections, however long that is
+    least_drain_s: float = 5.0  # but this long at least, then
+    override: Path | None = None  # what goes over the bootstrap, where there is such a file
     change_drain_s: float = 45.0  # and when the rules for them change; as Istio's ProxyConfig has it
     admin_port: int = 15000
     inbound_only: bool = True  # when draining: a sidecar's application may still call others
@@ -82,7 +91,21 @@ class ProxyProcess:
         log.info("draining", seconds=self._settings.drain_s)
         with suppress(OSError, TimeoutError):
             await fetch("POST", self._settings.admin_port, path)
-        await self._clock.sleep(self._settings.drain_s)
+        if not self._settings.ends_when_idle:
+            await self._clock.sleep(self._settings.drain_s)
+            return
+        await self._clock.sleep(self._settings.least_drain_s)
+        while self.is_running and await self._connections():
+            await self._clock.sleep(_LOOKS_AGAIN_S)
+
+    async def _connections(self) -> int:
+        """How many callers Envoy has, but for those that ask how it is; none where it does not answer."""
+        try:
+            answer = await fetch("GET", self._settings.admin_port, _ACTIVE)
+            found = json.loads(answer.body)["stats"]
+        except (OSError, TimeoutError, ValueError, KeyError):
+            return 0
+        return sum(each.get("value", 0) for each in found if not _OWN.match(each.get("name", "")))
 
     @property
     def is_running(self) -> bool:
@@ -128,7 +151,20 @@ class ProxyProcess:
             arguments += ["--file-flush-min-size-kb", str(settings.flush_size_kb)]
         if settings.component_log_level:
             arguments += ["--component-log-level", settings.component_log_level]
-        return [*arguments, *settings.extra_arguments]
+        return [*arguments, *self._override(), *settings.extra_arguments]
+
+    def _override(self) -> list[str]:
+        """Envoy lays `--config-yaml` over the file, and JSON is YAML; what is no JSON is told, and left out."""
+        path = self._settings.override
+        if path is None:
+            return []
+        try:
+            text = path.read_text()
+            msgspec.json.decode(text, type=dict)
+        except (OSError, ValueError) as error:
+            log.error("the bootstrap is not overridden", file=str(path), why=str(error))
+            return []
+        return ["--config-yaml", text]
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

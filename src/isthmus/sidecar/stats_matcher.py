@@ -30,3 +30,9 @@ def stats_matcher(found: StatsMatcher) -> Tree:
     patterns += [{"suffix": each} for each in (*_ENDS, *found.inclusion_suffixes)]
     patterns += [{"safe_regex": {"regex": each}} for each in (*_EXPRESSIONS, *found.inclusion_regexps)]
     return {"stats_matcher": {"inclusion_list": {"patterns": patterns}}}
+
+
+def histogram_buckets(found: tuple[tuple[str, tuple[float, ...]], ...]) -> Tree:
+    """Part of `stats_config`: the bounds of the histograms whose names begin so."""
+    settings = [{"match": {"prefix": name}, "buckets": list(bounds)} for name, bounds in found]
+    return {"histogram_bucket_settings": settings} if settings else {}

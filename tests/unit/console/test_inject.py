@@ -56,7 +56,7 @@ def test_a_file_that_cannot_be_injected_is_named_with_the_place(tmp_path):
     file.write_text("a: 1\n---\na: b: c\n")
     done = run("-f", str(file))
     assert done.exit_code == 1
-    assert f"error: {file}: document 2, line 3: not YAML: " in done.stderr
+    assert f"error: {file}: document 2, line 3: is not YAML: " in done.stderr
     file.write_bytes(b"\xff\xff\xff")
     assert run("-f", str(file)).stderr == f"error: {file}: not UTF-8\n"
 

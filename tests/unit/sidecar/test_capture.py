@@ -21,7 +21,7 @@ from isthmus.sidecar.capture import (
 )
 from isthmus.sidecar.capture_rules import removal
 from isthmus.sidecar.capture_rules import rules as rules_for
-from isthmus.sidecar.inject.template import capture_arguments
+from isthmus.sidecar.inject.capture_container import capture_arguments
 from isthmus.sidecar.nft import CaptureFailed, families, load
 
 

@@ -9,13 +9,13 @@ from isthmus.api import kind_named
 from isthmus.api.decode import decode
 from isthmus.api.istio.proxy_config import ProxyConfigObject
 from isthmus.model.proxy_config import read_proxy_config
+from isthmus.sidecar.inject.annotations import InvalidAnnotation
 from isthmus.sidecar.inject.manifest import InvalidManifest, inject_manifest, inject_object, uninject_manifest
 from isthmus.sidecar.inject.patch import json_patch, without_sidecar
 from isthmus.sidecar.inject.pod import Pod
-from isthmus.sidecar.inject.pod_config import InvalidAnnotation
 from isthmus.sidecar.inject.rules import INJECT, Policy, decide
 from isthmus.sidecar.inject.settings import InjectSettings
-from isthmus.sidecar.inject.template import STATUS
+from isthmus.sidecar.inject.status import STATUS
 
 SETTINGS = InjectSettings(cluster="gke", network="gke-net")
 BOOKINFO = Path(__file__).parents[3] / "samples" / "bookinfo" / "kube"

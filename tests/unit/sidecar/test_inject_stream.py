@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from isthmus.sidecar.inject.manifest import InvalidManifest, inject_manifest
+from isthmus.sidecar.inject.manifest import InvalidManifest, inject_manifest, uninject_manifest
 from isthmus.sidecar.inject.settings import InjectSettings
 from isthmus.sidecar.inject.stream import parts
 
@@ -70,8 +70,8 @@ def test_quotes_that_mean_something_to_kubectl_are_kept():
     assert "value: '1e10'" in out
     assert 'value: "0o17"' in out
     assert 'value: "true"' in out
-    assert "value: '2018-04-25'" in out  # no date and no number of base 60, as Python would have it
-    assert "- '22:22'\n" in out
+    assert "value: 2018-04-25}" in out  # as it was written: no date and no number of base 60 to kubectl
+    assert "[-p, 22:22, --depth=3]" in out
 
 
 def test_what_we_add_is_quoted_where_kubectl_would_not_take_it_for_text():
@@ -83,9 +83,12 @@ def test_what_we_add_is_quoted_where_kubectl_would_not_take_it_for_text():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (f"{CONFIG}---\na: b: c\n", r"document 2, line 7: not YAML: mapping values are not allowed.*\(hint:"),
-        (f"{CONFIG}---\n\tkey: 1\n", r"document 2, line 7: not YAML: .*\(hint:"),
-        (f"{CONFIG}---\nkey: \x00\n", r"document 2, line 6: not YAML: "),
+        (
+            f"{CONFIG}---\na: b: c\n",
+            r"document 2, line 7: is not YAML: mapping values are not allowed.*\(hint:",
+        ),
+        (f"{CONFIG}---\n\tkey: 1\n", r"document 2, line 7: is not YAML: .*\(hint:"),
+        (f"{CONFIG}---\nkey: \x00\n", r"document 2, line 7: is not YAML: "),
         (
             f"{CONFIG}---\n{JOB.replace('containers', 'container')}",
             r"document 2, from line 6: Job load: no containers in its pod \(hint: is spec.template there\?\)",
@@ -138,8 +141,14 @@ def test_what_only_looks_like_a_workload_is_left_alone(text: str):
     assert injected(text) == text
 
 
-def test_a_pod_with_a_proxy_of_its_own_is_left_as_it_is_and_said():
-    text = JOB.replace("- name: load\n", "- name: istio-proxy\n")
-    (outcome,) = inject_manifest(text, SETTINGS).outcomes
-    assert not outcome.changed
-    assert outcome.reason == "it has a container istio-proxy that was not injected"
+def test_a_pod_may_write_parts_of_its_proxy_itself():
+    own = "- name: istio-proxy\n          image: auto\n          resources: {limits: {cpu: 3}}\n        - name: load\n"
+    text = JOB.replace("- name: load\n", own)
+    out = injected(text)
+    spec = yaml.safe_load(out)["spec"]["template"]["spec"]
+    assert [each["name"] for each in spec["containers"]] == ["istio-proxy", "load"]
+    proxy = spec["containers"][0]
+    assert proxy["image"] == SETTINGS.image
+    assert proxy["resources"]["limits"] == {"cpu": 3, "memory": "1Gi"}
+    assert injected(out) == out
+    assert uninject_manifest(out).text == text

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from isthmus.lab.kubelet.environment import expand
 from isthmus.sidecar.environment import AgentFlags, agent_settings
-from isthmus.sidecar.inject.manifest import InvalidManifest, inject_manifest, inject_object
+from isthmus.sidecar.inject.manifest import InvalidManifest, inject_manifest, inject_object, uninject_manifest
 from isthmus.sidecar.inject.patch import without_sidecar
 from isthmus.sidecar.inject.pod import Pod
 from isthmus.sidecar.inject.settings import InjectSettings
@@ -101,7 +101,9 @@ def test_the_kubelet_asks_the_agent_and_the_agent_the_application():
 def test_files_are_led_as_objects_are():
     text = yaml.safe_dump(pod(yaml.safe_load(APP)), sort_keys=False)
     once = inject_manifest(text, SETTINGS).text
-    assert yaml.safe_load(once) == injected(pod(yaml.safe_load(APP)))
+    found, meant = yaml.safe_load(once), injected(pod(yaml.safe_load(APP)))
+    assert found["spec"] == meant["spec"]
+    assert uninject_manifest(once).text == text
     assert inject_manifest(once, SETTINGS).text == once
 
 

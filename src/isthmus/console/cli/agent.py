@@ -27,7 +27,7 @@ def _run(kind: str, flags: dict[str, Any]) -> None:
     from isthmus.sidecar.agent import run_agent
     from isthmus.sidecar.environment import AgentFlags, InvalidEnvironment, agent_settings
 
-    set_up_logs(flags["log_level"])
+    set_up_logs(flags.pop("agent_log_level") or flags["log_level"])
     try:
         settings = agent_settings(environment(), AgentFlags(kind=ProxyKind(kind), **flags))
     except InvalidEnvironment as error:
@@ -43,6 +43,10 @@ def _flags(function: Any) -> Any:
     for option in (
         click.option("--discovery-address", default="", help="host:port of Pilot"),
         click.option("--log-level", default="warning", show_default=True, help="of the agent and of Envoy"),
+        click.option(
+            "--component-log-level", default="", help="of parts of Envoy: upstream:debug,http:trace"
+        ),
+        click.option("--agent-log-level", default="", help="of the agent, where it is not Envoy's"),
         click.option("--concurrency", default=2, show_default=True, help="worker threads of Envoy"),
     ):
         function = option(function)
@@ -71,6 +75,8 @@ def router(**flags: Any) -> None:
 @click.option("--exclude-outbound-ports", default="", help="ports")
 @click.option("--include-inbound-ports", default="*", show_default=True, help="ports; * all, empty none")
 @click.option("--exclude-inbound-ports", default="", help="ports")
+@click.option("--exclude-interfaces", default="", help="names; what passes these is not captured")
+@click.option("--virtual-interfaces", default="", help="names; what comes from there is what the pod calls")
 @click.option("--mark", default=1337, show_default=True, help="mark of Envoy's own connections")
 @click.option("--user", type=int, help="user of Envoy's own connections, instead of the mark")
 @click.option(
@@ -112,6 +118,8 @@ def _capture_settings(flags: dict[str, Any]) -> Any:
         exclude_outbound_ports=rules.ports(flags["exclude_outbound_ports"]),
         include_inbound_ports=rules.inbound_ports(flags["include_inbound_ports"]),
         exclude_inbound_ports=rules.ports(flags["exclude_inbound_ports"]),
+        exclude_interfaces=rules.interfaces(flags["exclude_interfaces"]),
+        virtual_interfaces=rules.interfaces(flags["virtual_interfaces"]),
         mark=flags["mark"],
         user=flags["user"],
         dns_port=flags["dns_port"],

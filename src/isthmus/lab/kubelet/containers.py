@@ -74,21 +74,28 @@ class Container:
                 self._wait("CrashLoopBackOff", f"back-off {pause:.1f}s restarting failed container")
             await asyncio.sleep(pause)
 
-    async def stop(self, grace_s: float) -> None:
-        """End it: the hook before the end, SIGTERM, and SIGKILL after `grace_s`."""
+    async def stop(self, grace_s: float, hook: asyncio.Task[None] | None = None) -> None:
+        """End it: the hook before the end, SIGTERM, and SIGKILL after `grace_s`. `hook`: one that was begun before."""
         self._stopping = True
         process = self.process
         if process is None or process.returncode is not None:
             return
-        hook = ((self.spec.get("lifecycle") or {}).get("preStop") or {}) if grace_s else {}
         try:
             async with asyncio.timeout(grace_s or 0.001):
-                await self._before_stop(hook, process)
+                await (hook or self.before_stop(grace_s))
                 process.send_signal(signal.SIGTERM)
                 await process.wait()
         except TimeoutError:
             process.kill()
             await process.wait()
+
+    async def before_stop(self, grace_s: float) -> None:
+        """The hook before the end, where there is one and time for it."""
+        hook = ((self.spec.get("lifecycle") or {}).get("preStop") or {}) if grace_s else {}
+        if "sleep" in hook:
+            await asyncio.sleep(hook["sleep"]["seconds"])
+        elif hook and self.process is not None:
+            await self._context.prober.ask({**hook, "timeoutSeconds": 3600}, self.spec, self.process)
 
     @property
     def status(self) -> Json:
@@ -221,12 +228,6 @@ class Container:
         if self.process is None:
             return False
         return await self._context.prober.ask(probe, self.spec, self.process)
-
-    async def _before_stop(self, hook: Json, process: Process) -> None:
-        if "sleep" in hook:
-            await asyncio.sleep(hook["sleep"]["seconds"])
-        elif hook:
-            await self._context.prober.ask({**hook, "timeoutSeconds": 3600}, self.spec, process)
 
     def _wait(self, reason: str, message: str) -> bool:
         self.state = {"waiting": {"reason": reason, "message": message}}

@@ -24,7 +24,7 @@ def pod_status(pod: Json, inits: Sequence[Container], mains: Sequence[Container]
     }
     status = {
         **before,
-        "phase": _phase(pod, inits, mains),
+        "phase": _phase_told(pod, inits, mains),
         "conditions": [_condition(before, kind, holds, now) for kind, holds in conditions.items()],
         "containerStatuses": [each.status for each in mains],
     }
@@ -48,6 +48,13 @@ def _init_status(each: Container) -> Json:
 def _exit_code(each: Container) -> int | None:
     code: int | None = each.state.get("terminated", {}).get("exitCode")
     return code
+
+
+def _phase_told(pod: Json, inits: Sequence[Container], mains: Sequence[Container]) -> str:
+    """No pod is told to have ended while one of its sidecars still runs."""
+    phase = _phase(pod, inits, mains)
+    helped = any("running" in each.state for each in filter(is_sidecar, inits))
+    return "Running" if helped and phase in {"Succeeded", "Failed"} else phase
 
 
 def _phase(pod: Json, inits: Sequence[Container], mains: Sequence[Container]) -> str:

@@ -24,6 +24,7 @@ Json = dict[str, Any]
 _PODS = builtin("pods")
 _REFRESH_S = 2.0
 _AGAIN_S = 0.5
+_LEAST_S = 2.0  # what is left to sidecars where the others took all the time
 
 
 class PodWorker:
@@ -114,8 +115,9 @@ class PodWorker:
             group.create_task(self._refresh())
             if await self._initialize(group):
                 policy = self._pod["spec"].get("restartPolicy", "Always")
-                for each in self._mains:
-                    group.create_task(each.run(policy))
+                await asyncio.gather(*(each.run(policy) for each in self._mains))
+                # All have done their work, as those of Jobs do: whoever helped them ends as well.
+                await self._stop_sidecars(self._grace_s, {})
 
     def _make(self, spec: Json, context: PodContext) -> Container:
         return Container(spec, context, LogFile(self._folder / "logs" / f"{spec['name']}.log"))
@@ -201,13 +203,30 @@ class PodWorker:
             return self._pod
         return await self._node.api.set_status(_PODS, current, status)
 
-    async def _stop(self) -> None:
-        grace = self._pod["metadata"].get("deletionGracePeriodSeconds")
-        grace_s = float(
-            grace if grace is not None else self._pod["spec"].get("terminationGracePeriodSeconds", 30)
+    @property
+    def _grace_s(self) -> float:
+        found = self._pod["metadata"].get("deletionGracePeriodSeconds")
+        return float(
+            found if found is not None else self._pod["spec"].get("terminationGracePeriodSeconds", 30)
         )
-        await asyncio.gather(*(each.stop(grace_s) for each in self._mains))
-        await asyncio.gather(*(each.stop(grace_s) for each in self._inits))
+
+    async def _stop(self) -> None:
+        """Containers, then sidecars; the hooks of all at once. Source: Kubernetes' "Sidecar Containers"."""
+        grace_s = self._grace_s
+        until = asyncio.get_running_loop().time() + grace_s
+        async with asyncio.TaskGroup() as group:
+            hooks = {
+                each.spec["name"]: group.create_task(each.before_stop(grace_s))
+                for each in filter(is_sidecar, self._inits)
+            }
+            await asyncio.gather(*(each.stop(grace_s) for each in self._mains))
+            left_s = until - asyncio.get_running_loop().time()
+            await self._stop_sidecars(max(left_s, _LEAST_S) if grace_s else 0.0, hooks)
+
+    async def _stop_sidecars(self, grace_s: float, hooks: dict[str, asyncio.Task[None]]) -> None:
+        """Those that started last end first."""
+        for each in reversed(self._inits):
+            await each.stop(grace_s, hooks.get(each.spec["name"]))
 
     async def _report_gone(self) -> None:
         current = self._node.api.find(_PODS, self.namespace, self.name)

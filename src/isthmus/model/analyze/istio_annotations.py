@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from isthmus.api.core.deployment import DaemonSet, Deployment, StatefulSet
 from isthmus.api.resource import Object, Ref
+from isthmus.model.analyze.annotation_words import NO_EFFECT
 from isthmus.model.analyze.known_annotations import KNOWN, LABELS, Known, has_effect, wrong_value
 from isthmus.model.analyze.subject import Subject
 from isthmus.model.codes import Code
@@ -56,7 +57,11 @@ def _of_one(place: Place, kind: str, name: str, value: str) -> Iterator[Finding]
         yield _told(place, f"{name} is {told} (hint: leave it out)", Code.DEPRECATED_ANNOTATION)
     elif not effective:
         where = f" on {kind}" if has_effect(name, "") else ""
-        yield _told(place, f"{name} has no effect{where} in this release", Code.ANNOTATION_UNREAD)
+        yield _told(place, f"{name} has no effect{where} in this release{_why(name)}", Code.ANNOTATION_UNREAD)
+
+
+def _why(name: str) -> str:
+    return f": {NO_EFFECT[name]}" if name in NO_EFFECT else ""
 
 
 def _unknown(place: Place, name: str) -> Finding:

@@ -5,16 +5,17 @@ Source: Istio's "Resource Annotations" reference. `READ` are those that this rel
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from isthmus.kit.ip import is_network
+from isthmus.kit.quantity import quantity
+from isthmus.kit.whole import whole
+from isthmus.model.analyze.annotation_words import NO_EFFECT
 
 POD, SERVICE, ANY = ("Pod",), ("Service",), ()
 
 _BOOLS = frozenset({"true", "false", "y", "n", "yes", "no", "on", "off"})
-_QUANTITY = re.compile(r"\d+(\.\d+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?")
 
 
 class Known(NamedTuple):
@@ -123,11 +124,10 @@ READ = frozenset(
         "networking.istio.io/exportTo", "networking.istio.io/traffic-distribution", "traffic.istio.io/nodeSelector",
         "networking.istio.io/service-type", "gateway.istio.io/name-override",
         "alpha.istio.io/kubernetes-serviceaccounts", "alpha.istio.io/canonical-serviceaccounts",
-        *(f"sidecar.istio.io/{name}" for name in ("inject", "status", "proxyImage", "logLevel", "interceptionMode")),
-        "sidecar.istio.io/rewriteAppHTTPProbers", "status.sidecar.istio.io/port",
-        "sidecar.istio.io/userVolume", "sidecar.istio.io/userVolumeMount",
-        *(f"sidecar.istio.io/{name}" for name in ("proxyCPU", "proxyCPULimit", "proxyMemory", "proxyMemoryLimit")),
-        *(name for name in KNOWN if name.startswith("traffic.sidecar.istio.io/") and KNOWN[name].value),
+        *(name for name in KNOWN if name.startswith("sidecar.istio.io/") and name not in NO_EFFECT),
+        *(name for name in KNOWN if name.startswith("traffic.sidecar.istio.io/")),
+        *(name for name in KNOWN if name.startswith("readiness.status.sidecar.istio.io/") and name not in NO_EFFECT),
+        "status.sidecar.istio.io/port", "istio.io/reroute-virtual-interfaces", "inject.istio.io/templates",
         # Written by control planes, for themselves and for people.
         *(name for name in KNOWN if name.partition("/")[0] in {"internal.istio.io", "install.operator.istio.io"}),
         "istio.io/autoRegistrationGroup", "istio.io/workloadController", "istio.io/connectedAt",
@@ -150,9 +150,9 @@ def wrong_value(known: Known, text: str) -> str:
     match known.value:
         case "bool" if text.strip().lower() not in _BOOLS:
             return f'{text!r} is neither true nor false (hint: "true" or "false", in quotes)'
-        case "quantity" if not _QUANTITY.fullmatch(text.strip()):
+        case "quantity" if quantity(text.strip()) is None:
             return f"{text!r} is no quantity (hint: 100m, 128Mi)"
-        case "number" if not text.strip().isdecimal():
+        case "number" if whole(text.strip()) is None:
             return f"{text!r} is no number"
         case "ports":
             return next((f"{one!r} is no port" for one in _listed(text) if not _is_port(one)), "")
@@ -168,4 +168,4 @@ def _listed(text: str) -> list[str]:
 
 
 def _is_port(text: str) -> bool:
-    return text.isdecimal() and int(text) <= 65535
+    return whole(text, 65535) is not None

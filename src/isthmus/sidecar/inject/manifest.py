@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from isthmus.api.not_yaml import NotYaml
 from isthmus.sidecar.capture import InvalidCapture
-from isthmus.sidecar.inject import stream
-from isthmus.sidecar.inject.patch import before_injection, injected, without_sidecar
+from isthmus.sidecar.inject import letters, stream
+from isthmus.sidecar.inject.annotations import InvalidAnnotation
+from isthmus.sidecar.inject.patch import injected, without_sidecar
 from isthmus.sidecar.inject.pod import Json, Pod
-from isthmus.sidecar.inject.pod_config import InvalidAnnotation
 from isthmus.sidecar.inject.rules import decide
 from isthmus.sidecar.inject.settings import InjectSettings, Policy
+from isthmus.sidecar.inject.status import STATUS
 from isthmus.sidecar.inject.taken import taken
-from isthmus.sidecar.inject.template import STATUS, addition
+from isthmus.sidecar.inject.template import addition
 
 _APPS, _BATCH, _CORE = ("apps", "extensions"), ("batch",), ("",)
 _TEMPLATE = ("spec", "template")
@@ -27,6 +29,8 @@ _TEMPLATES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "ReplicaSet": (_APPS, _TEMPLATE),
     "StatefulSet": (_APPS, _TEMPLATE),
     "Job": (_BATCH, _TEMPLATE),
+    "DeploymentConfig": (("apps.openshift.io",), _TEMPLATE),
+    "Rollout": (("argoproj.io",), _TEMPLATE),
     "CronJob": (_BATCH, ("spec", "jobTemplate", *_TEMPLATE)),
 }
 
@@ -59,12 +63,18 @@ def inject_manifest(text: str, settings: InjectSettings, namespace: str = "defau
     Documents without a workload to inject come out letter by letter as they went in.
     Raises `InvalidManifest`.
     """
-    return _changed(text, lambda obj: inject_object(obj, settings, namespace))
+    return _changed(
+        text, lambda obj: inject_object(obj, settings, namespace), lambda obj: uninject_object(obj, namespace)
+    )
 
 
 def uninject_manifest(text: str, namespace: str = "default") -> Injection:
     """The YAML stream `text` without the sidecars that were injected; else as `inject_manifest`."""
-    return _changed(text, lambda obj: uninject_object(obj, namespace))
+
+    def back(obj: Json) -> tuple[Json, Outcome]:
+        return uninject_object(obj, namespace)
+
+    return _changed(text, back, back)
 
 
 def inject_object(obj: Json, settings: InjectSettings, namespace: str) -> tuple[Json, Outcome]:
@@ -77,7 +87,7 @@ def inject_object(obj: Json, settings: InjectSettings, namespace: str) -> tuple[
     decision = decide(pod, Policy.ENABLED, settings.injector)
     if not decision.inject:
         return obj, Outcome(label, False, decision.reason)
-    bare = before_injection(pod)
+    bare = without_sidecar(pod)
     try:
         added = addition(bare, settings)
     except (InvalidCapture, InvalidAnnotation) as error:
@@ -96,22 +106,42 @@ def uninject_object(obj: Json, namespace: str) -> tuple[Json, Outcome]:
     return _with(obj, without_sidecar(pod)), Outcome(label, True, f"{STATUS} says what was injected")
 
 
-def _changed(text: str, change: _Change) -> Injection:
+def _changed(text: str, change: _Change, back: _Change) -> Injection:
+    """`back` undoes what an earlier `change` did, which is what `change` itself does first."""
     texts: list[str] = []
     outcomes: list[Outcome] = []
     for part in stream.parts(text):
         done: list[Outcome] = []
         try:
-            document = _walked(stream.load(part), change, done)
-        except stream.NotYaml as error:
-            where = f"document {part.number}, line {error.line}"
-            raise InvalidManifest(f"{where}: not YAML: {error} (hint: look at the indentation)") from error
+            before = stream.load(part)
+            after = _walked(before, change, done)
+            is_another = any(each.changed for each in done)
+            texts.append(_text(part, after, _walked(before, back, [])) if is_another else part.text)
+        except NotYaml as error:
+            where = f"document {part.number}, line {part.line + error.line - 1}"
+            raise InvalidManifest(f"{where}: {error.message}") from error
         except InvalidManifest as error:
             raise InvalidManifest(f"document {part.number}, from line {part.line}: {error}") from error
-        is_another = any(outcome.changed for outcome in done)
-        texts.append(stream.rewritten(part, document) if is_another else part.text)
         outcomes += done
     return Injection("".join(texts), tuple(outcomes))
+
+
+def _text(part: stream.Part, after: object, bare: object) -> str:
+    """The text of `part`, so that it means `after`; what it replaces of the `bare` one is told in it."""
+    before = stream.load(part)
+    kept = letters.of(before, _path_in)
+    if letters.told(after, kept, _path_in) == before:
+        return part.text
+    whole = part._replace(text=stream.rewritten(part, before, bare, kept).text)
+    made = stream.rewritten(whole, bare, after)
+    if stream.rewritten(part._replace(text=made.text), after, bare, {}).text == whole.text:
+        return made.text  # the way back needs no letters
+    return stream.rewritten(whole, bare, letters.told(after, made.stood, _path_in)).text
+
+
+def _path_in(obj: Json) -> tuple[str, ...] | None:
+    """Where an object has the pod that it makes; None where it makes none."""
+    return _path(obj) if _makes_pods(obj) else None
 
 
 def _walked(document: object, change: _Change, done: list[Outcome]) -> object:
@@ -132,7 +162,9 @@ def _label(obj: Json, pod: Pod) -> str:
 
 
 def _with(obj: Json, pod: Pod) -> Json:
-    return _replaced(obj, _path(obj), {"metadata": pod.metadata, "spec": pod.spec})
+    metadata = (pod.metadata,) if pod.metadata else pod.empty_metadata
+    parts = {"spec": pod.spec, **dict(zip(("metadata",), metadata, strict=False))}
+    return _replaced(obj, _path(obj), parts)
 
 
 def _makes_pods(obj: Json) -> bool:
@@ -163,6 +195,12 @@ def pod_in(obj: Json, namespace: str) -> Pod:
         for key in _LISTS:
             if part.get(key) not in (None, []) and not _mappings(part[key]):
                 raise InvalidManifest(f"{label}: {key} of its {where} is not a list of mappings")
+    for key in ("initContainers", "containers", "volumes"):
+        _must_be_text(
+            f"{label}: {key}",
+            "name",
+            {str(each.get("name", "")): each.get("name", "") for each in spec.get(key) or []},
+        )
     metadata = _mapping(template, "metadata")
     for key in ("labels", "annotations"):
         _must_be_text(label, key, _mapping(metadata, key))
@@ -173,6 +211,7 @@ def pod_in(obj: Json, namespace: str) -> Pod:
         workload=name,
         workload_kind=obj["kind"],
         workload_api=obj.get("apiVersion", "v1"),
+        empty_metadata=(template["metadata"],) if "metadata" in template and not metadata else (),
     )
 
 
@@ -200,6 +239,8 @@ def _must_be_text(label: str, key: str, values: Mapping[str, object]) -> None:
 
 def _replaced(obj: Json, path: tuple[str, ...], template: Json) -> Json:
     if not path:
-        return {**obj, **template}
+        return {
+            key: value for key, value in {**obj, **template}.items() if key in template or key != "metadata"
+        }
     key, *rest = path
     return {**obj, key: _replaced(obj.get(key) or {}, tuple(rest), template)}

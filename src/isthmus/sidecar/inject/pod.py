@@ -16,6 +16,9 @@ class Pod(NamedTuple):
     workload: str
     workload_kind: str
     workload_api: str = "apps/v1"
+    empty_metadata: tuple[
+        object, ...
+    ] = ()  # what stands in their place: null or {}; nothing: they are not there
 
     @property
     def labels(self) -> dict[str, str]:

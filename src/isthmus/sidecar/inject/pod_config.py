@@ -11,6 +11,17 @@ from isthmus.api.istio.proxy_config import ProxyConfig
 from isthmus.kit import duration
 from isthmus.model.proxy_config import ANNOTATION, merged, of_objects, read_proxy_config, said
 from isthmus.model.proxy_config_problems import proxy_problems
+from isthmus.sidecar.inject.annotations import (
+    DISCOVERY,
+    IMAGE_TYPE,
+    INTERCEPTION,
+    NATIVE,
+    READINESS,
+    REWRITE_PROBES,
+    STATUS_PORT,
+    InvalidAnnotation,
+    read,
+)
 from isthmus.sidecar.inject.pod import Json, Pod
 from isthmus.sidecar.inject.settings import InjectSettings
 
@@ -18,55 +29,30 @@ DNS_CAPTURE = "ISTIO_META_DNS_CAPTURE"
 """By which `proxyMetadata` says whether the agent answers the pod's DNS."""
 
 
-REWRITE_PROBES = "sidecar.istio.io/rewriteAppHTTPProbers"
-"""Whether kubelets ask the agent for the application's probes."""
-STATUS_PORT = "status.sidecar.istio.io/port"
-"""Where the agent answers; 0: it is not asked for the application's probes."""
-_LAST_PORT = 65535
-_YES, _NO = frozenset({"true", "1", "t", "yes", "y", "on"}), frozenset({"false", "0", "f", "no", "n", "off"})
-
-
-class InvalidAnnotation(ValueError):
-    """A pod's annotation that cannot be understood; the message names it."""
-
-
 class PodConfig(NamedTuple):
     """The injection's settings as they are for one pod, and all that holds for its proxy."""
 
     settings: InjectSettings
     proxy: ProxyConfig
+    native: bool = False  # whether the proxy is a native sidecar: an init container that goes on
+    mode: str = "REDIRECT"  # how traffic is captured; NONE: not at all
 
 
 def pod_config(pod: Pod, settings: InjectSettings) -> PodConfig:
     """Source: Istio's order, the nearest wins. Raises `InvalidAnnotation` with all that is wrong."""
     objects = of_objects(settings.proxy_configs, settings.namespace, pod.namespace, pod.labels)
     config = merged(merged(settings.proxy, objects), _own(pod))
-    if config.interception_mode not in {None, "REDIRECT"}:
-        mode = config.interception_mode
-        raise InvalidAnnotation(
-            f"{ANNOTATION}: interceptionMode {mode!r} is not supported (hint: REDIRECT is)"
-        )
-    port = _number(pod, STATUS_PORT)
-    rewrites = _flag(pod, REWRITE_PROBES, settings.rewrite_probes) and port != 0
-    if port:
+    mode = read(pod, INTERCEPTION, config.interception_mode or "REDIRECT")
+    if mode == "TPROXY":
+        raise InvalidAnnotation(f"{ANNOTATION}: interceptionMode TPROXY is not supported (hint: REDIRECT is)")
+    port = read(pod, STATUS_PORT, -1)
+    rewrites = read(pod, REWRITE_PROBES, settings.rewrite_probes) and port != 0
+    if port > 0:
         config = msgspec.structs.replace(config, status_port=port)
-        for _, wrong in proxy_problems(config, STATUS_PORT):
-            raise InvalidAnnotation(f"{STATUS_PORT}: {wrong}")
-    return PodConfig(_applied(msgspec.structs.replace(settings, rewrite_probes=rewrites), config), config)
-
-
-def _flag(pod: Pod, annotation: str, usual: bool) -> bool:
-    text = pod.annotations.get(annotation, "").strip()
-    if text.lower() not in {"", *_YES, *_NO}:
-        raise InvalidAnnotation(f"{annotation}: {text!r} is neither true nor false")
-    return text.lower() in _YES if text else usual
-
-
-def _number(pod: Pod, annotation: str) -> int | None:
-    text = pod.annotations.get(annotation, "").strip()
-    if text and not (text.isascii() and text.isdecimal() and int(text) <= _LAST_PORT):
-        raise InvalidAnnotation(f"{annotation}: not a port: {text!r} (hint: a number to {_LAST_PORT})")
-    return int(text) if text else None
+        for _, problem in proxy_problems(config, STATUS_PORT):
+            raise InvalidAnnotation(f"{STATUS_PORT}: {problem}")
+    applied = _applied(msgspec.structs.replace(settings, rewrite_probes=rewrites), config, pod)
+    return PodConfig(applied, config, read(pod, NATIVE, settings.has_native_sidecars), mode)
 
 
 def _own(pod: Pod) -> ProxyConfig:
@@ -78,10 +64,10 @@ def _own(pod: Pod) -> ProxyConfig:
         raise InvalidAnnotation(f"{ANNOTATION}: {wrong}") from error
 
 
-def _applied(settings: InjectSettings, config: ProxyConfig) -> InjectSettings:
+def _applied(settings: InjectSettings, config: ProxyConfig, pod: Pod) -> InjectSettings:
     drain, hold = config.termination_drain_duration, config.hold_application_until_proxy_starts
     dns = config.proxy_metadata.get(DNS_CAPTURE)
-    kind = config.image.image_type if config.image is not None else ""
+    kind = read(pod, IMAGE_TYPE, config.image.image_type if config.image is not None else "")
     return msgspec.structs.replace(
         settings,
         image=_image(settings.image, kind),
@@ -89,7 +75,7 @@ def _applied(settings: InjectSettings, config: ProxyConfig) -> InjectSettings:
         drain_s=round(duration.parse(drain)) if drain else settings.drain_s,
         hold_application=settings.hold_application if hold is None else hold,
         mesh_id=config.mesh_id or settings.mesh_id,
-        discovery=config.discovery_address or settings.discovery,
+        discovery=read(pod, DISCOVERY, config.discovery_address or settings.discovery),
         dns_capture=settings.dns_capture if dns is None else dns.lower() == "true",
     )
 
@@ -101,8 +87,10 @@ def _image(image: str, kind: str) -> str:
     return f"{image}-{kind}" if ":" in image.rpartition("/")[2] else f"{image}:{kind}"
 
 
-def probe(config: ProxyConfig) -> Json:
-    """When the proxy counts as ready: as usual, but for what the configuration says."""
+def readiness(pod: Pod, config: ProxyConfig) -> Json:
+    """`readinessProbe`: as usual, but for what mesh and pod say; none where there is no status port."""
+    if read(pod, STATUS_PORT, -1) == 0:
+        return {}
     usual: Json = {
         "httpGet": {"path": "/healthz/ready", "port": 15021},
         "periodSeconds": 2,
@@ -112,7 +100,8 @@ def probe(config: ProxyConfig) -> Json:
     own = dict(config.readiness_probe or {})
     if own.keys() & {"exec", "tcpSocket", "grpc"}:
         del usual["httpGet"]
-    return usual | own
+    said = {field: read(pod, name, 0) for name, field in READINESS.items() if pod.annotations.get(name)}
+    return {"readinessProbe": usual | own | said}
 
 
 def environment(config: ProxyConfig) -> dict[str, str]:

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from isthmus.sidecar.capture import InvalidCapture
+from isthmus.sidecar.inject.annotations import InvalidAnnotation
 from isthmus.sidecar.inject.manifest import InvalidManifest, pod_in
 from isthmus.sidecar.inject.owner import owner_of
-from isthmus.sidecar.inject.patch import before_injection, injected, json_patch
+from isthmus.sidecar.inject.patch import injected, json_patch, without_sidecar
 from isthmus.sidecar.inject.pod import Json
-from isthmus.sidecar.inject.pod_config import InvalidAnnotation
 from isthmus.sidecar.inject.rules import decide, policy_in
 from isthmus.sidecar.inject.settings import InjectSettings
 from isthmus.sidecar.inject.taken import taken
@@ -51,7 +51,7 @@ def _reviewed(asked: Asked, settings: InjectSettings) -> Review:
     decision = decide(pod, policy_in(asked.labels, pod.labels, config.policy), config)
     if not decision.inject:
         return Review(reason=decision.reason)
-    bare = before_injection(pod)
+    bare = without_sidecar(pod)
     added = addition(bare, settings)
     if names := "; ".join(taken(bare, added)):
         raise InvalidManifest(names)

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from isthmus.sidecar.inject.pod import Pod
 from isthmus.sidecar.inject.settings import InjectorConfig, Policy
-from isthmus.sidecar.inject.template import PROXY, STATUS
 
 INJECT = "sidecar.istio.io/inject"
 """As an annotation or, which wins, as a label of the pod."""
@@ -39,8 +38,6 @@ def decide(pod: Pod, policy: Policy = Policy.ENABLED, config: InjectorConfig = _
         return Decision(False, "it uses the network of its node")
     if pod.namespace in _SYSTEM_NAMESPACES:
         return Decision(False, f"namespace {pod.namespace} belongs to Kubernetes")
-    if STATUS not in pod.annotations and any(each.get("name") == PROXY for each in pod.containers):
-        return Decision(False, f"it has a container {PROXY} that was not injected")
     if policy is Policy.FORBIDDEN:
         return Decision(False, f"label {NAMESPACE} of namespace {pod.namespace} says no")
     said = _said(pod.labels) or _said(pod.annotations)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from enum import Enum
 from typing import TypeVar
@@ -14,6 +15,9 @@ from isthmus.api.istio.proxy_config import ProxyConfig, ProxyConfigObject
 from isthmus.sidecar.capture import CaptureSettings
 
 PROXY_USER = 1337
+_NATIVE_SINCE = (1, 33)
+"""Where they are stable. Source: Kubernetes' "Sidecar Containers"."""
+_VERSION = re.compile(r"v?(\d{1,4})\.(\d{1,4})")
 _Shape = TypeVar("_Shape")
 
 
@@ -50,6 +54,11 @@ class InjectSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     image: str = "isthmus/isthmus:0.1.0"
     image_pull_policy: str = ""
     log_level: str = "warning"
+    component_log_level: str = ""  # of parts of Envoy: `upstream:debug`
+    revision: str = "default"  # of the control plane that pods are told to be of
+    # Whether proxies are native sidecars; None: where `kubernetes`, the version of the cluster's API server, has them.
+    native_sidecars: bool | None = None
+    kubernetes: str = ""
     concurrency: int = 2
     cpu: str = "10m"
     memory: str = "64Mi"
@@ -69,6 +78,14 @@ class InjectSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     # What MeshConfig's `defaultConfig` and ProxyConfigs say.
     proxy: ProxyConfig = ProxyConfig()
     proxy_configs: tuple[ProxyConfigObject, ...] = ()
+
+    @property
+    def has_native_sidecars(self) -> bool:
+        """Whether a proxy is one where its pod says nothing."""
+        if self.native_sidecars is not None:
+            return self.native_sidecars
+        found = _VERSION.match(self.kubernetes)
+        return found is not None and (int(found[1]), int(found[2])) >= _NATIVE_SINCE
 
     @property
     def discovery_address(self) -> str:

@@ -9,13 +9,11 @@ from isthmus.sidecar.inject.template import Addition
 
 
 def taken(bare: Pod, added: Addition) -> Iterator[str]:
-    """What of the pod has a name that something of the sidecar is to have."""
-    for key, ours in (
-        ("initContainers", added.init_containers),
-        ("containers", added.containers),
-        ("volumes", added.volumes),
-    ):
-        names = [each["name"] for each in ours]
-        for index, each in enumerate(bare.spec.get(key) or []):
-            if each.get("name") in names:
-                yield f"{key}[{index}] has the name {each['name']} of the sidecar's (hint: another name)"
+    """What of the pod has a name that something of the sidecar is to have; a container says more of the sidecar's."""
+    ours = [each["name"] for each in (*added.init_containers, *added.containers)]
+    own = [each.get("name") for key in ("initContainers", "containers") for each in bare.spec.get(key) or []]
+    yield from (f"two containers are called {name} (hint: one)" for name in ours if own.count(name) > 1)
+    names = [each["name"] for each in added.volumes]
+    for index, each in enumerate(bare.spec.get("volumes") or []):
+        if each.get("name") in names:
+            yield f"volumes[{index}] has the name {each['name']} of the sidecar's (hint: another name)"

@@ -1,0 +1,344 @@
+"""A document changed where its value changes; every other letter stays: comments, order, quotes, anchors.
+
+Why it is not written anew: ADR 0041.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from difflib import SequenceMatcher
+from typing import NamedTuple
+
+import yaml
+
+from isthmus.sidecar.inject.source import Node, nodes, root
+
+_REST_OF_LINE = re.compile(r"[ \t]*(#[^\n]*)?(\r?\n|\Z)")
+# A generated string that begins like a number or is one of YAML's short booleans.
+_AMBIGUOUS = re.compile(r"[-+]?\.?\d.*|[yYnN]")
+_BREAKS = {ord(each): f"\\u{ord(each):04x}" for each in "\x7f\x85\u2028\u2029\ufeff"}
+
+
+_HANDLER = "/httpGet"
+"""What is changed as one thing where it has other keys then, so that the way back gives them their places again."""
+
+
+class CannotSplice(Exception):
+    """The text is written in a way in which one part cannot be changed by itself."""
+
+
+class Edit(NamedTuple):
+    """`text` in the place of what stands from `start` to `end`; `path` of the value that is another then."""
+
+    start: int
+    end: int
+    text: str
+    path: str = ""
+    was: str | None = None  # what is to be remembered of it; None: all of it
+
+
+class _Place(NamedTuple):
+    """A node, by its path; in flow style all that is in it is."""
+
+    node: Node
+    path: str
+    is_flow: bool = False
+
+    def under(self, node: Node, key: object) -> _Place:
+        return _Place(node, f"{self.path}/{key}", self.is_flow or self.node.is_flow)
+
+
+def spliced(
+    text: str, before: object, after: object, kept: Mapping[str, str] | None
+) -> tuple[str, dict[str, str]]:
+    """The text with `after` in the place of `before`, and by path what stood where a value is another now.
+
+    What `kept` has for a path is written there, letter by letter; None: this is not the way back, and nothing is.
+    Raises `CannotSplice`.
+    """
+    top = root(text)
+    if top is None:
+        raise CannotSplice
+    made = _Splice(text, top, kept).edits(_Place(top, ""), before, after)
+    edits = sorted(made, key=lambda each: (each.start, each.end))  # at one place, what is within comes first
+    parts, at, stood = [], 0, {}
+    for each in edits:
+        if each.path:
+            stood[each.path] = text[each.start : each.end] if each.was is None else each.was
+        if each.was is not None:
+            continue
+        if each.start < at:
+            raise CannotSplice
+        parts += [text[at : each.start], each.text]
+        at = each.end
+    result = "".join([*parts, text[at:]])
+    return (result if text.endswith("\n") else result.removesuffix("\n").removesuffix("\r")), stood
+
+
+class _Splice:
+    """The edits of one document."""
+
+    def __init__(self, text: str, top: Node, kept: Mapping[str, str] | None) -> None:
+        self._text, self._kept, self._is_back = text, kept or {}, kept is not None
+        self._line_end = "\r\n" if "\r\n" in text else "\n"
+        self._aliases: dict[str, list[Node]] = {}
+        for node in nodes(top):
+            if node.form == "alias" and node.anchor:
+                self._aliases.setdefault(node.anchor, []).append(node)
+
+    def edits(self, place: _Place, before: object, after: object) -> Iterator[Edit]:
+        """What makes `before`, which stands at `place`, into `after`."""
+        if before == after and type(before) is type(after):
+            return
+        node = place.node
+        if node.anchor and node.form != "alias" and node.anchor in self._aliases:
+            raise CannotSplice  # what is meant elsewhere, too, would change there
+        if isinstance(before, dict) and isinstance(after, dict) and node.form == "map":
+            yield from self._mapping(place, before, after)
+        elif isinstance(before, list) and isinstance(after, list) and node.form == "seq" and after and before:
+            yield from self._sequence(place, before, after)
+        else:
+            yield self._replaced(place, after)
+
+    def _mapping(self, place: _Place, before: dict[str, object], after: dict[str, object]) -> Iterator[Edit]:
+        node = place.node
+        is_one = place.path.endswith(_HANDLER) and before.keys() != after.keys()
+        if not after or not node.items or is_one:
+            yield self._replaced(place, after)
+            return
+        gone = [key for key in before if key not in after]
+        new = [key for key in after if key not in before]
+        merged = [
+            key for key in after if key not in new and node.at(key) is None and before[key] != after[key]
+        ]
+        for key, value in after.items():
+            found = node.at(key)
+            if key in before and found is not None:
+                yield from self.edits(place.under(found[1], key), before[key], value)
+        pairs = list(zip(gone, new, strict=False)) if len(gone) == len(new) else []
+        for index, (old, name) in enumerate(pairs):
+            yield self._renamed(place.under(place.node, f"~{index}"), old, {name: after[name]})
+        yield from self._without(place, gone[len(pairs) :])
+        more = {key: after[key] for key in (*new[len(pairs) :], *merged)}
+        if more:
+            yield self._with_keys(place, more)
+
+    def _sequence(self, place: _Place, before: list[object], after: list[object]) -> Iterator[Edit]:
+        node = place.node
+        olds, news = [*map(item_name, before)], [*map(item_name, after)]
+        if len(node.items) != len(before) or len(set(olds)) < len(olds) or len(set(news)) < len(news):
+            yield self._replaced(place, after)
+            return
+        stay = _staying(dict(zip(olds, before, strict=True)), dict(zip(news, after, strict=True)))
+        if not stay:
+            yield self._replaced(place, after)
+            return
+        for index, name in enumerate(olds):
+            if name in stay:
+                where = place.under(node.items[index], name)
+                yield from self.edits(where, before[index], after[news.index(name)])
+        yield from self._without_items(place, {i: name for i, name in enumerate(olds) if name not in stay})
+        at = 0
+        more: list[object] = []
+        for name, value in zip(news, after, strict=True):
+            if name in stay:
+                if more:
+                    yield self._with_items(place, olds.index(name), more)
+                at, more = olds.index(name) + 1, []
+            else:
+                more.append(value)
+        if more:
+            yield self._with_items(place, at, more)
+
+    def _replaced(self, place: _Place, value: object) -> Edit:
+        node = place.node
+        start, end = node.start, node.stop
+        text = self._kept.get(place.path)
+        if text is None:
+            text = _flow(value) if isinstance(value, dict | list) else _scalar(value, place.is_flow)
+            if start == end and self._text[start - 1 : start] not in {" ", "", "["}:
+                text = f" {text}"
+        if node.is_block_text and not place.is_flow:
+            text += self._line_end
+        return Edit(start, end, text, place.path)
+
+    def _with_keys(self, place: _Place, more: Mapping[str, object]) -> Edit:
+        node = place.node
+        if node.is_flow or place.is_flow:
+            at = node.items[-1].stop
+            lead = " " if self._text[at - 1] == ":" else ""
+            return Edit(
+                at, at, lead + "".join(f", {_flow(key)}: {_flow(each)}" for key, each in more.items())
+            )
+        return self._lines(self._line_after(node), self._block(more, node.column))
+
+    def _with_items(self, place: _Place, index: int, more: list[object]) -> Edit:
+        node = place.node
+        kept = [self._kept.get(place.under(node, item_name(each)).path) for each in more]
+        if node.is_flow or place.is_flow:
+            texts = [_flow(each) if text is None else text for each, text in zip(more, kept, strict=True)]
+            at = node.items[index - 1].stop if index else node.items[0].start
+            return Edit(at, at, "".join(f", {each}" if index else f"{each}, " for each in texts))
+        text = "".join(
+            self._block([each], node.column) if text is None else self._whole_lines(text)
+            for each, text in zip(more, kept, strict=True)
+        )
+        if index == len(node.items) or (index and None not in kept):
+            return self._lines(self._line_after(node.items[index - 1]), text)
+        dash = self._dash(node, index)
+        return Edit(dash - node.column, dash - node.column, text)
+
+    def _whole_lines(self, text: str) -> str:
+        return text if text.endswith("\n") else text + self._line_end
+
+    def _renamed(self, place: _Place, old: str, entry: dict[str, object]) -> Edit:
+        """One entry in the place of another."""
+        found = place.node.at(old)
+        if found is None:  # it came by <<
+            raise CannotSplice
+        text = self._kept.get(place.path)
+        if text is None:
+            ((key, value),) = entry.items()
+            text = f"{_flow(key) if place.is_flow else key}: {_flow(value)}"
+        if found[1].ends_with_its_line:
+            text += self._line_end
+        return Edit(found[0].start, found[1].stop, text, place.path)
+
+    def _without(self, place: _Place, gone: list[str]) -> Iterator[Edit]:
+        node = place.node
+        entries = [(key, found) for key in gone if (found := node.at(key)) is not None]
+        if len(entries) < len(gone):  # one came by <<
+            raise CannotSplice
+        if node.is_flow or place.is_flow:
+            yield from self._cuts(place, sorted(node.items.index(value) for _, (_, value) in entries))
+            return
+        for key, (name, value) in entries:
+            start = self._line_start(name.start)
+            if self._text[start : name.start].strip(" "):
+                raise CannotSplice  # it stands on the line of a dash
+            yield self._lines_cut(start, value, f"{place.path}/{key}")
+
+    def _without_items(self, place: _Place, gone: Mapping[int, str]) -> Iterator[Edit]:
+        node = place.node
+        if node.is_flow or place.is_flow:
+            for index, name in gone.items():
+                item = node.items[index]
+                was = self._text[item.start : item.stop]
+                yield Edit(item.start, item.start, "", place.under(node, name).path, was)
+            yield from self._cuts(place, [*gone])
+            return
+        for index, name in gone.items():
+            start, end = self._dash(node, index) - node.column, self._line_after(node.items[index])
+            # What is to be remembered is remembered with the comments before it, or of the first one after it.
+            if not self._is_back and index:
+                start = self._line_after(node.items[index - 1])
+            elif not self._is_back and index + 1 < len(node.items):
+                end = self._dash(node, index + 1) - node.column
+            yield Edit(start, end, "", place.under(node, name).path)
+
+    def _lines_cut(self, start: int, last: Node, path: str) -> Edit:
+        return Edit(start, self._line_after(last), "", path)
+
+    def _cuts(self, place: _Place, gone: list[int]) -> Iterator[Edit]:
+        """Items or entries out of what is written in flow style, with the commas between them."""
+        lasts = place.node.items
+        firsts = place.node.keys or lasts
+        for first in (each for each in gone if each - 1 not in gone):
+            last = first
+            while last + 1 in gone:
+                last += 1
+            if first:
+                yield Edit(lasts[first - 1].stop, lasts[last].stop, "")
+            elif last + 1 < len(lasts):
+                yield Edit(firsts[0].start, firsts[last + 1].start, "")
+            else:
+                yield Edit(firsts[0].start, lasts[last].stop, "")
+
+    def _block(self, value: object, column: int) -> str:
+        dumped = yaml.dump(value, Dumper=_Dumper, sort_keys=False, width=10**9, allow_unicode=True)
+        lines = [" " * column + line if line else line for line in dumped.split("\n")[:-1]]
+        return "".join(line + self._line_end for line in lines)
+
+    def _lines(self, at: int, text: str) -> Edit:
+        if at == len(self._text) and at and not self._text.endswith("\n"):
+            text = self._line_end + text.removesuffix(self._line_end)
+        return Edit(at, at, text)
+
+    def _line_after(self, node: Node) -> int:
+        """Where the line begins that comes after the last one of what stands there."""
+        stop = node.stop
+        if node.ends_with_its_line and (stop == 0 or self._text[stop - 1] == "\n"):
+            return stop
+        rest = _REST_OF_LINE.match(self._text, stop)
+        if rest is None:
+            raise CannotSplice
+        return rest.end()
+
+    def _line_start(self, at: int) -> int:
+        return self._text.rfind("\n", 0, at) + 1
+
+    def _dash(self, node: Node, index: int) -> int:
+        """Where the dash of an item is, with nothing but spaces before it."""
+        start = self._line_start(node.items[index].start)
+        if self._text[start : start + node.column + 1] != " " * node.column + "-":
+            raise CannotSplice
+        return start + node.column
+
+
+def _staying(olds: dict[str, object], news: dict[str, object]) -> frozenset[str]:
+    """Which items stay where they are: as many as can, and of two that changed places the one that changed less."""
+    found = [_in_common([*olds], [*news]), _in_common([*olds][::-1], [*news][::-1])]
+    return min(found, key=lambda names: sum(_differ(olds[each], news[each]) for each in names))
+
+
+def _in_common(olds: list[str], news: list[str]) -> frozenset[str]:
+    blocks = SequenceMatcher(None, olds, news, autojunk=False).get_matching_blocks()
+    return frozenset(name for each in blocks for name in olds[each.a : each.a + each.size])
+
+
+def _differ(one: object, other: object) -> int:
+    return abs(len(_flow(one)) - len(_flow(other)))
+
+
+def item_name(value: object) -> str:
+    """By what an item is known to be the same: its name, of an object of Kubernetes also its kind."""
+    if isinstance(value, dict):
+        meta = value.get("metadata")
+        named = [value.get("name"), meta.get("name") if isinstance(meta, dict) else None]
+        names = [each for each in named if isinstance(each, str)]
+        if names:
+            return f"{value['kind']} {names[-1]}" if "kind" in value else names[0]
+    return f"\0{json.dumps(value, sort_keys=True, default=str)}"
+
+
+def _flow(value: object) -> str:
+    """JSON is YAML, but for what that takes for the end of a line, and for halves of letters."""
+    return json.dumps(value, ensure_ascii=False).translate(_BREAKS)
+
+
+def _scalar(value: object, is_flow: bool) -> str:
+    if is_flow or not isinstance(value, str):
+        return _flow(value)
+    dumped = yaml.dump({"": value}, Dumper=_Dumper, width=10**9, allow_unicode=True)
+    return dumped.removeprefix("'': ").removesuffix("\n") if dumped.count("\n") == 1 else _flow(value)
+
+
+class _Dumper(yaml.CSafeDumper):
+    def ignore_aliases(self, _: object) -> bool:
+        return True
+
+
+def _write(dumper: yaml.CSafeDumper, text: str) -> yaml.ScalarNode:
+    style = '"' if _AMBIGUOUS.fullmatch(text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _write)
+
+
+def written_anew(document: object, line_end: str) -> str:
+    """The whole document, as values alone say it."""
+    text = yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=1000, allow_unicode=True)
+    return text.replace("\n", line_end)
