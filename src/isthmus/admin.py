@@ -56,6 +56,8 @@ class Admin:
         self._fleet, self._builder, self._fanout, self._analyst = fleet, builder, fanout, analyst
         self._own, self._debug_for_all, self._needs_certificate = own, False, False
         self._gauges = Gauges(fleet, builder, fanout, SystemClock())
+        self.is_leaving = False
+        """Whether nobody is to come any more."""
         self._pages: dict[str, Page] = {
             "/debug/proxies": self._proxies,
             "/debug/clusters": self._clusters,
@@ -110,6 +112,8 @@ class Admin:
 
     def _ready(self) -> Response:
         """Whether proxies that come are served: when Pilots are replaced, the last one goes once another is ready."""
+        if self.is_leaving:
+            return Response(503, b"leaving\n")
         if self._fanout.shared.world is None:
             return Response(503, b"no mesh yet\n")
         if self._needs_certificate and self._own.value is None:

@@ -35,7 +35,7 @@ from isthmus.kit.clock import SystemClock
 from isthmus.kit.inbox import Inbox
 from isthmus.kit.log import log
 from isthmus.kit.metrics import BUILD_SECONDS, PUSH_TRIGGERS, SYNC_TIMEOUTS
-from isthmus.kit.tasks import keep_trying, supervise
+from isthmus.kit.tasks import keep_trying, run_until_cancelled, supervise
 from isthmus.kit.watchable import Watchable
 from isthmus.kube.client import Client
 from isthmus.kube.kubeconfig import Access
@@ -107,7 +107,7 @@ class Pilot:
         # translate
         self.translator = Translator(self.wanted.ask)
         self._generation: Generation | None = None
-        self._is_open = False
+        self._is_open, self._is_leaving = False, asyncio.Event()
         # tell
         self.statuses, self._told = Statuses(), ToldStatuses()
         self._gateways: Watchable[tuple[Gateway, ...]] = Watchable(())
@@ -144,6 +144,19 @@ class Pilot:
             self._open()
             async for batch in self._inbox.batches():
                 self._step(batch)
+
+    async def leave(self) -> None:
+        """Go without a gap: others write, and proxies are with others, before this ends.
+
+        Who balances learns first that nobody is to come here; what changes meanwhile is told to those who are here.
+        """
+        settings = self._settings
+        log.info("leaving", proxies=len(self.fanout.sessions))
+        self._admin.is_leaving = True
+        self._is_leaving.set()
+        if self.fanout.sessions:
+            await asyncio.sleep(settings.leave_notice_s)
+        await self.fanout.send_away("this Pilot ends: others serve", settings.leave_s)
 
     async def _get_ready(self, limit_s: float) -> None:
         """Learn all that proxies must not be without, before one of them is told anything.
@@ -228,8 +241,10 @@ class Pilot:
             await Follower(client, where, self.planes, self._writers.leads).run()
 
     async def _lead(self) -> None:
-        async with Client(self._own) as client:
-            await self._writers.run(client)
+        """Write until we leave: the Leases are free for others then."""
+        async with Client(self._own) as client, supervise(self._writers.run(client)):
+            await self._is_leaving.wait()
+        await asyncio.Event().wait()
 
     def _is_labelled(self, ref: Ref) -> bool:
         watcher = self.fleet.watchers().get(ClusterId(self._settings.cluster))
@@ -285,5 +300,6 @@ class Pilot:
 
 
 async def run_pilot(settings: PilotSettings, own: Access) -> None:
-    """Pilot until cancelled; `own` is the access to the cluster that it runs in."""
-    await Pilot(settings, own).run()
+    """Pilot until it is told to stop; `own` is the access to the cluster that it runs in."""
+    pilot = Pilot(settings, own)
+    await run_until_cancelled(pilot.run(), leave=pilot.leave)

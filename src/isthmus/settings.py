@@ -101,6 +101,12 @@ class PilotSettings(msgspec.Struct, frozen=True, kw_only=True):
     startup_limit_s: Annotated[
         float, Meta(description="seconds to wait for clusters that do not answer before serving")
     ] = 15.0
+    leave_notice_s: Annotated[
+        float, Meta(description="seconds from being told to stop until proxies are sent to other Pilots")
+    ] = 1.0
+    leave_s: Annotated[
+        float, Meta(description="seconds within which all of them are sent away, one after the other")
+    ] = 10.0
     kept_dir: Annotated[
         str, Meta(description="directory in which clusters are kept as they were last; empty: nowhere")
     ] = ""

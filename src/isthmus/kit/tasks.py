@@ -98,16 +98,34 @@ async def keep_trying(
         await clock.sleep(backoff.next_s())
 
 
-async def run_until_cancelled(*jobs: Coroutine[Any, Any, None]) -> None:
+async def run_until_cancelled(
+    *jobs: Coroutine[Any, Any, None], leave: Callable[[], Coroutine[Any, Any, None]] | None = None
+) -> None:
     """Run `jobs` until one raises or this is cancelled; SIGTERM and SIGINT cancel it.
 
-    What a job raises is raised again by itself, out of the groups of tasks that it went through.
+    The first signal has `leave` run to its end before that. What a job raises is raised again by itself, out of the
+    groups of tasks that it went through.
     """
     current = asyncio.current_task()
     loop = asyncio.get_running_loop()
+    crew = Crew()
+
+    async def go(this: asyncio.Task[Any]) -> None:
+        try:
+            if leave is not None:
+                await leave()
+        finally:
+            this.cancel()
+
+    def told(this: asyncio.Task[Any]) -> None:
+        if leave is None or "leave" in crew:
+            this.cancel()
+        else:
+            crew.start("leave", go(this))
+
     for number in (signal.SIGTERM, signal.SIGINT):
         if current is not None:
-            loop.add_signal_handler(number, current.cancel)
+            loop.add_signal_handler(number, told, current)
     with suppress(asyncio.CancelledError):
         try:
             async with asyncio.TaskGroup() as group:

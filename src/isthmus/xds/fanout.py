@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Callable, Hashable, Iterator
 from typing import Generic, TypeVar
 
@@ -17,6 +18,8 @@ from isthmus.xds.type_urls import PUSH_ORDER
 
 S = TypeVar("S", bound=Hashable)
 
+_APART_S = 0.05
+"""How far apart proxies are sent away at the most."""
 _SLICE = 50
 """How many sessions are woken before others have their turn on the loop."""
 
@@ -86,6 +89,25 @@ class Fanout(Generic[S]):
         finally:
             del self._sessions[session]
             self._due.pop(session, None)
+
+    async def send_away(self, reason: str, limit_s: float) -> None:
+        """End all sessions within `limit_s` seconds, each when it has been told what was due, and take no more.
+
+        So many that others would feel it go one after the other.
+        """
+        shared = self.shared
+        shared.leaving = reason
+        end = shared.clock.monotonic() + limit_s
+        while left := [each for each in self._sessions if not each.is_cut]:
+            left_s = end - shared.clock.monotonic()
+            if left_s <= 0:
+                for each in left:
+                    each.send_away(reason)
+                return
+            if idle := [each for each in left if not each.is_due]:
+                # In no order: those of one deployment came one after the other.
+                secrets.choice(idle).send_away(reason)
+            await shared.clock.sleep(min(_APART_S, left_s / len(left)))
 
     async def run(self) -> None:
         """Wake those who must look, and watch over those who are slow, until cancelled."""

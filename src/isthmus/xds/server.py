@@ -25,6 +25,7 @@ _REASONS = {
     Code.PERMISSION_DENIED: "not allowed",
     Code.RESOURCE_EXHAUSTED: "too many streams",
     Code.UNAUTHENTICATED: "certificate ended",
+    Code.UNAVAILABLE: "leaving",
 }
 
 _SERVICE = "/envoy.service.discovery.v3.AggregatedDiscoveryService"
@@ -107,6 +108,8 @@ class AdsServer(Generic[S]):
 
     async def _attend(self, stream: Stream, dialect: Dialect, first: Request) -> None:
         shared = self._fanout.shared
+        if shared.leaving:
+            raise Refused(Code.UNAVAILABLE, shared.leaving, hangs_up=True)
         node = self._admitted(stream.peer, first)
         # Before there is a mesh nobody knows more of a proxy than it says itself.
         await shared.published.wait()

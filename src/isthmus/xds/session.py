@@ -86,6 +86,8 @@ class Shared(Generic[S]):
     """By type who is told what a proxy says of itself, and not of resources: an error, empty where there is none."""
     doubts: Callable[[Peer], str] = trusted
     """Why a proxy that was let in is not believed any more; empty where it is."""
+    leaving: str = ""
+    """Why nobody is taken any more; empty while we stay."""
     crowd: Crowd = field(init=False)
     seldom: Seldom = field(init=False)
     """Where what proxies do wrong is logged."""
@@ -253,6 +255,20 @@ class Session(Generic[S]):
         CONFIG_BYTES.labels(type=kind).observe(len(answer.message))
 
     # Limits
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it has still to be told something, or has not answered yet."""
+        return not self.conversation.quiet
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether it ends."""
+        return self._cut is not None
+
+    def send_away(self, reason: str) -> None:
+        """End the session and its connection, so that the proxy comes back to whom it is led to then."""
+        self.cut(reason, Code.UNAVAILABLE, hangs_up=True)
 
     def check(self, now: float) -> None:
         """Cut the session if it is overdue, and let others in if its start takes too long."""

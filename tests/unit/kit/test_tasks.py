@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
+import signal
 
 import pytest
 
@@ -106,3 +108,22 @@ async def test_a_job_is_tried_again_its_cause_told_and_the_wait_is_short_after_a
         waits = [later - sooner for sooner, later in itertools.pairwise(tries)]
     assert waits == [1, 2, 101]
     assert set(log.seen) == {"nothing here"}
+
+
+@pytest.mark.parametrize(("times", "seen"), [(1, ["leaves", "has left"]), (2, ["leaves"])])
+async def test_who_is_told_to_stop_leaves_first_and_when_told_again_goes(times, seen):
+    said = []
+
+    async def leave():
+        said.append("leaves")
+        await asyncio.sleep(0.2)
+        said.append("has left")
+
+    async def ask():
+        for _ in range(times):
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.sleep(0.05)
+        await wait()
+
+    await asyncio.create_task(run_until_cancelled(ask(), leave=leave))
+    assert said == seen

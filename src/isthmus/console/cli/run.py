@@ -15,7 +15,6 @@ from isthmus.console.cli.options import settings_from, settings_options
 from isthmus.console.render import fail
 from isthmus.kit import core_dumps
 from isthmus.kit.log import set_up_logs
-from isthmus.kit.tasks import run_until_cancelled
 from isthmus.settings import PilotSettings
 
 
@@ -38,7 +37,7 @@ def pilot(**flags: Any) -> None:
         fail(f"--issuer-refused-ranges: {error}")
     set_up_logs(settings.log_level)
     core_dumps.leave_none()
-    uvloop.run(run_until_cancelled(run_pilot(settings, own_access(settings.kubeconfig))))
+    uvloop.run(run_pilot(settings, own_access(settings.kubeconfig)))
 
 
 command.add_command(citadel)
