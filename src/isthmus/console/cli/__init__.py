@@ -22,6 +22,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "trust": ("trust", "Whom the mesh believes: exchange roots with other meshes"),
     "kube-inject": ("inject", "Put sidecars into manifests"),
     "kube-uninject": ("uninject", "Take sidecars out of manifests again"),
+    "revision": (
+        "revision",
+        "Control planes side by side in one cluster: which there are, and who asks for them",
+    ),
     "clusters": ("clusters", "The clusters of the mesh: list, check, add"),
     "check": ("check", "Whether clusters are such that a mesh runs over them"),
     "proxy": ("proxy", "The Envoys of the mesh: status, config"),

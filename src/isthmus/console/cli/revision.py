@@ -1,0 +1,58 @@
+"""`isthmus revision`: control planes side by side in one cluster."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from isthmus.console.cli import ToldWhole
+from isthmus.console.cli.options import CONTEXT, KUBECONFIG, ROOT, output, written
+from isthmus.console.control_plane import access_to
+from isthmus.console.render import fail, table
+from isthmus.console.revisions import Revision, revisions
+from isthmus.kube.client import Client
+from isthmus.kube.errors import KubeError
+
+
+@click.group("revision", cls=ToldWhole)
+def command() -> None:
+    """Control planes side by side in one cluster."""
+
+
+@command.command("list")
+@CONTEXT
+@KUBECONFIG
+@ROOT
+@output()
+def list_revisions(context: str | None, kubeconfig: Path | None, root: str, output: str) -> None:
+    """Show each revision: whether it is the default, its tags, its Pilots, and the namespaces that ask for it.
+
+    A revision without Pilots that namespaces ask for is one whose new pods have no sidecar.
+    """
+    try:
+        found = asyncio.run(_found(kubeconfig, context, root))
+    except KubeError as error:
+        fail(str(error))
+    click.echo(written(output, found, lambda: _text(found, wide=output == "wide")))
+
+
+async def _found(kubeconfig: Path | None, context: str | None, root: str) -> list[Revision]:
+    async with Client(access_to(kubeconfig, context)) as client:
+        return await revisions(client, root)
+
+
+def _text(found: list[Revision], *, wide: bool) -> str:
+    rows = [
+        (
+            each.name,
+            "yes" if each.is_default else "",
+            ", ".join(each.tags) or "-",
+            len(each.pilots),
+            ", ".join(each.images) or "-",
+            ", ".join(each.namespaces) or "-" if wide else len(each.namespaces),
+        )
+        for each in found
+    ]
+    return table(("REVISION", "DEFAULT", "TAGS", "PILOTS", "IMAGE", "NAMESPACES"), rows)
