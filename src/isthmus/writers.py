@@ -59,7 +59,9 @@ class Writers:
         default = DefaultRevision(client, settings.revision)
         holder = f"{gethostname()}-{uuid4()}"
         common = Lease(client, (root, LEASE), holder, LeaseSettings(precedes=default.is_ours))
-        own = Lease(client, (root, f"{LEASE}-{settings.revision}"), holder)
+        # Proxies of other clusters find Pilot by what its holder writes: they cannot wait as long as statuses can.
+        soon = LeaseSettings(duration_s=6.0, renewal_s=2.0)
+        own = Lease(client, (root, f"{LEASE}-{settings.revision}"), holder, soon)
         routers = RouterPods(client, root, suffix(settings.revision))
         try:
             async with asyncio.TaskGroup() as group:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 
+import msgspec
 import pytest
 
 from fakes.eventually import eventually
@@ -43,7 +44,7 @@ def rule(name, revision=""):
 async def east(tmp_path, api_server, monkeypatch):
     quick = lease.LeaseSettings(duration_s=1.0, renewal_s=0.1)
     monkeypatch.setattr(lease, "LeaseSettings", lambda **_: quick)
-    monkeypatch.setattr(writers, "LeaseSettings", lambda precedes: _preceding(quick, precedes))
+    monkeypatch.setattr(writers, "LeaseSettings", lambda **said: _preceding(quick, **said))
     async with two_clusters(tmp_path) as (first, _):
         await first.apply(definition(RULES))
         for name, revision in (("all", ""), ("stable", "default"), ("next", "canary")):
@@ -51,8 +52,8 @@ async def east(tmp_path, api_server, monkeypatch):
         yield first
 
 
-def _preceding(quick, precedes):
-    return type(quick)(duration_s=quick.duration_s, renewal_s=quick.renewal_s, precedes=precedes)
+def _preceding(quick, precedes=None, **_):
+    return quick if precedes is None else msgspec.structs.replace(quick, precedes=precedes)
 
 
 def pilot(east, revision, *labelled):
