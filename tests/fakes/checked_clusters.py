@@ -94,7 +94,9 @@ LATER_PEM = root_pem("later", NOW + DAY_S, NOW + 20 * DAY_S)
 ROOTS = "istio-ca-root-cert"
 
 
-def webhook(service="hook", policy="Fail", bundle=None, name="hook", groups=("",), resources=("pods",)):
+def webhook(
+    service="hook", policy="Fail", bundle=None, name="hook", groups=("",), resources=("pods",), labels=None
+):
     bundle = base64.b64encode(ROOT_PEM).decode() if bundle is None else bundle
     said = {
         "name": f"{name}.isthmus.io",
@@ -102,7 +104,7 @@ def webhook(service="hook", policy="Fail", bundle=None, name="hook", groups=("",
         "clientConfig": {"service": {"name": service, "namespace": ROOT}, "caBundle": bundle},
         "rules": [{"apiGroups": list(groups), "resources": list(resources)}],
     }
-    return {**meta(name), "webhooks": [said]}
+    return {**meta(name, labels=labels or {}), "webhooks": [said]}
 
 
 def proxy(name, cluster, state="SYNCED", error="", version="1.40.0"):

@@ -19,6 +19,7 @@ from isthmus.console.install.settings import Installation
 Json = dict[str, Any]
 
 FILES = {"primary": "webhooks", "remote": "injector"}
+_PILOT = "istio-pilot-service-account"
 _SERVICES = {"primary": "istiod", "remote": "istio-sidecar-injector"}
 
 
@@ -27,12 +28,24 @@ def add_webhooks(objects: list[Json], role: str, installation: Installation) -> 
     if role not in FILES:
         return
     if installation.webhooks.enabled:
+        _name_server(objects, installation)
         objects += webhook_objects(role, installation)
         return
     for each in objects:
         if each["kind"] == "Deployment":
             (container,) = each["spec"]["template"]["spec"]["containers"]
             container["args"] += ["--webhook-port=0"] if container["name"] == "discovery" else []
+
+
+def _name_server(objects: list[Json], installation: Installation) -> None:
+    """Let a revision's Citadel name Pilot by the Service of that revision: API servers call it so. Changes them."""
+    place = installation.namespace
+    for each in objects if installation.suffix else ():
+        if each["kind"] == "Deployment":
+            for container in each["spec"]["template"]["spec"]["containers"]:
+                if container["name"] == "citadel":
+                    host = f"istiod{installation.suffix}.{place}.svc"
+                    container["args"].append(f"--custom-dns-names={_PILOT}.{place}:{host}")
 
 
 def webhook_objects(role: str, installation: Installation) -> list[Json]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from copy import deepcopy
 from dataclasses import replace
 
@@ -105,6 +106,7 @@ def serve_none(made):
 
 
 RULES = "virtualservices.networking.istio.io"
+OURS = {"app.kubernetes.io/part-of": "isthmus"}
 GATEWAYS = "gateways.gateway.networking.k8s.io"
 LOST = Right(verb="list", group="", resource="nodes", account="reader")
 MAY_NOT = dict.fromkeys(EAST.may, False)
@@ -154,6 +156,19 @@ BROKEN = (
         (having(EAST, mutatingwebhookconfigurations=[webhook(bundle="bm9uZQ==")]),),
         E,
         "is none",
+    ),
+    (
+        "webhook-roots",
+        (
+            having(
+                EAST,
+                mutatingwebhookconfigurations=[
+                    webhook(bundle=base64.b64encode(OTHER_PEM).decode(), labels=OURS)
+                ],
+            ),
+        ),
+        E,
+        "lacks one of the mesh",
     ),
     ("other-meshes", (having(EAST, mutatingwebhookconfigurations=[webhook("istiod")]),), W, "Istio is here"),
     ("nodes-ready", (besides(EAST, nodes=[{**node("n2"), **UNREADY}]),), W, "n2 of 2"),

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from isthmus.console.check.cluster import Cluster, Json, few, labels, named, placed
 from isthmus.console.check.endpoints import is_ready
+from isthmus.console.check.trust import roots
 from isthmus.console.check.verdict import Check, Said, broken, doubtful, fine
 from isthmus.kit.certified import certified_pem
 from isthmus.kit.x509 import InvalidCertificate
@@ -23,6 +24,8 @@ class Hook(NamedTuple):
     plural: str
     configuration: str
     said: Json
+    is_ours: bool = False
+    """Whether an installation of ours made it: then its roots are kept by who serves it."""
 
     @property
     def service(self) -> tuple[str, str] | None:
@@ -45,7 +48,8 @@ def hooks(cluster: Cluster) -> Iterator[Hook]:
         for configuration in cluster.all(plural):
             for said in configuration.get("webhooks") or ():
                 if any(_concerns(rule) for rule in said.get("rules") or ()):
-                    yield Hook(plural, named(configuration), said)
+                    ours = labels(configuration).get("app.kubernetes.io/part-of") == "isthmus"
+                    yield Hook(plural, named(configuration), said, ours)
 
 
 def _concerns(rule: Json) -> bool:
@@ -75,14 +79,15 @@ def webhooks_answer(cluster: Cluster, _: Sequence[Cluster]) -> Iterator[Said]:
 
 
 def webhook_roots(cluster: Cluster, _: Sequence[Cluster]) -> Iterator[Said]:
-    """The API server has roots by which it believes its webhooks, and they live.
+    """The API server has roots by which it believes its webhooks, and they live; ours have those of the mesh.
 
     Without them each call of the webhook fails, as if nobody were there.
     """
     found = [hook for hook in hooks(cluster) if hook.service is not None]
     wrong = False
     for hook in found:
-        why = _root_problem(hook.said.get("clientConfig", {}).get("caBundle", ""), cluster.now)
+        bundle = hook.said.get("clientConfig", {}).get("caBundle", "")
+        why = _root_problem(bundle, cluster.now) or (_lacking(bundle, cluster) if hook.is_ours else "")
         if why:
             wrong = True
             kind = hook.plural.removesuffix("s")
@@ -101,6 +106,17 @@ def _root_problem(bundle: str, now: float) -> str:
     except (InvalidCertificate, Error, ValueError) as error:
         return f"is none: {error}"
     return "" if any(root.begin <= now < root.end for root in roots) else "has no certificate that lives"
+
+
+def _lacking(bundle: str, cluster: Cluster) -> str:
+    """What is to be said of a bundle in which roots of the mesh are missing, by which its servers may be signed."""
+    try:
+        wanted = roots(cluster, cluster.root)
+    except InvalidCertificate:
+        return ""  # told by another check
+    held = {each.sha256 for each in certified_pem(b64decode(bundle))}
+    missing = [each.name for each in wanted if each.sha256 not in held]
+    return f"lacks {few(missing)} of the mesh: who serves the webhook does not write it" if missing else ""
 
 
 def other_meshes(cluster: Cluster, _: Sequence[Cluster]) -> Iterator[Said]:
@@ -127,7 +143,7 @@ def _is_istiod(pod: Json) -> bool:
 
 
 def _is_istios(hook: Hook) -> bool:
-    return hook.service is not None and hook.service[1].startswith("istiod")
+    return hook.service is not None and hook.service[1].startswith("istiod") and not hook.is_ours
 
 
 CHECKS = (

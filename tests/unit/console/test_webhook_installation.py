@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import pytest
+
+from isthmus.console.install.settings import Installation, Webhooks
+from isthmus.console.installation import documents
+
+MUTATING, VALIDATING = "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"
+
+NAMED = {"istio-sidecar-injector", "istio-validator-istio-system", "istio-revision-tag-default"}
+
+
+def installed(role, **more):
+    """The objects of a role, by kind and name."""
+    made = documents(role, Installation(cluster="east", **more))
+    return {(each["kind"], each["metadata"]["name"]): each for each in made}
+
+
+def arguments(objects, name):
+    """Of all containers of a Deployment."""
+    spec = objects["Deployment", name]["spec"]["template"]["spec"]
+    return [each for container in spec["containers"] for each in container["args"]]
+
+
+def test_a_primary_asks_its_pilot_and_a_remote_cluster_its_injector():
+    primary, remote = installed("primary"), installed("remote")
+    (near,) = {
+        each["clientConfig"]["service"]["name"]
+        for each in primary[MUTATING, "istio-sidecar-injector"]["webhooks"]
+    }
+    (far,) = {
+        each["clientConfig"]["service"]["name"]
+        for each in remote[MUTATING, "istio-sidecar-injector"]["webhooks"]
+    }
+    assert (near, far) == ("istiod", "istio-sidecar-injector")
+    assert ("Service", near) in primary
+    assert ("Service", far) in remote
+    assert (VALIDATING, "istio-validator-istio-system") in primary
+    assert not [name for kind, name in remote if kind == VALIDATING]
+
+
+@pytest.mark.parametrize("role", ["primary", "remote"])
+def test_who_serves_may_write_its_own_webhooks_and_no_others(role):
+    for (kind, _), each in installed(role).items():
+        for rule in each.get("rules") or () if kind == "ClusterRole" else ():
+            if "admissionregistration.k8s.io" in rule["apiGroups"]:
+                assert set(rule["resourceNames"]) <= NAMED
+                assert set(rule["verbs"]) <= {"get", "list", "watch", "patch"}
+
+
+def test_what_is_wished_of_webhooks_is_in_their_configurations():
+    wished = Webhooks(
+        failure_policy="Ignore", validation_failure_policy="Fail", inject_by_default=True, timeout_seconds=3
+    )
+    made = installed("primary", webhooks=wished)
+    hooks = made[MUTATING, "istio-sidecar-injector"]["webhooks"]
+    assert {(each["failurePolicy"], each["timeoutSeconds"]) for each in hooks} == {("Ignore", 3)}
+    assert "auto.sidecar-injector.istio.io" in [each["name"] for each in hooks]
+    checks = made[VALIDATING, "istio-validator-istio-system"]["webhooks"]
+    assert {each["failurePolicy"] for each in checks} == {"Fail"}
+
+
+def test_without_webhooks_nobody_serves_any():
+    made = installed("primary", webhooks=Webhooks(enabled=False))
+    assert not [name for kind, name in made if kind in {MUTATING, VALIDATING}]
+    assert "--webhook-port=0" in arguments(made, "istiod")
+
+
+def test_a_revision_has_webhooks_of_its_own_and_a_certificate_for_their_name():
+    made = installed("primary", revision="canary")
+    hooks = made[MUTATING, "istio-sidecar-injector-canary"]["webhooks"]
+    assert {each["clientConfig"]["service"]["name"] for each in hooks} == {"istiod-canary"}
+    said = arguments(made, "istiod-canary")
+    assert "--revision=canary" in said
+    named = "istio-pilot-service-account.istio-system:istiod-canary.istio-system.svc"
+    assert f"--custom-dns-names={named}" in said
