@@ -53,6 +53,7 @@ ALSO: dict[str, tuple[str, ...]] = {
     "proxy-config": ("proxy", "config"),
     "pc": ("proxy", "config"),
     "remote-clusters": ("clusters", "list"),
+    "create-remote-secret": ("clusters", "secret"),
     "dash": ("dashboard",),
     "d": ("dashboard",),
     "x": (),
