@@ -22,6 +22,7 @@ from isthmus.console import (
     reference_checks,
     reference_commands,
     reference_findings,
+    reference_installation,
     reference_metrics,
     reference_rights,
 )
@@ -106,6 +107,7 @@ def index_text(found: Iterable[Page]) -> str:
         "- [Commands](commands.md): every command, its options, and the settings of Pilot and Citadel."
     )
     rows.append("- [Checks](checks.md): what `isthmus check` looks at, and why.")
+    rows.append("- [Installation](installation.md): what `isthmus install` can be told, and its profiles.")
     rows.append("- [Metrics](metrics.md): what Pilot and Citadel tell Prometheus of themselves.")
     rows.append("- [Rights](rights.md): what each part of the mesh may do in Kubernetes.")
     return head + "\n".join(rows) + "\n"
@@ -124,7 +126,15 @@ def write(directory: Path, golden_directory: Path) -> None:
 
 def pages_in(directory: Path) -> list[Path]:
     """The pages that are there and made here; others are others' matter."""
-    ours = {"annotations.md", "checks.md", "commands.md", "findings.md", "metrics.md", "rights.md"}
+    ours = {
+        "annotations.md",
+        "checks.md",
+        "commands.md",
+        "findings.md",
+        "installation.md",
+        "metrics.md",
+        "rights.md",
+    }
     return [path for path in directory.glob("*.md") if path.name[0].isupper() or path.name in ours]
 
 
@@ -139,6 +149,7 @@ def texts(directory: Path, golden_directory: Path) -> dict[str, str]:
         "findings.md": reference_findings.page(cases),
         "checks.md": reference_checks.page(),
         "commands.md": reference_commands.page(),
+        "installation.md": reference_installation.page(),
         "metrics.md": reference_metrics.page(),
         "rights.md": reference_rights.page(),
         **made,

@@ -177,9 +177,9 @@ def test_every_profile_gives_every_role(name, role):
 
 def test_commands_print_profiles_and_settings_and_objects_from_a_file():
     assert "production" in run("profiles").output
-    shown = run("show", "--cluster", "east", "--profile", "demo").output
+    shown = run("settings", "--cluster", "east", "--profile", "demo").output
     assert yaml.safe_load(shown)["spec"]["accessLog"] == "/dev/stdout"
-    again = run("show", "-f", "-", text=shown)
+    again = run("settings", "-f", "-", text=shown)
     assert again.output == shown
     found = run("primary", "-f", "-", "--set", "controlPlane.replicas=3", text=shown)
     (replicas,) = (
@@ -189,8 +189,8 @@ def test_commands_print_profiles_and_settings_and_objects_from_a_file():
 
 
 def test_a_file_names_its_profile():
-    found = yaml.safe_load(run("show", "-f", "-", text="cluster: east\nprofile: production\n").output)
+    found = yaml.safe_load(run("settings", "-f", "-", text="cluster: east\nprofile: production\n").output)
     assert found["spec"]["layout"] == "apart"
-    assert run("show", "-f", "-", text="profile: big").output.startswith(
+    assert run("settings", "-f", "-", text="profile: big").output.startswith(
         "error: --profile: there is no 'big'"
     )

@@ -17,7 +17,8 @@ from isthmus.console.render import fail
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "Two clusters, one mesh, red stars: the whole story on this machine"),
     "lab": ("lab", "Kubernetes clusters in network namespaces, step by step"),
-    "install": ("install", "Manifests of the control plane, a remote cluster or a gateway"),
+    "install": ("install", "The control plane, a remote cluster or a gateway: print or apply them"),
+    "uninstall": ("uninstall", "Take away what install --apply put into a cluster"),
     "ca": ("ca", "The root of trust: make it, look at it"),
     "trust": ("trust", "Whom the mesh believes: exchange roots with other meshes"),
     "kube-inject": ("inject", "Put sidecars into manifests"),

@@ -11,6 +11,8 @@ import click
 
 from isthmus.console.citadel_installation import CHOICES
 from isthmus.console.cli import ToldWhole
+from isthmus.console.cli.into_cluster import apply_flags, into_cluster
+from isthmus.console.install.applying import Role
 from isthmus.console.install.reading import (
     USUAL,
     InvalidInstallation,
@@ -181,7 +183,9 @@ def _text(path: Path) -> str:
 def command() -> None:
     """Print the objects of a role: `isthmus install primary --cluster east | kubectl apply -f -`.
 
-    Secret cacerts is made from what isthmus ca init writes. To apply again is to change what differs.
+    With --apply they are applied instead, what an earlier one had and this one lacks is taken away, and the command
+    waits until all is ready; --dry-run shows what that would change. Secret cacerts is made from what isthmus ca init
+    writes.
     """
 
 
@@ -189,12 +193,15 @@ def _role(name: str, about: str) -> click.Command:
     def run(**flags: Any) -> None:
         installation = settings_from_flags(flags)
         try:
-            text = dump(documents(name, installation))
+            objects = documents(name, installation)
         except InvalidInstallation as error:
             fail("\n".join(error.lines), _WRONG)
-        click.echo(text, nl=False)
+        if flags["applied"] or flags["dry_run"]:
+            into_cluster(Role(name, installation), objects, flags)
+        else:
+            click.echo(dump(objects), nl=False)
 
-    return click.command(name, help=f"{about}.")(settings_flags(run))
+    return click.command(name, help=f"{about}.")(apply_flags(settings_flags(run)))
 
 
 for _name, _about in _ABOUT.items():
@@ -207,8 +214,8 @@ def profiles() -> None:
     click.echo(table(("PROFILE", "WHAT FOR"), ((name, about_profile(name)) for name in profile_names())))
 
 
-@command.command("show")
+@command.command("settings")
 @settings_flags
-def show(**flags: Any) -> None:
+def settings_shown(**flags: Any) -> None:
     """The settings that profile, files and flags make together, as a file."""
     click.echo(show_yaml(written(settings_from_flags(flags, Layer("", {"cluster": "name-of-the-cluster"})))))

@@ -8,6 +8,7 @@ from isthmus.console.install.settings import Installation
 
 ROLE = "install.isthmus.io/role"
 REVISION = "install.isthmus.io/revision"
+KEEPS = "install.isthmus.io/keeps"
 _PART_OF = {"app.kubernetes.io/managed-by": "isthmus", "app.kubernetes.io/part-of": "isthmus"}
 
 Json = dict[str, Any]
@@ -28,3 +29,15 @@ def labelled(objects: list[Json], role: str, installation: Installation) -> list
 def _is_own(found: Json, installation: Installation) -> bool:
     """Whether the object is of this revision alone: its name says so, and without a revision every name could."""
     return bool(installation.suffix) and installation.suffix in found["metadata"]["name"]
+
+
+def is_ours(found: Json, role: str) -> bool:
+    """Whether an object as it is there still says that it is of an installation of `role`."""
+    labels = found["metadata"].get("labels") or {}
+    return labels.get("app.kubernetes.io/managed-by") == "isthmus" and labels.get(ROLE) == role
+
+
+def is_anyones(found: Json) -> bool:
+    """Whether an object as it is there is of any installation of Isthmus."""
+    labels = found["metadata"].get("labels") or {}
+    return bool(labels.get("app.kubernetes.io/managed-by") == "isthmus")
