@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
+import signal
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -19,6 +23,7 @@ from cryptography.x509.oid import NameOID
 from e2e.own_lab import own_lab
 from isthmus.console.demo.stage import PUBLIC, Stage
 from isthmus.kube.client import Client
+from isthmus.kube.errors import KubeError
 from isthmus.kube.kubeconfig import from_file
 from isthmus.kube.pods import fetch
 from isthmus.lab.spec import TALK, LabSpec, with_api_servers
@@ -82,7 +87,7 @@ async def test_commands_run_in_pods_with_their_input_and_their_end(stage: Stage)
         await kubectl.run("exec", "-i", "deployment/asks", "--", "cat", stdin="typed\n" * 2000)
         == "typed\n" * 2000
     )
-    with pytest.raises(Exception, match="exit code 3"):
+    with pytest.raises(KubeError, match="exit code 3"):
         await kubectl.run("exec", "deployment/asks", "--", "sh", "-c", "exit 3")
 
 
@@ -171,7 +176,7 @@ async def test_pods_and_services_go_on_without_the_api_server_and_follow_it_when
 ) -> None:
     kubectl = stage.kubectl(PUBLIC)
     await stage.lab.ask("POST", f"/apiserver/{PUBLIC}/stop")
-    with pytest.raises(Exception, match=r"refused|EOF|reset|connect"):
+    with pytest.raises(KubeError, match=r"refused|EOF|reset|connect"):
         await kubectl.run("get", "pods", "--request-timeout=5s")
     assert await _status(await stage.lab.open(PUBLIC, "default", "web", 80)) == 200
     await stage.lab.ask("POST", f"/apiserver/{PUBLIC}/start")
@@ -179,6 +184,42 @@ async def test_pods_and_services_go_on_without_the_api_server_and_follow_it_when
     await kubectl.run("scale", "deployment/web", "--replicas=2")
     await kubectl.run("rollout", "status", "deployment/web", "--timeout=60s")
     assert await asked(stage) == "200"
+
+
+@pytest.mark.parametrize("program", ["etcd", "kube-apiserver", "kube-controller-manager"])
+async def test_a_program_that_is_killed_is_started_again(stage: Stage, program: str) -> None:
+    kubectl = stage.kubectl(PUBLIC)
+    (pid,) = _processes(stage.lab.folder, program)
+    os.kill(pid, signal.SIGKILL)
+
+    async def another() -> bool:
+        return bool(set(_processes(stage.lab.folder, program)) - {pid})
+
+    assert await stage.until(another, 30)
+
+    async def scaled() -> bool:
+        try:
+            await kubectl.run("scale", "deployment/asks", "--replicas=2", "--timeout=5s")
+            await kubectl.run("rollout", "status", "deployment/asks", "--timeout=10s")
+            await kubectl.run("scale", "deployment/asks", "--replicas=1", "--timeout=5s")
+        except KubeError:
+            return False
+        return True
+
+    assert await stage.until(scaled, 60)
+
+
+def _processes(folder: Path, program: str) -> list[int]:
+    """Those of the program that work for the lab: they are there, as everything of a lab is."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):
+                works_in = str((entry / "cwd").readlink())
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+                if works_in.startswith(str(folder)) and words[0].endswith(b"/" + program.encode()):
+                    found.append(int(entry.name))
+    return found
 
 
 async def _status(url: str) -> int:
