@@ -31,6 +31,7 @@ BENCHMARKS = (
     ("Certificates, and a thousand proxies that renew at once", "benchmarks.certificates"),
     ("Workloads that register themselves", "benchmarks.registering"),
     ("From the first request to the mesh", "benchmarks.start_up"),
+    ("Two clusters of 10,000 pods", "benchmarks.two_clusters"),
 )
 
 
