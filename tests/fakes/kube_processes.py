@@ -23,6 +23,7 @@ from isthmus.lab.syscalls import die_with_parent
 _START_LIMIT_S = 120.0
 _OWN = ("/registry/leases/kube-system/", "/registry/masterleases/")
 """Where the API server itself writes as time goes by."""
+_DEFINITIONS = "/registry/apiextensions.k8s.io/customresourcedefinitions/"
 _FIRST = "/registry/serviceaccounts/default/default"
 """The last of what a cluster gets before anybody asks for anything."""
 
@@ -58,6 +59,10 @@ class KubeProcesses:
         changes += [{"requestPut": {"key": _code(key), "value": value}} for key, value in lost.items()]
         if changes:
             self._ask_etcd("txn", {"success": changes})
+        gone = {
+            key.removeprefix(_DEFINITIONS).partition(".")[2] for key in now if key.startswith(_DEFINITIONS)
+        }
+        self._until(lambda: not gone & self._groups(), "kube-apiserver")
 
     def forget_history(self):
         """Have no word any more of what happened up to now: an API server's own memory ends with it."""
@@ -114,13 +119,21 @@ class KubeProcesses:
         return (self._folder / f"{name}.log").read_text(errors="replace")[-2000:]
 
     def _is_ready(self):
-        asked = urllib.request.Request(self.url + "/readyz")
-        asked.add_header("Authorization", f"Bearer {self.credentials.admin_token}")
         try:
-            with urllib.request.urlopen(asked, context=self._trust(), timeout=5):
+            with self._asked("/readyz"):
                 return True
         except (OSError, urllib.error.HTTPError):
             return False
+
+    def _groups(self):
+        """The groups of kinds that are served."""
+        with self._asked("/apis") as answer:
+            return {each["name"] for each in json.load(answer)["groups"]}
+
+    def _asked(self, path):
+        asked = urllib.request.Request(self.url + path)
+        asked.add_header("Authorization", f"Bearer {self.credentials.admin_token}")
+        return urllib.request.urlopen(asked, context=self._trust(), timeout=5)
 
     def _trust(self):
         return ssl.create_default_context(cadata=self.credentials.ca.decode())
