@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from isthmus.console.certificate_warnings import age
+from isthmus.console.pilots import Told
 from isthmus.console.render import table
 
 _HEAD = ("CLUSTER", "STATE", "ROLE", "OBJECTS", "SERVER", "SOURCE")
@@ -14,15 +15,29 @@ Clusters = Sequence[Mapping[str, Any]]
 """As `/debug/clusters` has them."""
 
 
+def clusters_of(told: Sequence[Told]) -> dict[str, Any]:
+    """The clusters as all Pilots see them, each with the Pilot that does; what is wrong in the registry once."""
+    clusters = [each | {"pilot": one.pod} for one in told for each in one.said["clusters"]]
+    findings = dict.fromkeys(finding for one in told for finding in one.said["findings"])
+    return {"clusters": clusters, "findings": list(findings)}
+
+
 def narrow(clusters: Clusters) -> str:
-    """Who they are and how it stands with them."""
-    return table(_HEAD, map(_row, clusters))
+    """Who they are and how it stands with them; of several Pilots, with each."""
+    return _table(_HEAD, clusters, map(_row, clusters))
 
 
 def wide(clusters: Clusters, now: float) -> str:
     """And by what Pilot reads them, at the time `now`, in seconds of the epoch."""
     rows = ((*_row(each), *_access(each.get("access") or {}, now)) for each in clusters)
-    return table((*_HEAD, *_MORE), rows)
+    return _table((*_HEAD, *_MORE), clusters, rows)
+
+
+def _table(head: Sequence[str], clusters: Clusters, rows: Iterable[tuple[object, ...]]) -> str:
+    pilots = [each.get("pilot", "") for each in clusters]
+    if len(set(pilots)) < 2:
+        return table(head, rows)
+    return table((*head, "PILOT"), ((*row, pilot) for row, pilot in zip(rows, pilots, strict=True)))
 
 
 def _row(each: Mapping[str, Any]) -> tuple[object, ...]:

@@ -13,8 +13,10 @@ from fakes.eventually import eventually
 from fakes.looked_at_mesh import looked_at_mesh
 from fakes.pki import Pki
 from isthmus.console.cli import main
+from isthmus.console.clusters_text import clusters_of, narrow
 from isthmus.console.envoy_secrets import secrets
 from isthmus.console.found_pods import Said, meanings
+from isthmus.console.pilots import Told
 from isthmus.console.proxies import differences
 from isthmus.console.proxy_log import loggers, wanted_levels
 from isthmus.console.watching import new_lines
@@ -54,6 +56,30 @@ async def test_a_mesh_that_runs_is_looked_at_in_all_parts(asked):
     assert {"BootstrapConfigDump", "ClustersConfigDump"} <= {
         each["@type"].rpartition(".")[2] for each in whole["configs"]
     }
+
+
+async def test_clusters_are_listed_as_every_pilot_sees_them(asked):
+    (row,) = [line.split() for line in (await asked.says("clusters", "list")).splitlines()[1:]]
+    assert row[:3] == ["east", "SYNCED", "config"]
+    (told,) = (await asked.tells("remote-clusters"))["clusters"]
+    assert (told["id"], told["pilot"]) == ("east", "istio-pilot-1")
+    process = await asked.start("clusters", "list", "-w", "-i", "istio-system")
+    try:
+        async with asyncio.timeout(60):
+            assert (await process.stdout.readline()).startswith(b"CLUSTER")
+    finally:
+        process.send_signal(2)
+        await process.communicate()
+    assert process.returncode == 130
+
+
+def test_of_several_pilots_each_is_told_with_its_clusters():
+    cluster = {"id": "a", "state": "synced", "is_config": True, "objects": 1, "server": "s", "source": "f"}
+    said = {"clusters": [cluster], "findings": ["wrong"]}
+    found = clusters_of([Told("", "p", said), Told("", "q", said)])
+    assert found["findings"] == ["wrong"]
+    assert [line.split()[-1] for line in narrow(found["clusters"]).splitlines()] == ["PILOT", "p", "q"]
+    assert "PILOT" not in narrow(found["clusters"][:1])
 
 
 async def test_levels_of_an_envoy_are_set_while_it_runs(asked):

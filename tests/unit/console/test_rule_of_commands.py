@@ -25,7 +25,7 @@ ONE_CLUSTER = {
     "uninstall",
 }
 """Commands, or groups of them, that are about one cluster, or whose owner says why not."""
-OTHERS = {"clusters", "install", "revision", "uninstall"}
+OTHERS = {"install", "revision", "uninstall"}
 """Commands that come to the rule next."""
 WRITES = {"kube-inject", "kube-uninject"}
 """Commands whose `-o` is a file, as istioctl's is."""

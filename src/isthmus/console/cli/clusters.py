@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
 from isthmus.console.cli import ToldWhole, membership
 from isthmus.console.cli.life_options import life_options
-from isthmus.console.cli.options import output, written
-from isthmus.console.clusters_text import narrow, wide
-from isthmus.console.control_plane import ask_pilot
+from isthmus.console.cli.options import WATCH, chosen, cluster_options, output, written
+from isthmus.console.clusters_text import clusters_of, narrow, wide
+from isthmus.console.pilots import ask_pilots
 from isthmus.console.registration import CannotRegister, Registration, add_cluster
 from isthmus.console.render import fail, table
+from isthmus.console.watching import follow
 from isthmus.discovery.source_files import read_directory
 from isthmus.kit.clock import SystemClock
 from isthmus.kube.errors import KubeError
@@ -31,31 +33,39 @@ for each_command in membership.COMMANDS:
 
 
 @command.command("list")
-@click.option("--context", help="kubeconfig context of the cluster that Pilot runs in")
-@click.option("--kubeconfig", type=click.Path(path_type=Path), help="kubeconfig file")
-@click.option("-n", "--namespace", default="istio-system", show_default=True, help="Pilot's namespace")
+@cluster_options
+@WATCH
 @output()
-def list_clusters(context: str | None, kubeconfig: Path | None, namespace: str, **flags: str) -> None:
+def list_clusters(*, watch: bool, **flags: Any) -> None:
     """Show each cluster, its state as Pilot sees it, and what is wrong in the registry.
 
-    With -o wide also by what Pilot reads it: how old that is, when it ends, and when Pilot asks for the next.
+    All Pilots are asked, in the clusters of --context (several) that have one, or of the current context. With
+    -o wide also by what Pilot reads it: how old that is, when it ends, and when Pilot asks for the next.
     """
     try:
-        answer = asyncio.run(ask_pilot(kubeconfig, context, namespace, "/debug/clusters"))
-    except KubeError as error:
+        if watch:
+            follow(lambda: _listed(flags), by_lines=flags["output"] in {"table", "wide"})
+        else:
+            click.echo(_listed(flags))
+    except (KubeError, ValueError) as error:
         fail(str(error))
-    if flags["output"] in {"json", "yaml"}:
-        click.echo(written(flags["output"], answer, str))
-        return
-    is_wide = flags["output"] == "wide"
-    click.echo(wide(answer["clusters"], SystemClock().now()) if is_wide else narrow(answer["clusters"]))
-    for each in answer["clusters"]:
-        if each["error"]:
-            click.echo(f'cluster "{each["id"]}": {each["error"]}')
-        if each["replacing"]:
-            click.echo(f'cluster "{each["id"]}": new access is {each["replacing"]}')
-    for finding in answer["findings"]:
-        click.echo(finding)
+
+
+def _listed(flags: dict[str, Any]) -> str:
+    answers = asyncio.run(ask_pilots(flags["kubeconfig"], chosen(flags), flags["root"], "/debug/clusters"))
+    for silent in answers.silent:
+        click.echo(f"warning: {silent}", err=True)
+    answer = clusters_of(answers.told)
+    return written(flags["output"], answer, lambda: _text(answer, is_wide=flags["output"] == "wide"))
+
+
+def _text(answer: dict[str, Any], *, is_wide: bool) -> str:
+    clusters = answer["clusters"]
+    lines = [wide(clusters, SystemClock().now()) if is_wide else narrow(clusters)]
+    for each in clusters:
+        lines += [f'cluster "{each["id"]}": {each["error"]}'] if each["error"] else []
+        lines += [f'cluster "{each["id"]}": new access is {each["replacing"]}'] if each["replacing"] else []
+    return "\n".join([*dict.fromkeys(lines), *answer["findings"]])
 
 
 @command.command("check")
