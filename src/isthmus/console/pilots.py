@@ -1,4 +1,4 @@
-"""All Pilots of the clusters that a person means, asked at once: each knows the proxies that came to it."""
+"""All Pilots of the clusters that a person means, asked at once: each knows the proxies that came to it (ADR 0048)."""
 
 from __future__ import annotations
 
