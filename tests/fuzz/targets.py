@@ -28,6 +28,7 @@ from isthmus.admission.injection import Injection
 from isthmus.admission.review import read_review
 from isthmus.api.decode import decode
 from isthmus.api.errors import InvalidConfig
+from isthmus.api.yaml import documents
 from isthmus.ca import claims, denied, store
 from isthmus.ca.attest import Attester, NotProven
 from isthmus.ca.issuers import IssuerRefused, Order
@@ -47,6 +48,7 @@ from isthmus.model.identity import SpiffeId
 from isthmus.model.mesh_config_problems import checked_mesh_config
 from isthmus.model.signing import AUDIENCE, SigningAnswer, SigningRequest
 from isthmus.sidecar.citadel_call import SigningFailed
+from isthmus.sidecar.inject.manifest import InvalidManifest, inject_manifest, uninject_manifest
 from isthmus.sidecar.inject.settings import InjectSettings
 from isthmus.sidecar.workload_api import SvidAnswer
 from isthmus.sidecar.workload_api import checked as checked_svid
@@ -414,6 +416,28 @@ def _reviews() -> Iterator[bytes]:
         yield first + json.dumps(review).encode()
 
 
+def manifest_is_injected_and_led_back_or_named_as_wrong(body: bytes) -> None:
+    """A stream of manifests."""
+    text = body.decode(errors="replace")
+    try:
+        out = inject_manifest(text, InjectSettings(cluster="gke")).text
+    except InvalidManifest as error:
+        assert "document " in str(error)
+        return
+    assert inject_manifest(out, InjectSettings(cluster="gke")).text == out
+    if "sidecar.istio.io/status" not in text:
+        bare = [each.value for each in documents(uninject_manifest(out).text)]
+        assert bare == [each.value for each in documents(text)]
+
+
+def _manifests() -> Iterator[bytes]:
+    pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n"
+    yield f"{pod}spec:\n  containers:\n  - name: app\n    livenessProbe: {{tcpSocket: {{port: 80}}}}\n".encode()
+    yield f"{pod}spec: {{containers: [{{name: istio-proxy, image: auto}}]}}\n---\n# end\n".encode()
+    yield f"{pod}spec: &s\n  containers: &c [{{name: app}}]\n  initContainers: *c\n".encode()
+    yield f"{pod}spec: {{<<: {{containers: [{{name: app}}]}}}}\n".encode()
+
+
 TARGETS = {
     "requests": Target(request_is_answered_with_who_was_proven, _requests),
     "messages": Target(message_is_answered_with_who_was_proven, _messages),
@@ -428,6 +452,7 @@ TARGETS = {
     "files": Target(ca_files_are_taken_or_named, _ca_files),
     "written": Target(what_is_written_for_citadel_is_read_or_named_as_wrong, _written),
     "reviews": Target(review_is_answered_whatever_it_asks, _reviews),
+    "manifests": Target(manifest_is_injected_and_led_back_or_named_as_wrong, _manifests),
     "statuses": Target(status_of_an_order_is_read_or_named_as_wrong, _orders),
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
+from isthmus.api.yaml import documents
 from isthmus.sidecar.inject.manifest import InvalidManifest, inject_manifest, uninject_manifest
 from isthmus.sidecar.inject.settings import InjectSettings
 from isthmus.sidecar.inject.stream import parts
@@ -97,6 +98,10 @@ def test_what_we_add_is_quoted_where_kubectl_would_not_take_it_for_text():
             "apiVersion: v1\nkind: Pod\nmetadata: {annotations: {a/b: no}}\nspec: {containers: [{}]}\n",
             r"Pod: annotations: a/b is not text \(hint: put quotes around false\)",
         ),
+        (
+            "kind: A\n...\nkind: B\n",
+            r"document 1, line 3: is not YAML: did not find expected <document start>",
+        ),
         ("apiVersion: v1\nkind: Pod\nmetadata: oops\n", r"metadata is not a mapping \(hint: look at"),
         ("apiVersion: v1\nkind: Pod\nspec: {containers: [a]}\n", "no containers"),
         (
@@ -152,3 +157,35 @@ def test_a_pod_may_write_parts_of_its_proxy_itself():
     assert proxy["resources"]["limits"] == {"cpu": 3, "memory": "1Gi"}
     assert injected(out) == out
     assert uninject_manifest(out).text == text
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        f"{{containers: [{{name: a, livenessProbe: {{httpGet: {{port: '{'9' * 6000}'}}}}}}]}}",
+        "{containers: [{name: a}], volumes: [{name: v, a: !!binary aGk=}]}",
+        "{containers: &c [{name: app}], initContainers: *c}",
+        "{<<: {containers: [{name: app}]}}",
+    ],
+)
+def test_what_is_written_oddly_is_injected_all_the_same(spec: str):
+    text = f"apiVersion: v1\nkind: Pod\nmetadata: {{name: a}}\nspec: {spec}\n"
+    out = injected(text)
+    assert "istio-proxy" in out
+    assert injected(out) == out
+    assert next(documents(uninject_manifest(out).text)).value == next(documents(text)).value
+
+
+@pytest.mark.parametrize(
+    ("rest", "said"),
+    [
+        (
+            "a: &a [1]\n" + "".join(f"b{i}: &{chr(98 + i)} [{f'*{chr(97 + i)},' * 9}]\n" for i in range(9)),
+            "fewer aliases",
+        ),
+        (f"x: {'[' * 5000}{']' * 5000}\n", "nested"),
+    ],
+)
+def test_texts_that_would_unfold_without_end_are_refused(rest: str, said: str):
+    with pytest.raises(InvalidManifest, match=said):
+        injected(f"apiVersion: v1\nkind: Pod\nspec: {{containers: [{{name: a}}]}}\n{rest}")

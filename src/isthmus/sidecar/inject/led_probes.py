@@ -13,6 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from isthmus.api.istio.workload_group import ReadinessProbe
+from isthmus.kit.whole import whole
 from isthmus.model import proxy_config
 from isthmus.sidecar.app_probes import HOOKS, PROBES
 from isthmus.sidecar.inject.pod import Json, Pod
@@ -117,7 +118,7 @@ def _number(port: object, ports: list[Json]) -> object:
     if not isinstance(port, str):
         return port
     named = (each.get("containerPort") for each in ports if each.get("name") == port)
-    return next(named, int(port) if port.isascii() and port.isdecimal() else None)
+    return next(named, whole(port))
 
 
 def _at(container: Json, place: str) -> Json | None:

@@ -27,7 +27,9 @@ def injected(bare: Pod, added: Addition) -> Pod:
     status = Status.of(bare, own, added.status, usual, Pod(metadata, spec, *bare[2:]))
     annotations = {**(metadata.get("annotations") or {}), STATUS: status.text}
     if status.overrides:
-        annotations[OVERRIDES] = json.dumps(status.overrides, separators=(",", ":"), ensure_ascii=False)
+        annotations[OVERRIDES] = json.dumps(
+            status.overrides, separators=(",", ":"), ensure_ascii=False, default=str
+        )
     return bare._replace(metadata={**metadata, "annotations": annotations}, spec=spec)
 
 

@@ -299,7 +299,7 @@ def _in_common(olds: list[str], news: list[str]) -> frozenset[str]:
 
 
 def _differ(one: object, other: object) -> int:
-    return abs(len(_flow(one)) - len(_flow(other)))
+    return abs(len(str(one)) - len(str(other)))
 
 
 def item_name(value: object) -> str:
@@ -315,7 +315,10 @@ def item_name(value: object) -> str:
 
 def _flow(value: object) -> str:
     """JSON is YAML, but for what that takes for the end of a line, and for halves of letters."""
-    return json.dumps(value, ensure_ascii=False).translate(_BREAKS)
+    try:
+        return json.dumps(value, ensure_ascii=False).translate(_BREAKS)
+    except TypeError as error:  # YAML has more than JSON: !!binary
+        raise CannotSplice from error
 
 
 def _scalar(value: object, is_flow: bool) -> str:

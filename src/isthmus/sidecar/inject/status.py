@@ -70,7 +70,7 @@ class Status(NamedTuple):
 
     @property
     def text(self) -> str:
-        return json.dumps(self.said, separators=(",", ":"), ensure_ascii=False)
+        return json.dumps(self.said, separators=(",", ":"), ensure_ascii=False, default=str)
 
     def names(self, key: str) -> list[str]:
         """What was added to a list."""

@@ -42,7 +42,8 @@ def parts(text: str) -> Iterator[Part]:
 
 def load(part: Part) -> object:
     """The document as a value; None where it is empty. Raises `NotYaml`, whose line is one of the part."""
-    return next((each.value for each in documents(part.text)), None)
+    found = [*documents(part.text)]  # all of it is read, also what comes after a document
+    return found[0].value if found else None
 
 
 def rewritten(part: Part, before: object, after: object, kept: Mapping[str, str] | None = None) -> Rewritten:
