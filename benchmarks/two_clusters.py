@@ -3,8 +3,8 @@
     python -m benchmarks.two_clusters [pods of each]
 
 The whole way in one process, as in `benchmarks.start_up`: two API servers that have their answers ready, HTTP, watches,
-the mesh, and what a first proxy is told of everything. In a second process, slowed down by it, each allocation that
-stays is counted for the package that asked for it. Take single figures as ±40 %.
+the mesh, and what a first proxy is told of everything. In a second process, of a tenth of them since counting is slow,
+each allocation that stays is counted for the module that asked for it. Take single figures as ±40 %.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ CALLER = Proxy(
 )
 _FRAMES = 8  # deep enough for a library between us and an allocation
 _LEAST = 0.02
-"""The share from which a package is named."""
+"""The share from which a module is named."""
 
 
 async def served(stack: AsyncExitStack, answers: ReadyAnswers) -> str:
@@ -54,7 +54,7 @@ async def served(stack: AsyncExitStack, answers: ReadyAnswers) -> str:
 
 
 async def measure(pods: int, *, explained: bool) -> None:
-    """Print what two clusters take and keep; `explained`: by packages, and nothing of time."""
+    """Print what two clusters take and keep; `explained`: by modules, and nothing of time."""
     async with AsyncExitStack() as stack:
         urls = {each: await served(stack, ReadyAnswers(world(pods))) for each in (EAST, WEST)}
         changes: dict[ChangeKey, Change] = {}
@@ -94,7 +94,7 @@ async def measure(pods: int, *, explained: bool) -> None:
 
 
 def parts() -> list[str]:
-    """How many MB each package keeps: what it asked for, itself or through libraries."""
+    """How many MB each module keeps: what it asked for, itself or through libraries."""
     found: Counter[str] = Counter()
     for each in tracemalloc.take_snapshot().statistics("traceback"):
         found[_owner([frame.filename for frame in reversed(each.traceback)])] += each.size
@@ -119,8 +119,8 @@ def main(words: list[str]) -> None:
     pods = int(words[0]) if words else 10_000
     asyncio.run(measure(pods, explained="explained" in words))
     if "explained" not in words:
-        print("of what Python allocates, by who asks for it:", flush=True)
-        command = [sys.executable, "-m", "benchmarks.two_clusters", str(pods), "explained"]
+        print("of what Python allocates for a tenth of them, by who asks for it:", flush=True)
+        command = [sys.executable, "-m", "benchmarks.two_clusters", str(pods // 10), "explained"]
         subprocess.run(command, check=True)
 
 
