@@ -333,12 +333,16 @@ async def isthmus(place, *words):
     return process.returncode, said.decode()
 
 
+@pytest.mark.embedded("what the commands do is asked at both above")
 async def test_the_commands_end_as_kubectl_diff_does_and_ask_before_they_take_away(place):
     citadel = ISTIOD._replace(name="istio-citadel")
     east = ("install", "remote", "--cluster", "east")
     assert (await isthmus(place, *east, "--dry-run"))[0] == 1
     code, said = await isthmus(place, *east, "--apply", "--timeout", "1s")
     assert (code, "not all is ready" in said) == (2, True), said
+    code, said = await isthmus(place, *east, "--dry-run")  # webhooks wait for who answers them
+    assert (code, said.count("+++ ")) == (1, said.count("+++ MutatingWebhookConfiguration ")), said
+    assert (await isthmus(place, *east, "--apply", "--no-wait"))[0] == 0
     assert await isthmus(place, *east, "--dry-run") == (0, "")
     code, said = await isthmus(place, "uninstall", "remote")
     assert code == 1
@@ -346,3 +350,22 @@ async def test_the_commands_end_as_kubectl_diff_does_and_ask_before_they_take_aw
     assert await place.live(citadel) is not None
     assert (await isthmus(place, "uninstall", "remote", "--yes"))[0] == 0
     assert await place.live(citadel) is None
+
+
+@pytest.mark.parametrize("layout", ["together", "apart"])
+async def test_pods_are_let_in_where_the_namespace_asks_for_the_strictest_standard(place, layout):
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    meta = {"name": SYSTEM, "labels": labels}
+    await place.served.create("namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
+    for name in ("primary", "gateway", "egress-gateway", "eastwest"):
+        role = place.role(name, layout=layout, network="cloud")
+        await place.install(role)
+        for each in few(role):
+            if each["kind"] == "Deployment":
+                template = each["spec"]["template"]
+                meta = {"name": "tried", "namespace": SYSTEM, "labels": template["metadata"]["labels"]}
+                pod = {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": template["spec"]}
+                path = f"/api/v1/namespaces/{SYSTEM}/pods"
+                await place.cluster.client.request("POST", path, query={"dryRun": "All"}, body=pod)
+    found = await place.live(Key("v1", "Namespace", "", SYSTEM))
+    assert labels.items() <= found["metadata"]["labels"].items()
