@@ -24,7 +24,8 @@ NO_ANNOTATIONS = {
     "gateway.istio.io/tls-terminate-mode", "gateway.istio.io/listener-protocol",  # options of a listener's TLS
     "istio.io/config", "isthmus.io/follows",  # labels of our own objects
     "install.isthmus.io/role", "install.isthmus.io/revision", "isthmus.io/given-to", "isthmus.io/citadel",
-    "isthmus.io/reader-access",
+    "isthmus.io/reader-access", "isthmus.io/made-by-join", "isthmus.io/precedes", "install.isthmus.io/keeps",
+    "networking.istio.io/cluster",  # of Secrets, which analyze does not see
     "internal.isthmus.io/namespace", "isthmus.io/ordered-by", "isthmus.io/identity",  # of objects that nobody wrote
     "istio.io/ca-root", "istio.io/key-and-cert",  # types of Secrets
     "istio.io/connections", "istio.io/debug",  # types by which istioctl asks over xDS
