@@ -28,9 +28,9 @@ async def asked(
 
 
 async def test_the_network_gets_numbers_from_the_mesh_and_nothing_else(stage: Stage) -> None:
-    for labels in ("istio=pilot", "istio=citadel"):
-        assert "# HELP" in await asked(stage, PUBLIC, labels, 15014, "/metrics")
-        assert "ready" in await asked(stage, PUBLIC, labels, 15014, "/ready")
+    for labels, port in (("istio=pilot", 15014), ("istio=citadel", 15016)):
+        assert "# HELP" in await asked(stage, PUBLIC, labels, port, "/metrics")
+        assert "ready" in await asked(stage, PUBLIC, labels, port, "/ready")
     pages = await ask_pilot(stage.lab.kubeconfig(PUBLIC), None, SYSTEM, "/debug")
     assert "/debug/syncz" in pages
     for page in pages:
@@ -41,7 +41,7 @@ async def test_the_network_gets_numbers_from_the_mesh_and_nothing_else(stage: St
     for cluster, labels, namespace, port in closed:
         answer = await asked(stage, cluster, labels, port, "/", namespace)
         assert answer.startswith(("500", "502", "503")), "nobody listens there"
-    held = await asked(stage, PRIVATE, "istio=citadel", 15014, "/debug/certificates")
+    held = await asked(stage, PRIVATE, "istio=citadel", 15016, "/debug/certificates")
     assert held.startswith("403 this answers over loopback")
     assert (await asked(stage, PRIVATE, "app=reviews", 15020, "/quitquitquit", "default")).startswith("404")
     assert (await asked(stage, PRIVATE, "app=reviews", 15020, "/debug/certificates", "default")).startswith(
