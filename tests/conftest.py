@@ -6,6 +6,7 @@ Properties run under one profile: how long a machine under load takes to draw an
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -21,6 +22,9 @@ settings.load_profile("house")
 
 # Where nft and ip are: the PATH of an ordinary user does not lead there.
 os.environ["PATH"] += ":/usr/sbin:/sbin"
+
+# Who starts the tests in the background may have told them to ignore Ctrl-C, and programs that they start inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
