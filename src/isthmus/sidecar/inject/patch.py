@@ -83,7 +83,7 @@ def without_sidecar(pod: Pod) -> Pod:
     for name in LISTS:
         if bare.spec.get(name):
             bare.spec[name] = _as_before(bare.spec[name], status, name)
-    for name, (key, index, own) in status.places.items():
+    for name, (key, index, own) in reversed(status.places.items()):  # of neighbours the last one first
         if own.get("name") == name:
             bare.spec[key] = [*(bare.spec.get(key) or [])]
             bare.spec[key].insert(index, own)
