@@ -108,8 +108,7 @@ def workloads(draw):
 @st.composite
 def written(draw):
     """A stream of documents."""
-    writer = Writer(draw)
-    texts = [writer.document(each) for each in draw(st.lists(workloads(), min_size=1, max_size=2))]
+    texts = [Writer(draw).document(each) for each in draw(st.lists(workloads(), min_size=1, max_size=2))]
     stream_ = "---\n".join(each if each.endswith("\n") else each + "\n" for each in texts[:-1])
     return stream_ + ("---\n" if stream_ else draw(st.sampled_from(["", "# first\n", "---\n"]))) + texts[-1]
 
