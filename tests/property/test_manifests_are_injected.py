@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from isthmus.sidecar.inject.manifest import InvalidManifest, inject_manifest, uninject_manifest
@@ -114,6 +114,10 @@ def workloads(draw):
     return {"apiVersion": version, "kind": kind, **made, "metadata": meta}
 
 
+SIDE_BY_SIDE = {"template": {"spec": {"containers": [{"name": "istio-proxy"}, {"name": "istio-init"}]}}}
+
+
+@example([{"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "a"}, "spec": SIDE_BY_SIDE}], False)
 @given(st.lists(workloads(), max_size=2), st.booleans())
 def test_a_stream_of_manifests_is_injected_or_what_is_wrong_in_it_is_named(documents, is_list):
     whole = [{"apiVersion": "v1", "kind": "List", "items": documents}] if is_list else documents

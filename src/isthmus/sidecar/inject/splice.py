@@ -178,9 +178,9 @@ class _Splice:
         node = place.node
         kept = [self._kept.get(place.under(node, item_name(each)).path) for each in more]
         if node.is_flow or place.is_flow:
-            texts = [_flow(each) if text is None else text for each, text in zip(more, kept, strict=True)]
             at = node.items[index - 1].stop if index else node.items[0].start
-            return Edit(at, at, "".join(f", {each}" if index else f"{each}, " for each in texts))
+            new = [f", {_flow(each)}" if index else f"{_flow(each)}, " for each in more]
+            return Edit(at, at, "".join(was or each for was, each in zip(kept, new, strict=True)))
         text = "".join(
             self._block([each], node.column) if text is None else self._whole_lines(text)
             for each, text in zip(more, kept, strict=True)
@@ -224,9 +224,9 @@ class _Splice:
         node = place.node
         if node.is_flow or place.is_flow:
             for index, name in gone.items():
-                item = node.items[index]
-                was = self._text[item.start : item.stop]
-                yield Edit(item.start, item.start, "", place.under(node, name).path, was)
+                at = node.items[index].start
+                was = self._with_comma(node, index, is_first=all(each in gone for each in range(index)))
+                yield Edit(at, at, "", place.under(node, name).path, was)
             yield from self._cuts(place, [*gone])
             return
         for index, name in gone.items():
@@ -237,6 +237,13 @@ class _Splice:
             elif not self._is_back and index + 1 < len(node.items):
                 end = self._dash(node, index + 1) - node.column
             yield Edit(start, end, "", place.under(node, name).path)
+
+    def _with_comma(self, node: Node, index: int, *, is_first: bool) -> str:
+        """An item of what is written in flow style, with what parts it from the item that stays beside it."""
+        item = node.items[index]
+        if is_first:
+            return self._text[item.start : node.items[index + 1].start]
+        return self._text[node.items[index - 1].stop : item.stop]
 
     def _lines_cut(self, start: int, last: Node, path: str) -> Edit:
         return Edit(start, self._line_after(last), "", path)
