@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -63,3 +66,11 @@ async def test_every_metric_is_shown_with_what_is_true(tmp_path):
     assert found['pilot_k8s_reg_events{event="add",type="Service"}'] >= 1.0
     assert found['pilot_inbound_updates{type="Service"}'] >= 1.0
     assert found["istiod_uptime_seconds"] > 0.0
+
+
+def test_where_no_ca_is_nothing_of_it_ends():
+    # In a process of its own: tests of Citadel may have run in this one.
+    code = "from isthmus.kit.metrics import exposition; print(exposition().decode())"
+    text = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    for name in ("root_cert", "cert_chain"):
+        assert math.isnan(samples(text)[f"citadel_server_{name}_expiry_seconds"])
