@@ -70,7 +70,7 @@ async def test_every_metric_is_shown_with_what_is_true(tmp_path):
 
 def test_where_no_ca_is_nothing_of_it_ends():
     # In a process of its own: tests of Citadel may have run in this one.
-    code = "from isthmus.kit.metrics import exposition; print(exposition().decode())"
+    code = "from isthmus.kit.metrics import exposition; print(exposition().decode(), end='')"
     text = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     for name in ("root_cert", "cert_chain"):
         assert math.isnan(samples(text)[f"citadel_server_{name}_expiry_seconds"])
