@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -44,3 +44,26 @@ def test_a_namespace_that_somebody_is_in_is_left():
     own = str(Path("/proc/self/ns/net").readlink())
     left = left_of(Traces(frozenset(), frozenset({own, "net:[1]"})), limit_s=0)
     assert left.namespaces == {own}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes network namespaces without more ado")
+def test_no_other_namespace_gets_the_number_of_one_that_was_there():
+    with elsewhere() as first:
+        own = traces_below(first.pid)
+        with own.numbers_kept():
+            first.stdin.close()
+            first.wait()
+            for _ in range(20):
+                with elsewhere() as another:
+                    assert own.namespaces.isdisjoint(traces_below(another.pid).namespaces)
+            assert not left_of(own, limit_s=1)
+
+
+@contextmanager
+def elsewhere():
+    """A process in a network namespace of its own; it ends with its input."""
+    with subprocess.Popen(
+        ["unshare", "--net", "sh", "-c", "echo up; read word"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as started:
+        assert started.stdout.readline() == b"up\n"
+        yield started

@@ -72,8 +72,9 @@ class Story:
         if self._lab is None:
             return False
         own = traces_below(self._lab.pid)
-        self._lab.stop()
-        left = left_of(own)
+        with own.numbers_kept():
+            self._lab.stop()
+            left = left_of(own)
         if left:
             self._console.print(f"[bold red]✘[/] left behind: {left}")
         else:

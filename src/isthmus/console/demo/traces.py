@@ -6,6 +6,7 @@ import os
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,15 @@ class Traces:
 
     def __str__(self) -> str:
         return f"{len(self.processes)} processes, {len(self.namespaces)} network namespaces"
+
+    @contextmanager
+    def numbers_kept(self) -> Iterator[None]:
+        """While it lasts the kernel gives the numbers of these namespaces to no other, as they are held open."""
+        with ExitStack() as held:
+            for pid, _ in self.processes:
+                with suppress(OSError):  # it has ended meanwhile
+                    held.enter_context(Path(f"/proc/{pid}/ns/net").open("rb"))
+            yield
 
 
 def traces_below(root: int) -> Traces:
