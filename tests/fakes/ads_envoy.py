@@ -112,7 +112,7 @@ async def envoy(
             str(envoy_executable()),
             *("-c", str(folder / "bootstrap.json"), "--admin-address-path", str(admin_path)),
             *("--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warning"),
-            *("--drain-time-s", "1"),
+            *("--drain-time-s", "1", "--drain-strategy", "immediate"),  # as a pod's
             stdout=log,
             stderr=log,
         )
