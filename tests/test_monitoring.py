@@ -52,7 +52,7 @@ def queries() -> Iterator[tuple[str, str]]:
 
 def test_every_metric_is_on_the_page_once_and_nothing_else() -> None:
     told = re.findall(r"^\| `(\w+)` \|", page(), re.MULTILINE)
-    assert sorted(told) == sorted(each.name for each in declared())
+    assert sorted(told) == sorted({each.name for each in declared()})
     assert all(each.help.endswith(".") for each in declared())
 
 

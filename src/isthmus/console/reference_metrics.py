@@ -52,10 +52,10 @@ def declared() -> list[Metric]:
 
 
 def _metric(found: MetricWrapperBase) -> Metric:
-    name = str(found._name)  # noqa: SLF001 - the library tells it by no other way
-    counts = found._type == "counter"  # noqa: SLF001
-    told = metrics.told_as(f"{name}_total") if counts else name
-    return Metric(told, str(found._type), tuple(found._labelnames), str(found._documentation))  # noqa: SLF001
+    (told,) = found.describe()
+    name = metrics.told_as(f"{told.name}_total") if told.type == "counter" else told.name
+    labels = tuple(found._labelnames)  # noqa: SLF001 - the library tells labels of samples, and not all have one
+    return Metric(name, told.type, labels, told.documentation)
 
 
 def page() -> str:

@@ -201,8 +201,9 @@ CHAIN_SECONDS = Gauge(
     "Seconds until this CA cannot sign any more; negative once it cannot.",
     registry=REGISTRY,
 )
-for each in (ROOT_SECONDS, CHAIN_SECONDS):
-    each.set(math.nan)  # where no CA is, nothing of it ends: 0 would be an alarm
+# Where no CA is, nothing of it ends: 0 would be an alarm.
+ROOT_SECONDS.set(math.nan)
+CHAIN_SECONDS.set(math.nan)
 KEY_FETCHES = Counter(
     "isthmus_issuer_key_fetches",
     "Answers to Pilot's asking issuers for keys.",
