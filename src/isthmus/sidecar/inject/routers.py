@@ -8,6 +8,7 @@ from isthmus.api.core.config_map import ConfigMap
 from isthmus.api.resource import Kind
 from isthmus.kube.client import Client
 from isthmus.kube.errors import KubeError
+from isthmus.sidecar.inject.annotations import InvalidAnnotation
 from isthmus.sidecar.inject.pod import Pod
 from isthmus.sidecar.inject.settings import InvalidSettings, settings_in
 from isthmus.sidecar.inject.template import router_spec
@@ -24,12 +25,11 @@ class RouterPods:
         self._client, self._namespace, self._name = client, namespace, f"{_INJECTOR}{suffix}"
 
     async def containers(self, deployment: dict[str, Any]) -> dict[str, Any]:
-        """Containers and volumes for the pod of `deployment`. Raises `KubeError`."""
+        """Containers and volumes for the pod of `deployment`. Raises `KubeError`, also where they cannot be made."""
         found = await self._client.get(_CONFIG_MAPS, self._namespace, self._name)
-        try:
-            settings = settings_in(found.get("data"))
-        except InvalidSettings as error:
-            raise KubeError(str(error)) from error
         template, meta = deployment["spec"]["template"], deployment["metadata"]
         pod = Pod(template["metadata"], template["spec"], meta["namespace"], meta["name"], "Deployment")
-        return router_spec(pod, settings)
+        try:
+            return router_spec(pod, settings_in(found.get("data")))
+        except (InvalidSettings, InvalidAnnotation) as error:
+            raise KubeError(str(error)) from error
