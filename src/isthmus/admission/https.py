@@ -20,7 +20,7 @@ class Bounds:
     """What connections may take."""
 
     most: int = 512
-    """At once; one more is closed."""
+    """At once, also of those whose TLS does not stand yet; one more is closed."""
     body_bytes: int = 7 << 20
     """Of one request: an API server takes 3 MiB, and asks about the object before and after."""
     bodies_bytes: int = 128 << 20
@@ -44,7 +44,7 @@ class HttpsServer:
         self._where, self._handler, self._bounds = (host, port), handler, bounds or Bounds()
         self._certificate: ssl.SSLContext | None = None
         self._held_bytes = 0
-        self._unheard: set[asyncio.BaseProtocol] = set()
+        self._unheard: set[web.RequestHandler] = set()
         self._port: asyncio.Future[int] | None = None
         self.turned_away: Callable[[str], object] = bool
 
@@ -99,7 +99,9 @@ class HttpsServer:
 
     def _connection(self, server: web.Server) -> asyncio.BaseProtocol:
         """Who hears a new connection: nobody where there are enough; and none for long where nothing is said."""
-        if len(server.connections) >= self._bounds.most:
+        # aiohttp hears of a connection once its TLS stands.
+        greeting = sum(each.transport is None for each in self._unheard)
+        if len(server.connections) + greeting >= self._bounds.most:
             self.turned_away("too many connections")
             return _ClosedUnheard()
         made: web.RequestHandler = server()

@@ -112,6 +112,22 @@ async def test_one_connection_more_is_closed_and_counted():
     assert told == ["too many connections"]
 
 
+async def test_who_never_greets_takes_a_place_until_it_is_hung_up_on():
+    told = []
+    async with serving(most=2, handshake_s=0.5, request_s=0.5) as served:
+        served.server.turned_away = told.append
+        mute = [await asyncio.open_connection("127.0.0.1", served.port) for _ in range(3)]
+        assert await asyncio.wait_for(mute[2][0].read(), 10) == b""
+        assert told == ["too many connections"]
+        with suppress(OSError):  # whichever of them the kernel says
+            for reader, _ in mute[:2]:
+                await asyncio.wait_for(reader.read(), 10)
+        await eventually(lambda: asyncio.sleep(0, not served.server._unheard))
+        assert "/a" in await served.say(b"GET /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        for _, writer in mute:
+            writer.close()
+
+
 async def test_all_bodies_together_are_bounded():
     free = asyncio.Event()
 
