@@ -36,7 +36,7 @@ def shown(held: Held, host: str) -> ssl.SSLContext:
 
 def root_of(held: Held, now: float) -> str:
     """The fingerprint of the root that it is of. Raises `NoServer`."""
-    return x509.fingerprint(_path(held, x509.load_bundle(held.roots), now)[-1])
+    return x509.fingerprint(_path(held, held.roots, now)[-1])
 
 
 def bundle(held: Held, texts: Iterable[bytes], now: float) -> bytes:
@@ -51,14 +51,15 @@ def bundle(held: Held, texts: Iterable[bytes], now: float) -> bytes:
             for each in x509.load_bundle(text):
                 if now < x509.life(each).end:
                     roots.setdefault(x509.fingerprint(each), each)
-    _path(held, tuple(roots.values()), now)
-    return x509.bundle_pem(roots.values())
+    made = x509.bundle_pem(roots.values())
+    _path(held, made, now)
+    return made
 
 
-def _path(held: Held, roots: tuple[x509.Certificate, ...], now: float) -> tuple[x509.Certificate, ...]:
+def _path(held: Held, roots: bytes, now: float) -> tuple[x509.Certificate, ...]:
     try:
         leaf, *between = x509.load_bundle(held.chain)
-        return tuple(verify_chain(leaf, between, roots, now))
+        return tuple(verify_chain(leaf, between, x509.load_bundle(roots), now))
     except ValueError as error:
         raise NoServer(f"the certificate is not of the roots: {error}") from error
 

@@ -35,6 +35,9 @@ def test_a_bundle_by_which_we_are_not_believed_is_told_to_nobody():
     with pytest.raises(NoServer, match="is not of the roots"):
         bundle(held_of(NEW), (OLD.roots,), time.time())
     assert root_of(held_of(NEW), time.time()) == prints(NEW.roots)[0]
+    for roots in (b"", b"no certificates", b"-----BEGIN CERTIFICATE-----\n"):
+        with pytest.raises(NoServer, match="is not of the roots"):
+            root_of(held_of(NEW)._replace(roots=roots), time.time())
 
 
 def test_a_certificate_for_another_name_is_not_shown():
