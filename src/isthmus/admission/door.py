@@ -52,11 +52,15 @@ class Door:
     def _who_decides(self, path: str) -> Callable[[Asked], Answer]:
         if path == VALIDATE and self._validates:
             return validated
-        if path == INJECT or path.startswith(f"{INJECT}/"):
+        if _is_about_pods(path):
             where = where_of(path)
             return lambda asked: self._injection.answer(asked, where)
         there = f"{INJECT} and {VALIDATE}" if self._validates else INJECT
         raise UnknownPath(f"{path}: webhooks are answered at {there}")
+
+
+def _is_about_pods(path: str) -> bool:
+    return path == INJECT or path.startswith(f"{INJECT}/")
 
 
 class _WrongRequest(ValueError):
@@ -92,6 +96,6 @@ def _no_answer(path: str, status: int, why: str) -> Response:
     log.warning("webhook not answered", path=path[:200], status=status, reason=why[:500])
     if path == VALIDATE:
         VALIDATION_ERRORS.labels(status=str(status)).inc()
-    elif status != 503:  # counted where it was found
+    elif _is_about_pods(path):
         INJECTION_FAILURES.inc()
     return Response(status, f"{why}\n".encode())

@@ -50,7 +50,6 @@ class Injection:
         began = perf_counter()
         settings = self._known.now
         if settings is None:
-            INJECTION_FAILURES.inc()
             raise NotReady(
                 "how pods are injected is not known yet (hint: is ConfigMap istio-sidecar-injector there?)"
             )

@@ -9,6 +9,7 @@ from isthmus.admission.door import Door
 from isthmus.admission.injection import Injection
 from isthmus.admission.paths import UnknownPath, Where, where_of
 from isthmus.admission.review import Answer, Asked, InvalidReview, read_review, written
+from isthmus.kit.metrics import REGISTRY
 from isthmus.kit.plain_http import Request
 from isthmus.sidecar.inject.settings import InjectSettings
 
@@ -94,6 +95,24 @@ async def test_other_paths_are_told_which_there_are(path):
     answer = await ask(path, review())
     assert answer.status == 404
     assert b"/inject" in answer.body
+
+
+def counted(name, **labels):
+    return REGISTRY.get_sample_value(name, labels) or 0
+
+
+@pytest.mark.parametrize(
+    ("path", "failures", "errors"), [("/inject", 1, 0), ("/inject/a", 1, 0), ("/validate", 0, 1), ("/", 0, 0)]
+)
+async def test_a_question_without_an_answer_is_counted_once_as_what_it_asks_for(path, failures, errors):
+    def now():
+        wrong = sum(counted("galley_validation_http_error_total", status=each) for each in ("400", "503"))
+        return counted("sidecar_injection_failure_total"), wrong
+
+    before = now()
+    body = b"nothing" if path == "/validate" else review()
+    assert (await ask(path, body, door=Door(Injection(Known())))).status >= 400
+    assert tuple(a - b for a, b in zip(now(), before, strict=True)) == (failures, errors)
 
 
 def test_a_path_without_more_says_nothing():
