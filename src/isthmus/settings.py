@@ -14,7 +14,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from isthmus.admission.settings import WebhookSettings, suffix
+from isthmus.admission.settings import WebhookSettings
+from isthmus.model.revision import suffix
 
 PREFIX = "ISTHMUS_"
 

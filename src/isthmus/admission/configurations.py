@@ -12,14 +12,14 @@ from typing import Any
 import msgspec
 
 from isthmus.admission.paths import INJECT, VALIDATE
-from isthmus.admission.settings import DEFAULT, suffix
 from isthmus.api import KINDS
+from isthmus.model.revision import DEFAULT, suffix
+from isthmus.sidecar.inject.rules import INJECT as POD
+from isthmus.sidecar.inject.rules import NAMESPACE, OF_KUBERNETES, REVISION
 
 Json = dict[str, Any]
 
 _API, _ROOT = "admissionregistration.k8s.io/v1", "istio-system"
-_OF_KUBERNETES = ("kube-node-lease", "kube-public", "kube-system")
-_NAMESPACE, _REVISION, _POD = "istio-injection", "istio.io/rev", "sidecar.istio.io/inject"
 _NAME = "kubernetes.io/metadata.name"
 _GROUPS = tuple(sorted({kind.group for kind in KINDS if kind.is_config and kind.group.endswith(".istio.io")}))
 
@@ -86,9 +86,9 @@ def mutating(serving: Serving) -> Json:
 def validating(serving: Serving) -> Json:
     """The configuration of the validator, for objects of its revision, and of none where that is the default one."""
     revision = serving.revision or DEFAULT
-    asked = [("rev.validation.istio.io", _in(_REVISION, revision))]
+    asked = [("rev.validation.istio.io", _in(REVISION, revision))]
     if revision == DEFAULT:
-        asked.append(("validation.istio.io", _absent(_REVISION)))
+        asked.append(("validation.istio.io", _absent(REVISION)))
     return _configuration(
         "ValidatingWebhookConfiguration",
         validator_name(serving.revision, serving.namespace),
@@ -109,28 +109,28 @@ def validating(serving: Serving) -> Json:
 def _selectors(serving: Serving) -> list[tuple[str, list[Json], list[Json]]]:
     """By name which namespaces, and which pods in them, are the revision's."""
     revision = serving.revision or DEFAULT
-    silent = [_absent(_NAMESPACE), _absent(_REVISION)]
+    silent = [_absent(NAMESPACE), _absent(REVISION)]
     found = [
-        ("rev.namespace", [_in(_REVISION, revision), _absent(_NAMESPACE)], [_not_in(_POD, "false")]),
-        ("rev.object", silent[::-1], [_not_in(_POD, "false"), _in(_REVISION, revision)]),
+        ("rev.namespace", [_in(REVISION, revision), _absent(NAMESPACE)], [_not_in(POD, "false")]),
+        ("rev.object", silent[::-1], [_not_in(POD, "false"), _in(REVISION, revision)]),
     ]
     if revision == DEFAULT:
         found += [
-            ("namespace", [_in(_NAMESPACE, "enabled")], [_not_in(_POD, "false")]),
-            ("object", silent, [_in(_POD, "true"), _absent(_REVISION)]),
+            ("namespace", [_in(NAMESPACE, "enabled")], [_not_in(POD, "false")]),
+            ("object", silent, [_in(POD, "true"), _absent(REVISION)]),
         ]
         if serving.everywhere:
-            found.append(("auto", silent, [_absent(_POD), _absent(_REVISION)]))
+            found.append(("auto", silent, [_absent(POD), _absent(REVISION)]))
     return found
 
 
 def _left_out(serving: Serving) -> Json:
     """The namespaces without which there would be no injector, and no cluster: they must not wait for it."""
-    return _not_in(_NAME, *sorted({*_OF_KUBERNETES, serving.namespace}))
+    return _not_in(_NAME, *sorted({*OF_KUBERNETES, serving.namespace}))
 
 
 def _configuration(kind: str, name: str, serving: Serving, webhooks: Sequence[Json]) -> Json:
-    labels = {"app": "istiod", "istio.io/rev": serving.revision or DEFAULT}
+    labels = {"app": "istiod", REVISION: serving.revision or DEFAULT}
     if kind.startswith("Mutating"):
         labels["app"] = "sidecar-injector"
     return {

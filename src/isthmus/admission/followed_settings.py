@@ -12,7 +12,7 @@ from isthmus.api.core.namespace import Namespace
 from isthmus.api.errors import InvalidConfig
 from isthmus.api.istio.mesh_config import MeshConfig
 from isthmus.api.istio.proxy_config import ProxyConfigObject
-from isthmus.api.resource import Kind, Object, Ref
+from isthmus.api.resource import Object, Ref
 from isthmus.kit.log import log
 from isthmus.kube.client import Client, Scope
 from isthmus.kube.informer import Informer
@@ -22,8 +22,9 @@ from isthmus.sidecar.inject.mesh_settings import with_mesh
 from isthmus.sidecar.inject.settings import InjectSettings, InvalidSettings, settings_in
 
 INJECTOR, MESH = "istio-sidecar-injector", "istio"
-_CONFIG_MAPS = Kind("", ("v1",), "ConfigMap", "configmaps", ConfigMap)
-_NAMESPACES = Kind("", ("v1",), "Namespace", "namespaces", Namespace, namespaced=False)
+_CONFIG_MAPS = kind_named("ConfigMap")
+_NAMESPACES = kind_named("Namespace")
+_PROXY_CONFIGS = kind_named("ProxyConfig")
 _SYNC_LIMIT_S = 15.0  # then those that are known count: a cluster may not show everything to us
 
 
@@ -54,12 +55,11 @@ class FollowedSettings:
 
     async def run(self, client: Client) -> None:
         """Follow the cluster behind `client` until cancelled."""
-        proxy_configs = kind_named("ProxyConfig")
         injector, mesh = self._names
         followed = (
             (_CONFIG_MAPS, Scope(self._namespace, fields=f"metadata.name={injector}"), self.injector_seen),
             (_CONFIG_MAPS, Scope(self._namespace, fields=f"metadata.name={mesh}"), self.mesh_seen),
-            (proxy_configs, Scope(), self.proxy_config_seen),
+            (_PROXY_CONFIGS, Scope(), self.proxy_config_seen),
             (_NAMESPACES, Scope(), self.namespace_seen),
         )
         informers = [Informer(kind, Watch(client, kind, scope), seen) for kind, scope, seen in followed]

@@ -16,10 +16,11 @@ from isthmus.admission.door import Door
 from isthmus.admission.followed_settings import FollowedSettings
 from isthmus.admission.https import HttpsServer
 from isthmus.admission.injection import Injection
-from isthmus.admission.settings import WebhookSettings, suffix
+from isthmus.admission.settings import WebhookSettings
+from isthmus.api import kind_named
 from isthmus.api.core.config_map import ConfigMap
 from isthmus.api.errors import InvalidConfig
-from isthmus.api.resource import Kind, Object, Ref
+from isthmus.api.resource import Object, Ref
 from isthmus.ca.roots import CONFIG_MAP, KEY
 from isthmus.kit.clock import Clock
 from isthmus.kit.log import log
@@ -31,9 +32,10 @@ from isthmus.kube.informer import Informer
 from isthmus.kube.kubeconfig import Access
 from isthmus.kube.lease import Lease
 from isthmus.kube.watch import Watch
+from isthmus.model.revision import suffix
 from isthmus.sidecar.certs import Held
 
-_CONFIG_MAPS = Kind("", ("v1",), "ConfigMap", "configmaps", ConfigMap)
+_CONFIG_MAPS = kind_named("ConfigMap")
 LEASE = "istio-webhooks-leader"
 _BELIEF_LIMIT_S = 60.0  # so long a new certificate waits until API servers are told of its root
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 LABEL, TAG_LABEL = "istio.io/rev", "istio.io/tag"
 DEFAULT = "default"
-"""The revision whose names have no suffix."""
+"""The revision whose names have no suffix, and that also serves who only says istio-injection=enabled."""
 
 
 def suffix(revision: str) -> str:

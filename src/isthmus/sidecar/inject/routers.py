@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from isthmus.api.core.config_map import ConfigMap
-from isthmus.api.resource import Kind
+from isthmus.api import kind_named
 from isthmus.kube.client import Client
 from isthmus.kube.errors import KubeError
 from isthmus.sidecar.inject.annotations import InvalidAnnotation
@@ -13,7 +12,7 @@ from isthmus.sidecar.inject.pod import Pod
 from isthmus.sidecar.inject.settings import InvalidSettings, settings_in
 from isthmus.sidecar.inject.template import router_spec
 
-_CONFIG_MAPS = Kind("", ("v1",), "ConfigMap", "configmaps", ConfigMap)
+_CONFIG_MAPS = kind_named("ConfigMap")
 _INJECTOR = "istio-sidecar-injector"
 
 

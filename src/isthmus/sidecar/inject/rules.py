@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from isthmus.model.revision import LABEL
 from isthmus.sidecar.inject.pod import Pod
 from isthmus.sidecar.inject.settings import InjectorConfig, Policy
 
@@ -12,13 +13,11 @@ INJECT = "sidecar.istio.io/inject"
 """As an annotation or, which wins, as a label of the pod."""
 
 _YES = {"y", "yes", "true", "on"}
-_SYSTEM_NAMESPACES = {"kube-system", "kube-public", "kube-node-lease"}
+OF_KUBERNETES = frozenset({"kube-system", "kube-public", "kube-node-lease"})
+"""Namespaces without which there is no cluster: nothing in them is injected."""
 
-
-NAMESPACE = "istio-injection"
-REVISION = "istio.io/rev"
+NAMESPACE, REVISION = "istio-injection", LABEL
 """Labels by which a namespace, and by the second one a pod, asks for sidecars."""
-
 
 _SILENT = InjectorConfig()
 
@@ -36,7 +35,7 @@ def decide(pod: Pod, policy: Policy = Policy.ENABLED, config: InjectorConfig = _
     """
     if pod.spec.get("hostNetwork"):
         return Decision(False, "it uses the network of its node")
-    if pod.namespace in _SYSTEM_NAMESPACES:
+    if pod.namespace in OF_KUBERNETES:
         return Decision(False, f"namespace {pod.namespace} belongs to Kubernetes")
     if policy is Policy.FORBIDDEN:
         return Decision(False, f"label {NAMESPACE} of namespace {pod.namespace} says no")

@@ -19,7 +19,6 @@ from isthmus.sidecar.inject.volumes import volumes
 
 __all__ = ["INIT", "PROXY", "Addition", "addition", "canonical_name", "router_spec"]
 
-REVISION = "istio.io/rev"
 TLS_MODE = "security.istio.io/tlsMode"
 CANONICAL_NAME = "service.istio.io/canonical-name"
 CANONICAL_REVISION = "service.istio.io/canonical-revision"
