@@ -162,7 +162,7 @@ def _add_proxy(deployment: Any, installation: Installation) -> None:
 class _Dumper(yaml.CSafeDumper):
     """Writes what occurs twice twice: people read it."""
 
-    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - the library's signature
+    def ignore_aliases(self, _: object) -> bool:
         return True
 
 

@@ -45,9 +45,7 @@ class CaptureSettings(msgspec.Struct, frozen=True, kw_only=True):
     include_inbound_ports: tuple[int, ...] | None = None  # None: all
     exclude_inbound_ports: tuple[int, ...] = ()
     exclude_interfaces: tuple[str, ...] = ()  # what passes these is not captured
-    virtual_interfaces: tuple[
-        str, ...
-    ] = ()  # behind which machines are: what comes from there goes out of the pod
+    virtual_interfaces: tuple[str, ...] = ()  # machines are behind these: what they send goes out of the pod
     mark: int = 1337
     user: int | None = None  # uid mode: connections of this user pass instead of marked ones
     dns_port: int = 0  # of the agent, which answers what `dns_servers` are asked; 0: nobody is led to it

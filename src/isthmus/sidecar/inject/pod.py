@@ -16,9 +16,8 @@ class Pod(NamedTuple):
     workload: str
     workload_kind: str
     workload_api: str = "apps/v1"
-    empty_metadata: tuple[
-        object, ...
-    ] = ()  # what stands in their place: null or {}; nothing: they are not there
+    empty_metadata: tuple[object, ...] = ()
+    """What stands in the place of metadata that say nothing: null or {}; empty where there are none."""
 
     @property
     def labels(self) -> dict[str, str]:

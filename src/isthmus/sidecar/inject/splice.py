@@ -11,15 +11,10 @@ from collections.abc import Iterator, Mapping
 from difflib import SequenceMatcher
 from typing import NamedTuple
 
-import yaml
-
 from isthmus.sidecar.inject.source import Node, nodes, root
+from isthmus.sidecar.inject.yaml_text import block, flow, scalar
 
 _REST_OF_LINE = re.compile(r"[ \t]*(#[^\n]*)?(\r?\n|\Z)")
-# A generated string that begins like a number or is one of YAML's short booleans.
-_AMBIGUOUS = re.compile(r"[-+]?\.?\d.*|[yYnN]")
-_BREAKS = {ord(each): f"\\u{ord(each):04x}" for each in "\x7f\x85\u2028\u2029\ufeff"}
-
 
 _HANDLER = "/httpGet"
 """What is changed as one thing where it has other keys then, so that the way back gives them their places again."""
@@ -56,7 +51,7 @@ def spliced(
     """The text with `after` in the place of `before`, and by path what stood where a value is another now.
 
     What `kept` has for a path is written there, letter by letter; None: this is not the way back, and nothing is.
-    Raises `CannotSplice`.
+    Raises `CannotSplice`, `CannotWrite`.
     """
     top = root(text)
     if top is None:
@@ -157,7 +152,7 @@ class _Splice:
         start, end = node.start, node.stop
         text = self._kept.get(place.path)
         if text is None:
-            text = _flow(value) if isinstance(value, dict | list) else _scalar(value, place.is_flow)
+            text = flow(value) if isinstance(value, dict | list) else scalar(value, place.is_flow)
             if start == end and self._text[start - 1 : start] not in {" ", "", "["}:
                 text = f" {text}"
         if node.is_block_text and not place.is_flow:
@@ -169,20 +164,18 @@ class _Splice:
         if node.is_flow or place.is_flow:
             at = node.items[-1].stop
             lead = " " if self._text[at - 1] == ":" else ""
-            return Edit(
-                at, at, lead + "".join(f", {_flow(key)}: {_flow(each)}" for key, each in more.items())
-            )
-        return self._lines(self._line_after(node), self._block(more, node.column))
+            return Edit(at, at, lead + "".join(f", {flow(key)}: {flow(each)}" for key, each in more.items()))
+        return self._lines(self._line_after(node), block(more, node.column, self._line_end))
 
     def _with_items(self, place: _Place, index: int, more: list[object]) -> Edit:
         node = place.node
         kept = [self._kept.get(place.under(node, item_name(each)).path) for each in more]
         if node.is_flow or place.is_flow:
             at = node.items[index - 1].stop if index else node.items[0].start
-            new = [f", {_flow(each)}" if index else f"{_flow(each)}, " for each in more]
+            new = [f", {flow(each)}" if index else f"{flow(each)}, " for each in more]
             return Edit(at, at, "".join(was or each for was, each in zip(kept, new, strict=True)))
         text = "".join(
-            self._block([each], node.column) if text is None else self._whole_lines(text)
+            block([each], node.column, self._line_end) if text is None else self._whole_lines(text)
             for each, text in zip(more, kept, strict=True)
         )
         if index == len(node.items) or (index and None not in kept):
@@ -201,7 +194,7 @@ class _Splice:
         text = self._kept.get(place.path)
         if text is None:
             ((key, value),) = entry.items()
-            text = f"{_flow(key) if place.is_flow else key}: {_flow(value)}"
+            text = f"{flow(key) if place.is_flow else key}: {flow(value)}"
         if found[1].ends_with_its_line:
             text += self._line_end
         return Edit(found[0].start, found[1].stop, text, place.path)
@@ -263,11 +256,6 @@ class _Splice:
             else:
                 yield Edit(firsts[0].start, lasts[last].stop, "")
 
-    def _block(self, value: object, column: int) -> str:
-        dumped = yaml.dump(value, Dumper=_Dumper, sort_keys=False, width=10**9, allow_unicode=True)
-        lines = [" " * column + line if line else line for line in dumped.split("\n")[:-1]]
-        return "".join(line + self._line_end for line in lines)
-
     def _lines(self, at: int, text: str) -> Edit:
         if at == len(self._text) and at and not self._text.endswith("\n"):
             text = self._line_end + text.removesuffix(self._line_end)
@@ -318,37 +306,3 @@ def item_name(value: object) -> str:
         if names:
             return f"{value['kind']} {names[-1]}" if "kind" in value else names[0]
     return f"\0{json.dumps(value, sort_keys=True, default=str)}"
-
-
-def _flow(value: object) -> str:
-    """JSON is YAML, but for what that takes for the end of a line, and for halves of letters."""
-    try:
-        return json.dumps(value, ensure_ascii=False).translate(_BREAKS)
-    except TypeError as error:  # YAML has more than JSON: !!binary
-        raise CannotSplice from error
-
-
-def _scalar(value: object, is_flow: bool) -> str:
-    if is_flow or not isinstance(value, str):
-        return _flow(value)
-    dumped = yaml.dump({"": value}, Dumper=_Dumper, width=10**9, allow_unicode=True)
-    return dumped.removeprefix("'': ").removesuffix("\n") if dumped.count("\n") == 1 else _flow(value)
-
-
-class _Dumper(yaml.CSafeDumper):
-    def ignore_aliases(self, _: object) -> bool:
-        return True
-
-
-def _write(dumper: yaml.CSafeDumper, text: str) -> yaml.ScalarNode:
-    style = '"' if _AMBIGUOUS.fullmatch(text) else None
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-
-_Dumper.add_representer(str, _write)
-
-
-def written_anew(document: object, line_end: str) -> str:
-    """The whole document, as values alone say it."""
-    text = yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=1000, allow_unicode=True)
-    return text.replace("\n", line_end)

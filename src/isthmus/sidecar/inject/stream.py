@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from isthmus.api.not_yaml import NotYaml
 from isthmus.api.yaml import documents
-from isthmus.sidecar.inject.splice import CannotSplice, spliced, written_anew
+from isthmus.sidecar.inject.splice import CannotSplice, spliced
+from isthmus.sidecar.inject.yaml_text import CannotWrite, document
 
 _SEPARATOR = re.compile(r"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
 
@@ -53,8 +54,8 @@ def rewritten(part: Part, before: object, after: object, kept: Mapping[str, str]
             text, stood = spliced(part.text, before, after, letters)
             if load(Part(part.number, part.line, text)) == after:
                 return Rewritten(text, stood, True)
-        except (CannotSplice, NotYaml):
+        except (CannotSplice, CannotWrite, NotYaml):
             continue
     line_end = "\r\n" if "\r\n" in part.text else "\n"
     separator = f"---{line_end}" if part.text.startswith("---") else ""
-    return Rewritten(separator + written_anew(after, line_end), {}, False)
+    return Rewritten(separator + document(after, line_end), {}, False)

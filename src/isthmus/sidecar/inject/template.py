@@ -94,9 +94,8 @@ def _gateway(pod: Pod, own: PodConfig) -> Addition:
 def _labels(pod: Pod, own: PodConfig) -> dict[str, str]:
     """Those that are not there yet."""
     labels = {
-        TLS_MODE: "istio"
-        if own.mode != "NONE"
-        else "disabled",  # nobody ends TLS before the application then
+        # Without capture nobody ends TLS before the application.
+        TLS_MODE: "disabled" if own.mode == "NONE" else "istio",
         CANONICAL_NAME: canonical_name(pod),
         CANONICAL_REVISION: pod.labels.get("version") or "latest",
     }
