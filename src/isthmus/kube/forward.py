@@ -7,16 +7,12 @@ from contextlib import suppress
 
 import aiohttp
 
-from isthmus.api.resource import Kind, Object
 from isthmus.kit.log import log
 from isthmus.kit.tasks import supervise
-from isthmus.kube.client import Client, path_of
+from isthmus.kube.client import Client
 from isthmus.kube.errors import KubeError
+from isthmus.kube.pod_port import DATA, connect, heard, send
 
-_PODS = Kind("", ("v1",), "Pod", "pods", Object)
-_PROTOCOLS = ("v4.channel.k8s.io",)
-_DATA = 0
-_PORT_BYTES = 2  # with which each channel begins
 _AT_ONCE = 1 << 16
 
 
@@ -24,8 +20,7 @@ class Forward:
     """Serves connections until cancelled; each is led to the pod by a WebSocket of its own."""
 
     def __init__(self, client: Client, namespace: str, pod: str, port: int) -> None:
-        self._client, self._port = client, port
-        self._path = path_of(_PODS, namespace, pod, "portforward")
+        self._client, self._namespace, self._pod, self._port = client, namespace, pod, port
         self._where = f"{namespace}/{pod}:{port}"
 
     async def listen(self, address: str, port: int) -> asyncio.Server:
@@ -34,7 +29,7 @@ class Forward:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            socket = await self._client.websocket(self._path, [("ports", str(self._port))], _PROTOCOLS)
+            socket = await connect(self._client, self._namespace, self._pod, self._port)
         except KubeError as error:
             log.warning("not led on", to=self._where, error=str(error))
             writer.close()
@@ -42,7 +37,9 @@ class Forward:
         try:
             # A caller that has said all may still be answered: only the pod's end ends both.
             async with supervise(_there(reader, socket)):
-                await _back(socket, writer)
+                why = await _back(socket, writer)
+            if why:
+                log.warning("not led on", to=self._where, error=why)
         except (ConnectionError, TimeoutError) as error:
             log.debug("led on no more", to=self._where, error=str(error))
         finally:
@@ -53,20 +50,15 @@ class Forward:
 async def _there(reader: asyncio.StreamReader, socket: aiohttp.ClientWebSocketResponse) -> None:
     with suppress(ConnectionError):  # the pod's end has gone first
         while data := await reader.read(_AT_ONCE):
-            await socket.send_bytes(bytes([_DATA]) + data)
+            await send(socket, data)
 
 
-async def _back(socket: aiohttp.ClientWebSocketResponse, writer: asyncio.StreamWriter) -> None:
-    begun: set[int] = set()
-    async for message in socket:
-        if message.type is not aiohttp.WSMsgType.BINARY or not message.data:
-            continue
-        channel, rest = message.data[0], message.data[1:]
-        if channel not in begun:
-            begun.add(channel)
-            rest = rest[_PORT_BYTES:]
-        if channel == _DATA:
-            writer.write(rest)
+async def _back(socket: aiohttp.ClientWebSocketResponse, writer: asyncio.StreamWriter) -> str:
+    """Why the API server leads there no more; empty where the pod has said all."""
+    async for channel, words in heard(socket):
+        if channel == DATA:
+            writer.write(words)
             await writer.drain()
-        elif rest:
-            return
+        elif words:
+            return words.decode(errors="replace").strip()
+    return ""

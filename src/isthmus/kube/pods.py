@@ -15,13 +15,11 @@ from isthmus.kit.tasks import supervise
 from isthmus.kit.unreadable import UNREADABLE
 from isthmus.kube.client import Client, path_of
 from isthmus.kube.errors import KubeError, refused
+from isthmus.kube.pod_port import DATA, connect, heard, send
 
 _PODS = Kind("", ("v1",), "Pod", "pods", Object)
 _PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
 _STDOUT, _STDERR, _STATUS = 1, 2, 3
-_FORWARDING = ("v4.channel.k8s.io",)
-_DATA = 0
-_PORT_BYTES = 2  # with which each channel of a forwarded port begins
 _LIMIT_S = 30.0
 
 
@@ -67,13 +65,10 @@ async def ask(client: Client, namespace: str, pod: str, asked: Question) -> byte
     Raises `KubeError`: `Refused` where the answer is no success, whoever gives it.
     """
     where = f"{namespace}/{pod}:{asked.port}"
-    query = [("ports", str(asked.port))]
-    socket = await client.websocket(path_of(_PODS, namespace, pod, "portforward"), query, _FORWARDING)
+    socket = await connect(client, namespace, pod, asked.port)
     try:
         async with asyncio.timeout(_LIMIT_S):
-            await socket.send_bytes(
-                bytes([_DATA]) + question(asked.method, asked.path, f"localhost:{asked.port}")
-            )
+            await send(socket, question(asked.method, asked.path, f"localhost:{asked.port}"))
             answer = await _answer(socket, where)
     except TimeoutError as error:
         raise KubeError(f"{where} did not answer within {_LIMIT_S:g} s") from error
@@ -98,19 +93,12 @@ async def _answer(socket: aiohttp.ClientWebSocketResponse, where: str) -> Respon
 async def _hear(
     socket: aiohttp.ClientWebSocketResponse, reader: asyncio.StreamReader, errors: bytearray
 ) -> None:
-    """What comes on the channels of data and of errors; each begins with the number of the port."""
-    begun: set[int] = set()
-    async for message in socket:
-        if message.type is not aiohttp.WSMsgType.BINARY or not message.data:
-            continue
-        channel, rest = message.data[0], message.data[1:]
-        if channel not in begun:
-            begun.add(channel)
-            rest = rest[_PORT_BYTES:]
-        if channel == _DATA:
-            reader.feed_data(rest)
+    """Sorts what comes by data and errors."""
+    async for channel, words in heard(socket):
+        if channel == DATA:
+            reader.feed_data(words)
         else:
-            errors += rest
+            errors += words
     reader.feed_eof()
 
 

@@ -4,6 +4,7 @@ import asyncio
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from fakes.live_cluster import live_cluster
 from fakes.ports import free_ports
@@ -11,6 +12,7 @@ from fakes.scripted_api import ScriptedApi, says
 from isthmus.api import kind_named
 from isthmus.kube.client import Client
 from isthmus.kube.errors import KubeError, NotFound, Refused
+from isthmus.kube.forward import Forward
 from isthmus.kube.kubeconfig import from_file
 from isthmus.kube.pods import fetch, run
 from isthmus.lab.apiserver.builtin import builtin
@@ -104,3 +106,14 @@ async def test_a_pod_that_refuses_or_is_not_there_or_says_no_http_is_told(client
     async with await asyncio.start_server(talk, "127.0.0.1", port):
         with pytest.raises(KubeError, match="did not answer in HTTP"):
             await fetch(client, "default", "web", port, "/")
+
+
+async def test_a_port_of_ours_that_leads_nowhere_ends_and_says_why(client):
+    (port,) = free_ports(1)
+    async with await Forward(client, "default", "web", port).listen("127.0.0.1", 0) as server:
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        with capture_logs() as logs:
+            assert await reader.read() == b""
+        writer.close()
+    assert [each["to"] for each in logs] == [f"default/web:{port}"]
+    assert f"an error occurred forwarding {port}: " in logs[0]["error"]
