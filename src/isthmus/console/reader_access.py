@@ -157,10 +157,10 @@ class ReaderAccess:
             return None
 
 
-def given_to(secret: Json) -> set[str]:
-    """The clusters whose Pilots have a credential that is bound to the Secret."""
-    text = (secret["metadata"].get("annotations") or {}).get(PILOTS, "")
-    return {name for name in text.split(",") if name}
+def given_to(*secrets: Json) -> set[str]:
+    """The clusters whose Pilots have a credential that is bound to one of the Secrets."""
+    said = ((each["metadata"].get("annotations") or {}).get(PILOTS, "") for each in secrets)
+    return {name for text in said for name in text.split(",") if name}
 
 
 def _age(secret: Json) -> str:

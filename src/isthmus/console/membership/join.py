@@ -13,7 +13,7 @@ from isthmus.console.installation import Documents, Installation, documents
 from isthmus.console.membership.applied import find, put
 from isthmus.console.membership.mesh import Member, Primary, until
 from isthmus.console.membership.shared_root import share_root
-from isthmus.console.membership.told import CannotGoOn, State, Steps, Told, done
+from isthmus.console.membership.told import CannotGoOn, Steps, Told, done, left
 from isthmus.console.reader_access import NoReader, ReaderAccess
 from isthmus.console.registration import CannotRegister, server_for_pods
 from isthmus.kit.clock import SystemClock
@@ -153,10 +153,4 @@ async def _followed(joining: Joining, member: Member, primary: Primary) -> Told:
         return done("follow", primary.name, seen, changed=False)
     said = next((each for each in await primary.of(member.name) if each is not None), None)
     why = f"{said['state']}: {said['error']}" if said else "Pilot does not know it"
-    return Told(
-        step="follow",
-        cluster=primary.name,
-        state=State.LEFT,
-        seen=why,
-        mend="isthmus clusters list, isthmus check",
-    )
+    return left("follow", primary.name, why, "isthmus clusters list, isthmus check")

@@ -13,7 +13,7 @@ from isthmus.console.installation import Documents, Installation, documents
 from isthmus.console.membership.applied import take
 from isthmus.console.membership.mesh import Member, Primary, until
 from isthmus.console.membership.shared_root import JOINED
-from isthmus.console.membership.told import State, Steps, Told, done
+from isthmus.console.membership.told import Steps, Told, done, left
 from isthmus.console.reader_access import ReaderAccess, given_to
 from isthmus.discovery.kept_tokens import NAME as KEPT
 from isthmus.kube.errors import KubeError, NotFound
@@ -65,19 +65,12 @@ async def _forgotten(leaving: Leaving, member: Member, primary: Primary) -> Told
 
     if not await until(is_gone, leaving.limit_s):
         said = next((each for each in await primary.of(member.name) if each), None)
-        return Told(
-            step="drain",
-            cluster=primary.name,
-            state=State.LEFT,
-            seen=f"Pilot still has it from {said['source'] if said else 'another place'}",
-            mend="take that entry out, too: isthmus clusters list",
-        )
+        seen = f"Pilot still has it from {said['source'] if said else 'another place'}"
+        return left("drain", primary.name, seen, "take that entry out, too: isthmus clusters list")
     await asyncio.sleep(_TOLD_S)
     if not await until(is_told, leaving.limit_s):
         seen = "its endpoints are gone; not all proxies have heard so"
-        return Told(
-            step="drain", cluster=primary.name, state=State.LEFT, seen=seen, mend="isthmus proxy status"
-        )
+        return left("drain", primary.name, seen, "isthmus proxy status")
     return done("drain", primary.name, "its endpoints are gone, and all proxies know", changed=False)
 
 
@@ -96,29 +89,20 @@ async def _kept(leaving: Leaving, member: Member, primary: Primary) -> Told:
 def _cannot(member: Member, primaries: tuple[Primary, ...], why: str) -> Told:
     flags = "".join(f" --primary {each.context}" for each in primaries if each.context)
     context = f" --context {member.context}" if member.context else " --context CONTEXT"
-    return Told(
-        step="parts",
-        cluster=member.name,
-        state=State.LEFT,
-        seen=f"what is in it stays, also the account by which Pilot read it: {why}",
-        mend=f"isthmus clusters leave {member.name}{context}{flags} (once it is back)",
-    )
+    seen = f"what is in it stays, also the account by which Pilot read it: {why}"
+    mend = f"isthmus clusters leave {member.name}{context}{flags} (once it is back)"
+    return left("parts", member.name, seen, mend)
 
 
 async def _within(leaving: Leaving, member: Member, primaries: tuple[Primary, ...]) -> Steps:
     reader = ReaderAccess(member.client, member.namespace, member.name)
-    others = {name for each in await reader.secrets() for name in given_to(each)}
-    others -= {primary.name for primary in primaries}
-    if others:
-        yield Told(
-            step="revoke",
-            cluster=member.name,
-            state=State.LEFT,
-            seen=f"Pilot in {', '.join(sorted(others))} still reads it",
-            mend=f"isthmus clusters leave {member.name} with --primary for each of them",
-        )
+    secrets = await reader.secrets()
+    if others := given_to(*secrets) - {primary.name for primary in primaries}:
+        seen = f"Pilot in {', '.join(sorted(others))} still reads it"
+        mend = f"isthmus clusters leave {member.name} with --primary for each of them"
+        yield left("revoke", member.name, seen, mend)
         return
-    found = [str(each["metadata"]["name"]) for each in await reader.secrets()]
+    found = [str(each["metadata"]["name"]) for each in secrets]
     if not leaving.dry:
         await reader.take_back()
     seen = ", ".join(f"secret {name}" for name in found) or "no credential is there"
@@ -152,5 +136,5 @@ async def _root(leaving: Leaving, member: Member) -> Told:
             await member.client.delete(SECRETS, member.namespace, SECRET)
     except KubeError as error:
         mend = f"kubectl delete secret {SECRET} -n {member.namespace}"
-        return Told(step="root", cluster=member.name, state=State.LEFT, seen=str(error), mend=mend)
+        return left("root", member.name, str(error), mend)
     return done("root", member.name, f"secret {SECRET}", dry=leaving.dry)

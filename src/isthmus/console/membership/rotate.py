@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from isthmus.console.membership.mesh import Member, Primary, until
-from isthmus.console.membership.told import CannotGoOn, State, Steps, Told, done
+from isthmus.console.membership.told import CannotGoOn, Steps, done, left
 from isthmus.console.reader_access import NoReader, ReaderAccess, given_to
 from isthmus.kube.kubeconfig import Access
 
@@ -16,7 +16,7 @@ async def rotate(
     """Make before break, in all these clusters. Raises `KubeError`, `CannotGoOn`: then nothing was taken back."""
     entries = {primary.name: await _entry(primary, member.name) for primary in primaries}
     reader = ReaderAccess(member.client, member.namespace, member.name)
-    others = await _others(reader, {primary.name for primary in primaries})
+    others = given_to(*await reader.secrets()) - set(entries)
     try:
         given = await reader.give(life_s, anew=True, to=tuple(entries))
     except NoReader as error:
@@ -35,13 +35,9 @@ async def rotate(
             )
         yield done("follow", primary.name, "Pilot reads the cluster by the new credential", changed=False)
     if others:
-        yield Told(
-            step="revoke",
-            cluster=member.name,
-            state=State.LEFT,
-            seen=f"the old credential is also that of Pilot in {', '.join(sorted(others))}",
-            mend=f"isthmus clusters rotate {member.name} with --primary for each of them",
-        )
+        seen = f"the old credential is also that of Pilot in {', '.join(sorted(others))}"
+        mend = f"isthmus clusters rotate {member.name} with --primary for each of them"
+        yield left("revoke", member.name, seen, mend)
         return
     ended = await reader.take_back(all_but=given.secret)
     seen = f"ended: {', '.join(ended)}" if ended else "there was no other"
@@ -54,11 +50,6 @@ async def _entry(primary: Primary, cluster: str) -> Access:
         hint = f"hint: isthmus clusters join {cluster}"
         raise CannotGoOn(f"{primary.name} has no {primary.entries.place} with {cluster} ({hint})")
     return entry
-
-
-async def _others(reader: ReaderAccess, these: set[str]) -> set[str]:
-    """Clusters besides these whose Pilots have a credential."""
-    return {name for each in await reader.secrets() for name in given_to(each)} - these
 
 
 async def _shows(primary: Primary, cluster: str, secret: str) -> bool:

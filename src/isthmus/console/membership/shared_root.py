@@ -15,7 +15,7 @@ from isthmus.ca import founding, self_signed, store
 from isthmus.ca.roots import CONFIG_MAP, KEY
 from isthmus.console.ca_secret import CONFIG_MAPS, SECRETS, CaSecret
 from isthmus.console.membership.mesh import Member, Primary
-from isthmus.console.membership.told import CannotGoOn, State, Told, done
+from isthmus.console.membership.told import CannotGoOn, Told, done, left
 from isthmus.kit import x509
 from isthmus.kit.clock import SystemClock
 from isthmus.kube.client import Client
@@ -47,13 +47,9 @@ async def share_root(member: Member, primary: Primary, directory: Path | None, *
 def _compared(member: Member, wanted: set[str], held: set[str]) -> Told:
     if not wanted or not held or wanted & held:
         return done("root", member.name, "it has a CA, and the mesh's root", changed=False)
-    return Told(
-        step="root",
-        cluster=member.name,
-        state=State.LEFT,
-        seen="its CA is of another root than the mesh: workloads of either do not believe the other's",
-        mend="isthmus ca rotate (one root), or isthmus trust exchange (two trust domains)",
-    )
+    seen = "its CA is of another root than the mesh: workloads of either do not believe the other's"
+    mend = "isthmus ca rotate (one root), or isthmus trust exchange (two trust domains)"
+    return left("root", member.name, seen, mend)
 
 
 async def _roots(client: Client, namespace: str) -> set[str]:

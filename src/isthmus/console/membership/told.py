@@ -35,6 +35,11 @@ class CannotGoOn(Exception):
     """A step cannot be done; says why, and how to mend it. What was done before stays, and is not done again."""
 
 
+def left(step: str, cluster: str, seen: str, mend: str) -> Told:
+    """A step that was not done, though somebody wanted it, with the way to do it."""
+    return Told(step=step, cluster=cluster, state=State.LEFT, seen=seen, mend=mend)
+
+
 def done(step: str, cluster: str, seen: str, *, changed: bool = True, dry: bool = False) -> Told:
     """What became of a step that there was something to do for (`changed`), or only would be (`dry`)."""
     state = State.AS_IT_WAS if not changed else State.WOULD if dry else State.DONE
