@@ -29,7 +29,7 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
     pilot_endpoint: str
     kubeconfig: Path | None = None
     context: str | None = None
-    server: str | None = None
+    server: str = ""  # where Pilot finds its API server; empty: as we do, or by its own word
     config_store: bool = False
     namespace: str = "istio-system"
     life_s: float | None = USUAL_LIFE_S  # of its token; None: until it is taken back
@@ -56,7 +56,7 @@ async def add_cluster(directory: Path, registration: Registration) -> Registered
     _check(registration)
     access = access_to(registration.kubeconfig, registration.context)
     async with Client(access) as client:
-        server = registration.server or await server_for_pods(client)
+        server = await server_for_pods(client, registration.server)
         reader = ReaderAccess(client, registration.namespace, registration.name)
         try:
             found = await reader.give(registration.life_s)
@@ -71,22 +71,25 @@ async def add_cluster(directory: Path, registration: Registration) -> Registered
 
 
 def _check(registration: Registration) -> None:
-    name, server = registration.name, registration.server
+    name = registration.name
     if not _NAME.fullmatch(name):
         raise CannotRegister(
             f"{name!r} cannot be a cluster's name (hint: lower case letters, digits, - and .)"
         )
-    if server is not None and (
-        urlsplit(server).scheme not in {"https", "http"} or not urlsplit(server).hostname
-    ):
-        raise CannotRegister(f"--server: {server!r} is no address (hint: https://ADDRESS:PORT)")
+    _check_address(registration.server)
     host, _, port = registration.pilot_endpoint.rpartition(":")
     if not host or not port.isdigit():
         raise CannotRegister(f"--pilot-endpoint: {registration.pilot_endpoint!r} is not ADDRESS:PORT")
 
 
-async def server_for_pods(client: Client) -> str:
-    """Where pods find the API server: as we do, or by its own word where that is this machine."""
+async def server_for_pods(client: Client, said: str = "") -> str:
+    """Where pods find the API server: where it is said to be, as we do, or by its own word where that is this machine.
+
+    Raises `CannotRegister`, `KubeError`.
+    """
+    _check_address(said)
+    if said:
+        return said
     server = client.access.server
     if not _is_this_machine(server):
         return server
@@ -97,6 +100,17 @@ async def server_for_pods(client: Client) -> str:
     except (NotFound, LookupError) as error:
         raise CannotRegister(f"{server} is this machine, which Pilot cannot reach {hint}") from error
     return f"https://{authority(address, port)}"
+
+
+def _check_address(server: str) -> None:
+    """Raises `CannotRegister` where something else is said than an address."""
+    try:
+        parts = urlsplit(server)
+        is_address = parts.scheme in {"https", "http"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # no such port, or no such host
+        is_address = False
+    if server and not is_address:
+        raise CannotRegister(f"--server: {server!r} is no address (hint: https://ADDRESS:PORT)")
 
 
 def _is_this_machine(server: str) -> bool:

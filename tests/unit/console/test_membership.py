@@ -254,3 +254,10 @@ async def test_a_cluster_on_a_network_of_its_own_gets_a_gateway(mesh):
     namespace = await mesh.west.find("namespaces", "", ROOT)
     assert namespace["metadata"]["labels"]["topology.istio.io/network"] == "hall"
     assert (await mesh.leave())["gateway"].state is State.DONE
+
+
+async def test_a_server_that_is_no_address_is_said_before_anything_is_changed(mesh):
+    with pytest.raises(CannotGoOn, match=r"--server: 'west' is no address \(hint: https://ADDRESS:PORT\)"):
+        await mesh.join(server="west")
+    assert await mesh.west.find("serviceaccounts", ROOT, "istio-reader-service-account") is None
+    assert "cacerts" not in await secrets_of(mesh.west)

@@ -105,6 +105,7 @@ async def test_a_server_on_this_machine_is_looked_up_where_pods_would_find_it(cl
         ({"name": "../west"}, "cannot be a cluster's name"),
         ({"name": ""}, "cannot be a cluster's name"),
         ({"server": "west:6443"}, r"--server: .* is no address \(hint: https://ADDRESS:PORT\)"),
+        ({"server": "https://west:64430000"}, "--server: .* is no address"),
         ({"pilot_endpoint": "pilot"}, "--pilot-endpoint: 'pilot' is not ADDRESS:PORT"),
     ],
 )

@@ -93,19 +93,21 @@ def check(directory: Path) -> None:
 @click.option("--kubeconfig", type=click.Path(path_type=Path), help="kubeconfig of the cluster to add")
 @click.option("--context", help="context in it")
 @click.option(
-    "--server", help="address of its API server as Pilot reaches it; else the kubeconfig's, or its own word"
+    "--server",
+    default="",
+    help="address of its API server as Pilot reaches it; else the kubeconfig's, or its own word",
 )
 @click.option("--pilot-endpoint", required=True, help="address:port of the Pilot that owns the cluster")
 @click.option("--config-store", is_flag=True, help="its API server holds the configuration of the mesh")
 @click.option("-n", "--namespace", default="istio-system", show_default=True, help="of its reader account")
 @life_options
-def add(directory: Path, name: str, life_s: float | None, **flags: object) -> None:
+def add(directory: Path, name: str, **flags: Any) -> None:
     """Write a cluster into a registry directory: NAME.yaml, and NAME.kubeconfig with its reader's token.
 
     A cluster that is there already gets a new address and token. What is wrong in the directory is said.
     To take a cluster away, delete its two files: Pilot notices.
     """
-    registration = Registration(name=name, life_s=life_s, **flags)  # type: ignore[arg-type] # click made them
+    registration = Registration(name=name, **flags)
     try:
         registered = asyncio.run(add_cluster(directory, registration))
     except (KubeError, CannotRegister) as error:

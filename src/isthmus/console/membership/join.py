@@ -39,6 +39,7 @@ class Joining(msgspec.Struct, frozen=True, kw_only=True):
 async def join(joining: Joining, member: Member, primaries: tuple[Primary, ...]) -> Steps:
     """Make the cluster one of the mesh, step by step. Raises `KubeError`, `CannotGoOn`."""
     yield await _reached(member, primaries)
+    server = await _server(joining, member)
     has_parts = joining.keeps_parts or await member.has_pilot()
     choices = await _installation(joining, member, primaries[0])
     parts = documents("remote", choices)
@@ -55,11 +56,18 @@ async def join(joining: Joining, member: Member, primaries: tuple[Primary, ...])
         gateway = documents("eastwest", choices)
         yield _put("gateway", member, await put(member.client, gateway, dry=joining.dry), joining)
     for primary in primaries:
-        async for told in _registered(joining, member, primary, primaries):
+        async for told in _registered(joining, member, primary, primaries, server):
             yield told
     if not joining.dry:
         for primary in primaries:
             yield await _followed(joining, member, primary)
+
+
+async def _server(joining: Joining, member: Member) -> str:
+    try:
+        return await server_for_pods(member.client, joining.server)
+    except CannotRegister as error:
+        raise CannotGoOn(str(error)) from error
 
 
 async def _reached(member: Member, primaries: tuple[Primary, ...]) -> Told:
@@ -101,7 +109,7 @@ def _put(step: str, member: Member, changed: list[str], joining: Joining) -> Tol
 
 
 async def _registered(
-    joining: Joining, member: Member, primary: Primary, primaries: tuple[Primary, ...]
+    joining: Joining, member: Member, primary: Primary, primaries: tuple[Primary, ...], server: str
 ) -> Steps:
     if primary.is_secret:
         rights = _rights(primary)
@@ -109,10 +117,6 @@ async def _registered(
         seen = "Pilot may read Secrets of its own namespace"
         yield done("rights", primary.name, seen, changed=bool(changed), dry=joining.dry)
     reader = ReaderAccess(member.client, member.namespace, member.name)
-    try:
-        server = joining.server or await server_for_pods(member.client)
-    except CannotRegister as error:
-        raise CannotGoOn(str(error)) from error
     if await _is_good(await primary.entries.find(), server, reader):
         yield done("entry", primary.name, primary.entries.place, changed=False)
         return

@@ -67,7 +67,7 @@ async def remote_secret(client: Client, asked: RemoteSecret) -> str:
     if asked.makes_account:
         await _account(client, name, asked)
     try:
-        server = asked.server or await server_for_pods(client)
+        server = await server_for_pods(client, asked.server)
         reader = ReaderAccess(client, asked.namespace, name, asked.account)
         given = await (reader.of_secret(asked.secret) if asked.secret else reader.give(asked.life_s))
     except (CannotRegister, NoReader) as error:
