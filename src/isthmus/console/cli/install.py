@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from isthmus.console.citadel_installation import CHOICES
 from isthmus.console.cli import ToldWhole
 from isthmus.console.cli.into_cluster import apply_flags, into_cluster
+from isthmus.console.cli.options import F
 from isthmus.console.install.applying import Role
 from isthmus.console.install.reading import (
     USUAL,
@@ -28,8 +28,6 @@ from isthmus.console.install.reading import (
 from isthmus.console.install.settings import Installation
 from isthmus.console.installation import documents, dump
 from isthmus.console.render import fail, show_yaml, table
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 _WRONG = 2
 """As of a command that is not understood."""

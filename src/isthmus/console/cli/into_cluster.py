@@ -10,7 +10,7 @@ import click
 import uvloop
 
 from isthmus.console.cli.durations import DURATION
-from isthmus.console.cli.options import CONTEXT, KUBECONFIG
+from isthmus.console.cli.options import CONTEXT, KUBECONFIG, F, with_options
 from isthmus.console.control_plane import access_to
 from isthmus.console.install.applying import Plan, Role, carry_out, finish, look_ahead, plan
 from isthmus.console.install.cluster import InstalledCluster
@@ -21,44 +21,40 @@ from isthmus.console.render import fail
 from isthmus.kube.client import Client
 from isthmus.kube.errors import KubeError
 
-F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 Json = dict[str, Any]
 _DIFFERS, _FAILED = 1, 2
 """As `kubectl diff` ends."""
+_CLUSTER = (CONTEXT, KUBECONFIG)
+_APPLY = (
+    click.option("--apply", "applied", is_flag=True, help="apply to the cluster instead of printing"),
+    click.option(
+        "--dry-run",
+        is_flag=True,
+        help="show what --apply would change; ends with 1 where that is anything",
+    ),
+    click.option(
+        "--force-conflicts", "force", is_flag=True, help="take over fields that others set to something else"
+    ),
+    click.option("--no-wait", is_flag=True, help="do not wait until what was applied is ready"),
+    click.option(
+        "--timeout",
+        type=DURATION,
+        default="5m",
+        show_default=True,
+        help="how long to wait until all is ready",
+    ),
+)
 
 
 def cluster_flags(command: F) -> F:
     """Gives a command the flags by which it finds the cluster."""
-    return CONTEXT(KUBECONFIG(command))
+    return with_options(_CLUSTER)(command)
 
 
 def apply_flags(command: F) -> F:
     """Gives a command the flags that decide whether and how it changes a cluster."""
-    command = cluster_flags(command)
-    for decorate in (
-        click.option(
-            "--timeout",
-            type=DURATION,
-            default="5m",
-            show_default=True,
-            help="how long to wait until all is ready",
-        ),
-        click.option("--no-wait", is_flag=True, help="do not wait until what was applied is ready"),
-        click.option(
-            "--force-conflicts",
-            "force",
-            is_flag=True,
-            help="take over fields that others set to something else",
-        ),
-        click.option(
-            "--dry-run",
-            is_flag=True,
-            help="show what --apply would change; ends with 1 where that is anything",
-        ),
-        click.option("--apply", "applied", is_flag=True, help="apply to the cluster instead of printing"),
-    ):
-        command = decorate(command)
-    return command
+    return with_options((*_APPLY, *_CLUSTER))(command)
 
 
 def into_cluster(role: Role, objects: list[Json], flags: dict[str, Any]) -> None:
@@ -66,9 +62,6 @@ def into_cluster(role: Role, objects: list[Json], flags: dict[str, Any]) -> None
     if flags["dry_run"]:
         sys.exit(_DIFFERS if in_cluster(flags, lambda cluster: _shown(cluster, role, objects)) else 0)
     in_cluster(flags, lambda cluster: _applied(cluster, role, objects, flags))
-
-
-T = TypeVar("T")
 
 
 def in_cluster(flags: dict[str, Any], job: Callable[[InstalledCluster], Coroutine[Any, Any, T]]) -> T:

@@ -4,39 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from isthmus.console.cli.durations import DURATION
+from isthmus.console.cli.options import with_options
 from isthmus.console.reader_access import USUAL_LIFE_S
 from isthmus.console.render import fail
 from isthmus.kit import duration
 from isthmus.kube.account_token import LEAST_LIFE_S
 
-F = TypeVar("F", bound=Callable[..., Any])
+_OPTIONS = (
+    click.option(
+        "--life",
+        type=DURATION,
+        default=duration.show(USUAL_LIFE_S),
+        show_default=True,
+        help="how long the token lives; Pilot renews it when half of that is over",
+    ),
+    click.option("--long-lived", is_flag=True, help="a token without end, for what does not renew its token"),
+)
 
 
-def life_options(command: F) -> F:
+def life_options(command: Callable[..., None]) -> Callable[..., None]:
     """Gives a command `--life` and `--long-lived`; it is told `life_s`, None where there is to be no end."""
 
     @wraps(command)
-    def told(*args: Any, life: float, long_lived: bool, **flags: Any) -> Any:
+    def told(*args: Any, life: float, long_lived: bool, **flags: Any) -> None:
         if life < LEAST_LIFE_S:
             fail(f"--life: Kubernetes gives no token a shorter life than {duration.show(LEAST_LIFE_S)}")
-        return command(*args, life_s=None if long_lived else life, **flags)
+        command(*args, life_s=None if long_lived else life, **flags)
 
-    for option in (
-        click.option(
-            "--long-lived", is_flag=True, help="a token without end, for what does not renew its token"
-        ),
-        click.option(
-            "--life",
-            type=DURATION,
-            default=duration.show(USUAL_LIFE_S),
-            show_default=True,
-            help="how long the token lives; Pilot renews it when half of that is over",
-        ),
-    ):
-        told = option(told)
-    return told  # type: ignore[return-value] # with two flags more, and one less
+    return with_options(_OPTIONS)(told)
