@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import re
 from functools import partial
 from ipaddress import ip_address, ip_network
@@ -184,5 +183,5 @@ def _wrong_reference(cluster: Cluster, namespace: str) -> str:
 def _decoded(path: str, text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
-    except binascii.Error as error:
+    except ValueError as error:  # also of text beyond ASCII
         raise InvalidConfig(path, "is not base64") from error

@@ -13,6 +13,7 @@ from isthmus.api.registry.cluster import CLUSTERS, ServerEndpoint
 from isthmus.discovery.source_objects import ObjectsSource, server_for
 from isthmus.kit.tasks import supervise
 from isthmus.kube.client import Client
+from isthmus.kube.errors import KubeError
 from isthmus.kube.watch import WatchSettings
 
 ROOT = "istio-system"
@@ -69,6 +70,14 @@ async def until(source, holds):
     await eventually(is_so)
 
 
+async def is_made(client, obj):
+    try:
+        await client.create(CLUSTERS, obj)
+    except KubeError:  # the definition is not served yet
+        return False
+    return True
+
+
 async def test_objects_come_change_and_go_and_what_is_wrong_is_told(east):
     source = ObjectsSource(east.access, ROOT, "10.1.2.3", QUICKLY)
     async with supervise(source.run()), Client(east.access) as client:
@@ -76,15 +85,7 @@ async def test_objects_come_change_and_go_and_what_is_wrong_is_told(east):
         assert not source.claims.value.specs, "there is no definition yet"
         await east.apply(DEFINITION)
         await east.create("secrets", secret("west-token"))
-
-        async def made():
-            try:
-                await client.create(CLUSTERS, cluster("west"))
-            except Exception:  # noqa: BLE001 - the definition is not served yet
-                return False
-            return True
-
-        await eventually(made)
+        await eventually(lambda: is_made(client, cluster("west")))
         await until(source, lambda claims: len(claims.specs) == 1)
         (spec,) = source.claims.value.specs
         assert (spec.id, spec.source, spec.is_config) == ("west", f"cluster {ROOT}/west", False)
@@ -107,6 +108,21 @@ async def test_objects_come_change_and_go_and_what_is_wrong_is_told(east):
         assert "Pilot reads Secrets of istio-system alone" in str(source.claims.value.findings[0])
         await client.delete(CLUSTERS, ROOT, "west")
         await until(source, lambda claims: not claims.specs)
+
+
+@pytest.mark.parametrize("bundle", ["no base64", "é"])
+async def test_a_ca_that_is_not_base64_is_a_finding_and_stops_nobody(east, bundle):
+    wrong = cluster("west")
+    wrong["spec"]["kubernetesApiEndpoints"]["caBundle"] = bundle
+    await east.apply(DEFINITION)
+    await east.create("secrets", secret("west-token"))
+    source = ObjectsSource(east.access, ROOT, watch=QUICKLY)
+    async with supervise(source.run()), Client(east.access) as client:
+        await eventually(lambda: is_made(client, wrong))
+        await until(source, lambda claims: len(claims.findings) == 1)
+        assert "$.spec.kubernetesApiEndpoints.caBundle" in str(source.claims.value.findings[0])
+        await client.create(CLUSTERS, cluster("north", {"kind": "Secret", "name": "west-token"}))
+        await until(source, lambda claims: [each.id for each in claims.specs] == ["north"])
 
 
 def endpoints(*pairs):
