@@ -157,7 +157,7 @@ class ClusterKeeper:
         yield msgspec.json.encode(self._whose)
         left = iter(facts.items())
         while some := tuple(islice(left, _AT_ONCE)):
-            yield msgspec.json.encode(Step(at=now_s, put=tuple(_kept(some, known))))
+            yield msgspec.json.encode(Step(put=tuple(_kept(some, known))))
         yield msgspec.json.encode(Step(at=now_s))
 
     def _step(self, now_s: float, changed: Iterable[Ref], known: Known) -> bytes:

@@ -42,9 +42,9 @@ class Whose(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """What changed up to a moment at which the whole cluster was heard."""
+    """What changed up to a moment at which the whole cluster was heard, or a part of that."""
 
-    at: float
+    at: float = 0.0  # in seconds of the epoch; 0: the rest follows
     put: tuple[tuple[str, msgspec.Raw], ...] = ()  # kinds and objects
     gone: tuple[Ref, ...] = ()
 
@@ -99,9 +99,10 @@ def read(path: Path, whose: Whose, limit_bytes: int, oldest_at: float) -> LastKn
         raise CannotRecall(f"{path} does not say whose it is and since when: {error}") from error
     if found != whose:
         raise CannotRecall(f"{path} is of cluster {found.cluster!r} at {found.server}, not at {whose.server}")
-    if not steps:
-        return None
-    if (at := steps[-1].at) < oldest_at:
+    at = steps[-1].at if steps else 0.0
+    if not at:
+        raise CannotRecall(f"{path} ends before all of the cluster is told")
+    if at < oldest_at:
         raise CannotRecall(
             f"{path} is too old: it is of {date.show(at)}, "
             f"and what is of before {date.show(oldest_at)} counts no more"

@@ -210,6 +210,19 @@ async def test_a_file_that_is_not_as_it_was_written_is_said_and_left(tmp_path, k
     assert path.read_bytes() == harmed
 
 
+async def test_a_file_that_is_cut_short_is_no_cluster(tmp_path):
+    known = Known()
+    for number in range(1_500):
+        known.put("Pod", pod(number))
+    path = await kept_once(tmp_path, known)
+    whole = path.read_bytes()
+    kept = keeper(tmp_path)
+    for length in range(100, len(whole), 997):
+        path.write_bytes(whole[:length])
+        assert await kept.recall() is None, "half of the pods would be taken from every Envoy"
+        assert "ends before all of the cluster is told" in kept.trouble
+
+
 async def test_what_is_too_old_or_another_clusters_is_said_and_left(tmp_path, known):
     path = await kept_once(tmp_path, known)
     before = path.read_bytes()
