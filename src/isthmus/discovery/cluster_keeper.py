@@ -58,9 +58,9 @@ class ClusterKeeper:
     def __init__(self, spec: ClusterSpec, settings: KeeperSettings, clock: Clock) -> None:
         self._spec, self._settings, self._clock = spec, settings, clock
         self._whose = Whose(cluster=spec.id, server=spec.access.server)
-        self._changed: set[Ref] = set()
+        self._changed: set[Ref] | None = None  # since it was written; None: all of it is to be written
         self._whole_bytes = self._grown_bytes = 0
-        self._written_at: float | None = None
+        self._written_at = 0.0
         self._lock: IO[bytes] | None = None
         self.trouble = ""
         """Why what is on disk does not count, or why nothing new comes there; empty where all is well."""
@@ -71,7 +71,8 @@ class ClusterKeeper:
 
     def heard(self, ref: Ref) -> None:
         """There is something new of an object."""
-        self._changed.add(ref)
+        if self._changed is not None:
+            self._changed.add(ref)
 
     async def recall(self) -> LastKnown | None:
         """What was known of the cluster last; None where nobody knows. What is not believed is left as it is."""
@@ -107,7 +108,7 @@ class ClusterKeeper:
                     await self._write(path, known)
             except (OSError, BrokenJournal) as error:
                 self._complain(f"is not kept on disk: {error}")
-                self._written_at = None  # nobody knows what stands there now: all of it, next time
+                self._changed = None  # nobody knows what stands there now: all of it, next time
 
     def forget(self) -> None:
         """The cluster has left the mesh: nothing is kept of it."""
@@ -135,8 +136,8 @@ class ClusterKeeper:
 
     async def _write(self, path: Path, known: Known) -> None:
         now_s = self._clock.now()
-        if self._written_at is None or self._grown_bytes > max(self._whole_bytes, _LEAST_REPLACED):
-            self._changed.clear()
+        if self._changed is None or self._grown_bytes > max(self._whole_bytes, _LEAST_REPLACED):
+            self._changed = set()
             records = self._whole(now_s, dict(known.facts()), known)
             self._whole_bytes = await asyncio.to_thread(self._replace, path, records)
             self._grown_bytes = 0

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
+import tracemalloc
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -287,6 +288,18 @@ async def test_without_a_folder_nothing_is_kept(tmp_path, known):
     await kept.run(known)
     kept.forget()
     assert await kept.recall() is None
+
+
+async def test_what_changes_is_not_remembered_where_nothing_is_written():
+    kept = ClusterKeeper(SPEC, KeeperSettings(), SystemClock())
+    tracemalloc.start()
+    try:
+        for number in range(20_000):
+            kept.heard(Ref("Pod", "default", f"reviews-{number}"))
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 100_000, "pods come and go for months"
 
 
 async def test_a_cluster_says_of_when_it_is(tmp_path, known):
