@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import IO, Protocol
@@ -32,6 +33,7 @@ class KeeperSettings(msgspec.Struct, frozen=True, kw_only=True):
     period_s: float = 30.0  # between two writings of what changed
     refresh_s: float = 300.0  # after which a cluster in which nothing changes is said to be as it was
     oldest_s: float = 86_400.0  # that is served at a start; 0: however old it is
+    retry_s: float = 300.0  # after a writing that failed, since all of it is written then
     limit_bytes: int = 256 << 20  # of one cluster
 
 
@@ -60,6 +62,8 @@ class ClusterKeeper:
         self._whose = Whose(cluster=spec.id, server=spec.access.server)
         self._changed: set[Ref] | None = None  # since it was written; None: all of it is to be written
         self._whole_bytes = self._grown_bytes = 0
+        self._unpacked_bytes = 0  # of what the file holds: so much its reader takes
+        self._has_left = False
         self._written_at = 0.0
         self._lock: IO[bytes] | None = None
         self.trouble = ""
@@ -98,9 +102,11 @@ class ClusterKeeper:
                 self._lock.close()
 
     async def _run(self, path: Path, known: Known) -> None:
+        pause_s = self._settings.period_s
         while True:
             # First: others have more urgent things to do when a cluster comes, and much changes then.
-            await self._clock.sleep(self._settings.period_s)
+            await self._clock.sleep(pause_s)
+            pause_s = self._settings.period_s
             if not known.is_whole:
                 continue  # what is on disk is of one moment, and says of which
             try:
@@ -109,9 +115,11 @@ class ClusterKeeper:
             except (OSError, BrokenJournal) as error:
                 self._complain(f"is not kept on disk: {error}")
                 self._changed = None  # nobody knows what stands there now: all of it, next time
+                pause_s = self._settings.retry_s
 
     def forget(self) -> None:
-        """The cluster has left the mesh: nothing is kept of it."""
+        """The cluster has left the mesh: nothing is kept of it, nor of what is being written."""
+        self._has_left = True
         if self._path is not None:
             try:
                 self._path.unlink(missing_ok=True)
@@ -135,37 +143,38 @@ class ClusterKeeper:
         return True
 
     async def _write(self, path: Path, known: Known) -> None:
-        now_s = self._clock.now()
-        if self._changed is None or self._grown_bytes > max(self._whole_bytes, _LEAST_REPLACED):
-            self._changed = set()
-            records = self._whole(now_s, dict(known.facts()), known)
-            self._whole_bytes = await asyncio.to_thread(self._replace, path, records)
-            self._grown_bytes = 0
-        elif self._changed or now_s - self._written_at >= self._settings.refresh_s:
-            changed, self._changed = self._changed, set()
-            step = self._step(now_s, changed, known)
-            self._grown_bytes += await asyncio.to_thread(journal.append, path, step)
-        else:
+        now_s, changed = self._clock.now(), self._changed
+        if changed is not None and not changed and now_s - self._written_at < self._settings.refresh_s:
             return
+        self._changed = set()
+        facts = [(ref, known.fact(ref)) for ref in changed or ()]
+        step = partial(_step, now_s, facts, known)
+        if changed is None or not await asyncio.to_thread(self._grow, path, step):
+            records = _whole(self._whose, now_s, dict(known.facts()), known)
+            await asyncio.to_thread(self._replace, path, records)
         self._written_at, self.trouble = now_s, ""
         CLUSTER_KEPT.labels(self._spec.id).set(now_s)
         CLUSTER_KEPT_BYTES.labels(self._spec.id).set(self._whole_bytes + self._grown_bytes)
 
-    def _replace(self, path: Path, records: Iterable[bytes]) -> int:
-        return journal.replace(path, records, self._settings.limit_bytes)
+    def _grow(self, path: Path, step: Callable[[], bytes]) -> bool:
+        """Add what changed; False where it is time, or there is only room, to write all of it anew."""
+        if self._grown_bytes > max(self._whole_bytes, _LEAST_REPLACED):
+            return False
+        record = self._counted(step())
+        if self._unpacked_bytes > self._settings.limit_bytes:
+            return False
+        self._grown_bytes += journal.append(path, record)
+        return True
 
-    def _whole(self, now_s: float, facts: Mapping[Ref, Fact], known: Known) -> Iterator[bytes]:
-        yield msgspec.json.encode(self._whose)
-        left = iter(facts.items())
-        while some := tuple(islice(left, _AT_ONCE)):
-            yield msgspec.json.encode(Step(put=tuple(_kept(some, known))))
-        yield msgspec.json.encode(Step(at=now_s))
+    def _replace(self, path: Path, records: Iterable[bytes]) -> None:
+        self._unpacked_bytes = self._grown_bytes = 0
+        self._whole_bytes = journal.replace(path, map(self._counted, records), self._settings.limit_bytes)
+        if self._has_left:  # while this was written, by a thread that nobody stops
+            path.unlink(missing_ok=True)
 
-    def _step(self, now_s: float, changed: Iterable[Ref], known: Known) -> bytes:
-        facts = [(ref, known.fact(ref)) for ref in changed]
-        there = [(ref, fact) for ref, fact in facts if fact is not None]
-        gone = tuple(ref for ref, fact in facts if fact is None)
-        return msgspec.json.encode(Step(at=now_s, put=tuple(_kept(there, known)), gone=gone))
+    def _counted(self, record: bytes) -> bytes:
+        self._unpacked_bytes += len(record)
+        return record
 
     def _complain(self, trouble: str) -> None:
         if trouble != self.trouble:
@@ -178,3 +187,17 @@ def _kept(facts: Iterable[tuple[Ref, Fact]], known: Known) -> Iterator[tuple[str
         undecoded = known.undecoded(ref) if isinstance(fact, InvalidConfig) else b""
         if undecoded or not isinstance(fact, InvalidConfig):
             yield written(ref, fact, undecoded)
+
+
+def _whole(whose: Whose, now_s: float, facts: Mapping[Ref, Fact], known: Known) -> Iterator[bytes]:
+    yield msgspec.json.encode(whose)
+    left = iter(facts.items())
+    while some := tuple(islice(left, _AT_ONCE)):
+        yield msgspec.json.encode(Step(put=tuple(_kept(some, known))))
+    yield msgspec.json.encode(Step(at=now_s))
+
+
+def _step(now_s: float, facts: Sequence[tuple[Ref, Fact | None]], known: Known) -> bytes:
+    there = [(ref, fact) for ref, fact in facts if fact is not None]
+    gone = tuple(ref for ref, fact in facts if fact is None)
+    return msgspec.json.encode(Step(at=now_s, put=tuple(_kept(there, known)), gone=gone))

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import errno
+import threading
 import time
 import tracemalloc
 from contextlib import asynccontextmanager
@@ -274,6 +276,65 @@ async def test_a_cluster_that_is_too_large_keeps_what_it_had(tmp_path, known):
 
         await eventually(is_said)
     assert path.read_bytes() == before
+
+
+async def test_a_file_does_not_grow_beyond_what_is_read(tmp_path, known):
+    limit = 3_000
+    async with keeping(tmp_path, known, limit_bytes=limit) as kept:
+        for number in range(30):
+            known.put("Pod", pod(labels={"version": f"v{number}"}))
+            kept.heard(POD)
+            await until_kept(tmp_path, known.known, limit_bytes=limit)
+        assert sum(map(len, journal.read(file_of(tmp_path, SPEC.id), limit))) <= limit
+        assert not kept.trouble
+
+
+async def test_a_writing_that_failed_is_not_tried_again_at_once(tmp_path, known, monkeypatch):
+    tried = []
+
+    def full(*_):
+        tried.append(1)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "replace", full)
+        async with keeping(tmp_path, known) as kept:
+            await eventually(lambda: _is_tried(tried))
+            await asyncio.sleep(0.2)
+            assert len(tried) == 1, "all of a cluster is much to write"
+            assert "No space left" in kept.trouble
+        async with keeping(tmp_path, known, retry_s=0.02):
+            await eventually(lambda: _is_tried(tried, 3))
+
+
+async def _is_tried(tried, times=1):
+    return len(tried) >= times
+
+
+async def test_what_is_being_written_when_a_cluster_leaves_is_not_kept(tmp_path, known, monkeypatch):
+    path, begun, goes_on, done = file_of(tmp_path, SPEC.id), *(threading.Event() for _ in range(3))
+    replace = journal.replace
+
+    def slowly(*given):
+        begun.set()
+        goes_on.wait(20)
+        return replace(*given)
+
+    def noted(*given):
+        try:
+            return kept_replace(*given)
+        finally:
+            done.set()
+
+    monkeypatch.setattr(journal, "replace", slowly)
+    async with keeping(tmp_path, known) as kept:
+        kept_replace = kept._replace
+        kept._replace = noted
+        assert await asyncio.to_thread(begun.wait, 20)
+    kept.forget()
+    goes_on.set()
+    assert await asyncio.to_thread(done.wait, 20)
+    assert not path.exists()
 
 
 async def test_nothing_is_kept_of_a_cluster_that_has_left(tmp_path, known):
