@@ -51,21 +51,29 @@ def replace(path: Path, records: Iterable[bytes], limit_bytes: int) -> int:
 
     Raises `OSError`, and `BrokenJournal` for what `read` would not read; then the file is as it was.
     """
-    made, left = path.with_name(f"{path.name}.new"), limit_bytes
-    with open(made, "wb", opener=_private) as file:
+    made = path.with_name(f"{path.name}.new")
+    try:
+        size = _make(made, records, limit_bytes)
+    except BaseException:
+        made.unlink(missing_ok=True)  # it is in the way where the disk is full
+        raise
+    made.replace(path)
+    _keep_name(path.parent)
+    return size
+
+
+def _make(path: Path, records: Iterable[bytes], limit_bytes: int) -> int:
+    left = limit_bytes
+    with open(path, "wb", opener=_private) as file:
         file.write(_MAGIC)
         for each in records:
             left -= len(each)
             if left < 0:
-                made.unlink()
                 raise BrokenJournal(f"it is more than {limit_bytes} bytes")
             file.write(_framed(each))
         file.flush()
         os.fsync(file.fileno())
-        size = file.tell()
-    made.replace(path)
-    _keep_name(path.parent)
-    return size
+        return file.tell()
 
 
 def append(path: Path, record: bytes) -> int:

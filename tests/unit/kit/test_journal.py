@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import stat
 import zlib
 
@@ -76,6 +77,17 @@ def test_no_bytes_are_read_as_something_else_than_records(content, tmp_path_fact
 def test_what_is_longer_than_is_read_is_not_written(file):
     with pytest.raises(BrokenJournal, match=f"more than {LIMIT} bytes"):
         journal.replace(file, [b"x" * 6_000, b"y" * 6_000], LIMIT)
+    assert journal.read(file, LIMIT) == WRITTEN
+    assert [each.name for each in file.parent.iterdir()] == ["kept"]
+
+
+def test_what_cannot_be_written_leaves_nothing_behind(file, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        journal.replace(file, [b"new"], LIMIT)
     assert journal.read(file, LIMIT) == WRITTEN
     assert [each.name for each in file.parent.iterdir()] == ["kept"]
 
