@@ -18,6 +18,7 @@ from isthmus.debug.pages import IstioPages
 from isthmus.debug.questions import Questions
 from isthmus.discovery.analyst import Analyst, AnalystSettings
 from isthmus.discovery.bundle_ring import BundleRing
+from isthmus.discovery.cluster_versions import ClusterVersions
 from isthmus.discovery.cluster_watcher import ClusterState, WatcherSettings
 from isthmus.discovery.fleet import Fleet
 from isthmus.discovery.follower import Follower, Planes, control_planes
@@ -91,10 +92,11 @@ class Pilot:
         self.keys = key_ring(settings, self._take, Sources(fetcher.fetch, self._kept.recall))
         self.bundles = BundleRing(settings_key(settings), self._take, fetcher.body)
         self.wanted = WantedCredentials()
+        self._versions = ClusterVersions()
         watching = WatcherSettings(
             root_namespace=settings.root_namespace,
             revision=settings.revision,
-            companions=(self._follow_plane,),
+            companions=(self._follow_plane, self._versions.follow),
             renewals=renewals(settings, own),
             credentials=self.wanted.current,
             keeper=keeper_settings(settings),
@@ -137,13 +139,17 @@ class Pilot:
             self.bundles.run(),
             keep_trying("tell", self._lead),
             keep_trying("denied", self._hear_of_denials),
-            Webhooks(settings.webhooks, self._certificates.held, SystemClock()).run(self._own),
+            self._webhooks().run(self._own),
         )
         async with supervise(*parts, *beside, self._serve()):
             await self._get_ready(settings.startup_limit_s)
             self._open()
             async for batch in self._inbox.batches():
                 self._step(batch)
+
+    def _webhooks(self) -> Webhooks:
+        held = self._certificates.held
+        return Webhooks(self._settings.webhooks, held, SystemClock(), self._versions.of)
 
     async def leave(self) -> None:
         """Go without a gap: others write, and proxies are with others, before this ends.

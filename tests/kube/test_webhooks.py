@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from uuid import uuid4
 
 import pytest
 
@@ -24,6 +26,7 @@ from isthmus.api import kind_named
 from isthmus.api.crd import definition
 from isthmus.kube.client import MERGE_PATCH, Client
 from isthmus.kube.errors import Refused
+from isthmus.kube.version import server_version
 
 SHOP = namespace("shop", **{"istio-injection": "enabled"})
 
@@ -51,6 +54,26 @@ async def test_a_pod_in_a_labelled_namespace_gets_a_sidecar(tmp_path, api_server
         assert containers_of(plain) == ["web"]
         asked = await cluster.create("pods", pod("asked", "quiet", {"sidecar.istio.io/inject": "true"}))
         assert "istio-proxy" in containers_of(asked)
+
+
+@pytest.mark.parametrize(("said", "is_native"), [({}, True), ({"nativeSidecars": False}, False)])
+async def test_sidecars_are_native_where_the_api_server_has_such_and_settings_say_nothing(
+    tmp_path, api_server, said, is_native
+):
+    async with live_cluster(tmp_path) as cluster, served_webhooks(cluster) as webhooks:
+        await cluster.apply(settings_map(**said))
+        await make_namespaces(cluster, SHOP)
+        await webhooks.install()
+        async with Client(cluster.access) as client:
+            assert re.match(r"v1\.(3[3-9]|[4-9]\d)", await server_version(client))
+
+        async def made() -> bool:
+            name = f"web-{uuid4().hex[:8]}"
+            spec = (await cluster.create("pods", pod(name, "shop")))["spec"]
+            inits = {each["name"]: each.get("restartPolicy") for each in spec["initContainers"]}
+            return (inits.get("istio-proxy") == "Always") is is_native
+
+        await eventually(made)
 
 
 async def test_a_pod_that_cannot_be_injected_is_refused_with_the_reason(tmp_path, api_server):
@@ -164,7 +187,9 @@ async def test_settings_are_followed_and_wrong_ones_keep_the_last_good(tmp_path,
         await eventually(lambda: asyncio.sleep(0, bool(known.wrong)))
         assert list(known.wrong) == ["ConfigMap istio-system/istio-sidecar-injector"]
         made = await cluster.create("pods", pod("web", "shop"))
-        assert {each["image"] for each in made["spec"]["containers"]} == {"web:1", "isthmus:next"}
+        spec = made["spec"]
+        images = {each["image"] for each in (*spec["initContainers"], *spec["containers"])}
+        assert images == {"web:1", "isthmus:next"}
 
 
 async def test_wrong_configuration_is_refused_with_all_that_is_wrong(tmp_path, api_server):

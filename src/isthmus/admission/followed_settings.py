@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import aclosing, suppress
+
+import msgspec
 
 from isthmus.api import kind_named
 from isthmus.api.core.config_map import ConfigMap
@@ -13,9 +15,11 @@ from isthmus.api.errors import InvalidConfig
 from isthmus.api.istio.mesh_config import MeshConfig
 from isthmus.api.istio.proxy_config import ProxyConfigObject
 from isthmus.api.resource import Object, Ref
+from isthmus.kit.clock import Clock, SystemClock
 from isthmus.kit.log import log
 from isthmus.kube.client import Client, Scope
 from isthmus.kube.informer import Informer
+from isthmus.kube.version import server_versions
 from isthmus.kube.watch import Watch
 from isthmus.model.mesh_config_problems import checked_mesh_config
 from isthmus.sidecar.inject.mesh_settings import with_mesh
@@ -31,15 +35,16 @@ _SYNC_LIMIT_S = 15.0  # then those that are known count: a cluster may not show 
 class FollowedSettings:
     """Told by informers. What is wrong is logged and kept in `wrong`, and changes nothing."""
 
-    def __init__(self, namespace: str, suffix: str = "") -> None:
+    def __init__(self, namespace: str, suffix: str = "", clock: Clock | None = None) -> None:
         """`suffix`: of the names of both ConfigMaps, for a revision that has its own."""
-        self._namespace = namespace
+        self._namespace, self._clock = namespace, clock or SystemClock()
         self._names = (f"{INJECTOR}{suffix}", f"{MESH}{suffix}")
         self._own: InjectSettings | None = None
         self._mesh = MeshConfig()
         self._proxies: dict[Ref, ProxyConfigObject] = {}
         self._labels: dict[str, Mapping[str, str]] = {}
         self._now: InjectSettings | None = None
+        self._kubernetes, self._version_heard = "", asyncio.Event()
         self._all_heard = False
         self.wrong: dict[str, str] = {}
         """What cannot be used at the moment, and why, by what it is."""
@@ -66,12 +71,26 @@ class FollowedSettings:
         async with asyncio.TaskGroup() as group:
             for each in informers:
                 group.create_task(each.run())
+            group.create_task(self._follow_version(client))
             # A pod must not be injected as if the mesh had no settings, only since they come a moment later.
             with suppress(TimeoutError):
                 async with asyncio.timeout(_SYNC_LIMIT_S):
                     for each in informers:
                         await each.synced.wait()
+                    await self._version_heard.wait()
             self._all_heard = True
+
+    async def _follow_version(self, client: Client) -> None:
+        async with aclosing(server_versions(client, self._clock)) as versions:
+            async for version in versions:
+                self.version_seen(version)
+
+    def version_seen(self, version: str) -> None:
+        """The API server is of this Kubernetes now."""
+        log.info("version of kubernetes known", version=version)
+        self._kubernetes = version
+        self._version_heard.set()
+        self._make()
 
     def injector_seen(self, _: Ref, found: Object | InvalidConfig | None) -> None:
         """The injector's ConfigMap came, changed or went (an informer's handler)."""
@@ -120,9 +139,14 @@ class FollowedSettings:
     def _mended(self, name: str) -> None:
         if self.wrong.pop(name, None):
             log.info("injection settings can be used again", object=name)
-        if self._own is not None:
-            proxies = tuple(self._proxies[ref] for ref in sorted(self._proxies))
-            self._now = with_mesh(self._own, self._mesh, proxies)
+        self._make()
+
+    def _make(self) -> None:
+        if self._own is None:
+            return
+        proxies = tuple(self._proxies[ref] for ref in sorted(self._proxies))
+        made = with_mesh(self._own, self._mesh, proxies)
+        self._now = msgspec.structs.replace(made, kubernetes=self._kubernetes)
 
     def _complain(self, name: str, why: str) -> None:
         if self.wrong.get(name) != why:

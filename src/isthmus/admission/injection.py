@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import Protocol
 
@@ -38,11 +38,16 @@ class Known(Protocol):
         ...
 
 
+VersionOf = Callable[[str], str]
+"""Which Kubernetes a cluster runs, by its name; empty where nobody knows."""
+
+
 class Injection:
     """Answers about pods."""
 
-    def __init__(self, known: Known) -> None:
-        self._known = known
+    def __init__(self, known: Known, version_of: VersionOf = lambda _: "") -> None:
+        """`version_of`: of other clusters."""
+        self._known, self._version_of = known, version_of
 
     def answer(self, asked: Asked, where: Where) -> Answer:
         """The pod with its sidecar, as a patch. Raises `NotReady`."""
@@ -56,7 +61,7 @@ class Injection:
         if asked.operation != "CREATE" or asked.sub_resource or asked.object is None:
             INJECTION_SKIPS.inc()
             return Answer()
-        answer = self._answer(asked, asked.object, _there(settings, where))
+        answer = self._answer(asked, asked.object, self._there(settings, where))
         INJECTION_SECONDS.observe(perf_counter() - began)
         return answer
 
@@ -71,10 +76,12 @@ class Injection:
         (INJECTION_SUCCESSES if found.patch else INJECTION_SKIPS).inc()
         return Answer(patch=found.patch)
 
-
-def _there(settings: InjectSettings, where: Where) -> InjectSettings:
-    return msgspec.structs.replace(
-        settings,
-        cluster=where.cluster or settings.cluster,
-        network=where.network or settings.network,
-    )
+    def _there(self, settings: InjectSettings, where: Where) -> InjectSettings:
+        cluster = where.cluster or settings.cluster
+        is_here = cluster == settings.cluster
+        return msgspec.structs.replace(
+            settings,
+            cluster=cluster,
+            network=where.network or settings.network,
+            kubernetes=settings.kubernetes if is_here else self._version_of(cluster),
+        )

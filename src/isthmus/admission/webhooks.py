@@ -15,7 +15,7 @@ from isthmus.admission.configurations import Serving, injector_name, validator_n
 from isthmus.admission.door import Door
 from isthmus.admission.followed_settings import FollowedSettings
 from isthmus.admission.https import HttpsServer
-from isthmus.admission.injection import Injection
+from isthmus.admission.injection import Injection, VersionOf
 from isthmus.admission.settings import WebhookSettings
 from isthmus.api import kind_named
 from isthmus.api.core.config_map import ConfigMap
@@ -45,15 +45,22 @@ _HEARD_S = 2.0  # for each API server to hear of what another one has taken
 class Webhooks:
     """`run` serves once there is a certificate."""
 
-    def __init__(self, settings: WebhookSettings, citadels: Watchable[Held | None], clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: WebhookSettings,
+        citadels: Watchable[Held | None],
+        clock: Clock,
+        version_of: VersionOf = lambda _: "",
+    ) -> None:
+        """`version_of`: which Kubernetes other clusters run that ask here."""
         self._settings, self._clock = settings, clock
         self._folder: CertificateFolder | None = None
         self._held = citadels
         if settings.certificate_dir:
             self._folder = CertificateFolder(Path(settings.certificate_dir), clock)
             self._held = self._folder.held
-        self.known = FollowedSettings(settings.namespace, suffix(settings.revision))
-        door = Door(Injection(self.known), validates=settings.validates)
+        self.known = FollowedSettings(settings.namespace, suffix(settings.revision), clock)
+        door = Door(Injection(self.known, version_of), validates=settings.validates)
         self.server = HttpsServer(settings.address, settings.port or 0, door.answer)
         self.server.turned_away = lambda why: DOOR_REFUSALS.labels(door="webhooks", reason=why).inc()
         self._published = b""

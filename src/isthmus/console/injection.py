@@ -18,6 +18,7 @@ from isthmus.api.resource import Kind
 from isthmus.kube.client import Client
 from isthmus.kube.errors import KubeError, NotFound
 from isthmus.kube.kubeconfig import Access
+from isthmus.kube.version import server_version
 from isthmus.model.mesh_config_problems import checked_mesh_config
 from isthmus.sidecar.inject.manifest import inject_manifest
 from isthmus.sidecar.inject.mesh_settings import with_mesh
@@ -25,10 +26,6 @@ from isthmus.sidecar.inject.settings import InjectSettings, InvalidSettings, set
 
 _CONFIG_MAPS = Kind("", ("v1",), "ConfigMap", "configmaps", ConfigMap)
 NAME, MESH = "istio-sidecar-injector", "istio"
-
-
-class _Version(msgspec.Struct, rename="camel"):
-    git_version: str = ""
 
 
 async def settings_of_cluster(access: Access, namespace: str = "istio-system") -> InjectSettings:
@@ -50,8 +47,8 @@ async def settings_of_cluster(access: Access, namespace: str = "istio-system") -
 
 async def _version(client: Client) -> str:
     """Of the API server; nothing where it does not tell."""
-    with suppress(KubeError, msgspec.MsgspecError):
-        return msgspec.json.decode(await client.request("GET", "/version"), type=_Version).git_version
+    with suppress(KubeError):
+        return await server_version(client)
     return ""
 
 

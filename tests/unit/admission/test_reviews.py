@@ -89,6 +89,23 @@ async def test_a_path_says_in_which_cluster_and_network_a_pod_is(path, cluster, 
 
 
 @pytest.mark.parametrize(
+    ("path", "native"),
+    [
+        ("/inject", False),
+        ("/inject/cluster/east", False),
+        ("/inject/cluster/west/net/far", True),
+        ("/inject/cluster/nowhere", False),
+    ],
+)
+async def test_a_sidecar_is_native_where_the_cluster_of_its_pod_has_such(path, native):
+    known = Known(msgspec.structs.replace(EAST, kubernetes="v1.32.9"))
+    door = Door(Injection(known, lambda name: {"west": "v1.33.0-gke.1"}.get(name, "")))
+    patch = msgspec.json.decode(base64.b64decode((await told(path, review(), door=door))["patch"]))
+    (inits,) = (each["value"] for each in patch if each["path"] == "/spec/initContainers")
+    assert [each["name"] for each in inits] == ["istio-init", *(["istio-proxy"] if native else [])]
+
+
+@pytest.mark.parametrize(
     "path", ["/inject/cluster", "/inject/a/b", "/inject/cluster/a/cluster/b", "/injected", "/validate/x", "/"]
 )
 async def test_other_paths_are_told_which_there_are(path):

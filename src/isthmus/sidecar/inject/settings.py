@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from enum import Enum
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 import yaml
@@ -16,7 +16,10 @@ from isthmus.sidecar.capture import CaptureSettings
 
 PROXY_USER = 1337
 _NATIVE_SINCE = (1, 33)
-"""Where they are stable. Source: Kubernetes' "Sidecar Containers"."""
+"""Where they are stable, and each kubelet has them: it is of 1.30 or later, where they are on.
+
+Source: Kubernetes' "Sidecar Containers", "Version Skew Policy".
+"""
 _VERSION = re.compile(r"v?(\d{1,4})\.(\d{1,4})")
 _Shape = TypeVar("_Shape")
 
@@ -56,8 +59,8 @@ class InjectSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     log_level: str = "warning"
     component_log_level: str = ""  # of parts of Envoy: `upstream:debug`
     revision: str = "default"  # of the control plane that pods are told to be of
-    # Whether proxies are native sidecars; None: where `kubernetes`, the version of the cluster's API server, has them.
-    native_sidecars: bool | None = None
+    # Whether proxies are native sidecars; `auto`: where the API server, of version `kubernetes`, has them.
+    native_sidecars: bool | Literal["auto"] = "auto"
     kubernetes: str = ""
     concurrency: int = 2
     cpu: str = "10m"
@@ -82,7 +85,7 @@ class InjectSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     @property
     def has_native_sidecars(self) -> bool:
         """Whether a proxy is one where its pod says nothing."""
-        if self.native_sidecars is not None:
+        if self.native_sidecars != "auto":
             return self.native_sidecars
         found = _VERSION.match(self.kubernetes)
         return found is not None and (int(found[1]), int(found[2])) >= _NATIVE_SINCE
