@@ -47,6 +47,7 @@ _BY_PACKAGE: dict[str, str] = {
     "envoy.extensions.filters.http.router.v3": "Router",
     "envoy.extensions.filters.listener.http_inspector.v3": "HttpInspector",
     "envoy.extensions.filters.listener.original_dst.v3": "OriginalDst",
+    "envoy.extensions.filters.listener.original_src.v3": "OriginalSrc",
     "envoy.extensions.filters.listener.tls_inspector.v3": "TlsInspector",
     "envoy.extensions.filters.network.http_connection_manager.v3": "HttpConnectionManager HttpFilter Rds",
     "envoy.extensions.filters.network.sni_cluster.v3": "SniCluster",

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 _NEW_LINK, _DEL_LINK, _GET_LINK, _SET_LINK = 16, 17, 18, 19
 _NEW_ADDRESS, _NEW_ROUTE, _DEL_ROUTE = 20, 24, 25
+_NEW_RULE, _DEL_RULE = 32, 33
 _REQUEST, _ACK, _DUMP = 0x1, 0x4, 0x300
 _EXCLUSIVE, _CREATE, _REPLACE = 0x200, 0x400, 0x100
 _ERROR, _DONE = 2, 3
@@ -26,7 +27,8 @@ _LINK = struct.Struct("=BxHiII")
 _ADDRESS = struct.Struct("=BBBBI")
 _ROUTE = struct.Struct("=BBBBBBBBI")
 _ATTRIBUTE = struct.Struct("=HH")
-_SCOPE_UNIVERSE, _SCOPE_LINK = 0, 253
+_SCOPE_UNIVERSE, _SCOPE_LINK, _SCOPE_HOST = 0, 253, 254
+_TO_TABLE = 1  # FR_ACT_TO_TBL
 _TABLE_MAIN, _BY_ADMIN, _UNICAST, _LOCAL = 254, 4, 1, 2
 _FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 _NO_SEARCH_FOR_DOUBLES = 0x02  # IFA_F_NODAD
@@ -112,6 +114,27 @@ def route(prefix: str, index: int, gateway: str = "", source: str = "", *, local
     if source:
         attributes += _attribute(7, ipaddress.ip_address(source).packed)
     return _NEW_ROUTE, _CREATE | _REPLACE, head + attributes
+
+
+def all_is_here(version: int, table: int) -> Message:
+    """Every address of this version of IP is one of this host, for who is told to look into `table`."""
+    head = _ROUTE.pack(_FAMILY[version], 0, 0, 0, table, _BY_ADMIN, _SCOPE_HOST, _LOCAL, 0)
+    return _NEW_ROUTE, _CREATE | _REPLACE, head + _attribute(4, struct.pack("=I", LOOPBACK))
+
+
+def marked_looks_into(table: int, version: int, mark: int) -> Message:
+    """What bears `mark` is routed by `table` first. There must be none yet that says the same."""
+    return _NEW_RULE, _CREATE | _EXCLUSIVE, _marked(table, version, mark)
+
+
+def marked_looks_no_more(table: int, version: int, mark: int) -> Message:
+    """There is no such rule any more."""
+    return _DEL_RULE, 0, _marked(table, version, mark)
+
+
+def _marked(table: int, version: int, mark: int) -> bytes:
+    head = _ROUTE.pack(_FAMILY[version], 0, 0, 0, table, 0, 0, _TO_TABLE, 0)
+    return head + _attribute(10, struct.pack("=I", mark)) + _attribute(16, struct.pack("=I", 0xFFFF_FFFF))
 
 
 class Netlink:

@@ -11,6 +11,7 @@ import msgspec
 
 from isthmus.model.endpoint import Locality
 from isthmus.model.families import BOTH, Families
+from isthmus.model.interception import METADATA, TPROXY
 from isthmus.model.names import ClusterId, NetworkId
 
 
@@ -53,6 +54,11 @@ class Proxy(msgspec.Struct, frozen=True, kw_only=True):
     def knows_itself(self) -> bool:
         """Whether it asks for those with which it shares its calls, as zone aware routing needs them."""
         return dict(self.metadata).get("ENABLE_SELF_DISCOVERY", "").lower() == "true"
+
+    @property
+    def keeps_source(self) -> bool:
+        """Whether traffic comes to it with its callers' addresses, from which it calls the application."""
+        return (METADATA, TPROXY) in self.metadata
 
     @property
     def families(self) -> Families:

@@ -50,6 +50,8 @@ class CaptureSettings(msgspec.Struct, frozen=True, kw_only=True):
     user: int | None = None  # uid mode: connections of this user pass instead of marked ones
     dns_port: int = 0  # of the agent, which answers what `dns_servers` are asked; 0: nobody is led to it
     dns_servers: tuple[str, ...] = ()
+    # Whether Envoy is shown connections as they come (TPROXY), and calls the application from its callers' addresses.
+    keeps_source: bool = False
     datagrams: bool = True  # whether those to services go to Envoy, as soon as the agent knows where
 
     def with_annotations(self, annotations: Mapping[str, str]) -> CaptureSettings:

@@ -1,7 +1,7 @@
 """Traffic of a pod into its Envoy: nftables rules as a value, a table for each version of IP.
 
 TCP and datagrams, and questions to the pod's DNS servers. What Envoy and the agent send passes by its mark, or by
-their user where marks cannot be set. Source: nft(8), Istio's rules.
+their user where marks cannot be set. Source: nft(8), Istio's rules, Linux' Documentation/networking/tproxy.rst.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from isthmus.model.families import Families, spoken
+from isthmus.model.interception import SOURCE_MARK
 from isthmus.sidecar.capture import ANY, CaptureSettings
 
 TABLE = "isthmus"
@@ -68,6 +69,7 @@ def _table(settings: CaptureSettings, family: Family) -> list[str]:
             if settings.datagrams
             else ()
         ),
+        *(_transparent(settings, family) if settings.keeps_source else ()),
         *_chain("output", "type nat hook output priority -100;", _outbound(settings, family)),
         *_chain("prerouting", "type nat hook prerouting priority -100;", _inbound(settings, family)),
         "}",
@@ -78,6 +80,7 @@ def _outbound(settings: CaptureSettings, family: Family) -> list[str]:
     who, value = ("mark", f"{settings.mark:#x}") if settings.user is None else ("skuid", str(settings.user))
     own, other = f"meta {who} {value}", f"meta {who} != {value}"
     ip = family.name
+    again = "return" if settings.keeps_source else f"redirect to :{settings.inbound_port}"
     return [
         *_passing("oifname", settings),
         *_dns(settings, own, family),
@@ -85,7 +88,7 @@ def _outbound(settings: CaptureSettings, family: Family) -> list[str]:
         "meta l4proto != tcp return",
         f'oifname "lo" {ip} saddr {family.source} return',
         # Envoy was asked for a service whose endpoint is this very pod: inbound policy holds there as well.
-        f'meta l4proto tcp oifname "lo" {ip} daddr != {family.loopback} {own} redirect to :{settings.inbound_port}',
+        f'meta l4proto tcp oifname "lo" {ip} daddr != {family.loopback} {own} {again}',
         f'oifname "lo" {other} return',
         f"{own} return",
         f"{ip} daddr {family.own} return",
@@ -145,19 +148,50 @@ def _virtual(settings: CaptureSettings, family: Family) -> list[str]:
 
 
 def _inbound(settings: CaptureSettings, family: Family) -> list[str]:
-    passed = tuple(sorted({*_OWN_PORTS, *settings.exclude_inbound_ports}))
+    lines = ["meta l4proto != tcp return", *_passing("iifname", settings), *_virtual(settings, family)]
     to_envoy = f"redirect to :{settings.inbound_port}"
-    lines = [
+    return lines if settings.keeps_source else [*lines, *_arriving(settings, "", to_envoy)]
+
+
+def _arriving(settings: CaptureSettings, which: str, *verdicts: str) -> list[str]:
+    """What is done with the connections to ports that are captured, of those that are `which`."""
+    passed = tuple(sorted({*_OWN_PORTS, *settings.exclude_inbound_ports}))
+    lines, to = [f"tcp dport {_set(passed)} return"], "meta l4proto tcp"
+    if settings.include_inbound_ports == ():
+        return lines
+    if settings.include_inbound_ports:
+        to = f"tcp dport {_set(settings.include_inbound_ports)}"
+    return [*lines, *(f"{to} {which}{verdict}" for verdict in verdicts)]
+
+
+def _transparent(settings: CaptureSettings, family: Family) -> list[str]:
+    """Connections come to Envoy with both of their addresses; it calls the application in its caller's name.
+
+    What the application answers to that address is led back to Envoy by the mark of its connection.
+    """
+    from_outside = [
         "meta l4proto != tcp return",
+        # What Envoy itself calls in this very pod comes by loopback, and is no other's.
+        f'iifname "lo" meta mark != {settings.mark:#x} return',
+        f'iifname "lo" {family.name} daddr {family.own} return',
         *_passing("iifname", settings),
-        *_virtual(settings, family),
-        f"tcp dport {_set(passed)} return",
+        *([f"iifname {_names(settings.virtual_interfaces)} return"] if settings.virtual_interfaces else []),
+        # Where Envoy does not listen the application must not be reached past it.
+        *_arriving(
+            settings,
+            "ct direction original ",
+            f"tproxy to :{settings.inbound_port} meta mark set {SOURCE_MARK:#x} accept",
+            "reject with tcp reset",
+        ),
     ]
-    if settings.include_inbound_ports is None:
-        lines.append(f"meta l4proto tcp {to_envoy}")
-    elif settings.include_inbound_ports:
-        lines.append(f"tcp dport {_set(settings.include_inbound_ports)} {to_envoy}")
-    return lines
+    answers = [
+        f"meta mark {SOURCE_MARK:#x} ct mark set meta mark",
+        f"ct mark {SOURCE_MARK:#x} ct direction reply meta mark set ct mark",
+    ]
+    return [
+        *_chain("arriving", "type filter hook prerouting priority -150;", from_outside),
+        *_chain("answers", "type route hook output priority -150;", answers),
+    ]
 
 
 def _shut(settings: CaptureSettings) -> list[str]:

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 
-from isthmus.kit.netlink import LOOPBACK, Netlink, address
+from isthmus.kit.netlink import (
+    LOOPBACK,
+    Netlink,
+    NetlinkError,
+    address,
+    all_is_here,
+    marked_looks_into,
+    marked_looks_no_more,
+)
 from isthmus.model.families import BOTH, Families
+from isthmus.model.interception import SOURCE_MARK
 from isthmus.sidecar.capture import CaptureSettings
 from isthmus.sidecar.capture_rules import IPV6, removal, rules
 
+_TABLE = 133
+"""Of routes: what bears the mark of callers' connections is for this pod, whatever its address. Istio's number."""
 _INTERFACES_V6 = Path("/proc/net/if_inet6")
 
 
@@ -22,12 +34,15 @@ async def apply(settings: CaptureSettings) -> None:
     found = families()
     if 6 in found:
         _give_source()
+    _lead_answers_back(found, are_led=settings.keeps_source)
     await load(rules(settings, found))
 
 
 async def clean() -> None:
     """Capture nothing any more. Raises `CaptureFailed`."""
-    await load(removal(families()))
+    found = families()
+    await load(removal(found))
+    _lead_answers_back(found, are_led=False)
 
 
 def families(interfaces: Path = _INTERFACES_V6) -> Families:
@@ -47,6 +62,23 @@ def _give_source() -> None:
     except OSError as error:
         raise CaptureFailed(
             f"{IPV6.source} cannot be put on lo: {error} (hint: capture needs CAP_NET_ADMIN)"
+        ) from error
+
+
+def _lead_answers_back(found: Families, *, are_led: bool) -> None:
+    """Keep in the pod what the application answers to callers in whose name Envoy has called it; or not."""
+    try:
+        with Netlink() as netlink:
+            for version in found:
+                with suppress(NetlinkError):  # there was none
+                    netlink.apply(marked_looks_no_more(_TABLE, version, SOURCE_MARK))
+                if are_led:
+                    netlink.apply(
+                        all_is_here(version, _TABLE), marked_looks_into(_TABLE, version, SOURCE_MARK)
+                    )
+    except OSError as error:
+        raise CaptureFailed(
+            f"answers cannot be led back to Envoy: {error} (hint: TPROXY needs CAP_NET_ADMIN)"
         ) from error
 
 

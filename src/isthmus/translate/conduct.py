@@ -40,6 +40,7 @@ class Conduct(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     outbound_port: int = 15001
     inbound_port: int = 15006
     http_proxy_port: int = 0  # 0: none
+    keeps_source: bool = False  # whether the application sees its callers' own addresses
     detection_s: float | None = None
     dns_refresh_s: float = 0.0  # how often names of hosts are asked for that nobody knows; 0: they are not
     resolves: bool = False  # those that are captured
@@ -84,7 +85,7 @@ class Conducts:
         labels = labels or tuple(each for each in proxy.labels if each[0] in telemetries.labels)
         # Datadog's collector must be told by us whose spans it gets, the others learn it from the proxy.
         name = _service_name(config, proxy) if _asks_for_name(mesh, config) else ""
-        asked = (proxy.kind, proxy.namespace, labels, proxy.config, name)
+        asked = (proxy.kind, proxy.namespace, labels, proxy.config, name, proxy.keeps_source)
         make = partial(self._make, mesh, view, telemetries, (proxy, config, name))
         return self._found.get((view, telemetries, mesh.settings), asked, make)
 
@@ -119,7 +120,7 @@ class Conducts:
             side: reporting(scopes, mesh.settings.listener, config, side) for side in (CLIENT, SERVER)
         }
         sides = {side: side_of(each, config, view, name) for side, each in said.items()}
-        conduct = _conduct(view, config, sides)
+        conduct = msgspec.structs.replace(_conduct(view, config, sides), keeps_source=proxy.keeps_source)
         if len(self._interned) > _ROOM:
             self._interned.clear()
         return self._interned.setdefault(msgspec.json.encode(conduct, order="deterministic"), conduct)

@@ -13,10 +13,12 @@ from isthmus.envoy.types import (
     ListenerFilter,
     ListenerFilterChainMatchPredicate,
     OriginalDst,
+    OriginalSrc,
     ProxyProtocolListenerFilter,
     TlsInspector,
 )
 from isthmus.model.families import Families
+from isthmus.model.interception import SOURCE_MARK
 from isthmus.translate import proto
 from isthmus.translate.names import ANY, BLACK_HOLE
 from isthmus.translate.network_filters import tcp_proxy
@@ -39,6 +41,13 @@ def listen(listener: Listener, bind: str, port: int, families: Families) -> None
 def original_dst() -> ListenerFilter:
     return ListenerFilter(
         name="envoy.filters.listener.original_dst", typed_config=proto.any_of(OriginalDst())
+    )
+
+
+def original_src() -> ListenerFilter:
+    """Lets upstreams of this host be called from the caller's own address."""
+    return ListenerFilter(
+        name="envoy.filters.listener.original_src", typed_config=proto.any_of(OriginalSrc(mark=SOURCE_MARK))
     )
 
 

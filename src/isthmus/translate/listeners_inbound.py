@@ -45,6 +45,7 @@ from isthmus.translate.listener_parts import (
     listen,
     loop_guard,
     original_dst,
+    original_src,
     tls_inspector,
 )
 from isthmus.translate.names import ANY
@@ -72,6 +73,9 @@ def inbound_listener(taken: Iterable[Entrance], conduct: Conduct, guard: Guard) 
         filter_chains=[loop_guard("virtualInbound-blackhole", conduct.inbound_port)],
     )
     listen(listener, ANY, conduct.inbound_port, conduct.families)
+    if conduct.keeps_source:
+        listener.transparent.value = True
+        listener.listener_filters.insert(1, original_src())
     served, terms = {one.number for one in captured if not one.bind}, terms_of(guard.peers)
     for port, mode in ((0, terms.usual), *terms.ports):
         if port not in served:

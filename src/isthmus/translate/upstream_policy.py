@@ -231,10 +231,10 @@ def apply_keepalive(upstream: Cluster, asked: api.TcpKeepalive) -> None:
         keepalive.keepalive_interval.value = int(duration.parse(asked.interval))
 
 
-def mark() -> SocketOption:
+def mark(value: int = MARK) -> SocketOption:
     """SO_MARK, by which capture knows Envoy's own packets."""
     return SocketOption(
-        description="SO_MARK", level=1, name=36, int_value=MARK, state=SocketOption.STATE_PREBIND
+        description="SO_MARK", level=1, name=36, int_value=value, state=SocketOption.STATE_PREBIND
     )
 
 

@@ -71,9 +71,9 @@ class Upstreams:
     ) -> tuple[Versioned, ...]:
         """Every upstream of a proxy with this view of this workload: the same tuple for equal proxies."""
         outbound = self._outbound_of(view, shards)
-        inbound = self._inbound(view, own)
+        inbound = self._inbound(view, own, conduct)
         passing = self._views.get((view,), "passing", lambda: tuple(self._passing(view)))
-        beside = (*self._always(view), *self._collectors(view, conduct), *inbound)
+        beside = (*self._always(view, conduct), *self._collectors(view, conduct), *inbound)
         every = (*outbound, *passing, *beside)
         return self._whole.get((outbound, passing, *beside), view.kind, lambda: every)
 
@@ -81,8 +81,8 @@ class Upstreams:
         self, view: View, shards: Shards, own: Workload | None, conduct: Conduct, wanted: frozenset[str]
     ) -> Iterator[Versioned]:
         """Those of `wanted` that exist."""
-        beside = (*self._always(view), *self._collectors(view, conduct))
-        others = {one.name: one for one in (*beside, *self._inbound(view, own))}
+        beside = (*self._always(view, conduct), *self._collectors(view, conduct))
+        others = {one.name: one for one in (*beside, *self._inbound(view, own, conduct))}
         for name in wanted:
             parts = UpstreamName.parse(name)
             service = None
@@ -178,8 +178,9 @@ class Upstreams:
         slot = slot._replace(scope=(*slot.scope, "essence"))
         return self.checked.keep(slot, here.about, partial(make, part=essence), proto.sealed)
 
-    def _always(self, view: View) -> tuple[Versioned, ...]:
-        return self._always_of.get((view.settings.upstream,), view.kind, lambda: _fixed(view))
+    def _always(self, view: View, conduct: Conduct) -> tuple[Versioned, ...]:
+        keeps = conduct.keeps_source
+        return self._always_of.get((view.settings.upstream,), (view.kind, keeps), lambda: _fixed(view, keeps))
 
     def _collectors(self, view: View, conduct: Conduct) -> tuple[Versioned, ...]:
         """Those of logs and traces that are no services of the mesh."""
@@ -190,28 +191,28 @@ class Upstreams:
 
         return self._always_of.get((settings, conduct), "collectors", make)
 
-    def _inbound(self, view: View, own: Workload | None) -> list[Versioned]:
+    def _inbound(self, view: View, own: Workload | None, conduct: Conduct) -> list[Versioned]:
         if own is None:
             return []
         taken = entrances(own.serves, view.sidecar, own.address)
-        found = [made for one in taken if (made := self._own_port(view, one))]
+        keeps = conduct.keeps_source
+        found = [made for one in taken if (made := self._own_port(view, one, keeps))]
         return found + [self._own_datagrams(own.address, port) for port in datagram_targets(own.serves)]
 
-    def _own_port(self, view: View, one: Entrance) -> Versioned | None:
+    def _own_port(self, view: View, one: Entrance, keeps: bool) -> Versioned | None:
         sidecar, settings = view.sidecar, view.settings.upstream
 
         def make() -> Versioned | None:
             name = names.inbound(one.number)
             if sidecar is None:
-                return proto.sealed(inbound_upstream(one, settings))
-            slot = Slot(UPSTREAM, name, None, ("inbound", about(sidecar), one.to))
-            return self.checked.keep(
-                slot, about(sidecar), lambda: inbound_upstream(one, settings), proto.sealed
-            )
+                return proto.sealed(inbound_upstream(one, settings, keeps_source=keeps))
+            slot = Slot(UPSTREAM, name, None, ("inbound", about(sidecar), one.to, keeps))
+            upstream = partial(inbound_upstream, one, settings, keeps_source=keeps)
+            return self.checked.keep(slot, about(sidecar), upstream, proto.sealed)
 
         # Only a pattern for its statistics makes it depend on which service leads there.
         served = one.served if settings.inbound_stat_name else None
-        return self._own.get((settings, sidecar), (one.number, one.to, served), make)
+        return self._own.get((settings, sidecar), (one.number, one.to, served, keeps), make)
 
     def _own_datagrams(self, address: str, port: int) -> Versioned:
         return self._datagrams.get(
@@ -231,12 +232,12 @@ def _seen(view: View, service: Service, shards: Shards) -> Known:
     return replace(here, mutual=frozenset(mutual))
 
 
-def _fixed(view: View) -> tuple[Versioned, ...]:
+def _fixed(view: View, keeps_source: bool) -> tuple[Versioned, ...]:
     """What every proxy of the view's kind has."""
     settings = view.settings.upstream
     made = [black_hole(settings), outbound_passthrough(settings)]
     if view.kind is ProxyKind.SIDECAR:
-        made.append(inbound_passthrough(settings))
+        made.append(inbound_passthrough(settings, keeps_source=keeps_source))
     return tuple(map(proto.sealed, (*made, *dynamic_upstreams(settings))))
 
 

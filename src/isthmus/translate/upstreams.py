@@ -12,6 +12,7 @@ from isthmus.envoy.types import (
     SocketAddress,
     UpstreamHttpProtocolOptions,
 )
+from isthmus.model.interception import SOURCE_MARK
 from isthmus.model.mesh import MeshSettings
 from isthmus.model.service import Port, Protocol, Resolution, Service
 from isthmus.model.setting_parts import UpstreamSettings
@@ -161,10 +162,12 @@ def _describe(upstream: Cluster, known: Known, name: UpstreamName) -> None:
         about["config"] = f"/apis/networking.istio.io/v1/namespaces/{meta.namespace}/{kind}/{meta.name}"
 
 
-def inbound_upstream(one: Entrance, settings: UpstreamSettings) -> Cluster:
+def inbound_upstream(one: Entrance, settings: UpstreamSettings, *, keeps_source: bool = False) -> Cluster:
     """The application behind a port, called where it listens, or where the caller meant, or on loopback alone."""
     with at(one.path or "inboundConnectionPool"):
         upstream = _to_application(names.inbound(one.number), settings, Policy(connection_pool=one.pool))
+    if keeps_source:
+        _called_by_its_callers(upstream)
     if settings.inbound_stat_name and one.served is not None:
         upstream.alt_stat_name = inbound_stat_name(settings.inbound_stat_name, one.served)
     place = one.place or (proto.address("127.0.0.1", one.number) if settings.inbound_localhost else None)
@@ -173,14 +176,23 @@ def inbound_upstream(one: Entrance, settings: UpstreamSettings) -> Cluster:
     upstream.type, upstream.lb_policy = Cluster.STATIC, Cluster.ROUND_ROBIN
     upstream.load_assignment.cluster_name = upstream.name
     upstream.load_assignment.endpoints.add().lb_endpoints.add().endpoint.address.CopyFrom(place)
-    if place.HasField("pipe") or one.place is None:
+    if place.HasField("pipe") or (one.place is None and not keeps_source):
         upstream.ClearField("upstream_bind_config")  # a path has no source, and loopback needs none
     return upstream
 
 
-def inbound_passthrough(settings: UpstreamSettings) -> Cluster:
+def inbound_passthrough(settings: UpstreamSettings, *, keeps_source: bool = False) -> Cluster:
     """Ports of the application that no service names."""
-    return _to_application(names.INBOUND_PASSTHROUGH, settings, Policy())
+    upstream = _to_application(names.INBOUND_PASSTHROUGH, settings, Policy())
+    if keeps_source:
+        _called_by_its_callers(upstream)
+    return upstream
+
+
+def _called_by_its_callers(upstream: Cluster) -> None:
+    """What upstreams say of a mark goes over what the listener says, so they say the same."""
+    (option,) = upstream.upstream_bind_config.socket_options
+    option.CopyFrom(mark(SOURCE_MARK))
 
 
 def _to_application(name: str, settings: UpstreamSettings, policy: Policy) -> Cluster:

@@ -83,6 +83,26 @@ def test_by_user_envoy_is_known_by_its_user():
     assert not any("mark" in line for line in out)
 
 
+def test_by_tproxy_connections_come_as_they_are_and_none_passes_envoy():
+    settings = CaptureSettings(keeps_source=True, exclude_inbound_ports=(9090,), exclude_interfaces=("eth1",))
+    text = rules(settings)
+    assert chain(text, "arriving") == [
+        "type filter hook prerouting priority -150;",
+        "meta l4proto != tcp return",
+        'iifname "lo" meta mark != 0x539 return',
+        'iifname "lo" ip daddr 127.0.0.0/8 return',
+        'iifname { "eth1" } return',
+        "tcp dport { 9090, 15008, 15020, 15021, 15090 } return",
+        "meta l4proto tcp ct direction original tproxy to :15006 meta mark set 0x53a accept",
+        "meta l4proto tcp ct direction original reject with tcp reset",
+    ]
+    assert not any(":15006" in line for name in ("output", "prerouting") for line in chain(text, name))
+    some = chain(rules(CaptureSettings(keeps_source=True, include_inbound_ports=(80,))), "arriving")
+    assert some[-1] == "tcp dport { 80 } ct direction original reject with tcp reset"
+    none = chain(rules(CaptureSettings(keeps_source=True, include_inbound_ports=())), "arriving")
+    assert not any("tproxy" in line or "reject" in line for line in none)
+
+
 def test_only_included_ranges_are_captured_and_excluded_ones_first_let_go():
     settings = CaptureSettings().with_annotations(
         {INCLUDE_OUTBOUND_RANGES: "10.0.0.0/8, 172.16.0.1", EXCLUDE_OUTBOUND_RANGES: "10.1.2.3/16"}
@@ -152,6 +172,8 @@ def in_a_namespace(script: str, stdin: str = "") -> subprocess.CompletedProcess[
         CaptureSettings(datagrams=False),
         CaptureSettings(dns_port=15053, dns_servers=("10.96.0.10", "fd00::10", "127.0.0.53")),
         CaptureSettings(dns_port=15053, dns_servers=("10.96.0.10",), user=0),
+        CaptureSettings(keeps_source=True, virtual_interfaces=("k6t0",), exclude_interfaces=("eth1",)),
+        CaptureSettings(keeps_source=True, include_inbound_ports=(80, 90)),
     ],
 )
 def test_nft_takes_the_rules_twice_and_takes_them_away(settings: CaptureSettings):
@@ -296,3 +318,15 @@ def test_the_init_container_is_told_what_the_annotations_wish(
     assert done.exit_code == 0, done.output
     (found,) = applied
     assert replace(found, dns_servers=()) == wished
+
+
+def test_the_init_container_is_told_of_tproxy_and_interfaces(monkeypatch: pytest.MonkeyPatch):
+    wished = CaptureSettings(keeps_source=True, exclude_interfaces=("eth1",), virtual_interfaces=("k6t0",))
+    applied: list[CaptureSettings] = []
+
+    async def keep(settings: CaptureSettings) -> None:
+        applied.append(settings)
+
+    monkeypatch.setattr(nft, "apply", keep)
+    done = CliRunner().invoke(command, ["capture", *capture_arguments(wished)])
+    assert (done.exit_code, [replace(each, dns_servers=()) for each in applied]) == (0, [wished]), done.output

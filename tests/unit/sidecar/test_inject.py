@@ -310,7 +310,7 @@ def test_volumes_that_cannot_be_read_are_told(text: str):
     ("annotations", "said"),
     [
         ({"traffic_sidecar_istio_io__includeInboundPorts": "http"}, "includeInboundPorts: not a port"),
-        ({"sidecar_istio_io__interceptionMode": "TPROXY"}, "interceptionMode: 'TPROXY' is not supported"),
+        ({"sidecar_istio_io__interceptionMode": "tproxy"}, "interceptionMode: 'tproxy' is no way of capture"),
     ],
 )
 def test_a_wrong_annotation_is_named_with_its_workload(annotations: dict[str, str], said: str):

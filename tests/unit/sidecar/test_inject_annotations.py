@@ -94,6 +94,24 @@ def test_without_capture_there_is_no_container_for_it():
     assert found["metadata"]["labels"]["security.istio.io/tlsMode"] == "disabled"
 
 
+@pytest.mark.parametrize("own", ["annotation", "config"])
+def test_by_tproxy_callers_keep_their_addresses(own: str):
+    said = {"sidecar_istio_io__interceptionMode": "TPROXY"}
+    if own == "config":
+        said = {"proxy_istio_io__config": "interceptionMode: TPROXY"}
+    found = injected(**said)
+    assert "--keeps-source=True" in of(found, "istio-init")["args"]
+    assert environment(found)["ISTIO_META_INTERCEPTION_MODE"] == "TPROXY"
+    assert of(found)["securityContext"]["capabilities"]["add"] == ["NET_ADMIN"]
+
+
+def test_tproxy_is_refused_where_the_sidecar_may_not_administer_the_network():
+    with pytest.raises(
+        InvalidManifest, match=r"interceptionMode: TPROXY takes CAP_NET_ADMIN .*hint: REDIRECT"
+    ):
+        injected(replace(SETTINGS, by_user=True), sidecar_istio_io__interceptionMode="TPROXY")
+
+
 def test_a_bootstrap_may_be_overridden(tmp_path: Path):
     found = injected(sidecar_istio_io__bootstrapOverride="mine")
     volume = {"name": "custom-bootstrap-volume", "configMap": {"name": "mine"}}
@@ -178,7 +196,7 @@ WRONG = {
     "sidecar.istio.io/proxyMemoryLimit": "1 Gi",
     "sidecar.istio.io/proxyImage": "a b",
     "sidecar.istio.io/proxyImageType": "a/b",
-    "sidecar.istio.io/interceptionMode": "TPROXY",
+    "sidecar.istio.io/interceptionMode": "PROXY",
     "sidecar.istio.io/bootstrapOverride": "Not_A_Name",
     "sidecar.istio.io/discoveryAddress": "nobody",
     "sidecar.istio.io/userVolume": "[]",

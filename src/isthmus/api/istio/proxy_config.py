@@ -295,7 +295,8 @@ class ProxyConfig(Part, frozen=True, kw_only=True):
     proxy_bootstrap_template_path: str = ""
     """No effect: the agent makes the bootstrap."""
     interception_mode: Literal["REDIRECT", "TPROXY", "NONE"] | None = None
-    """How calls are captured: REDIRECT; injection refuses the others."""
+    """How the pod's traffic is captured: TPROXY shows callers' addresses to the application, NONE is no capture.
+    Envoy: `Listener.transparent`, `envoy.filters.listener.original_src`."""
     tracing: Tracing | None = None
     """How calls are traced where no Telemetry names a provider."""
     sds: dict[str, object] | None = None

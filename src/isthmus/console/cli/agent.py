@@ -87,6 +87,9 @@ def router(**flags: Any) -> None:
 )
 @click.option("--dns-port", default=0, help="of the agent, which answers the pod's DNS; 0: it does not")
 @click.option(
+    "--keeps-source", type=bool, default=False, help="show callers' addresses to the application, by TPROXY"
+)
+@click.option(
     "--datagrams", type=bool, default=True, show_default=True, help="lead those to services to Envoy"
 )
 @click.option("--dns-servers", default="", help="whose questions it answers; without, those of resolv.conf")
@@ -124,6 +127,7 @@ def _capture_settings(flags: dict[str, Any]) -> Any:
         user=flags["user"],
         dns_port=flags["dns_port"],
         dns_servers=servers,
+        keeps_source=flags["keeps_source"],
         datagrams=flags["datagrams"],
     )
 

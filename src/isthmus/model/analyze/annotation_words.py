@@ -43,7 +43,8 @@ EFFECT: Mapping[str, str] = {
     "sidecar.istio.io/agentLogLevel": "How much the agent logs: `debug`, or `default:debug`.",
     "sidecar.istio.io/bootstrapOverride": "A ConfigMap whose `custom_bootstrap.json` is laid over Envoy's bootstrap.",
     "sidecar.istio.io/extraStatTags": "Further labels of Envoy's statistics.",
-    "sidecar.istio.io/interceptionMode": "`REDIRECT`, or `NONE` for no capture. `TPROXY` is refused.",
+    "sidecar.istio.io/interceptionMode": "`REDIRECT`; `TPROXY`: the application sees its callers' addresses; `NONE`: "
+    "no capture.",
     "sidecar.istio.io/userVolume": "Volumes for the sidecar: JSON, by name.",
     "sidecar.istio.io/userVolumeMount": "Where the sidecar has them: JSON, by name.",
     "sidecar.istio.io/statsHistogramBuckets": "Bounds of histograms, by how their names begin: JSON.",

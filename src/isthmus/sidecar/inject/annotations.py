@@ -14,6 +14,7 @@ from typing import TypeVar
 from isthmus.kit.ip import host_and_port
 from isthmus.kit.quantity import quantity
 from isthmus.kit.whole import whole
+from isthmus.model.interception import MODES
 from isthmus.sidecar.inject.pod import Json, Pod
 from isthmus.sidecar.stats_annotations import READERS as STATS
 from isthmus.sidecar.stats_annotations import InvalidStats
@@ -128,10 +129,8 @@ def _components(text: str) -> str:
 
 
 def _mode(text: str) -> str:
-    if text not in {"REDIRECT", "NONE"}:
-        raise InvalidAnnotation(
-            f"{text!r} is not supported (hint: REDIRECT is, or NONE for no capture at all)"
-        )
+    if text not in MODES:
+        raise InvalidAnnotation(f"{text!r} is no way of capture (hint: {', '.join(MODES)})")
     return text
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from isthmus.model.interception import TPROXY
 from isthmus.sidecar.capture import DNS_PORT, CaptureSettings
 from isthmus.sidecar.inject.annotations import IMAGE, read
 from isthmus.sidecar.inject.pod import Json, Pod
@@ -42,6 +43,8 @@ def _capture(pod: Pod, own: PodConfig) -> CaptureSettings:
     if port not in {0, AGENT_PORT, *capture.exclude_inbound_ports}:
         passed = (*capture.exclude_inbound_ports, port)
         capture = msgspec.structs.replace(capture, exclude_inbound_ports=passed)
+    if own.mode == TPROXY:
+        capture = msgspec.structs.replace(capture, keeps_source=True)
     if settings.dns_capture:
         capture = msgspec.structs.replace(capture, dns_port=DNS_PORT)
     return msgspec.structs.replace(capture, user=PROXY_USER) if settings.by_user else capture

@@ -9,6 +9,7 @@ import msgspec
 from isthmus.api.errors import InvalidConfig
 from isthmus.api.istio.proxy_config import ProxyConfig
 from isthmus.kit import duration
+from isthmus.model.interception import REDIRECT, TPROXY
 from isthmus.model.proxy_config import ANNOTATION, merged, of_objects, read_proxy_config, said
 from isthmus.model.proxy_config_problems import proxy_problems
 from isthmus.sidecar.inject.annotations import (
@@ -35,16 +36,17 @@ class PodConfig(NamedTuple):
     settings: InjectSettings
     proxy: ProxyConfig
     native: bool = False  # whether the proxy is a native sidecar: an init container that goes on
-    mode: str = "REDIRECT"  # how traffic is captured; NONE: not at all
+    mode: str = REDIRECT  # how traffic is captured; NONE: not at all
 
 
 def pod_config(pod: Pod, settings: InjectSettings) -> PodConfig:
     """Source: Istio's order, the nearest wins. Raises `InvalidAnnotation` with all that is wrong."""
     objects = of_objects(settings.proxy_configs, settings.namespace, pod.namespace, pod.labels)
     config = merged(merged(settings.proxy, objects), _own(pod))
-    mode = read(pod, INTERCEPTION, config.interception_mode or "REDIRECT")
-    if mode == "TPROXY":
-        raise InvalidAnnotation(f"{ANNOTATION}: interceptionMode TPROXY is not supported (hint: REDIRECT is)")
+    mode = read(pod, INTERCEPTION, config.interception_mode or REDIRECT)
+    if mode == TPROXY and settings.by_user:
+        why = "TPROXY takes CAP_NET_ADMIN in the sidecar, which byUser leaves it without"
+        raise InvalidAnnotation(f"interceptionMode: {why} (hint: REDIRECT, or byUser: false)")
     port = read(pod, STATUS_PORT, -1)
     rewrites = read(pod, REWRITE_PROBES, settings.rewrite_probes) and port != 0
     if port > 0:
