@@ -41,13 +41,15 @@ def version(executable: Path) -> str:
     return output.rpartition("version: ")[2].split("/")[1]
 
 
-def validate(executable: Path, bootstrap_json: str) -> None:
-    """Nothing, when Envoy would start with this bootstrap. Raises `RefusedByEnvoy` with its reasons."""
+def validate(executable: Path, bootstrap_json: str, *arguments: str) -> None:
+    """Nothing, when Envoy would start with this bootstrap and `arguments`. Raises `RefusedByEnvoy` with its reasons."""
     # As a file: on the command line it would be limited to 128 KB.
     with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
         file.write(bootstrap_json)
         file.flush()
-        done = _run([str(executable), "--mode", "validate", "-c", file.name, "--log-level", "error"])
+        done = _run(
+            [str(executable), "--mode", "validate", "-c", file.name, "--log-level", "error", *arguments]
+        )
     if done.returncode != 0:
         # Envoy varies the spaces in its messages, lest anyone should rely on them.
         raise RefusedByEnvoy(" ".join((done.stderr or done.stdout).split()))

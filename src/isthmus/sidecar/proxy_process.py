@@ -6,13 +6,14 @@ import asyncio
 import json
 import os
 import re
+import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
-from isthmus.envoy.binary import envoy_executable
+from isthmus.envoy.binary import RefusedByEnvoy, envoy_executable, validate
 from isthmus.kit.backoff import Backoff
 from isthmus.kit.clock import Clock
 from isthmus.kit.log import log
@@ -119,7 +120,8 @@ class ProxyProcess:
     async def _run_once(self) -> int:
         also = json.dumps(dict(self._settings.environment))
         tied = (sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid()), also)
-        process = await asyncio.create_subprocess_exec(*tied, self.executable(), *self._arguments())
+        arguments = await asyncio.to_thread(self.arguments)
+        process = await asyncio.create_subprocess_exec(*tied, self.executable(), *arguments)
         self._process = process
         self.starts += 1
         try:
@@ -128,7 +130,8 @@ class ProxyProcess:
             if process.returncode is None:
                 await _end(process)
 
-    def _arguments(self) -> list[str]:
+    def arguments(self) -> list[str]:
+        """Those that Envoy is run with; it may be asked itself first."""
         settings = self._settings
         arguments = [
             "--config-path",
@@ -154,17 +157,19 @@ class ProxyProcess:
         return [*arguments, *self._override(), *settings.extra_arguments]
 
     def _override(self) -> list[str]:
-        """Envoy lays `--config-yaml` over the file, and JSON is YAML; what is no JSON is told, and left out."""
+        """Envoy lays `--config-yaml` over the file, and JSON is YAML; what it would not take is told, and left out."""
         path = self._settings.override
         if path is None:
             return []
         try:
             text = path.read_text()
             msgspec.json.decode(text, type=dict)
-        except (OSError, ValueError) as error:
+            over = ("--config-yaml", text)
+            validate(self.executable(), self._config.read_text(), *over)
+        except (OSError, ValueError, RefusedByEnvoy, subprocess.TimeoutExpired) as error:
             log.error("the bootstrap is not overridden", file=str(path), why=str(error))
             return []
-        return ["--config-yaml", text]
+        return [*over]
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

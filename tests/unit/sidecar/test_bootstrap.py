@@ -49,6 +49,7 @@ def upstreams(settings: BootstrapSettings = SETTINGS) -> dict:
         },
         {"stats": StatsMatcher(inclusion_prefixes=("a",), inclusion_regexps=("b.*",)), "stat_tags": ("c.d",)},
         {"metadata": {"ENABLE_SELF_DISCOVERY": "true"}},
+        {"stats_eviction_s": 90.0},
         {"runtime": {"envoy.reloadable_features.anything": "false"}},
     ],
 )

@@ -41,7 +41,8 @@ EFFECT: Mapping[str, str] = {
     "sidecar.istio.io/logLevel": "How much Envoy logs, and the agent: `trace` to `off`.",
     "sidecar.istio.io/componentLogLevel": "How much parts of Envoy log: `upstream:debug,http:trace`.",
     "sidecar.istio.io/agentLogLevel": "How much the agent logs: `debug`, or `default:debug`.",
-    "sidecar.istio.io/bootstrapOverride": "A ConfigMap whose `custom_bootstrap.json` is laid over Envoy's bootstrap.",
+    "sidecar.istio.io/bootstrapOverride": "A ConfigMap whose `custom_bootstrap.json` is laid over Envoy's bootstrap; "
+    "what Envoy would not take is logged and left out.",
     "sidecar.istio.io/extraStatTags": "Further labels of Envoy's statistics.",
     "sidecar.istio.io/interceptionMode": "`REDIRECT`; `TPROXY`: the application sees its callers' addresses; `NONE`: "
     "no capture.",
