@@ -330,3 +330,9 @@ def test_the_init_container_is_told_of_tproxy_and_interfaces(monkeypatch: pytest
     monkeypatch.setattr(nft, "apply", keep)
     done = CliRunner().invoke(command, ["capture", *capture_arguments(wished)])
     assert (done.exit_code, [replace(each, dns_servers=()) for each in applied]) == (0, [wished]), done.output
+
+
+def test_tproxy_by_user_is_refused():
+    done = CliRunner().invoke(command, ["capture", "--keeps-source=True", "--user=1337"])
+    assert done.exit_code == 1
+    assert "--keeps-source tells connections by marks (hint: leave --user out)" in done.output

@@ -108,6 +108,8 @@ def _capture_settings(flags: dict[str, Any]) -> Any:
     from isthmus.sidecar import capture as rules
     from isthmus.sidecar.dns_upstream import read_resolvers
 
+    if flags["keeps_source"] and flags["user"] is not None:
+        raise rules.InvalidCapture("--keeps-source tells connections by marks (hint: leave --user out)")
     servers = tuple(filter(None, flags["dns_servers"].split(",")))
     if not servers:
         servers = read_resolvers().servers
