@@ -67,6 +67,7 @@ with socket.create_server(("", 7000), family=getattr(socket, sys.argv[1])) as se
     print("ready", flush=True)
     while True:
         made, (address, *_) = server.accept()
+        made.recv(4096)
         made.sendall(address.encode())
         made.close()
 """

@@ -30,6 +30,7 @@ from isthmus.model import fetched_bundles
 from isthmus.model.change import Change
 from isthmus.model.endpoint import Locality
 from isthmus.model.findings import Code
+from isthmus.model.interception import MODES
 from isthmus.model.key_source import KeySource, fetched, not_fetched, source_of
 from isthmus.model.names import ClusterId, NetworkId
 from isthmus.model.proxy import Proxy, ProxyKind
@@ -691,11 +692,11 @@ SHOWN = PKI.leaf(dns=("a.example.com",))
 CHANGES = all_changes()
 
 
-def as_if_new(last, ask):
-    """What all proxies are told; without what is withheld of types of which the last good ones stay then."""
+def as_if_new(proxies, last, ask):
+    """What `proxies` are told; without what is withheld of types of which the last good ones stay then."""
     about = {found.ref.kind for found in last.findings if found.code is Code.NOT_SENT}
     withheld = {LISTENER if kind.startswith(("Sidecar", "Gateway")) else ROUTES for kind in about}
-    found = {key: each for proxy in PROXIES for key, each in told(ask(), [proxy]).items()}
+    found = {key: each for proxy in proxies for key, each in told(ask(), [proxy]).items()}
     return {key: each for key, each in found.items() if key[1] not in withheld}
 
 
@@ -755,23 +756,29 @@ def test_a_headless_pod_has_a_listener_until_its_network_is_entered_by_a_gateway
 BATCH = st.lists(st.sampled_from(range(len(CHANGES))), min_size=1, max_size=4)
 
 
+def captured(mode):
+    """The proxies, if traffic comes to them so."""
+    said = ("INTERCEPTION_MODE", mode)
+    return tuple(msgspec.structs.replace(one, metadata=(*one.metadata, said)) for one in PROXIES)
+
+
 @in_shares(60)
 def test_step_by_step_is_from_nothing_and_what_differs_was_touched(share):
-    @given(st.lists(BATCH, min_size=1, max_size=8))
-    def holds(batches):
-        must_hold(batches)
+    @given(st.lists(BATCH, min_size=1, max_size=8), st.sampled_from(MODES).map(captured))
+    def holds(batches, proxies):
+        must_hold(batches, proxies)
 
     share.run(holds)
 
 
-def must_hold(batches):
+def must_hold(batches, proxies):
     """After each step what differs was touched, and after all each proxy is told what it would be without them."""
     mesh = Translation(*CHANGES[: len(CHANGES) // 4])
-    before = told(mesh.now, PROXIES)
+    before = told(mesh.now, proxies)
     for batch in batches:
         generation = mesh.take(*(CHANGES[index] for index in batch))
-        after = told(generation, PROXIES)
-        for proxy in PROXIES:
+        after = told(generation, proxies)
+        for proxy in proxies:
             for type_url in TYPES:
                 touched = generation.touched(proxy, type_url)
                 differs = differing(before[proxy, type_url], after[proxy, type_url])
@@ -783,4 +790,4 @@ def must_hold(batches):
         """For each proxy by itself: what proxies share must be right for each of them."""
         return Translator().generation(mesh.builder.mesh, everything_at_once)
 
-    assert as_if_new(generation, from_nothing) == as_if_new(generation, lambda: generation)
+    assert as_if_new(proxies, generation, from_nothing) == as_if_new(proxies, generation, lambda: generation)

@@ -87,13 +87,13 @@ async def test_what_cannot_be_heard_is_told_so_and_hung_up_on(text, status):
 
 
 async def test_who_never_finishes_is_hung_up_on():
-    async with serving(request_s=0.1, idle_s=0.2) as served:
-        assert "HTTP/1.1 408 " in await served.say(
-            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nfive5"
-        )
-        assert not await served.say(b"POST / HT")
-        assert not await served.say(b"")
-        whole = b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"
+    begun = (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nfive5", b"POST / HT", b"")
+    async with serving(request_s=0.5) as served:
+        late, *others = await asyncio.gather(*map(served.say, begun))
+    assert "HTTP/1.1 408 " in late
+    assert others == ["", ""]
+    whole = b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"
+    async with serving(idle_s=0.2) as served:
         assert (await served.say(whole + b"POST / HT")).endswith("/a")
 
 

@@ -152,6 +152,17 @@ def test_proxies_of_one_neighbourhood_share_their_endpoints(pilot):
     assert pilot.one(GKE, ENDPOINTS, REVIEWS) == pilot.one(far, ENDPOINTS, REVIEWS)
 
 
+def test_proxies_that_are_captured_otherwise_differ_in_what_comes_in_alone(pilot):
+    by_tproxy = msgspec.structs.replace(GKE, metadata=(("INTERCEPTION_MODE", "TPROXY"),))
+    usual, other = ({**pilot.all(each, LISTENER), **pilot.all(each, UPSTREAM)} for each in (GKE, by_tproxy))
+    assert usual.keys() == other.keys()
+    assert {name for name in usual if usual[name].body != other[name].body} == {
+        "virtualInbound",
+        "InboundPassthroughCluster",
+        "inbound|9080||",
+    }
+
+
 def test_what_was_made_is_remembered_while_only_endpoints_change(pilot):
     upstreams = pilot.all(GKE, UPSTREAM)
     for number in range(30, 60):
