@@ -57,12 +57,12 @@ ROLES: dict[str, tuple[str, ...]] = {
 _DEFINITIONS = {"primary": custom_resource_definitions, "gateway-api": gateway_api_definitions}
 
 
-def documents(role: str, installation: Installation) -> Documents:
+def documents(role: str, installation: Installation, *, with_definitions: bool = True) -> Documents:
     """All objects of `role`, ready to be applied. Raises `InvalidInstallation`."""
     checked(installation)
     if role == "eastwest" and not installation.network:
         raise InvalidInstallation("--network: is missing (hint: the network that this gateway lets into)")
-    found: Documents = list(_DEFINITIONS[role]()) if role in _DEFINITIONS else []
+    found: Documents = list(_DEFINITIONS[role]()) if with_definitions and role in _DEFINITIONS else []
     more = _rights_of_pilot(installation) if role == "primary" else ()
     with_citadel = citadel_installation.files(role, installation) if "citadel" in ROLES[role] else ()
     for name in (*ROLES[role], *more, *with_citadel):
