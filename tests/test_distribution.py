@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from isthmus.api.yaml import documents
+from isthmus.console.chart.made import files
 
 ROOT = Path(__file__).parent.parent
 DESCRIPTORS = "src/isthmus/envoy/descriptors.binpb.xz"
@@ -70,8 +71,14 @@ def wheel_of(folder):
 def test_two_builds_in_two_places_at_two_times_are_the_same(dist, tmp_path):
     other = built(copied(tmp_path, 0o077))
     names = sorted(each.name for each in dist.iterdir())
-    assert len(names) == 3
+    assert len(names) == 4
     assert [name for name in names if (dist / name).read_bytes() != (other / name).read_bytes()] == []
+
+
+def test_the_chart_is_whole(dist):
+    with tarfile.open(next(dist.glob("isthmus-chart-*.tgz"))) as archive:
+        held = {each.name: archive.extractfile(each).read().decode() for each in archive}
+    assert held == {f"isthmus/{name}": text for name, text in files()}
 
 
 @pytest.mark.timeout(300)

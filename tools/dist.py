@@ -1,4 +1,4 @@
-"""Build what is published into `dist/`: wheel, source and the bill of materials of both and of the image.
+"""Build what is published into `dist/`: wheel, source, Helm chart, and the bill of materials of these and of the image.
 
 The same commit gives the same bytes, wherever and whenever it is built: times are that of the commit, and the tools
 that build are pinned like all others. `python tools/dist.py FOLDER` builds into another folder.
@@ -6,12 +6,15 @@ that build are pinned like all others. `python tools/dist.py FOLDER` builds into
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import io
 import json
 import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import uuid
 from pathlib import Path
@@ -19,6 +22,9 @@ from typing import Any
 
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
+
+from isthmus.console.chart.made import files
+from isthmus.kit.release import RELEASE
 
 ROOT = Path(__file__).resolve().parent.parent
 DESCRIPTORS = ROOT / "src" / "isthmus" / "envoy" / "descriptors.binpb.xz"
@@ -41,6 +47,7 @@ def main() -> int:
     epoch = f"SOURCE_DATE_EPOCH={commit_time()}"
     build = ["env", epoch, sys.executable, "-m", "hatchling", "build", "-d", str(folder.absolute())]
     subprocess.run(build, cwd=ROOT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    (folder / f"isthmus-chart-{RELEASE}.tgz").write_bytes(chart(int(commit_time())))
     (folder / SBOM).write_text(json.dumps(bill(), indent=2, sort_keys=True) + "\n")
     for each in sorted(folder.iterdir()):
         print(f"{hashlib.sha256(each.read_bytes()).hexdigest()}  {each.name}")
@@ -51,6 +58,18 @@ def commit_time() -> str:
     """When the commit was made, in seconds since 1970."""
     asked = ["git", "log", "-1", "--format=%ct"]
     return subprocess.run(asked, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def chart(epoch: int) -> bytes:
+    """The Helm chart as an archive, as `helm package` has it, with the commit's time on everything."""
+    held = io.BytesIO()
+    with tarfile.open(fileobj=held, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for name, text in files():
+            about = tarfile.TarInfo(f"isthmus/{name}")
+            content = text.encode()
+            about.size, about.mtime = len(content), epoch
+            archive.addfile(about, io.BytesIO(content))
+    return gzip.compress(held.getvalue(), mtime=epoch)
 
 
 def bill() -> Json:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from importlib import resources
-from string import Template
 from typing import Any
 
 import msgspec
 import yaml
 
 from isthmus.api.crd import custom_resource_definitions, gateway_api_definitions
-from isthmus.console import citadel_installation, manifests
+from isthmus.console import citadel_installation
 from isthmus.console.install.labels import labelled
 from isthmus.console.install.network_policies import network_policy
 from isthmus.console.install.one_deployment import together
@@ -19,6 +17,7 @@ from isthmus.console.install.plain_xds import open_plain_xds
 from isthmus.console.install.reading import InvalidInstallation, checked, merged
 from isthmus.console.install.settings import Gateway, Installation
 from isthmus.console.install.workloads import shape_service, shaped_control_plane, shaped_gateway
+from isthmus.console.manifests import filled
 from isthmus.console.webhook_installation import add_webhooks
 from isthmus.model.credential_names import CA_SUFFIX
 from isthmus.sidecar.inject.pod import Pod
@@ -66,12 +65,11 @@ def documents(role: str, installation: Installation, *, with_definitions: bool =
     more = _rights_of_pilot(installation) if role == "primary" else ()
     with_citadel = citadel_installation.files(role, installation) if "citadel" in ROLES[role] else ()
     for name in (*ROLES[role], *more, *with_citadel):
-        text = (resources.files(manifests) / f"{name}.yaml").read_text()
         values = _values(role, installation)
         if name == "secret-reader":
-            found += _secret_readers(text, values, installation)
+            found += _secret_readers(values, installation)
         else:
-            found += yaml.safe_load_all(Template(text).substitute(values))
+            found += filled(name, values)
     citadel_installation.adjust(found, role, installation)
     if "citadel" in ROLES[role]:
         found += citadel_installation.account_rules(installation, installation.namespace)
@@ -124,13 +122,12 @@ def _rights_of_pilot(installation: Installation) -> tuple[str, ...]:
     return (*secrets, "managed-gateways") if installation.managed_gateways else secrets
 
 
-def _secret_readers(text: str, values: dict[str, str], installation: Installation) -> Iterator[Any]:
+def _secret_readers(values: dict[str, str], installation: Installation) -> Iterator[Any]:
     """The right to read the Secrets of a namespace, or to each that is named a right of its own."""
     if not installation.secrets and installation.place not in {"", installation.namespace}:
-        yield from yaml.safe_load_all(Template(text).substitute(values))
+        yield from filled("secret-reader", values)
     for secret in installation.secrets:
-        named = values | {"reader": f"{values['reader']}-{secret}"}
-        role, binding = yaml.safe_load_all(Template(text).substitute(named))
+        role, binding = filled("secret-reader", values | {"reader": f"{values['reader']}-{secret}"})
         for rule in role["rules"]:
             # A Secret's CAs may stand in another one beside it, by Istio's name for it.
             rule["resourceNames"] = [secret, f"{secret}{CA_SUFFIX}"]

@@ -6,15 +6,11 @@ also while the primary is out of reach (ADR 0042).
 
 from __future__ import annotations
 
-from importlib import resources
-from string import Template
 from typing import Any
 
-import yaml
-
 from isthmus.admission.configurations import Serving, injector_name, mutating, validating, validator_name
-from isthmus.console import manifests
 from isthmus.console.install.settings import Installation
+from isthmus.console.manifests import filled
 
 Json = dict[str, Any]
 
@@ -62,7 +58,6 @@ def webhook_objects(role: str, installation: Installation) -> list[Json]:
         "injector": injector_name(revision, namespace),
         "validator": validator_name(revision, namespace),
     }
-    text = (resources.files(manifests) / f"{FILES[role]}.yaml").read_text()
     said = installation.webhooks
     serving = Serving(
         namespace=namespace,
@@ -73,6 +68,6 @@ def webhook_objects(role: str, installation: Installation) -> list[Json]:
         everywhere=said.inject_by_default,
         timeout_s=said.timeout_seconds,
     )
-    found = [*yaml.safe_load_all(Template(text).substitute(values)), mutating(serving)]
+    found = [*filled(FILES[role], values), mutating(serving)]
     # Configuration is read in a primary: who writes it elsewhere is told so by analysis.
     return [*found, validating(serving)] if role == "primary" else found

@@ -2,44 +2,42 @@
 
 from __future__ import annotations
 
+import base64
+import copy
+import gzip
 import json
 import random
 import subprocess
 from itertools import pairwise
 from pathlib import Path
+from typing import get_args
 
+import msgspec
 import pytest
 
+from isthmus.api.described import hints
 from isthmus.api.yaml import documents
-from isthmus.console.chart.families import Choice, Fields, Items, Literal, laid_over
-from isthmus.console.chart.made import PARTS, WORDS, files, objects, spec_of, values
+from isthmus.console.chart.families import MOST_MADE, Choice, Fields, Items, Literal, TooMany, laid_over
+from isthmus.console.chart.made import KEPT, files, objects, spec_of
+from isthmus.console.chart.said import OWN, Role, values
+from isthmus.console.chart.templates import UNFOLDED
 from isthmus.console.install.reading import InvalidInstallation, Layer, settings
+from isthmus.console.install.settings import Installation
+from isthmus.console.installation import ROLES
+from isthmus.console.installation import documents as installed
+from unit.console.chart_settings import DRAWN
 
-ROOT = Path(__file__).parents[3]
-SAID = {
-    "network": "net-1",
-    "revision": "1-4-0",
-    "image": "registry.example:5000/isthmus:1",
-    "trustDomain": "mesh.example",
-    "pilotTrustDomain": "other.example",
-    "domain": "k8s.local",
-    "accessLog": "/dev/stdout",
-    "controlPlane.priorityClass": "system-cluster-critical",
-    "controlPlane.replicas": 3,
-    "controlPlane.autoscaling.minReplicas": 2,
-    "controlPlane.autoscaling.maxReplicas": 7,
-    "controlPlane.autoscaling.cpu": 55,
-    "webhooks.timeoutSeconds": 7,
-    "controlPlane.nodeSelector": {"pool": "mesh", "example.com/zone": "true"},
-    "controlPlane.affinity": {"podAntiAffinity": {}},
-    "controlPlane.tolerations": [{"key": "a", "operator": "Exists"}, {"key": "b", "value": "c"}],
-    "layout": "apart",
-}
+MOST_OF_A_SECRET = 1 << 20
+"""In which Helm keeps what it installed. Source: Kubernetes' limit of a Secret's data."""
+
+
+def take(taken, at):
+    return dict(taken).get(at, 0)
 
 
 def test_what_is_alike_stays_and_what_differs_is_decided():
     def make(taken):
-        first, second = taken
+        first, second = take(taken, 0), take(taken, 1)
         return {"a": 1, "b": first, **({"c": second} if first else {})}
 
     node = laid_over(make, [2, 3], beside=[0])
@@ -53,16 +51,31 @@ def test_what_is_alike_stays_and_what_differs_is_decided():
 
 def test_items_are_known_by_their_names_and_keep_their_order():
     def make(taken):
-        return [{"name": "a"}, *([{"name": "b"}] if taken[0] else []), *([{"name": "c"}] if taken[1] else [])]
+        return [
+            {"name": "a"},
+            *([{"name": "b"}] if take(taken, 0) else []),
+            *([{"name": "c"}] if take(taken, 1) else []),
+        ]
 
     node = laid_over(make, [2, 2], beside=[0])
     assert isinstance(node, Items)
     assert [each.key for each in node.entries] == ["a", "b", "c"]
 
 
-def test_what_too_many_decide_together_is_said():
-    with pytest.raises(ValueError, match="too many"):
-        laid_over(lambda taken: [sum(taken)], [2] * 7)
+def test_what_too_many_decide_together_is_said_before_it_is_made():
+    made = 0
+
+    def make(taken):
+        nonlocal made
+        made += 1
+        return [len(taken)]
+
+    with pytest.raises(TooMany, match="decide together"):
+        laid_over(make, [2] * 40)
+    assert made == 41
+    with pytest.raises(TooMany, match="too many"):
+        laid_over(make, [2] * (MOST_MADE // 2), beside=range(4))
+    assert made == 41
 
 
 def test_each_value_is_told():
@@ -73,6 +86,21 @@ def test_each_value_is_told():
         if line and not line.lstrip().startswith("#") and not before.lstrip().startswith("#")
     ]
     assert untold == []
+
+
+def leaves(of, at=""):
+    for each in msgspec.structs.fields(of):
+        kind = hints(of)[each.name]
+        if isinstance(each.default, msgspec.Struct):
+            yield from leaves(type(each.default), f"{at}{each.encode_name}.")
+        else:
+            assert kind
+            yield f"{at}{each.encode_name}"
+
+
+def test_the_chart_has_each_setting_and_each_role():
+    assert sorted(leaves(Installation)) == sorted(DRAWN)
+    assert {*get_args(Role)} == ROLES.keys()
 
 
 @pytest.fixture(scope="session")
@@ -96,37 +124,119 @@ def run(*command):
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+@pytest.fixture
+def rendered(helm, chart, tmp_path):
+    """What Helm makes of values."""
+
+    def render(said, namespace="istio-system"):
+        (tmp_path / "values.json").write_text(json.dumps(said))
+        done = run(
+            helm, "template", "isthmus", str(chart), "-n", namespace, "-f", str(tmp_path / "values.json")
+        )
+        assert done.returncode == 0, done.stderr
+        return [each.value for each in documents(done.stdout) if each.value]
+
+    return render
+
+
+@pytest.mark.helm
 @pytest.mark.timeout(300)
 def test_helm_has_nothing_to_say_against_the_chart(helm, chart):
     done = run(helm, "lint", "--strict", str(chart), "--set", "cluster=gke")
     assert done.returncode == 0, done.stdout
-    for wrong in ({}, {"cluster": "a", "clutser": "b"}, {"cluster": "a", "pilot": {"plainXds": "yes"}}):
-        (chart.parent / "wrong.json").write_text(json.dumps(wrong))
-        assert run(helm, "template", "isthmus", str(chart), "-f", str(chart.parent / "wrong.json")).returncode
+
+
+WRONG = {
+    "cluster": {"cluster": ""},
+    "clutser": {"cluster": "a", "clutser": "b"},
+    "plainXds": {"cluster": "a", "pilot": {"plainXds": "yes"}},
+    "resuorces": {"cluster": "a", "egressGateway": {"resuorces": {}}},
+    "image": {"cluster": "a", "image": "two words"},
+    "network": {"cluster": "a", "role": "eastwest"},
+    "role": {"cluster": "a", "role": "mixer"},
+    "timeoutSeconds": {"cluster": "a", "webhooks": {"timeoutSeconds": 31}},
+}
+
+
+@pytest.mark.helm
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_wrong_is_refused_and_named(helm, chart, tmp_path, name):
+    (tmp_path / "wrong.json").write_text(json.dumps(WRONG[name]))
+    done = run(helm, "template", "isthmus", str(chart), "-f", str(tmp_path / "wrong.json"))
+    assert done.returncode
+    assert name in done.stderr
 
 
 def by_name(found):
+    """Objects as one compares them: by what they are, with texts of YAML unfolded."""
+    unfolded = copy.deepcopy(found)
+    for each in unfolded:
+        if each["kind"] == "ConfigMap":
+            data = each.get("data", {})
+            for key, text in data.items():
+                data[key] = next(documents(text)).value if isinstance(text, str) else text[UNFOLDED]
     return {
-        (each["kind"], each["metadata"].get("namespace"), each["metadata"]["name"]): each for each in found
+        (each["kind"], each["metadata"].get("namespace"), each["metadata"]["name"]): each for each in unfolded
     }
 
 
+def without(found, kept):
+    """The objects without the annotation by which Helm leaves them."""
+    for each in found:
+        for name in kept:
+            each["metadata"]["annotations"].pop(name)
+        if not each["metadata"]["annotations"]:
+            del each["metadata"]["annotations"]
+    return found
+
+
+@pytest.mark.helm
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("number", range(60))
-def test_the_chart_installs_what_isthmus_install_does(helm, chart, tmp_path, number):
+@pytest.mark.parametrize("role", ["primary", "gateway-api"])
+def test_kinds_and_the_namespace_come_too_and_stay(rendered, role):
+    found = rendered({"cluster": "gke", "network": "net-1", "role": role, "withNamespace": True})
+    stay = [each for each in found if each["kind"] in {"CustomResourceDefinition", "Namespace"}]
+    wanted = installed(role, Installation(cluster="gke", network="net-1"))
+    own = [each for each in wanted if each["kind"] in {"CustomResourceDefinition", "Namespace"}]
+    assert by_name(without(stay, KEPT)) == by_name(own)
+    assert {"Namespace", "CustomResourceDefinition"} >= {each["kind"] for each in stay}
+    fewer = rendered({"cluster": "gke", "network": "net-1", "role": role, "definitions": False})
+    assert len(fewer) == len(wanted) - len(own)
+
+
+@pytest.mark.helm
+@pytest.mark.timeout(300)
+def test_what_helm_keeps_of_a_release_fits_into_a_secret(rendered, chart):
+    parts = [
+        {"name": str(each.relative_to(chart)), "data": base64.b64encode(each.read_bytes()).decode()}
+        for each in sorted(chart.rglob("*"))
+        if each.is_file()
+    ]
+    manifest = json.dumps(rendered({"cluster": "gke"}))
+    kept = gzip.compress(json.dumps({"chart": parts, "manifest": manifest}).encode())
+    assert len(base64.b64encode(kept)) < 0.9 * MOST_OF_A_SECRET
+
+
+@pytest.mark.helm
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("number", range(40))
+def test_the_chart_installs_what_isthmus_install_does(rendered, number):
     drawn = random.Random(number)
-    said = {"cluster": "gke"}
-    asked = {name: drawn.choice(([], {}, {"cpu": "250m"})[1:]) for name in PARTS if "resources" in name}
-    asked |= {name: drawn.choice(words) for name, words in WORDS.items()} | SAID
-    often = drawn.choice((0.1, 0.4, 0.7))
-    said |= {name: value for name, value in asked.items() if drawn.random() < often}
-    role, namespace = drawn.choice(("primary", "remote")), drawn.choice(("istio-system", "mesh"))
+    often = drawn.choice((0.05, 0.3, 0.6))
+    said = {name: drawn.choice(some) for name, some in DRAWN.items() if drawn.random() < often}
+    said |= {"cluster": "gke", "network": "net-1"} if number % 2 else {"cluster": "gke"}
+    roles = [each for each in ROLES if each != "gateway-api" and (number % 2 or each != "eastwest")]
+    role = drawn.choice((*roles, "primary", "primary", "remote"))
     try:
-        installation = settings([Layer("values", spec_of(said | {"namespace": namespace}))])
+        installation = settings([Layer("values", spec_of(said))])
     except InvalidInstallation:
         pytest.skip("no installation has these settings")
-    (tmp_path / "values.json").write_text(json.dumps(spec_of(said) | {"role": role}))
-    done = run(helm, "template", "isthmus", str(chart), "-n", namespace, "-f", str(tmp_path / "values.json"))
-    assert done.returncode == 0, done.stderr
-    rendered = [each.value for each in documents(done.stdout) if each.value]
-    assert by_name(rendered) == by_name(objects(role, installation))
+    found = rendered(spec_of(said) | {"role": role, "definitions": False, "withNamespace": True})
+    namespaces = [each for each in found if each["kind"] == "Namespace"]
+    without(namespaces, KEPT)
+    assert by_name(found) == by_name(objects(role, installation))
+
+
+def test_values_that_are_only_the_charts_are_few():
+    assert [each for each in OWN if each in {name.partition(".")[0] for name in DRAWN}] == []

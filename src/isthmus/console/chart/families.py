@@ -1,24 +1,29 @@
 """One document for many settings: what objects have in common, and on which settings the rest depends.
 
 Objects are made for settings that differ in a few choices, and laid over each other. Where they differ, the choices are
-found that decide it; where two decide together, objects are made for all of their combinations.
+found that decide it; where two decide together, objects are made for all of their combinations. How many that may be is
+bounded before anything is made: all combinations of thirty choices fit into no memory.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from graphlib import TopologicalSorter
 from itertools import product
 from typing import Any, NamedTuple
 
 _MARK = re.compile(r"-zz-[a-z]+-zz")
 """What stands in a name for a value: with it or without, the object is the same."""
-MOST_DECIDING = 6
-"""Of so many choices all combinations are made at the most, where they decide together."""
-Taken = tuple[int, ...]
-"""By choice which of its ways was taken; the first is the usual one."""
+MOST_TOGETHER = 64
+"""Of so many combinations of choices that decide together objects are made at the most."""
+MOST_MADE = 4000
+"""For so many settings objects are made at the most."""
+Taken = frozenset[tuple[int, int]]
+"""The choices that were not taken in their usual way, the first, each with the way that was taken."""
+_USUAL: Taken = frozenset()
 
 
 class Literal(NamedTuple):
@@ -31,7 +36,7 @@ class Choice(NamedTuple):
     """One of several, by the ways that `deciding` choices were taken."""
 
     deciding: tuple[int, ...]
-    outcomes: Mapping[Taken, Any]
+    outcomes: Mapping[tuple[int, ...], Any]
 
 
 class Entry(NamedTuple):
@@ -58,6 +63,10 @@ Node = Literal | Choice | Fields | Items
 Family = Sequence[tuple[Taken, Any]]
 
 
+class TooMany(ValueError):
+    """More depends on each other than can be written down."""
+
+
 class Unseen(Exception):
     """What must be made before one can say what depends on what."""
 
@@ -67,25 +76,47 @@ class Unseen(Exception):
 
 
 def laid_over(make: Callable[[Taken], Any], ways: Sequence[int], beside: Iterable[int] = ()) -> Node:
-    """What `make` makes of all ways to take the choices, of which there are `ways` each.
+    """What `make` makes of all ways to take the choices, of which there are `ways` each. Raises `TooMany`.
 
     Those `beside` change something in what others bring along, so that they are taken together with each.
     """
-    usual = (0,) * len(ways)
-    single = [_with(usual, at, way) for at, count in enumerate(ways) for way in range(1, count)]
-    wanted = {usual, *single}
+    single = [_with(_USUAL, at, way) for at, count in enumerate(ways) for way in range(1, count)]
+    wanted = {_USUAL, *single}
     wanted |= {_with(each, at, 1) for each in single for at in beside}
     made: dict[Taken, Any] = {}
+    pool: dict[Any, Any] = {}
     while True:
-        made |= {each: make(each) for each in sorted(wanted - made.keys())}
+        if len(wanted) > MOST_MADE:
+            raise TooMany(f"{len(wanted)} settings matter, which are too many")
+        for each in sorted(wanted - made.keys(), key=_rank):
+            made[each] = _shared(make(each), pool)
         try:
-            return _Overlay(ways, frozenset(made)).node(sorted(made.items(), key=lambda each: each[0]))
+            return _Overlay(ways, frozenset(made)).node(sorted(made.items(), key=lambda one: _rank(one[0])))
         except Unseen as unseen:
             wanted |= unseen.wanted
 
 
+def _rank(taken: Taken) -> tuple[int, list[tuple[int, int]]]:
+    return len(taken), sorted(taken)
+
+
 def _with(taken: Taken, at: int, way: int) -> Taken:
-    return (*taken[:at], way, *taken[at + 1 :])
+    rest = {each for each in taken if each[0] != at}
+    return frozenset(rest | {(at, way)} if way else rest)
+
+
+def _shared(value: Any, pool: dict[Any, Any]) -> Any:
+    """`value`, in which what is alike in any two that share a pool is one object."""
+    key: Any
+    if isinstance(value, dict):
+        value = {name: _shared(each, pool) for name, each in value.items()}
+        key = (dict, *((name, id(each)) for name, each in value.items()))
+    elif isinstance(value, list):
+        value = [_shared(each, pool) for each in value]
+        key = (list, *map(id, value))
+    else:
+        key = (type(value), value)
+    return pool.setdefault(key, value)
 
 
 class _Overlay(NamedTuple):
@@ -96,7 +127,7 @@ class _Overlay(NamedTuple):
 
     def node(self, family: Family) -> Node:
         first = family[0][1]
-        if all(value == first for _, value in family):
+        if all(value is first for _, value in family):
             return Literal(first)
         if all(isinstance(value, dict) for _, value in family):
             return Fields(self._entries(family, lambda value: value))
@@ -105,26 +136,33 @@ class _Overlay(NamedTuple):
         return self._choice(family)
 
     def _entries(self, family: Family, parts: Callable[[Any], dict[str, Any]]) -> tuple[Entry, ...]:
-        several = [(taken, parts(value)) for taken, value in family]
+        known: dict[int, dict[str, Any]] = {}
+        for _, value in family:
+            if id(value) not in known:
+                known[id(value)] = parts(value)
+        several = [(taken, known[id(value)]) for taken, value in family]
         found = []
-        for key in _in_order([list(each) for _, each in several]):
+        for key in _in_order({tuple(each) for each in known.values()}):
             there = [(taken, key in each) for taken, each in several]
             below = [(taken, each[key]) for taken, each in several if key in each]
-            is_always = all(value for _, value in there)
+            is_always = len(below) == len(several)
             found.append(Entry(key, None if is_always else self._choice(there), self.node(below)))
         return tuple(found)
 
     def _choice(self, family: Family) -> Choice:
-        """What decides over the value: the choices that matter. Raises `Unseen` where some were not made together."""
-        by_taken = dict(family)
-        deciding = tuple(at for at in range(len(self.ways)) if _matters(at, by_taken))
-        if len(deciding) > MOST_DECIDING:
-            raise ValueError(f"choices {deciding} decide together over {family[0][1]!r}, which are too many")
-        outcomes: dict[Taken, Any] = {}
+        """What decides over the value: the choices that matter. Raises `Unseen` where some were not made together,
+        and `TooMany`."""
+        deciding = _deciding(family)
+        if math.prod(self.ways[at] for at in deciding) > MOST_TOGETHER:
+            raise TooMany(
+                f"choices {deciding} decide together over {family[0][1]!r:.200}, which are too many"
+            )
+        outcomes: dict[tuple[int, ...], Any] = {}
         for taken, value in family:
-            projected = tuple(taken[at] for at in deciding)
+            by_choice = dict(taken)
+            projected = tuple(by_choice.get(at, 0) for at in deciding)
             if outcomes.setdefault(projected, value) != value:
-                raise ValueError(f"other choices than {deciding} decide over {value!r}")
+                raise ValueError(f"other choices than {deciding} decide over {value!r:.200}")
         unseen = set()
         for each in set(product(*(range(self.ways[at]) for at in deciding))) - outcomes.keys():
             taken = family[0][0]
@@ -136,12 +174,26 @@ class _Overlay(NamedTuple):
         return Choice(deciding, outcomes)
 
 
-def _in_order(several: list[list[str]]) -> list[str]:
+def _deciding(family: Family) -> tuple[int, ...]:
+    """The choices that matter: two differ that were made alike but for that choice."""
+    values = dict(family)
+    seen: dict[tuple[int, Taken], Any] = {}
+    found = set()
+    for taken, value in family:
+        for at, way in taken:
+            rest = taken - {(at, way)}
+            alike = seen.setdefault((at, rest), values.get(rest, value))
+            if alike != value:
+                found.add(at)
+    return tuple(sorted(found))
+
+
+def _in_order(several: Iterable[tuple[str, ...]]) -> list[str]:
     """All keys, each after those that it follows in any of the lists. Raises `CycleError` where two disagree."""
-    after: dict[str, set[str]] = {}
-    for each in several:
-        for key, before in zip(each, [None, *each], strict=False):
-            after.setdefault(key, set()).update(() if before is None else (before,))
+    after: dict[str, dict[str, None]] = {}  # no sets, whose order is another in each process
+    for each in sorted(several, key=lambda keys: (-len(keys), keys)):
+        for key, before in zip(each, (None, *each), strict=False):
+            after.setdefault(key, {}).update({} if before is None else {before: None})
     return list(TopologicalSorter(after).static_order())
 
 
@@ -165,13 +217,3 @@ def identity(item: Any) -> str:
         case str():
             return item.partition("=")[0]
     return json.dumps(item, sort_keys=True)
-
-
-def _matters(at: int, by_taken: Mapping[Taken, Any]) -> bool:
-    """Whether two differ that were made alike but for choice `at`."""
-    seen: dict[Hashable, Any] = {}
-    for taken, value in by_taken.items():
-        rest = (*taken[:at], *taken[at + 1 :])
-        if seen.setdefault(rest, value) != value:
-            return True
-    return False

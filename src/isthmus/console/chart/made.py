@@ -7,101 +7,36 @@ A chart cannot run our code, so that objects are made for each way to take each 
 from __future__ import annotations
 
 import json
-import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from importlib import resources
 from typing import Any
 
 import msgspec
+import yaml
 
-from isthmus.api.crd import custom_resource_definitions
-from isthmus.api.described import docstrings, hints
+from isthmus.api.crd import MARK, custom_resource_definitions, gateway_api_definitions
 from isthmus.console.chart.families import Taken, laid_over
-from isthmus.console.chart.templates import Knob, Marks, template
+from isthmus.console.chart.knobs import BESIDE, NAMESPACE, SHAPES, USUAL, Knobs, Shape
+from isthmus.console.chart.said import schema, values
+from isthmus.console.chart.shared import NOTES, SHARED
+from isthmus.console.chart.templates import PART, UNFOLDED, template
+from isthmus.console.install import profiles
+from isthmus.console.install.labels import labelled
+from isthmus.console.install.reading import profile_names
 from isthmus.console.install.settings import Installation
 from isthmus.console.installation import documents, dump
 from isthmus.kit.release import RELEASE
 
 Json = dict[str, Any]
-TEXTS = {
-    "cluster": "zz-cluster-zz",
-    "network": "zz-network-zz",
-    "revision": "zz-revision-zz",
-    "image": "zz-image-zz:1",
-    "trustDomain": "zz-trust-zz",
-    "pilotTrustDomain": "zz-pilots-zz",
-    "domain": "zz-domain-zz",
-    "accessLog": "/zz-log-zz",
-    "controlPlane.priorityClass": "zz-priority-zz",
-}
-MAY_BE_EMPTY = {"network", "revision", "accessLog", "pilotTrustDomain", "controlPlane.priorityClass"}
-NAMESPACE, USUAL = "zz-namespace-zz", "istio-system"
-NUMBERS = {
-    "controlPlane.replicas": 731,
-    "controlPlane.autoscaling.minReplicas": 732,
-    "controlPlane.autoscaling.maxReplicas": 733,
-    "controlPlane.autoscaling.cpu": 734,
-    "webhooks.timeoutSeconds": 29,
-}
-WORDS: dict[str, tuple[object, ...]] = {
-    "ca": ("", "plugged-in", "self-signed", "either"),
-    "renewals": (False, True),
-    "managedGateways": (True, False),
-    "imagePullPolicy": ("", "Always", "IfNotPresent", "Never"),
-    "networkPolicies.enabled": (True, False),
-    "pilot.plainXds": (False, True),
-    "webhooks.enabled": (True, False),
-    "webhooks.failurePolicy": ("Fail", "Ignore"),
-    "webhooks.validationFailurePolicy": ("Ignore", "Fail"),
-    "webhooks.injectByDefault": (False, True),
-    "controlPlane.autoscaling.enabled": (False, True),
-    "controlPlane.disruption.enabled": (True, False),
-    "controlPlane.spread": ("preferred", "none", "required"),
-}
-PARTS: dict[str, object] = {
-    "controlPlane.nodeSelector": {"zz-node": "zz"},
-    "controlPlane.affinity": {"zz-affinity": "zz"},
-    "controlPlane.tolerations": [{"key": "zz-taint"}],
-    "pilot.resources.requests": {"cpu": "7311m"},
-    "pilot.resources.limits": {"cpu": "7312m"},
-    "citadel.resources.requests": {"cpu": "7313m"},
-    "citadel.resources.limits": {"cpu": "7314m"},
-    "injector.resources.requests": {"cpu": "7315m"},
-    "injector.resources.limits": {"cpu": "7316m"},
-}
-SHAPES = {
-    "primary-together": ("primary", "together"),
-    "primary-apart": ("primary", "apart"),
-    "remote": ("remote", ""),
-}
+KEPT = {"helm.sh/resource-policy": "keep"}
+"""The annotation of what Helm leaves when it uninstalls: with it all that users have would go."""
+_DEFINITIONS = {"primary": custom_resource_definitions, "gateway-api": gateway_api_definitions}
+_NEEDS_NETWORK = (
+    '(required "network: is missing (hint: the network that this gateway lets into)" .Values.network)'
+)
 
 
-_BESIDE = {"revision", "webhooks.enabled", "webhooks.injectByDefault", "renewals"}
-"""What brings along, or puts in order, something that other values change."""
-
-
-def knobs() -> list[Knob]:
-    """The values that decide what is there, the usual way first."""
-    found = []
-    for path, text in TEXTS.items():
-        if path in MAY_BE_EMPTY:
-            found.append(Knob(path, ("", text), (f"(not .Values.{path})", f".Values.{path}")))
-    # One name is that of Istio's own where the namespace is the usual one.
-    tests = (f'(ne .Release.Namespace "{USUAL}")', f'(eq .Release.Namespace "{USUAL}")')
-    found.append(Knob("namespace", (NAMESPACE, USUAL), tests))
-    for path, words in WORDS.items():
-        found.append(Knob(path, words, tuple(_test(path, each) for each in words)))
-    for path, part in PARTS.items():
-        found.append(Knob(path, (part, type(part)()), (f".Values.{path}", f"(not .Values.{path})")))
-    return found
-
-
-def _test(path: str, value: object) -> str:
-    if isinstance(value, bool):
-        return f".Values.{path}" if value else f"(not .Values.{path})"
-    return f"(eq .Values.{path} {json.dumps(value)})"
-
-
-def spec_of(said: dict[str, object]) -> Json:
+def spec_of(said: dict[str, Any]) -> Json:
     """Settings by path as they are nested."""
     made: Json = {}
     for path, value in said.items():
@@ -114,9 +49,13 @@ def spec_of(said: dict[str, object]) -> Json:
 
 
 def objects(role: str, installation: Installation) -> list[Json]:
-    """What is installed, but for the namespace, which Helm makes, and definitions, which have a place of their own."""
+    """What is installed, but for definitions, with texts of YAML unfolded."""
     found = documents(role, installation, with_definitions=False)
-    return [each for each in found if each["kind"] != "Namespace"]
+    for each in found:
+        if each["kind"] == "ConfigMap":
+            data = each.get("data", {})
+            data |= {key: {UNFOLDED: yaml.safe_load(text)} for key, text in data.items()}
+    return found
 
 
 def _namespaced(found: list[Json]) -> list[Json]:
@@ -125,92 +64,56 @@ def _namespaced(found: list[Json]) -> list[Json]:
     return made
 
 
-def templates() -> Iterator[tuple[str, str]]:
-    """Each file of templates, by name."""
-    all_knobs = knobs()
-    marks = Marks(
-        {TEXTS[path]: f".Values.{path}" for path in TEXTS} | {NAMESPACE: ".Release.Namespace"},
-        {number: f".Values.{path}" for path, number in NUMBERS.items()},
-        {json.dumps(part, sort_keys=True): f"toYaml .Values.{path}" for path, part in PARTS.items()},
-    )
-    beside = [at for at, knob in enumerate(all_knobs) if knob.path in _BESIDE]
-    fixed: dict[str, object] = {path: text for path, text in TEXTS.items() if path not in MAY_BE_EMPTY}
-    fixed |= NUMBERS
-    for name, (role, layout) in SHAPES.items():
-        of_shape: dict[str, object] = fixed | ({"layout": layout} if layout else {})
-
-        def make(taken: Taken, role: str = role, of_shape: dict[str, object] = of_shape) -> list[Json]:
-            ways = {knob.path: knob.values[way] for knob, way in zip(all_knobs, taken, strict=True)}
-            made = msgspec.convert(spec_of(of_shape | ways), Installation)
-            return _namespaced(objects(role, made))
-
-        node = laid_over(make, [len(each.values) for each in all_knobs], beside)
-        test = f'(eq .Values.role "{role}")' + (f' (eq .Values.layout "{layout}")' if layout else "")
-        text = template(node, all_knobs, marks)
-        yield f"{name}.yaml", f"{{{{- if and {test} }}}}\n{text}{{{{- end }}}}\n"
+def _whole(value: Any, parts: Sequence[Any]) -> Any:
+    """`value` with one word in place of each of `parts` in it, the maps and lists that come as users say them."""
+    if isinstance(value, dict | list) and value in parts:
+        return PART + json.dumps(value, sort_keys=True)
+    if isinstance(value, dict):
+        return {name: _whole(each, parts) for name, each in value.items()}
+    return [_whole(each, parts) for each in value] if isinstance(value, list) else value
 
 
-def values() -> str:
-    """values.yaml: each value with what it does, and what it is without a word."""
-    lines = [
-        "# The settings of `isthmus install`, as far as the chart has them. Each is told in the reference.",
-        "",
-    ]
-    lines += [
-        "# What is installed: `primary`, Pilot and Citadel; `remote`, Citadel and the names of another's Pilot.",
-        "role: primary",
-    ]
-    defaults = msgspec.to_builtins(Installation())
-    lines += _said(Installation, spec_of(dict.fromkeys(paths())), defaults, "")
-    return "\n".join(lines) + "\n"
+def _templates() -> Iterator[tuple[str, str]]:
+    """The template of each shape, by name."""
+    for shape in SHAPES:
+        yield shape.name, _template(shape)
 
 
-def paths() -> list[str]:
-    """All values of the chart but for its role, in the order of the settings."""
-    return ["layout", *TEXTS, *WORDS, *NUMBERS, *PARTS]
+def _template(shape: Shape) -> str:
+    knobs = Knobs(shape)
+    parts = [json.loads(each) for each in knobs.marks.parts]
+
+    def make(taken: Taken) -> list[Json]:
+        ways = dict(taken)
+        said = {each.path: each.values[ways.get(at, 0)] for at, each in enumerate(knobs.found)}
+        made = msgspec.convert(spec_of(knobs.fixed | said), Installation)
+        found = _namespaced(objects(shape.role, made))
+        for each in found:
+            if each["kind"] == "Namespace":
+                each["metadata"]["annotations"] = KEPT
+        return [_whole(each, parts) for each in found]
+
+    beside = [at for at, knob in enumerate(knobs.found) if knob.path in BESIDE]
+    node = laid_over(make, [len(each.values) for each in knobs.found], beside)
+    test = f'(eq .Values.role "{shape.role}")'
+    if shape.layout:
+        test = f'(and {test} (eq .Values.layout "{shape.layout}"))'
+    if "network" in shape.fixed:
+        test = f"(and {test} {_NEEDS_NETWORK})"
+    return template(shape.name, test, node, knobs)
 
 
-def _said(of: Any, wanted: Json, defaults: Json, margin: str) -> Iterator[str]:
-    told, kinds = docstrings(of), hints(of)
-    for field in msgspec.structs.fields(of):
-        name = field.encode_name
-        if name not in wanted:
-            continue
-        words = " ".join(told.get(field.name, "").split())
-        yield from (f"{margin}# {line}" for line in _wrapped(words, 110 - len(margin)))
-        if isinstance(wanted[name], dict):
-            yield f"{margin}{name}:"
-            yield from _said(kinds[field.name], wanted[name], defaults[name], margin + "  ")
-        else:
-            yield f"{margin}{name}: {json.dumps(defaults[name])}"
-
-
-def _wrapped(text: str, width: int) -> list[str]:
-    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
-
-
-def schema() -> Json:
-    """values.schema.json: what may be said, and nothing else, so that nothing is passed over in silence."""
-    fields: Json = {"role": {"enum": ["primary", "remote"]}, "layout": {"enum": ["together", "apart"]}}
-    fields |= {path: {"type": "string"} for path in TEXTS}
-    fields["cluster"] = {"type": "string", "minLength": 1}
-    for path, words in WORDS.items():
-        fields[path] = {"type": "boolean"} if isinstance(words[0], bool) else {"enum": list(words)}
-    fields |= {path: {"type": "integer", "minimum": 0} for path in NUMBERS}
-    fields |= {
-        path: {"type": "array" if isinstance(part, list) else "object"} for path, part in PARTS.items()
-    }
-    return {"$schema": "http://json-schema.org/draft-07/schema#", **_closed(spec_of(fields))}
-
-
-def _closed(tree: Json) -> Json:
-    below = {
-        name: each
-        if {"type", "enum"} & each.keys() and not isinstance(each.get("type"), dict)
-        else _closed(each)
-        for name, each in tree.items()
-    }
-    return {"type": "object", "additionalProperties": False, "properties": {**below, "global": {}}}
+def _definitions(role: str) -> Iterator[str]:
+    """The definitions of a role, each but where somebody else brought one of its name."""
+    (label, ours), *_ = MARK.items()
+    yield f'{{{{- if and .Values.definitions (eq .Values.role "{role}") }}}}\n'
+    for each in labelled(list(_DEFINITIONS[role]()), role, Installation()):
+        each["metadata"]["annotations"] = each["metadata"].get("annotations", {}) | KEPT
+        kind = '"apiextensions.k8s.io/v1" "CustomResourceDefinition"'
+        yield f'{{{{- $there := lookup {kind} "" "{each["metadata"]["name"]}" }}}}\n'
+        yield f'{{{{- if or (not $there) (eq (dig "metadata" "labels" "{label}" "" $there) "{ours}") }}}}\n---\n'
+        yield dump([each]).replace("{{", '{{ "{{" }}') + "{{- end }}\n"
+    yield "{{- end }}\n"
 
 
 def files() -> Iterator[tuple[str, str]]:
@@ -226,7 +129,11 @@ def files() -> Iterator[tuple[str, str]]:
     yield "Chart.yaml", "".join(f"{name}: {value}\n" for name, value in about.items())
     yield "values.yaml", values()
     yield "values.schema.json", json.dumps(schema(), indent=2) + "\n"
-    # Helm applies these where a cluster has none of the name, and never changes them: others' definitions stay.
-    yield "crds/definitions.yaml", dump(list(custom_resource_definitions()))
-    for name, text in templates():
-        yield f"templates/{name}", text
+    for name in profile_names():
+        yield f"profiles/{name}.yaml", (resources.files(profiles) / f"{name}.yaml").read_text()
+    yield "templates/_isthmus.tpl", SHARED
+    yield "templates/NOTES.txt", NOTES
+    for role in _DEFINITIONS:
+        yield f"templates/definitions-{role}.yaml", "".join(_definitions(role))
+    for name, text in _templates():
+        yield f"templates/{name}.yaml", text

@@ -48,7 +48,7 @@ _SHAPES = {
     "accessLog": (_WORD, "a path, such as /dev/stdout"),
     "clustersDir": (_PATH, "an absolute path without spaces"),
 }
-_MAY_BE_EMPTY = {"gatewayNamespace", "revision", "network", "accessLog", "clustersDir"}
+_MAY_BE_EMPTY = {"gatewayNamespace", "revision", "network", "accessLog", "clustersDir", "pilotTrustDomain"}
 _OURS = {"discoveryAddress", "rootNamespace", "trustDomain"}
 """What ConfigMap `istio` says by other values."""
 _BY_OTHERS = {"cluster", "network", "image", "namespace", "trustDomain", "pilotTrustDomain", "domain"}
@@ -104,6 +104,13 @@ def _names(found: Installation) -> Iterator[Problem]:
         if not is_address(address):
             hint = "(hint: that of Pilot's pod; Pilot keeps it true)"
             yield f"$.pilotAddresses[{index}]", f"{address!r} is no IP address {hint}"
+
+
+def patterns() -> Iterator[tuple[str, str]]:
+    """For each value that is one word what it must look like, as a regular expression of JSON Schema."""
+    domains = dict.fromkeys(("cluster", "trustDomain", "pilotTrustDomain", "domain"), _DOMAIN)
+    for name, shape in ({each: shape for each, (shape, _) in _SHAPES.items()} | domains).items():
+        yield name, f"^(?:{shape.pattern}){'?' if name in _MAY_BE_EMPTY else ''}$"
 
 
 def _mesh(found: Installation) -> Iterator[Problem]:
