@@ -191,3 +191,9 @@ def test_citadel_may_touch_secrets_of_accounts_only_where_it_is_to_keep_them():
     for wrong in (("*", "shop"), ("Shop",)):
         with pytest.raises(InvalidInstallation, match=r"^accountSecrets"):
             documents("primary", Installation(cluster="gke", account_secrets=wrong))
+
+
+@pytest.mark.parametrize("role", [each for each in ROLES if each != "eastwest"])
+def test_one_file_of_settings_is_for_all_roles(role):
+    said = msgspec.convert({"cluster": "east", "pilot": {"plainXds": True}}, Installation)
+    documents(role, said)

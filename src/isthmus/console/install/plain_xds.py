@@ -16,7 +16,7 @@ def open_plain_xds(objects: list[Json], installation: Installation) -> None:
         return
     for each in objects:
         if each["kind"] == "Deployment":
-            for container in each["spec"]["template"]["spec"]["containers"]:
+            for container in each["spec"]["template"]["spec"].get("containers", ()):  # of gateways none yet
                 if container["name"] == "discovery":
                     container["args"].append("--plain-address=0.0.0.0")
                     container["ports"].insert(0, {"containerPort": _PORT, "name": _NAME})
