@@ -200,6 +200,14 @@ async def test_definitions_that_somebody_else_brought_are_used_and_left(place):
     assert name not in {each.name for each in todo.going}
 
 
+async def test_definitions_of_an_earlier_isthmus_are_brought_up_to_date(place):
+    (ours, *_) = [each for each in few(place.role()) if each["kind"] == CRD]
+    ours["metadata"]["labels"] = {"app": "istio-pilot"}
+    await place.served.apply(ours)
+    said = await place.install(place.role())
+    assert f"{CRD} {ours['metadata']['name']} changed" in said
+
+
 async def test_to_uninstall_leaves_kinds_and_the_namespace_unless_they_are_purged(place):
     await place.install(place.role())
     route = {"apiVersion": "networking.istio.io/v1", "kind": "VirtualService"}

@@ -10,9 +10,10 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+from isthmus.api import crd
 from isthmus.console.install.cluster import InstalledCluster, Key, NotServed, key_of
 from isthmus.console.install.inventory import inventory, inventory_key, kept_by_others, keys_in
-from isthmus.console.install.labels import is_anyones, is_ours
+from isthmus.console.install.labels import is_ours
 from isthmus.console.install.order import in_order, is_last, rank
 from isthmus.console.install.refusals import CannotInstall, told
 from isthmus.console.install.settings import Installation
@@ -87,7 +88,7 @@ async def _all_live(cluster: InstalledCluster, keys: list[Key]) -> list[Json | N
 def _is_others(planned: Planned) -> bool:
     """Whether the definition of a kind was brought by somebody else, as Istio's own release."""
     is_definition = planned.key.kind == "CustomResourceDefinition"
-    return is_definition and planned.live is not None and not is_anyones(planned.live)
+    return is_definition and planned.live is not None and not crd.is_ours(planned.live)
 
 
 async def _surplus(cluster: InstalledCluster, role: Role, keys: set[Key]) -> tuple[Key, ...]:
