@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import yaml
@@ -17,7 +17,7 @@ from isthmus.console.install.plain_xds import open_plain_xds
 from isthmus.console.install.reading import InvalidInstallation, checked, merged
 from isthmus.console.install.settings import Gateway, Installation
 from isthmus.console.install.workloads import shape_service, shaped_control_plane, shaped_gateway
-from isthmus.console.manifests import filled
+from isthmus.console.manifests import filled, read
 from isthmus.console.webhook_installation import add_webhooks
 from isthmus.model.credential_names import CA_SUFFIX
 from isthmus.sidecar.inject.pod import Pod
@@ -51,9 +51,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     "eastwest": ("eastwest",),
     "networks": ("networks",),
 }
-
-
-_DEFINITIONS = {"primary": custom_resource_definitions, "gateway-api": gateway_api_definitions}
+DEFINITIONS: Final = {"primary": custom_resource_definitions, "gateway-api": gateway_api_definitions}
 
 
 def documents(role: str, installation: Installation, *, with_definitions: bool = True) -> Documents:
@@ -61,7 +59,7 @@ def documents(role: str, installation: Installation, *, with_definitions: bool =
     checked(installation)
     if role == "eastwest" and not installation.network:
         raise InvalidInstallation("--network: is missing (hint: the network that this gateway lets into)")
-    found: Documents = list(_DEFINITIONS[role]()) if with_definitions and role in _DEFINITIONS else []
+    found: Documents = list(DEFINITIONS[role]()) if with_definitions and role in DEFINITIONS else []
     more = _rights_of_pilot(installation) if role == "primary" else ()
     with_citadel = citadel_installation.files(role, installation) if "citadel" in ROLES[role] else ()
     for name in (*ROLES[role], *more, *with_citadel):
@@ -113,7 +111,7 @@ def _tell_config_maps(objects: Documents, installation: Installation) -> None:
             data = each.get("data", {})
             for key in more.keys() & data.keys():
                 if more[key]:
-                    data[key] = yaml.safe_dump(merged(yaml.safe_load(data[key]), more[key]), sort_keys=False)
+                    data[key] = yaml.safe_dump(merged(read(data[key]), more[key]), sort_keys=False)
 
 
 def _rights_of_pilot(installation: Installation) -> tuple[str, ...]:

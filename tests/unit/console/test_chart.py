@@ -7,20 +7,19 @@ import copy
 import gzip
 import json
 import random
-import subprocess
+from contextlib import suppress
 from itertools import pairwise
-from pathlib import Path
 from typing import get_args
 
 import msgspec
 import pytest
 
+from fakes.helm import helm, written
 from isthmus.api.described import hints
 from isthmus.api.yaml import documents
 from isthmus.console.chart.families import MOST_MADE, Choice, Fields, Items, Literal, TooMany, laid_over
-from isthmus.console.chart.made import KEPT, files, objects, spec_of
+from isthmus.console.chart.made import KEPT, files, spec_of, unfolded
 from isthmus.console.chart.said import OWN, Role, values
-from isthmus.console.chart.templates import UNFOLDED
 from isthmus.console.install.reading import InvalidInstallation, Layer, settings
 from isthmus.console.install.settings import Installation
 from isthmus.console.installation import ROLES
@@ -103,36 +102,18 @@ def test_the_chart_has_each_setting_and_each_role():
     assert {*get_args(Role)} == ROLES.keys()
 
 
-@pytest.fixture(scope="session")
-def helm():
-    cached = sorted((Path.home() / ".cache/isthmus").glob("helm-*/helm"))
-    if not cached:
-        pytest.skip("needs Helm (hint: tools/helm/build)")
-    return str(cached[-1])
-
-
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chart(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("chart") / "isthmus"
-    for name, text in files():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
-    return folder
-
-
-def run(*command):
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return written(tmp_path_factory.mktemp("chart") / "isthmus", files())
 
 
 @pytest.fixture
-def rendered(helm, chart, tmp_path):
+def rendered(chart, tmp_path):
     """What Helm makes of values."""
 
     def render(said, namespace="istio-system"):
         (tmp_path / "values.json").write_text(json.dumps(said))
-        done = run(
-            helm, "template", "isthmus", str(chart), "-n", namespace, "-f", str(tmp_path / "values.json")
-        )
+        done = helm("template", "isthmus", chart, "-n", namespace, "-f", tmp_path / "values.json")
         assert done.returncode == 0, done.stderr
         return [each.value for each in documents(done.stdout) if each.value]
 
@@ -140,9 +121,8 @@ def rendered(helm, chart, tmp_path):
 
 
 @pytest.mark.helm
-@pytest.mark.timeout(300)
-def test_helm_has_nothing_to_say_against_the_chart(helm, chart):
-    done = run(helm, "lint", "--strict", str(chart), "--set", "cluster=gke")
+def test_helm_has_nothing_to_say_against_the_chart(chart):
+    done = helm("lint", "--strict", chart, "--set", "cluster=gke")
     assert done.returncode == 0, done.stdout
 
 
@@ -159,25 +139,19 @@ WRONG = {
 
 
 @pytest.mark.helm
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", WRONG)
-def test_what_is_wrong_is_refused_and_named(helm, chart, tmp_path, name):
+def test_what_is_wrong_is_refused_and_named(chart, tmp_path, name):
     (tmp_path / "wrong.json").write_text(json.dumps(WRONG[name]))
-    done = run(helm, "template", "isthmus", str(chart), "-f", str(tmp_path / "wrong.json"))
+    done = helm("template", "isthmus", chart, "-f", tmp_path / "wrong.json")
     assert done.returncode
     assert name in done.stderr
 
 
 def by_name(found):
     """Objects as one compares them: by what they are, with texts of YAML unfolded."""
-    unfolded = copy.deepcopy(found)
-    for each in unfolded:
-        if each["kind"] == "ConfigMap":
-            data = each.get("data", {})
-            for key, text in data.items():
-                data[key] = next(documents(text)).value if isinstance(text, str) else text[UNFOLDED]
     return {
-        (each["kind"], each["metadata"].get("namespace"), each["metadata"]["name"]): each for each in unfolded
+        (each["kind"], each["metadata"].get("namespace"), each["metadata"]["name"]): unfolded(each)
+        for each in copy.deepcopy(found)
     }
 
 
@@ -192,7 +166,6 @@ def without(found, kept):
 
 
 @pytest.mark.helm
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("role", ["primary", "gateway-api"])
 def test_kinds_and_the_namespace_come_too_and_stay(rendered, role):
     found = rendered({"cluster": "gke", "network": "net-1", "role": role, "withNamespace": True})
@@ -206,7 +179,6 @@ def test_kinds_and_the_namespace_come_too_and_stay(rendered, role):
 
 
 @pytest.mark.helm
-@pytest.mark.timeout(300)
 def test_what_helm_keeps_of_a_release_fits_into_a_secret(rendered, chart):
     parts = [
         {"name": str(each.relative_to(chart)), "data": base64.b64encode(each.read_bytes()).decode()}
@@ -218,24 +190,27 @@ def test_what_helm_keeps_of_a_release_fits_into_a_secret(rendered, chart):
     assert len(base64.b64encode(kept)) < 0.9 * MOST_OF_A_SECRET
 
 
-@pytest.mark.helm
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("number", range(40))
-def test_the_chart_installs_what_isthmus_install_does(rendered, number):
-    drawn = random.Random(number)
+def draw(drawn):
+    """A role, and settings with which there is an installation of it."""
     often = drawn.choice((0.05, 0.3, 0.6))
-    said = {name: drawn.choice(some) for name, some in DRAWN.items() if drawn.random() < often}
-    said |= {"cluster": "gke", "network": "net-1"} if number % 2 else {"cluster": "gke"}
-    roles = [each for each in ROLES if each != "gateway-api" and (number % 2 or each != "eastwest")]
-    role = drawn.choice((*roles, "primary", "primary", "remote"))
-    try:
-        installation = settings([Layer("values", spec_of(said))])
-    except InvalidInstallation:
-        pytest.skip("no installation has these settings")
-    found = rendered(spec_of(said) | {"role": role, "definitions": False, "withNamespace": True})
+    while True:
+        said = {name: drawn.choice(some) for name, some in DRAWN.items() if drawn.random() < often}
+        role = drawn.choice(
+            (*(each for each in ROLES if each != "gateway-api"), "primary", "primary", "remote")
+        )
+        said |= {"cluster": "gke", **({"network": "net-1"} if role == "eastwest" else {})}
+        with suppress(InvalidInstallation):
+            return role, spec_of(said), settings([Layer("values", spec_of(said))])
+
+
+@pytest.mark.helm
+@pytest.mark.parametrize("seed", range(32))
+def test_the_chart_installs_what_isthmus_install_does(rendered, seed):
+    role, said, installation = draw(random.Random(seed))
+    found = rendered(said | {"role": role, "definitions": False, "withNamespace": True})
     namespaces = [each for each in found if each["kind"] == "Namespace"]
     without(namespaces, KEPT)
-    assert by_name(found) == by_name(objects(role, installation))
+    assert by_name(found) == by_name(installed(role, installation, with_definitions=False))
 
 
 def test_values_that_are_only_the_charts_are_few():

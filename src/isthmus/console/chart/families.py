@@ -84,12 +84,12 @@ def laid_over(make: Callable[[Taken], Any], ways: Sequence[int], beside: Iterabl
     wanted = {_USUAL, *single}
     wanted |= {_with(each, at, 1) for each in single for at in beside}
     made: dict[Taken, Any] = {}
-    pool: dict[Any, Any] = {}
+    pool = _Pool()
     while True:
         if len(wanted) > MOST_MADE:
             raise TooMany(f"{len(wanted)} settings matter, which are too many")
         for each in sorted(wanted - made.keys(), key=_rank):
-            made[each] = _shared(make(each), pool)
+            made[each] = pool.one(make(each))
         try:
             return _Overlay(ways, frozenset(made)).node(sorted(made.items(), key=lambda one: _rank(one[0])))
         except Unseen as unseen:
@@ -105,18 +105,33 @@ def _with(taken: Taken, at: int, way: int) -> Taken:
     return frozenset(rest | {(at, way)} if way else rest)
 
 
-def _shared(value: Any, pool: dict[Any, Any]) -> Any:
-    """`value`, in which what is alike in any two that share a pool is one object."""
-    key: Any
-    if isinstance(value, dict):
-        value = {name: _shared(each, pool) for name, each in value.items()}
-        key = (dict, *((name, id(each)) for name, each in value.items()))
-    elif isinstance(value, list):
-        value = [_shared(each, pool) for each in value]
-        key = (list, *map(id, value))
-    else:
-        key = (type(value), value)
-    return pool.setdefault(key, value)
+class _Pool:
+    """Values, of which those that are alike are one object."""
+
+    def __init__(self) -> None:
+        self._values: dict[Any, Any] = {}
+        self._known: dict[
+            int, tuple[Any, Any]
+        ] = {}  # by identity, with whose it is, so that it stays its own
+
+    def one(self, value: Any) -> Any:
+        """What stands for all that are like `value`."""
+        known = self._known.get(id(value))
+        if known is None:
+            known = self._known[id(value)] = value, self._found(value)
+        return known[1]
+
+    def _found(self, value: Any) -> Any:
+        key: Any
+        if isinstance(value, dict):
+            value = {name: self.one(each) for name, each in value.items()}
+            key = (dict, *((name, id(each)) for name, each in value.items()))
+        elif isinstance(value, list):
+            value = [self.one(each) for each in value]
+            key = (list, *map(id, value))
+        else:
+            key = (type(value), value)
+        return self._values.setdefault(key, value)
 
 
 class _Overlay(NamedTuple):

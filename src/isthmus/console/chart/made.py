@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from functools import cache
 from importlib import resources
 from typing import Any
 
 import msgspec
-import yaml
 
-from isthmus.api.crd import MARK, custom_resource_definitions, gateway_api_definitions
+from isthmus.api.crd import MARK
 from isthmus.console.chart.families import Taken, laid_over
 from isthmus.console.chart.knobs import BESIDE, NAMESPACE, SHAPES, USUAL, Knobs, Shape
 from isthmus.console.chart.said import schema, values
@@ -24,13 +24,13 @@ from isthmus.console.install import profiles
 from isthmus.console.install.labels import labelled
 from isthmus.console.install.reading import profile_names
 from isthmus.console.install.settings import Installation
-from isthmus.console.installation import documents, dump
+from isthmus.console.installation import DEFINITIONS, documents, dump
+from isthmus.console.manifests import read
 from isthmus.kit.release import RELEASE
 
 Json = dict[str, Any]
 KEPT = {"helm.sh/resource-policy": "keep"}
 """The annotation of what Helm leaves when it uninstalls: with it all that users have would go."""
-_DEFINITIONS = {"primary": custom_resource_definitions, "gateway-api": gateway_api_definitions}
 _NEEDS_NETWORK = (
     '(required "network: is missing (hint: the network that this gateway lets into)" .Values.network)'
 )
@@ -48,20 +48,12 @@ def spec_of(said: dict[str, Any]) -> Json:
     return made
 
 
-def objects(role: str, installation: Installation) -> list[Json]:
-    """What is installed, but for definitions, with texts of YAML unfolded."""
-    found = documents(role, installation, with_definitions=False)
-    for each in found:
-        if each["kind"] == "ConfigMap":
-            data = each.get("data", {})
-            data |= {key: {UNFOLDED: yaml.safe_load(text)} for key, text in data.items()}
+def unfolded(found: Json) -> Json:
+    """The object with its texts of YAML as what they say. Changes it."""
+    if found["kind"] == "ConfigMap":
+        data = found.get("data", {})
+        data |= {key: {UNFOLDED: read(text)} for key, text in data.items()}
     return found
-
-
-def _namespaced(found: list[Json]) -> list[Json]:
-    """The objects with the mark for their namespace, also where it is the usual one."""
-    made: list[Json] = json.loads(json.dumps(found).replace(USUAL, NAMESPACE))
-    return made
 
 
 def _whole(value: Any, parts: Sequence[Any]) -> Any:
@@ -83,15 +75,21 @@ def _template(shape: Shape) -> str:
     knobs = Knobs(shape)
     parts = [json.loads(each) for each in knobs.marks.parts]
 
+    @cache  # most are the same, however the choices are taken
+    def marked(text: bytes) -> Json:
+        """The object of JSON with the mark for its namespace, also where it is the usual one."""
+        found = unfolded(msgspec.json.decode(text.replace(USUAL.encode(), NAMESPACE.encode())))
+        if found["kind"] == "Namespace":
+            found["metadata"]["annotations"] = KEPT
+        whole: Json = _whole(found, parts)
+        return whole
+
     def make(taken: Taken) -> list[Json]:
         ways = dict(taken)
         said = {each.path: each.values[ways.get(at, 0)] for at, each in enumerate(knobs.found)}
         made = msgspec.convert(spec_of(knobs.fixed | said), Installation)
-        found = _namespaced(objects(shape.role, made))
-        for each in found:
-            if each["kind"] == "Namespace":
-                each["metadata"]["annotations"] = KEPT
-        return [_whole(each, parts) for each in found]
+        found = documents(shape.role, made, with_definitions=False)
+        return [marked(msgspec.json.encode(each)) for each in found]
 
     beside = [at for at, knob in enumerate(knobs.found) if knob.path in BESIDE]
     node = laid_over(make, [len(each.values) for each in knobs.found], beside)
@@ -107,7 +105,7 @@ def _definitions(role: str) -> Iterator[str]:
     """The definitions of a role, each but where somebody else brought one of its name."""
     (label, ours), *_ = MARK.items()
     yield f'{{{{- if and .Values.definitions (eq .Values.role "{role}") }}}}\n'
-    for each in labelled(list(_DEFINITIONS[role]()), role, Installation()):
+    for each in labelled(list(DEFINITIONS[role]()), role, Installation()):
         each["metadata"]["annotations"] = each["metadata"].get("annotations", {}) | KEPT
         kind = '"apiextensions.k8s.io/v1" "CustomResourceDefinition"'
         yield f'{{{{- $there := lookup {kind} "" "{each["metadata"]["name"]}" }}}}\n'
@@ -133,7 +131,7 @@ def files() -> Iterator[tuple[str, str]]:
         yield f"profiles/{name}.yaml", (resources.files(profiles) / f"{name}.yaml").read_text()
     yield "templates/_isthmus.tpl", SHARED
     yield "templates/NOTES.txt", NOTES
-    for role in _DEFINITIONS:
+    for role in DEFINITIONS:
         yield f"templates/definitions-{role}.yaml", "".join(_definitions(role))
     for name, text in _templates():
         yield f"templates/{name}.yaml", text
