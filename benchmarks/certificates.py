@@ -28,7 +28,7 @@ from isthmus.ca.review import ClusterReviewer
 from isthmus.ca.server import Limits
 from isthmus.kit import x509
 from isthmus.kit.clock import SystemClock
-from isthmus.kit.log import set_up_logs
+from isthmus.kit.log_levels import set_up_logs
 from isthmus.kit.tasks import supervise
 from isthmus.kit.watchable import Watchable
 from isthmus.kube.client import Client

@@ -25,7 +25,7 @@ from benchmarks.fleet import acknowledgement, digest
 from benchmarks.push_translated import TranslatedWorld
 from benchmarks.push_world import SyntheticWorld, World
 
-from isthmus.kit.log import set_up_logs
+from isthmus.kit.log_levels import set_up_logs
 from isthmus.kit.polling import until
 from isthmus.kit.tasks import supervise
 from isthmus.wire.listeners import Plaintext

@@ -69,6 +69,10 @@ class Admin:
             **IstioPages(fleet, builder, fanout).pages(),
         }
 
+    def add(self, path: str, page: Page) -> None:
+        """Show one more page."""
+        self._pages[path] = page
+
     async def run(self, settings: PilotSettings) -> None:
         """Serve until cancelled."""
         self._debug_for_all = settings.debug_for_all

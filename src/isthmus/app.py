@@ -36,10 +36,12 @@ from isthmus.kit.clock import SystemClock
 from isthmus.kit.inbox import Inbox
 from isthmus.kit.log import log
 from isthmus.kit.metrics import BUILD_SECONDS, PUSH_TRIGGERS, SYNC_TIMEOUTS
+from isthmus.kit.scopes import model as model_log
 from isthmus.kit.tasks import keep_trying, run_until_cancelled, supervise
 from isthmus.kit.watchable import Watchable
 from isthmus.kube.client import Client
 from isthmus.kube.kubeconfig import Access
+from isthmus.kube.log_levels import PAGE, FollowedLevels
 from isthmus.model.awaited import awaited
 from isthmus.model.build import MeshBuilder
 from isthmus.model.change import Change, ChangeKey
@@ -127,6 +129,8 @@ class Pilot:
         self.fanout.shared.hears = {HEALTH_TYPE: self._registrations.heard, TRUST_TYPE: only_shown}
         self._certificates = certificate_source(certificate_settings(settings), SystemClock())
         self._admin = Admin(self.fleet, self.builder, self.fanout, self.analyst, self._certificates.held)
+        self._log_levels = FollowedLevels()
+        self._admin.add(PAGE, self._log_levels.page)
 
     async def run(self) -> None:
         """Serve until cancelled, in the order in which data flows."""
@@ -138,7 +142,7 @@ class Pilot:
             self.keys.run(),
             self.bundles.run(),
             keep_trying("tell", self._lead),
-            keep_trying("denied", self._hear_of_denials),
+            keep_trying("orders", self._hear_of_orders),
             self._webhooks().run(self._own),
         )
         async with supervise(*parts, *beside, self._serve()):
@@ -208,6 +212,9 @@ class Pilot:
                 lambda proxy: (proxy.cluster, proxy.address) in places or proxy.namespace in spaces
             )
         if delta:
+            model_log.debug(
+                "mesh changed", facts=len(batch), reason=delta.reason, services=len(mesh.services)
+            )
             self._generation = self.translator.generation(mesh, delta)
             if self._is_open:
                 self.fanout.publish(self._generation, self._inbox.began)
@@ -293,9 +300,10 @@ class Pilot:
     def _doubts(self, peer: Peer) -> str:
         return self.denied.why_any(peer.uris, peer.serial)
 
-    async def _hear_of_denials(self) -> None:
-        """Follow who is denied, in our own cluster: `isthmus ca deny` writes the list into each."""
+    async def _hear_of_orders(self) -> None:
+        """Follow in our own cluster what `isthmus ca deny` and `isthmus admin log` write into each."""
         async with Client(self._own) as client, asyncio.TaskGroup() as group:
+            group.create_task(self._log_levels.run(client, self._settings.root_namespace))
             await follow_denied(client, self._settings.root_namespace, self.denied, group)
 
     def _certificate(self) -> ServerCertificate:

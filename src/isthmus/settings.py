@@ -162,7 +162,10 @@ class PilotSettings(msgspec.Struct, frozen=True, kw_only=True):
     root_path: Annotated[str, Meta(description="root certificate by which Citadel is believed")] = (
         "/var/run/secrets/istio/root-cert.pem"
     )
-    log_level: Annotated[str, Meta(description="debug, info, warning or error")] = "info"
+    log_level: Annotated[
+        str,
+        Meta(description="debug, info, warning, error or none; SCOPE:LEVEL for a scope, with commas between"),
+    ] = "info"
 
     @property
     def webhooks(self) -> WebhookSettings:
@@ -221,7 +224,10 @@ class InjectorSettings(msgspec.Struct, frozen=True, kw_only=True):
     root_path: Annotated[str, Meta(description="root certificate by which Citadel is believed")] = (
         "/var/run/secrets/istio/root-cert.pem"
     )
-    log_level: Annotated[str, Meta(description="debug, info, warning or error")] = "info"
+    log_level: Annotated[
+        str,
+        Meta(description="debug, info, warning, error or none; SCOPE:LEVEL for a scope, with commas between"),
+    ] = "info"
 
     @property
     def webhooks(self) -> WebhookSettings:

@@ -17,8 +17,8 @@ from isthmus.api.errors import InvalidConfig
 from isthmus.api.resource import Kind, Object, Ref
 from isthmus.kit import x509
 from isthmus.kit.backoff import Backoff
-from isthmus.kit.log import log
 from isthmus.kit.metrics import BUNDLE_WRITES
+from isthmus.kit.scopes import admission as log
 from isthmus.kit.watchable import Watchable
 from isthmus.kube.client import Client, Scope, path_of
 from isthmus.kube.errors import KubeError, NotFound

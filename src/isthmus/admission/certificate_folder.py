@@ -7,7 +7,7 @@ from pathlib import Path
 from isthmus.kit import x509
 from isthmus.kit.chain import verify_chain
 from isthmus.kit.clock import Clock
-from isthmus.kit.log import log
+from isthmus.kit.scopes import admission as log
 from isthmus.kit.watchable import Watchable
 from isthmus.sidecar.certs import Held
 

@@ -10,9 +10,9 @@ from isthmus.admission.injection import Injection, NotReady
 from isthmus.admission.paths import INJECT, VALIDATE, UnknownPath, where_of
 from isthmus.admission.review import Answer, Asked, InvalidReview, read_review, written
 from isthmus.admission.validation import validated
-from isthmus.kit.log import log
 from isthmus.kit.metrics import INJECTION_FAILURES, VALIDATION_ERRORS
 from isthmus.kit.plain_http import Request, Response
+from isthmus.kit.scopes import admission as log
 
 _JSON = "application/json"
 _LIMIT_S, _LONGEST_S = 10.0, 30.0  # what API servers wait, where they do not say, and at the most

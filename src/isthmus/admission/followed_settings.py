@@ -16,7 +16,7 @@ from isthmus.api.istio.mesh_config import MeshConfig
 from isthmus.api.istio.proxy_config import ProxyConfigObject
 from isthmus.api.resource import Object, Ref
 from isthmus.kit.clock import Clock, SystemClock
-from isthmus.kit.log import log
+from isthmus.kit.scopes import admission as log
 from isthmus.kube.client import Client, Scope
 from isthmus.kube.informer import Informer
 from isthmus.kube.version import server_versions

@@ -23,8 +23,8 @@ from isthmus.api.errors import InvalidConfig
 from isthmus.api.resource import Object, Ref
 from isthmus.ca.roots import CONFIG_MAP, KEY
 from isthmus.kit.clock import Clock
-from isthmus.kit.log import log
 from isthmus.kit.metrics import DOOR_REFUSALS, WEBHOOK_CERTIFICATE_EXPIRY
+from isthmus.kit.scopes import admission as log
 from isthmus.kit.tasks import keep_trying
 from isthmus.kit.watchable import Watchable
 from isthmus.kube.client import Client, Scope

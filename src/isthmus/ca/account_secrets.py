@@ -22,7 +22,7 @@ from isthmus.ca.authority import Authority, Issued
 from isthmus.kit import x509
 from isthmus.kit.backoff import Backoff
 from isthmus.kit.clock import Clock
-from isthmus.kit.log import log
+from isthmus.kit.scopes import ca as log
 from isthmus.kit.watchable import Watchable
 from isthmus.kube.errors import KubeError, NotFound
 from isthmus.model.identity import SpiffeId

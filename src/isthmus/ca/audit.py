@@ -13,7 +13,7 @@ from isthmus.ca.attest import Caller
 from isthmus.ca.authority import Issued
 from isthmus.kit.clock import Clock
 from isthmus.kit.duration import show
-from isthmus.kit.log import log
+from isthmus.kit.scopes import ca as log
 
 _EVENT = "certificate issued"
 

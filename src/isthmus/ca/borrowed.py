@@ -25,8 +25,10 @@ from isthmus.kit.chain import verify_chain
 from isthmus.kit.clock import Clock, SystemClock
 from isthmus.kit.metrics import ROOT_EXPIRY, exposition
 from isthmus.kit.plain_http import NOT_FROM_OUTSIDE, HttpServer, Request, Response
+from isthmus.kube import log_levels
 from isthmus.kube.client import Client
 from isthmus.kube.kubeconfig import Access
+from isthmus.kube.log_levels import FollowedLevels
 from isthmus.model import holdings
 from isthmus.model.holdings import CitadelHolding
 from isthmus.model.identity import SpiffeId
@@ -44,6 +46,7 @@ class BorrowedCitadel:
         self._service = CertificateService(issuer, callers, audit, settings.terms, clock)
         self.denied = self._service.denied
         self.grpc = grpc_of(settings, self._service.services(), self._serving)
+        self.log_levels = FollowedLevels()
         self.monitoring = HttpServer(settings.host, settings.monitoring_port, self._monitor)
 
     async def run(self) -> None:
@@ -94,8 +97,12 @@ class BorrowedCitadel:
         match request.path.partition("?")[0]:
             case "/metrics":
                 return Response(body=exposition())
-            case holdings.PAGE if not request.is_from_within:
+            case holdings.PAGE | log_levels.PAGE if not request.is_from_within:
                 return NOT_FROM_OUTSIDE
+            case log_levels.PAGE:
+                return Response(
+                    body=msgspec.json.encode(self.log_levels.page()), content_type="application/json"
+                )
             case holdings.PAGE:
                 return Response(body=msgspec.json.encode(self.holding()), content_type="application/json")
             case "/live":
@@ -106,7 +113,8 @@ class BorrowedCitadel:
                     return Response(503, f"{self._serving.trouble}\n".encode())
                 return Response(body=b"ready\n")
             case _:
-                return Response(404, f"there are /metrics, /ready, /live and {holdings.PAGE}\n".encode())
+                known = f"/metrics, /ready, /live, {log_levels.PAGE} and {holdings.PAGE}"
+                return Response(404, f"there are {known}\n".encode())
 
 
 async def run_borrowed(settings: CitadelSettings, choice: IssuerChoice, access: Access) -> None:
@@ -124,6 +132,7 @@ async def run_borrowed(settings: CitadelSettings, choice: IssuerChoice, access: 
         )
         async with asyncio.TaskGroup() as group:
             await follow_denied(client, settings.namespace, citadel.denied, group)
+            group.create_task(citadel.log_levels.run(client, settings.namespace))
             group.create_task(citadel.run())
             group.create_task(neighbours.run())
             async for pem in issuer.roots.changes():

@@ -25,11 +25,13 @@ from isthmus.ca.vouching import ALL, Reviewer, Vouched, Voucher, Vouchers
 from isthmus.kit import x509
 from isthmus.kit.certified import all_certified, certified
 from isthmus.kit.clock import Clock
-from isthmus.kit.log import log
 from isthmus.kit.metrics import BUILD, CHAIN_EXPIRY, CHAIN_SECONDS, ROOT_EXPIRY, ROOT_SECONDS, exposition
 from isthmus.kit.plain_http import NOT_FROM_OUTSIDE, HttpServer, Request, Response
 from isthmus.kit.release import RELEASE
+from isthmus.kit.scopes import ca as log
 from isthmus.kit.watchable import Watchable
+from isthmus.kube import log_levels
+from isthmus.kube.log_levels import FollowedLevels
 from isthmus.model import holdings
 from isthmus.model.holdings import CitadelHolding
 from isthmus.model.identity import SpiffeId
@@ -146,6 +148,7 @@ class Citadel:
         self._serving, self.denied = serving, service.denied
         self.services = service.services()
         self.grpc = grpc_of(settings, self.services, serving)
+        self.log_levels = FollowedLevels()
         self.monitoring = HttpServer(settings.host, settings.monitoring_port, self.monitor)
 
     async def run(self) -> None:
@@ -217,8 +220,12 @@ class Citadel:
         match request.path.partition("?")[0]:
             case "/metrics":
                 return Response(body=exposition())
-            case holdings.PAGE if not request.is_from_within:
+            case holdings.PAGE | log_levels.PAGE if not request.is_from_within:
                 return NOT_FROM_OUTSIDE
+            case log_levels.PAGE:
+                return Response(
+                    body=msgspec.json.encode(self.log_levels.page()), content_type="application/json"
+                )
             case holdings.PAGE:
                 return Response(body=msgspec.json.encode(self.holding()), content_type="application/json")
             case "/live":
@@ -228,7 +235,8 @@ class Citadel:
             case "/ready":
                 return Response(503, b"the CA has expired\n")
             case _:
-                return Response(404, f"there are /metrics, /ready, /live and {holdings.PAGE}\n".encode())
+                known = f"/metrics, /ready, /live, {log_levels.PAGE} and {holdings.PAGE}"
+                return Response(404, f"there are {known}\n".encode())
 
 
 def _authority(settings: CitadelSettings, files: dict[str, bytes], clock: Clock) -> Authority:

@@ -17,7 +17,7 @@ from isthmus.api.resource import Object, Ref
 from isthmus.ca.authority import Issued
 from isthmus.ca.issuers import Issuer, IssuerRefused, Order
 from isthmus.kit.clock import Clock
-from isthmus.kit.log import log
+from isthmus.kit.scopes import ca as log
 from isthmus.kit.unreadable import UNREADABLE
 from isthmus.model.identity import SpiffeId
 

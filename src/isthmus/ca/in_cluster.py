@@ -54,6 +54,7 @@ async def run_citadel(settings: CitadelSettings, access: Access) -> None:
         )
         async with asyncio.TaskGroup() as group:
             await follow_denied(client, settings.namespace, citadel.denied, group)
+            group.create_task(citadel.log_levels.run(client, settings.namespace))
             group.create_task(citadel.run())
             group.create_task(neighbours.run())
             group.create_task(publish_roots(client, publisher))

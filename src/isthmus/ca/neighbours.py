@@ -14,7 +14,7 @@ from typing import NamedTuple
 from isthmus.ca.review import ClusterReviewer
 from isthmus.ca.vouching import Vouched, Voucher, Vouchers
 from isthmus.kit.clock import Clock
-from isthmus.kit.log import log
+from isthmus.kit.scopes import ca as log
 from isthmus.kube.client import Client
 from isthmus.kube.errors import KubeError
 from isthmus.kube.kubeconfig import from_text

@@ -14,7 +14,7 @@ from isthmus.api.errors import InvalidConfig
 from isthmus.api.resource import Object, Ref
 from isthmus.kit.backoff import Backoff
 from isthmus.kit.clock import Clock, SystemClock
-from isthmus.kit.log import log
+from isthmus.kit.scopes import ca as log
 from isthmus.kube.errors import KubeError, NotFound
 from isthmus.model.trust_held import ISSUER_KEY
 

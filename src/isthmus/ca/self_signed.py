@@ -21,7 +21,7 @@ from isthmus.ca.store import CA_CERT, CA_KEY, ROOT_CERT, InvalidStore, Material
 from isthmus.kit import x509
 from isthmus.kit.backoff import Backoff
 from isthmus.kit.clock import Clock
-from isthmus.kit.log import log
+from isthmus.kit.scopes import ca as log
 from isthmus.kube.client import Client
 from isthmus.kube.errors import Conflict, NotFound, Unreachable
 

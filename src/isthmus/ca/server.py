@@ -22,7 +22,6 @@ from isthmus.ca.limits import Limiter, Rate
 from isthmus.ca.vouching import ReviewUnavailable
 from isthmus.kit import x509
 from isthmus.kit.clock import Clock
-from isthmus.kit.log import log
 from isthmus.kit.metrics import (
     AUTHENTICATION_FAILURES,
     CERTIFICATES,
@@ -31,6 +30,7 @@ from isthmus.kit.metrics import (
     CSRS,
     NOT_SIGNED,
 )
+from isthmus.kit.scopes import ca as log
 from isthmus.model.signing import CREATE_CERTIFICATE, SigningAnswer, SigningRequest
 from isthmus.wire.serve import Handler, Unary
 from isthmus.wire.stream import Call, Code, Refused

@@ -10,7 +10,7 @@ import msgspec
 from isthmus.discovery.finding_status import statuses_of
 from isthmus.discovery.status_writer import Statuses
 from isthmus.kit.clock import Clock, SystemClock
-from isthmus.kit.log import log
+from isthmus.kit.scopes import discovery as log
 from isthmus.model.analyze import analyze
 from isthmus.model.build import MeshBuilder
 from isthmus.model.findings import Finding, Severity

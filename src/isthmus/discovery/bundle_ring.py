@@ -17,8 +17,8 @@ from isthmus.discovery.key_fetcher import CannotFetch
 from isthmus.kit import spiffe_bundle
 from isthmus.kit.backoff import Backoff
 from isthmus.kit.clock import Clock, SystemClock
-from isthmus.kit.log import log
 from isthmus.kit.metrics import BUNDLE_FETCHES
+from isthmus.kit.scopes import discovery as log
 from isthmus.kit.spiffe_bundle import InvalidBundle, SpiffeBundle
 from isthmus.kit.tasks import Crew, keep_trying
 from isthmus.kit.watchable import Watchable

@@ -19,8 +19,8 @@ from isthmus.discovery.registry import ClusterSpec
 from isthmus.kit import journal
 from isthmus.kit.clock import Clock
 from isthmus.kit.journal import BrokenJournal
-from isthmus.kit.log import log
 from isthmus.kit.metrics import CLUSTER_KEPT, CLUSTER_KEPT_BYTES
+from isthmus.kit.scopes import discovery as log
 
 _AT_ONCE = 1_000  # objects of a record
 _LEAST_REPLACED = 1 << 20  # bytes that a file may grow by, however small it is

@@ -20,8 +20,8 @@ from isthmus.discovery.last_known import Fact
 from isthmus.discovery.registry import ClusterSpec
 from isthmus.kit import date, duration
 from isthmus.kit.clock import Clock, SystemClock
-from isthmus.kit.log import log
 from isthmus.kit.metrics import INBOUND_CHANGES
+from isthmus.kit.scopes import discovery as log
 from isthmus.kit.unreadable import UNREADABLE
 from isthmus.kit.watchable import Watchable
 from isthmus.kube.client import Client, Scope
@@ -277,6 +277,7 @@ class ClusterWatcher:
         else:
             value = fact
         INBOUND_CHANGES.labels(ref.kind).inc()
+        log.debug("heard", cluster=self.spec.id, object=str(ref), gone=value is None)
         self._put(Change(ChangeKey(self.spec.id, ref), value))
 
     def _labels(self, ref: Ref, fact: Fact | None) -> Mapping[str, str]:

@@ -16,7 +16,7 @@ from isthmus.api.core.secret import Secret
 from isthmus.api.errors import InvalidConfig
 from isthmus.api.resource import Kind, Object, Ref
 from isthmus.kit.clock import Clock
-from isthmus.kit.log import log
+from isthmus.kit.scopes import discovery as log
 from isthmus.kit.tasks import Crew, keep_trying, supervise
 from isthmus.kit.watchable import Watchable
 from isthmus.kube.client import Scope

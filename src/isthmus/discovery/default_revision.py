@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from isthmus.api.errors import InvalidConfig
 from isthmus.api.resource import Kind, Object, Ref
-from isthmus.kit.log import log
+from isthmus.kit.scopes import discovery as log
 from isthmus.kit.watchable import Watchable
 from isthmus.kube.client import Client, Scope
 from isthmus.kube.informer import Informer

@@ -20,7 +20,7 @@ from isthmus.discovery.last_known import forget_others
 from isthmus.discovery.registry import ClusterSpec, Registered, Registry
 from isthmus.kit import date
 from isthmus.kit.clock import Clock, SystemClock
-from isthmus.kit.log import log
+from isthmus.kit.scopes import discovery as log
 from isthmus.kit.tasks import Crew, keep_trying
 from isthmus.kit.watchable import Watchable
 from isthmus.model.change import Change, ChangeKey, cluster_ref

@@ -18,7 +18,7 @@ from isthmus.api.errors import InvalidConfig
 from isthmus.api.resource import Kind, Object, Ref
 from isthmus.discovery.cluster_watcher import FOLLOWS
 from isthmus.kit.backoff import Backoff
-from isthmus.kit.log import log
+from isthmus.kit.scopes import discovery as log
 from isthmus.kit.watchable import Watchable
 from isthmus.kube.client import Client, Scope
 from isthmus.kube.errors import KubeError

@@ -11,7 +11,7 @@ import socket
 from collections.abc import Awaitable, Callable
 
 from isthmus.kit.clock import Clock, SystemClock
-from isthmus.kit.log import log
+from isthmus.kit.scopes import discovery as log
 from isthmus.kit.watchable import Watchable
 from isthmus.model.change import Change
 from isthmus.model.names import ClusterId

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from isthmus.kit.log import log
+from isthmus.kit.scopes import discovery as log
 from isthmus.model.mesh import Mesh
 from isthmus.model.proxy import Proxy
 from isthmus.model.shards import TLS_LABEL

@@ -17,7 +17,7 @@ import msgspec
 from isthmus.api import kind_named
 from isthmus.kit.clock import Clock, SystemClock
 from isthmus.kit.jwks import InvalidJwks, read_jwks
-from isthmus.kit.log import log
+from isthmus.kit.scopes import discovery as log
 from isthmus.kit.watchable import Watchable
 from isthmus.kube.client import Client, path_of
 from isthmus.kube.errors import Conflict, KubeError, NotFound

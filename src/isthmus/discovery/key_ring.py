@@ -21,8 +21,8 @@ from isthmus.kit import duration
 from isthmus.kit.backoff import Backoff
 from isthmus.kit.clock import Clock, SystemClock
 from isthmus.kit.jwks import KeySet
-from isthmus.kit.log import log
 from isthmus.kit.metrics import KEY_FETCHES
+from isthmus.kit.scopes import discovery as log
 from isthmus.kit.tasks import Crew, keep_trying
 from isthmus.kit.watchable import Watchable
 from isthmus.model.change import Change, ChangeKey

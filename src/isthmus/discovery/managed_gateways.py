@@ -17,7 +17,7 @@ from isthmus.api.gateway_api.gateway import Gateway, GatewayClass
 from isthmus.api.gateway_api.kinds import KINDS
 from isthmus.api.resource import Kind, Object, Ref
 from isthmus.kit.backoff import Backoff
-from isthmus.kit.log import log
+from isthmus.kit.scopes import discovery as log
 from isthmus.kit.watchable import Watchable
 from isthmus.kube.client import Client, Scope
 from isthmus.kube.errors import Conflict, KubeError, NotFound

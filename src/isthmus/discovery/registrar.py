@@ -21,7 +21,7 @@ from isthmus.api.istio.workload_entry import HEALTHY, WorkloadEntry
 from isthmus.api.resource import Kind, Ref
 from isthmus.discovery.registrations import Registration, Registrations
 from isthmus.kit.clock import Clock, SystemClock
-from isthmus.kit.log import log
+from isthmus.kit.scopes import discovery as log
 from isthmus.kit.watchable import Watchable
 from isthmus.kube.client import Client, path_of
 from isthmus.kube.errors import Conflict, KubeError, NotFound

@@ -20,8 +20,8 @@ from isthmus.api.resource import Kind, Ref
 from isthmus.discovery.status_body import status_with
 from isthmus.kit.backoff import Backoff
 from isthmus.kit.clock import Clock, SystemClock
-from isthmus.kit.log import log
 from isthmus.kit.metrics import STATUS_WRITES
+from isthmus.kit.scopes import discovery as log
 from isthmus.kit.watchable import Watchable
 from isthmus.kube.client import MERGE_PATCH, Client, path_of
 from isthmus.kube.errors import Conflict, Forbidden, KubeError, NotFound, Refused

@@ -1,14 +1,19 @@
-"""Logs: a constant event name, then fields. Set up once by the program, used by everyone."""
+"""Logs: a constant event name, then fields, said in a scope. Set up once by the program, used by everyone.
+
+How much each scope says can be changed while the program runs (`kit/log_levels.py`).
+"""
 
 from __future__ import annotations
 
 import logging
 import sys
-from typing import Any, TextIO
+from typing import Any, Final, TextIO
 
 import structlog
 
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40, "none": 100}
+"""How much is said, from most to nothing."""
+_written: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
 class Redacted(str):
@@ -20,7 +25,52 @@ class Redacted(str):
         return "<redacted>"
 
 
-def set_up_logs(level: str = "info", *, as_json: bool = True, to: TextIO | None = None) -> None:
+class Scope:
+    """What is said about one thing: a logger with a level of its own."""
+
+    def __init__(self, name: str, about: str) -> None:
+        self.name, self.about = name, about
+        self.level = "info"
+
+    @property
+    def level(self) -> str:
+        """One of `LEVELS`."""
+        return self._level
+
+    @level.setter
+    def level(self, level: str) -> None:
+        self._level, self._least = level, LEVELS[level]
+
+    def says(self, level: str) -> bool:
+        """Whether a line of this level is written: for fields that cost something to make."""
+        return LEVELS[level] >= self._least
+
+    def debug(self, event: str, **fields: Any) -> None:
+        """Say what only those who look for a fault want to know."""
+        if self._least <= logging.DEBUG:
+            _written.debug(event, scope=self.name, **fields)
+
+    def info(self, event: str, **fields: Any) -> None:
+        """Say what has happened."""
+        if self._least <= logging.INFO:
+            _written.info(event, scope=self.name, **fields)
+
+    def warning(self, event: str, **fields: Any) -> None:
+        """Say what somebody should look at."""
+        if self._least <= logging.WARNING:
+            _written.warning(event, scope=self.name, **fields)
+
+    def error(self, event: str, **fields: Any) -> None:
+        """Say what does not work; `exc_info` is the exception whose trace belongs to it."""
+        if self._least <= logging.ERROR:
+            _written.error(event, scope=self.name, **fields)
+
+
+log: Final = Scope("default", "the program: its start and end, its settings, jobs that fail")
+"""What belongs to no scope of `kit/scopes.py`."""
+
+
+def send_logs(*, as_json: bool = True, to: TextIO | None = None) -> None:
     """Send all logs of this process to `to` (standard error): JSON lines, or text for people."""
     renderer: Any = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
     structlog.configure(
@@ -32,7 +82,7 @@ def set_up_logs(level: str = "info", *, as_json: bool = True, to: TextIO | None 
             _redact,
             renderer,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.NOTSET),
         logger_factory=structlog.WriteLoggerFactory(file=to or sys.stderr),
         cache_logger_on_first_use=True,
     )

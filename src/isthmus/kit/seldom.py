@@ -7,7 +7,7 @@ from collections.abc import Hashable
 
 from isthmus.kit.bucket import Bucket
 from isthmus.kit.clock import Clock
-from isthmus.kit.log import log
+from isthmus.kit.log import Scope
 
 _CAUSES = 1000
 _ALL_PER_S = 20.0
@@ -22,7 +22,10 @@ class Seldom:
     between, as `left_out`. Texts are cut to a length.
     """
 
-    def __init__(self, clock: Clock, at_once: int = 5, pause_s: float = 60.0, burst: int = 500) -> None:
+    def __init__(
+        self, clock: Clock, log: Scope, at_once: int = 5, pause_s: float = 60.0, burst: int = 500
+    ) -> None:
+        self._log = log
         self._clock, self._at_once, self._pause_s = clock, at_once, pause_s
         self._causes: OrderedDict[Hashable, tuple[Bucket, int]] = OrderedDict()
         self._all = Bucket(burst, _ALL_PER_S, clock.monotonic())
@@ -30,12 +33,12 @@ class Seldom:
     def info(self, event: str, cause: Hashable, **fields: object) -> None:
         """Log `event` with `fields` if it is time for it; `cause` is by what lines belong together."""
         if (left_out := self._turn((event, cause))) is not None:
-            log.info(event, **_clipped(fields), **left_out)
+            self._log.info(event, **_clipped(fields), **left_out)
 
     def warning(self, event: str, cause: Hashable, **fields: object) -> None:
         """The same as a warning."""
         if (left_out := self._turn((event, cause))) is not None:
-            log.warning(event, **_clipped(fields), **left_out)
+            self._log.warning(event, **_clipped(fields), **left_out)
 
     def _turn(self, key: Hashable) -> dict[str, int] | None:
         """What is to be said of lines that were left out; None where this is one of them."""

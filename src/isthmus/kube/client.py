@@ -15,6 +15,7 @@ import msgspec
 
 from isthmus.api.resource import Kind
 from isthmus.kit.clock import Clock
+from isthmus.kit.scopes import kube as log
 from isthmus.kit.tls import client_context
 from isthmus.kit.unreadable import UNREADABLE
 from isthmus.kube.auth import Proof, Prover, prover
@@ -237,6 +238,7 @@ class Client:
                 **self._connection(),
             ) as answer:
                 content = await answer.read()
+                log.debug("asked", method=method, server=self.access.server, path=path, status=answer.status)
                 self.told_at = _moment(answer.headers.get("Date", ""))
                 if answer.status >= 400:
                     raise self._refused(proof, answer.status, content)

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import aiohttp
 
-from isthmus.kit.log import log
+from isthmus.kit.scopes import kube as log
 from isthmus.kit.tasks import supervise
 from isthmus.kube.client import Client
 from isthmus.kube.errors import KubeError

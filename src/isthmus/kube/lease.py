@@ -11,7 +11,7 @@ import msgspec
 
 from isthmus.api.resource import Kind, Object
 from isthmus.kit.clock import Clock, SystemClock
-from isthmus.kit.log import log
+from isthmus.kit.scopes import kube as log
 from isthmus.kit.watchable import Watchable
 from isthmus.kube.client import Client, path_of
 from isthmus.kube.errors import Conflict, KubeError, NotFound

@@ -14,7 +14,7 @@ import msgspec
 from isthmus.api.resource import Kind
 from isthmus.kit.backoff import Backoff
 from isthmus.kit.clock import Clock, SystemClock
-from isthmus.kit.log import log
+from isthmus.kit.scopes import kube as log
 from isthmus.kit.unreadable import UNREADABLE
 from isthmus.kube.client import Client, Scope, path_of
 from isthmus.kube.errors import Gone, KubeError, NotFound, Refused, Silent, refused

@@ -11,7 +11,8 @@ from pathlib import Path
 import msgspec
 import uvloop
 
-from isthmus.kit.log import log, set_up_logs
+from isthmus.kit.log import log
+from isthmus.kit.log_levels import set_up_logs
 from isthmus.lab.control import Control
 from isthmus.lab.launch import Inherited
 from isthmus.lab.spec import LabSpec

@@ -14,9 +14,9 @@ from isthmus.api.istio.proxy_config import ProxyConfig, StatsMatcher
 from isthmus.api.istio.workload_group import ReadinessProbe
 from isthmus.api.yaml import documents
 from isthmus.kit.clock import Clock, SystemClock
-from isthmus.kit.log import log
 from isthmus.kit.plain_http import HttpServer, Request, Response
 from isthmus.kit.release import RELEASE
+from isthmus.kit.scopes import agent as log
 from isthmus.kit.tasks import supervise
 from isthmus.model import doors, health, name_table, trust_bundles
 from isthmus.model.endpoint import Locality

@@ -20,7 +20,7 @@ from isthmus.kit.backoff import Backoff
 from isthmus.kit.certified import certified_pem
 from isthmus.kit.chain import verify_chain
 from isthmus.kit.clock import Clock, SystemClock
-from isthmus.kit.log import log
+from isthmus.kit.scopes import agent as log
 from isthmus.kit.watchable import Watchable
 from isthmus.model.holdings import Failure, Holding
 from isthmus.model.identity import SpiffeId, cluster_name

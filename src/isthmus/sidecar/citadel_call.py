@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from isthmus.kit import x509
-from isthmus.kit.log import log
+from isthmus.kit.scopes import agent as log
 from isthmus.model.signing import CREATE_CERTIFICATE, SigningAnswer, SigningRequest
 from isthmus.wire.call import CallFailed, Channel, ClientTls
 

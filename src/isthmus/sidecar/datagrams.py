@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from isthmus.kit.clock import Clock
-from isthmus.kit.log import log
+from isthmus.kit.scopes import agent as log
 from isthmus.model.doors import NAME, SHUT, Sent, decode, decode_shut
 from isthmus.model.families import Families, family
 from isthmus.sidecar.capture_rules import DOORS_MAP, FAMILIES, SHUT_SET, TABLE

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from isthmus.kit.log import log
+from isthmus.kit.scopes import agent as log
 from isthmus.sidecar import dns_message
 from isthmus.sidecar.marked_relay import SO_MARK
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from isthmus.kit.log import log
+from isthmus.kit.scopes import agent as log
 from isthmus.kit.versioned import Versioned
 from isthmus.sidecar.secret_messages import key_pair, trust
 from isthmus.translate.names import FILE_CERTIFICATE, FILE_ROOTS, SYSTEM

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from isthmus.api.istio.workload_group import ReadinessProbe
 from isthmus.kit.clock import Clock
-from isthmus.kit.log import log
+from isthmus.kit.scopes import agent as log
 from isthmus.kit.tasks import supervise
 from isthmus.kit.watchable import Watchable
 from isthmus.model.health import NAME, decode

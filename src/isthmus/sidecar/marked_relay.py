@@ -10,7 +10,7 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 
-from isthmus.kit.log import log
+from isthmus.kit.scopes import agent as log
 
 _CHUNK = 1 << 14
 _CONNECT_LIMIT_S = 5.0

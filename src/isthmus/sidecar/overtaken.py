@@ -7,7 +7,7 @@ from pathlib import Path
 
 from isthmus.kit.backoff import Backoff
 from isthmus.kit.clock import Clock
-from isthmus.kit.log import log
+from isthmus.kit.scopes import agent as log
 
 _BYTES = 64  # of a SHA-256 in hexadecimal
 

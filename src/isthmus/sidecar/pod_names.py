@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from isthmus.kit.log import log
+from isthmus.kit.scopes import agent as log
 from isthmus.kit.tasks import supervise
 from isthmus.model.families import Families
 from isthmus.model.name_table import TYPE_URL, NameTable, decode

@@ -16,8 +16,8 @@ import msgspec
 from isthmus.envoy.binary import RefusedByEnvoy, envoy_executable, validate
 from isthmus.kit.backoff import Backoff
 from isthmus.kit.clock import Clock
-from isthmus.kit.log import log
 from isthmus.kit.plain_http import fetch
+from isthmus.kit.scopes import agent as log
 
 _LONG_RUN_S = 10.0  # who ran for so long did not die of its start
 _KILL_AFTER_S = 5.0

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from isthmus.kit.clock import Clock
-from isthmus.kit.log import log
+from isthmus.kit.scopes import agent as log
 from isthmus.kit.versioned import Versioned
 from isthmus.kit.watchable import Watchable
 from isthmus.sidecar.believed import Believed

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from isthmus.kit.clock import Clock
-from isthmus.kit.log import log
+from isthmus.kit.scopes import agent as log
 from isthmus.kit.watchable import Watchable
 from isthmus.model.holdings import Holding
 from isthmus.sidecar.certs import Certificates, CertSettings, Held

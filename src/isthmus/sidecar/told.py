@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from isthmus.kit.log import log
+from isthmus.kit.scopes import agent as log
 from isthmus.kit.tasks import keep_trying, supervise
 from isthmus.kit.watchable import Watchable
 from isthmus.sidecar.ads_messages import (

@@ -17,8 +17,8 @@ from isthmus.kit import der, x509
 from isthmus.kit.backoff import Backoff
 from isthmus.kit.chain import verify_chain
 from isthmus.kit.clock import Clock
-from isthmus.kit.log import log
 from isthmus.kit.protobuf import fields
+from isthmus.kit.scopes import agent as log
 from isthmus.kit.watchable import Watchable
 from isthmus.model.holdings import Failure, Holding
 from isthmus.model.identity import SpiffeId

@@ -20,6 +20,7 @@ from isthmus.kit.metrics import (
     XDS_REJECTS,
     counted,
 )
+from isthmus.kit.scopes import ads as log
 from isthmus.kit.seldom import Seldom
 from isthmus.kit.tasks import supervise
 from isthmus.wire.stream import Code, Peer, Refused, Stream, StreamClosed
@@ -97,8 +98,8 @@ class Shared(Generic[S]):
     def __post_init__(self) -> None:
         limits = self.limits
         self.crowd = Crowd(limits.streams_of_one, limits.admissions, limits.admissions_of_one)
-        self.seldom = Seldom(self.clock)
-        self.comings = Seldom(self.clock, at_once=2_000, pause_s=1.0, burst=10_000)
+        self.seldom = Seldom(self.clock, log)
+        self.comings = Seldom(self.clock, log, at_once=2_000, pause_s=1.0, burst=10_000)
 
 
 class Session(Generic[S]):
@@ -174,6 +175,8 @@ class Session(Generic[S]):
             EXPIRED_NONCES.labels(type=counted(request.type_url)).inc()
         if verdict is not Verdict.NONE:
             self._sent_at.pop(request.type_url, None)
+        if verdict is Verdict.ACCEPTED:
+            log.debug("taken up", proxy=self.node.id, type=short(request.type_url))
         if verdict is Verdict.REJECTED:
             XDS_REJECTS.labels(type=counted(request.type_url)).inc()
             named = {"proxy": self.node.id, "type": short(request.type_url)}
@@ -253,6 +256,8 @@ class Session(Generic[S]):
         PUSH_SECONDS.labels(type=kind).observe(now - begun)
         SEND_SECONDS.observe(now - sending)
         CONFIG_BYTES.labels(type=kind).observe(len(answer.message))
+        said = {"type": short(answer.type_url), "bytes": len(answer.message)}
+        log.debug("sent", proxy=self.node.id, **said, seconds=round(now - begun, 6))
 
     # Limits
 

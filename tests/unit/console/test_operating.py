@@ -87,6 +87,27 @@ async def test_pages_are_led_here_until_the_command_ends(asked):
     assert (process.returncode, said) == (130, b"")
 
 
+async def test_how_much_pilot_logs_is_shown_and_set_while_it_runs(asked):
+    before = {each["scope"]: each["level"] for each in (await asked.tells("admin", "log"))[0]["scopes"]}
+    said = await asked.says("admin", "log", "--level", "ads:debug,kube:none")
+    rows = {line.split()[0]: line.split()[1] for line in said.splitlines()[1:]}
+    assert rows == before | {"ads": "debug", "kube": "none"}
+    (told,) = await asked.tells("admin", "log", "--level", "kube:warn")
+    assert (told["program"], told["pod"], told["said"]) == (
+        "pilot",
+        "istio-pilot-1",
+        "ads:debug,kube:warning",
+    )
+    wide = await asked.says("admin", "log", "-o", "wide")
+    assert ["ads", "debug", before["ads"], "pilot", "istio-pilot-1", "-"] in map(str.split, wide.splitlines())
+    await asked.says("admin", "log", "--reset")
+    (told,) = await asked.tells("admin", "log")
+    assert {each["scope"]: each["level"] for each in told["scopes"]} == before
+    ran = await asked.run("admin", "log", "--level", "ads:loud")
+    assert (ran.code, ran.out) == (1, "")
+    assert "--level: 'loud' is no level (hint: debug" in ran.err
+
+
 async def test_what_has_no_pages_here_is_told(asked):
     assert "no pod with app.kubernetes.io/name=kiali runs" in (await asked.run("dashboard", "kiali")).err
     assert "beside which pod?" in (await asked.run("d", "envoy")).err

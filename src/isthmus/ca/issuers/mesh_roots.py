@@ -13,7 +13,7 @@ from isthmus.api.istio.mesh_config import CertificateData
 from isthmus.api.resource import Kind, Object, Ref
 from isthmus.ca.issuers.trusted import Trusted
 from isthmus.kit import spiffe_bundle
-from isthmus.kit.log import log
+from isthmus.kit.scopes import ca as log
 from isthmus.kit.spiffe_bundle import InvalidBundle
 from isthmus.kube.client import Client, Scope
 from isthmus.kube.informer import Informer

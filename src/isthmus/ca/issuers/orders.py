@@ -14,7 +14,7 @@ from isthmus.api.errors import InvalidConfig
 from isthmus.api.resource import Kind, Object, Ref
 from isthmus.ca.issuers import IssuerAway, IssuerRefused, Order
 from isthmus.kit.clock import Clock
-from isthmus.kit.log import log
+from isthmus.kit.scopes import ca as log
 from isthmus.kube.client import Client, Scope
 from isthmus.kube.errors import Forbidden, KubeError, NotFound
 from isthmus.kube.informer import Informer

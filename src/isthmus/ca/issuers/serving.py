@@ -9,7 +9,7 @@ from isthmus.ca.issuers import Issuer, NotIssued, Order
 from isthmus.kit import x509
 from isthmus.kit.backoff import Backoff
 from isthmus.kit.clock import Clock
-from isthmus.kit.log import log
+from isthmus.kit.scopes import ca as log
 from isthmus.kit.watchable import Watchable
 from isthmus.model.identity import SpiffeId
 from isthmus.wire.listeners import ServerCertificate

@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "proxy": ("proxy", "The Envoys of the mesh: status, config"),
     "wait": ("wait", "Until proxies hold what was written, in all clusters"),
     "dashboard": ("dashboard", "Pages of the mesh in a browser: Pilot, an Envoy, Prometheus, Grafana, Kiali"),
+    "admin": ("admin", "The programs of the control plane: how much they log"),
     "bug-report": ("bug_report", "One archive with all that is to be known of a mesh, without its secrets"),
     "validate": ("validate", "What is wrong with objects, each by itself"),
     "analyze": ("analyze", "What is wrong or doubtful in the configuration"),
@@ -61,6 +62,7 @@ ALSO: dict[str, tuple[str, ...]] = {
     "exp": (),
     "experimental": (),
     "precheck": ("check",),
+    "istiod": ("admin",),
 }
 """What those who know istioctl type, and what it stands for here. Help does not list it."""
 

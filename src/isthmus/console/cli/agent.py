@@ -9,9 +9,9 @@ from typing import Any
 import click
 
 from isthmus.console.cli import ToldWhole
+from isthmus.console.cli.options import set_up_logs_as
 from isthmus.console.render import fail, show
 from isthmus.kit import core_dumps
-from isthmus.kit.log import set_up_logs
 from isthmus.kit.tasks import run_until_cancelled
 from isthmus.model.proxy import ProxyKind
 from isthmus.settings import environment
@@ -27,7 +27,8 @@ def _run(kind: str, flags: dict[str, Any]) -> None:
     from isthmus.sidecar.agent import run_agent
     from isthmus.sidecar.environment import AgentFlags, InvalidEnvironment, agent_settings
 
-    set_up_logs(flags.pop("agent_log_level") or flags["log_level"])
+    own = flags.pop("agent_log_level")
+    set_up_logs_as("--agent-log-level" if own else "--log-level", own or flags["log_level"])
     try:
         settings = agent_settings(environment(), AgentFlags(kind=ProxyKind(kind), **flags))
     except InvalidEnvironment as error:

@@ -21,10 +21,10 @@ from isthmus.ca.self_signed import AnotherRoot, SelfSigned
 from isthmus.ca.vouching import parse_vouched
 from isthmus.console.cli.cluster_access import own_access
 from isthmus.console.cli.durations import DURATION
+from isthmus.console.cli.options import set_up_logs_as
 from isthmus.console.cli.rates import limit_options, limits_of
 from isthmus.console.render import fail
 from isthmus.kit import core_dumps, x509
-from isthmus.kit.log import set_up_logs
 from isthmus.kit.tasks import run_until_cancelled
 from isthmus.kit.x509 import InvalidCertificate
 from isthmus.kube.errors import KubeError
@@ -179,14 +179,18 @@ _option = partial(click.option, show_default=True)
 @_option("--audit-log", type=_path, help="file for a line of JSON for each certificate")
 @_option("--roots-file", type=_path, help="file to keep the roots in, for who shares the pod")
 @_option("--kubeconfig", default="", help="kubeconfig; empty: the pod's service account")
-@_option("--log-level", default="info", help="debug, info, warning or error")
+@_option(
+    "--log-level",
+    default="info",
+    help="debug, info, warning, error or none; SCOPE:LEVEL for a scope, with commas between",
+)
 @_replaced_options
 def command(kubeconfig: str, log_level: str, **flags: Any) -> None:
     """Issue certificates to the workloads of one cluster, and of others that it is told to serve."""
     from isthmus.ca.borrowed import run_borrowed
     from isthmus.ca.in_cluster import run_citadel
 
-    set_up_logs(log_level)
+    set_up_logs_as("--log-level", log_level)
     settings, issuer = settings_of(flags), _issuer(flags)
     if issuer and settings.account_secrets:
         fail("--account-secrets: are kept with a CA of our own only (hint: --issuer=own)")

@@ -9,10 +9,9 @@ import click
 import uvloop
 
 from isthmus.console.cli.cluster_access import own_access
-from isthmus.console.cli.options import settings_from, settings_options
+from isthmus.console.cli.options import set_up_logs_as, settings_from, settings_options
 from isthmus.console.render import fail
 from isthmus.kit import core_dumps
-from isthmus.kit.log import set_up_logs
 from isthmus.kit.tasks import run_until_cancelled
 from isthmus.settings import InjectorSettings
 
@@ -32,7 +31,7 @@ def command(**flags: Any) -> None:
     from isthmus.sidecar.certs import CertSettings
 
     settings = settings_from(InjectorSettings, flags)
-    set_up_logs(settings.log_level)
+    set_up_logs_as("--log-level", settings.log_level)
     core_dumps.leave_none()
     certificate = CertSettings(
         identity=SpiffeId(settings.trust_domain, settings.root_namespace, ACCOUNT),

@@ -13,7 +13,8 @@ import click
 import msgspec
 
 from isthmus.console.control_plane import contexts_of
-from isthmus.console.render import show, show_yaml
+from isthmus.console.render import fail, show, show_yaml
+from isthmus.kit.log_levels import set_up_logs
 from isthmus.settings import PREFIX
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -50,6 +51,14 @@ _CLUSTERS = (
     KUBECONFIG,
     ROOT,
 )
+
+
+def set_up_logs_as(option: str, levels: str) -> None:
+    """Logs as this option of the command says; ends with an error where that is no level."""
+    try:
+        set_up_logs(levels)
+    except ValueError as error:
+        fail(f"{option}: {error}")
 
 
 class Output(click.Choice[str]):

@@ -11,10 +11,9 @@ from isthmus.console.cli import ToldWhole
 from isthmus.console.cli.citadel import command as citadel
 from isthmus.console.cli.cluster_access import own_access
 from isthmus.console.cli.injector import command as injector
-from isthmus.console.cli.options import settings_from, settings_options
+from isthmus.console.cli.options import set_up_logs_as, settings_from, settings_options
 from isthmus.console.render import fail
 from isthmus.kit import core_dumps
-from isthmus.kit.log import set_up_logs
 from isthmus.settings import PilotSettings
 
 
@@ -35,7 +34,7 @@ def pilot(**flags: Any) -> None:
         ranges(settings.issuer_refused_ranges)
     except ValueError as error:
         fail(f"--issuer-refused-ranges: {error}")
-    set_up_logs(settings.log_level)
+    set_up_logs_as("--log-level", settings.log_level)
     core_dumps.leave_none()
     uvloop.run(run_pilot(settings, own_access(settings.kubeconfig)))
 
