@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import os
 import signal
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 import structlog
+from _pytest.terminal import getreportopt
 from hypothesis import HealthCheck, settings
 
 from fakes.api_servers import CHOICE, KubeClusters
 from fakes.kube_programs import ASSETS, kube_programs
-from isthmus.kit.log import log
+from isthmus.kit import log as kit_log
+from isthmus.kit.scopes import SCOPES
+
+_TELLS_SKIPS = pytest.StashKey[bool]()
 
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("house")
@@ -32,7 +37,27 @@ def _logs_as_they_were() -> Iterator[None]:
     """Commands that run in our process set up its logs, which later tests must not find changed."""
     yield
     structlog.reset_defaults()
-    vars(log).pop("bind", None)  # what the logger has remembered of the set-up
+    vars(kit_log._written).pop("bind", None)  # what the logger has remembered of the set-up
+    for each in SCOPES.values():
+        each.level = "info"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Reasons of skips are told by `pytest_terminal_summary`, in place of a line for each place."""
+    shown = getreportopt(config)
+    config.stash[_TELLS_SKIPS] = "s" in shown
+    config.option.reportchars = "N" + shown.replace("s", "")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """One line a reason, with how many tests were skipped for it."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    if not skipped or not config.stash[_TELLS_SKIPS]:
+        return
+    reasons = Counter(str(each.longrepr[-1]).removeprefix("Skipped: ") for each in skipped)
+    terminalreporter.section("tests skipped, by reason")
+    for reason, count in reasons.most_common():
+        terminalreporter.line(f"SKIPPED [{count}] {reason}")
 
 
 @pytest.fixture(scope="session")

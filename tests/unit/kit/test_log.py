@@ -4,20 +4,10 @@ import io
 import json
 
 import pytest
-import structlog
 
 from isthmus.kit.log import Redacted, Scope, _redact
 from isthmus.kit.log_levels import parse_levels, set_levels, set_up_logs
 from isthmus.kit.scopes import SCOPES, ads, ca
-
-
-@pytest.fixture
-def as_it_was():
-    """Logs of other tests are written as before."""
-    before = {name: each.level for name, each in SCOPES.items()}
-    yield
-    structlog.reset_defaults()
-    set_levels(before)
 
 
 def test_a_secret_is_not_shown_however_deep_it_lies():
@@ -27,7 +17,6 @@ def test_a_secret_is_not_shown_however_deep_it_lies():
     assert repr([secret]) == "[<redacted>]"
 
 
-@pytest.mark.usefixtures("as_it_was")
 def test_each_scope_says_as_much_as_it_is_told():
     out = io.StringIO()
     set_up_logs("warn,ads:debug", to=out)
