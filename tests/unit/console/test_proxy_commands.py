@@ -52,6 +52,10 @@ async def test_a_mesh_that_runs_is_looked_at_in_all_parts(asked):
     assert "xds-grpc" in await asked.says("pc", "endpoint", "web-1.default")
     assert "static_resources" in await asked.says("pc", "b", "web-1", "-o", "yaml")
     assert "admin" in await asked.tells("pc", "log", "web-1")
+    # This Envoy waits for certificates that nobody gives it here.
+    ran = await asked.run("pc", "rootca-compare", "web-1", "pod/web-1")
+    assert (ran.code, ran.err.startswith("error: the first pod's Envoy holds no roots")) == (1, True)
+    assert await asked.tells("x", "authz", "check", "web-1") == []
     whole = await asked.tells("pc", "all", "pod/web")
     assert {"BootstrapConfigDump", "ClustersConfigDump"} <= {
         each["@type"].rpartition(".")[2] for each in whole["configs"]

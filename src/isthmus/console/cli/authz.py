@@ -14,18 +14,24 @@ from isthmus.api.errors import InvalidConfig
 from isthmus.console import authz_text
 from isthmus.console.authz import Checker
 from isthmus.console.authz_called import Asking
+from isthmus.console.authz_held import policies_in
 from isthmus.console.authz_live import check_live
 from isthmus.console.authz_verdicts import Decision, Said
 from isthmus.console.cli import ToldWhole
 from isthmus.console.cli.mesh_options import chosen, cluster_options, file_options
 from isthmus.console.cli.options import output, written
+from isthmus.console.control_plane import ADMIN_PORT
 from isthmus.console.drawn_mesh import draw
+from isthmus.console.envoy_parts import DUMP
 from isthmus.console.explain_files import FromFiles
+from isthmus.console.found_pods import find_pod
 from isthmus.console.live_objects import Live, clusters_of
-from isthmus.console.render import fail
+from isthmus.console.render import fail, table
 from isthmus.console.written import given_manifests
 from isthmus.kit.unreadable import UNREADABLE
+from isthmus.kube.client import Client
 from isthmus.kube.errors import KubeError
+from isthmus.kube.pods import fetch
 from isthmus.translate.trace.call import Request
 from isthmus.translate.trace.tokens import supposed
 
@@ -40,7 +46,7 @@ def command() -> None:
 
 @command.command("check")
 @click.argument("caller", metavar="FROM")
-@click.argument("to", metavar="TO")
+@click.argument("to", metavar="TO", default="")
 @click.argument("request", nargs=-1, metavar="REQUEST")
 @file_options
 @click.option(
@@ -61,7 +67,7 @@ def command() -> None:
 @cluster_options
 @output()
 def check(caller: str, to: str, request: tuple[str, ...], **flags: Any) -> None:
-    """Say whether FROM may call TO, and by which rule.
+    """Say whether FROM may call TO, and by which rule; with one POD alone, which policies its Envoy enforces.
 
     It is told by the filters that the proxies of TO hold: with -f those that would be made of manifests, else
     those of the running mesh, in the clusters of --context (several), or of the current context.
@@ -72,6 +78,9 @@ def check(caller: str, to: str, request: tuple[str, ...], **flags: Any) -> None:
 
     Ends with 0 where it is allowed, 3 where it is denied, and 4 where somebody else decides or it is not known.
     """
+    if not to:
+        _show_policies(caller, flags)
+        return
     if flags["files"] and (flags["contexts"] or flags["all_contexts"]):
         fail("-f is in place of a running mesh (hint: --what-if FILE puts manifests on top of one)")
     try:
@@ -80,6 +89,26 @@ def check(caller: str, to: str, request: tuple[str, ...], **flags: Any) -> None:
         fail(str(error))
     click.echo(written(flags["output"], found, lambda: authz_text.text_of(found)))
     sys.exit(_CODES[found.decision])
+
+
+def _show_policies(pod: str, flags: dict[str, Any]) -> None:
+    """What istioctl shows by these words."""
+    if flags["files"] or flags["changed"]:
+        fail("may it call whom? (hint: TO, or a POD of a running mesh alone, without -f and --what-if)")
+    try:
+        rows = policies_in(asyncio.run(_dump(pod, flags)))
+    except (KubeError, ValueError) as error:
+        fail(str(error))
+    head = ("ACTION", "POLICY", "RULES", "PORTS")
+    text = table(head, [each.text for each in rows]) if rows else f"no policy is enforced at {pod}"
+    click.echo(written(flags["output"], rows, lambda: text))
+
+
+async def _dump(pod: str, flags: dict[str, Any]) -> dict[str, Any]:
+    found = await find_pod(flags["kubeconfig"], chosen(flags), pod)
+    async with Client(found.access) as client:
+        said = await fetch(client, found.namespace, found.name, ADMIN_PORT, f"/{DUMP}")
+    return msgspec.json.decode(said, type=dict[str, Any])
 
 
 def _asking(caller: str, to: str, request: tuple[str, ...], flags: dict[str, Any]) -> Asking:

@@ -15,16 +15,18 @@ from isthmus.ca.rotation import Rotation
 from isthmus.console.ca_clusters import Reached, must_be_all, reached
 from isthmus.console.cli import ToldWhole
 from isthmus.console.cli.mesh_options import chosen, cluster_options
-from isthmus.console.cli.options import output, written
+from isthmus.console.cli.options import WATCH, output, written
 from isthmus.console.render import fail
 from isthmus.console.rotation_look import Seen, look
 from isthmus.console.rotation_state import RotationState
 from isthmus.console.rotation_steps import CannotRotate, Steps
 from isthmus.console.rotation_text import render_rotation, render_stage
+from isthmus.console.watching import follow
 from isthmus.kit.clock import SystemClock
 from isthmus.kit.duration import parse
 from isthmus.kube.errors import KubeError
 
+Stands = tuple[Rotation | None, tuple[Seen, ...]]
 F = TypeVar("F", bound=Callable[..., Any])
 _LOOK_AGAIN_S = 1.0
 
@@ -90,22 +92,36 @@ def abort(left: tuple[str, ...], **flags: Any) -> None:
 
 @command.command("status")
 @click.option("--wait", metavar="DURATION", help="until all hold the stage, so long at the most, like 10m")
+@WATCH
 @output()
 @cluster_options
-def status(wait: str | None, **flags: Any) -> None:
+def status(wait: str | None, *, watch: bool, **flags: Any) -> None:
     """Show the stage, who holds it and who does not; exit 1 while some do not."""
+    form = flags["output"]
     try:
         limit_s = parse(wait) if wait else 0.0
-        rotation, seen = asyncio.run(_within(flags, lambda found: _watch(found, limit_s)))
+        if watch and wait:
+            fail("--watch stands without --wait")
+        if watch:
+            follow(lambda: _text(_stands(flags, 0.0), form), by_lines=form in {"table", "wide"})
+        found = _stands(flags, limit_s)
     except (KubeError, ValueError) as error:
         fail(str(error))
-    if rotation is None:
-        click.echo("there was no rotation (hint: isthmus ca rotate start DIRECTORY)")
-        return
-    told = {"rotation": msgspec.to_builtins(rotation), "seen": [each._asdict() for each in seen]}
-    click.echo(written(flags["output"], told, lambda: render_rotation(rotation, seen)))
-    if any(each.why for each in seen):
+    click.echo(_text(found, form))
+    if any(each.why for each in found[1]):
         sys.exit(1)
+
+
+def _stands(flags: dict[str, Any], limit_s: float) -> Stands:
+    return asyncio.run(_within(flags, lambda found: _watch(found, limit_s)))
+
+
+def _text(found: Stands, form: str) -> str:
+    rotation, seen = found
+    if rotation is None:
+        return "there was no rotation (hint: isthmus ca rotate start DIRECTORY)"
+    told = {"rotation": msgspec.to_builtins(rotation), "seen": [each._asdict() for each in seen]}
+    return written(form, told, lambda: render_rotation(rotation, seen))
 
 
 def _take(flags: dict[str, Any], left: tuple[str, ...], step: Callable[[Steps], Awaitable[Rotation]]) -> None:
@@ -129,7 +145,7 @@ async def _within(flags: dict[str, Any], job: Callable[[Reached], Awaitable[T]])
         return await job(found)
 
 
-async def _watch(found: Reached, limit_s: float) -> tuple[Rotation | None, tuple[Seen, ...]]:
+async def _watch(found: Reached, limit_s: float) -> Stands:
     clock = SystemClock()
     end = clock.monotonic() + limit_s
     while True:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from isthmus.console.cli.options import (
     with_options,
     written,
 )
+from isthmus.console.compared_roots import compared, is_same
 from isthmus.console.control_plane import ADMIN_PORT
 from isthmus.console.envoy_parts import DUMP, ENDPOINTS, PARTS, resources_of, rows_of, section
 from isthmus.console.found_pods import find_pod
@@ -159,6 +161,30 @@ def log(pod: str, level: str, *, reset: bool, **flags: Any) -> None:
     except (KubeError, ValueError) as error:
         fail(str(error))
     click.echo(written(flags["output"], found, lambda: table(("LOGGER", "LEVEL"), sorted(found.items()))))
+
+
+@config.command("rootca-compare")
+@click.argument("first", metavar="POD")
+@click.argument("second", metavar="POD")
+@with_options(_WHERE[1:])
+@output()
+def rootca_compare(first: str, second: str, **flags: Any) -> None:
+    """Compare the roots by which the Envoys beside two pods believe others, in whatever clusters they are.
+
+    Ends with 1 where one holds a root that the other does not: between them, who has a certificate of that root is
+    believed in one direction only.
+    """
+    try:
+        dumps = [asyncio.run(_asked(pod, flags, Question(ADMIN_PORT, f"/{DUMP}"))) for pod in (first, second)]
+        one, other = (msgspec.json.decode(said[0]) for said in dumps)
+        found = compared(one, other)
+    except (KubeError, ValueError) as error:
+        fail(str(error))
+    head = ("ROOT", "FOR", "SHA256", "ENDS", first.upper(), second.upper())
+    rows = [each.text for each in found]
+    click.echo(written(flags["output"], [each._asdict() for each in found], lambda: table(head, rows)))
+    if not is_same(found):
+        sys.exit(1)
 
 
 @config.command("names")
