@@ -13,6 +13,7 @@ from isthmus.api import KINDS
 from isthmus.api.core.pod import PodSpec
 from isthmus.api.resource import Kind, Meta, Object
 from isthmus.console.bug_report.archive import Archive
+from isthmus.console.bug_report.selection import Selection, is_meant
 from isthmus.console.control_plane import (
     ADMIN_PORT,
     CITADEL,
@@ -65,12 +66,14 @@ _SIDECAR = "istio-proxy"
 
 
 class Limits(NamedTuple):
-    """How long each question may take, how many proxies are asked, how much of logs is taken, how many at once."""
+    """How long each question may take, how many proxies are asked and whose, how much of logs, how many at once."""
 
     one_s: float = 30.0
     proxies: int = 20
     log_lines: int = 2000
     at_once: int = 8
+    include: tuple[Selection, ...] = ()
+    exclude: tuple[Selection, ...] = ()
 
 
 class _Condition(msgspec.Struct):
@@ -149,10 +152,12 @@ class Gathering:
 
     async def _sidecars(self, client: Client) -> None:
         pods = [each for each in await self._pods(client, Scope()) if _SIDECAR in _containers(each)]
+        limits = self._limits
+        pods = [each for each in pods if is_meant(each.metadata, limits.include, limits.exclude)]
         chosen = sorted(pods, key=lambda pod: (_is_ready(pod), pod.metadata.namespace, pod.metadata.name))
-        for pod in chosen[self._limits.proxies :]:
+        for pod in chosen[limits.proxies :]:
             self._archive.note(f"cluster {self._name}: the Envoy of {_of(pod)} (hint: --max-proxies)")
-        await asyncio.gather(*(self._sidecar(client, pod) for pod in chosen[: self._limits.proxies]))
+        await asyncio.gather(*(self._sidecar(client, pod) for pod in chosen[: limits.proxies]))
 
     async def _sidecar(self, client: Client, pod: _Pod) -> None:
         await asyncio.gather(*(self._page(client, pod, ADMIN_PORT, page) for page in _OF_ENVOYS))

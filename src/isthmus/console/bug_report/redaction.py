@@ -57,6 +57,13 @@ _FORMS: tuple[tuple[re.Pattern[str], str], ...] = (
         GONE,
     ),
 )
+_BLOCK = re.compile(
+    r"^(?P<head>(?:\d{4}-\S+Z )?(?P<indent>[ \t]*)(?:-[ ]+)*(?P<name>[\w.\-\"']+)[ \t]*:[ \t]*)"
+    r"[|>][0-9+-]*[ \t]*(?:\#.*)?"
+    r"(?P<body>(?:\n(?:\d{4}-\S+Z )?(?:(?P=indent)[ \t]+\S.*|[ \t]*(?=\n)))+)",
+    re.MULTILINE | re.ASCII,
+)
+"""A block scalar of YAML, within a log too whose lines begin with the time."""
 _BASE64 = re.compile(r"LS0tLS1CRUdJTi[A-Za-z0-9+/=_\-\\n]*")
 _SAID_BY = ("name", "key", "header", "header_name", "headerName", "alias")
 _VALUES = (
@@ -78,6 +85,7 @@ def redact_text(text: str) -> str:
     """The text of a log, a page, a message, without what looks like a secret."""
     for form, instead in _FORMS:
         text = form.sub(instead, text)
+    text = _BLOCK.sub(_block, text)
     text = _BASE64.sub(_without_keys, text)
     return _PAIR.sub(_pair, text)
 
@@ -172,6 +180,10 @@ def _without_keys(found: re.Match[str]) -> str:
     except binascii.Error:
         return GONE
     return GONE if b"PRIVATE KEY" in said or b"CERTIFICATE" not in said else found.group()
+
+
+def _block(found: re.Match[str]) -> str:
+    return f"{found['head']}{GONE}" if is_sensitive(found["name"].strip("\"'")) else found.group()
 
 
 def _pair(found: re.Match[str]) -> str:

@@ -17,6 +17,8 @@ from isthmus.kit.release import RELEASE
 from isthmus.kube.errors import KubeError
 
 _MIB = 1 << 20
+_NOT_OURS = "kube-system,kube-public,kube-node-lease,local-path-storage"
+"""Namespaces that istioctl leaves out, too."""
 
 
 @click.command("bug-report")
@@ -34,6 +36,20 @@ _MIB = 1 << 20
 )
 @click.option(
     "--max-proxies", default=20, show_default=True, help="Envoys of a cluster that are asked; ill ones first"
+)
+@click.option(
+    "--include",
+    multiple=True,
+    metavar="WHOSE",
+    help="only these Envoys: NAMESPACES/DEPLOYMENTS/PODS/LABELS/ANNOTATIONS, each a list with commas, names with *",
+)
+@click.option(
+    "--exclude",
+    multiple=True,
+    metavar="WHOSE",
+    default=(_NOT_OURS,),
+    show_default=True,
+    help="none of these, said likewise",
 )
 @click.option("--log-lines", default=2000, show_default=True, help="the last lines of each log")
 def command(path: Path | None, **flags: Any) -> None:
@@ -61,8 +77,14 @@ def command(path: Path | None, **flags: Any) -> None:
 async def _gathered(path: Path, contexts: tuple[str, ...], flags: dict[str, Any]) -> tuple[list[str], int]:
     from isthmus.console.bug_report.archive import Archive
     from isthmus.console.bug_report.gather import Gathering, Limits
+    from isthmus.console.bug_report.selection import parse_selection
 
-    limits = Limits(proxies=flags["max_proxies"], log_lines=flags["log_lines"])
+    limits = Limits(
+        proxies=flags["max_proxies"],
+        log_lines=flags["log_lines"],
+        include=tuple(map(parse_selection, flags["include"])),
+        exclude=tuple(map(parse_selection, flags["exclude"])),
+    )
     archive = Archive(path, limit_bytes=flags["max_size"] * _MIB, file_limit_bytes=8 * _MIB)
     names = contexts or ("current",)
     try:
