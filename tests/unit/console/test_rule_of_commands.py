@@ -25,8 +25,6 @@ ONE_CLUSTER = {
     "uninstall",
 }
 """Commands, or groups of them, that are about one cluster, or whose owner says why not."""
-OTHERS = {"install", "revision", "uninstall"}
-"""Commands that come to the rule next."""
 WRITES = {"kube-inject", "kube-uninject"}
 """Commands whose `-o` is a file, as istioctl's is."""
 SHORT = {
@@ -81,13 +79,13 @@ def test_a_command_is_told_in_a_sentence_and_each_option_in_words(name):
     assert first.endswith((".", ":", ".`", "|")) or "\n" in (command.help or ""), first
     assert first[0].isupper()
     unsaid = [each.opts for each in options(command) if not each.help and not each.hidden]
-    assert not unsaid or is_of(name, OTHERS)
+    assert not unsaid
 
 
 @EACH
 def test_names_of_commands_and_options_are_small_letters_and_dashes(name):
     assert re.fullmatch(r"[a-z-]+( [a-z-]+)*", name)
-    assert not LEFT & set(name.split()) or is_of(name, OTHERS), "there is another word for it"
+    assert not LEFT & set(name.split()), "there is another word for it"
     for each in options(ALL[name]):
         for said in (*each.opts, *each.secondary_opts):
             assert re.fullmatch(r"--[a-z0-9]+(-[a-z0-9]+)*|-[a-zA-Z]", said), said
@@ -108,9 +106,7 @@ def test_outputs_are_of_one_list(name):
     found = option(ALL[name], "--output")
     if found is None or name in WRITES:
         return
-    if not isinstance(found.type, Output):
-        assert is_of(name, OTHERS), "options.output makes it"
-        return
+    assert isinstance(found.type, Output), "options.output makes it"
     forms = tuple(each for each in found.type.choices if each in FORMS)
     assert forms in {FORMS, ("yaml", "json"), ("json", "yaml")}
     assert found.default == found.type.choices[0]
@@ -126,6 +122,12 @@ def test_who_can_be_led_to_one_cluster_can_be_led_to_several(name):
     if not is_of(name, ONE_CLUSTER):
         assert context.multiple
         assert option(command, "--all-contexts") is not None
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if is_of(name, {"install", "uninstall", "revision"})])
+def test_where_the_control_plane_is_has_one_name(name):
+    if found := option(ALL[name], "--namespace"):
+        assert {"-i", "--istio-namespace"} <= set(found.opts)
 
 
 @EACH

@@ -11,7 +11,8 @@ import click
 from isthmus.console.citadel_installation import CHOICES
 from isthmus.console.cli import ToldWhole
 from isthmus.console.cli.into_cluster import apply_flags, into_cluster
-from isthmus.console.cli.options import F
+from isthmus.console.cli.options import F, output
+from isthmus.console.cli.options import written as shown_as
 from isthmus.console.install.applying import Role
 from isthmus.console.install.reading import (
     USUAL,
@@ -124,7 +125,7 @@ _SHORT_CUTS: tuple[tuple[str, str, dict[str, Any], str], ...] = (
 def settings_flags(command: F) -> F:
     """Gives a command all flags that say settings."""
     for flag, value, more, text in reversed(_SHORT_CUTS):
-        names = ("-n", flag) if flag == "--namespace" else (flag,)
+        names = ("-i", "--istio-namespace", "-n", flag) if flag == "--namespace" else (flag,)
         command = click.option(*names, value, help=text, **more)(command)
     command = click.option(
         "--set", "sets", multiple=True, metavar="PATH=VALUE", help="one value, as controlPlane.replicas=2"
@@ -207,9 +208,11 @@ for _name, _about in _ABOUT.items():
 
 
 @command.command("profiles")
-def profiles() -> None:
+@output()
+def profiles(output: str) -> None:
     """The profiles: settings that go together."""
-    click.echo(table(("PROFILE", "WHAT FOR"), ((name, about_profile(name)) for name in profile_names())))
+    found = {name: about_profile(name) for name in profile_names()}
+    click.echo(shown_as(output, found, lambda: table(("PROFILE", "WHAT FOR"), found.items())))
 
 
 @command.command("settings")

@@ -16,7 +16,16 @@ from isthmus.console.installation import ROLES
 
 @click.command("uninstall")
 @click.argument("role", type=click.Choice(list(ROLES)))
-@click.option("-n", "--namespace", default="istio-system", show_default=True, help="of the control plane")
+@click.option(
+    "-i",
+    "--istio-namespace",
+    "-n",
+    "--namespace",
+    "namespace",
+    default="istio-system",
+    show_default=True,
+    help="of the control plane",
+)
 @click.option(
     "--in", "place", default="", help="namespace of the gateway; without it that of the control plane"
 )
