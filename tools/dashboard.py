@@ -48,7 +48,17 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             (
                 ("max(pilot_endpoint_not_ready)", "not ready"),
                 ("max(pilot_eds_no_instances)", "services without any"),
+                ("max(endpoint_no_pod)", "without a known pod"),
             ),
+        ),
+        Panel(
+            "Named twice",
+            (
+                ("max(pilot_vservice_dup_domain)", "hosts of VirtualServices"),
+                ("max(pilot_destrule_subsets)", "subsets"),
+                ("max(pilot_conflict_inbound_listener)", "ports of pods, with several protocols"),
+            ),
+            about="One of them counts: isthmus analyze",
         ),
         Panel(
             "Findings", (("max by (severity) (isthmus_findings)", "{{severity}}"),), about="isthmus analyze"

@@ -203,6 +203,7 @@ class Admin:
 
     def _count(self) -> None:
         findings = self._all_findings()
+        self._gauges.count_findings(findings)
         for severity in Severity:
             count = sum(each.severity is severity for each in findings)
             FINDINGS.labels(severity.value).set(count)

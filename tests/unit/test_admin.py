@@ -145,3 +145,27 @@ async def test_metrics_count_clusters_by_state_and_findings(pages):
     clusters = [line for line in body.splitlines() if "state=" in line and "cluster" in line]
     assert sum(float(line.rpartition(" ")[2]) for line in clusters) == 1
     assert 'severity="error"' in body
+
+
+async def test_metrics_count_what_is_named_twice_and_endpoints_without_their_pod(pages):
+    rule = "{hosts: [a], http: [{route: [{destination: {host: a}}]}]}"
+    subsets = "{host: a, subsets: [{name: v1, labels: {v: '1'}}, {name: v2, labels: {v: '2'}}]}"
+    objects = (
+        service("a", ("http", 80)),
+        slice_of("a", endpoint("10.0.0.1", "p1"), endpoint("10.0.0.2", "gone", "n1"), endpoint("10.0.0.3")),
+        pod("p1", "10.0.0.1"),
+        config("VirtualService", "one", rule),
+        config("VirtualService", "two", rule),
+        config("DestinationRule", "one", subsets),
+        config("DestinationRule", "two", subsets.replace("v2", "v3")),
+    )
+    pages.builder.apply([put(EAST, each) for each in objects])
+    await pages.json("/debug/findings")
+    lines = (await pages.get("/metrics")).body.decode().splitlines()
+    told = dict(line.split() for line in lines if line.count(" ") == 1)
+    assert {name: told[name] for name in ("endpoint_no_pod", "pilot_destrule_subsets")} == {
+        "endpoint_no_pod": "1.0",
+        "pilot_destrule_subsets": "1.0",
+    }
+    assert float(told["pilot_vservice_dup_domain"]) >= 1.0
+    assert told["pilot_conflict_inbound_listener"] == "0.0"

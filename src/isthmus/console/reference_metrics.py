@@ -31,10 +31,39 @@ _GROUPS = {
         "isthmus_status",
     ),
     "Clusters": ("istiod_managed", "istiod_remote", "remote_cluster", "isthmus_cluster"),
-    "Configuration": ("pilot_services", "pilot_virt", "pilot_eds", "pilot_endpoint", "isthmus_findings"),
+    "Configuration": (
+        "pilot_services",
+        "pilot_virt",
+        "pilot_eds",
+        "pilot_endpoint",
+        "endpoint_no",
+        "pilot_destrule",
+        "pilot_vservice",
+        "pilot_conflict",
+        "isthmus_findings",
+    ),
     "Citadel": ("citadel_",),
     "Programs": ("",),
 }
+
+
+_ABSENT = {
+    "pilot_no_ip": "A pod is a workload from when on it has an address; nothing waits for those without.",
+    "pilot_conflict_outbound_listener_*": (
+        "Which of two services has an address and port differs by what a proxy sees: `isthmus translate` and "
+        "`isthmus explain` tell it of one, as ISM0022."
+    ),
+    "pilot_duplicate_envoy_clusters": (
+        "Upstreams are made by service, port and subset, each once; one that an EnvoyFilter adds again is withheld: "
+        "`isthmus_xds_withheld_total`."
+    ),
+    "citadel_server_id_extraction_err_count": (
+        "Names in a signing request are never read, so that none can fail to be: who asks is proven by the token or "
+        "the certificate, `citadel_server_authentication_failure_count`."
+    ),
+    "pilot_jwks_resolver_network_fetch_*": "By outcome: `isthmus_issuer_key_fetches_total`.",
+}
+"""Metrics of Istio's that are not told here, and why."""
 
 
 class Metric(NamedTuple):
@@ -73,3 +102,7 @@ def _sections() -> Iterator[str]:
             labels = ", ".join(f"`{label}`" for label in each.labels)
             yield f"| `{each.name}` | {each.type} | {labels} | {each.help} |"
         yield ""
+    yield "## What Istio tells and this does not\n\n| metric | why |\n|---|---|"
+    for name, why in _ABSENT.items():
+        yield f"| `{name}` | {why} |"
+    yield ""

@@ -46,19 +46,31 @@ class Distribution:
         }
 
     def _proxies(self, ref: Ref, taken: Object | None) -> Iterator[Json]:
-        """The proxies that it may matter to: all where it is gone, or is of a kind that others are made of."""
+        """The proxies that it may matter to: itself, or a thing that is made of it; all where neither is known."""
         mesh = self._builder.mesh
         roots = {mesh.settings.root_namespace}
-        is_direct = any(ref in objects for objects in mesh.config.values())
+        meant = self._meant(ref)
         for id_, sessions in by_proxy(self._fanout).items():
             subject = sessions[0].conversation.subject
-            if taken is None or not is_direct or concerns(taken, subject, roots):
+            if taken is None or not meant or any(concerns(each, subject, roots) for each in meant):
                 yield {
                     "id": id_,
                     "name": name_of(id_),
                     "cluster": str(sessions[0].node.metadata.get("CLUSTER_ID", "")),
                     **_stands(sessions),
                 }
+
+    def _meant(self, ref: Ref) -> list[Object]:
+        """The objects by which proxies are told of it: a Gateway or VirtualService of each route, or itself."""
+        mesh = self._builder.mesh
+        made = [
+            made
+            for made, origins in mesh.origins.items()
+            if ref in {origins.whole.ref, *(origin.ref for _, origin in origins.parts)}
+        ]
+        return [
+            objects[each] for each in made or [ref] for objects in mesh.config.values() if each in objects
+        ]
 
 
 def _stands(sessions: Sessions) -> Json:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from isthmus.api.istio.destination_rule import DestinationRule
 from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.debug.streams import by_proxy, name_of, types_of
 from isthmus.discovery.cluster_watcher import ClusterState
@@ -12,8 +13,11 @@ from isthmus.discovery.fleet import ClusterStatus, Fleet
 from isthmus.kit import metrics
 from isthmus.kit.clock import Clock
 from isthmus.model.build import MeshBuilder
+from isthmus.model.codes import Code
 from isthmus.model.endpoint import Health
+from isthmus.model.findings import Finding
 from isthmus.model.proxy import Proxy
+from isthmus.model.rules import workloads_of
 from isthmus.model.service import Resolution
 from isthmus.translate.types import ENDPOINTS, LISTENER, ROUTES, UPSTREAM
 from isthmus.xds.fanout import Fanout
@@ -25,6 +29,7 @@ _REJECTS = {
     LISTENER: metrics.LDS_REJECTED,
     ROUTES: metrics.RDS_REJECTED,
 }
+_FOUND = {Code.SAME_HOSTS: metrics.DUPLICATE_HOSTS, Code.SEVERAL_PROTOCOLS: metrics.INBOUND_CONFLICTS}
 _STATUSES = ("synced", "syncing", "timeout", "closed")
 
 
@@ -80,11 +85,20 @@ class Gauges:
         metrics.SERVICES.set(len(mesh.services))
         metrics.RULES.set(len(mesh.of(VirtualService)))
         metrics.NO_INSTANCES.set(sum(1 for _ in self._without_endpoints()))
-        unready = 0
+        unready = without_pod = 0
         for shards in mesh.shards.values():
             for shard in shards.values():
                 unready += sum(each.health is not Health.HEALTHY for each in shard.endpoints)
+                without_pod += sum(bool(each.node) and not each.workload for each in shard.endpoints)
         metrics.NOT_READY.set(unready)
+        metrics.NO_POD.set(without_pod)
+        metrics.DUPLICATE_SUBSETS.set(_duplicate_subsets(mesh.of(DestinationRule)))
+
+    def count_findings(self, findings: Iterable[Finding]) -> None:
+        """Set those that are counts of findings."""
+        codes = Counter(each.code for each in findings)
+        for code, gauge in _FOUND.items():
+            gauge.set(codes[code])
 
     def _without_endpoints(self) -> Iterator[object]:
         mesh = self._builder.mesh
@@ -94,6 +108,16 @@ class Gauges:
                 each.endpoints for each in shards.values()
             ):
                 yield key
+
+
+def _duplicate_subsets(rules: Iterable[DestinationRule]) -> int:
+    """How many subsets are named again for the same host and the same callers."""
+    named = Counter(
+        (rule.metadata.namespace, rule.spec.host, tuple(sorted(workloads_of(rule))), subset.name)
+        for rule in rules
+        for subset in rule.spec.subsets
+    )
+    return sum(count - 1 for count in named.values())
 
 
 def _place(status: ClusterStatus) -> str:

@@ -115,6 +115,22 @@ NO_INSTANCES = Gauge(
 NOT_READY = Gauge(
     "pilot_endpoint_not_ready", "Endpoints that are not to be given traffic.", registry=REGISTRY
 )
+NO_POD = Gauge("endpoint_no_pod", "Endpoints on a node whose pod is not known.", registry=REGISTRY)
+DUPLICATE_SUBSETS = Gauge(
+    "pilot_destrule_subsets",
+    "Subsets of a host that DestinationRules of a namespace name once more.",
+    registry=REGISTRY,
+)
+DUPLICATE_HOSTS = Gauge(
+    "pilot_vservice_dup_domain",
+    "Hosts of VirtualServices that another one holds in sidecars.",
+    registry=REGISTRY,
+)
+INBOUND_CONFLICTS = Gauge(
+    "pilot_conflict_inbound_listener",
+    "Ports of pods on which Services speak different protocols.",
+    registry=REGISTRY,
+)
 CLUSTERS = Gauge(
     "istiod_managed_clusters",
     "Clusters by their place, local or remote, and their state.",
