@@ -25,6 +25,7 @@ from isthmus.console import (
     reference_installation,
     reference_metrics,
     reference_rights,
+    reference_settings,
 )
 
 Goldens = Mapping[tuple[Struct, str], Path]
@@ -108,6 +109,9 @@ def index_text(found: Iterable[Page]) -> str:
     )
     rows.append("- [Checks](checks.md): what `isthmus check` looks at, and why.")
     rows.append("- [Installation](installation.md): what `isthmus install` can be told, and its profiles.")
+    rows.append(
+        "- [Settings](settings.md): what Pilot, Citadel and the injector can be told when they start."
+    )
     rows.append("- [Metrics](metrics.md): what Pilot and Citadel tell Prometheus of themselves.")
     rows.append("- [Rights](rights.md): what each part of the mesh may do in Kubernetes.")
     return head + "\n".join(rows) + "\n"
@@ -134,6 +138,7 @@ def pages_in(directory: Path) -> list[Path]:
         "installation.md",
         "metrics.md",
         "rights.md",
+        "settings.md",
     }
     return [path for path in directory.glob("*.md") if path.name[0].isupper() or path.name in ours]
 
@@ -152,6 +157,7 @@ def texts(directory: Path, golden_directory: Path) -> dict[str, str]:
         "installation.md": reference_installation.page(),
         "metrics.md": reference_metrics.page(),
         "rights.md": reference_rights.page(),
+        "settings.md": reference_settings.page(),
         **made,
     }
 

@@ -43,7 +43,7 @@ def _commands(
 
 def _first(command: click.Command) -> str:
     text = " ".join(inspect.cleandoc(command.help or "").partition("\n\n")[0].split())
-    return _escaped(text.partition(". ")[0].rstrip(".:"))
+    return escaped(text.partition(". ")[0].rstrip(".:"))
 
 
 def _section(words: tuple[str, ...], command: click.Command) -> str:
@@ -65,21 +65,26 @@ def _help(command: click.Command) -> Iterator[str]:
         if paragraph.startswith("\b"):
             yield f"```text\n{paragraph.removeprefix(chr(8)).strip(chr(10))}\n```\n"
         else:
-            yield f"{_escaped(' '.join(paragraph.split()))}\n"
+            yield f"{escaped(' '.join(paragraph.split()))}\n"
 
 
 def _row(option: click.Option, context: click.Context) -> str:
     value = "" if option.is_flag else f" {option.make_metavar(context)}"
     names = ", ".join(f"`{each}`" for each in (*option.opts, *option.secondary_opts))
-    default = option.get_default(context, call=False)
-    shown = option.show_default if isinstance(option.show_default, str) else _default(option, default)
+    shown = shown_default(option, context)
     environment = option.envvar if isinstance(option.envvar, str) else ", ".join(option.envvar or ())
     several = (
         "; may be given several times" if option.multiple and "several" not in (option.help or "") else ""
     )
-    means = _escaped(" ".join((option.help or "").split())) + several
+    means = escaped(" ".join((option.help or "").split())) + several
     kind = f" `{value.strip()}`" if value else ""
-    return f"| {names}{_escaped(kind)} | {means} | {_escaped(shown)} | {f'`{environment}`' if environment else ''} |"
+    return f"| {names}{escaped(kind)} | {means} | {escaped(shown)} | {f'`{environment}`' if environment else ''} |"
+
+
+def shown_default(option: click.Option, context: click.Context) -> str:
+    """What holds where the option is not given, as Markdown; empty where that is nothing."""
+    default = option.get_default(context, call=False)
+    return option.show_default if isinstance(option.show_default, str) else _default(option, default)
 
 
 def _default(option: click.Option, default: object) -> str:
@@ -90,5 +95,5 @@ def _default(option: click.Option, default: object) -> str:
     return ""
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     return text.replace("|", "\\|").replace("<", "\\<")
