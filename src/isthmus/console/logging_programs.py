@@ -23,7 +23,7 @@ from isthmus.kit.clock import Clock, SystemClock
 from isthmus.kit.log_levels import ALL, said_levels
 from isthmus.kit.unreadable import UNREADABLE
 from isthmus.kube.client import Client
-from isthmus.kube.errors import KubeError, NotFound
+from isthmus.kube.errors import Forbidden, KubeError, NotFound
 from isthmus.kube.log_levels import CONFIG_MAP, KEY, PAGE
 from isthmus.kube.pods import fetch
 
@@ -78,25 +78,36 @@ async def look(where: Where) -> Found:
 async def put(where: Where, wanted: Mapping[str, str] | None, clock: Clock | None = None) -> Found:
     """Set these levels in all clusters, without any those of the start, and see them followed.
 
-    A level of `ALL` puts all that were set before aside. Raises `KubeError` where one cluster cannot be told.
+    A level of `ALL` puts all that were set before aside. Who could not be told or does not follow is in `silent`.
+    Raises `KubeError` where no cluster could be told.
     """
-    await asyncio.gather(*(_tell(where, context, wanted) for context in where.contexts or ("",)))
+    told = await asyncio.gather(*(_tell(where, context, wanted) for context in where.contexts or ("",)))
+    untold = tuple(filter(None, told))
+    if len(untold) == len(told):
+        raise KubeError("; ".join(untold))
     clock = clock or SystemClock()
     end = clock.monotonic() + _FOLLOWED_WITHIN_S
     while True:
         found = await look(where)
-        late = [str(each) for each in found.programs if not _follows(each, wanted or {})]
+        late = [str(each) for each in found.programs if not is_followed(each, wanted or {})]
         if not late or clock.monotonic() >= end:
             unheard = tuple(
                 f"{each} does not follow ConfigMap {where.root}/{CONFIG_MAP} yet" for each in late
             )
-            return Found(found.programs, (*found.silent, *unheard))
+            return Found(found.programs, (*untold, *found.silent, *unheard))
         await clock.sleep(_LOOK_AGAIN_S)
 
 
-def _follows(program: Program, wanted: Mapping[str, str]) -> bool:
-    said = program.said["said"]
-    return not program.said["wrong"] and (wanted.items() <= said_levels(said).items() if wanted else not said)
+def is_followed(program: Program, wanted: Mapping[str, str]) -> bool:
+    """Whether a program has taken up what was set; without any, that nothing is."""
+    said = {each.strip() for each in program.said["said"].split(",") if each.strip()}
+    if program.said["wrong"]:
+        return False
+    return _pairs(wanted) <= said if wanted else not said
+
+
+def _pairs(levels: Mapping[str, str]) -> set[str]:
+    return {f"{name}:{level}" for name, level in levels.items()}
 
 
 async def _of_cluster(where: Where, context: str) -> Found:
@@ -126,17 +137,21 @@ async def _ask(client: Client, where: Where, of: tuple[str, str, str, int]) -> P
     return Program(context, pod, program, said)
 
 
-async def _tell(where: Where, context: str, wanted: Mapping[str, str] | None) -> None:
-    async with Client(access_to(where.kubeconfig, context or None)) as client:
-        try:
+async def _tell(where: Where, context: str, wanted: Mapping[str, str] | None) -> str:
+    """Writes the ConfigMap of one cluster; returns why that could not be, empty where it could."""
+    try:
+        async with Client(access_to(where.kubeconfig, context or None)) as client:
             levels = {**await _told(client, where.root, wanted), **(wanted or {})}
-            text = ",".join(f"{name}:{level}" for name, level in sorted(levels.items()))
+            text = ",".join(sorted(_pairs(levels)))
             metadata = {"name": CONFIG_MAP, "namespace": where.root}
             body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {KEY: text}}
             await client.apply(CONFIG_MAPS, body, _MANAGER)
-        except KubeError as error:
-            hint = f"get and patch configmaps called {CONFIG_MAP} in namespace {where.root} are needed"
-            raise KubeError(_of_context(context, f"{error} (hint: {hint})")) from error
+    except Forbidden as error:
+        hint = f"get and patch configmaps called {CONFIG_MAP} in namespace {where.root} are needed"
+        return _of_context(context, f"{error} (hint: {hint})")
+    except KubeError as error:
+        return _of_context(context, str(error))
+    return ""
 
 
 async def _told(client: Client, namespace: str, wanted: Mapping[str, str] | None) -> dict[str, str]:

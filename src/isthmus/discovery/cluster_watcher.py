@@ -277,7 +277,8 @@ class ClusterWatcher:
         else:
             value = fact
         INBOUND_CHANGES.labels(ref.kind).inc()
-        log.debug("heard", cluster=self.spec.id, object=str(ref), gone=value is None)
+        if log.says("debug"):
+            log.debug("heard", cluster=self.spec.id, object=str(ref), gone=value is None)
         self._put(Change(ChangeKey(self.spec.id, ref), value))
 
     def _labels(self, ref: Ref, fact: Fact | None) -> Mapping[str, str]:

@@ -256,8 +256,9 @@ class Session(Generic[S]):
         PUSH_SECONDS.labels(type=kind).observe(now - begun)
         SEND_SECONDS.observe(now - sending)
         CONFIG_BYTES.labels(type=kind).observe(len(answer.message))
-        said = {"type": short(answer.type_url), "bytes": len(answer.message)}
-        log.debug("sent", proxy=self.node.id, **said, seconds=round(now - begun, 6))
+        if log.says("debug"):
+            said = {"type": short(answer.type_url), "bytes": len(answer.message)}
+            log.debug("sent", proxy=self.node.id, **said, seconds=round(now - begun, 6))
 
     # Limits
 

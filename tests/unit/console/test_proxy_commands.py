@@ -67,10 +67,22 @@ async def test_clusters_are_listed_as_every_pilot_sees_them(asked):
     assert row[:3] == ["east", "SYNCED", "config"]
     (told,) = (await asked.tells("remote-clusters"))["clusters"]
     assert (told["id"], told["pilot"]) == ("east", "istio-pilot-1")
-    process = await asked.start("clusters", "list", "-w", "-i", "istio-system")
+
+
+@pytest.mark.parametrize(
+    ("words", "begins"),
+    [
+        (("clusters", "list"), b"CLUSTER"),
+        (("ca", "status"), b""),
+        (("ca", "rotate", "status"), b"there was no rotation"),
+    ],
+    ids=("clusters", "certificates", "rotation"),
+)
+async def test_what_is_watched_is_shown_until_it_is_enough(asked, words, begins):
+    process = await asked.start(*words, "-w", "-i", "istio-system")
     try:
         async with asyncio.timeout(60):
-            assert (await process.stdout.readline()).startswith(b"CLUSTER")
+            assert (await process.stdout.readline()).startswith(begins)
     finally:
         process.send_signal(2)
         await process.communicate()

@@ -37,7 +37,7 @@ _WEBHOOKS = tuple(
     for name in ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
 )
 _UNREAD = frozenset({"Secret"})
-_OWN_CONFIG_MAPS = ("istio", "istio-sidecar-injector", "isthmus-trust-bundles")
+_OWN_CONFIG_MAPS = ("istio", "istio-sidecar-injector", "isthmus-trust-bundles", "isthmus-log-levels")
 _PAGES = (
     "ready",
     "version",
@@ -146,7 +146,10 @@ class Gathering:
             )
         if CITADEL in labels:
             await asyncio.gather(
-                *(self._page(client, pod, CITADEL_PORT, page) for page in ("ready", "metrics"))
+                *(
+                    self._page(client, pod, CITADEL_PORT, page)
+                    for page in ("ready", "metrics", "debug/logging")
+                )
             )
         await self._logs(client, pod)
 
