@@ -2,12 +2,27 @@ from __future__ import annotations
 
 import io
 import json
+import re
+from pathlib import Path
 
 import pytest
 
 from isthmus.kit.log import Redacted, Scope, _redact
 from isthmus.kit.log_levels import parse_levels, set_levels, set_up_logs
 from isthmus.kit.scopes import SCOPES, ads, ca
+
+SRC = Path(__file__).parents[3] / "src" / "isthmus"
+LOGGING = {"admission", "ca", "discovery", "kube", "sidecar", "xds"}
+CALLED = {"xds": "ads", "sidecar": "agent"}
+
+
+@pytest.mark.parametrize("package", sorted(LOGGING))
+def test_what_a_package_logs_is_in_its_own_scope(package):
+    for path in (SRC / package).rglob("*.py"):
+        text = path.read_text()
+        for scope in re.findall(r"from isthmus\.kit\.scopes import (\w+) as log\b", text):
+            assert scope == CALLED.get(package, package), path
+        assert not re.search(r"from isthmus\.kit\.log import .*\blog$", text, re.MULTILINE), path
 
 
 def test_a_secret_is_not_shown_however_deep_it_lies():
