@@ -36,7 +36,7 @@ async def run_injector(
         webhooks, levels = Webhooks(settings, held, clock), FollowedLevels()
         group.create_task(webhooks.run(own))
         group.create_task(keep_trying("log levels", partial(_follow, levels, own, settings.namespace)))
-        monitor = _Monitor(webhooks, levels)
+        monitor = Monitor(webhooks, levels)
         group.create_task(HttpServer(settings.address, monitoring_port, monitor.answer).run())
 
 
@@ -45,7 +45,7 @@ async def _follow(levels: FollowedLevels, own: Access, namespace: str) -> None:
         await levels.run(client, namespace)
 
 
-class _Monitor:
+class Monitor:
     """Says whether API servers can be answered, and how often they were."""
 
     def __init__(self, webhooks: Webhooks, levels: FollowedLevels) -> None:
