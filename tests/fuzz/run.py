@@ -16,7 +16,7 @@ import atheris
 sys.path[:0] = [str(Path(__file__).parents[1])]
 with atheris.instrument_imports(include=["isthmus"]):
     from fuzz.targets import ALL, TARGETS, Target
-    from isthmus.kit.log import set_up_logs
+    from isthmus.kit.log_levels import set_up_logs
 
 CHOICES = {"all": ALL, **TARGETS}
 _LONGEST_BYTES = 8192
@@ -24,7 +24,7 @@ _LONGEST_BYTES = 8192
 
 def main(name: str, rest: str = "600") -> None:
     """Fuzz for a time, or do one file again."""
-    set_up_logs("critical")
+    set_up_logs("none")
     warnings.simplefilter("ignore")  # of what the library will refuse one day
     target = CHOICES[name]
     if Path(rest).is_file():
