@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
-import msgspec
-
 from isthmus.admission.settings import WebhookSettings
 from isthmus.admission.webhooks import Webhooks
 from isthmus.kit.clock import SystemClock
 from isthmus.kit.metrics import exposition
-from isthmus.kit.plain_http import NOT_FROM_OUTSIDE, HttpServer, Request, Response
+from isthmus.kit.plain_http import HttpServer, Request, Response
 from isthmus.kit.tasks import keep_trying
 from isthmus.kit.watchable import Watchable
 from isthmus.kube import log_levels
@@ -56,12 +54,8 @@ class Monitor:
         match request.path.partition("?")[0]:
             case "/metrics":
                 return Response(body=exposition(), content_type="text/plain; version=0.0.4; charset=utf-8")
-            case log_levels.PAGE if not request.is_from_within:
-                return NOT_FROM_OUTSIDE
             case log_levels.PAGE:
-                return Response(
-                    body=msgspec.json.encode(self._levels.page()), content_type="application/json"
-                )
+                return self._levels.answer(request)
             case "/live":
                 return Response(body=b"live\n")
             case "/ready":

@@ -220,12 +220,10 @@ class Citadel:
         match request.path.partition("?")[0]:
             case "/metrics":
                 return Response(body=exposition())
-            case holdings.PAGE | log_levels.PAGE if not request.is_from_within:
+            case holdings.PAGE if not request.is_from_within:
                 return NOT_FROM_OUTSIDE
             case log_levels.PAGE:
-                return Response(
-                    body=msgspec.json.encode(self.log_levels.page()), content_type="application/json"
-                )
+                return self.log_levels.answer(request)
             case holdings.PAGE:
                 return Response(body=msgspec.json.encode(self.holding()), content_type="application/json")
             case "/live":

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from isthmus.api.core.config_map import ConfigMap
 from isthmus.api.errors import InvalidConfig
 from isthmus.api.resource import Kind, Object, Ref
 from isthmus.kit.log import log as program
 from isthmus.kit.log_levels import parse_levels, set_levels
+from isthmus.kit.plain_http import NOT_FROM_OUTSIDE, Request, Response
 from isthmus.kit.scopes import SCOPES
 from isthmus.kube.client import Client, Scope
 from isthmus.kube.informer import Informer
@@ -52,6 +55,12 @@ class FollowedLevels:
         if why != self._wrong:
             program.error("log levels cannot be used, the last good ones stay", object=CONFIG_MAP, reason=why)
         self._wrong = why
+
+    def answer(self, request: Request) -> Response:
+        """The page, for those who may look into the pod."""
+        if not request.is_from_within:
+            return NOT_FROM_OUTSIDE
+        return Response(body=msgspec.json.encode(self.page()), content_type="application/json")
 
     def page(self, *_: Any) -> dict[str, Any]:
         """Each scope: what it is about, its level, and that of the start."""
