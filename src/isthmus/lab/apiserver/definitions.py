@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from importlib import resources
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -27,9 +28,7 @@ _WITHOUT_NULL = {QUANTITY: ("string", "number"), INT_OR_STRING: ("integer", "str
 @cache
 def definitions() -> dict[str, Json]:
     """By name, with `$ref`s under `#/definitions/`. They are shared: do not change them."""
-    package = resources.files("kubernetes_validate")
-    file = package / "kubernetes-json-schema" / f"{RELEASE}.0-local" / "_definitions.json"
-    source: dict[str, Json] = msgspec.json.decode(file.read_bytes())["$defs"]
+    source: dict[str, Json] = msgspec.json.decode(_file().read_bytes())["$defs"]
     plain = {name: plain_openapi(definition) for name, definition in source.items()}
     for name, kinds in _WITHOUT_NULL.items():
         plain[name] = {"oneOf": [{"type": kind} for kind in kinds]}
@@ -41,6 +40,17 @@ def definitions() -> dict[str, Json]:
         }:
             definition["x-kubernetes-preserve-unknown-fields"] = True
     return plain
+
+
+def _file() -> Path:
+    # Found, not imported: the package's own code, which nobody here asks, takes seconds to begin.
+    spec = find_spec("kubernetes_validate")
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(
+            "kubernetes_validate is missing (hint: make setup, or the wheel's extra [lab])"
+        )
+    folder = Path(spec.origin).parent / "kubernetes-json-schema"
+    return folder / f"{RELEASE}.0-local" / "_definitions.json"
 
 
 @cache
