@@ -42,7 +42,7 @@ def own_lab(folder: Path, spec: LabSpec, build: Callable[[Stage], Awaitable[None
 def needs_stock_programs() -> None:
     """Skip where upstream's programs are not on this machine."""
     try:
-        stock_programs()
+        stock_programs(os.environ)
     except NoPrograms as error:
         pytest.skip(str(error))
 

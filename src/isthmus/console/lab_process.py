@@ -9,6 +9,7 @@ import msgspec
 from isthmus.lab.launch import Launch
 from isthmus.lab.spec import LabSpec
 from isthmus.lab.stock.programs import stock_programs
+from isthmus.settings import environment
 
 DOOR = "open"
 """The door of the host that leads to the Service that was opened last."""
@@ -26,8 +27,7 @@ def lab_launch(state: Path, spec: LabSpec, samples: Path) -> Launch:
 
     Raises `NoPrograms` where upstream's are wanted and not there.
     """
-    if any(cluster.api_server == "kube" for cluster in spec.clusters):
-        stock_programs()
+    spec = _with_programs(spec)
     doors = {f"api-{cluster.name}": ("127.0.0.1", 0) for cluster in spec.clusters}
     return Launch(
         module="isthmus.lab.inner",
@@ -35,3 +35,13 @@ def lab_launch(state: Path, spec: LabSpec, samples: Path) -> Launch:
         arguments=(msgspec.json.encode(spec).decode(), str(samples.absolute())),
         doors={**doors, DOOR: ("127.0.0.1", 0)},
     )
+
+
+def _with_programs(spec: LabSpec) -> LabSpec:
+    clusters = tuple(
+        msgspec.structs.replace(each, programs=str(stock_programs(environment(), each.programs).absolute()))
+        if each.api_server == "kube"
+        else each
+        for each in spec.clusters
+    )
+    return msgspec.structs.replace(spec, clusters=clusters)

@@ -41,6 +41,7 @@ class ClusterSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel", for
     network: str = ""  # clusters of one network are joined by a VPN; of several, by the internet alone
     public_address: str = ""  # by which the internet knows the cluster
     api_server: ApiServerKind = "embedded"
+    programs: str = ""  # the folder of upstream's; empty: where this machine has them
     second: SecondFamily | None = None
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -24,7 +25,6 @@ from isthmus.lab.stock.balancer import Balancer
 from isthmus.lab.stock.kubelet_server import KubeletServer
 from isthmus.lab.stock.mirror import Mirror
 from isthmus.lab.stock.node_lease import NodeLease
-from isthmus.lab.stock.programs import stock_programs
 from isthmus.lab.stock.running import Running
 
 Json = dict[str, Any]
@@ -48,7 +48,7 @@ class Stock:
         self._folder = site.folder / "stock"
         every = "::" if any(":" in each.api_address for each in site.spec.families) else "0.0.0.0"
         self._ports = options.Ports(API_PORT, 2379, 2380, bind=every)
-        self._running = Running(stock_programs(), self._folder, site.router, site.clock)
+        self._running = Running(Path(site.spec.programs), self._folder, site.router, site.clock)
         url = f"https://{authority(site.spec.api_address, API_PORT)}"
         self._client = ApiClient(site.router, site.credentials, url)
         self._mirror = Mirror(self._client, site.clock)

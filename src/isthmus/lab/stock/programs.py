@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -17,9 +16,12 @@ class NoPrograms(Exception):
     """None of the folders that they are looked for in has all of them."""
 
 
-def stock_programs(environment: Mapping[str, str] = os.environ) -> Path:  # noqa: TID251 - as envtest does
-    """The folder of the programs: the one that is named, the newest that was built, or envtest's usual one."""
-    looked_in = list(_folders(environment))
+def stock_programs(environment: Mapping[str, str], named: str = "") -> Path:
+    """Their folder: the one that is `named`, that of the environment, the newest that was built, or envtest's usual.
+
+    Raises `NoPrograms`.
+    """
+    looked_in = [Path(named)] if named else list(_folders(environment))
     for folder in looked_in:
         if all((folder / each).exists() for each in PROGRAMS):
             return folder
