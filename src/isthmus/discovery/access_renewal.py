@@ -7,6 +7,7 @@ renewed goes on until it ends, and is a finding meanwhile (ADR 0045).
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from contextlib import suppress
 
 import msgspec
@@ -30,6 +31,7 @@ from isthmus.model.findings import Code, Finding, Severity
 _LOOK_S = 60.0
 """How often the clock is looked at: a machine may sleep, and its clock be set."""
 _SPREAD = 0.1
+"""By up to so much of the time until then each Pilot asks earlier, at random: they do not all ask at once."""
 _FIRST_RETRY_S, _LONGEST_RETRY_S = 10.0, 300.0
 _SOON_S = 30 * 86_400.0
 """So long before its end it is a finding that nobody renews it."""
@@ -68,7 +70,13 @@ class Renewals(msgspec.Struct, frozen=True):
 class AccessRenewal:
     """Gives the proof for one cluster, as `kube.auth.Prover`; `run` renews it."""
 
-    def __init__(self, spec: ClusterSpec, settings: Renewals, clock: Clock) -> None:
+    def __init__(
+        self,
+        spec: ClusterSpec,
+        settings: Renewals,
+        clock: Clock,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
         self._spec, self._settings, self._clock = spec, settings, clock
         self._given = prover(spec.access, clock)
         self._entry = spec.access.credentials.token if isinstance(spec.access.credentials, Token) else None
@@ -77,7 +85,7 @@ class AccessRenewal:
         self._given_at: float | None = None
         self._is_kept = False
         self._error = ""
-        self._spread = 1 - _SPREAD * random.random()  # noqa: S311 - several Pilots do not ask at once
+        self._spread = 1 - _SPREAD * chance()
 
     async def proof(self) -> Proof:
         """What is shown now: of a cluster's tokens the newest that is known."""

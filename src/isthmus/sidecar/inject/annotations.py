@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from isthmus.kit.ip import host_and_port
 from isthmus.kit.quantity import quantity
@@ -158,7 +158,7 @@ def _address(text: str) -> str:
     return text
 
 
-READERS: Mapping[str, Callable[[str], object]] = {
+READERS: Mapping[str, Callable[[str], Any]] = {
     **dict.fromkeys((NATIVE, REWRITE_PROBES, MERGE_METRICS), flag),
     **dict.fromkeys(RESOURCES, _quantity),
     **{name: _number if field == "initialDelaySeconds" else _count for name, field in READINESS.items()},
@@ -182,7 +182,7 @@ def read(pod: Pod, name: str, usual: _Read) -> _Read:
     """What the annotation says; `usual` without it. Raises `InvalidAnnotation`."""
     text = pod.annotations.get(name, "").strip()
     try:
-        found: _Read = READERS[name](text) if text else usual  # type: ignore[assignment]
+        found: _Read = READERS[name](text) if text else usual
     except (InvalidAnnotation, InvalidStats) as error:
         raise InvalidAnnotation(f"{name}: {error}") from error
     return found
