@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple, Protocol
@@ -215,7 +214,7 @@ class AccountSecrets:
             )
             leaf = x509.load_certificate(chain)
             matches = x509.matches(leaf, x509.load_key(key))
-        except (binascii.Error, x509.InvalidPem):
+        except ValueError:
             return None
         ours = x509.names(leaf).uris == (str(self._desk.identity(account)),)
         if not matches or not ours or roots != self._authority.value.roots_pem:

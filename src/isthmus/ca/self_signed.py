@@ -7,7 +7,6 @@ start at once the API server lets one make it, and the others take what it made.
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Mapping
 
 import msgspec
@@ -65,7 +64,7 @@ def material(data: Mapping[str, str], now: float) -> Material:
         files = {
             name: base64.b64decode(data[name], validate=True) for name in (CA_CERT, CA_KEY) if name in data
         }
-    except binascii.Error as error:
+    except ValueError as error:
         raise InvalidStore(
             CA_CERT, "is not base64", "delete the Secret to have a new root made", NAME
         ) from error

@@ -5,7 +5,6 @@ What was in it before a rotation is set aside in the same cluster, so that no ke
 
 from __future__ import annotations
 
-import binascii
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 
@@ -86,7 +85,7 @@ def _files(secret: Json) -> dict[str, bytes]:
     data: dict[str, str] = secret.get("data") or {}
     try:
         return {name: b64decode(data[name], validate=True) for name in FILES if name in data}
-    except binascii.Error as error:
+    except ValueError as error:
         raise KubeError(f"secret {secret['metadata']['name']}: not base64") from error
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import re
 from collections.abc import Collection
 
@@ -92,10 +91,11 @@ def read_entry(
         return wrong("is empty (hint: put a kubeconfig there)", Severity.WARNING)
     try:
         text = base64.b64decode(value, validate=True).decode()
+    except ValueError:
+        return wrong("is no text in base64")
+    try:
         # Whoever may write the Secret must not thereby run programs or read files where Pilot runs.
         access = from_stranger(text, allowed)
-    except (binascii.Error, UnicodeDecodeError):
-        return wrong("is no text in base64")
     except InvalidKubeconfig as error:
         return wrong(f"kubeconfig {error.path}: {error.message}")
     spec = ClusterSpec(id=ClusterId(key), access=access, source=f"secret {ref.namespace}/{ref.name}")

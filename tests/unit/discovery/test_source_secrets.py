@@ -54,6 +54,7 @@ PLUGIN = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "
     [
         ("West_1", encoded(kubeconfig()), "is no name for a cluster"),
         ("west", "", "is empty"),
+        ("west", "é", "is no text in base64"),
         ("west", "%%%", "is no text in base64"),
         ("west", base64.b64encode(b"\xff").decode(), "is no text in base64"),
         ("west", encoded("a: ["), "kubeconfig $: is not YAML"),

@@ -7,7 +7,6 @@ certificates, which are public, stay.
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Callable
 from typing import Any
@@ -177,7 +176,7 @@ def _without_keys(found: re.Match[str]) -> str:
     text = re.sub(r"\\n|[^A-Za-z0-9+/_-]", "", found.group())
     try:
         said = base64.b64decode(text[: len(text) // 4 * 4].replace("-", "+").replace("_", "/"))
-    except binascii.Error:
+    except ValueError:
         return GONE
     return GONE if b"PRIVATE KEY" in said or b"CERTIFICATE" not in said else found.group()
 
