@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
 from isthmus.ca.attest import Caller
 from isthmus.ca.authority import Issued
+from isthmus.kit import date
 from isthmus.kit.clock import Clock
 from isthmus.kit.duration import show
 from isthmus.kit.scopes import ca as log
@@ -39,11 +39,11 @@ class Audit:
             "address": address,
             "serial": issued.serial,
             "sha256": issued.sha256,
-            "until": _utc(issued.end),
+            "until": date.show(issued.end),
         }
         log.info(_EVENT, **line, life=show(round(issued.end - now)))
         if self._path is not None:
-            await self._append({"time": _utc(now), "event": _EVENT, **line})
+            await self._append({"time": date.show(now), "event": _EVENT, **line})
 
     async def _append(self, line: dict[str, str]) -> None:
         assert self._path is not None
@@ -64,7 +64,3 @@ def _append(path: Path, line: bytes) -> None:
         os.write(number, line)
     finally:
         os.close(number)
-
-
-def _utc(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -12,6 +12,7 @@ from isthmus.ca.denied import Denial
 from isthmus.console.certificate_warnings import Warned, age, roots_of
 from isthmus.console.held_certificates import HeldInCluster
 from isthmus.console.render import table
+from isthmus.kit import date
 from isthmus.kit.certified import Certified
 from isthmus.model.holdings import Holding
 
@@ -174,4 +175,4 @@ def _dated(tree: Any) -> Any:
 
 
 def _moment(seconds: float) -> str | None:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if seconds else None
+    return date.show(seconds) if seconds else None

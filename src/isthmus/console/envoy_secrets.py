@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
-from isthmus.kit import x509
+from isthmus.kit import date, x509
 
 Json = dict[str, Any]
 _STATES = {
@@ -98,7 +96,9 @@ def _row(place: tuple[str, str, str], certificate: x509.Certificate, now: float)
         uris = ()
     domain = next((each.removeprefix("spiffe://").partition("/")[0] for each in uris), "")
     valid = life.begin <= now < life.end
-    return SecretRow(*place, valid, x509.serial(certificate), _day(life.end), _day(life.begin), domain)
+    return SecretRow(
+        *place, valid, x509.serial(certificate), date.show(life.end), date.show(life.begin), domain
+    )
 
 
 def _bytes(source: Json) -> bytes:
@@ -106,9 +106,5 @@ def _bytes(source: Json) -> bytes:
         return (
             base64.b64decode(source.get("inline_bytes", "")) or str(source.get("inline_string", "")).encode()
         )
-    except binascii.Error:
+    except ValueError:
         return b""
-
-
-def _day(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from isthmus.console.control_plane import ask_envoy
 from isthmus.console.envoy_parts import DUMP, ENDPOINTS, rows_of, versions
 from isthmus.console.render import table
+from isthmus.kit import date
 from isthmus.kube.kubeconfig import Access
 
 TYPES = ("CDS", "LDS", "EDS", "RDS", "ECDS")
@@ -50,8 +50,7 @@ def _state(proxy: dict[str, Any], name: str) -> str:
 
 
 def _more(proxy: dict[str, Any]) -> tuple[str, str]:
-    since = datetime.fromtimestamp(proxy["connected"], UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return since, ",".join(proxy["identity"]) or "-"
+    return date.show(proxy["connected"]), ",".join(proxy["identity"]) or "-"
 
 
 async def read_part(part: str, access: Access, namespace: str, pod: str) -> list[Any]:

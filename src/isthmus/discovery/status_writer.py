@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import msgspec
@@ -18,6 +17,7 @@ from isthmus.api import kind_named
 from isthmus.api.errors import UnknownKind
 from isthmus.api.resource import Kind, Ref
 from isthmus.discovery.status_body import status_with
+from isthmus.kit import date
 from isthmus.kit.backoff import Backoff
 from isthmus.kit.clock import Clock, SystemClock
 from isthmus.kit.metrics import STATUS_WRITES
@@ -188,7 +188,7 @@ class StatusWriter:
                 return False
             kind, obj = found
             before: Json = obj.get("status") or {}
-            now = datetime.fromtimestamp(self._clock.now(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            now = date.show(self._clock.now())
             after = status_with(before, told, self._settings.controller, now)
             if after == before:
                 return False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 import msgspec
@@ -11,6 +10,7 @@ import msgspec
 from isthmus.api.istio.request_authentication import JWTRule, RequestAuthentication
 from isthmus.api.istio.request_authentication_problems import wrong_uri
 from isthmus.api.resource import Object, Ref
+from isthmus.kit import date
 from isthmus.kit.jwks import KeySet
 from isthmus.model.change import UNKNOWN, Change, ChangeKey
 from isthmus.model.findings import Code, Finding
@@ -103,7 +103,7 @@ def fetched(cluster: ClusterId, source: KeySource, keys: KeySet) -> Change:
 
 def outlasting(cluster: ClusterId, source: KeySource, good: GoodKeys, why: str) -> Change:
     """The change that `source` could not be asked, and that its last good keys hold meanwhile."""
-    since = datetime.fromtimestamp(int(good.fetched_at), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    since = date.show(good.fetched_at)
     return Change(ChangeKey(cluster, source.ref), FetchedKeys(keys=good.keys, trouble=why, since=since))
 
 

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.lab.apiserver.ages import age, seconds_of, span, stamp_of
+from isthmus.kit import date
+from isthmus.lab.apiserver.ages import age, seconds_of, span
 from isthmus.lab.apiserver.builtin import BUILTIN, builtin
 from isthmus.lab.apiserver.jsonpath import InvalidPath, find
 from isthmus.lab.apiserver.pod_cells import pod_state
@@ -16,7 +17,7 @@ FERRY = ResourceType("boats.example", "v1", "Ferry", "ferries", "ferry")
 
 
 def obj(**parts):
-    meta = {"name": "web", "namespace": "default", "creationTimestamp": stamp_of(NOW - 90)}
+    meta = {"name": "web", "namespace": "default", "creationTimestamp": date.show(NOW - 90)}
     return {"metadata": meta, **parts}
 
 
@@ -47,7 +48,7 @@ def test_a_span_is_told_the_coarser_the_longer(seconds, words):
 
 @given(st.integers(0, 4_000_000_000))
 def test_a_stamp_can_be_read_back(seconds):
-    assert seconds_of(stamp_of(seconds)) == seconds
+    assert seconds_of(date.show(seconds)) == seconds
 
 
 def test_no_time_is_unknown():
@@ -136,12 +137,12 @@ def test_one_word_tells_a_pods_state(status, word):
 
 def test_a_pod_that_goes_is_terminating():
     pod = obj(status={"phase": "Running"})
-    pod["metadata"]["deletionTimestamp"] = stamp_of(NOW)
+    pod["metadata"]["deletionTimestamp"] = date.show(NOW)
     assert pod_state(pod) == "Terminating"
 
 
 def test_restarts_are_told_with_the_last_one():
-    last = {"terminated": {"finishedAt": stamp_of(NOW - 30)}}
+    last = {"terminated": {"finishedAt": date.show(NOW - 30)}}
     statuses = [{"name": "a", "restartCount": 2, "lastState": last, "ready": True}]
     cells = row("pods", spec={"containers": [{"name": "a"}]}, status={"containerStatuses": statuses})
     assert cells[1:4] == ["1/1", "Pending", "2 (30s ago)"]

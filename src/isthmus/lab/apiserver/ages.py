@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 _MINUTE_S, _HOUR_S, _DAY_S, _YEAR_S = 60, 3600, 86400, 365 * 86400
 _UNITS = ((_MINUTE_S, "m"), (_HOUR_S, "h"), (_DAY_S, "d"), (_YEAR_S, "y"))
@@ -27,11 +27,6 @@ def seconds_of(stamp: object) -> float | None:
         return datetime.fromisoformat(stamp).timestamp()
     except ValueError:
         return None
-
-
-def stamp_of(seconds: float) -> str:
-    """RFC 3339 in UTC, in whole seconds, as Kubernetes writes times."""
-    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def age(stamp: object, now: float) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import secrets
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from isthmus.kit import date
 from isthmus.kit.clock import Clock
 from isthmus.lab.apiserver import errors
 from isthmus.lab.apiserver.lifecycle import late_finalizers, may_go, prepare_new, refusal_to_go, removal
@@ -282,4 +282,4 @@ class Api:
         return Manager(name, operation, target.each.api_version, target.subresource, self._now())
 
     def _now(self) -> str:
-        return datetime.fromtimestamp(self.clock.now(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return date.show(self.clock.now())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from isthmus.lab.apiserver.ages import stamp_of
+from isthmus.kit import date
 from isthmus.lab.apiserver.schema import Schemas
 from isthmus.lab.apiserver.tables import Tables
 from isthmus.lab.apiserver.types import ResourceType, Types
@@ -151,7 +151,7 @@ def _condition(old: list[Json], said: tuple[str, bool, str, str], now: float) ->
     return {
         "type": kind,
         "status": status,
-        "lastTransitionTime": since or stamp_of(now),
+        "lastTransitionTime": since or date.show(now),
         "reason": reason,
         "message": message,
     }

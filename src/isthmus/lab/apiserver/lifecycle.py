@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from isthmus.kit import date
 from isthmus.lab.apiserver.causes import Cause, forbidden
 from isthmus.lab.apiserver.types import ResourceType
 
@@ -95,7 +95,7 @@ def removal(each: ResourceType, old: Json, wish: Wish, now: float) -> Json | Non
         return old
     if "generation" in meta and "deletionTimestamp" not in meta:
         meta["generation"] += 1
-    meta["deletionTimestamp"] = datetime.fromtimestamp(now + grace_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    meta["deletionTimestamp"] = date.show(now + grace_s)
     meta["deletionGracePeriodSeconds"] = grace_s
     if finalizers:
         meta["finalizers"] = finalizers

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from isthmus.kit import date
 from isthmus.lab.apiserver import errors, protobuf
-from isthmus.lab.apiserver.ages import stamp_of
 from isthmus.lab.apiserver.api import Api, Deletion, Target, Write
 from isthmus.lab.apiserver.builtin import builtin
 from isthmus.lab.apiserver.causes import invalid
@@ -53,7 +53,7 @@ class PodVerbs:
                 "apiVersion": "authentication.k8s.io/v1",
                 "metadata": meta,
                 "spec": filled,
-                "status": {"token": token, "expirationTimestamp": stamp_of(end)},
+                "status": {"token": token, "expirationTimestamp": date.show(end)},
             }
         )
 
@@ -106,7 +106,7 @@ class PodVerbs:
         return tuple(bound)
 
     def _stamp(self) -> str:
-        return stamp_of(self._api.clock.now())
+        return date.show(self._api.clock.now())
 
 
 _NODES = builtin("nodes")

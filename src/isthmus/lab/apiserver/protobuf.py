@@ -10,7 +10,7 @@ import base64
 from collections.abc import Iterator
 from typing import Any
 
-from isthmus.lab.apiserver.ages import stamp_of
+from isthmus.kit import date
 from isthmus.lab.apiserver.messages import MESSAGES
 
 Json = dict[str, Any]
@@ -83,7 +83,7 @@ def _value(kind: str, value: int | bytes) -> Any:
             return number - (1 << 64) if number >> 63 else number
         case "time":
             seconds = dict(_fields(_bytes(value))).get(1)
-            return stamp_of(float(seconds)) if isinstance(seconds, int) else None
+            return date.show(float(seconds)) if isinstance(seconds, int) else None
         case "quantity":
             return _bytes(dict(_fields(_bytes(value))).get(1, b"")).decode()
         case "intOrString":

@@ -6,9 +6,9 @@ import uuid
 from contextlib import suppress
 from typing import Any
 
+from isthmus.kit import date
 from isthmus.lab.apiserver.builtin import builtin
 from isthmus.lab.apiserver.errors import ApiError
-from isthmus.lab.kubelet.node import timestamp
 from isthmus.lab.objects import Objects
 
 Json = dict[str, Any]
@@ -30,7 +30,7 @@ class Events:
         await self._write(pod, "Warning", reason, message)
 
     async def _write(self, pod: Json, kind: str, reason: str, message: str) -> None:
-        meta, now = pod["metadata"], timestamp(self._api.clock.now())
+        meta, now = pod["metadata"], date.show(self._api.clock.now())
         event = {
             "apiVersion": "v1",
             "kind": "Event",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from isthmus.kit import date
 from isthmus.lab.catalogue import Catalogue
 from isthmus.lab.fabric import Fabric
 from isthmus.lab.objects import GivesTokens, Objects
@@ -30,9 +30,4 @@ class Node:
 
     def now(self) -> str:
         """The time as objects write it."""
-        return timestamp(self.api.clock.now())
-
-
-def timestamp(seconds: float) -> str:
-    """Seconds since the epoch as objects write them."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return date.show(self.api.clock.now())
