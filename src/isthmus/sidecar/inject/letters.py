@@ -9,8 +9,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from isthmus.sidecar.inject.items import item_name
 from isthmus.sidecar.inject.pod import Json
-from isthmus.sidecar.inject.splice import item_name
 from isthmus.sidecar.inject.status import STATUS
 
 _KEY = "letters"

@@ -5,12 +5,11 @@ Why it is not written anew: ADR 0041.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
-from difflib import SequenceMatcher
 from typing import NamedTuple
 
+from isthmus.sidecar.inject.items import item_name, staying
 from isthmus.sidecar.inject.source import Node, nodes, root
 from isthmus.sidecar.inject.yaml_text import block, flow, scalar
 
@@ -126,7 +125,7 @@ class _Splice:
         if len(node.items) != len(before) or len(set(olds)) < len(olds) or len(set(news)) < len(news):
             yield self._replaced(place, after)
             return
-        stay = _staying(dict(zip(olds, before, strict=True)), dict(zip(news, after, strict=True)))
+        stay = staying(dict(zip(olds, before, strict=True)), dict(zip(news, after, strict=True)))
         if not stay:
             yield self._replaced(place, after)
             return
@@ -211,7 +210,7 @@ class _Splice:
             start = self._line_start(name.start)
             if self._text[start : name.start].strip(" "):
                 raise CannotSplice  # it stands on the line of a dash
-            yield self._lines_cut(start, value, f"{place.path}/{key}")
+            yield Edit(start, self._line_after(value), "", f"{place.path}/{key}")
 
     def _without_items(self, place: _Place, gone: Mapping[int, str]) -> Iterator[Edit]:
         node = place.node
@@ -237,9 +236,6 @@ class _Splice:
         if is_first:
             return self._text[item.start : node.items[index + 1].start]
         return self._text[node.items[index - 1].stop : item.stop]
-
-    def _lines_cut(self, start: int, last: Node, path: str) -> Edit:
-        return Edit(start, self._line_after(last), "", path)
 
     def _cuts(self, place: _Place, gone: list[int]) -> Iterator[Edit]:
         """Items or entries out of what is written in flow style, with the commas between them."""
@@ -280,29 +276,3 @@ class _Splice:
         if self._text[start : start + node.column + 1] != " " * node.column + "-":
             raise CannotSplice
         return start + node.column
-
-
-def _staying(olds: dict[str, object], news: dict[str, object]) -> frozenset[str]:
-    """Which items stay where they are: as many as can, and of two that changed places the one that changed less."""
-    found = [_in_common([*olds], [*news]), _in_common([*olds][::-1], [*news][::-1])]
-    return min(found, key=lambda names: sum(_differ(olds[each], news[each]) for each in names))
-
-
-def _in_common(olds: list[str], news: list[str]) -> frozenset[str]:
-    blocks = SequenceMatcher(None, olds, news, autojunk=False).get_matching_blocks()
-    return frozenset(name for each in blocks for name in olds[each.a : each.a + each.size])
-
-
-def _differ(one: object, other: object) -> int:
-    return abs(len(str(one)) - len(str(other)))
-
-
-def item_name(value: object) -> str:
-    """By what an item is known to be the same: its name, of an object of Kubernetes also its kind."""
-    if isinstance(value, dict):
-        meta = value.get("metadata")
-        named = [value.get("name"), meta.get("name") if isinstance(meta, dict) else None]
-        names = [each for each in named if isinstance(each, str)]
-        if names:
-            return f"{value['kind']} {names[-1]}" if "kind" in value else names[0]
-    return f"\0{json.dumps(value, sort_keys=True, default=str)}"
