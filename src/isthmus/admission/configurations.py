@@ -127,7 +127,7 @@ def _selectors(serving: Serving) -> list[tuple[str, list[Json], list[Json]]]:
 def _left_out(serving: Serving) -> Json:
     """The namespaces without which there would be no injector, and no cluster: they must not wait for it."""
     own = () if serving.namespace in OF_KUBERNETES else (serving.namespace,)
-    return _not_in(_NAME, *OF_KUBERNETES, *own)
+    return _not_in(_NAME, *sorted(OF_KUBERNETES), *own)
 
 
 def _configuration(kind: str, name: str, serving: Serving, webhooks: Sequence[Json]) -> Json:
