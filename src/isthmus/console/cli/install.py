@@ -14,6 +14,7 @@ from isthmus.console.cli.into_cluster import apply_flags, into_cluster
 from isthmus.console.cli.options import F, output
 from isthmus.console.cli.options import written as shown_as
 from isthmus.console.install.applying import Role
+from isthmus.console.install.kustomization import write_base
 from isthmus.console.install.reading import (
     USUAL,
     InvalidInstallation,
@@ -26,8 +27,9 @@ from isthmus.console.install.reading import (
     settings,
     written,
 )
+from isthmus.console.install.refusals import CannotInstall
 from isthmus.console.install.settings import Installation
-from isthmus.console.installation import documents, dump
+from isthmus.console.installation import Documents, documents, dump
 from isthmus.console.render import fail, show_yaml, table
 
 _WRONG = 2
@@ -120,6 +122,11 @@ _SHORT_CUTS: tuple[tuple[str, str, dict[str, Any], str], ...] = (
     ),
 )
 """Flags that stand for a value: the flag, the value, how click reads it, and its help."""
+_INTO = click.option(
+    "--output-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="write a base of kustomize there instead of printing: a file each, and kustomization.yaml",
+)
 
 
 def settings_flags(command: F) -> F:
@@ -196,11 +203,26 @@ def _role(name: str, about: str) -> click.Command:
         except InvalidInstallation as error:
             fail("\n".join(error.lines), _WRONG)
         if flags["applied"] or flags["dry_run"]:
+            if flags["output_dir"]:
+                raise click.UsageError(
+                    "--output-dir: writes files, and what is applied is not what they say then"
+                )
             into_cluster(Role(name, installation), objects, flags)
+        elif flags["output_dir"]:
+            _write(flags["output_dir"], name, objects)
         else:
             click.echo(dump(objects), nl=False)
 
-    return click.command(name, help=f"{about}.")(apply_flags(settings_flags(run)))
+    return click.command(name, help=f"{about}.")(_INTO(apply_flags(settings_flags(run))))
+
+
+def _write(folder: Path, role: str, objects: Documents) -> None:
+    try:
+        click.echo(write_base(folder, role, objects, dump), err=True)
+    except CannotInstall as error:
+        fail("\n".join(error.lines), _WRONG)
+    except OSError as error:
+        fail(f"{error.filename}: {error.strerror}")
 
 
 for _name, _about in _ABOUT.items():
