@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from fakes.kubectl import MORE, Kubectl, kubectls
 from fakes.live_cluster import live_cluster
 
 ALL = kubectls()
-ENDS = dict.fromkeys((next(iter(ALL)), list(ALL)[-1]))
+NEWEST = list(ALL)[-1]
+ENDS = dict.fromkeys((next(iter(ALL)), NEWEST))
+
+
+def pytest_collection_modifyitems(config, items):
+    """Upstream's API servers are the measure, whoever asks them: there the newest kubectl asks for all versions."""
+    again = {item for item in items if Path(__file__).parent in item.path.parents and _is_asked_again(item)}
+    config.hook.pytest_deselected(items=list(again))
+    items[:] = [item for item in items if item not in again]
+
+
+def _is_asked_again(item):
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    version = params.get("kubectl") or params.get("any_kubectl") or NEWEST
+    return params.get("api_server") == "kube" and version != NEWEST
 
 
 @pytest.fixture

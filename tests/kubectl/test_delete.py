@@ -59,11 +59,14 @@ async def test_a_dry_run_deletes_nothing(kubectl):
     assert await kubectl("get", "configmap", "-o", "name") == "configmap/one\n"
 
 
+def held_in(namespace):
+    """A ConfigMap that goes only once it is let go."""
+    meta = {"name": "held", "namespace": namespace, "finalizers": ["example.com/hold"]}
+    return json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta})
+
+
 async def test_a_finalizer_holds_an_object_until_it_is_taken_away(kubectl):
-    meta = {"name": "held", "finalizers": ["example.com/hold"]}
-    await kubectl(
-        "create", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta})
-    )
+    await kubectl("create", "-f", "-", stdin=held_in("default"))
     await kubectl("delete", "configmap", "held", "--wait=false")
     assert await kubectl("get", "configmap", "held", "-o", "jsonpath={.metadata.deletionTimestamp}")
     more = '{"metadata":{"finalizers":["example.com/hold","example.com/more"]}}'
@@ -128,6 +131,7 @@ async def test_the_first_namespaces_stay(kubectl):
 
 async def test_nothing_comes_into_a_namespace_that_goes(kubectl):
     await kubectl("create", "namespace", "shop")
+    await kubectl("create", "-f", "-", stdin=held_in("shop"))
     await kubectl("delete", "namespace", "shop", "--wait=false")
     assert "Terminating" in await kubectl("get", "namespace", "shop")
     ran = await kubectl.run("create", "configmap", "prices", "-n", "shop")
