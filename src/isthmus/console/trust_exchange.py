@@ -101,8 +101,8 @@ class Mesh:
             raise KubeError(f"configmap {self._namespace}/{name}: {error}") from error
 
 
-async def exchange(one: Mesh, other: Mesh) -> tuple[OwnBundle, OwnBundle]:
-    """Have both believe each other. Raises `CannotExchange`, `KubeError`; nothing is written where they cannot."""
+async def may_exchange(one: Mesh, other: Mesh) -> tuple[OwnBundle, OwnBundle]:
+    """The bundles by which both may believe each other. Raises `CannotExchange` where they cannot, `KubeError`."""
     bundles = await one.own(), await other.own()
     if bundles[0].trust_domain == bundles[1].trust_domain:
         raise CannotExchange(
@@ -114,6 +114,12 @@ async def exchange(one: Mesh, other: Mesh) -> tuple[OwnBundle, OwnBundle]:
             "both meshes trust the same root, which would vouch for either in the name of the other "
             "(hint: give one of them a root of its own: isthmus ca rotate)"
         )
+    return bundles
+
+
+async def exchange(one: Mesh, other: Mesh) -> tuple[OwnBundle, OwnBundle]:
+    """Have both believe each other. Raises `CannotExchange`, `KubeError`; nothing is written where they cannot."""
+    bundles = await may_exchange(one, other)
     await one.believe(*bundles[1])
     await other.believe(*bundles[0])
     return bundles

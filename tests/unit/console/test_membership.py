@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+import asyncio
+from contextlib import asynccontextmanager, suppress
 
 import msgspec
 import pytest
 
 from fakes.two_clusters import World, service, two_clusters
 from isthmus.api import kind_named
-from isthmus.ca import founding
+from isthmus.ca import founding, store
+from isthmus.console import trust_exchange
 from isthmus.console.installation import Installation, documents
+from isthmus.console.membership import join as join_module
 from isthmus.console.membership.entries import DirectoryEntries, ObjectEntries, SecretEntries
 from isthmus.console.membership.join import Joining, join
 from isthmus.console.membership.leave import Leaving, leave
-from isthmus.console.membership.mesh import Member
+from isthmus.console.membership.mesh import Member, Primary
 from isthmus.console.membership.rotate import rotate
 from isthmus.console.membership.told import CannotGoOn, State
 from isthmus.discovery.access_renewal import Renewals
@@ -27,7 +30,9 @@ from isthmus.discovery.source_objects import ObjectsSource
 from isthmus.discovery.source_secrets import SecretsSource
 from isthmus.kit.tasks import supervise
 from isthmus.kube.client import Client
+from isthmus.kube.errors import KubeError
 from isthmus.kube.watch import WatchSettings
+from isthmus.model.holdings import CitadelHolding
 from unit.discovery.test_source_objects import DEFINITION
 
 ROOT = "istio-system"
@@ -40,6 +45,8 @@ class Followed:
     def __init__(self, client, fleet, entries, is_secret):
         self.name, self.context, self.client, self.namespace = "east", "east", client, ROOT
         self.entries, self.is_secret, self.fleet = entries, is_secret, fleet
+
+    may_read_secrets = Primary.may_read_secrets
 
     async def choices(self):
         return {"image": "isthmus:test"}
@@ -62,7 +69,7 @@ class Mesh:
 
     def joining(self, **more):
         usual = {"server": self.west.served.url, "life_s": 600.0, "ca": self.folder / "ca", "limit_s": 30.0}
-        return Joining(**usual | more)
+        return Joining(**usual | {"skips_checks": True} | more)
 
     async def join(self, **more):
         return await told(join(self.joining(**more), self.member, (self.primary,)))
@@ -74,6 +81,23 @@ class Mesh:
         return await told(rotate(self.member, (self.primary,), 600.0, limit_s))
 
 
+async def run_deployments(cluster):
+    """As a cluster's kubelets, and controllers where it has none: what is wanted runs at once."""
+    ready = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+    while True:
+        with suppress(KubeError):  # a story may stop the cluster
+            for each in await cluster.served.list("pods", ROOT):
+                if each["status"].get("phase") != "Running":
+                    await cluster.set_status("pods", each, ready)
+            for each in await cluster.served.list("deployments", group="apps"):
+                number, said = each["spec"].get("replicas", 1), each.get("status", {})
+                status = dict.fromkeys(("replicas", "updatedReplicas", "availableReplicas"), number)
+                status["observedGeneration"] = each["metadata"].get("generation", 1)
+                if "conditions" not in said and said | status != said:  # else a controller counts pods
+                    await cluster.set_status("deployments", each, status, "apps")
+        await asyncio.sleep(0.05)
+
+
 async def told(steps):
     return {each.step: each async for each in steps}
 
@@ -83,7 +107,7 @@ def states(found):
 
 
 @asynccontextmanager
-async def mesh_over(folder, *, in_files=False, in_objects=False):
+async def mesh_over(folder, *, in_files=False, in_objects=False, runs_pods=True):
     founding.found(folder / "ca", founding.Founding(clusters=("east",)))
     async with two_clusters(folder) as (east, west):
         await west.create("services", service("reviews"))
@@ -103,7 +127,8 @@ async def mesh_over(folder, *, in_files=False, in_objects=False):
             others = ObjectsSource(east.access, ROOT, watch=QUICKLY)
         settings = WatcherSettings(watch=QUICKLY, renewals=Renewals(KeptTokens(east.access, ROOT)))
         fleet = Fleet(Registry((own, others)), world.put, settings)
-        async with Client(east.access) as here, Client(west.access) as there, supervise(fleet.run()):
+        jobs = supervise(fleet.run(), *([run_deployments(west)] if runs_pods else ()))
+        async with Client(east.access) as here, Client(west.access) as there, jobs:
             entries = (
                 DirectoryEntries(registry, "west", "istio-pilot.istio-system:15012")
                 if in_files
@@ -133,7 +158,7 @@ async def test_one_command_joins_and_given_again_it_changes_nothing_and_leave_un
 
     first = await mesh.join()
     done = {step for step, each in first.items() if each.state is State.DONE}
-    assert done == {"namespace", "root", "parts", "rights", "entry"}
+    assert done == {"root", "parts", "rights", "entry", "ready"}
     assert "follows it" in first["follow"].seen
     assert mesh.world.clusters_of("reviews") == ("west",)
     image = (await mesh.west.find("deployments", ROOT, "istio-citadel", "apps"))["spec"]["template"]["spec"]
@@ -261,3 +286,122 @@ async def test_a_server_that_is_no_address_is_said_before_anything_is_changed(me
         await mesh.join(server="west")
     assert await mesh.west.find("serviceaccounts", ROOT, "istio-reader-service-account") is None
     assert "cacerts" not in await secrets_of(mesh.west)
+
+
+async def test_a_cluster_without_the_namespace_gets_it_and_keeps_it(mesh):
+    mesh.member = mesh.member._replace(namespace="mesh")
+    found = await mesh.join()
+    assert found["namespace"].state is State.DONE
+    held = await mesh.west.find("configmaps", "mesh", "isthmus-installation-remote")
+    assert "v1 Namespace  mesh" in held["data"]["objects"].splitlines()
+    assert (await mesh.leave())["parts"].state is State.DONE
+    assert await mesh.west.find("namespaces", "", "mesh") is not None
+
+
+async def test_parts_that_others_changed_are_named_before_anything_is_done(mesh):
+    await mesh.join()
+    key = ("deployments", ROOT, "istio-citadel", "apps")
+    image = (await mesh.west.find(*key))["spec"]["template"]["spec"]["containers"][0]
+    other = {"spec": {"template": {"spec": {"containers": [{"name": image["name"], "image": "other:1"}]}}}}
+    head = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "istio-citadel", "namespace": ROOT},
+    }
+    await mesh.west.apply(head | other)
+    with pytest.raises(CannotGoOn, match=r"Deployment .*image is set by test .*--force-conflicts"):
+        await mesh.join()
+    assert (await mesh.join(force=True))["parts"].seen == f"1 objects: Deployment {ROOT}/istio-citadel"
+
+
+async def test_parts_that_no_join_brought_stay_when_the_cluster_leaves(mesh):
+    await mesh.west.apply(*documents("remote", Installation(cluster="west")))
+    await mesh.join(keeps_parts=True)
+    assert "no isthmus install --apply" in (await mesh.leave())["parts"].seen
+    assert await mesh.west.find("deployments", ROOT, "istio-citadel", "apps") is not None
+
+
+async def test_what_does_not_run_is_said_and_its_webhooks_wait_for_it(tmp_path, api_server):
+    hooks = ("mutatingwebhookconfigurations", "", "istio-sidecar-injector", "admissionregistration.k8s.io")
+    async with mesh_over(tmp_path, runs_pods=False) as mesh:
+        found = await mesh.join(limit_s=2.0)
+        assert found["ready"].state is State.LEFT
+        assert "Deployment istio-system/istio-citadel: there is no pod yet" in found["ready"].seen
+        assert await mesh.west.find(*hooks) is None
+        job = asyncio.ensure_future(run_deployments(mesh.west))
+        assert (await mesh.join())["ready"].state is State.DONE
+        job.cancel()
+        assert await mesh.west.find(*hooks) is not None
+
+
+async def test_after_a_join_the_clusters_are_looked_at_together(mesh):
+    for each in (mesh.east, mesh.west):
+        await each.create("nodes", node("10.8.0.0/16"))
+    seen = [each async for each in join(mesh.joining(skips_checks=False), mesh.member, (mesh.primary,))]
+    found = [each for each in seen if each.step == "check"]
+    (ranges,) = [each for each in found if each.seen.startswith("pod-ranges")]
+    assert (ranges.state, ranges.cluster) == (State.LEFT, "east")
+    assert "10.8.0.0/16 is also of west" in ranges.seen
+    assert ranges.why.startswith("An address that two pods have")
+    assert "--network" in ranges.mend
+    assert "things are well" in found[-1].seen
+
+
+def node(addresses):
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": "n"},
+        "spec": {"podCIDR": addresses, "podCIDRs": [addresses]},
+    }
+
+
+async def test_two_roots_are_told_with_both_ways_or_exchanged_where_that_is_asked_for(mesh, monkeypatch):
+    domains = {}
+
+    async def citadels(client, namespace):
+        domain = domains[client.access.server]
+        return {"citadel": CitadelHolding(cluster="c", trust_domain=domain, issuer="own")}
+
+    for module in (join_module, trust_exchange):
+        monkeypatch.setattr(module, "citadels", citadels)
+    for each in (mesh.east, mesh.west):
+        domains[each.access.server] = f"{each.name}.example"
+        founding.found(mesh.folder / f"own-{each.name}", founding.Founding(organisation=each.name))
+        root = (mesh.folder / f"own-{each.name}" / store.ROOT_CERT).read_text()
+        meta = {"name": "istio-ca-root-cert", "namespace": ROOT}
+        await each.create("configmaps", {"metadata": meta, "data": {"root-cert.pem": root}})
+    await mesh.west.create("secrets", {"metadata": {"name": "istio-ca-secret", "namespace": ROOT}})
+
+    root = (await mesh.join())["root"]
+    assert root.state is State.LEFT
+    assert "isthmus ca rotate" in root.mend
+    assert "clusters join west --context west --primary east --exchange-roots" in root.mend
+    args = await citadel_args(mesh)
+    assert "--trust-domain=west.example" in args
+
+    assert (await mesh.join(exchanges_roots=True, dry=True))["exchange"].state is State.WOULD
+    assert not await others(mesh.primary.client)
+    told_ = (await mesh.join(exchanges_roots=True))["exchange"]
+    assert (told_.state, told_.seen) == (
+        State.DONE,
+        "east.example and west.example believe each other (east)",
+    )
+    assert set(await others(mesh.primary.client)) == {"west.example"}
+    assert set(await others(mesh.member.client)) == {"east.example"}
+    assert (await mesh.join(exchanges_roots=True))["exchange"].state is State.AS_IT_WAS
+    assert "isthmus trust revoke east west" in (await mesh.leave())["trust"].mend
+
+    domains[mesh.west.access.server] = "east.example"
+    one = (await mesh.join(exchanges_roots=True))["exchange"]
+    assert one.state is State.LEFT
+    assert "both meshes are of trust domain east.example" in one.seen
+
+
+async def others(client):
+    return await trust_exchange.Mesh(client, ROOT).others()
+
+
+async def citadel_args(mesh):
+    found = await mesh.west.find("deployments", ROOT, "istio-citadel", "apps")
+    return found["spec"]["template"]["spec"]["containers"][0]["args"]

@@ -18,7 +18,7 @@ def as_text(found: Sequence[Checked], *, whole: bool) -> str:
     if whole and rest:
         rows = [(_MARKS[each.state], each.cluster, each.check, each.seen) for each in rest]
         parts.append(table(("", "CLUSTER", "CHECK", "SEEN"), rows))
-    parts.append(_sum(found))
+    parts.append(summed(found))
     return "\n\n".join(parts)
 
 
@@ -33,7 +33,8 @@ def _wrong(each: Checked) -> str:
     return "\n".join(lines)
 
 
-def _sum(found: Sequence[Checked]) -> str:
+def summed(found: Sequence[Checked]) -> str:
+    """How many things are well, and how many are not."""
     counts = {state: sum(each.state is state for each in found) for state in State}
     said = [f"{counts[State.OK]} things are well"]
     said += [f"{counts[State.WARNING]} doubtful"] if counts[State.WARNING] else []

@@ -56,7 +56,13 @@ _PLACES = (
     ),
     output(),
 )
-_MARKS = {State.DONE: "done", State.AS_IT_WAS: "-", State.WOULD: "would", State.LEFT: "left"}
+_MARKS = {
+    State.DONE: "done",
+    State.AS_IT_WAS: "-",
+    State.WOULD: "would",
+    State.LEFT: "left",
+    State.DOUBTFUL: "doubt",
+}
 Run = Callable[[Member, tuple[Primary, ...]], Steps]
 
 
@@ -85,21 +91,28 @@ def place_options(command: F) -> F:
 @click.option(
     "--keep-parts", "keeps_parts", is_flag=True, help="apply nothing: its parts are there, by another hand"
 )
+@click.option("--force-conflicts", "force", is_flag=True, help="take over fields of parts that others set")
+@click.option(
+    "--exchange-roots",
+    "exchanges_roots",
+    is_flag=True,
+    help="where the cluster has a root and a trust domain of its own: have both believe each other",
+)
+@click.option(
+    "--skip-checks", "skips_checks", is_flag=True, help="do not look at the clusters as isthmus check does"
+)
 @click.option("--dry-run", "dry", is_flag=True, help="say what would be done")
 @life_options
 def join_(name: str, **flags: Any) -> None:
     """Make a cluster one of the mesh: `isthmus clusters join west --context west`.
 
     It gets a CA under the mesh's root, Citadel, and the account by which Pilot reads it; each Pilot gets an entry with
-    a credential. What is there already stays, so that the command can be given again. Ends with 79 where something was
-    left that somebody should look at.
+    a credential. What is there already stays, so that the command can be given again. Then the clusters are looked at
+    as isthmus check does. Ends with 79 where something was left or found that somebody should look at.
     """
     from isthmus.console.membership.join import Joining, join
 
-    chosen = {
-        key: flags[key]
-        for key in ("server", "network", "ca", "image", "keeps_parts", "dry", "life_s", "limit_s")
-    }
+    chosen = {key: flags[key] for key in Joining.__struct_fields__}
     _run(name, flags, lambda member, of: join(Joining(**chosen), member, of))
 
 
@@ -228,5 +241,6 @@ async def _tell(name: str, flags: dict[str, Any], steps: Run, told: list[Told]) 
 
 
 def _line(each: Told) -> str:
-    mend = f"\n{'':16}mend: {each.mend}" if each.mend else ""
-    return f"{_MARKS[each.state]:<6}{each.step:<10} {each.cluster}: {each.seen}{mend}"
+    more = {"why": each.why, "mend": each.mend}
+    lines = "".join(f"\n{'':17}{name}: {text}" for name, text in more.items() if text)
+    return f"{_MARKS[each.state]:<6}{each.step:<10} {each.cluster}: {each.seen}{lines}"

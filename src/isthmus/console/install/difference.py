@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from isthmus.console.install.applying import Plan
+from isthmus.console.install.cluster import Key
 
 Json = dict[str, Any]
 _OF_THE_SERVER = {
@@ -36,6 +37,14 @@ def differences(todo: Plan, ahead: Mapping[Any, Json]) -> Iterator[str]:
             yield text
     for key in todo.surplus:
         yield f"--- {key} (there)\n+++ (nothing)\n@@ it is of an earlier installation, and no part of this one @@"
+
+
+def differing(todo: Plan, ahead: Mapping[Key, Json]) -> Iterator[Key]:
+    """The objects that would change, come or go."""
+    for each in todo.planned:
+        if each.live is None or _lines(each.live) != _lines(ahead[each.key]):
+            yield each.key
+    yield from todo.surplus
 
 
 def _lines(found: Json) -> list[str]:

@@ -9,16 +9,21 @@ from pathlib import Path
 
 import msgspec
 
-from isthmus.console.installation import Documents, Installation, documents
-from isthmus.console.membership.applied import find, put
+from isthmus.console.ca_clusters import citadels
+from isthmus.console.install.applying import Role
+from isthmus.console.install.settings import Installation
+from isthmus.console.membership.checks import checks
+from isthmus.console.membership.exchanged_roots import exchange_roots
 from isthmus.console.membership.mesh import Member, Primary, until
+from isthmus.console.membership.parts import Parts, look
 from isthmus.console.membership.shared_root import share_root
-from isthmus.console.membership.told import CannotGoOn, Steps, Told, done, left
+from isthmus.console.membership.told import CannotGoOn, State, Steps, Told, done, left
 from isthmus.console.reader_access import NoReader, ReaderAccess
 from isthmus.console.registration import CannotRegister, server_for_pods
 from isthmus.kit.clock import SystemClock
 from isthmus.kube.account_token import read_token
 from isthmus.kube.kubeconfig import Access, Token
+from isthmus.model.holdings import CitadelHolding
 
 _SKEW_S = 60.0
 
@@ -32,6 +37,9 @@ class Joining(msgspec.Struct, frozen=True, kw_only=True):
     ca: Path | None = None  # the directory with the mesh's root; None: Citadel's own in the primary
     image: str = ""  # empty: Pilot's
     keeps_parts: bool = False  # whether others put them there
+    force: bool = False  # whether fields of parts that others set are taken over
+    exchanges_roots: bool = False  # with a cluster that has a root of its own
+    skips_checks: bool = False
     limit_s: float = 120.0
     dry: bool = False
 
@@ -40,27 +48,61 @@ async def join(joining: Joining, member: Member, primaries: tuple[Primary, ...])
     """Make the cluster one of the mesh, step by step. Raises `KubeError`, `CannotGoOn`."""
     yield await _reached(member, primaries)
     server = await _server(joining, member)
-    has_parts = joining.keeps_parts or await member.has_pilot()
     choices = await _installation(joining, member, primaries[0])
-    parts = documents("remote", choices)
-    if not has_parts:
-        namespace = [each for each in parts if each["kind"] == "Namespace"]
-        yield _put("namespace", member, await put(member.client, namespace, dry=joining.dry), joining)
-    if joining.dry and await find(member.client, parts[0]) is None:
-        yield done("root", member.name, "a CA of its own under the mesh's root", dry=True)
-    else:
-        yield await share_root(member, primaries[0], joining.ca, dry=joining.dry)
-    if not has_parts:
-        yield _put("parts", member, await put(member.client, parts, dry=joining.dry), joining)
+    has_parts = joining.keeps_parts or await member.has_pilot()
+    parts = None if has_parts else await look(member.client, Role("remote", choices), force=joining.force)
+    async for told in _equipped(joining, member, primaries, parts):
+        yield told
     if joining.network:
-        gateway = documents("eastwest", choices)
-        yield _put("gateway", member, await put(member.client, gateway, dry=joining.dry), joining)
+        yield await _gateway(joining, member, choices)
     for primary in primaries:
         async for told in _registered(joining, member, primary, primaries, server):
             yield told
+    if joining.dry:
+        return
+    for primary in primaries:
+        yield await _followed(joining, member, primary)
+    if parts is not None:
+        yield await _ready(joining, member, parts)
+    if not joining.skips_checks:
+        async for told in checks(member, primaries):
+            yield told
+
+
+async def _equipped(
+    joining: Joining, member: Member, primaries: tuple[Primary, ...], parts: Parts | None
+) -> Steps:
+    """What has to be there before Pilot is told of the cluster: a root, and parts unless others bring them."""
+    is_new = parts is not None and parts.is_new_here
+    if parts is not None:
+        if is_new and not joining.dry:
+            await parts.put_namespace()
+        yield done("namespace", member.name, member.namespace, changed=is_new, dry=joining.dry)
+    if joining.dry and is_new:
+        yield done("root", member.name, "a CA of its own under the mesh's root", dry=True)
+    else:
+        async for told in _trusted(joining, member, primaries):
+            yield told
+    if parts is not None:
+        yield await _put("parts", member, parts, joining)
+
+
+async def _gateway(joining: Joining, member: Member, choices: Installation) -> Told:
+    gateway = await look(member.client, Role("eastwest", choices), force=joining.force)
+    told = await _put("gateway", member, gateway, joining)
     if not joining.dry:
-        for primary in primaries:
-            yield await _followed(joining, member, primary)
+        await gateway.finish()
+    return told
+
+
+async def _trusted(joining: Joining, member: Member, primaries: tuple[Primary, ...]) -> Steps:
+    """By one root, or by two that are exchanged, where that is asked for and there are two."""
+    root = await share_root(member, primaries[0], joining.ca, dry=joining.dry)
+    if root.state is not State.LEFT or not joining.exchanges_roots:
+        yield root
+        return
+    for primary in primaries:
+        yield await exchange_roots(member, primary, dry=joining.dry)
 
 
 async def _server(joining: Joining, member: Member) -> str:
@@ -92,30 +134,48 @@ async def _reached(member: Member, primaries: tuple[Primary, ...]) -> Told:
 
 
 async def _installation(joining: Joining, member: Member, primary: Primary) -> Installation:
-    """Parts of the same image and trust domain as Pilot's."""
+    """Parts of the same image as Pilot's, and of its trust domain unless a Citadel there is of one of its own."""
     said = await primary.choices()
     usual = Installation(cluster=member.name, namespace=member.namespace, network=joining.network)
+    domain = said.get("trust_domain") or usual.trust_domain
+    own = next(
+        (each.trust_domain for each in (await _citadels(member)) if each and each.trust_domain), domain
+    )
     return msgspec.structs.replace(
         usual,
         image=joining.image or said.get("image") or usual.image,
-        trust_domain=said.get("trust_domain") or usual.trust_domain,
+        trust_domain=own,
+        pilot_trust_domain=domain if own != domain else "",
         domain=said.get("domain") or usual.domain,
     )
 
 
-def _put(step: str, member: Member, changed: list[str], joining: Joining) -> Told:
+async def _citadels(member: Member) -> list[CitadelHolding | None]:
+    return list((await citadels(member.client, member.namespace)).values())
+
+
+async def _put(step: str, member: Member, parts: Parts, joining: Joining) -> Told:
+    changed = parts.would_change if joining.dry else await parts.put()
     seen = f"{len(changed)} objects: {', '.join(changed[:4])}{'…' if len(changed) > 4 else ''}"
     return done(step, member.name, seen if changed else "all there", changed=bool(changed), dry=joining.dry)
+
+
+async def _ready(joining: Joining, member: Member, parts: Parts) -> Told:
+    """Once what was put there runs: then its webhooks are told to the API server, and not before."""
+    hindered = await parts.hindrances(joining.limit_s)
+    if hindered:
+        seen = f"not all parts run, and webhooks wait for them: {'; '.join(hindered)}"
+        return left("ready", member.name, seen, "mend that, and give the command again")
+    changed = await parts.finish()
+    seen = f"its parts run; {', '.join(changed)}" if changed else "its parts run"
+    return done("ready", member.name, seen, changed=bool(changed))
 
 
 async def _registered(
     joining: Joining, member: Member, primary: Primary, primaries: tuple[Primary, ...], server: str
 ) -> Steps:
     if primary.is_secret:
-        rights = _rights(primary)
-        changed = await put(primary.client, rights, dry=joining.dry)
-        seen = "Pilot may read Secrets of its own namespace"
-        yield done("rights", primary.name, seen, changed=bool(changed), dry=joining.dry)
+        yield await _rights(joining, primary)
     reader = ReaderAccess(member.client, member.namespace, member.name)
     if await _is_good(await primary.entries.find(), server, reader):
         yield done("entry", primary.name, primary.entries.place, changed=False)
@@ -132,8 +192,20 @@ async def _registered(
     yield done("entry", primary.name, seen)
 
 
-def _rights(primary: Primary) -> Documents:
-    return documents("remote-secrets", Installation(cluster=primary.name, namespace=primary.namespace))
+async def _rights(joining: Joining, primary: Primary) -> Told:
+    """That Pilot there may read entries: it is allowed to where nothing says so yet."""
+    seen = "Pilot may read Secrets of its own namespace"
+    may = await primary.may_read_secrets()
+    if may is None:
+        seen = "whether Pilot may read Secrets there is not for us to ask: the step follow shows it"
+    if may or may is None:
+        return done("rights", primary.name, seen, changed=False)
+    installation = Installation(cluster=primary.name, namespace=primary.namespace)
+    rights = await look(primary.client, Role("remote-secrets", installation), force=joining.force)
+    if not joining.dry:
+        await rights.put()
+        await rights.finish()
+    return done("rights", primary.name, seen, dry=joining.dry)
 
 
 async def _is_good(entry: Access | None, server: str, reader: ReaderAccess) -> bool:

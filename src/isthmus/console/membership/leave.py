@@ -9,12 +9,14 @@ import msgspec
 from isthmus.api.core.secret import Secret
 from isthmus.ca.store import SECRET
 from isthmus.console.ca_secret import SECRETS
-from isthmus.console.installation import Documents, Installation, documents
-from isthmus.console.membership.applied import take
+from isthmus.console.install.applying import Role
+from isthmus.console.install.settings import Installation
 from isthmus.console.membership.mesh import Member, Primary, until
+from isthmus.console.membership.parts import take
 from isthmus.console.membership.shared_root import JOINED
-from isthmus.console.membership.told import Steps, Told, done, left
+from isthmus.console.membership.told import Steps, Told, done, doubtful, left
 from isthmus.console.reader_access import ReaderAccess, given_to
+from isthmus.console.trust_exchange import CannotExchange, Mesh
 from isthmus.discovery.kept_tokens import NAME as KEPT
 from isthmus.kube.errors import KubeError, NotFound
 
@@ -107,21 +109,38 @@ async def _within(leaving: Leaving, member: Member, primaries: tuple[Primary, ..
         await reader.take_back()
     seen = ", ".join(f"secret {name}" for name in found) or "no credential is there"
     yield done("revoke", member.name, seen, changed=bool(found), dry=leaving.dry)
+    for primary in primaries:
+        if (believed := await _believed(member, primary)) is not None:
+            yield believed
     if leaving.keeps_parts or await member.has_pilot():
         why = "as was asked for" if leaving.keeps_parts else "a Pilot of its own runs there"
         yield done("parts", member.name, f"stay, {why}", changed=False)
         return
     for step, role in (("gateway", "eastwest"), ("parts", "remote")):
-        gone = await take(member.client, _documents(role, member), dry=leaving.dry)
-        if gone or role == "remote":
-            seen = f"{len(gone)} objects" if gone else "none is there"
-            yield done(step, member.name, seen, changed=bool(gone), dry=leaving.dry)
+        installation = Installation(cluster=member.name, namespace=member.namespace)
+        taken = await take(member.client, Role(role, installation), dry=leaving.dry)
+        if taken is not None:
+            kept = f"; what stays: {', '.join(taken.staying)}" if taken.staying else ""
+            seen = f"{len(taken.gone)} objects{kept}"
+            yield done(step, member.name, seen, changed=bool(taken.gone), dry=leaving.dry)
+        elif role == "remote":
+            seen = "stay, or are none: no join, and no isthmus install --apply, put them there"
+            yield done(step, member.name, seen, changed=False)
     yield await _root(leaving, member)
 
 
-def _documents(role: str, member: Member) -> Documents:
-    # Names are the same whatever else was chosen.
-    return documents(role, Installation(cluster=member.name, namespace=member.namespace, network="any"))
+async def _believed(member: Member, primary: Primary) -> Told | None:
+    """That roots which were exchanged still count: who else relies on them is not for a leave to know."""
+    here, there = Mesh(primary.client, primary.namespace), Mesh(member.client, member.namespace)
+    try:
+        believed = (await there.own()).trust_domain in await here.others()
+    except CannotExchange:
+        return None
+    if not believed:
+        return None
+    contexts = f"{primary.context or primary.name} {member.context or member.name}"
+    seen = f"{primary.name} and it still believe each other's roots"
+    return doubtful("trust", member.name, seen, f"isthmus trust revoke {contexts}")
 
 
 async def _root(leaving: Leaving, member: Member) -> Told:

@@ -17,11 +17,13 @@ from isthmus.console.membership.told import CannotGoOn
 from isthmus.kit.clock import Clock, SystemClock
 from isthmus.kit.unreadable import UNREADABLE
 from isthmus.kube.client import Client
-from isthmus.kube.errors import KubeError
+from isthmus.kube.errors import Forbidden, KubeError
 from isthmus.kube.pods import fetch
 
 Json = dict[str, Any]
 PILOT_LABELS = "istio=pilot"
+PILOT_ACCOUNT = "istio-pilot-service-account"
+_REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 _AGREED = ("trust-domain", "domain")
 _LOOK_S = 0.5
 
@@ -52,6 +54,22 @@ class Primary(NamedTuple):
                     flags = {flag.replace("-", "_"): value for flag, _, value in said if flag in _AGREED}
                     found |= flags | {"image": str(container["image"])}
         return found
+
+    async def may_read_secrets(self) -> bool | None:
+        """Whether Pilot's account may read entries in Secrets; None: we may not ask. Raises `KubeError`."""
+        account = f"system:serviceaccount:{self.namespace}:{PILOT_ACCOUNT}"
+        groups = [f"system:serviceaccounts:{self.namespace}", "system:serviceaccounts"]
+        spec = {
+            "resourceAttributes": {"verb": "list", "resource": "secrets", "namespace": self.namespace},
+            "user": account,
+            "groups": [*groups, "system:authenticated"],
+        }
+        body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
+        try:
+            answer = await self.client.request("POST", _REVIEWS, body=body)
+        except Forbidden:
+            return None
+        return bool(msgspec.json.decode(answer)["status"]["allowed"])
 
     async def of(self, cluster: str) -> list[Json | None]:
         """What each of its Pilots says of a cluster; None: that it does not know it. Raises `KubeError`."""

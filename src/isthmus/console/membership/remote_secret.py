@@ -14,8 +14,8 @@ import msgspec
 import yaml
 
 from isthmus.api.resource import Kind, Object
+from isthmus.console.install.cluster import InstalledCluster
 from isthmus.console.installation import Documents, Installation, documents
-from isthmus.console.membership.applied import put
 from isthmus.console.membership.entries import CLUSTER, secret_name
 from isthmus.console.membership.told import CannotGoOn
 from isthmus.console.reader_access import READER, Credential, NoReader, ReaderAccess
@@ -121,7 +121,9 @@ async def _account(client: Client, cluster: str, asked: RemoteSecret) -> None:
     if asked.account != READER:
         hint = f"hint: kubectl create serviceaccount {asked.account} -n {asked.namespace}"
         raise CannotGoOn(f"there is no account {asked.namespace}/{asked.account} ({hint})")
-    await put(client, _reader(cluster, asked.namespace), dry=False)
+    into = InstalledCluster(client)
+    for each in _reader(cluster, asked.namespace):
+        await into.apply(each, force=True)
 
 
 def _reader(cluster: str, namespace: str) -> Documents:

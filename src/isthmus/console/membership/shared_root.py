@@ -14,6 +14,7 @@ from isthmus.api.core.secret import Secret
 from isthmus.ca import founding, self_signed, store
 from isthmus.ca.roots import CONFIG_MAP, KEY
 from isthmus.console.ca_secret import CONFIG_MAPS, SECRETS, CaSecret
+from isthmus.console.membership.exchanged_roots import ways
 from isthmus.console.membership.mesh import Member, Primary
 from isthmus.console.membership.told import CannotGoOn, Told, done, left
 from isthmus.kit import x509
@@ -30,10 +31,10 @@ async def share_root(member: Member, primary: Primary, directory: Path | None, *
     wanted = await _roots(primary.client, primary.namespace)
     files = await CaSecret(member.client, member.namespace).files()
     if files is None and await _has(member.client, member.namespace, self_signed.NAME):
-        return _compared(member, wanted, await _roots(member.client, member.namespace))
+        return _compared(member, primary, wanted, await _roots(member.client, member.namespace))
     if files is not None:
         held = x509.load_bundle(files.get(store.ROOT_CERT, b""))
-        return _compared(member, wanted, {x509.fingerprint(each) for each in held})
+        return _compared(member, primary, wanted, {x509.fingerprint(each) for each in held})
     made = _issued(member.name, directory) if directory else await _issued_by_citadel(member.name, primary)
     root = x509.load_bundle(made[store.ROOT_CERT])
     if wanted and not {x509.fingerprint(each) for each in root} & wanted:
@@ -44,12 +45,11 @@ async def share_root(member: Member, primary: Primary, directory: Path | None, *
     return done("root", member.name, seen, dry=dry)
 
 
-def _compared(member: Member, wanted: set[str], held: set[str]) -> Told:
+def _compared(member: Member, primary: Primary, wanted: set[str], held: set[str]) -> Told:
     if not wanted or not held or wanted & held:
         return done("root", member.name, "it has a CA, and the mesh's root", changed=False)
     seen = "its CA is of another root than the mesh: workloads of either do not believe the other's"
-    mend = "isthmus ca rotate (one root), or isthmus trust exchange (two trust domains)"
-    return left("root", member.name, seen, mend)
+    return left("root", member.name, seen, ways(member, primary))
 
 
 async def _roots(client: Client, namespace: str) -> set[str]:

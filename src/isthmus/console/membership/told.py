@@ -16,6 +16,8 @@ class State(Enum):
     WOULD = "would"
     LEFT = "left"
     """Not done, and somebody should look: `mend` says how."""
+    DOUBTFUL = "doubtful"
+    """Nothing that a step was for, and yet not as it should be."""
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,6 +27,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     cluster: str
     state: State
     seen: str
+    why: str = ""
     mend: str = ""
 
 
@@ -38,6 +41,11 @@ class CannotGoOn(Exception):
 def left(step: str, cluster: str, seen: str, mend: str) -> Told:
     """A step that was not done, though somebody wanted it, with the way to do it."""
     return Told(step=step, cluster=cluster, state=State.LEFT, seen=seen, mend=mend)
+
+
+def doubtful(step: str, cluster: str, seen: str, mend: str) -> Told:
+    """What no step was for, and is not as it should be, with what ends that."""
+    return Told(step=step, cluster=cluster, state=State.DOUBTFUL, seen=seen, mend=mend)
 
 
 def done(step: str, cluster: str, seen: str, *, changed: bool = True, dry: bool = False) -> Told:

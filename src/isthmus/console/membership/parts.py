@@ -1,0 +1,104 @@
+"""Parts of the mesh in a cluster that comes or goes, applied and taken away as `isthmus install` and `uninstall` do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from isthmus.console.install.applying import Plan, Role, carry_out, finish, look_ahead, owned, plan
+from isthmus.console.install.cluster import InstalledCluster, Key
+from isthmus.console.install.difference import differing
+from isthmus.console.install.inventory import inventory, inventory_key
+from isthmus.console.install.readiness import until_ready
+from isthmus.console.install.refusals import CannotInstall
+from isthmus.console.install.removing import removal, remove
+from isthmus.console.installation import InvalidInstallation, documents
+from isthmus.console.membership.told import CannotGoOn
+from isthmus.kube.client import Client
+
+Json = dict[str, Any]
+_CHANGES = {"created", "changed", "pruned"}
+
+
+class Parts(NamedTuple):
+    """An installation that was looked at: what there is to do, and how it will be."""
+
+    cluster: InstalledCluster
+    role: Role
+    todo: Plan
+    ahead: Mapping[Key, Json]
+    force: bool  # whether fields that others set are taken over
+
+    @property
+    def would_change(self) -> list[str]:
+        """Each object that is not as it is wanted."""
+        return [str(key) for key in differing(self.todo, self.ahead)]
+
+    @property
+    def is_new_here(self) -> bool:
+        """Whether not even the namespace of the control plane is there."""
+        return any(each.key.kind == "Namespace" and each.live is None for each in self.todo.planned)
+
+    async def put_namespace(self) -> None:
+        """Apply the namespace, and note it, for what has to be in it before parts are. Raises `KubeError`."""
+        for each in self.todo.planned:
+            if each.key.kind == "Namespace":
+                await self.cluster.apply(each.wanted, force=self.force)
+        known = owned(self.todo) | self.todo.known
+        await self.cluster.apply(inventory(*self.role, known), force=True)
+
+    async def put(self) -> list[str]:
+        """Apply all that can be before parts are ready; returns what changed. Raises `CannotGoOn`, `KubeError`."""
+        lines: list[str] = []
+        try:
+            await carry_out(self.cluster, self.role, self.todo, lines.append, force=self.force)
+        except CannotInstall as error:
+            raise CannotGoOn(str(error)) from error
+        return _changed(lines)
+
+    async def hindrances(self, limit_s: float) -> list[str]:
+        """Waits until its Deployments are ready; what hinders them after `limit_s`. Raises `KubeError`."""
+        deployments = [each.key for each in self.todo.planned if each.key.kind == "Deployment"]
+        return await until_ready(self.cluster, deployments, limit_s)
+
+    async def finish(self) -> list[str]:
+        """Apply what calls parts that are ready now; returns what changed. Raises `CannotGoOn`, `KubeError`."""
+        lines: list[str] = []
+        try:
+            await finish(self.cluster, self.role, self.todo, lines.append, force=self.force)
+        except CannotInstall as error:
+            raise CannotGoOn(str(error)) from error
+        return _changed(lines)
+
+
+async def look(client: Client, role: Role, *, force: bool) -> Parts:
+    """What is to be done in a cluster. Raises `CannotGoOn` with all that its API server refuses, and `KubeError`."""
+    cluster = InstalledCluster(client)
+    try:
+        todo = await plan(cluster, role, documents(role.name, role.installation))
+        return Parts(cluster, role, todo, await look_ahead(cluster, todo, force=force), force)
+    except (CannotInstall, InvalidInstallation) as error:
+        raise CannotGoOn("\n".join(error.lines)) from error
+
+
+class Taken(NamedTuple):
+    """What was taken away, or would be, and what stays with the reason."""
+
+    gone: list[str]
+    staying: tuple[str, ...]
+
+
+async def take(client: Client, role: Role, *, dry: bool) -> Taken | None:
+    """Take away what was applied of a role; None: nothing of it was. Raises `KubeError`."""
+    cluster = InstalledCluster(client)
+    if await cluster.live(inventory_key(*role)) is None:
+        return None
+    todo = await removal(cluster, role, purge=False)
+    if not dry:
+        await remove(cluster, todo, lambda _: None)
+    return Taken([str(key) for key in todo.going], todo.staying)
+
+
+def _changed(lines: list[str]) -> list[str]:
+    said = (line.rpartition(" ") for line in lines)
+    return [name for name, _, what in said if what in _CHANGES]
