@@ -128,7 +128,7 @@ class ReaderAccess:
         meta = secret["metadata"]
         who = AccountToken(namespace=self._namespace, account=self._account)
         given = await request_token(self._client, who, life_s, Bond("Secret", meta["name"], meta["uid"]))
-        return Credential(token=given.token, ca=await self._ca(), secret=meta["name"], ends=given.end)
+        return Credential(token=given.token, ca=await self.roots(), secret=meta["name"], ends=given.end)
 
     async def _long(self, secret: Json) -> Credential:
         name = str(secret["metadata"]["name"])
@@ -142,7 +142,7 @@ class ReaderAccess:
         hint = "hint: does its kube-controller-manager run? a token that ends needs none: --life 24h"
         raise NoReader(f"secret {self._namespace}/{name} holds no token after {waited} ({hint})")
 
-    async def _ca(self) -> bytes | None:
+    async def roots(self) -> bytes | None:
         """By what pods believe the API server; else by what we do."""
         try:
             found = await self._client.get(_CONFIG_MAPS, self._namespace, _ROOTS)

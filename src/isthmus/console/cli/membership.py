@@ -159,7 +159,12 @@ def rotate_(name: str, **flags: Any) -> None:
 @click.option(
     "--tls-server-name", "server_name", default="", help="for its certificate, where that is another"
 )
-@click.option("--service-account", "account", default=READER, show_default=True, help="by which it is read")
+@click.option(
+    "--service-account",
+    "account",
+    default="",
+    help=f"by which it is read; else {READER}, of --type config istiod",
+)
 @click.option(
     "--create-service-account/--no-create-service-account",
     "makes_account",
@@ -179,6 +184,21 @@ def rotate_(name: str, **flags: Any) -> None:
 @click.option(
     "--life", "life_s", type=DURATION, help="how long the token lives; without it until it is deleted"
 )
+@click.option(
+    "--auth-type",
+    type=click.Choice(["bearer-token", "plugin"]),
+    default="bearer-token",
+    show_default=True,
+    help="by what who reads it proves itself: the account's token, or an auth provider of its own",
+)
+@click.option("--auth-plugin-name", "plugin", default="", help="of that auth provider (--auth-type plugin)")
+@click.option(
+    "--auth-plugin-config",
+    "plugin_config",
+    multiple=True,
+    metavar="KEY=VALUE[,…]",
+    help="for that auth provider; several may be given",
+)
 def secret_(context: str | None, kubeconfig: Path | None, root: str, kind: str, **flags: Any) -> None:
     """Print the Secret by which a control plane reads a cluster: `… | kubectl --context east apply -f -`.
 
@@ -186,6 +206,7 @@ def secret_(context: str | None, kubeconfig: Path | None, root: str, kind: str, 
     """
     from isthmus.console.membership.remote_secret import RemoteSecret, remote_secret
 
+    _check_plugin(flags)
     asked = RemoteSecret(namespace=root, is_config=kind == "config", **flags)
 
     async def printed() -> str:
@@ -196,6 +217,25 @@ def secret_(context: str | None, kubeconfig: Path | None, root: str, kind: str, 
         click.echo(asyncio.run(printed()), nl=False)
     except (KubeError, CannotGoOn) as error:
         fail(str(error))
+
+
+def _check_plugin(flags: dict[str, Any]) -> None:
+    """Takes the type out of the flags, and makes a mapping of the plugin's settings; ends where they do not agree."""
+    is_plugin = flags.pop("auth_type") == "plugin"
+    pairs = [pair.partition("=") for text in flags["plugin_config"] for pair in text.split(",")]
+    flags["plugin_config"] = {key: value for key, _, value in pairs}
+    if is_plugin and not flags["plugin"]:
+        raise click.UsageError("--auth-type plugin needs --auth-plugin-name")
+    if not is_plugin and (flags["plugin"] or pairs):
+        raise click.UsageError("--auth-plugin-name and --auth-plugin-config are for --auth-type plugin")
+    if any(not equals for _, equals, _ in pairs):
+        raise click.UsageError("--auth-plugin-config: is not KEY=VALUE")
+    if is_plugin:
+        click.echo(
+            "warning: auth providers are no more in Kubernetes since 1.26: Istio's Pilot takes those that it was "
+            "built with, ours none (an exec plugin in a kubeconfig, and --remote-secrets-may exec, does the same)",
+            err=True,
+        )
 
 
 COMMANDS = (join_, leave_, rotate_, secret_)

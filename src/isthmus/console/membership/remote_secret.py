@@ -18,16 +18,18 @@ from isthmus.console.install.cluster import InstalledCluster
 from isthmus.console.installation import Documents, Installation, documents
 from isthmus.console.membership.entries import CLUSTER, secret_name
 from isthmus.console.membership.told import CannotGoOn
-from isthmus.console.reader_access import READER, Credential, NoReader, ReaderAccess
+from isthmus.console.reader_access import READER, NoReader, ReaderAccess
 from isthmus.console.registration import CannotRegister, server_for_pods
 from isthmus.discovery.source_secrets import LABEL
 from isthmus.kube.account_token import ACCOUNTS
 from isthmus.kube.client import Client
 from isthmus.kube.errors import NotFound
 
+Json = dict[str, Any]
 CONFIG_SECRET, CONFIG_KEY = "istio-kubeconfig", "config"
 """Where a control plane outside of its cluster finds that one."""
 _NAMESPACES = Kind("", ("v1",), "Namespace", "namespaces", Object, namespaced=False)
+_ISTIOS = "istiod"
 _OF_READER = {"ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"}
 
 
@@ -38,11 +40,18 @@ class RemoteSecret(msgspec.Struct, frozen=True, kw_only=True):
     namespace: str = "istio-system"
     server: str = ""
     server_name: str = ""  # for TLS
-    account: str = READER
+    account: str = ""  # empty: the reader's, or Istio's own of `is_config`
     makes_account: bool = True
     secret: str = ""  # of the token; empty: one is made
     is_config: bool = False
     life_s: float | None = None
+    plugin: str = ""  # an auth provider that whoever reads the Secret has; empty: by a token
+    plugin_config: dict[str, str] = {}
+
+    @property
+    def reader(self) -> str:
+        """The account by which the cluster is read."""
+        return self.account or (_ISTIOS if self.is_config else READER)
 
 
 class _Dumper(yaml.SafeDumper):
@@ -68,14 +77,24 @@ async def remote_secret(client: Client, asked: RemoteSecret) -> str:
         await _account(client, name, asked)
     try:
         server = await server_for_pods(client, asked.server)
-        reader = ReaderAccess(client, asked.namespace, name, asked.account)
-        given = await (reader.of_secret(asked.secret) if asked.secret else reader.give(asked.life_s))
+        reader = ReaderAccess(client, asked.namespace, name, asked.reader)
+        if asked.plugin:
+            user: Json = {"auth-provider": {"config": asked.plugin_config, "name": asked.plugin}}
+            ca = await reader.roots()
+        else:
+            given = await (reader.of_secret(asked.secret) if asked.secret else reader.give(asked.life_s))
+            user, ca = {"token": str.__str__(given.token)}, given.ca
     except (CannotRegister, NoReader) as error:
         raise CannotGoOn(str(error)) from error
-    return written(name, _kubeconfig(name, server, given, asked.server_name), asked)
+    cluster = {"server": server}
+    if ca is not None:
+        cluster["certificate-authority-data"] = base64.b64encode(ca).decode()
+    if asked.server_name:
+        cluster["tls-server-name"] = asked.server_name
+    return written(name, _kubeconfig(name, cluster, user), asked)
 
 
-def written(name: str, config: dict[str, Any], asked: RemoteSecret) -> str:
+def written(name: str, config: Json, asked: RemoteSecret) -> str:
     """The Secret with this kubeconfig, byte for byte as istioctl writes it."""
     key = CONFIG_KEY if asked.is_config else name
     secret = {
@@ -97,30 +116,27 @@ def _dumped(value: object) -> str:
     return text
 
 
-def _kubeconfig(name: str, server: str, given: Credential, server_name: str) -> dict[str, Any]:
-    cluster: dict[str, Any] = {"server": server}
-    if given.ca is not None:
-        cluster["certificate-authority-data"] = base64.b64encode(given.ca).decode()
-    if server_name:
-        cluster["tls-server-name"] = server_name
+def _kubeconfig(name: str, cluster: Json, user: Json) -> Json:
     return {
         "apiVersion": "v1",
         "clusters": [{"cluster": cluster, "name": name}],
         "contexts": [{"context": {"cluster": name, "user": name}, "name": name}],
         "current-context": name,
         "kind": "Config",
-        "users": [{"name": name, "user": {"token": str.__str__(given.token)}}],
+        "users": [{"name": name, "user": user}],
     }
 
 
 async def _account(client: Client, cluster: str, asked: RemoteSecret) -> None:
     """Make the account with its rights, where it is not there."""
     with suppress(NotFound):
-        await client.get(ACCOUNTS, asked.namespace, asked.account)
+        await client.get(ACCOUNTS, asked.namespace, asked.reader)
         return
-    if asked.account != READER:
-        hint = f"hint: kubectl create serviceaccount {asked.account} -n {asked.namespace}"
-        raise CannotGoOn(f"there is no account {asked.namespace}/{asked.account} ({hint})")
+    if asked.reader != READER:
+        hint = (
+            f"hint: kubectl create serviceaccount {asked.reader} -n {asked.namespace}, or --service-account"
+        )
+        raise CannotGoOn(f"there is no account {asked.namespace}/{asked.reader} ({hint})")
     into = InstalledCluster(client)
     for each in _reader(cluster, asked.namespace):
         await into.apply(each, force=True)
