@@ -15,7 +15,7 @@ from isthmus.console.demo.stage import PRIVATE, PUBLIC, Stage
 from isthmus.console.membership.entries import DirectoryEntries
 from isthmus.console.membership.join import Joining, join
 from isthmus.console.membership.leave import Leaving, leave
-from isthmus.console.membership.mesh import Member, Primary, primaries
+from isthmus.console.membership.mesh import Member, Places, Primary, primaries
 from isthmus.console.membership.rotate import rotate
 from isthmus.console.membership.told import State, Steps
 from isthmus.kube.client import Client
@@ -48,7 +48,7 @@ async def reached(stage: Stage) -> AsyncIterator[Both]:
     directory = stage.lab.folder / "registry"
     entries = DirectoryEntries(directory, PRIVATE, ENDPOINT)
     there = access_to(stage.lab.kubeconfig(PRIVATE), None)
-    here = primaries(stage.lab.kubeconfig(PUBLIC), [""], ROOT, lambda _: (entries, False))
+    here = primaries(Places(stage.lab.kubeconfig(PUBLIC), [""], ROOT), lambda _: (entries, False))
     async with Client(there) as client, here as of:
         yield Both(stage, Member(PRIVATE, PRIVATE, client, ROOT), of)
 

@@ -1,7 +1,9 @@
 """The newest token for each cluster, in a Secret beside Pilot: the next Pilot goes on with it.
 
 What stands in the registry is where a token comes from, and may have ended long ago. A kept one counts only for the
-entry that it was renewed from: an entry that is written anew is believed by itself (ADR 0045).
+entry that it was renewed from: an entry that is written anew is believed by itself (ADR 0045). So each entry has a key
+of its own: Pilots of two revisions share what they renew where they read a cluster by one entry, and where they read it
+by two neither overwrites what the other keeps.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -31,11 +33,9 @@ _ANSWER_S = 5.0
 _HINT = "hint: isthmus install primary"
 
 
-class _Entry(msgspec.Struct, frozen=True, rename={"origin": "from"}):
-    """What is kept of a cluster, as JSON."""
-
-    origin: str
-    token: str
+def keys_of(cluster: str, data: Iterable[str]) -> list[str]:
+    """The keys among those of the Secret under which tokens for a cluster are kept."""
+    return [key for key in data if key.rpartition(".")[0] == cluster]
 
 
 class KeptTokens:
@@ -45,7 +45,7 @@ class KeptTokens:
         self._access, self._namespace = access, namespace
         self._clock = clock or SystemClock()
         self._one_at_a_time = asyncio.Lock()
-        self._read: tuple[float, Mapping[str, _Entry]] | None = None
+        self._read: tuple[float, Mapping[str, str]] | None = None
 
     async def recall(self, cluster: ClusterId, entry: Redacted) -> Redacted | None:
         """The newest token that was renewed from `entry`, the registry's; None where there is none that lives."""
@@ -53,19 +53,16 @@ class KeptTokens:
             now = self._clock.monotonic()
             if self._read is None or now - self._read[0] > _ANSWER_S:
                 self._read = (now, await self._look())
-        found = self._read[1].get(cluster)
-        if found is None or found.origin != _print(entry) or not self._lives(found):
-            return None
-        return Redacted(found.token)
+        found = self._read[1].get(_key(cluster, entry))
+        return Redacted(found) if found is not None and self._lives(found) else None
 
     async def keep(self, cluster: ClusterId, entry: Redacted, token: Redacted) -> str:
         """Keep `token`, which was renewed from `entry`; returns why that is not done, or nothing."""
         try:
             async with asyncio.timeout(_ANSWER_S), Client(self._access) as client:
-                kept = _entries(await self._get(client))
-                gone = {name: None for name, each in kept.items() if not self._lives(each)}
-                new = _Entry(_print(entry), str.__str__(token))
-                data = gone | {cluster: base64.b64encode(msgspec.json.encode(new)).decode()}
+                kept = _tokens(await self._get(client))
+                gone = {key: None for key, each in kept.items() if not self._lives(each)}
+                data = gone | {_key(cluster, entry): base64.b64encode(str.__str__(token).encode()).decode()}
                 await client.merge(_KIND, self._namespace, NAME, {"data": data})
         except NotFound:
             return f"there is no Secret {self._namespace}/{NAME} ({_HINT})"
@@ -73,14 +70,14 @@ class KeptTokens:
             return str(error) or "the API server does not answer in time"
         return ""
 
-    def _lives(self, entry: _Entry) -> bool:
-        said = read_token(entry.token)
+    def _lives(self, token: str) -> bool:
+        said = read_token(token)
         return said is not None and (said.end is None or said.end > self._clock.now())
 
-    async def _look(self) -> Mapping[str, _Entry]:
+    async def _look(self) -> Mapping[str, str]:
         try:
             async with asyncio.timeout(_ANSWER_S), Client(self._access) as client:
-                return _entries(await self._get(client))
+                return _tokens(await self._get(client))
         except (KubeError, TimeoutError) as error:
             why = str(error) or "no answer"
             log.warning("tokens that were kept cannot be read", secret=NAME, error=why)
@@ -93,17 +90,17 @@ class KeptTokens:
             raise KubeError(f"secret {self._namespace}/{NAME}: {error}") from error
 
 
-def _entries(secret: Secret) -> dict[str, _Entry]:
-    """By cluster; an entry that is none is left out."""
+def _tokens(secret: Secret) -> dict[str, str]:
+    """By key; what is no text is no token."""
     found = {}
-    for name, text in secret.data.items():
+    for key, text in secret.data.items():
         try:
-            found[name] = msgspec.json.decode(base64.b64decode(text), type=_Entry)
-        except (ValueError, *UNREADABLE):
-            log.warning("what was kept of a cluster is no token", secret=NAME, cluster=name)
+            found[key] = base64.b64decode(text).decode()
+        except ValueError:
+            log.warning("what was kept of a cluster is no token", secret=NAME, key=key)
     return found
 
 
-def _print(token: Redacted) -> str:
-    """Tells tokens apart without holding them."""
-    return hashlib.sha256(str.__str__(token).encode()).hexdigest()[:32]
+def _key(cluster: str, entry: Redacted) -> str:
+    """Of a cluster and the entry that a token was renewed from, which the key does not hold."""
+    return f"{cluster}.{hashlib.sha256(str.__str__(entry).encode()).hexdigest()[:32]}"

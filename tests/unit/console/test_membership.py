@@ -17,7 +17,7 @@ from isthmus.console.membership import join as join_module
 from isthmus.console.membership.entries import DirectoryEntries, ObjectEntries, SecretEntries
 from isthmus.console.membership.join import Joining, join
 from isthmus.console.membership.leave import Leaving, leave
-from isthmus.console.membership.mesh import Member, Primary
+from isthmus.console.membership.mesh import Member, Places, Primary, primaries
 from isthmus.console.membership.rotate import rotate
 from isthmus.console.membership.told import CannotGoOn, State
 from isthmus.discovery.access_renewal import Renewals
@@ -45,8 +45,12 @@ class Followed:
     def __init__(self, client, fleet, entries, is_secret):
         self.name, self.context, self.client, self.namespace = "east", "east", client, ROOT
         self.entries, self.is_secret, self.fleet = entries, is_secret, fleet
+        self.runs = True
 
     may_read_secrets = Primary.may_read_secrets
+
+    async def has_pilot(self):
+        return self.runs
 
     async def choices(self):
         return {"image": "isthmus:test"}
@@ -214,6 +218,27 @@ async def test_a_dead_cluster_leaves_and_what_stays_in_it_is_said_with_the_comma
     assert left["parts"].state is State.LEFT
     assert left["parts"].mend == "isthmus clusters leave west --context west --primary east (once it is back)"
     assert (await mesh.leave(is_dead=True))["parts"].state is State.LEFT
+
+
+async def test_a_cluster_leaves_also_where_no_pilot_runs_to_be_told(mesh):
+    await mesh.join()
+    mesh.primary.runs = False
+    left = await mesh.leave()
+    assert left["drain"].state is State.DOUBTFUL
+    assert (left["revoke"].state, left["parts"].state) == (State.DONE, State.DONE)
+    assert "istio-remote-secret-west" not in await secrets_of(mesh.east)
+
+
+async def test_a_primary_without_a_pilot_is_called_as_its_namespace_says(mesh):
+    label = {"metadata": {"labels": {"topology.istio.io/cluster": "east"}}}
+    await mesh.primary.client.merge(kind_named("Namespace"), "", ROOT, label)
+    places = Places(mesh.east.served.kubeconfig, [""], ROOT)
+    entries = (mesh.primary.entries, True)
+    async with primaries(places, lambda _: entries, need_pilot=False) as (found,):
+        assert (found.name, await found.has_pilot()) == ("east", False)
+    with pytest.raises(KubeError, match="no Pilot runs in namespace"):
+        async with primaries(places, lambda _: entries):
+            pass
 
 
 async def test_nothing_is_taken_back_while_a_pilot_has_not_taken_the_new_credential_over(mesh):

@@ -13,6 +13,7 @@ from fakes.checked_clusters import NOW, OLD_PEM
 from fakes.eventually import eventually
 from fakes.scripted_api import ScriptedApi
 from fakes.two_clusters import World
+from isthmus.api import kind_named
 from isthmus.api.resource import Ref
 from isthmus.console.installation import Installation, documents
 from isthmus.discovery.access_renewal import AccessRenewal, Renewals
@@ -66,6 +67,11 @@ async def kept_by(place):
     return KeptTokens(await place.access(SYSTEM, PILOT), SYSTEM)
 
 
+async def kept_data(place):
+    async with Client(place.admin) as client:
+        return (await client.get(kind_named("Secret"), SYSTEM, NAME))["data"]
+
+
 async def shown(renewal):
     return str.__str__((await renewal.proof()).token)
 
@@ -111,10 +117,23 @@ async def test_what_was_kept_and_has_ended_or_is_no_token_is_not_taken(place):
     later = KeptTokens(await place.access(SYSTEM, PILOT), SYSTEM, ManualClock(4e9))
     assert await later.recall("west", entry) is None
     assert await later.recall("east", entry) is None
-    wrong = base64.b64encode(b"[]").decode()
     kept = next(each for each in documents("primary", FILES) if each["metadata"]["name"] == NAME)
-    await place.apply([{**kept, "data": {"west": wrong}}])
-    assert await (await kept_by(place)).recall("west", entry) is None
+    (key,) = await kept_data(place)
+    for wrong in (b"[]", b"\xff"):
+        await place.apply([{**kept, "data": {key: base64.b64encode(wrong).decode()}}])
+        assert await (await kept_by(place)).recall("west", entry) is None
+
+
+async def test_pilots_of_two_revisions_share_what_they_keep_by_one_entry_and_lose_none_by_two(place):
+    entry, other = await first_token(place), await first_token(place, "another")
+    token = await shown(await renewed(place, spec_of(place, entry), await kept_by(place)))
+    beside = await shown(await renewed(place, spec_of(place, other), await kept_by(place)))
+    assert len(await kept_data(place)) == 2
+    for one, kept in ((entry, token), (other, beside)):
+        assert (
+            await shown(AccessRenewal(spec_of(place, one), Renewals(await kept_by(place)), SystemClock()))
+            == kept
+        )
 
 
 async def test_where_it_cannot_be_kept_it_is_renewed_and_that_is_a_finding(place):

@@ -15,7 +15,7 @@ from isthmus.console.cli.life_options import life_options
 from isthmus.console.cli.options import KUBECONFIG, ROOT, F, output, with_options, written
 from isthmus.console.control_plane import access_to, contexts_of
 from isthmus.console.membership.entries import DirectoryEntries, Entries, ObjectEntries, SecretEntries
-from isthmus.console.membership.mesh import Member, Primary, primaries
+from isthmus.console.membership.mesh import Member, Places, Primary, primaries
 from isthmus.console.membership.told import CannotGoOn, State, Steps, Told
 from isthmus.console.reader_access import READER
 from isthmus.console.render import fail
@@ -272,7 +272,9 @@ async def _tell(name: str, flags: dict[str, Any], steps: Run, told: list[Told]) 
         return made(client, flags["root"], name), True
 
     own = access_to(kubeconfig, flags["context"] or contexts[0])
-    async with Client(own) as client, primaries(kubeconfig, contexts, flags["root"], entries) as of:
+    places = Places(kubeconfig, contexts, flags["root"])
+    found = primaries(places, entries, need_pilot="is_dead" not in flags)  # who leaves may go without one
+    async with Client(own) as client, found as of:
         member = Member(name, flags["context"] or "", client, flags["root"])
         async for each in steps(member, of):
             told.append(each)

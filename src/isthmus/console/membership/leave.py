@@ -18,6 +18,7 @@ from isthmus.console.membership.told import Steps, Told, done, doubtful, left
 from isthmus.console.reader_access import ReaderAccess, given_to
 from isthmus.console.trust_exchange import CannotExchange, Mesh
 from isthmus.discovery.kept_tokens import NAME as KEPT
+from isthmus.discovery.kept_tokens import keys_of
 from isthmus.kube.errors import KubeError, NotFound
 
 _TOLD_S = 1.0
@@ -56,6 +57,11 @@ async def leave(leaving: Leaving, member: Member, primaries: tuple[Primary, ...]
 
 async def _forgotten(leaving: Leaving, member: Member, primary: Primary) -> Told:
     """Once Pilot tells of no endpoint there any more, and all proxies have heard it."""
+    if not await primary.has_pilot():
+        seen = (
+            "no Pilot runs there: proxies keep its endpoints until one does, which will not know the cluster"
+        )
+        return doubtful("drain", primary.name, seen, "isthmus check")
 
     async def is_gone() -> bool:
         return not any(await primary.of(member.name))
@@ -77,15 +83,15 @@ async def _forgotten(leaving: Leaving, member: Member, primary: Primary) -> Told
 
 
 async def _kept(leaving: Leaving, member: Member, primary: Primary) -> Told:
-    """Forget the newest token for it, which Pilot kept."""
+    """Forget the newest tokens for it, which Pilots kept."""
     try:
         found = msgspec.convert(await primary.client.get(SECRETS, primary.namespace, KEPT), Secret)
     except NotFound:
         return done("token", primary.name, "none is kept", changed=False)
-    was_there = member.name in found.data
-    if was_there and not leaving.dry:
-        await primary.client.merge(SECRETS, primary.namespace, KEPT, {"data": {member.name: None}})
-    return done("token", primary.name, f"in secret {KEPT}", changed=was_there, dry=leaving.dry)
+    keys = keys_of(member.name, found.data)
+    if keys and not leaving.dry:
+        await primary.client.merge(SECRETS, primary.namespace, KEPT, {"data": dict.fromkeys(keys)})
+    return done("token", primary.name, f"in secret {KEPT}", changed=bool(keys), dry=leaving.dry)
 
 
 def _cannot(member: Member, primaries: tuple[Primary, ...], why: str) -> Told:

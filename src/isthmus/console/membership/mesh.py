@@ -10,18 +10,21 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from isthmus.api.resource import Kind, Object
 from isthmus.console.ca_clusters import running
+from isthmus.console.check.cluster import CLUSTER
 from isthmus.console.control_plane import MONITORING_PORT, PODS, access_to
 from isthmus.console.membership.entries import Entries
 from isthmus.console.membership.told import CannotGoOn
 from isthmus.kit.clock import Clock, SystemClock
 from isthmus.kit.unreadable import UNREADABLE
 from isthmus.kube.client import Client
-from isthmus.kube.errors import Forbidden, KubeError
+from isthmus.kube.errors import Forbidden, KubeError, NotFound
 from isthmus.kube.pods import fetch
 
 Json = dict[str, Any]
 PILOT_LABELS = "istio=pilot"
+_NAMESPACES = Kind("", ("v1",), "Namespace", "namespaces", Object, namespaced=False)
 PILOT_ACCOUNT = "istio-pilot-service-account"
 _REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 _AGREED = ("trust-domain", "domain")
@@ -41,6 +44,10 @@ class Primary(NamedTuple):
     async def pages(self, path: str) -> list[Any]:
         """What each of its Pilots answers to `GET path`, decoded. Raises `KubeError`."""
         return await ask_all(self.client, self.namespace, path)
+
+    async def has_pilot(self) -> bool:
+        """Whether a Pilot runs there, who could be asked. Raises `KubeError`."""
+        return bool(await running(self.client, self.namespace, PILOT_LABELS))
 
     async def choices(self) -> dict[str, str]:
         """What Pilot there was told that parts elsewhere must agree on, and its image. Raises `KubeError`."""
@@ -111,24 +118,44 @@ async def ask_all(client: Client, namespace: str, path: str) -> list[Any]:
         raise KubeError(f"Pilot's answer to {path} cannot be read: {error}") from error
 
 
+class Places(NamedTuple):
+    """Where clusters that Pilot runs in are found."""
+
+    kubeconfig: Path | None
+    contexts: Sequence[str]
+    namespace: str
+
+
 MakeEntries = Callable[[Client], tuple[Entries, bool]]
 """The entries of a cluster, given access to a primary; and whether these are in Secrets."""
 
 
 @asynccontextmanager
 async def primaries(
-    kubeconfig: Path | None, contexts: Sequence[str], namespace: str, entries: MakeEntries
+    places: Places, entries: MakeEntries, *, need_pilot: bool = True
 ) -> AsyncIterator[tuple[Primary, ...]]:
     """The clusters of these contexts, called as their Pilots call them. Raises `KubeError`."""
     async with AsyncExitStack() as stack:
         found = []
-        for context in contexts:
-            client = await stack.enter_async_context(Client(access_to(kubeconfig, context or None)))
-            said = (await ask_all(client, namespace, "/debug/clusters"))[0]["clusters"]
-            own = next((str(each["id"]) for each in said if each["is_config"]), context)
+        for context in places.contexts:
+            client = await stack.enter_async_context(Client(access_to(places.kubeconfig, context or None)))
+            if need_pilot or await running(client, places.namespace, PILOT_LABELS):
+                said = (await ask_all(client, places.namespace, "/debug/clusters"))[0]["clusters"]
+                own = next((str(each["id"]) for each in said if each["is_config"]), context)
+            else:
+                own = await _labelled(client, places.namespace) or context
             made, is_secret = entries(client)
-            found.append(Primary(own, context, client, namespace, made, is_secret))
+            found.append(Primary(own, context, client, places.namespace, made, is_secret))
         yield tuple(found)
+
+
+async def _labelled(client: Client, namespace: str) -> str:
+    """The name of a cluster by the label of its control plane's namespace, which needs no Pilot; empty without one."""
+    try:
+        held = await client.get(_NAMESPACES, "", namespace)
+    except NotFound:
+        return ""
+    return str((held["metadata"].get("labels") or {}).get(CLUSTER, ""))
 
 
 async def until(holds: Callable[[], Any], limit_s: float, clock: Clock | None = None) -> bool:
