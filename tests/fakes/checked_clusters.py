@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from isthmus.api.crd import custom_resource_definitions
 from isthmus.console.check.api_server import APIS, TO_INSTALL, TO_LOOK
-from isthmus.console.check.cluster import Cluster, Machine, Pilot, Right
+from isthmus.console.check.cluster import Cluster, Machine, Pilot, Right, Tried
 from isthmus.kit import x509
 from isthmus.kit.release import RELEASE
 
@@ -169,6 +169,7 @@ def cluster(name, prefix, network="", *, pilot):
         may=dict.fromkeys((*TO_INSTALL, *TO_LOOK, account), True),
         pilots=(says,) if pilot else (),
         machines=(Machine(node="n1", mtu=1500),),
+        tries=(Tried(namespace="default", has_sidecar=True),),
     )
 
 

@@ -35,7 +35,7 @@ from fakes.checked_clusters import (
 )
 from isthmus.api.crd import custom_resource_definitions
 from isthmus.console.check.capacity import quantity
-from isthmus.console.check.cluster import Machine, Right
+from isthmus.console.check.cluster import Machine, Right, Tried
 from isthmus.console.check.table import CHECKS
 from isthmus.console.check.text import as_text
 from isthmus.console.check.verdict import State, When, checked
@@ -85,6 +85,15 @@ def quota(namespace, used, hard):
 
 def policy(**spec):
     return {**meta("deny", ROOT), "spec": {"podSelector": {}, "policyTypes": ["Ingress"], **spec}}
+
+
+AMONG = {"matchExpressions": [{"key": "app", "operator": "In", "values": ["istiod", "other"]}]}
+
+
+def istiod(*policies):
+    """Pilot and Citadel in one pod, as they are usually installed."""
+    made = pod("istiod-1", ROOT, {"istio": "pilot", "app": "istiod"}, ("discovery", "citadel"))
+    return having(besides(without(EAST, "pods", "istio-pilot-1"), pods=[made]), networkpolicies=policies)
 
 
 def with_pod(name="web-2", **more):
@@ -250,6 +259,16 @@ BROKEN = (
     ("mtu", (east(machines=(Machine(node="n1", mtu=1200),)),), E, "1200 on node n1"),
     ("mtu", (EAST, replace(WEST, machines=(Machine(node="n1", mtu=1400),))), W, "1400 in west"),
     ("policies", (having(EAST, networkpolicies=[policy()]),), E, "deny lets nobody to port 15012"),
+    ("policies", (istiod(policy(podSelector={"matchLabels": {"app": "istiod"}})),), E, "deny lets nobody"),
+    ("policies", (istiod(policy(podSelector=AMONG)),), E, "of istiod-1"),
+    ("injection", (east(tries=(Tried(namespace="default"),)),), E, "one in default would have none"),
+    (
+        "injection",
+        (east(tries=(Tried(namespace="a", error='failed calling webhook "x"'),)),),
+        E,
+        "starts in a",
+    ),
+    ("injection", (east(tries=(Tried(namespace="a", error="exceeded quota: b"),)),), U, "exceeded quota"),
     (
         "policies",
         (having(EAST, networkpolicies=[policy(ingress=[{"ports": [{"port": 15014}]}])]),),

@@ -10,6 +10,7 @@ import yaml
 from click.testing import CliRunner
 
 from fakes.live_cluster import live_cluster
+from isthmus.admission.configurations import Serving, mutating
 from isthmus.api.crd import custom_resource_definitions
 from isthmus.console.cli import main
 
@@ -112,6 +113,27 @@ async def test_kinds_are_compared_with_those_of_this_release(cluster):
     assert states(found) == dict.fromkeys(
         ("kinds-established", "kinds-readable", "kinds-current", "gateway-api"), "ok"
     )
+
+
+async def test_a_pod_is_tried_and_not_made_in_namespaces_of_the_mesh(cluster):
+    await cluster.create("namespaces", namespace("istio-system"))
+    await cluster.create("namespaces", namespace("shop", **{"istio-injection": "enabled"}))
+    account = {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {"name": "default", "namespace": "shop"},
+    }
+    await cluster.apply(account)
+    _, found = await check(cluster, "--only", "injection")
+    (said,) = found
+    assert (said["state"], said["seen"]) == ("error", "one in shop would have none: no webhook hears of it")
+
+    await cluster.apply(mutating(Serving(service="nobody")))
+    _, (said,) = await check(cluster, "--only", "injection")
+    assert said["state"] == "error"
+    assert "none starts in shop: " in said["seen"]
+    assert "failed calling webhook" in said["seen"]
+    assert not await cluster.list("pods")
 
 
 async def test_who_may_read_little_is_told_what_is_not_known(cluster):

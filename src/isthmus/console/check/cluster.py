@@ -60,6 +60,16 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """What became of a pod that the API server was asked to make in a namespace, without making it."""
+
+    namespace: str
+    has_sidecar: bool = False
+    error: str = ""
+    """Why it would not be made; empty where it would."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cluster:
     """One cluster, as it was when it was read. Times are seconds since the epoch."""
 
@@ -84,6 +94,7 @@ class Cluster:
     may: Mapping[Right, bool] = field(default_factory=dict)
     pilots: tuple[Pilot, ...] = ()
     machines: tuple[Machine, ...] = ()
+    tries: tuple[Tried, ...] = ()
 
     def all(self, plural: str, namespace: str | None = None) -> Iterator[Json]:
         """The objects of a plural, of one namespace or of all."""
@@ -98,6 +109,11 @@ class Cluster:
     def kubectl(self, words: str) -> str:
         """A kubectl command for this cluster."""
         return f"kubectl --context {self.context} {words}" if self.context else f"kubectl {words}"
+
+    def install(self, role: str, more: str = "") -> str:
+        """The command that installs a role into this cluster."""
+        context = f" --context {self.context}" if self.context else ""
+        return f"isthmus install {role} --cluster {self.name}{more}{context} --apply"
 
     @property
     def network(self) -> str:

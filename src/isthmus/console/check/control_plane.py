@@ -55,7 +55,7 @@ def pilot(cluster: Cluster, clusters: Sequence[Cluster]) -> Iterator[Said]:
     else:
         yield broken(
             "none runs in these clusters",
-            f"isthmus install primary --cluster {cluster.name} | {cluster.kubectl('apply -f -')}",
+            cluster.install("primary"),
         )
 
 
@@ -122,7 +122,7 @@ def mesh_settings(cluster: Cluster, _: Sequence[Cluster]) -> Iterator[Said]:
     held = cluster.one("configmaps", CONFIG, cluster.root)
     if held is None:
         if cluster.pilots:
-            mend = f"isthmus install primary --cluster {cluster.name} | {cluster.kubectl('apply -f -')}"
+            mend = cluster.install("primary")
             yield doubtful(f"no ConfigMap {CONFIG}: all are defaults", mend)
         return
     read = read_settings(

@@ -12,11 +12,6 @@ from isthmus.console.check.cluster import Cluster, Json, few, is_true, named
 from isthmus.console.check.verdict import Check, Said, When, broken, doubtful, fine
 
 _ISTIO = {str(each["metadata"]["name"]): each for each in custom_resource_definitions()}
-_INSTALL = "isthmus install primary --cluster {} | {}"
-
-
-def _install(cluster: Cluster) -> str:
-    return _INSTALL.format(cluster.name, cluster.kubectl("apply -f -"))
 
 
 def _versions(definition: Json) -> set[str]:
@@ -32,7 +27,7 @@ def kinds_installed(cluster: Cluster, _: Sequence[Cluster]) -> Iterator[Said]:
         return  # configuration is read where Pilot runs
     lacking = [name for name in _ISTIO if cluster.one("customresourcedefinitions", name) is None]
     if lacking:
-        yield broken(f"without {few(lacking)}", _install(cluster))
+        yield broken(f"without {few(lacking)}", cluster.install("primary"))
     else:
         yield fine(f"all {len(_ISTIO)} kinds")
 
@@ -74,7 +69,7 @@ def kinds_readable(cluster: Cluster, _: Sequence[Cluster]) -> Iterator[Said]:
 
 def _newer(cluster: Cluster, kind: Kind) -> str:
     role = "gateway-api" if kind.group == GROUP else "primary"
-    return f"isthmus install {role} --cluster {cluster.name} | {cluster.kubectl('apply -f -')}"
+    return cluster.install(role)
 
 
 def kinds_current(cluster: Cluster, _: Sequence[Cluster]) -> Iterator[Said]:
@@ -91,7 +86,7 @@ def kinds_current(cluster: Cluster, _: Sequence[Cluster]) -> Iterator[Said]:
             if not _fields(wanted) <= _fields(held):
                 behind.append(name)
     if behind:
-        yield doubtful(f"of an older release: {few(behind)}", _install(cluster))
+        yield doubtful(f"of an older release: {few(behind)}", cluster.install("primary"))
     elif ours:
         yield fine(f"{ours} kinds of this release")
 
@@ -105,8 +100,7 @@ def gateway_api(cluster: Cluster, _: Sequence[Cluster]) -> Iterator[Said]:
     held = [each for each in wanted if cluster.one("customresourcedefinitions", f"{each}.{GROUP}")]
     if held and len(held) < len(wanted):
         lacking = [each for each in wanted if each not in held]
-        mend = f"isthmus install gateway-api --cluster {cluster.name} | {cluster.kubectl('apply -f -')}"
-        yield broken(f"has {few(held)} and no {few(lacking)}", mend)
+        yield broken(f"has {few(held)} and no {few(lacking)}", cluster.install("gateway-api"))
     else:
         yield fine("installed" if held else "not installed: Gateways are Istio's")
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
 
+import msgspec
+
+from isthmus.api.core.label_selector import LabelSelector
 from isthmus.console.check.cluster import (
     NETWORK,
     SETTINGS,
@@ -21,6 +24,7 @@ from isthmus.console.check.cluster import (
 )
 from isthmus.console.check.names import injected
 from isthmus.console.check.verdict import Check, Said, When, broken, doubtful, fine
+from isthmus.kit.unreadable import UNREADABLE
 
 _TAKEN = {
     15000: "Envoy's admin",
@@ -126,10 +130,9 @@ def networks(cluster: Cluster, clusters: Sequence[Cluster]) -> Iterator[Said]:
         where = f"-n {first['metadata']['namespace']} describe service {named(first)}"
         yield broken(f"Service {placed(first)} has no address yet", cluster.kubectl(where))
     else:
-        install = f"isthmus install eastwest --cluster {cluster.name} --network {cluster.network}"
         yield broken(
             f"{cluster.network} has no gateway, and {few(others)} cannot reach it",
-            f"{install} | {cluster.kubectl('apply -f -')}",
+            cluster.install("eastwest", f" --network {cluster.network}"),
         )
 
 
@@ -189,27 +192,32 @@ def policies(cluster: Cluster, _: Sequence[Cluster]) -> Iterator[Said]:
 
     Sidecars of a Pilot that they cannot reach keep what they have, and new ones never become ready.
     """
-    concerned = [each for each in cluster.all("networkpolicies", cluster.root) if _selects_pilot(each)]
-    if not concerned:
-        yield fine("none concerns Pilot")
-        return
-    if any(_lets_in(rule) for each in concerned for rule in each["spec"].get("ingress") or ()):
-        yield fine(few([named(each) for each in concerned]))
-    else:
-        seen = f"{few([named(each) for each in concerned])} lets nobody to port {_XDS} of Pilot"
-        first = named(concerned[0])
-        yield broken(
-            seen, cluster.kubectl(f"-n {cluster.root} edit networkpolicy {first}   (docs/guides/doors.md)")
-        )
+    held = list(cluster.all("networkpolicies", cluster.root))
+    found: set[str] = set()
+    for pod in cluster.of_mesh("pilot"):
+        concerned = [each for each in held if _selects(each, labels(pod))]
+        found |= {named(each) for each in concerned}
+        if concerned and not any(_lets_in(rule) for each in concerned for rule in _ingress(each)):
+            names = [named(each) for each in concerned]
+            edit = f"-n {cluster.root} edit networkpolicy {names[0]}   (docs/guides/doors.md)"
+            yield broken(f"{few(names)} lets nobody to port {_XDS} of {named(pod)}", cluster.kubectl(edit))
+            return
+    yield fine(few(sorted(found)) if found else "none concerns Pilot")
 
 
-def _selects_pilot(policy: Json) -> bool:
+def _selects(policy: Json, of_pod: dict[str, str]) -> bool:
+    """Whether the policy decides who reaches a pod with these labels; a selector that is none selects nothing here."""
     spec = policy.get("spec", {})
-    selector = spec.get("podSelector") or {}
-    if "Ingress" not in (spec.get("policyTypes") or ("Ingress",)) or selector.get("matchExpressions"):
+    if "Ingress" not in (spec.get("policyTypes") or ("Ingress",)):
         return False
-    wanted = selector.get("matchLabels") or {}
-    return all({"istio": "pilot", "app": "istio-pilot"}.get(key) == value for key, value in wanted.items())
+    try:
+        return msgspec.convert(spec.get("podSelector") or {}, LabelSelector).selects(of_pod)
+    except UNREADABLE:
+        return False
+
+
+def _ingress(policy: Json) -> list[Json]:
+    return policy["spec"].get("ingress") or []
 
 
 def _lets_in(rule: Json) -> bool:
@@ -257,6 +265,6 @@ CHECKS = (
     Check(networks, When.AFTER, needs=("services", "namespaces")),
     Check(network_labels, When.AFTER, needs=("configmaps", "namespaces")),
     Check(mtu, When.AFTER, needs=("namespaces",)),
-    Check(policies, needs=("networkpolicies",)),
+    Check(policies, needs=("networkpolicies", "pods")),
     Check(ports, When.AFTER, needs=("pods",)),
 )

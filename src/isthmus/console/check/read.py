@@ -26,6 +26,7 @@ from isthmus.console.check.cluster import (
     named,
 )
 from isthmus.console.check.reader import reads
+from isthmus.console.check.tries import tries
 from isthmus.console.control_plane import MONITORING_PORT, access_to
 from isthmus.console.reader_access import READER
 from isthmus.kit.clock import Clock, SystemClock
@@ -140,7 +141,10 @@ class Reading(NamedTuple):
                 pilots=pilots,
             )
             found = replace(found, may=await self._rights(client, found))
-            return found if self.before_install else replace(found, machines=await _machines(client, found))
+            if self.before_install:
+                return found
+            machines, tried = await asyncio.gather(_machines(client, found), tries(client, found))
+            return replace(found, machines=machines, tries=tried)
 
     async def _objects(self, client: Client) -> tuple[dict[str, tuple[Json, ...]], dict[str, str]]:
         unread: dict[str, str] = {}

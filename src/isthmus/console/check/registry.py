@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from isthmus.console.certificate_warnings import age
 from isthmus.console.check.cluster import CLUSTER, Cluster, Json, few, labels
@@ -128,7 +129,7 @@ def cluster_names(cluster: Cluster, clusters: Sequence[Cluster]) -> Iterator[Sai
     if twins:
         yield broken(
             f"{said}, as {few(twins)}",
-            f"isthmus install primary --cluster NAME | {cluster.kubectl('apply -f -')}",
+            replace(cluster, name="NAME").install("primary"),
         )
     else:
         yield fine(said)
@@ -148,8 +149,7 @@ def reader_rights(cluster: Cluster, _: Sequence[Cluster]) -> Iterator[Said]:
     lacking = [str(right) for right in asked if not cluster.may[right]]
     if lacking:
         account = next(right.account for right in asked if not cluster.may[right])
-        mend = f"isthmus install remote --cluster {cluster.name} | {cluster.kubectl('apply -f -')}"
-        yield broken(f"{account} may not {few(lacking)}", mend)
+        yield broken(f"{account} may not {few(lacking)}", cluster.install("remote"))
     elif asked:
         yield fine(f"all {len(asked)} rights")
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from isthmus.console.check.cluster import Cluster, Json, few, labels, named, placed
 from isthmus.console.check.endpoints import is_ready
 from isthmus.console.check.trust import roots
-from isthmus.console.check.verdict import Check, Said, broken, doubtful, fine
+from isthmus.console.check.verdict import Check, Said, State, When, broken, doubtful, fine
 from isthmus.kit.certified import certified_pem
 from isthmus.kit.x509 import InvalidCertificate
 
@@ -76,6 +76,25 @@ def webhooks_answer(cluster: Cluster, _: Sequence[Cluster]) -> Iterator[Said]:
         yield broken(seen, mend) if hook.refuses else doubtful(seen, mend)
     if all(is_ready(cluster, *(hook.service or ("", ""))) for hook in found):
         yield fine(f"{len(found)} webhooks")
+
+
+def injection(cluster: Cluster, _: Sequence[Cluster]) -> Iterator[Said]:
+    """A pod that were made now in a namespace of the mesh would be taken, and have a sidecar.
+
+    The API server is asked so without making one: between it and the injector may stand what no object shows, as a
+    firewall of the cloud, or a certificate that it does not believe.
+    """
+    for tried in cluster.tries:
+        where = tried.namespace
+        look = cluster.kubectl(f"get mutatingwebhookconfigurations,namespace/{where} --show-labels")
+        if "webhook" in tried.error and "dry run" not in tried.error:
+            yield broken(f"none starts in {where}: {tried.error}", look)
+        elif tried.error:
+            yield Said(State.UNKNOWN, f"in {where}: {tried.error}", look)
+        elif not tried.has_sidecar:
+            yield broken(f"one in {where} would have none: no webhook hears of it", look)
+        else:
+            yield fine(f"in {where}")
 
 
 def webhook_roots(cluster: Cluster, _: Sequence[Cluster]) -> Iterator[Said]:
@@ -148,6 +167,7 @@ def _is_istios(hook: Hook) -> bool:
 
 CHECKS = (
     Check(webhooks_answer, needs=(*_PLURALS, "endpointslices")),
+    Check(injection, When.AFTER),
     Check(webhook_roots, needs=_PLURALS),
     Check(other_meshes, needs=("pods", *_PLURALS)),
 )
