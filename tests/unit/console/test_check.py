@@ -269,6 +269,7 @@ BROKEN = (
         "starts in a",
     ),
     ("injection", (east(tries=(Tried(namespace="a", error="exceeded quota: b"),)),), U, "exceeded quota"),
+    ("injection", (east(tries=(Tried(namespace="a", error='webhook "x" denied it'),)),), U, "denied it"),
     (
         "policies",
         (having(EAST, networkpolicies=[policy(ingress=[{"ports": [{"port": 15014}]}])]),),

@@ -126,7 +126,8 @@ async def test_a_pod_is_tried_and_not_made_in_namespaces_of_the_mesh(cluster):
     await cluster.apply(account)
     _, found = await check(cluster, "--only", "injection")
     (said,) = found
-    assert (said["state"], said["seen"]) == ("error", "one in shop would have none: no webhook hears of it")
+    assert said["state"] == "error"
+    assert said["seen"].startswith("one in shop would have none: no webhook hears of it")
 
     await cluster.apply(mutating(Serving(service="nobody")))
     _, (said,) = await check(cluster, "--only", "injection")

@@ -16,6 +16,10 @@ from isthmus.kit.x509 import InvalidCertificate
 
 _PLURALS = ("mutatingwebhookconfigurations", "validatingwebhookconfigurations")
 _OF_ISTIO = ("istio.io", "isthmus.io")
+_HINDERED = ("failed calling webhook", "sidecar-injector")
+"""What an API server says where nobody answers it, or an injector refuses. What policies of others refuse of a pod that
+nobody wrote says nothing of the mesh.
+"""
 
 
 class Hook(NamedTuple):
@@ -87,12 +91,15 @@ def injection(cluster: Cluster, _: Sequence[Cluster]) -> Iterator[Said]:
     for tried in cluster.tries:
         where = tried.namespace
         look = cluster.kubectl(f"get mutatingwebhookconfigurations,namespace/{where} --show-labels")
-        if "webhook" in tried.error and "dry run" not in tried.error:
+        if any(word in tried.error for word in _HINDERED):
             yield broken(f"none starts in {where}: {tried.error}", look)
         elif tried.error:
             yield Said(State.UNKNOWN, f"in {where}: {tried.error}", look)
         elif not tried.has_sidecar:
-            yield broken(f"one in {where} would have none: no webhook hears of it", look)
+            seen = (
+                f"one in {where} would have none: no webhook hears of it, or it may be passed over (Ignore)"
+            )
+            yield broken(seen, look)
         else:
             yield fine(f"in {where}")
 
