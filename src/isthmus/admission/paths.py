@@ -6,6 +6,8 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 INJECT, VALIDATE = "/inject", "/validate"
+_SLASH = "--slash--"
+"""Istio's word for a slash within a name: the path of a Service's webhook takes no other escape."""
 _KEYS = {"cluster": "cluster", "net": "network"}
 
 
@@ -22,7 +24,7 @@ class Where(NamedTuple):
 
 def where_of(path: str) -> Where:
     """What `/inject/cluster/NAME/net/NETWORK` says; either may be missing. Raises `UnknownPath`."""
-    parts = [unquote(part) for part in path.removeprefix(INJECT).split("/") if part]
+    parts = [unquote(part).replace(_SLASH, "/") for part in path.removeprefix(INJECT).split("/") if part]
     said = dict(zip(parts[::2], parts[1::2], strict=False))
     if len(said) * 2 != len(parts) or not said.keys() <= _KEYS.keys():
         raise UnknownPath(f"{path}: pods are asked about at {INJECT} and {INJECT}/cluster/NAME/net/NETWORK")

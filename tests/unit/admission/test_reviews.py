@@ -138,6 +138,12 @@ def test_a_path_without_more_says_nothing():
         where_of("/inject/zone/a")
 
 
+def test_a_name_may_have_a_slash():
+    there = Where("of/east", "a/b")
+    assert where_of("/inject/cluster/of--slash--east/net/a--slash--b") == there
+    assert where_of("/inject/cluster/of%2Feast/net/a%2Fb") == there
+
+
 async def test_a_pod_that_is_to_have_no_sidecar_stays_as_it_is():
     pod = POD | {"metadata": {"name": "web", "labels": {"sidecar.istio.io/inject": "false"}}}
     assert await told("/inject", review(pod)) == {"uid": "u1", "allowed": True}
