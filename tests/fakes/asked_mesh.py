@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from contextlib import asynccontextmanager
 
+from fakes.eventually import eventually
 from fakes.kubectl import Ran
+from fakes.looked_at_mesh import looked_at_mesh
 
 
 class Asked:
@@ -44,3 +47,16 @@ class Asked:
     async def tells(self, *words):
         """What it says in JSON."""
         return json.loads(await self.says(*words, "-o", "json"))
+
+
+@asynccontextmanager
+async def asked_mesh(folder):
+    """The command, and a mesh that runs: its Envoy is connected."""
+    async with looked_at_mesh(folder, "isthmus") as mesh:
+        found = Asked(mesh)
+
+        async def connected():
+            return "web-1.default" in (await found.run("proxy", "status")).out
+
+        await eventually(connected, 60)
+        yield found

@@ -10,9 +10,7 @@ import urllib.request
 import pytest
 import yaml
 
-from fakes.asked_mesh import Asked
-from fakes.eventually import eventually
-from fakes.looked_at_mesh import looked_at_mesh
+from fakes.asked_mesh import asked_mesh
 from isthmus.console.awaiting import Asked as Object
 from isthmus.console.awaiting import counted, kind_called, standing
 from isthmus.console.pilots import Told
@@ -26,13 +24,7 @@ PLANTED = "hunter2hunter2"
 
 @pytest.fixture
 async def asked(tmp_path):
-    async with looked_at_mesh(tmp_path, "isthmus") as mesh:
-        found = Asked(mesh)
-
-        async def connected():
-            return "web-1.default" in (await found.run("proxy", "status")).out
-
-        await eventually(connected, 60)
+    async with asked_mesh(tmp_path) as found:
         yield found
 
 

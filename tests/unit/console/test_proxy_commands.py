@@ -8,9 +8,7 @@ import time
 import pytest
 from click.testing import CliRunner
 
-from fakes.asked_mesh import Asked
-from fakes.eventually import eventually
-from fakes.looked_at_mesh import looked_at_mesh
+from fakes.asked_mesh import asked_mesh
 from fakes.pki import Pki
 from isthmus.console.cli import main
 from isthmus.console.clusters_text import clusters_of, narrow
@@ -27,13 +25,7 @@ ADMIN = "type.googleapis.com/envoy.admin.v3."
 
 @pytest.fixture
 async def asked(tmp_path):
-    async with looked_at_mesh(tmp_path, "isthmus") as mesh:
-        found = Asked(mesh)
-
-        async def connected():
-            return "web-1.default" in (await found.run("proxy", "status")).out
-
-        await eventually(connected, 60)
+    async with asked_mesh(tmp_path) as found:
         yield found
 
 

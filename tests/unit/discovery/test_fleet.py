@@ -228,19 +228,22 @@ def kept_in(folder) -> WatcherSettings:
     return WatcherSettings(watch=QUICKLY, keeper=KeeperSettings(folder=folder, period_s=0.05))
 
 
-async def until_kept(folder, *names):
-    async def are_there():
-        return all(file_of(folder, name).exists() for name in names)
+async def kept_once(folder, *clusters):
+    """A Pilot has run that knew these, and has kept them."""
+    specs = [each.spec() for each in clusters]
 
-    await eventually(are_there)
+    async def are_there():
+        return all(file_of(folder, spec.id).exists() for spec in specs)
+
+    async with fleet_of(*specs, settings=kept_in(folder)) as (fleet, _, _world):
+        assert await fleet.synced(20)
+        await eventually(are_there)
 
 
 async def test_a_cluster_that_is_away_when_pilot_starts_is_served_as_it_was(clusters, tmp_path):
     east, west = clusters
     kept = tmp_path / "kept"
-    async with fleet_of(east.spec(), west.spec(), settings=kept_in(kept)) as (fleet, _, _world):
-        assert await fleet.synced(20)
-        await until_kept(kept, "east", "west")
+    await kept_once(kept, east, west)
     await west.served.stop_serving()
     async with fleet_of(east.spec(), west.spec(), settings=kept_in(kept)) as (fleet, source, world):
         assert not await fleet.synced(1)
@@ -260,9 +263,7 @@ async def test_a_cluster_that_is_away_when_pilot_starts_is_served_as_it_was(clus
 async def test_what_is_heard_counts_more_than_what_was(clusters, tmp_path):
     _, west = clusters
     kept = tmp_path / "kept"
-    async with fleet_of(west.spec(), settings=kept_in(kept)) as (fleet, _, _world):
-        assert await fleet.synced(20)
-        await until_kept(kept, "west")
+    await kept_once(kept, west)
     await west.delete("services", "default", "reviews")
     await west.create("services", service("ratings"))
     async with fleet_of(west.spec(), settings=kept_in(kept)) as (fleet, _, world):
@@ -276,9 +277,7 @@ async def test_what_is_heard_counts_more_than_what_was(clusters, tmp_path):
 async def test_the_configuration_may_be_served_as_it_was(clusters, tmp_path):
     east, west = clusters
     kept = tmp_path / "kept"
-    async with fleet_of(east.spec(), west.spec(), settings=kept_in(kept)) as (fleet, _, _world):
-        assert await fleet.synced(20)
-        await until_kept(kept, "east", "west")
+    await kept_once(kept, east, west)
     await east.served.stop_serving()
     async with fleet_of(east.spec(), west.spec(), settings=kept_in(kept)) as (fleet, _, world):
         assert not await asyncio.wait_for(fleet.synced(0.5), 20)
@@ -289,9 +288,7 @@ async def test_the_configuration_may_be_served_as_it_was(clusters, tmp_path):
 async def test_nothing_is_served_as_it_was_before_it_is_known_which_clusters_there_are(clusters, tmp_path):
     east, west = clusters
     kept = tmp_path / "kept"
-    async with fleet_of(east.spec(), west.spec(), settings=kept_in(kept)) as (fleet, _, _world):
-        assert await fleet.synced(20)
-        await until_kept(kept, "east", "west")
+    await kept_once(kept, east, west)
     await east.served.stop_serving()
     source, others, world = FixedSource(east.spec()), FixedSource(), World()
     others.looked.clear()
