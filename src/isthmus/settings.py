@@ -28,20 +28,49 @@ NEAR = (
 """Where Pilot asks nobody for keys, whatever configuration says."""
 
 
-class PilotSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What Pilot may be told."""
+_PROOF = "/var/run/secrets/tokens/istio-token"
+"""Where a pod's kubelet writes a token for Citadel, a new one before it ends."""
 
-    cluster: Annotated[str, Meta(description="name of the cluster that Pilot runs in")] = "Kubernetes"
-    clusters_dir: Annotated[
-        str, Meta(description="directory of Cluster objects and kubeconfigs; empty: only labelled Secrets")
-    ] = ""
+
+class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a process of the control plane may be told of where it is, who it is, and how much it says."""
+
+    cluster: Annotated[str, Meta(description="name of the cluster that it runs in")] = "Kubernetes"
     kubeconfig: Annotated[
-        str, Meta(description="kubeconfig of Pilot's own cluster; empty: the pod's service account")
+        str, Meta(description="kubeconfig of that cluster; empty: the pod's service account")
     ] = ""
     root_namespace: Annotated[str, Meta(description="namespace of the control plane")] = "istio-system"
     trust_domain: Annotated[str, Meta(description="trust domain of workload identities")] = "cluster.local"
-    domain: Annotated[str, Meta(description="DNS domain of the clusters")] = "cluster.local"
+    revision: Annotated[
+        str, Meta(description="revision of the control plane: what its webhooks and ConfigMaps are called by")
+    ] = "default"
     address: Annotated[str, Meta(description="address to listen on")] = "0.0.0.0"
+    citadel: Annotated[str, Meta(description="host:port of the Citadel that gives it its certificate")] = (
+        "istio-citadel.istio-system.svc.cluster.local:8060"
+    )
+    workload_api: Annotated[
+        str,
+        Meta(
+            description="socket of a SPIFFE Workload API that gives it instead, unix:/path; empty: Citadel does"
+        ),
+    ] = ""
+    token_path: Annotated[str, Meta(description="token by which it asks for its certificate")] = _PROOF
+    root_path: Annotated[str, Meta(description="root certificate by which Citadel is believed")] = (
+        "/var/run/secrets/istio/root-cert.pem"
+    )
+    log_level: Annotated[
+        str,
+        Meta(description="debug, info, warning, error or none; SCOPE:LEVEL for a scope, with commas between"),
+    ] = "info"
+
+
+class PilotSettings(ProcessSettings, frozen=True, kw_only=True):
+    """What Pilot may be told."""
+
+    clusters_dir: Annotated[
+        str, Meta(description="directory of Cluster objects and kubeconfigs; empty: only labelled Secrets")
+    ] = ""
+    domain: Annotated[str, Meta(description="DNS domain of the clusters")] = "cluster.local"
     plain_address: Annotated[
         str, Meta(description="address to listen on for xDS in plain text, which proves nobody's identity")
     ] = "127.0.0.1"
@@ -62,10 +91,6 @@ class PilotSettings(msgspec.Struct, frozen=True, kw_only=True):
         bool,
         Meta(description="answer at /validate, where wrong configuration is refused before it is stored"),
     ] = True
-    revision: Annotated[
-        str,
-        Meta(description="revision of this control plane: what its webhooks and ConfigMaps are called by"),
-    ] = "default"
     debug_for_all: Annotated[
         bool, Meta(description="answer debug pages to the whole network, and not only over loopback")
     ] = False
@@ -147,25 +172,6 @@ class PilotSettings(msgspec.Struct, frozen=True, kw_only=True):
     issuer_refused_ranges: Annotated[
         str, Meta(description="addresses at which issuers of tokens are not asked, with commas between")
     ] = ",".join(NEAR)
-    citadel: Annotated[str, Meta(description="host:port of the Citadel that gives Pilot its certificate")] = (
-        "istio-citadel.istio-system.svc.cluster.local:8060"
-    )
-    workload_api: Annotated[
-        str,
-        Meta(
-            description="socket of a SPIFFE Workload API that gives it instead, unix:/path; empty: Citadel does"
-        ),
-    ] = ""
-    token_path: Annotated[str, Meta(description="token by which Pilot asks for its certificate")] = (
-        "/var/run/secrets/tokens/istio-token"  # noqa: S105 - a path
-    )
-    root_path: Annotated[str, Meta(description="root certificate by which Citadel is believed")] = (
-        "/var/run/secrets/istio/root-cert.pem"
-    )
-    log_level: Annotated[
-        str,
-        Meta(description="debug, info, warning, error or none; SCOPE:LEVEL for a scope, with commas between"),
-    ] = "info"
 
     @property
     def webhooks(self) -> WebhookSettings:
@@ -182,16 +188,9 @@ class PilotSettings(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class InjectorSettings(msgspec.Struct, frozen=True, kw_only=True):
+class InjectorSettings(ProcessSettings, frozen=True, kw_only=True):
     """What an injector that is a process of its own may be told."""
 
-    cluster: Annotated[str, Meta(description="name of the cluster that it runs in")] = "Kubernetes"
-    kubeconfig: Annotated[
-        str, Meta(description="kubeconfig of that cluster; empty: the pod's service account")
-    ] = ""
-    root_namespace: Annotated[str, Meta(description="namespace of the control plane")] = "istio-system"
-    trust_domain: Annotated[str, Meta(description="trust domain of workload identities")] = "cluster.local"
-    address: Annotated[str, Meta(description="address to listen on")] = "0.0.0.0"
     webhook_port: Annotated[int, Meta(description="port for the webhooks of the API server")] = 15017
     webhook_service: Annotated[
         str,
@@ -205,29 +204,7 @@ class InjectorSettings(msgspec.Struct, frozen=True, kw_only=True):
     validation: Annotated[
         bool, Meta(description="answer at /validate too, where the cluster's configuration is the mesh's")
     ] = False
-    revision: Annotated[
-        str, Meta(description="revision that it injects for: what its webhooks and ConfigMaps are called by")
-    ] = "default"
     monitoring_port: Annotated[int, Meta(description="port for metrics and readiness")] = 15014
-    citadel: Annotated[str, Meta(description="host:port of the Citadel that gives it its certificate")] = (
-        "istio-citadel.istio-system.svc.cluster.local:8060"
-    )
-    workload_api: Annotated[
-        str,
-        Meta(
-            description="socket of a SPIFFE Workload API that gives it instead, unix:/path; empty: Citadel does"
-        ),
-    ] = ""
-    token_path: Annotated[str, Meta(description="token by which it asks for its certificate")] = (
-        "/var/run/secrets/tokens/istio-token"  # noqa: S105 - a path
-    )
-    root_path: Annotated[str, Meta(description="root certificate by which Citadel is believed")] = (
-        "/var/run/secrets/istio/root-cert.pem"
-    )
-    log_level: Annotated[
-        str,
-        Meta(description="debug, info, warning, error or none; SCOPE:LEVEL for a scope, with commas between"),
-    ] = "info"
 
     @property
     def webhooks(self) -> WebhookSettings:
