@@ -56,7 +56,7 @@ class Writers:
         """Write until cancelled; the Leases are given back then."""
         settings, to_write = self._settings, self._to_write
         root, cluster = settings.root_namespace, ClusterId(settings.cluster)
-        default = DefaultRevision(client, settings.revision)
+        default = DefaultRevision(client, settings.revision, root)
         holder = f"{gethostname()}-{uuid4()}"
         common = Lease(client, (root, LEASE), holder, LeaseSettings(precedes=default.is_ours))
         # Proxies of other clusters find Pilot by what its holder writes: they cannot wait as long as statuses can.

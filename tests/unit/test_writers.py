@@ -166,7 +166,7 @@ async def test_the_revision_of_tag_default_stands_for_those_that_name_none(east)
         "webhooks": [],
     }
     async with Client(east.access) as client:
-        stable, new = DefaultRevision(client, "default"), DefaultRevision(client, "canary")
+        stable, new = (DefaultRevision(client, name, "istio-system") for name in ("default", "canary"))
         async with supervise(stable.run(), new.run()):
             assert (stable.is_ours.value, new.is_ours.value) == (True, False)
             await client.request(

@@ -13,13 +13,13 @@ import msgspec
 
 from isthmus.admission.paths import INJECT, VALIDATE
 from isthmus.api import KINDS
-from isthmus.model.revision import DEFAULT, suffix
+from isthmus.model.revision import DEFAULT, ROOT, suffix
 from isthmus.sidecar.inject.rules import INJECT as POD
 from isthmus.sidecar.inject.rules import NAMESPACE, OF_KUBERNETES, REVISION
 
 Json = dict[str, Any]
 
-_API, _ROOT = "admissionregistration.k8s.io/v1", "istio-system"
+_API = "admissionregistration.k8s.io/v1"
 _NAME = "kubernetes.io/metadata.name"
 _GROUPS = tuple(sorted({kind.group for kind in KINDS if kind.is_config and kind.group.endswith(".istio.io")}))
 
@@ -27,7 +27,7 @@ _GROUPS = tuple(sorted({kind.group for kind in KINDS if kind.is_config and kind.
 class Serving(msgspec.Struct, frozen=True, kw_only=True):
     """Who answers, and for whom."""
 
-    namespace: str = _ROOT
+    namespace: str = ROOT
     revision: str = DEFAULT
     service: str = "istiod"
     port: int = 443
@@ -50,12 +50,12 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.service}.{self.namespace}.svc"
 
 
-def injector_name(revision: str = DEFAULT, namespace: str = _ROOT) -> str:
+def injector_name(revision: str = DEFAULT, namespace: str = ROOT) -> str:
     """Of the MutatingWebhookConfiguration."""
-    return f"istio-sidecar-injector{suffix(revision)}{'' if namespace == _ROOT else f'-{namespace}'}"
+    return f"istio-sidecar-injector{suffix(revision)}{'' if namespace == ROOT else f'-{namespace}'}"
 
 
-def validator_name(revision: str = DEFAULT, namespace: str = _ROOT) -> str:
+def validator_name(revision: str = DEFAULT, namespace: str = ROOT) -> str:
     """Of the ValidatingWebhookConfiguration."""
     return f"istio-validator{suffix(revision)}-{namespace}"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from socket import gethostname
 from uuid import uuid4
 
-from isthmus.admission.bundles import MUTATING, VALIDATING, Belief, Bundles
+from isthmus.admission.bundles import MUTATING, VALIDATING, Answered, Belief, Bundles
 from isthmus.admission.certificate import NoServer, bundle, root_of, shown
 from isthmus.admission.certificate_folder import CertificateFolder
 from isthmus.admission.configurations import Serving, injector_name, validator_name
@@ -97,12 +97,13 @@ class Webhooks:
         settings, names = self._settings, [(MUTATING, injector_name)]
         names += [(VALIDATING, validator_name)] if settings.validates else []
         named = tuple((kind, name(settings.revision, settings.namespace)) for kind, name in names)
+        answered = Answered(named, settings.revision, settings.namespace)
         async with Client(own, clock=self._clock) as client, asyncio.TaskGroup() as group:
             where = (settings.namespace, f"{LEASE}{suffix(settings.revision)}")
             lease = Lease(client, where, f"{gethostname()}-{uuid4()}", clock=self._clock)
             group.create_task(self.known.run(client))
             group.create_task(lease.run())
-            group.create_task(Bundles(client, named, self._belief, lease.held).run())
+            group.create_task(Bundles(client, answered, self._belief, lease.held).run())
             if self._folder is None:
                 scope = Scope(settings.namespace, fields=f"metadata.name={CONFIG_MAP}")
                 watch = Watch(client, _CONFIG_MAPS, scope)

@@ -20,6 +20,7 @@ from isthmus.console.install.workloads import shape_service, shaped_control_plan
 from isthmus.console.manifests import filled, read
 from isthmus.console.webhook_installation import add_webhooks
 from isthmus.model.credential_names import CA_SUFFIX
+from isthmus.model.revision import DEFAULT, tag_name
 from isthmus.sidecar.inject.pod import Pod
 from isthmus.sidecar.inject.settings import InjectSettings
 from isthmus.sidecar.inject.template import router_spec
@@ -173,6 +174,7 @@ def _values(role: str, installation: Installation) -> dict[str, str]:
         volume = f"hostPath: {{path: {installation.clusters_dir}, type: Directory}}"
     values = {key: str(value) for key, value in msgspec.structs.asdict(installation).items()}
     values |= {"suffix": installation.suffix, "label": installation.label}
+    values["default_tag"] = tag_name(DEFAULT, installation.namespace)
     label = f'topology.istio.io/network: "{installation.network}"'
     values["network_label"] = label if installation.network else "# one flat network"
     values["access_log"] = f'"{installation.access_log}"'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TypeVar
 
 import msgspec
@@ -43,7 +43,7 @@ async def revisions(client: Client, root: str) -> list[Revision]:
     pods, webhooks, namespaces = await asyncio.gather(
         _read(client, PODS, Pod, scope),
         _read(client, MUTATING, Object, Scope(labels=LABEL)),
-        _read(client, _NAMESPACES, Namespace, Scope()),
+        namespaces_in(client),
     )
     tags = {
         each.metadata.labels[TAG_LABEL]: each.metadata.labels[LABEL]
@@ -85,7 +85,12 @@ def asked_by(labels: Mapping[str, str]) -> str:
             return ""
 
 
-async def _read(client: Client, kind: Kind, made: type[T], scope: Scope) -> Iterable[T]:
+async def namespaces_in(client: Client) -> list[Namespace]:
+    """All of the cluster. Raises `KubeError`."""
+    return await _read(client, _NAMESPACES, Namespace, Scope())
+
+
+async def _read(client: Client, kind: Kind, made: type[T], scope: Scope) -> list[T]:
     listing = await client.list_all(kind, scope)
     return [msgspec.json.decode(each, type=made) for each in listing.items]
 

@@ -9,7 +9,7 @@ from isthmus.kit.watchable import Watchable
 from isthmus.kube.client import Client, Scope
 from isthmus.kube.informer import Informer
 from isthmus.kube.watch import Watch
-from isthmus.model.revision import DEFAULT, LABEL
+from isthmus.model.revision import DEFAULT, LABEL, tag_name
 
 MUTATING = Kind(
     "admissionregistration.k8s.io",
@@ -19,20 +19,21 @@ MUTATING = Kind(
     Object,
     namespaced=False,
 )
-TAG_PREFIX = "istio-revision-tag-"
-_NAME = f"{TAG_PREFIX}{DEFAULT}"
 
 
 class DefaultRevision:
     """Follows the tag. Where it may not be read, or there is none, nothing but its absence is known."""
 
-    def __init__(self, client: Client, revision: str) -> None:
-        self._client, self._revision = client, revision
+    def __init__(self, client: Client, revision: str, namespace: str) -> None:
+        """`namespace`: of the control plane."""
+        self._client, self._revision, self._namespace = client, revision, namespace
         self.is_ours: Watchable[bool] = Watchable(revision == DEFAULT)
 
     async def run(self) -> None:
         """Follow until cancelled."""
-        watch = Watch(self._client, MUTATING, Scope(fields=f"metadata.name={_NAME}"))
+        watch = Watch(
+            self._client, MUTATING, Scope(fields=f"metadata.name={tag_name(DEFAULT, self._namespace)}")
+        )
         await Informer(MUTATING, watch, self._heard).run()
 
     def _heard(self, _: Ref, tag: Object | InvalidConfig | None) -> None:

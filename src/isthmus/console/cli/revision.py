@@ -9,8 +9,11 @@ import click
 
 from isthmus.console.cli import ToldWhole
 from isthmus.console.cli.options import CONTEXT, KUBECONFIG, ROOT, output, written
+from isthmus.console.cli.revision_tag import command as tag_command
 from isthmus.console.control_plane import access_to
 from isthmus.console.render import fail, table
+from isthmus.console.revision_description import Description, UnknownRevision, description
+from isthmus.console.revision_text import described_text
 from isthmus.console.revisions import Revision, revisions
 from isthmus.kube.client import Client
 from isthmus.kube.errors import KubeError
@@ -19,6 +22,9 @@ from isthmus.kube.errors import KubeError
 @click.group("revision", cls=ToldWhole)
 def command() -> None:
     """Control planes side by side in one cluster."""
+
+
+command.add_command(tag_command)
 
 
 @command.command("list")
@@ -36,6 +42,29 @@ def list_revisions(context: str | None, kubeconfig: Path | None, root: str, outp
     except KubeError as error:
         fail(str(error))
     click.echo(written(output, found, lambda: _text(found, wide=output == "wide")))
+
+
+@command.command("describe")
+@click.argument("revision")
+@CONTEXT
+@KUBECONFIG
+@ROOT
+@output()
+def describe(revision: str, context: str | None, kubeconfig: Path | None, root: str, output: str) -> None:
+    """Show a REVISION, or the one for which a tag stands: who serves it, who asks for it, and where it still runs.
+
+    Before it is uninstalled nobody should ask for it, and no pod have a sidecar of it.
+    """
+
+    async def found() -> Description:
+        async with Client(access_to(kubeconfig, context)) as client:
+            return await description(client, root, revision)
+
+    try:
+        described = asyncio.run(found())
+    except (KubeError, UnknownRevision) as error:
+        fail(str(error))
+    click.echo(written(output, described, lambda: described_text(described)))
 
 
 async def _found(kubeconfig: Path | None, context: str | None, root: str) -> list[Revision]:
