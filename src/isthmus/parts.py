@@ -7,7 +7,6 @@ from contextlib import suppress
 from pathlib import Path
 from socket import gethostbyname, gethostname
 
-from isthmus.api.resource import Ref
 from isthmus.discovery.access_renewal import Renewals
 from isthmus.discovery.cluster_keeper import KeeperSettings
 from isthmus.discovery.kept_tokens import KeptTokens
@@ -22,6 +21,7 @@ from isthmus.model.change import Change, ChangeKey
 from isthmus.model.identity import SpiffeId
 from isthmus.model.mesh import MeshSettings
 from isthmus.model.names import ClusterId
+from isthmus.model.revision import settings_map
 from isthmus.settings import PilotSettings
 from isthmus.sidecar.certs import CertSettings
 from isthmus.wire.serve import Limits
@@ -88,7 +88,7 @@ def session_limits(settings: PilotSettings) -> SessionLimits:
 
 def settings_key(settings: PilotSettings) -> ChangeKey:
     """By which changes of the mesh's settings are known."""
-    return ChangeKey(ClusterId(settings.cluster), Ref("ConfigMap", settings.root_namespace, "istio"))
+    return ChangeKey(ClusterId(settings.cluster), mesh_settings(settings).written_in)
 
 
 def key_ring(settings: PilotSettings, put: Callable[[Change], None], sources: Sources) -> KeyRing:
@@ -104,6 +104,7 @@ def mesh_settings(settings: PilotSettings) -> MeshSettings:
         trust_domain=settings.trust_domain,
         root_namespace=settings.root_namespace,
         config_cluster=ClusterId(settings.cluster),
+        config_map=settings_map(settings.revision),
     )
 
 

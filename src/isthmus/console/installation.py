@@ -104,8 +104,7 @@ def _tell_config_maps(objects: Documents, installation: Installation) -> None:
     """Put the settings of the mesh and of injection into their ConfigMaps. Changes them."""
     sidecar = dict(installation.sidecar)
     if installation.revision:
-        pilot = f"istio-pilot{installation.suffix}.{installation.namespace}.svc.{installation.domain}:15012"
-        sidecar = {"discovery": pilot, **sidecar}
+        sidecar = {"discovery": _pilot(installation), **sidecar}
     more = {"mesh": installation.mesh, "values": sidecar}
     for each in objects:
         if each["kind"] == "ConfigMap":
@@ -113,6 +112,11 @@ def _tell_config_maps(objects: Documents, installation: Installation) -> None:
             for key in more.keys() & data.keys():
                 if more[key]:
                     data[key] = yaml.safe_dump(merged(read(data[key]), more[key]), sort_keys=False)
+
+
+def _pilot(installation: Installation) -> str:
+    """Where proxies of a revision find its Pilots."""
+    return f"istio-pilot{installation.suffix}.{installation.namespace}.svc.{installation.domain}:15012"
 
 
 def _rights_of_pilot(installation: Installation) -> tuple[str, ...]:
@@ -151,6 +155,8 @@ def _add_proxy(deployment: Any, installation: Installation) -> None:
         trust_domain=installation.trust_domain,
         pilot_trust_domain=installation.pilot_trust_domain,
         domain=installation.domain,
+        revision=installation.label,
+        discovery=_pilot(installation) if installation.revision else "",
     )
     template["spec"] |= router_spec(pod, settings)
 
@@ -189,7 +195,7 @@ def _endpoints(installation: Installation) -> dict[str, object]:
         "apiVersion": "v1",
         "kind": "Endpoints",
         "metadata": {
-            "name": "istio-pilot",
+            "name": f"istio-pilot{installation.suffix}",
             "namespace": installation.namespace,
             "labels": {"isthmus.io/follows": "control-plane"},
         },

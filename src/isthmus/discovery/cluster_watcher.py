@@ -34,7 +34,7 @@ from isthmus.model.codes import code_of_problem
 from isthmus.model.config_cluster import is_config
 from isthmus.model.credential import CredentialKey
 from isthmus.model.findings import Finding
-from isthmus.model.revision import DEFAULT, LABEL, is_read_by
+from isthmus.model.revision import DEFAULT, LABEL, is_read_by, settings_map
 
 Put = Callable[[Change], None]
 Companion = Callable[[ClusterSpec, Client], Coroutine[Any, Any, None]]
@@ -111,6 +111,12 @@ class ClusterWatcher:
             spec.id, settings.credentials, self._watch, self._heard_of_credential, self._clock
         )
         self._informers = [self._informer(kind) for kind in KINDS if self._wants(kind)]
+        # Of clusters that no installation of this revision has reached yet: they are where they are all the same.
+        own = settings_map(settings.revision)
+        self._settings_names = (
+            (own,) if spec.is_config else tuple(dict.fromkeys((own, settings_map(DEFAULT))))
+        )
+        self._informers += [self._informer_named(name) for name in self._settings_names]
         if spec.is_config:
             self._informers.append(self._informer_named(trust_bundles.CONFIG_MAP))
         self.keeper = ClusterKeeper(spec, settings.keeper, self._clock)
@@ -235,12 +241,10 @@ class ClusterWatcher:
         return ClusterHealth(state, message, objects, as_of)
 
     def _wants(self, kind: Kind) -> bool:
-        return kind.name not in {"Cluster", "Secret", "Endpoints", "ServiceAccount"}
+        return kind.name not in {"Cluster", "Secret", "Endpoints", "ServiceAccount", "ConfigMap"}
 
     def _informer(self, kind: Kind) -> Informer:
         scope = _SCOPES.get(kind.name, Scope())
-        if kind.name == "ConfigMap":
-            return self._informer_named("istio")
         return Informer(kind, self._watch(kind, scope), self._heard)
 
     def _informer_named(self, name: str) -> Informer:
@@ -265,6 +269,8 @@ class ClusterWatcher:
             self._put(Change(ChangeKey(self.spec.id, ref), word))
 
     def _tell(self, ref: Ref, fact: Fact | None) -> None:
+        if ref.kind == "ConfigMap" and ref.name in self._settings_names:
+            ref, fact = self._settings_of_mesh(ref)
         labels = self._labels(ref, fact)
         if not is_read_by(labels, self._settings.revision):
             fact = None
@@ -280,6 +286,11 @@ class ClusterWatcher:
         if log.says("debug"):
             log.debug("heard", cluster=self.spec.id, object=str(ref), gone=value is None)
         self._put(Change(ChangeKey(self.spec.id, ref), value))
+
+    def _settings_of_mesh(self, ref: Ref) -> tuple[Ref, Fact | None]:
+        """What counts of the ConfigMaps with settings, under the name of the first: the mesh knows of one."""
+        refs = [ref._replace(name=name) for name in self._settings_names]
+        return refs[0], next((found for each in refs if (found := self.fact(each)) is not None), None)
 
     def _labels(self, ref: Ref, fact: Fact | None) -> Mapping[str, str]:
         """Those of configuration; none of other objects, which all revisions read."""

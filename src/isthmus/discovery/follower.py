@@ -145,9 +145,16 @@ def endpoints(name: str, namespace: str, addresses: tuple[Address, ...]) -> dict
 def control_planes(
     mesh: Mesh, namespace: str, clusters: Iterable[ClusterId], revision: str = DEFAULT
 ) -> Planes:
-    """The control plane of a revision as each of these clusters reaches it."""
-    service = f"istio-pilot{suffix(revision)}"
-    return {cluster: control_plane(mesh, namespace, cluster, service) for cluster in clusters}
+    """The control plane of a revision as each of these clusters reaches it, by both of its names."""
+    names = [f"{name}{suffix(revision)}" for name in _PASSED_ON]
+    return {
+        cluster: {
+            name: addresses
+            for service in names
+            for name, addresses in control_plane(mesh, namespace, cluster, service).items()
+        }
+        for cluster in clusters
+    }
 
 
 def control_plane(
@@ -160,6 +167,7 @@ def control_plane(
     name = f"{service}.{namespace}.svc.{mesh.settings.domain}"
     shard = mesh.shard(ServiceKey(namespace, Hostname(name)), mesh.settings.config_cluster)
     addresses: dict[Address, None] = {}
+    passed_on = next(ports for own, ports in _PASSED_ON.items() if service.startswith(own))
     for endpoint in shard.endpoints:
         if endpoint.health is Health.HEALTHY:
             match mesh.networks.way(mesh.networks.of(cluster), endpoint.network, endpoint.cluster):
@@ -168,9 +176,12 @@ def control_plane(
                 case Via(gateways):
                     # Those that calls enter at ports of nodes do not say which one is the control plane's.
                     whole = (each.address for each in gateways if each.port == USUAL_PORT)
-                    addresses.update((Address(each, _PASSED_ON), None) for each in whole)
+                    addresses.update((Address(each, passed_on), None) for each in whole)
     return {service: tuple(addresses)} if addresses else {}
 
 
-_PASSED_ON = (("https-xds", 15012),)
-"""The port of the control plane at gateways between networks. Source: Istio's multi-cluster installation guides."""
+_PASSED_ON = {"istio-pilot": (("https-xds", 15012),), "istiod": (("https-dns", 15012),)}
+"""By Services of the control plane their port at gateways between networks.
+
+Source: Istio's multi-cluster installation guides.
+"""

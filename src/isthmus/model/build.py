@@ -63,7 +63,7 @@ class MeshBuilder:
         self._far_pods = FarPods()
         self._networks = NetworkState(settings)
         self.derived = Derived(settings)
-        self._credentials = Credentials(Ref("ConfigMap", settings.root_namespace, "istio"))
+        self._credentials = Credentials(settings.written_in)
         self._key_sets = KeySets()
         self._mesh = Mesh(settings=settings, origins=self.derived.origins, statuses=self.derived.statuses)
         self._selection = Selection(settings.root_namespace)

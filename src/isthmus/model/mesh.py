@@ -52,6 +52,7 @@ class MeshSettings(msgspec.Struct, frozen=True, kw_only=True):
     bundles: tuple[TrustBundle, ...] = ()  # by which certificates of other trust domains are believed
     root_namespace: str = "istio-system"
     config_cluster: ClusterId = ClusterId("")  # whose configuration objects are read
+    config_map: str = "istio"  # where they are written, in the root namespace
     unknown: Unknown = Unknown.ALLOW
     exports: Exports = Exports()  # objects that say nothing have them already
     locality_lb_setting: LocalityLbSetting | None = None  # for services of which no DestinationRule says it
@@ -63,6 +64,11 @@ class MeshSettings(msgspec.Struct, frozen=True, kw_only=True):
         tuple[str, bool], ...
     ] = ()  # whether callers of hosts, or patterns, reach their cluster alone
     written: MeshConfig = MeshConfig()  # what the parts come from, with all that is read elsewhere
+
+    @property
+    def written_in(self) -> Ref:
+        """The ConfigMap that has the mesh's settings."""
+        return Ref("ConfigMap", self.root_namespace, self.config_map)
 
     @property
     def own_domains(self) -> tuple[str, ...]:

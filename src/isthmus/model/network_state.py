@@ -57,7 +57,7 @@ class NetworkState:
     def read(self, dirt: Dirt, clusters: Clusters) -> None:
         """Take what the ConfigMap says now. Where it cannot be read, what it said last still holds."""
         if dirt.settings:
-            ref = Ref("ConfigMap", self._base.root_namespace, "istio")
+            ref = self._base.written_in
             facts = clusters.get(self._base.config_cluster)
             found = facts.objects.get(ref) if facts is not None else None
             self._take(found.data.get("meshNetworks", "") if isinstance(found, ConfigMap) else "", ref)

@@ -120,7 +120,7 @@ def _collectors(mesh: Mesh) -> Iterator[Finding]:
             )
         else:
             continue
-        ref = Ref("ConfigMap", settings.root_namespace, "istio")
+        ref = settings.written_in
         cluster, severity, code = settings.config_cluster, Severity.WARNING, Code.NOT_FOUND
         yield Finding(ref=ref, path=path, message=message, cluster=cluster, severity=severity, code=code)
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 import msgspec
 
-from isthmus.api.resource import Ref
 from isthmus.model.cluster_domains import domains_of
 from isthmus.model.facts import Facts
 from isthmus.model.fetched_bundles import FetchedBundles
@@ -28,7 +27,7 @@ class SettingsState:
 
     def read(self, facts: Mapping[ClusterId, Facts], before: MeshSettings) -> MeshSettings:
         """The settings now; of what cannot be read, that of `before` stays."""
-        ref, here = Ref("ConfigMap", self._base.root_namespace, "istio"), self._base.config_cluster
+        ref, here = self._base.written_in, self._base.config_cluster
         objects = facts[here].objects if here in facts else {}
         settings, wrong = read_all(objects, ref, self._base, before, self.bundles.known)
         said = {cluster: each.objects.get(ref) for cluster, each in facts.items() if cluster != here}

@@ -197,3 +197,52 @@ def test_citadel_may_touch_secrets_of_accounts_only_where_it_is_to_keep_them():
 def test_one_file_of_settings_is_for_all_roles(role):
     said = msgspec.convert({"cluster": "east", "pilot": {"plainXds": True}}, Installation)
     documents(role, said)
+
+
+NEXT = Installation(cluster="west", network="west-net", revision="canary", pilot_addresses=("10.0.0.1",))
+SHARED = {"istio-issuer-keys", "isthmus-log-levels"}
+"""ConfigMaps of the control plane as a whole, whatever revisions it has."""
+
+
+def named(role, installation, kind):
+    """The names of all objects of a kind."""
+    found = documents(role, installation)
+    return {each["metadata"]["name"]: each for each in found if each["kind"] == kind}
+
+
+def test_a_revision_has_names_and_settings_of_its_own_in_remote_clusters():
+    followed = {
+        name
+        for name, each in named("remote", NEXT, "Service").items()
+        if "isthmus.io/follows" in each["metadata"]["labels"]
+    }
+    assert followed == {"istio-pilot-canary", "istiod-canary"}
+    assert set(named("remote", NEXT, "Endpoints")) == {"istio-pilot-canary"}
+    maps = named("remote", NEXT, "ConfigMap")
+    assert set(maps) - SHARED == {"istio-canary", "istio-sidecar-injector-canary"}
+    settings = read_settings(maps["istio-sidecar-injector-canary"]["data"]["values"])
+    assert settings.revision == "canary", "pods are told so"
+    assert settings.discovery_address == "istio-pilot-canary.istio-system.svc.cluster.local:15012"
+
+
+def test_the_settings_of_the_mesh_are_those_of_one_revision():
+    for role in ("primary", "remote"):
+        stable, canary = (named(role, each, "ConfigMap") for each in (WEST, NEXT))
+        assert "istio" in stable
+        assert not set(stable) & set(canary) - SHARED
+
+
+def test_proxies_of_a_revision_find_its_pilots_through_gateways_between_networks():
+    gateway = named("networks", NEXT, "Gateway")["pilot-gateway-canary"]
+    host = "istio-pilot-canary.istio-system.svc.cluster.local"
+    assert [each["hosts"] for each in gateway["spec"]["servers"]] == [[host]]
+    (rule,) = named("networks", NEXT, "VirtualService").values()
+    assert rule["spec"]["gateways"] == ["pilot-gateway-canary"]
+    assert rule["spec"]["tls"][0]["route"][0]["destination"]["host"] == host
+
+
+def test_a_gateway_of_a_revision_asks_its_pilots():
+    (deployment,) = named("gateway", NEXT, "Deployment").values()
+    assert "istio-pilot-canary.istio-system.svc" in json.dumps(deployment)
+    (stable,) = named("gateway", WEST, "Deployment").values()
+    assert "canary" not in json.dumps(stable)

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import json
 from contextlib import asynccontextmanager
 
 import msgspec
 
 from fakes.eventually import eventually
 from fakes.ports import free_ports
-from fakes.two_clusters import World, service
+from fakes.two_clusters import World, service, two_clusters
 from isthmus.api.crd import custom_resource_definitions
 from isthmus.api.errors import InvalidConfig
 from isthmus.api.resource import Ref
@@ -208,3 +209,55 @@ async def test_what_is_wrong_with_configuration_is_its_own_revisions_matter(east
     async with of_revision(east, "default") as (_, here), of_revision(east, "canary") as (_, there):
         await there.until(lambda world: world.mesh.findings)
         assert not here.mesh.findings
+
+
+def settings_of_mesh(name, **mesh):
+    meta = {"name": name, "namespace": "istio-system"}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"mesh": json.dumps(mesh)}}
+
+
+@asynccontextmanager
+async def told_of(cluster, revision):
+    """What a Pilot of the revision, whose configuration is in `east`, hears of the mesh's settings in a cluster."""
+    told = {}
+
+    def put(change):
+        if change.key.ref.kind == "ConfigMap":
+            told[change.key.ref.name] = change.value and json.loads(change.value.data["mesh"])
+
+    watcher = ClusterWatcher(cluster.spec(), put, msgspec.structs.replace(quick(), revision=revision))
+    watcher.speak()
+    async with supervise(watcher.run()):
+        await watcher.synced()
+        yield told
+
+
+async def is_told(told, name, wanted):
+    async def holds():
+        return told.get(name) == wanted
+
+    await eventually(holds)
+
+
+async def test_each_revision_reads_settings_of_its_own(east):
+    await east.apply(settings_of_mesh("istio", trustDomain="old"))
+    async with told_of(east, "default") as stable, told_of(east, "canary") as new:
+        await is_told(stable, "istio", {"trustDomain": "old"})
+        assert not any(new.values()), "where configuration is, settings of another revision do not count"
+        await east.apply(settings_of_mesh("istio-canary", trustDomain="next"))
+        await is_told(new, "istio-canary", {"trustDomain": "next"})
+        assert "istio-canary" not in stable
+        await east.delete("configmaps", "istio-system", "istio-canary")
+        await is_told(new, "istio-canary", None)
+
+
+async def test_of_a_cluster_that_the_revision_has_not_come_to_the_others_settings_count(tmp_path, api_server):
+    async with two_clusters(tmp_path) as (_, west), told_of(west, "canary") as told:
+        await west.apply(settings_of_mesh("istio", trustDomain="west"))
+        await is_told(told, "istio-canary", {"trustDomain": "west"})
+        await west.apply(settings_of_mesh("istio-canary", trustDomain="west-next"))
+        await is_told(told, "istio-canary", {"trustDomain": "west-next"})
+        await west.apply(settings_of_mesh("istio", trustDomain="other"))
+        await west.delete("configmaps", "istio-system", "istio-canary")
+        await is_told(told, "istio-canary", {"trustDomain": "other"})
+        assert set(told) == {"istio-canary"}

@@ -237,3 +237,36 @@ async def test_of_several_pilots_the_one_that_leads_writes(west, monkeypatch):
         leads.set(False)
         follows.set(True)
         await until_written(west, "10.0.0.1")
+
+
+def test_each_revision_is_reached_by_its_own_names():
+    text = """
+kind: Cluster
+metadata: {name: east}
+"""
+    for name, port in (("istio-pilot", "https-xds"), ("istiod", "https-dns")):
+        for revision, ip in (("", "10.0.0.1"), ("-canary", "10.0.0.2")):
+            text += f"""
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: {name}{revision}, namespace: istio-system}}
+spec: {{clusterIP: 10.1.0.1, ports: [{{name: {port}, port: 15012}}]}}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata:
+  name: {name}{revision}
+  namespace: istio-system
+  labels: {{kubernetes.io/service-name: {name}{revision}}}
+addressType: IPv4
+ports: [{{name: {port}, port: 15012}}]
+endpoints: [{{addresses: [{ip}]}}]
+"""
+    mesh = read_case(text).generation().mesh
+    for revision, ending, ip in (("default", "", "10.0.0.1"), ("canary", "-canary", "10.0.0.2")):
+        planes = control_planes(mesh, "istio-system", ["west"], revision)
+        assert planes["west"] == {
+            f"istio-pilot{ending}": (Address(ip, (("https-xds", 15012),)),),
+            f"istiod{ending}": (Address(ip, (("https-dns", 15012),)),),
+        }

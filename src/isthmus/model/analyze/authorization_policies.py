@@ -25,7 +25,7 @@ from isthmus.model.workload import ServedPort, Workload
 
 def are_kept(subject: Subject) -> Iterator[Finding]:
     """Each policy does what it was meant to, and those who are asked are there."""
-    settings = Ref("ConfigMap", subject.root, "istio")
+    settings = subject.mesh.settings.written_in
     here = subject.objects.get(subject.mesh.settings.config_cluster, {})
     # Who writes no MeshConfig names providers of another file's.
     is_known = subject.is_whole or settings in here

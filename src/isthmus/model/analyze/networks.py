@@ -26,7 +26,7 @@ _PLAIN = frozenset({"DISABLE", "SIMPLE", "MUTUAL"})
 
 def registries_are_known(subject: Subject) -> Iterator[Finding]:
     """Each cluster that MeshNetworks put into a network is one of the mesh."""
-    ref, clusters = Ref("ConfigMap", subject.root, "istio"), subject.objects.keys()
+    ref, clusters = subject.mesh.settings.written_in, subject.objects.keys()
     found = subject.objects.get(subject.mesh.settings.config_cluster, {}).get(ref)
     if not isinstance(found, ConfigMap) or not (subject.is_whole or len(clusters) > 1):
         return  # files of one cluster do not say what others are called

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from isthmus.api.istio.telemetry import Telemetry
-from isthmus.api.resource import Ref
 from isthmus.model.analyze.subject import Subject, finding
 from isthmus.model.findings import Code, Finding
 from isthmus.model.reporting_findings import reporting_findings
@@ -14,7 +13,7 @@ from isthmus.model.selection import labels_of, references_of
 
 def reach_somebody(subject: Subject) -> Iterator[Finding]:
     """Each Telemetry counts, and what it reports gets where it is meant to."""
-    settings = Ref("ConfigMap", subject.root, "istio")
+    settings = subject.mesh.settings.written_in
     here = subject.objects.get(subject.mesh.settings.config_cluster, {})
     # Who writes no MeshConfig names providers of another file's.
     is_known = subject.is_whole or settings in here
