@@ -14,6 +14,7 @@ from isthmus.ca.dns_names import DnsNames
 from isthmus.ca.issuers import Issuer, Order
 from isthmus.ca.self_signed import SECRETS
 from isthmus.kit.metrics import CERTIFICATES
+from isthmus.kit.watchable import Watchable
 from isthmus.kube.client import Client, Scope
 from isthmus.kube.informer import Informer
 from isthmus.kube.watch import Watch
@@ -70,8 +71,10 @@ class ClusterSecrets:
         await self._client.delete(SECRETS, account.namespace, account.secret)
 
 
-async def keep_account_secrets(client: Client, kept: AccountSecrets, namespaces: tuple[str, ...]) -> None:
-    """Let `kept` keep the Secrets of `namespaces` (none: of all) true, until cancelled."""
+async def keep_account_secrets(
+    client: Client, kept: AccountSecrets, namespaces: tuple[str, ...], held: Watchable[bool]
+) -> None:
+    """Let `kept` keep the Secrets of `namespaces` (none: of all) true while it is `held` to, until cancelled."""
     followed = []
     for namespace in namespaces or ("",):
         accounts = Watch(client, _ACCOUNTS, Scope(namespace))
@@ -84,4 +87,4 @@ async def keep_account_secrets(client: Client, kept: AccountSecrets, namespaces:
         # Else every Secret that is there already would be made once more at each start.
         for informer in followed:
             await informer.synced.wait()
-        group.create_task(kept.run())
+        group.create_task(kept.run(held))

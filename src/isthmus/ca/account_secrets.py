@@ -134,11 +134,16 @@ class AccountSecrets:
                 self._due[account] = due
         self._look.set()
 
-    async def run(self) -> None:
-        """Keep all Secrets true until cancelled; what fails is tried again."""
+    async def run(self, held: Watchable[bool]) -> None:
+        """Keep all Secrets true until cancelled, while that is `held` to be ours; what fails is tried again."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow_authority())
-            group.create_task(self._keep())
+            group.create_task(self._follow(held))
+            group.create_task(self._keep(held))
+
+    async def _follow(self, held: Watchable[bool]) -> None:
+        async for _ in held.changes():
+            self._look.set()
 
     async def _follow_authority(self) -> None:
         first = True
@@ -148,11 +153,13 @@ class AccountSecrets:
                 self._look.set()
             first = False
 
-    async def _keep(self) -> None:
+    async def _keep(self, held: Watchable[bool]) -> None:
         backoff = Backoff(limit_s=30.0)
         while True:
             await self._wait()
-            if await self._make_true():
+            if not held.value:
+                await self._look.wait()  # what is due is another's to renew
+            elif await self._make_true():
                 backoff.reset()
             else:
                 await self._clock.sleep(backoff.next_s())

@@ -9,7 +9,7 @@ import msgspec
 from isthmus.ca.audit import Audit
 from isthmus.ca.authority import Issued
 from isthmus.ca.citadel import CitadelSettings, callers_of, grpc_of, own_voucher
-from isthmus.ca.in_cluster import follow_denied, publish_roots, writer
+from isthmus.ca.in_cluster import follow_denied, publish_roots, writer, writers_lease
 from isthmus.ca.issuers import Borrowed
 from isthmus.ca.issuers.choice import IssuerChoice, borrowed_issuer
 from isthmus.ca.issuers.serving import OrderedServing
@@ -140,4 +140,6 @@ async def run_borrowed(settings: CitadelSettings, choice: IssuerChoice, access: 
                 group.create_task(keep_roots(settings.roots_file, issuer.roots.changes()))
             publisher = RootPublisher(writer(client), Published(issuer.roots_pem, ""), clock)
             group.create_task(citadel.published(publisher))
-            group.create_task(publish_roots(client, publisher))
+            lease = writers_lease(settings, client, clock)
+            group.create_task(lease.run())
+            group.create_task(publish_roots(client, publisher, lease.held))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
+from socket import gethostname
+from uuid import uuid4
 
 from isthmus.api.core.config_map import ConfigMap
 from isthmus.api.core.namespace import Namespace
@@ -29,9 +31,11 @@ from isthmus.kit.watchable import Watchable
 from isthmus.kube.client import Client, Scope
 from isthmus.kube.informer import Informer
 from isthmus.kube.kubeconfig import Access
+from isthmus.kube.lease import Lease, LeaseSettings
 from isthmus.kube.watch import Watch
 
 _MANAGER = "istio-citadel"
+LEASE = "istio-citadel-leader"
 _DENIED_LIMIT_S = 10.0  # then Citadel serves those who can prove themselves without an API server
 _NAMESPACES = Kind("", ("v1",), "Namespace", "namespaces", Namespace, namespaced=False)
 _CONFIG_MAPS = Kind("", ("v1",), "ConfigMap", "configmaps", ConfigMap)
@@ -57,14 +61,18 @@ async def run_citadel(settings: CitadelSettings, access: Access) -> None:
             group.create_task(citadel.log_levels.run(client, settings.namespace))
             group.create_task(citadel.run())
             group.create_task(neighbours.run())
-            group.create_task(publish_roots(client, publisher))
+            lease = writers_lease(settings, client, clock)
+            group.create_task(lease.run())
+            group.create_task(publish_roots(client, publisher, lease.held))
             group.create_task(_tell_roots(authority, publisher))
             if settings.roots_file:
                 roots = (newest.roots_pem async for newest in authority.changes())
                 group.create_task(keep_roots(settings.roots_file, roots))
             if settings.account_secrets:
                 signs = Denying(OwnIssuer(authority), citadel.denied)
-                group.create_task(_keep_secrets(settings, client, (authority, signs), clock))
+                kept = _account_secrets(settings, client, (authority, signs), clock)
+                spaces = settings.account_secrets.namespaces
+                group.create_task(keep_account_secrets(client, kept, spaces, lease.held))
 
 
 async def _authority(settings: CitadelSettings, client: Client, clock: Clock) -> Authority:
@@ -75,15 +83,23 @@ async def _authority(settings: CitadelSettings, client: Client, clock: Clock) ->
     return authority_of(settings, await kept_root(client, settings.root, clock), clock)
 
 
-async def _keep_secrets(
+def writers_lease(settings: CitadelSettings, client: Client, clock: Clock) -> Lease:
+    """By which of several Citadels of a cluster, of whatever revisions, one writes into it.
+
+    All sign. New namespaces wait for their roots, so that one that dies is followed soon.
+    """
+    where, holder = (settings.namespace, LEASE), f"{gethostname()}-{uuid4()}"
+    return Lease(client, where, holder, LeaseSettings(duration_s=6.0, renewal_s=2.0), clock)
+
+
+def _account_secrets(
     settings: CitadelSettings, client: Client, by: tuple[Watchable[Authority], Issuer], clock: Clock
-) -> None:
+) -> AccountSecrets:
     authority, issuer = by
     renewal = settings.account_secrets or Renewal()
     audit = Audit(settings.audit_file, clock)
     desk = OwnDesk(issuer, settings.terms.names, settings.trust_domain, audit)
-    kept = AccountSecrets(ClusterSecrets(client), desk, authority, renewal, clock)
-    await keep_account_secrets(client, kept, renewal.namespaces)
+    return AccountSecrets(ClusterSecrets(client), desk, authority, renewal, clock)
 
 
 async def follow_denied(client: Client, namespace: str, denied: DenyList, group: asyncio.TaskGroup) -> None:
@@ -96,8 +112,8 @@ async def follow_denied(client: Client, namespace: str, denied: DenyList, group:
             await informer.synced.wait()
 
 
-async def publish_roots(client: Client, publisher: RootPublisher) -> None:
-    """Let `publisher` keep all namespaces of the cluster behind `client` true, until cancelled."""
+async def publish_roots(client: Client, publisher: RootPublisher, held: Watchable[bool]) -> None:
+    """Let `publisher` keep all namespaces of the cluster behind `client` true while it is `held` to."""
     ours = Scope(fields=f"metadata.name={CONFIG_MAP}")
     config_maps = Informer(_CONFIG_MAPS, Watch(client, _CONFIG_MAPS, ours), publisher.config_map_seen)
     namespaces = Informer(_NAMESPACES, Watch(client, _NAMESPACES), publisher.namespace_seen)
@@ -107,7 +123,7 @@ async def publish_roots(client: Client, publisher: RootPublisher) -> None:
         # Else every ConfigMap that is there already would be written once more at each start.
         await config_maps.synced.wait()
         await namespaces.synced.wait()
-        group.create_task(publisher.run())
+        group.create_task(publisher.run(held))
 
 
 def writer(client: Client) -> Write:

@@ -15,6 +15,7 @@ from isthmus.api.resource import Object, Ref
 from isthmus.kit.backoff import Backoff
 from isthmus.kit.clock import Clock, SystemClock
 from isthmus.kit.scopes import ca as log
+from isthmus.kit.watchable import Watchable
 from isthmus.kube.errors import KubeError, NotFound
 from isthmus.model.trust_held import ISSUER_KEY
 
@@ -69,13 +70,22 @@ class RootPublisher:
             self._held.pop(ref.namespace, None)
         self._look.set()
 
-    async def run(self) -> None:
-        """Keep all namespaces true until cancelled; what fails is tried again."""
+    async def run(self, held: Watchable[bool]) -> None:
+        """Keep all namespaces true until cancelled, while that is `held` to be ours; what fails is tried again."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follow(held))
+            group.create_task(self._keep(held))
+
+    async def _follow(self, held: Watchable[bool]) -> None:
+        async for _ in held.changes():
+            self._look.set()
+
+    async def _keep(self, held: Watchable[bool]) -> None:
         backoff = Backoff(limit_s=30.0)
         while True:
             await self._look.wait()
             self._look.clear()
-            if await self._write_all():
+            if not held.value or await self._write_all():
                 backoff.reset()
             else:
                 await self._clock.sleep(backoff.next_s())

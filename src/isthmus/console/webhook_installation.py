@@ -15,7 +15,7 @@ from isthmus.console.manifests import filled
 Json = dict[str, Any]
 
 FILES = {"primary": "webhooks", "remote": "injector"}
-_PILOT = "istio-pilot-service-account"
+_ACCOUNTS = {"primary": "istio-pilot-service-account", "remote": "istio-sidecar-injector-service-account"}
 _SERVICES = {"primary": "istiod", "remote": "istio-sidecar-injector"}
 
 
@@ -24,8 +24,8 @@ def add_webhooks(objects: list[Json], role: str, installation: Installation) -> 
     if role not in FILES:
         return
     if installation.webhooks.enabled:
-        _name_server(objects, installation)
         objects += webhook_objects(role, installation)
+        _name_server(objects, role, installation)
         return
     for each in objects:
         if each["kind"] == "Deployment":
@@ -33,15 +33,41 @@ def add_webhooks(objects: list[Json], role: str, installation: Installation) -> 
             container["args"] += ["--webhook-port=0"] if container["name"] == "discovery" else []
 
 
-def _name_server(objects: list[Json], installation: Installation) -> None:
-    """Let a revision's Citadel name Pilot by the Service of that revision: API servers call it so. Changes them."""
-    place = installation.namespace
-    for each in objects if installation.suffix else ():
+def _name_server(objects: list[Json], role: str, installation: Installation) -> None:
+    """Let who serves a revision's webhooks have a certificate for their name, by which API servers call them.
+
+    Citadels of other revisions do not know that name, so that a revision's own is asked. Changes `objects`.
+    """
+    ending, place = installation.suffix, installation.namespace
+    if not ending:
+        return
+    named, host = f"{_ACCOUNTS[role]}.{place}", f"{_SERVICES[role]}{ending}.{place}.svc"
+    citadel = f"istio-citadel{ending}.{place}.svc.{installation.domain}"
+    for each in objects:
         if each["kind"] == "Deployment":
             for container in each["spec"]["template"]["spec"]["containers"]:
                 if container["name"] == "citadel":
-                    host = f"istiod{installation.suffix}.{place}.svc"
-                    container["args"].append(f"--custom-dns-names={_PILOT}.{place}:{host}")
+                    container["args"] += [f"--custom-dns-names={named}:{host}", f"--grpc-hostname={citadel}"]
+                container["args"] = [
+                    f"--citadel={citadel}:8060" if arg.startswith("--citadel=istio-citadel.") else arg
+                    for arg in container["args"]
+                ]
+    objects.append(
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {
+                "name": f"istio-citadel{ending}",
+                "namespace": place,
+                "labels": {"istio": "citadel"},
+            },
+            "spec": {
+                "ipFamilyPolicy": "PreferDualStack",
+                "selector": {"isthmus.io/citadel": "true", "istio.io/rev": installation.label},
+                "ports": [{"name": "grpc-citadel", "port": 8060}],
+            },
+        }
+    )
 
 
 def webhook_objects(role: str, installation: Installation) -> list[Json]:

@@ -115,7 +115,9 @@ async def test_without_its_issuer_it_is_not_ready_and_says_why_and_heals(tmp_pat
 
 async def test_the_roots_of_the_issuer_are_published_in_every_namespace(tmp_path: Path, api_server: str):
     port, monitoring = free_ports(2)
-    settings = CitadelSettings(cluster="gke", host="127.0.0.1", port=port, monitoring_port=monitoring)
+    settings = CitadelSettings(
+        cluster="gke", namespace="default", host="127.0.0.1", port=port, monitoring_port=monitoring
+    )
     choice = parse_issuer("cert-manager:ClusterIssuer/theirs")
     assert choice is not None
     choice = msgspec.structs.replace(choice, cluster="gke", namespace="default")

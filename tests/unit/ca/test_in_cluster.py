@@ -31,6 +31,8 @@ class SmallApiServer:
         self.namespaces = {"default": {}, "istio-system": {}}
         self.config_maps: dict[str, dict] = {}
         self.reviews: list[dict] = []
+        self.writes: list[str] = []  # the namespaces of each write of a ConfigMap
+        self.leases: dict[str, dict] = {}
         self._version = 1
         self._watchers: list[tuple[str, asyncio.Queue]] = []
 
@@ -39,7 +41,25 @@ class SmallApiServer:
         app.router.add_post("/apis/authentication.k8s.io/v1/tokenreviews", self.review)
         app.router.add_get("/api/v1/{plural}", self.collection)
         app.router.add_patch("/api/v1/namespaces/{namespace}/configmaps/{name}", self.apply)
+        leases = "/apis/coordination.k8s.io/v1/namespaces/istio-system/leases"
+        app.router.add_post(leases, self.put_lease)
+        app.router.add_get(f"{leases}/{{name}}", self.lease)
+        app.router.add_put(f"{leases}/{{name}}", self.put_lease)
         return app
+
+    async def lease(self, request: web.Request) -> web.Response:
+        found = self.leases.get(request.match_info["name"])
+        return web.json_response(found or {"code": 404}, status=200 if found else 404)
+
+    async def put_lease(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        name = body["metadata"]["name"]
+        here = self.leases.get(name, {"metadata": {}})["metadata"].get("resourceVersion")
+        if body["metadata"].get("resourceVersion") != here:
+            return web.json_response({"code": 409}, status=409)
+        body["metadata"]["resourceVersion"] = str(int(here or 0) + 1)
+        self.leases[name] = body
+        return web.json_response(body)
 
     async def review(self, request: web.Request) -> web.Response:
         body = await request.json()
@@ -67,6 +87,7 @@ class SmallApiServer:
     async def apply(self, request: web.Request) -> web.Response:
         assert request.content_type == "application/apply-patch+yaml"
         body = await request.json()
+        self.writes.append(request.match_info["namespace"])
         self.put_config_map(request.match_info["namespace"], body["data"])
         return web.json_response(body)
 
@@ -163,3 +184,38 @@ async def holds(server: SmallApiServer, namespaces: set[str], root: str, place: 
     certificate = x509.load_certificate((place / "ca-cert.pem").read_bytes())
     told = {"root-cert.pem": root, "issuer": x509.fingerprint(certificate)}
     return server.config_maps == dict.fromkeys(namespaces, told)
+
+
+def settings_in(folder: Path, cluster: str = "gke") -> CitadelSettings:
+    """A Citadel with a CA of its own in `folder`."""
+    found(folder)
+    port, monitoring = free_ports(2)
+    return CitadelSettings(
+        cluster=cluster, ca_directory=folder, host="127.0.0.1", port=port, monitoring_port=monitoring
+    )
+
+
+async def test_of_several_citadels_one_writes_and_when_it_ends_another(tmp_path: Path):
+    from isthmus.ca.in_cluster import run_citadel
+
+    stable, canary = (settings_in(tmp_path / name) for name in ("stable", "canary"))
+    both = {"default", "istio-system"}
+
+    async def are_of(citadel: CitadelSettings) -> bool:
+        root = (citadel.ca_directory / "root-cert.pem").read_text()
+        return await holds(server, both, root, citadel.ca_directory)
+
+    async with small_cluster() as (server, access):
+        async with supervise(run_citadel(canary, access)):
+            await eventually(lambda: are_of(canary))
+            waiting = asyncio.create_task(run_citadel(stable, access))
+            writes = len(server.writes)
+            # Were they to write in turns, each would mend what the other wrote at once.
+            server.put_config_map("default", {"root-cert.pem": "something else"})
+            await eventually(lambda: are_of(canary))
+            await asyncio.sleep(0.3)
+            assert len(server.writes) == writes + 1
+            waiting.cancel()
+            await asyncio.wait([waiting])
+        async with supervise(run_citadel(stable, access)):
+            await eventually(lambda: are_of(stable))

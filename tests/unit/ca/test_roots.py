@@ -7,6 +7,7 @@ from isthmus.api.resource import Meta, Ref
 from isthmus.ca.roots import CONFIG_MAP, KEY, Published, RootPublisher
 from isthmus.kit.clock import ManualClock
 from isthmus.kit.tasks import supervise
+from isthmus.kit.watchable import Watchable
 from isthmus.kube.errors import NotFound, Unreachable
 
 ROOTS = Published(b"the root", "a CA")
@@ -22,6 +23,7 @@ class FakeCluster:
         self.held: dict[str, Mapping[str, str]] = {}
         self.writes: list[str] = []
         self.away = False
+        self.ours = Watchable(True)
         self.gone: set[str] = set()
 
     async def write(self, namespace: str, data: Mapping[str, str]) -> None:
@@ -50,7 +52,7 @@ async def cluster_with(*namespaces: str) -> AsyncIterator[FakeCluster]:
     cluster = FakeCluster()
     for name in namespaces:
         cluster.namespace(name)
-    async with supervise(cluster.publisher.run()):
+    async with supervise(cluster.publisher.run(cluster.ours)):
         await cluster.clock.advance(0)
         yield cluster
 
@@ -68,7 +70,7 @@ async def test_what_is_there_already_is_not_written():
     cluster = FakeCluster()
     cluster.config_map("default", WRITTEN)
     cluster.namespace("default")
-    async with supervise(cluster.publisher.run()):
+    async with supervise(cluster.publisher.run(cluster.ours)):
         await cluster.clock.advance(0)
     assert cluster.writes == []
 
@@ -111,3 +113,18 @@ async def test_an_api_server_that_is_away_is_tried_again():
         cluster.away = False
         await cluster.clock.advance(30)
         assert cluster.held["a"] == WRITTEN
+
+
+async def test_while_another_one_writes_nothing_is_written_and_all_that_is_missing_then():
+    cluster = FakeCluster()
+    cluster.ours.set(False)
+    cluster.namespace("a")
+    async with supervise(cluster.publisher.run(cluster.ours)):
+        await cluster.clock.advance(60)
+        assert cluster.writes == []
+        cluster.config_map("a", WRITTEN)  # by the other one
+        cluster.namespace("b")
+        await cluster.clock.advance(60)
+        cluster.ours.set(True)
+        await cluster.clock.advance(0)
+        assert cluster.writes == ["b"]

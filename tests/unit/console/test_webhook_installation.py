@@ -75,3 +75,29 @@ def test_a_revision_has_webhooks_of_its_own_and_a_certificate_for_their_name():
     assert "--revision=canary" in said
     named = "istio-pilot-service-account.istio-system:istiod-canary.istio-system.svc"
     assert f"--custom-dns-names={named}" in said
+
+
+@pytest.mark.parametrize(
+    ("role", "asks", "account", "service"),
+    [
+        ("primary", "istio-pilot-canary", "istio-pilot-service-account", "istiod-canary"),
+        (
+            "remote",
+            "istio-sidecar-injector-canary",
+            "istio-sidecar-injector-service-account",
+            "istio-sidecar-injector-canary",
+        ),
+    ],
+)
+def test_who_serves_a_revision_asks_the_citadel_that_knows_its_name(role, asks, account, service):
+    made = installed(role, revision="canary", layout="apart")
+    called = "istio-citadel-canary.istio-system.svc.cluster.local"
+    assert f"--citadel={called}:8060" in arguments(made, asks)
+    said = arguments(made, "istio-citadel-canary")
+    assert f"--custom-dns-names={account}.istio-system:{service}.istio-system.svc" in said
+    assert f"--grpc-hostname={called}" in said
+    chosen = made["Service", "istio-citadel-canary"]["spec"]["selector"]
+    pods = made["Deployment", "istio-citadel-canary"]["spec"]["template"]["metadata"]["labels"]
+    assert chosen.items() <= pods.items()
+    others = installed(role, layout="apart")["Deployment", "istio-citadel"]["spec"]["template"]["metadata"]
+    assert not chosen.items() <= others["labels"].items()
