@@ -9,6 +9,8 @@ import msgspec
 import pytest
 
 from fakes.live_cluster import live_cluster
+from isthmus.admission.bundles import MUTATING
+from isthmus.admission.tags import is_silenced, silenced
 from isthmus.console.install.applying import Role, carry_out, finish, look_ahead, plan
 from isthmus.console.install.cluster import MANAGER, InstalledCluster, Key
 from isthmus.console.install.difference import differences
@@ -377,3 +379,46 @@ async def test_pods_are_let_in_where_the_namespace_asks_for_the_strictest_standa
                 await place.cluster.client.request("POST", path, query={"dryRun": "All"}, body=pod)
     found = await place.live(Key("v1", "Namespace", "", SYSTEM))
     assert labels.items() <= found["metadata"]["labels"].items()
+
+
+async def test_who_uninstalls_a_revision_is_told_whom_it_serves(place):
+    canary = place.role(revision="canary")
+    await place.install(canary)
+    await place.served.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": "shop", "labels": {"istio.io/rev": "canary"}},
+        }
+    )
+    todo = await removal(place.cluster, canary, purge=False)
+    assert todo.losses == ("the injector of namespace shop, which says istio.io/rev=canary",)
+    assert (await removal(place.cluster, await installed_too(place), purge=False)).losses == ()
+
+
+async def installed_too(place):
+    """Revision `default`, beside the canary."""
+    role = place.role()
+    await place.install(role)
+    return role
+
+
+async def test_to_install_the_silent_revision_anew_leaves_it_silent(place):
+    role = await installed_too(place)
+    key = Key("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", "", "istio-sidecar-injector")
+    asking = await place.live(key)
+    silent = silenced(asking, silent=True)
+    await place.cluster.client.merge(MUTATING, "", key.name, {"webhooks": silent["webhooks"]})
+    await place.install(place.role(webhooks={"timeoutSeconds": 3}))  # without --force-conflicts
+    found = await place.live(key)
+    assert is_silenced(found)
+    assert {each["timeoutSeconds"] for each in found["webhooks"]} == {3}
+    assert not is_silenced(silenced(found, silent=False))
+    assert [each async for each in nothing_differs(place, role)] == []
+
+
+async def nothing_differs(place, role):
+    """The lines in which the webhook would become another but for what was changed meanwhile."""
+    for line in await place.diff(role):
+        if "never-match" in str(line):
+            yield line

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+from isthmus.admission.tags import is_silenced, silenced
 from isthmus.api import crd
 from isthmus.console.install.cluster import InstalledCluster, Key, NotServed, key_of
 from isthmus.console.install.inventory import inventory, inventory_key, kept_by_others, keys_in
@@ -65,6 +66,7 @@ async def plan(cluster: InstalledCluster, role: Role, objects: Iterable[Json]) -
     wanted = in_order(objects)
     keys = [key_of(each) for each in wanted]
     lives = await _all_live(cluster, keys)
+    wanted = [_as_silent(*each) for each in zip(wanted, lives, strict=True)]
     all_planned = [Planned(*each) for each in zip(keys, wanted, lives, strict=True)]
     left = tuple(each.key for each in all_planned if _is_others(each))
     planned = tuple(each for each in all_planned if each.key not in left)
@@ -73,6 +75,13 @@ async def plan(cluster: InstalledCluster, role: Role, objects: Iterable[Json]) -
     gone = {each for each in known - set(keys) if each.kind not in _STAY}
     surplus = await _surplus(cluster, role, gone - await kept_by_others(cluster, own)) if gone else ()
     return Plan(planned, left, surplus, frozenset(known))
+
+
+def _as_silent(wanted: Json, live: Json | None) -> Json:
+    """`wanted`, silent where it is so while another revision is the default: that is not for an upgrade to end."""
+    if wanted["kind"] == "MutatingWebhookConfiguration" and live is not None and is_silenced(live):
+        return silenced(wanted, silent=True)
+    return wanted
 
 
 async def _all_live(cluster: InstalledCluster, keys: list[Key]) -> list[Json | None]:

@@ -14,10 +14,12 @@ from isthmus.console.install.inventory import inventory, inventory_key, kept_by_
 from isthmus.console.install.labels import is_anyones, is_ours
 from isthmus.console.install.order import rank
 from isthmus.console.install.refusals import CannotInstall
+from isthmus.console.revision_description import UnknownRevision, description
 from isthmus.kube.client import Scope
 
 Json = dict[str, Any]
 _PURGED = {"Namespace", "CustomResourceDefinition"}
+_SERVES = {"primary", "remote"}
 
 
 class Removal(NamedTuple):
@@ -53,7 +55,8 @@ async def removal(cluster: InstalledCluster, role: Role, *, purge: bool) -> Remo
             staying.append(f"{key}: with what users have of it (hint: --purge)")
         else:
             going.append(key)
-    return Removal(role, tuple(going), tuple(kept), tuple(staying), await _losses(cluster, going))
+    losses = (*await _losses(cluster, going), *await _users(cluster, role))
+    return Removal(role, tuple(going), tuple(kept), tuple(staying), losses)
 
 
 async def _unknown(cluster: InstalledCluster, own: Key) -> str:
@@ -80,6 +83,24 @@ async def _losses(cluster: InstalledCluster, going: Iterable[Key]) -> tuple[str,
         elif key.kind == "Namespace":
             found.append(f"all that is in namespace {key.name}, Secrets of the CA too")
     return tuple(found)
+
+
+async def _users(cluster: InstalledCluster, role: Role) -> tuple[str, ...]:
+    """Who is still served by the revision that goes."""
+    if role.name not in _SERVES:
+        return ()
+    installation = role.installation
+    try:
+        found = await description(cluster.client, installation.namespace, installation.label)
+    except UnknownRevision:
+        return ()
+    lost = [f"tag {tag}, while it stands for it" for tag in found.revision.tags]
+    for each in found.places:
+        if each.asks_by:
+            lost.append(f"the injector of namespace {each.namespace}, which says {each.asks_by}")
+        if each.pods:
+            lost.append(f"the control plane of {each.pods} pods in namespace {each.namespace}")
+    return tuple(lost)
 
 
 async def remove(cluster: InstalledCluster, todo: Removal, tell: Tell) -> None:
