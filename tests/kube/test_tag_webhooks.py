@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
+import json
+from contextlib import asynccontextmanager
 from uuid import uuid4
+
+import yaml
 
 from fakes.eventually import eventually
 from fakes.live_cluster import live_cluster
 from fakes.pki import Pki
 from fakes.served_webhooks import (
+    VALUES,
     config_map,
     containers_of,
     held_of,
@@ -18,6 +25,7 @@ from fakes.served_webhooks import (
 )
 from isthmus.admission.bundles import MUTATING
 from isthmus.admission.tags import Tag, tag_objects
+from isthmus.console import tags
 from isthmus.kube.client import Client
 
 SHOP = namespace("shop", **{"istio.io/rev": "prod"})
@@ -83,3 +91,77 @@ async def test_a_tag_that_moves_here_is_believed_here(tmp_path, api_server):
         assert not await webhooks.believed("Mutating", name, webhooks.pki.roots)
         await set_tag(cluster, "prod", caBundle="")
         await eventually(lambda: webhooks.believed("Mutating", name, webhooks.pki.roots))
+
+
+STATUS = "sidecar.istio.io/status"
+
+
+def revision_of(made):
+    """Of which revision a pod's sidecar is."""
+    return json.loads(made["metadata"]["annotations"][STATUS])["revision"]
+
+
+@asynccontextmanager
+async def two_revisions(cluster):
+    """Webhooks of `default` and of `canary`, with the commands that move tags between them."""
+    values = yaml.safe_dump(VALUES | {"revision": "canary"})
+    async with served_webhooks(cluster) as stable:
+        await stable.install()
+        await cluster.apply(config_map("istio-sidecar-injector-canary", values=values))
+        async with served_webhooks(cluster, revision="canary") as canary:
+            await canary.install(revision="canary")
+            yield stable, canary
+
+
+async def move(cluster, name, revision):
+    """Set a tag as the command does."""
+    tag = Tag(name=name, revision=revision)
+    async with Client(cluster.access) as client:
+        await tags.set_tag(client, tag, await tags.objects_of(client, tag))
+
+
+async def test_no_pod_is_refused_and_each_is_of_one_revision_while_a_tag_moves_to_and_fro(
+    tmp_path, api_server
+):
+    async with live_cluster(tmp_path) as cluster, two_revisions(cluster):
+        await make_namespaces(cluster, SHOP)
+        await move(cluster, "prod", "default")
+        await eventually(lambda: is_injected(cluster))
+        stop, made = asyncio.Event(), []
+
+        async def make_pods():
+            while not stop.is_set():
+                made.append(revision_of(await cluster.create("pods", pod(f"p-{len(made)}", "shop"))))
+
+        making = asyncio.create_task(make_pods())
+
+        async def all_are_of(revision):
+            if making.done():
+                await making
+            return len(made) > 3 and set(made[-3:]) == {revision}
+
+        for revision in ("canary", "default", "canary"):
+            await move(cluster, "prod", revision)
+            await eventually(lambda revision=revision: all_are_of(revision))
+        stop.set()
+        await making
+
+
+async def test_who_names_no_revision_is_moved_by_tag_default_and_by_nothing_else(tmp_path, api_server):
+    async with live_cluster(tmp_path) as cluster, two_revisions(cluster):
+        await make_namespaces(cluster, namespace("shop", **{"istio-injection": "enabled"}))
+        count = itertools.count()
+
+        async def is_of(revision):
+            made = await cluster.create("pods", pod(f"p-{next(count)}", "shop"))
+            return STATUS in made["metadata"].get("annotations", {}) and revision_of(made) == revision
+
+        await eventually(lambda: is_of("default"))
+        await move(cluster, "prod", "canary")
+        assert await is_of("default")
+        for revision in ("canary", "default", "canary"):
+            await move(cluster, "default", revision)
+            await eventually(lambda revision=revision: is_of(revision))
+        async with Client(cluster.access) as client:
+            await tags.remove_tag(client, "default", "istio-system")
+        await eventually(lambda: is_of("default"))

@@ -1,4 +1,4 @@
-"""Tags: names by which namespaces ask for a revision without knowing which it is. Pure.
+"""Tags: names by which namespaces ask for a revision without knowing which it is (ADR 0052). Pure.
 
 A tag is a MutatingWebhookConfiguration made of the revision's own: who answers is the same, and who is asked for is the
 tag. Tag `default` is asked for by all that name no revision, and has a validator beside it for configuration of these.

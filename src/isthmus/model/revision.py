@@ -21,7 +21,7 @@ def suffix(revision: str) -> str:
 
 
 def settings_map(revision: str) -> str:
-    """The ConfigMap that has the mesh's settings, as a revision's Pilots and injectors read it."""
+    """The ConfigMap that has the mesh's settings, as a revision's Pilots and injectors read it (ADR 0053)."""
     return f"istio{suffix(revision)}"
 
 
