@@ -37,6 +37,8 @@ GUIDES = sorted((ROOT / "docs" / "guides").glob("*.md"))
 _LINK = re.compile(r"\]\((?!https?:)([^)\s]+)\)")
 _BLOCK = re.compile(r"^ *```(\w+)\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
 _CODE = re.compile(r"`([^`\n]+(?:\n[^`\n]+)?)`")
+_SAID = re.compile(r"(?<!from )\bisthmus (?!asks|journal|after)([a-z][^`,;:)|(\n'\"]*)")
+_NO_COMMAND = re.compile(r"   |(?<=install )(?:ROLE|NAME)|(?<=agent )WORDS|(?<=config )shows")
 _OURS = re.compile(r"^(?:\.ci|benchmarks|docs|samples|src|tests|tools)/[\w./*-]+$")
 
 
@@ -128,6 +130,16 @@ def calls(line: str) -> Iterator[list[str]]:
 @pytest.mark.parametrize("path", BY_HAND, ids=name_of)
 def test_each_command_and_its_options_are_there(path: Path) -> None:
     assert not [unknown for words in commands(path) for unknown in unknown_words(words)]
+
+
+def test_each_command_that_code_names_is_there() -> None:
+    """In hints and other messages, which people copy; in docstrings, too."""
+    unknown = []
+    for path in SOURCES.rglob("*.py"):
+        for said in _SAID.findall(path.read_text()):
+            words = _NO_COMMAND.split(re.sub(r"\{.*?\}", "NAME", said))[0].split()
+            unknown += [f"{name_of(path)}: {each}" for each in unknown_words(words)]
+    assert not unknown
 
 
 def unknown_words(words: list[str]) -> Iterator[str]:

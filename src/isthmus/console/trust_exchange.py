@@ -107,7 +107,7 @@ async def may_exchange(one: Mesh, other: Mesh) -> tuple[OwnBundle, OwnBundle]:
     if bundles[0].trust_domain == bundles[1].trust_domain:
         raise CannotExchange(
             f"both meshes are of trust domain {bundles[0].trust_domain} "
-            "(hint: give one of them another: isthmus install --trust-domain)"
+            "(hint: give one of them another: isthmus install primary --trust-domain)"
         )
     if bundles[0].prints & bundles[1].prints:
         raise CannotExchange(

@@ -342,7 +342,7 @@ async def test_parts_that_others_changed_are_named_before_anything_is_done(mesh)
 async def test_parts_that_no_join_brought_stay_when_the_cluster_leaves(mesh):
     await mesh.west.apply(*documents("remote", Installation(cluster="west")))
     await mesh.join(keeps_parts=True)
-    assert "no isthmus install --apply" in (await mesh.leave())["parts"].seen
+    assert "no isthmus install remote --apply" in (await mesh.leave())["parts"].seen
     assert await mesh.west.find("deployments", ROOT, "istio-citadel", "apps") is not None
 
 

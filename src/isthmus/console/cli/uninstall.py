@@ -1,4 +1,4 @@
-"""`isthmus uninstall`: what `isthmus install --apply` put into a cluster is taken away again."""
+"""`isthmus uninstall`: what `isthmus install ROLE --apply` put into a cluster is taken away again."""
 
 from __future__ import annotations
 

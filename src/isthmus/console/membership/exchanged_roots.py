@@ -34,5 +34,5 @@ def ways(member: Member, primary: Primary) -> str:
     again = f"isthmus clusters join {member.name} --context {other} --primary {one} --exchange-roots"
     return (
         f"one root for both: isthmus ca rotate (docs/guides/rotate-roots.md); or each keeps its own, where their "
-        f"trust domains are two (isthmus install --trust-domain): {again} (docs/guides/trust-other-meshes.md)"
+        f"trust domains are two (isthmus install primary --trust-domain): {again} (docs/guides/trust-other-meshes.md)"
     )

@@ -130,7 +130,7 @@ async def _within(leaving: Leaving, member: Member, primaries: tuple[Primary, ..
             seen = f"{len(taken.gone)} objects{kept}"
             yield done(step, member.name, seen, changed=bool(taken.gone), dry=leaving.dry)
         elif role == "remote":
-            seen = "stay, or are none: no join, and no isthmus install --apply, put them there"
+            seen = "stay, or are none: no join, and no isthmus install remote --apply, put them there"
             yield done(step, member.name, seen, changed=False)
     yield await _root(leaving, member)
 
