@@ -19,6 +19,7 @@ from isthmus.console.install.reading import (
     USUAL,
     InvalidInstallation,
     Layer,
+    Said,
     about_profile,
     assignment,
     file_layer,
@@ -134,6 +135,11 @@ def settings_flags(command: F) -> F:
     for flag, value, more, text in reversed(_SHORT_CUTS):
         names = ("-i", "--istio-namespace", "-n", flag) if flag == "--namespace" else (flag,)
         command = click.option(*names, value, help=text, **more)(command)
+    return settings_files(command)
+
+
+def settings_files(command: F) -> F:
+    """Gives a command the flags by which settings come from elsewhere: profile, files, single values."""
     command = click.option(
         "--set", "sets", multiple=True, metavar="PATH=VALUE", help="one value, as controlPlane.replicas=2"
     )(command)
@@ -159,17 +165,29 @@ def settings_from_flags(flags: dict[str, Any], *before: Layer) -> Installation:
         fail("\n".join(error.lines), _WRONG)
 
 
-def _settings(flags: dict[str, Any], *before: Layer) -> Installation:
+def from_files(flags: dict[str, Any]) -> Said:
+    """What `settings_files` say; ends with all that cannot be read of it."""
+    try:
+        return _from_files(flags)
+    except InvalidInstallation as error:
+        fail("\n".join(error.lines), _WRONG)
+
+
+def _from_files(flags: dict[str, Any]) -> Said:
     files = [_without_profile(file_layer(path, _text(path))) for path in flags["files"]]
     named = [name for _, name in files if name is not None]
     first = profile(flags["profile_name"] or (named[-1] if named else USUAL))
-    sets = [assignment(each) for each in flags["sets"]]
+    return Said((first, *(layer for layer, _ in files)), tuple(assignment(each) for each in flags["sets"]))
+
+
+def _settings(flags: dict[str, Any], *before: Layer) -> Installation:
+    said = _from_files(flags)
     own = [
-        Layer(flag.partition("/")[0], {value: list(said) if isinstance(said, tuple) else said}, is_flag=True)
+        Layer(flag.partition("/")[0], {value: list(word) if isinstance(word, tuple) else word}, is_flag=True)
         for flag, value, _, _ in _SHORT_CUTS
-        if (said := flags.get(value.lower(), flags.get(value))) not in (None, ())
+        if (word := flags.get(value.lower(), flags.get(value))) not in (None, ())
     ]
-    return settings([*before, first, *(layer for layer, _ in files)], sets, own)
+    return settings([*before, *said.layers], said.sets, own)
 
 
 def _without_profile(layer: Layer) -> tuple[Layer, str | None]:

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from isthmus.console.cli.durations import DURATION
+from isthmus.console.cli.install import from_files, settings_files
 from isthmus.console.cli.life_options import life_options
 from isthmus.console.cli.options import KUBECONFIG, ROOT, F, output, with_options, written
 from isthmus.console.control_plane import access_to, contexts_of
@@ -88,6 +89,7 @@ def place_options(command: F) -> F:
     help="directory with the mesh's root; without it that which Pilot's Citadel made",
 )
 @click.option("--image", default="", help="of its parts; usually that of Pilot")
+@settings_files
 @click.option(
     "--keep-parts", "keeps_parts", is_flag=True, help="apply nothing: its parts are there, by another hand"
 )
@@ -112,6 +114,7 @@ def join_(name: str, **flags: Any) -> None:
     """
     from isthmus.console.membership.join import Joining, join
 
+    flags["said"] = from_files(flags)
     chosen = {key: flags[key] for key in Joining.__struct_fields__}
     _run(name, flags, lambda member, of: join(Joining(**chosen), member, of))
 

@@ -116,6 +116,13 @@ class Assignment(NamedTuple):
     value: object
 
 
+class Said(NamedTuple):
+    """What a user says of an installation, beside the flags that stand for one value."""
+
+    layers: tuple[Layer, ...] = ()
+    sets: tuple[Assignment, ...] = ()
+
+
 def assignment(text: str) -> Assignment:
     """`path=value` read; the value is YAML, a dot within a key has a backslash before it. Raises
     `InvalidInstallation`."""

@@ -11,6 +11,7 @@ import msgspec
 
 from isthmus.console.ca_clusters import citadels
 from isthmus.console.install.applying import Role
+from isthmus.console.install.reading import InvalidInstallation, Layer, Said, settings
 from isthmus.console.install.settings import Installation
 from isthmus.console.membership.checks import checks
 from isthmus.console.membership.exchanged_roots import exchange_roots
@@ -31,11 +32,12 @@ _SKEW_S = 60.0
 class Joining(msgspec.Struct, frozen=True, kw_only=True):
     """What is wanted of a join."""
 
-    network: str = ""
+    network: str = ""  # empty: as settings say
     server: str = ""  # where Pilot finds the API server; empty: as we do, or by its own word
     life_s: float | None = None  # of the credential; None: without end
     ca: Path | None = None  # the directory with the mesh's root; None: Citadel's own in the primary
-    image: str = ""  # empty: Pilot's
+    image: str = ""  # empty: as settings say, or Pilot's
+    said: Said = Said()  # settings of what is installed
     keeps_parts: bool = False  # whether others put them there
     force: bool = False  # whether fields of parts that others set are taken over
     exchanges_roots: bool = False  # with a cluster that has a root of its own
@@ -48,12 +50,12 @@ async def join(joining: Joining, member: Member, primaries: tuple[Primary, ...])
     """Make the cluster one of the mesh, step by step. Raises `KubeError`, `CannotGoOn`."""
     yield await _reached(member, primaries)
     server = await _server(joining, member)
-    choices = await _installation(joining, member, primaries[0])
+    choices = await installation(joining, member, primaries[0])
     has_parts = joining.keeps_parts or await member.has_pilot()
     parts = None if has_parts else await look(member.client, Role("remote", choices), force=joining.force)
     async for told in _equipped(joining, member, primaries, parts):
         yield told
-    if joining.network:
+    if choices.network:
         yield await _gateway(joining, member, choices)
     for primary in primaries:
         async for told in _registered(joining, member, primary, primaries, server):
@@ -133,21 +135,29 @@ async def _reached(member: Member, primaries: tuple[Primary, ...]) -> Told:
     return done("reach", member.name, seen, changed=False)
 
 
-async def _installation(joining: Joining, member: Member, primary: Primary) -> Installation:
+async def installation(joining: Joining, member: Member, primary: Primary) -> Installation:
     """Parts of the same image as Pilot's, and of its trust domain unless a Citadel there is of one of its own."""
     said = await primary.choices()
-    usual = Installation(cluster=member.name, namespace=member.namespace, network=joining.network)
-    domain = said.get("trust_domain") or usual.trust_domain
+    domain = said.get("trust_domain") or Installation().trust_domain
     own = next(
         (each.trust_domain for each in (await _citadels(member)) if each and each.trust_domain), domain
     )
-    return msgspec.structs.replace(
-        usual,
-        image=joining.image or said.get("image") or usual.image,
-        trust_domain=own,
-        pilot_trust_domain=domain if own != domain else "",
-        domain=said.get("domain") or usual.domain,
-    )
+    of_mesh = {"trustDomain": own, "pilotTrustDomain": domain if own != domain else ""}
+    of_mesh |= {each: said[each] for each in ("image", "domain") if said.get(each)}
+    flags = {
+        "NAME": {"cluster": member.name},
+        "--istio-namespace": {"namespace": member.namespace},
+        "--network": {"network": joining.network} if joining.network else {},
+        "--image": {"image": joining.image} if joining.image else {},
+    }
+    try:
+        return settings(
+            [Layer(f"Pilot in {primary.name}", of_mesh), *joining.said.layers],
+            joining.said.sets,
+            [Layer(flag, spec, is_flag=True) for flag, spec in flags.items()],
+        )
+    except InvalidInstallation as error:
+        raise CannotGoOn("\n".join(error.lines)) from error
 
 
 async def _citadels(member: Member) -> list[CitadelHolding | None]:

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from msgspec.structs import replace
+
 from isthmus.console.install.applying import Plan, Role, carry_out, finish, look_ahead, owned, plan
 from isthmus.console.install.cluster import InstalledCluster, Key
 from isthmus.console.install.difference import differing
 from isthmus.console.install.inventory import inventory, inventory_key
+from isthmus.console.install.labels import KEEPS, REVISION, ROLE
 from isthmus.console.install.readiness import until_ready
 from isthmus.console.install.refusals import CannotInstall
 from isthmus.console.install.removing import removal, remove
 from isthmus.console.installation import InvalidInstallation, documents
 from isthmus.console.membership.told import CannotGoOn
-from isthmus.kube.client import Client
+from isthmus.kube.client import Client, Scope
+from isthmus.model.revision import DEFAULT
 
 Json = dict[str, Any]
 _CHANGES = {"created", "changed", "pruned"}
@@ -89,14 +93,21 @@ class Taken(NamedTuple):
 
 
 async def take(client: Client, role: Role, *, dry: bool) -> Taken | None:
-    """Take away what was applied of a role; None: nothing of it was. Raises `KubeError`."""
+    """Take away what was applied of a role, of whatever revision; None: nothing of it was. Raises `KubeError`."""
     cluster = InstalledCluster(client)
-    if await cluster.live(inventory_key(*role)) is None:
-        return None
-    todo = await removal(cluster, role, purge=False)
-    if not dry:
-        await remove(cluster, todo, lambda _: None)
-    return Taken([str(key) for key in todo.going], todo.staying)
+    like = inventory_key(*role)
+    held = [*await cluster.each(like, Scope(like.namespace, f"{KEEPS}=inventory,{ROLE}={role.name}"))]
+    gone: list[str] = []
+    staying: list[str] = []
+    for each in held:
+        label = each["metadata"]["labels"][REVISION]
+        of_it = Role(role.name, replace(role.installation, revision="" if label == DEFAULT else label))
+        todo = await removal(cluster, of_it, purge=False)
+        if not dry:
+            await remove(cluster, todo, lambda _: None)
+        gone += map(str, todo.going)
+        staying += todo.staying
+    return Taken(gone, tuple(staying)) if held else None
 
 
 def _changed(lines: list[str]) -> list[str]:
