@@ -30,7 +30,13 @@ class _What(click.Choice[str]):
 @click.option(
     "--address", default="127.0.0.1", show_default=True, help="address of this machine to listen on"
 )
-@click.option("-p", "--port", default=0, help="port of this machine; 0: that of the pod, or any that is free")
+@click.option(
+    "-p",
+    "--port",
+    type=click.IntRange(0, 65_535),
+    default=0,
+    help="port of this machine; 0: that of the pod, or any that is free",
+)
 @click.option(
     "--browser", type=bool, default=True, show_default=True, help="open a browser, or print the URL alone"
 )
@@ -51,6 +57,8 @@ def command(what: str, pod: str, **flags: Any) -> None:
         asyncio.run(_shown(board, pod, flags))
     except (KubeError, ValueError) as error:
         fail(str(error))
+    except OSError as error:
+        fail(f"cannot listen on {flags['address']}: {error.strerror} (hint: --port 0)")
 
 
 async def _shown(board: Board, pod: str, flags: dict[str, Any]) -> None:
