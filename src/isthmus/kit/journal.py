@@ -54,10 +54,10 @@ def replace(path: Path, records: Iterable[bytes], limit_bytes: int) -> int:
     made = path.with_name(f"{path.name}.new")
     try:
         size = _make(made, records, limit_bytes)
+        made.replace(path)
     except BaseException:
         made.unlink(missing_ok=True)  # it is in the way where the disk is full
         raise
-    made.replace(path)
     _keep_name(path.parent)
     return size
 
