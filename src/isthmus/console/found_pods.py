@@ -40,6 +40,11 @@ class Said(NamedTuple):
     name: str
 
 
+class _Fit(NamedTuple):
+    pod: Said
+    is_whole: bool  # no more than its name's beginning else
+
+
 def meanings(words: str, namespace: str = "") -> list[Said]:
     """What `POD`, `POD.NAMESPACE`, `NAMESPACE/POD` or `deployment/NAME[.NAMESPACE]` may mean, the likeliest first."""
     before, slash, name = words.rpartition("/")
@@ -55,7 +60,7 @@ def meanings(words: str, namespace: str = "") -> list[Said]:
 async def find_pod(
     kubeconfig: Path | None, contexts: Sequence[str], words: str, namespace: str = ""
 ) -> FoundPod:
-    """The pod that `words` mean, or the first whose name begins so, in the clusters of these contexts, in their order.
+    """The pod that `words` mean, else the first whose name begins so, in the clusters of these contexts, in order.
 
     Raises `KubeError` where there is none, or a cluster that could have it cannot be asked.
     """
@@ -64,9 +69,12 @@ async def find_pod(
     found = await asyncio.gather(
         *(_in_cluster(each, said) for each in accesses.values()), return_exceptions=True
     )
-    for (context, access), pod in zip(accesses.items(), found, strict=True):
-        if isinstance(pod, Said):
-            return FoundPod(context, access, *pod)
+    fits = [
+        (*where, fit) for where, fit in zip(accesses.items(), found, strict=True) if isinstance(fit, _Fit)
+    ]
+    if fits:
+        context, access, fit = min(fits, key=lambda each: not each[2].is_whole)
+        return FoundPod(context, access, *fit.pod)
     for one in found:
         if isinstance(one, BaseException):
             raise one
@@ -74,13 +82,14 @@ async def find_pod(
     raise KubeError(f"no pod in namespace {where} is called {said[0].name}… (hint: kubectl get pods -A)")
 
 
-async def _in_cluster(access: Access, said: Sequence[Said]) -> Said | None:
+async def _in_cluster(access: Access, said: Sequence[Said]) -> _Fit | None:
     async with Client(access) as client:
         for each in said:
             listing = await client.list_all(PODS, Scope(each.namespace))
             names = sorted(msgspec.json.decode(item, type=Pod).metadata.name for item in listing.items)
-            for fits in (each.name.__eq__, lambda name, begin=each.name: name.startswith(begin)):
-                for name in names:
-                    if fits(name):
-                        return Said(each.namespace, name)
+            if each.name in names:
+                return _Fit(each, is_whole=True)
+            for name in names:
+                if name.startswith(each.name):
+                    return _Fit(Said(each.namespace, name), is_whole=False)
     return None

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from isthmus.console.control_plane import MONITORING_PORT, PILOT, access_to, running_pods
+from isthmus.kit.unreadable import UNREADABLE
 from isthmus.kube.client import Client
 from isthmus.kube.errors import KubeError
 from isthmus.kube.pods import fetch
@@ -70,6 +71,8 @@ async def _of_pod(client: Client, context: str, root: str, pod: str, path: str) 
         return Told(context, pod, msgspec.json.decode(await fetch(client, root, pod, MONITORING_PORT, path)))
     except KubeError as error:
         return Silence(context, f"{pod}: {error}")
+    except UNREADABLE as error:
+        return Silence(context, f"{pod} does not answer in JSON: {error} (hint: is it Isthmus's?)")
 
 
 def proxies_of(told: Iterable[Told]) -> list[dict[str, Any]]:
