@@ -1,4 +1,4 @@
-"""Sidecars that are init containers: pods of Jobs end by themselves, and who drains still calls through his own."""
+"""Sidecars that are init containers: Jobs are complete, and who drains still calls through his own."""
 
 from __future__ import annotations
 
@@ -45,18 +45,14 @@ def made(app: str, program: str) -> list[Json]:
 
 
 def once(app: str, program: str) -> list[Json]:
-    """The pod that a Job makes."""
+    """The same work as a Job."""
     own, one = made(app, program)
     template = one["spec"]["template"]
-    meta = {**template["metadata"], "name": app, "namespace": "default"}
+    template["spec"]["restartPolicy"] = "Never"
+    meta = {"name": app, "namespace": "default"}
     return [
         own,
-        {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": meta,
-            "spec": {**template["spec"], "restartPolicy": "Never"},
-        },
+        {"apiVersion": "batch/v1", "kind": "Job", "metadata": meta, "spec": {"template": template}},
     ]
 
 
@@ -66,13 +62,13 @@ def helped(built: Stage) -> Iterator[Stage]:
         yield stage
 
 
-async def test_the_pod_of_a_job_calls_through_its_sidecar_and_ends_by_itself(helped: Stage) -> None:
+async def test_a_job_calls_through_its_sidecar_and_is_complete(helped: Stage) -> None:
     kubectl = helped.kubectl(PUBLIC)
-    await kubectl.run("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/once", "--timeout=90s")
-    assert "status 200" in await kubectl.run("logs", "once", "-c", "once")
-    pod = await kubectl.json("get", "pod", "once")
+    await kubectl.run("wait", "--for=condition=complete", "job/once", "--timeout=90s")
+    assert "status 200" in await kubectl.run("logs", "job/once", "-c", "once")
+    (pod,) = (await kubectl.json("get", "pods", "-l", "job-name=once"))["items"]
     sidecar = {each["name"]: each for each in pod["status"]["initContainerStatuses"]}["istio-proxy"]
-    assert sidecar["state"]["terminated"]["exitCode"] == 0
+    assert (pod["status"]["phase"], sidecar["state"]["terminated"]["exitCode"]) == ("Succeeded", 0)
 
 
 async def test_an_application_that_drains_still_calls_through_its_sidecar(helped: Stage) -> None:

@@ -12,7 +12,7 @@ from isthmus.lab.apiserver.builtin import builtin
 from isthmus.lab.apiserver.credentials import ClusterCredentials
 from isthmus.lab.apiserver.nodes import NodeError
 from isthmus.lab.apiserver.served import Address, ApiServer
-from isthmus.lab.controllers import UNATTENDED
+from isthmus.lab.controllers import unattended
 
 
 class SeemingCommand:
@@ -92,7 +92,7 @@ class EmbeddedCluster(ServedCluster):
 async def embedded_cluster(folder):
     """A cluster of the lab's API server, in this process."""
     server = ApiServer(ClusterCredentials("test", ["127.0.0.1"], time.time()))
-    server.api.unattended = UNATTENDED
+    server.api.unattended = unattended
     await server.prepare()
     await server.api.create(
         builtin("serviceaccounts"),

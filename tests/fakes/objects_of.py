@@ -13,6 +13,9 @@ NAMESPACES, PODS, SERVICES = builtin("namespaces"), builtin("pods"), builtin("se
 CONFIG_MAPS, SECRETS, NODES = builtin("configmaps"), builtin("secrets"), builtin("nodes")
 ENDPOINTS, ACCOUNTS, EVENTS = builtin("endpoints"), builtin("serviceaccounts"), builtin("events")
 SLICES = builtin("endpointslices", "discovery.k8s.io")
+JOBS, CRON_JOBS = builtin("jobs", "batch"), builtin("cronjobs", "batch")
+STATEFUL_SETS, DAEMON_SETS = builtin("statefulsets", "apps"), builtin("daemonsets", "apps")
+CLAIMS, REVISIONS = builtin("persistentvolumeclaims"), builtin("controllerrevisions", "apps")
 DEPLOYMENTS, SETS = builtin("deployments", "apps"), builtin("replicasets", "apps")
 
 
@@ -60,4 +63,14 @@ def deployment(name="web", replicas=1, image="web:1", **spec):
             },
             **spec,
         },
+    }
+
+
+def job(name="once", policy="Never", **spec):
+    pod_spec = {"restartPolicy": policy, "containers": [{"name": "main", "image": "busybox"}]}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {"template": {"spec": pod_spec}, **spec},
     }

@@ -12,16 +12,18 @@ from isthmus.kit.tasks import supervise
 from isthmus.kube.client import Client
 from isthmus.kube.errors import Conflict, NotFound
 from isthmus.kube.watch import Changed, Listed, Watch
-from isthmus.lab.controllers.accounts import Accounts
-from isthmus.lab.controllers.deployments import Deployments
 from isthmus.lab.controllers.garbage import Garbage
-from isthmus.lab.controllers.replicasets import ReplicaSets
+from isthmus.lab.embedded import controllers, prepare
 
 SINCE = "2026-01-01T00:00:00Z"
+_ENDS = {"ends": "Succeeded", "fails": "Failed"}
 
 
 class SeemingKubelet:
-    """Says of every pod that it runs and is ready, unless its first image is called `stuck`; lets it go when told."""
+    """Says of every pod that it runs and is ready, and lets it go when told.
+
+    By its first image it is `stuck` before that, `ends` well at once, or `fails`.
+    """
 
     def __init__(self, cluster):
         self._cluster = cluster
@@ -40,8 +42,9 @@ class SeemingKubelet:
             return
         if not pod["spec"].get("nodeName"):
             await self._cluster.bind(pod, "node")
-        elif pod["spec"]["containers"][0]["image"] != "stuck" and pod["status"]["phase"] == "Pending":
-            await self._cluster.set_status("pods", pod, _running(pod))
+        elif pod["status"]["phase"] == "Pending" and (image := _image(pod)) != "stuck":
+            status = {"phase": _ENDS[image]} if image in _ENDS else _running(pod)
+            await self._cluster.set_status("pods", pod, status)
 
 
 async def _pods(client):
@@ -50,6 +53,10 @@ async def _pods(client):
             items = event.items if isinstance(event, Listed) else []
             for item in [event.item] if isinstance(event, Changed) else items:
                 yield msgspec.json.decode(item)
+
+
+def _image(pod):
+    return pod["spec"]["containers"][0]["image"]
 
 
 def _running(pod):
@@ -82,11 +89,5 @@ async def at_work(cluster):
 
 def _controllers(server):
     garbage = Garbage(server.api)
-    server.api.hooks.append(garbage.heard)
-    workers = (
-        garbage,
-        Accounts(server.api, server.tokens, server.credentials.ca),
-        Deployments(server.api),
-        ReplicaSets(server.api),
-    )
-    return [each.run() for each in workers]
+    prepare(server.api, garbage)
+    return controllers(server, garbage).values()

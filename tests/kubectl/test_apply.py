@@ -126,16 +126,18 @@ async def image(kubectl):
 
 @pytest.mark.embedded("controllers act on it in the other")
 async def test_who_makes_what_nothing_acts_on_is_warned(kubectl):
-    job = {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {"name": "once"},
+    scaler = {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "web"},
         "spec": {
-            "template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "a", "image": "a"}]}}
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
+            "maxReplicas": 3,
         },
     }
-    ran = await kubectl.run("apply", "-f", "-", stdin=json.dumps(job))
+    ran = await kubectl.run("apply", "-f", "-", stdin=json.dumps(scaler))
     assert ran.code == 0, ran.err
-    assert "Warning: no controller here acts on jobs: they are stored, and that is all" in ran.err
-    again = await kubectl.run("label", "job", "once", "a=b")
+    words = "no controller here acts on horizontalpodautoscalers: they are stored, and that is all"
+    assert f"Warning: {words}" in ran.err
+    again = await kubectl.run("label", "hpa", "web", "a=b")
     assert "Warning" not in again.err

@@ -5,17 +5,24 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import Any
 
+from isthmus.lab.apiserver.api import Api
 from isthmus.lab.apiserver.nodes import Nodes
 from isthmus.lab.apiserver.served import Address, ApiServer
 from isthmus.lab.apiserver.tokens import Grant
 from isthmus.lab.control_plane import API_PORT, Site
-from isthmus.lab.controllers import UNATTENDED
+from isthmus.lab.controllers import unattended
 from isthmus.lab.controllers.accounts import Accounts
+from isthmus.lab.controllers.claims import Claims
+from isthmus.lab.controllers.cron_jobs import CronJobs
+from isthmus.lab.controllers.daemon_sets import DaemonSets
 from isthmus.lab.controllers.deployments import Deployments
 from isthmus.lab.controllers.endpoints import EndpointsController
 from isthmus.lab.controllers.garbage import Garbage
+from isthmus.lab.controllers.job_state import selected
+from isthmus.lab.controllers.jobs import Jobs
 from isthmus.lab.controllers.replicasets import ReplicaSets
 from isthmus.lab.controllers.services import ServiceAddresses
+from isthmus.lab.controllers.stateful_sets import StatefulSets
 from isthmus.lab.objects import Objects
 from isthmus.lab.sockets import listen
 
@@ -40,8 +47,7 @@ class Embedded:
         api, spec = self.server.api, self._site.spec
         ranges = tuple(each.service_cidr for each in spec.families)
         api.prepare["", "services"] = ServiceAddresses(api, ranges, spec.balancer_address).prepare
-        api.unattended = UNATTENDED
-        api.hooks.append(self._garbage.heard)
+        prepare(api, self._garbage)
         await self.server.prepare()
         for obj in [*first, *_service_of(self._site)]:
             each = self.server.types.by_kind(obj["apiVersion"], obj["kind"])
@@ -52,15 +58,8 @@ class Embedded:
 
     def attend(self, nodes: Nodes) -> dict[str, Coroutine[Any, Any, None]]:
         """The controllers."""
-        server = self.server
-        server.attach(nodes)
-        return {
-            "accounts": Accounts(server.api, server.tokens, server.credentials.ca).run(),
-            "deployments": Deployments(server.api).run(),
-            "replicasets": ReplicaSets(server.api).run(),
-            "endpoints": EndpointsController(server.api).run(),
-            "garbage": self._garbage.run(),
-        }
+        self.server.attach(nodes)
+        return controllers(self.server, self._garbage)
 
     async def token(self, grant: Grant) -> tuple[str, float]:
         """A token, and when it ends."""
@@ -85,6 +84,30 @@ class Embedded:
         """End everything."""
         await self.server.stop()
         self.server.close()
+
+
+def controllers(server: ApiServer, garbage: Garbage) -> dict[str, Coroutine[Any, Any, None]]:
+    """What makes objects follow others there, by name, to be run until the end."""
+    api = server.api
+    return {
+        "accounts": Accounts(api, server.tokens, server.credentials.ca).run(),
+        "claims": Claims(api).run(),
+        "cron jobs": CronJobs(api).run(),
+        "daemon sets": DaemonSets(api).run(),
+        "deployments": Deployments(api).run(),
+        "endpoints": EndpointsController(api).run(),
+        "garbage": garbage.run(),
+        "jobs": Jobs(api).run(),
+        "replicasets": ReplicaSets(api).run(),
+        "stateful sets": StatefulSets(api).run(),
+    }
+
+
+def prepare(api: Api, garbage: Garbage) -> None:
+    """What the API server does with objects because there are controllers, before anybody makes one."""
+    api.prepare["batch", "jobs"] = selected
+    api.unattended = unattended
+    api.hooks.append(garbage.heard)
 
 
 def _service_of(site: Site) -> list[Json]:

@@ -120,8 +120,12 @@ async def test_the_status_tells_when_a_rollout_is_done():
 
 
 async def set_image(api, image):
+    await set_image_of(api, WEB, image)
+
+
+async def set_image_of(api, target, image):
     containers = [{"name": "main", "image": image}]
-    await api.patch(WEB, {"spec": {"template": {"spec": {"containers": containers}}}}, STRATEGIC_PATCH)
+    await api.patch(target, {"spec": {"template": {"spec": {"containers": containers}}}}, STRATEGIC_PATCH)
     await settled(api)
 
 

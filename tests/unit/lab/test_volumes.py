@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from fakes.objects_of import ACCOUNTS, CONFIG_MAPS, PODS, SECRETS, bare_api, config_map, pod
+from fakes.objects_of import ACCOUNTS, CLAIMS, CONFIG_MAPS, PODS, SECRETS, bare_api, config_map, pod
 from fakes.quiet_node import quiet_node
 from isthmus.lab.apiserver.api import Target
 from isthmus.lab.apiserver.patches import MERGE_PATCH
@@ -166,3 +166,25 @@ def test_readers_see_all_the_old_files_or_all_the_new(tmp_path):
     assert seen
     assert seen <= {tuple(version.values()) for version in versions}
     assert len([path for path in tmp_path.iterdir() if path.name.startswith("..")]) == 2, "nothing is left"
+
+
+async def test_the_folder_of_a_claim_outlives_pods_and_is_another_for_the_next_claim(node):
+    made = with_volume(persistentVolumeClaim={"claimName": "data"})
+    container = {"name": "main", "volumeMounts": [{"name": "v", "mountPath": "/data"}]}
+
+    async def place():
+        volumes = volumes_of(node, made)
+        await volumes.prepare(made)
+        (mount,) = volumes.mounts(container)
+        volumes.remove()
+        return mount.source
+
+    with pytest.raises(Missing, match='persistentvolumeclaim "data" not found'):
+        await place()
+    claim = {"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"], "resources": {}}}
+    await node.api.create(CLAIMS, {**claim, "metadata": {"name": "data", "namespace": "default"}})
+    first = await place()
+    assert await place() == first
+    await node.api.delete(Target(CLAIMS, "default", "data"))
+    await node.api.create(CLAIMS, {**claim, "metadata": {"name": "data", "namespace": "default"}})
+    assert await place() != first

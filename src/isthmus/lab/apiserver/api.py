@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from typing import Any, Protocol
 
 from isthmus.kit import date
@@ -43,6 +43,8 @@ class Admit(Protocol):
 
 Prepare = Callable[[Json, Json | None], Json]
 """What a type does with an object before it is stored, such as giving a Service its address."""
+Unattended = Callable[[ResourceType, Json], Iterable[str]]
+"""What nobody acts on of a new object, in words for its maker."""
 Hook = Callable[[ResourceType, Json | None, Json | None], Awaitable[None]]
 """Told of each write that happened: the type, the object before and after."""
 
@@ -61,7 +63,7 @@ class Api:
         self.admission: Admit | None = None
         self.prepare: dict[tuple[str, str], Prepare] = {}  # by group and plural
         self.hooks: list[Hook] = []
-        self.unattended: frozenset[tuple[str, str]] = frozenset()  # groups and plurals
+        self.unattended: Unattended = lambda _, __: ()
 
     def get(self, each: ResourceType, namespace: str, name: str) -> Json:
         """The object, in the version of `each`. Raises `NotFound`."""
@@ -222,8 +224,8 @@ class Api:
         return await self._store(target, obj, old, write)
 
     async def _store(self, target: Target, obj: Json, old: Json | None, write: Write) -> Json:
-        if old is None and (target.each.group, target.each.plural) in self.unattended:
-            write.warn(f"no controller here acts on {target.each.plural}: they are stored, and that is all")
+        for words in self.unattended(target.each, obj) if old is None else ():
+            write.warn(words)
         causes = self.validation.check_rules(target.each, obj, old)
         causes += late_finalizers(old, obj) if old is not None else []
         if causes:

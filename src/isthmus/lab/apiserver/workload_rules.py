@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from isthmus.lab.apiserver.causes import (
@@ -16,6 +16,7 @@ from isthmus.lab.apiserver.causes import (
     unsupported,
 )
 from isthmus.lab.apiserver.names import label_fault, labels_broken
+from isthmus.lab.apiserver.schedules import InvalidSchedule, next_of, zone_of
 
 Json = dict[str, Any]
 
@@ -33,6 +34,7 @@ _FREE_IN_STATEFUL_SETS = (
     "persistentVolumeClaimRetentionPolicy",
     "minReadySeconds",
 )
+_CONCURRENCY = ("Allow", "Forbid", "Replace")
 _SETTLED_BY_OTHERS = ("activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds", "nodeName")
 
 
@@ -166,9 +168,22 @@ def cron_job_broken(job: Json) -> Iterator[Cause]:
     spec = job.get("spec") or {}
     if not spec.get("schedule"):
         yield required("spec.schedule")
+    for name, read in (("schedule", next_of), ("timeZone", zone_of)):
+        if spec.get(name):
+            yield from _unreadable(f"spec.{name}", spec[name], read)
+    policy = spec.get("concurrencyPolicy", "Allow")
+    if policy not in _CONCURRENCY:
+        yield unsupported("spec.concurrencyPolicy", policy, _CONCURRENCY)
     yield from _job_template_broken(
         (spec.get("jobTemplate") or {}).get("spec") or {}, "spec.jobTemplate.spec"
     )
+
+
+def _unreadable(path: str, value: str, read: Callable[[str], object]) -> Iterator[Cause]:
+    try:
+        read(value)
+    except InvalidSchedule as error:
+        yield invalid(path, value, str(error))
 
 
 def _job_template_broken(spec: Json, path: str) -> Iterator[Cause]:

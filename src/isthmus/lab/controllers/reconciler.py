@@ -35,10 +35,13 @@ class Reconciler:
         self._due: dict[Key, None] = {}
         self._failing: dict[Key, Backoff] = {}
         self._wake = asyncio.Event()
+        self._group: asyncio.TaskGroup | None = None
+        self._later: dict[Key, tuple[float, asyncio.Task[None]]] = {}
 
     async def run(self) -> None:
         """Follow the sources until cancelled."""
         async with asyncio.TaskGroup() as group:
+            self._group = group
             for each, keys in self._sources.items():
                 group.create_task(self._follow(each, keys))
             group.create_task(self._work())
@@ -47,6 +50,20 @@ class Reconciler:
         """Look at `key` again soon."""
         self._due[key] = None
         self._wake.set()
+
+    def look_later(self, key: Key, seconds: float) -> None:
+        """Look at `key` again by then, by the cluster's clock; nothing happens before `run`."""
+        at, before = self._api.clock.monotonic() + seconds, self._later.get(key)
+        if self._group is None or (before is not None and before[0] <= at):
+            return
+        if before is not None:
+            before[1].cancel()
+        self._later[key] = (at, self._group.create_task(self._wait(key, seconds)))
+
+    async def _wait(self, key: Key, seconds: float) -> None:
+        await self._api.clock.sleep(seconds)
+        del self._later[key]
+        self.look_at(key)
 
     async def _follow(self, each: ResourceType, keys: Keys) -> None:
         async with aclosing(self._api.watch(Following(each))) as events:

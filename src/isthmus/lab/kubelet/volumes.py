@@ -19,6 +19,7 @@ from isthmus.lab.sandbox import Mount
 Json = dict[str, Any]
 Files = dict[str, bytes]
 _CONFIG_MAPS, _SECRETS, _ACCOUNTS = builtin("configmaps"), builtin("secrets"), builtin("serviceaccounts")
+_CLAIMS = builtin("persistentvolumeclaims")
 _USUAL_TOKEN_S = 3600.0
 _RENEW_AT = 0.8  # of a token's life
 
@@ -42,7 +43,7 @@ class Volumes:
                 write_files(self._folder / volume["name"], files)
                 self._written[volume["name"]] = files
             elif files is None and "hostPath" not in volume:
-                (self._folder / volume["name"]).mkdir(parents=True, exist_ok=True)
+                self._place(volume).mkdir(parents=True, exist_ok=True)
 
     def mounts(self, container: Json) -> tuple[Mount, ...]:
         """What the container sees of them."""
@@ -50,9 +51,7 @@ class Volumes:
         found = []
         for mount in container.get("volumeMounts") or []:
             volume = by_name[mount["name"]]
-            source = (
-                Path(volume["hostPath"]["path"]) if "hostPath" in volume else self._folder / mount["name"]
-            )
+            source = self._place(volume)
             if mount.get("subPath"):
                 source /= mount["subPath"]
                 if not source.exists():
@@ -63,6 +62,18 @@ class Volumes:
     def remove(self) -> None:
         """Take the folders away."""
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _place(self, volume: Json) -> Path:
+        """Where the volume is. What a claim holds outlives its pods. Raises `Missing`."""
+        if "hostPath" in volume:
+            return Path(volume["hostPath"]["path"])
+        if "persistentVolumeClaim" not in volume:
+            return self._folder / str(volume["name"])
+        name = volume["persistentVolumeClaim"]["claimName"]
+        found = self._node.api.find(_CLAIMS, self._pod["metadata"]["namespace"], name)
+        if found is None:
+            raise Missing(f'persistentvolumeclaim "{name}" not found')
+        return self._node.folder / "claims" / str(found["metadata"]["uid"])
 
     def _files(self, volume: Json) -> Files | None:
         """What is in a volume that objects fill; None for one that is only a folder."""

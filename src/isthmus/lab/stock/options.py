@@ -22,14 +22,19 @@ Options = dict[str, str]
 
 CONTROLLERS = (
     "clusterrole-aggregation-controller",
+    "cronjob-controller",
+    "daemonset-controller",
     "deployment-controller",
     "endpoints-controller",
     "endpointslice-controller",
     "garbage-collector-controller",
+    "job-controller",
     "namespace-controller",
     "replicaset-controller",
     "serviceaccount-controller",
     "serviceaccount-token-controller",
+    "statefulset-controller",
+    "ttl-after-finished-controller",
 )
 """What every cluster needs."""
 
@@ -101,6 +106,8 @@ def apiserver_options(ports: Ports, service_ranges: Sequence[str]) -> Options:
         "service-account-key-file": "accounts.pub",
         "service-cluster-ip-range": ",".join(service_ranges),
         "allow-privileged": "true",
+        # A new node is marked as not ready, and who takes the mark away is none of our controllers.
+        "disable-admission-plugins": "TaintNodesByCondition",
     }
 
 
