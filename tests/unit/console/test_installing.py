@@ -9,16 +9,15 @@ import msgspec
 import pytest
 
 from fakes.live_cluster import live_cluster
+from fakes.place import CRD, Place, few
 from isthmus.admission.bundles import MUTATING
 from isthmus.admission.tags import is_silenced, silenced
-from isthmus.console.install.applying import Role, carry_out, finish, look_ahead, plan
-from isthmus.console.install.cluster import MANAGER, InstalledCluster, Key
-from isthmus.console.install.difference import differences
+from isthmus.console.install.applying import carry_out, plan
+from isthmus.console.install.cluster import MANAGER, Key
 from isthmus.console.install.inventory import inventory_key, keys_in
 from isthmus.console.install.readiness import hindrances, is_ready, until_ready
-from isthmus.console.install.reading import Layer, profile, settings
 from isthmus.console.install.refusals import CannotInstall
-from isthmus.console.install.removing import removal, remove
+from isthmus.console.install.removing import removal
 from isthmus.console.installation import documents
 from isthmus.kube.client import Client
 
@@ -27,54 +26,6 @@ pytestmark = pytest.mark.usefixtures("api_server")
 SYSTEM = "istio-system"
 ISTIOD = Key("apps/v1", "Deployment", SYSTEM, "istiod")
 SETTINGS = Key("v1", "ConfigMap", SYSTEM, "istio")
-CRD = "CustomResourceDefinition"
-
-
-def few(role):
-    """The objects of a role, of the kinds two: what is done with one definition is done with all."""
-    named = {"virtualservices.networking.istio.io", "gateways.networking.istio.io"}
-    return [each for each in documents(*role) if each["kind"] != CRD or each["metadata"]["name"] in named]
-
-
-class Place:
-    """A cluster into which is installed."""
-
-    def __init__(self, served, client):
-        self.served, self.cluster = served, InstalledCluster(client)
-
-    def role(self, name="primary", **spec):
-        return Role(name, settings([profile("default"), Layer("t", {"cluster": "east", **spec})]))
-
-    async def install(self, role, *, force=False, chosen=few):
-        """What is said of each object."""
-        said = []
-        todo = await plan(self.cluster, role, chosen(role))
-        await look_ahead(self.cluster, todo, force=force)
-        await carry_out(self.cluster, role, todo, said.append, force=force)
-        await finish(self.cluster, role, todo, said.append, force=force)
-        return said
-
-    async def diff(self, role):
-        todo = await plan(self.cluster, role, few(role))
-        return list(differences(todo, await look_ahead(self.cluster, todo, force=True)))
-
-    async def uninstall(self, role, *, purge=False):
-        todo = await removal(self.cluster, role, purge=purge)
-        said = []
-        await remove(self.cluster, todo, said.append)
-        return todo, said
-
-    async def live(self, key):
-        return await self.cluster.live(key)
-
-    async def change(self, key, **parts):
-        """Be somebody else, who sets fields of an object."""
-        body = {
-            "apiVersion": key.api_version,
-            "kind": key.kind,
-            "metadata": {"name": key.name, "namespace": key.namespace},
-        }
-        await self.served.apply({**body, **parts})
 
 
 @pytest.fixture
