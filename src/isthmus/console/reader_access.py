@@ -89,6 +89,13 @@ class ReaderAccess:
             found.append(earlier)
         return tuple(sorted(found, key=_age, reverse=True))
 
+    async def other_names(self, pilot: str) -> tuple[str, ...]:
+        """By which other names the Pilots of a cluster were given credentials of this one. Raises `KubeError`."""
+        listing = await self._client.list_all(_SECRETS, Scope(self._namespace, labels=ACCESS))
+        found = [msgspec.json.decode(item) for item in listing.items]
+        names = {each["metadata"]["labels"][ACCESS] for each in found if pilot in given_to(each)}
+        return tuple(sorted(names - {self._cluster}))
+
     async def take_back(self, *, all_but: str = "") -> tuple[str, ...]:
         """End all credentials but those bound to this Secret; returns the others' Secrets. Raises `KubeError`."""
         ended = []

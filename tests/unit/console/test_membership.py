@@ -21,6 +21,7 @@ from isthmus.console.membership.leave import Leaving, leave
 from isthmus.console.membership.mesh import Member, Places, Primary, primaries
 from isthmus.console.membership.rotate import rotate
 from isthmus.console.membership.told import CannotGoOn, State
+from isthmus.console.reader_access import ReaderAccess
 from isthmus.discovery.access_renewal import Renewals
 from isthmus.discovery.cluster_watcher import WatcherSettings
 from isthmus.discovery.fleet import Fleet
@@ -198,6 +199,20 @@ async def test_a_credential_is_rotated_without_a_gap_and_the_old_one_ends(mesh):
     assert (await mesh.join())["entry"].state is State.AS_IT_WAS
 
 
+async def test_a_name_is_one_clusters_and_a_cluster_has_one_name(mesh):
+    await mesh.join()
+    twice = mesh.member._replace(name="north")
+    with pytest.raises(CannotGoOn, match=r"reads west already, as west \(hint: isthmus clusters leave west "):
+        await told(join(mesh.joining(), twice, (mesh.primary,)))
+    elsewhere = "https://203.0.113.7:6443"
+    assert (await mesh.join(server=elsewhere, dry=True))["entry"].state is State.WOULD  # it may move
+    await ReaderAccess(
+        mesh.member.client, ROOT, "west"
+    ).take_back()  # as another cluster, which has none of these
+    with pytest.raises(CannotGoOn, match=r"by the name west Pilot in east reads https://127.* with --dead"):
+        await mesh.join(server=elsewhere)
+
+
 async def test_a_join_that_was_cut_off_goes_on_where_it_was(mesh):
     steps = join(mesh.joining(), mesh.member, (mesh.primary,))
     async for each in steps:
@@ -258,6 +273,8 @@ async def test_what_cannot_join_is_said_before_anything_is_done(mesh):
     same = mesh.member._replace(name="east")
     with pytest.raises(CannotGoOn, match=r"is called east already \(hint"):
         await told(join(mesh.joining(), same, (mesh.primary,)))
+    with pytest.raises(CannotGoOn, match=r"--image: .*\n?.*"):
+        await mesh.join(image="two words")
     with pytest.raises(CannotGoOn, match=r"key of the mesh's root is not in east \(hint: --ca"):
         await mesh.join(ca=None)
     with pytest.raises(CannotGoOn, match=r"has no secret .* with west \(hint: isthmus clusters join west"):

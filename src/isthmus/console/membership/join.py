@@ -16,14 +16,13 @@ from isthmus.console.install.settings import Installation
 from isthmus.console.membership.checks import checks
 from isthmus.console.membership.exchanged_roots import exchange_roots
 from isthmus.console.membership.mesh import Member, Primary, until
+from isthmus.console.membership.naming import check_name, is_of
 from isthmus.console.membership.parts import Parts, look
 from isthmus.console.membership.shared_root import share_root
 from isthmus.console.membership.told import CannotGoOn, State, Steps, Told, done, left
 from isthmus.console.reader_access import NoReader, ReaderAccess
 from isthmus.console.registration import CannotRegister, server_for_pods
 from isthmus.kit.clock import SystemClock
-from isthmus.kube.account_token import read_token
-from isthmus.kube.kubeconfig import Access, Token
 from isthmus.model.holdings import CitadelHolding
 
 _SKEW_S = 60.0
@@ -50,6 +49,8 @@ async def join(joining: Joining, member: Member, primaries: tuple[Primary, ...])
     """Make the cluster one of the mesh, step by step. Raises `KubeError`, `CannotGoOn`."""
     yield await _reached(member, primaries)
     server = await _server(joining, member)
+    for primary in primaries:
+        await check_name(member, primary, server)
     choices = await installation(joining, member, primaries[0])
     has_parts = joining.keeps_parts or await member.has_pilot()
     parts = None if has_parts else await look(member.client, Role("remote", choices), force=joining.force)
@@ -187,7 +188,8 @@ async def _registered(
     if primary.is_secret:
         yield await _rights(joining, primary)
     reader = ReaderAccess(member.client, member.namespace, member.name)
-    if await _is_good(await primary.entries.find(), server, reader):
+    entry = await primary.entries.find()
+    if entry is not None and entry.server == server and await is_of(entry, reader):
         yield done("entry", primary.name, primary.entries.place, changed=False)
         return
     if joining.dry:
@@ -216,16 +218,6 @@ async def _rights(joining: Joining, primary: Primary) -> Told:
         await rights.put()
         await rights.finish()
     return done("rights", primary.name, seen, dry=joining.dry)
-
-
-async def _is_good(entry: Access | None, server: str, reader: ReaderAccess) -> bool:
-    """Whether an entry leads there by a credential that was not taken back; that Pilot has renewed it since is well."""
-    if entry is None or entry.server != server or not isinstance(entry.credentials, Token):
-        return False
-    said = read_token(str.__str__(entry.credentials.token))
-    if said is None or said.bond is None:
-        return False
-    return said.bond.name in {each["metadata"]["name"] for each in await reader.secrets()}
 
 
 async def _followed(joining: Joining, member: Member, primary: Primary) -> Told:
