@@ -63,7 +63,7 @@ _STR = "tag:yaml.org,2002:str"
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     # As Go's library does: what would be read as something else is in double quotes.
-    is_text = dumper.resolve(yaml.ScalarNode, text, (True, False)) == _STR  # type: ignore[no-untyped-call] # the library's
+    is_text = not any(form.match(text) for _, form in _Dumper.yaml_implicit_resolvers.get(text[:1], ()))
     return dumper.represent_scalar(_STR, text, style="|" if "\n" in text else None if is_text else '"')
 
 
