@@ -71,7 +71,9 @@ async def _losses(cluster: InstalledCluster, going: Iterable[Key]) -> tuple[str,
     found = []
     for key in going:
         if key.kind == "CustomResourceDefinition":
-            definition = await cluster.live(key) or {}
+            definition = await cluster.live(key)
+            if definition is None:
+                continue
             spec = definition["spec"]
             of = Key(f"{spec['group']}/{spec['versions'][0]['name']}", spec["names"]["kind"], "", "")
             try:
