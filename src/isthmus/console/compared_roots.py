@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 from isthmus.console.envoy_parts import section
 from isthmus.kit import date, x509
 from isthmus.kit.certified import Certified, all_certified
+from isthmus.translate.names import ROOT_SECRET
 
 Json = dict[str, Any]
-_SECRET = "ROOTCA"  # noqa: S105 - a name
 _HELD = ("dynamic_active_secrets", "static_secrets")
 _CUT = 16  # characters of a digest that tell roots apart for people
 
@@ -56,7 +56,7 @@ def _roots(dump: Json) -> dict[tuple[str, str], Certified]:
     secrets = section(dump, "SecretsConfigDump")
     for entry in (each for key in _HELD for each in secrets.get(key, [])):
         secret = entry.get("secret", {})
-        if _SECRET in (entry.get("name"), secret.get("name")):
+        if ROOT_SECRET in (entry.get("name"), secret.get("name")):
             for domain, source in _sources(secret.get("validation_context", {})):
                 for each in all_certified(_certificates(source)):
                     found[domain, each.sha256] = each

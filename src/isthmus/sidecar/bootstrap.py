@@ -11,11 +11,11 @@ from isthmus.api.istio.proxy_config import RemoteService, StatsMatcher
 from isthmus.envoy.limits import RUNTIME
 from isthmus.model.endpoint import Locality
 from isthmus.model.families import BOTH, Families
-from isthmus.sidecar.bootstrap_tls import SDS, mutual_tls
+from isthmus.sidecar.bootstrap_tls import mutual_tls
 from isthmus.sidecar.stats_matcher import histogram_buckets, stats_matcher
 from isthmus.sidecar.stats_sinks import sink_upstreams, stats_sinks
 from isthmus.sidecar.stats_tags import stats_tags
-from isthmus.translate.names import LOCAL
+from isthmus.translate.names import LOCAL, SDS_UPSTREAM
 
 Tree = dict[str, object]
 
@@ -156,11 +156,11 @@ def _dynamic_resources() -> Tree:
 
 def _sds(settings: BootstrapSettings) -> Tree:
     return {
-        "name": SDS,
+        "name": SDS_UPSTREAM,
         "type": "STATIC",
         "connect_timeout": "1s",
         "typed_extension_protocol_options": _http2({}),
-        "load_assignment": _endpoint(SDS, {"pipe": {"path": settings.sds_socket}}),
+        "load_assignment": _endpoint(SDS_UPSTREAM, {"pipe": {"path": settings.sds_socket}}),
     }
 
 

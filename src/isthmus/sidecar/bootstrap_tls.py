@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from isthmus.api.istio.destination_rule import ClientTLSSettings
 from isthmus.kit.ip import is_address
-from isthmus.translate.names import SYSTEM, file_certificate, file_roots
+from isthmus.translate.names import (
+    CERTIFICATE_SECRET,
+    ROOT_SECRET,
+    SDS_UPSTREAM,
+    SYSTEM,
+    file_certificate,
+    file_roots,
+)
 
 Tree = dict[str, object]
-
-SDS = "sds-grpc"
-CERTIFICATE, ROOTS = "default", "ROOTCA"
-"""Names of the two secrets that the agent serves: Istio's."""
 
 _TLS = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3"
 
 
 def mutual_tls(host: str, names: list[Tree]) -> Tree:
     """HTTP/2 in TLS to `host` with the workload's certificate; the peer's has one of `names`, or is of the mesh."""
-    return _socket(host, _secret(CERTIFICATE), (names, _secret(ROOTS)))
+    return _socket(host, _secret(CERTIFICATE_SECRET), (names, _secret(ROOT_SECRET)))
 
 
 def originated_tls(host: str, asked: ClientTLSSettings) -> Tree:
@@ -59,7 +62,7 @@ def _secret(name: str) -> Tree:
         "api_type": "GRPC",
         "transport_api_version": "V3",
         "set_node_on_first_message_only": True,
-        "grpc_services": [{"envoy_grpc": {"cluster_name": SDS}}],
+        "grpc_services": [{"envoy_grpc": {"cluster_name": SDS_UPSTREAM}}],
     }
     return {
         "name": name,

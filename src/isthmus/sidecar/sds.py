@@ -15,11 +15,11 @@ from isthmus.kit.scopes import agent as log
 from isthmus.kit.versioned import Versioned
 from isthmus.kit.watchable import Watchable
 from isthmus.sidecar.believed import Believed
-from isthmus.sidecar.bootstrap_tls import CERTIFICATE, ROOTS
 from isthmus.sidecar.certs import Held
 from isthmus.sidecar.file_secrets import FileSecrets
 from isthmus.sidecar.secret_messages import Asked, key_pair, read_delta, read_sotw
 from isthmus.sidecar.taken import Taken
+from isthmus.translate.names import CERTIFICATE_SECRET, ROOT_SECRET
 from isthmus.wire.serve import Bidi, Handler
 from isthmus.wire.stream import Code, Refused, Stream, StreamClosed
 from isthmus.xds.framing import delta_response, sotw_response
@@ -29,7 +29,7 @@ STREAM_SECRETS = "/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets"
 DELTA_SECRETS = "/envoy.service.secret.v3.SecretDiscoveryService/DeltaSecrets"
 
 Secrets = dict[str, Versioned]
-_OWN = frozenset({CERTIFICATE, ROOTS})
+_OWN = frozenset({CERTIFICATE_SECRET, ROOT_SECRET})
 _LOOK_AT_FILES_S = 5.0
 """How often files are read that Envoy has certificates from: kubelets change those of Secrets within a minute."""
 
@@ -38,9 +38,9 @@ def secrets(held: Held | None, now: float, believed: Believed | None = None) -> 
     """The secrets by name. An expired certificate is not among them: Envoy keeps what it has, and waits."""
     if held is None:
         return {}
-    bodies = {ROOTS: (believed or Believed()).secret(ROOTS, held)}
+    bodies = {ROOT_SECRET: (believed or Believed()).secret(ROOT_SECRET, held)}
     if now < held.end:
-        bodies[CERTIFICATE] = key_pair(CERTIFICATE, held.chain, held.key)
+        bodies[CERTIFICATE_SECRET] = key_pair(CERTIFICATE_SECRET, held.chain, held.key)
     return {name: Versioned.of(name, body) for name, body in bodies.items()}
 
 

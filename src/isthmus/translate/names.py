@@ -25,6 +25,7 @@ ANY = "0.0.0.0"
 SDS_UPSTREAM = "sds-grpc"
 """The upstream in Envoy's bootstrap behind which the agent serves secrets."""
 CERTIFICATE_SECRET, ROOT_SECRET = "default", "ROOTCA"
+"""The two secrets that the agent serves to every Envoy: Istio's names."""
 
 
 class Direction(Enum):
