@@ -6,8 +6,14 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from fakes.live_cluster import live_cluster
+from fakes.served_webhooks import config_map, make_namespaces, namespace
+from isthmus.admission.configurations import Serving, mutating
+from isthmus.admission.tags import Tag, tag_objects
 from isthmus.console.cli import uninject
 from isthmus.console.cli.inject import command
+from isthmus.console.injection import settings_of_cluster
+from isthmus.kube.errors import KubeError
 
 POD = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {hostNetwork: %s, containers: [{name: a}]}\n"
 
@@ -59,6 +65,35 @@ def test_a_file_that_cannot_be_injected_is_named_with_the_place(tmp_path):
     assert f"error: {file}: document 2, line 3: is not YAML: " in done.stderr
     file.write_bytes(b"\xff\xff\xff")
     assert run("-f", str(file)).stderr == f"error: {file}: not UTF-8\n"
+
+
+def test_sidecars_of_a_revision_ask_its_pilots():
+    for said, service in (((), "istio-pilot"), (("-r", "canary"), "istio-pilot-canary")):
+        done = run("-f", "-", *said, text=POD % "false")
+        assert f"{service}.istio-system.svc.cluster.local:15012" in done.stdout
+
+
+async def test_a_revision_has_the_settings_that_it_injects_with_also_by_its_tag(tmp_path, api_server):
+    async with live_cluster(tmp_path) as cluster:
+        await make_namespaces(cluster, namespace("istio-system"))
+        for revision in ("", "-canary"):
+            values = yaml.safe_dump({"cluster": f"gke{revision}", "revision": revision[1:] or "default"})
+            await cluster.apply(config_map(f"istio-sidecar-injector{revision}", values=values))
+        canary = Serving(revision="canary", service="istiod-canary")
+        tag, *_ = tag_objects(Tag(name="prod", revision="canary"), mutating(canary), None)
+        await cluster.apply(tag)
+        found = {
+            asked: await settings_of_cluster(cluster.access, asked=asked)
+            for asked in ("default", "canary", "prod")
+        }
+        assert {asked: each.cluster for asked, each in found.items()} == {
+            "default": "gke",
+            "canary": "gke-canary",
+            "prod": "gke-canary",
+        }
+        assert found["prod"].revision == "canary"
+        with pytest.raises(KubeError, match='of revision or tag "next"'):
+            await settings_of_cluster(cluster.access, asked="next")
 
 
 def test_what_was_injected_is_taken_out_again(tmp_path):

@@ -12,6 +12,7 @@ from isthmus.console.control_plane import access_to
 from isthmus.console.injection import settings_of_cluster
 from isthmus.console.render import fail
 from isthmus.kube.errors import KubeError
+from isthmus.model.revision import DEFAULT
 from isthmus.sidecar.inject.manifest import Injection, InvalidManifest, inject_manifest
 from isthmus.sidecar.inject.settings import InjectSettings
 
@@ -27,6 +28,13 @@ from isthmus.sidecar.inject.settings import InjectSettings
 @click.option("-n", "--namespace", default="", help="of objects that name none  [default: the context's]")
 @click.option(
     "-i", "--istio-namespace", default="istio-system", show_default=True, help="of the control plane"
+)
+@click.option(
+    "-r",
+    "--revision",
+    default=DEFAULT,
+    show_default=True,
+    help="of the control plane, or a tag that stands for it",
 )
 def command(filename: str, output: Path | None, **where: str) -> None:
     """Add the sidecar to every workload in a file: `isthmus kube-inject -f app.yaml | kubectl apply -f -`.
@@ -77,7 +85,8 @@ def read(filename: str) -> str:
 
 def _settings(where: dict[str, str]) -> tuple[InjectSettings, str]:
     """The settings to inject with, and the namespace of objects that name none."""
+    root, revision = where["istio_namespace"], where["revision"]
     if where["cluster"]:
-        return InjectSettings(cluster=where["cluster"], namespace=where["istio_namespace"]), "default"
+        return InjectSettings(cluster=where["cluster"], namespace=root, revision=revision), "default"
     access = access_to(Path(where["kubeconfig"]) if where["kubeconfig"] else None, where["context"])
-    return asyncio.run(settings_of_cluster(access, where["istio_namespace"])), access.namespace
+    return asyncio.run(settings_of_cluster(access, root, revision)), access.namespace

@@ -12,6 +12,7 @@ import yaml
 
 from isthmus.api.core.label_selector import LabelSelector
 from isthmus.api.istio.proxy_config import ProxyConfig, ProxyConfigObject
+from isthmus.model.revision import suffix
 from isthmus.sidecar.capture import CaptureSettings
 
 PROXY_USER = 1337
@@ -74,7 +75,7 @@ class InjectSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     by_user: bool = False
     dns_capture: bool = True  # whether the agent answers the pod's DNS
     capture: CaptureSettings = CaptureSettings()
-    discovery: str = ""  # Pilot's address; empty: that of its Service
+    discovery: str = ""  # Pilot's address; empty: that of its revision's Service
     merge_metrics: bool = True  # the agent shows the application's metrics beside Envoy's
     rewrite_probes: bool = True  # kubelets ask the agent for the application's probes
     injector: InjectorConfig = InjectorConfig()
@@ -92,7 +93,8 @@ class InjectSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     @property
     def discovery_address(self) -> str:
-        return self.discovery or f"istio-pilot.{self.namespace}.svc.{self.domain}:15012"
+        service = f"istio-pilot{suffix(self.revision)}"
+        return self.discovery or f"{service}.{self.namespace}.svc.{self.domain}:15012"
 
     @property
     def ca_address(self) -> str:
