@@ -32,6 +32,7 @@ CHAIN, KEY, ROOTS = "cert-chain.pem", "key.pem", "root-cert.pem"
 _PREFIX = "istio."
 _JITTER = 0.1  # of the part of a life that is left: Secrets of one minute are not renewed in one minute
 _LONGEST_WAIT_S = 60.0
+_AT_ONCE = 20  # signatures that are verified before others have their turn: each takes 0.1 ms
 
 
 class Renewal(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +72,13 @@ class Bundle(NamedTuple):
         return f"Bundle({len(self.chain)} bytes)"
 
 
+class _Held(NamedTuple):
+    """What is in a Secret whose certificate is its account's, with its key."""
+
+    leaf: x509.Certificate
+    roots: bytes
+
+
 class Store(Protocol):
     """The Secrets of the cluster."""
 
@@ -107,6 +115,7 @@ class AccountSecrets:
         self._store, self._desk, self._authority = store, desk, authority
         self._renewal, self._clock = renewal, clock
         self._accounts: set[Account] = set()
+        self._held: dict[Account, _Held] = {}
         self._due: dict[Account, float] = {}  # of Secrets that are good now
         self._stale: set[Account] = set()  # of Secrets that are there, whatever they hold
         self._look = asyncio.Event()
@@ -125,13 +134,14 @@ class AccountSecrets:
         if not ref.name.startswith(_PREFIX):
             return
         account = Account(ref.namespace, ref.name.removeprefix(_PREFIX))
-        self._due.pop(account, None)
+        self._held.pop(account, None)
         if now is None:
             self._stale.discard(account)
         else:
             self._stale.add(account)
-            if isinstance(now, Secret) and (due := self._due_of(account, now.data)) is not None:
-                self._due[account] = due
+            if isinstance(now, Secret) and (held := self._read(account, now.data)) is not None:
+                self._held[account] = held
+        self._judge(account)
         self._look.set()
 
     async def run(self, held: Watchable[bool]) -> None:
@@ -146,12 +156,13 @@ class AccountSecrets:
             self._look.set()
 
     async def _follow_authority(self) -> None:
-        first = True
+        """By another root or CA every Secret is to be made anew, but for those that another Citadel made by it."""
         async for _ in self._authority.changes():
-            if not first:
-                self._due.clear()  # another root or CA: every Secret is to be made anew
-                self._look.set()
-            first = False
+            for number, account in enumerate(tuple(self._due.keys() | self._held.keys())):
+                self._judge(account)
+                if not number % _AT_ONCE:
+                    await asyncio.sleep(0)
+            self._look.set()
 
     async def _keep(self, held: Watchable[bool]) -> None:
         backoff = Backoff(limit_s=30.0)
@@ -204,8 +215,9 @@ class AccountSecrets:
         issued = await self._desk.issue(x509.new_csr(key), account)
         bundle = Bundle(issued.pem, x509.key_pem(key), authority.roots_pem)
         await self._store.write(account, bundle)
-        if authority is self._authority.value:
-            self._due[account] = self._renewal.due(self._clock.now(), issued.end, _jitter(account))
+        # Known before it is heard of again, so that who changes the CA meanwhile has it made anew once.
+        self._held[account] = _Held(x509.load_certificate(bundle.chain), bundle.roots)
+        self._judge(account)
         self._stale.add(account)
 
     async def _delete(self, account: Account) -> None:
@@ -213,8 +225,16 @@ class AccountSecrets:
         self._stale.discard(account)
         log.info("secret of account deleted", secret=f"{account.namespace}/{account.secret}")
 
-    def _due_of(self, account: Account, data: Mapping[str, str]) -> float | None:
-        """When a Secret that holds `data` is to be renewed; None where it is no good now."""
+    def _judge(self, account: Account) -> None:
+        """See by the CA as it is now whether the account's Secret is good, and until when."""
+        self._due.pop(account, None)
+        held, authority = self._held.get(account), self._authority.value
+        if held is not None and held.roots == authority.roots_pem and authority.has_signed(held.leaf):
+            begin, end = x509.life(held.leaf)
+            self._due[account] = self._renewal.due(begin + x509.BACKDATE_S, end, _jitter(account))
+
+    def _read(self, account: Account, data: Mapping[str, str]) -> _Held | None:
+        """What a Secret's `data` holds; None where it is no good, whoever the CA is."""
         try:
             chain, key, roots = (
                 base64.b64decode(data.get(name, ""), validate=True) for name in (CHAIN, KEY, ROOTS)
@@ -224,10 +244,7 @@ class AccountSecrets:
         except ValueError:
             return None
         ours = x509.names(leaf).uris == (str(self._desk.identity(account)),)
-        if not matches or not ours or roots != self._authority.value.roots_pem:
-            return None
-        begin, end = x509.life(leaf)
-        return self._renewal.due(begin + x509.BACKDATE_S, end, _jitter(account))
+        return _Held(leaf, roots) if matches and ours else None
 
 
 def _jitter(account: Account) -> float:

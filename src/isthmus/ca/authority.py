@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from isthmus.kit import x509
+from isthmus.kit.chain import issuer_of
 from isthmus.kit.clock import Clock, SystemClock
 from isthmus.kit.name_limits import beyond, limits_of
 from isthmus.model.identity import SpiffeId
@@ -86,6 +87,10 @@ class Authority:
     def issuer(self) -> str:
         """The SHA-256 of the certificate that it signs with."""
         return x509.fingerprint(self._issuer.certificate)
+
+    def has_signed(self, certificate: x509.Certificate) -> bool:
+        """Whether a certificate was signed with the key that it signs with."""
+        return issuer_of(certificate, (self._issuer.certificate,)) is not None
 
     @property
     def roots_pem(self) -> bytes:

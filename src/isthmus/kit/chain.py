@@ -46,7 +46,7 @@ def verify_chain(
     path = [subject]
     _must_live(subject, at)
     while (tip := path[-1]) not in roots:
-        issuer = _issuer_of(tip, [*roots, *between])
+        issuer = issuer_of(tip, [*roots, *between])
         if issuer is None or issuer in path:
             text = f"is signed by {_issuer_name(tip)}, which is not there or did not sign it"
             raise InvalidChain(tip, Broken.NO_ISSUER, text)
@@ -56,7 +56,8 @@ def verify_chain(
     return tuple(path)
 
 
-def _issuer_of(certificate: Certificate, candidates: Iterable[Certificate]) -> Certificate | None:
+def issuer_of(certificate: Certificate, candidates: Iterable[Certificate]) -> Certificate | None:
+    """Which of `candidates` signed the certificate; None where none did."""
     for candidate in candidates:
         if candidate.subject != certificate.issuer:
             continue

@@ -9,16 +9,23 @@ import pytest
 from structlog.testing import capture_logs
 
 from fakes.eventually import eventually
+from isthmus.api.core.secret import Secret
+from isthmus.api.resource import Object, Ref
 from isthmus.ca import store
-from isthmus.ca.account_secrets import Renewal
-from isthmus.ca.authority import Lifetimes
+from isthmus.ca.account_objects import OwnDesk
+from isthmus.ca.account_secrets import Account, AccountSecrets, Bundle, Renewal
+from isthmus.ca.audit import Audit
+from isthmus.ca.authority import Authority, Lifetimes
+from isthmus.ca.dns_names import DnsNames
 from isthmus.ca.founding import found
 from isthmus.ca.in_cluster import run_citadel
+from isthmus.ca.issuers.own import OwnIssuer
 from isthmus.console.installation import Installation
 from isthmus.kit import x509
 from isthmus.kit.chain import verify_chain
 from isthmus.kit.clock import SystemClock
 from isthmus.kit.tasks import supervise
+from isthmus.kit.watchable import Watchable
 from unit.ca.installed import Installed, installed, settings
 
 DAY_S = 86_400.0
@@ -113,6 +120,61 @@ async def test_a_changed_root_and_what_others_wrote_are_made_good(tmp_path: Path
                 return all(new in roots and roots != old for roots in held)
 
             await eventually(all_new)
+
+
+def authority_in(folder: Path) -> Authority:
+    """The CA in a new folder."""
+    found(folder)
+    material = store.verify(store.read(folder), SystemClock().now())
+    return Authority(material.roots, material.chain, material.key)
+
+
+class KeptInMind:
+    """Secrets that are told to whoever follows them, as by a watch."""
+
+    def __init__(self, *told: AccountSecrets) -> None:
+        self.told, self.writes = [*told], 0
+
+    async def write(self, account: Account, bundle: Bundle) -> None:
+        self.writes += 1
+        content = {"cert-chain.pem": bundle.chain, "key.pem": bundle.key, "root-cert.pem": bundle.roots}
+        data = {name: base64.b64encode(pem).decode() for name, pem in content.items()}
+        for each in self.told:
+            each.secret_seen(Ref("Secret", account.namespace, account.secret), Secret(data=data))
+
+    async def delete(self, account: Account) -> None:
+        raise AssertionError("nothing is too much")
+
+
+async def test_of_two_citadels_each_secret_is_written_once_when_the_root_changes(tmp_path: Path):
+    old, new = (authority_in(tmp_path / name) for name in ("old", "new"))
+    place = KeptInMind()
+    seen: list[tuple[Watchable[Authority], Watchable[bool], AccountSecrets]] = []
+    for holds in (True, False):
+        authority = Watchable(old)
+        desk = OwnDesk(
+            OwnIssuer(authority), DnsNames(cluster="gke"), "cluster.local", Audit(None, SystemClock())
+        )
+        kept = AccountSecrets(place, desk, authority, Renewal(), SystemClock())
+        for name in ("reviews", "ratings"):
+            kept.account_seen(Ref("ServiceAccount", "default", name), Object())
+        place.told.append(kept)
+        seen.append((authority, Watchable(holds), kept))
+    (first, writes, one), (second, waits, other) = seen
+
+    async def are(count: int) -> bool:
+        return place.writes == count
+
+    async with supervise(one.run(writes)), supervise(other.run(waits)):
+        await eventually(lambda: are(2))
+        first.set(new)
+        await eventually(lambda: are(4))
+        second.set(new)  # by then all is as it is to be
+        await asyncio.sleep(0.05)
+        writes.set(False)
+        waits.set(True)
+        await asyncio.sleep(0.05)
+        assert await are(4)
 
 
 async def test_a_secret_is_renewed_before_it_ends(tmp_path: Path, api_server: str):
