@@ -20,8 +20,8 @@ MONITORING_PORT, CITADEL_PORT = 15014, 15016
 """Where Pilot and Citadel are asked for their pages."""
 ADMIN_PORT = 15000
 """Of Envoys, on loopback."""
-PILOT, CITADEL = "istio=pilot", "isthmus.io/citadel=true"
-"""By which labels their pods are found: one pod may be both."""
+PILOT, CITADEL, INJECTOR = "istio=pilot", "isthmus.io/citadel=true", "istio=sidecar-injector"
+"""By which labels their pods are found: one pod may be all of them."""
 
 
 def access_to(kubeconfig: Path | None, context: str | None) -> Access:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from isthmus.console.awaiting import Meshed
-from isthmus.console.control_plane import ADMIN_PORT, MONITORING_PORT, PILOT, access_to, running_pod
+from isthmus.console.control_plane import ADMIN_PORT, MONITORING_PORT, PILOT, access_to, running_pods
 from isthmus.console.found_pods import find_pod
 from isthmus.console.pilots import Silence
 from isthmus.kube.client import Client
 from isthmus.kube.errors import KubeError
 from isthmus.kube.kubeconfig import Access
+from isthmus.model.revision import LABEL
 
 
 class Board(NamedTuple):
@@ -34,16 +35,21 @@ BOARDS = {
 
 
 class Place(NamedTuple):
-    """A pod that has the pages."""
+    """A pod that has the pages, and others beside it that have such pages, too."""
 
     access: Access
     namespace: str
     pod: str
+    others: tuple[str, ...] = ()
 
 
-async def place_of(board: Board, where: Meshed, words: str, namespace: str) -> Place:
-    """The pod that has the pages, in the first of the clusters that has one. Raises `KubeError`."""
-    if not board.labels:
+async def place_of(board: Board, where: Meshed, words: str, namespace: str, revision: str = "") -> Place:
+    """The pod that has the pages: the one that `words` name, else one in the first of the clusters that has one.
+
+    `revision` is that of a control plane, where several run. Raises `KubeError`.
+    """
+    namespace = namespace or (where.root if board.labels else "")
+    if words:
         found = await find_pod(where.kubeconfig, where.contexts, words, namespace)
         return Place(found.access, found.namespace, found.name)
     silent = []
@@ -51,12 +57,10 @@ async def place_of(board: Board, where: Meshed, words: str, namespace: str) -> P
         access = access_to(where.kubeconfig, context or None)
         async with Client(access) as client:
             for labels in board.labels:
+                wanted = f"{labels},{LABEL}={revision}" if revision else labels
                 try:
-                    return Place(
-                        access,
-                        namespace or where.root,
-                        await running_pod(client, namespace or where.root, labels),
-                    )
+                    first, *others = await running_pods(client, namespace, wanted)
+                    return Place(access, namespace, first, tuple(others))
                 except KubeError as error:
                     silent.append(Silence(context, str(error)))
     raise KubeError("; ".join(map(str, silent)))

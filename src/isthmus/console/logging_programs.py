@@ -15,6 +15,7 @@ from isthmus.console.ca_secret import CONFIG_MAPS
 from isthmus.console.control_plane import (
     CITADEL,
     CITADEL_PORT,
+    INJECTOR,
     MONITORING_PORT,
     PILOT,
     access_to,
@@ -30,7 +31,7 @@ from isthmus.kube.pods import fetch
 _PROGRAMS = (
     ("pilot", PILOT, MONITORING_PORT),
     ("citadel", CITADEL, CITADEL_PORT),
-    ("injector", "istio=sidecar-injector", MONITORING_PORT),
+    ("injector", INJECTOR, MONITORING_PORT),
 )
 _MANAGER = "isthmus-admin-log"
 _LOOK_AGAIN_S = 0.5

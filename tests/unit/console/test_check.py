@@ -96,6 +96,15 @@ def istiod(*policies):
     return having(besides(without(EAST, "pods", "istio-pilot-1"), pods=[made]), networkpolicies=policies)
 
 
+def canary(**objects):
+    """A Pilot of another revision beside ours."""
+    made = {
+        **plane("pilot"),
+        **meta("istio-pilot-canary-1", ROOT, {"istio": "pilot", "istio.io/rev": "canary"}),
+    }
+    return besides(EAST, pods=[made], **objects)
+
+
 def with_pod(name="web-2", **more):
     made = pod(name)
     made["spec"] |= more.pop("spec", {})
@@ -272,6 +281,12 @@ BROKEN = (
     ("injection", (east(tries=(Tried(namespace="a", error='webhook "x" denied it'),)),), U, "denied it"),
     (
         "policies",
+        (canary(networkpolicies=[policy(podSelector={"matchLabels": {"istio.io/rev": "canary"}})]),),
+        E,
+        "of istio-pilot-canary-1",
+    ),
+    (
+        "policies",
         (having(EAST, networkpolicies=[policy(ingress=[{"ports": [{"port": 15014}]}])]),),
         E,
         "deny",
@@ -335,6 +350,25 @@ BROKEN = (
         "ConfigMap",
     ),
     ("mesh-settings", (without(EAST, "configmaps", "istio"),), W, "no ConfigMap istio"),
+    ("mesh-settings", (canary(),), W, "no ConfigMap istio-canary"),
+    (
+        "pilot-service",
+        (canary(services=[service("istio-pilot-canary", ROOT, "172.20.0.19")]),),
+        E,
+        "canary has no",
+    ),
+    (
+        "network-labels",
+        (canary(configmaps=[config_map("istio-sidecar-injector-canary", ROOT, values="network: b")]),),
+        W,
+        "sidecars say 'b'",
+    ),
+    (
+        "dns-domain",
+        (canary(configmaps=[config_map("istio-sidecar-injector-canary", ROOT, values="domain: a.b")]),),
+        E,
+        "sidecars ask a.b",
+    ),
     (
         "images",
         (

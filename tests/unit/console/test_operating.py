@@ -11,8 +11,10 @@ import pytest
 import yaml
 
 from fakes.asked_mesh import asked_mesh
+from fakes.looked_at_mesh import SYSTEM, pod
 from isthmus.console.awaiting import Asked as Object
-from isthmus.console.awaiting import counted, kind_called, standing
+from isthmus.console.awaiting import Meshed, counted, kind_called, standing
+from isthmus.console.dashboards import BOARDS, place_of
 from isthmus.console.pilots import Told
 from isthmus.kube.client import Client
 from isthmus.kube.kubeconfig import from_file
@@ -100,12 +102,35 @@ async def test_how_much_pilot_logs_is_shown_and_set_while_it_runs(asked):
     assert "--level: 'loud' is no level (hint: debug" in ran.err
 
 
-async def test_what_has_no_pages_here_is_told(asked):
+async def test_whose_pages_are_meant_is_told_where_it_is_not_one_pods_alone(asked):
     assert "no pod with app.kubernetes.io/name=kiali runs" in (await asked.run("dashboard", "kiali")).err
     assert "beside which pod?" in (await asked.run("d", "envoy")).err
+    ran = await asked.run("d", "pilot", "-r", "canary")
+    assert "no pod with istio=pilot,istio.io/rev=canary runs" in ran.err
+    await canary(asked)
+    where = Meshed(asked.kubeconfig, (), SYSTEM)
+    board = BOARDS["pilot"]
+    either = await place_of(board, where, "", "")
+    assert (either.pod, either.others) == ("istio-pilot-1", ("istio-pilot-canary-1",))
+    named = await place_of(board, where, "istio-pilot-canary", "")
+    assert (named.namespace, named.pod, named.others) == (SYSTEM, "istio-pilot-canary-1", ())
+    for revision, found in ("default", "istio-pilot-1"), ("canary", "istio-pilot-canary-1"):
+        place = await place_of(board, where, "", "", revision)
+        assert (place.pod, place.others) == (found, ())
+
+
+async def canary(asked):
+    """A pod as of a Pilot of another revision, with that revision's settings."""
+    api = asked.mesh.cluster.server.api
+    labels = {"istio": "pilot", "istio.io/rev": "canary"}
+    made = pod("istio-pilot-canary-1", SYSTEM, labels, "discovery", "10.1.0.8")
+    await api.set_status(builtin("pods"), await api.create(builtin("pods"), made), made["status"])
+    meta = {"name": "istio-canary", "namespace": SYSTEM}
+    await api.create(builtin("configmaps"), {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta})
 
 
 async def test_a_report_has_what_is_known_and_no_secret(asked, tmp_path):
+    await canary(asked)
     api = asked.mesh.cluster.server.api
     meta = {"name": "planted", "namespace": "default"}
     await api.create(
@@ -118,12 +143,12 @@ async def test_a_report_has_what_is_known_and_no_secret(asked, tmp_path):
         "env": [{"name": "DB_PASSWORD", "value": PLANTED}],
         "args": [f"--token={PLANTED}"],
     }
-    pod = {
+    planted = {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": meta | {"annotations": {"note": f"Bearer {PLANTED}"}},
     }
-    await api.create(builtin("pods"), pod | {"spec": {"containers": [container]}})
+    await api.create(builtin("pods"), planted | {"spec": {"containers": [container]}})
     path = tmp_path / "report.tar.gz"
     kubeconfig = tmp_path / "two"
     content = yaml.safe_load(asked.kubeconfig.read_text())
@@ -144,6 +169,8 @@ async def test_a_report_has_what_is_known_and_no_secret(asked, tmp_path):
     assert "cluster gone: " in files["README.txt"]
     assert "name: planted" in files[f"{here}/objects/pods.yaml"]
     assert "DB_PASSWORD" in files[f"{here}/objects/pods.yaml"]
+    for revision in ("", "-canary"):
+        assert f"name: istio{revision}\n" in files[f"{here}/objects/configmap-istio{revision}.yaml"]
     own, web = f"{here}/pods/istio-system.istio-pilot-1", f"{here}/pods/default.web-1"
     assert "web-1.default" in files[f"{own}/debug-proxies.txt"]
     assert "pilot_xds" in files[f"{own}/metrics.txt"]

@@ -18,6 +18,7 @@ from isthmus.console.control_plane import (
     ADMIN_PORT,
     CITADEL,
     CITADEL_PORT,
+    INJECTOR,
     MONITORING_PORT,
     PILOT,
     PODS,
@@ -26,6 +27,7 @@ from isthmus.console.control_plane import (
 from isthmus.kube.client import Client, Scope, path_of
 from isthmus.kube.errors import Forbidden, KubeError, NotFound
 from isthmus.kube.pods import fetch
+from isthmus.model.revision import DEFAULT, LABEL, suffix
 
 _LOOKED_AT = (
     Kind("", ("v1",), "Event", "events", Object),
@@ -37,7 +39,9 @@ _WEBHOOKS = tuple(
     for name in ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
 )
 _UNREAD = frozenset({"Secret"})
-_OWN_CONFIG_MAPS = ("istio", "istio-sidecar-injector", "isthmus-trust-bundles", "isthmus-log-levels")
+_CONFIG_MAPS = ("isthmus-trust-bundles", "isthmus-log-levels")
+_OF_REVISIONS = ("istio", "istio-sidecar-injector")
+"""ConfigMaps that each revision has for itself, with its name behind these."""
 _PAGES = (
     "ready",
     "version",
@@ -55,6 +59,8 @@ _FURTHER_PAGES = (
     "debug/configz",
     "debug/logging",
 )
+_OF_OTHERS = ("ready", "metrics", "debug/logging")
+"""Pages of Citadels and injectors."""
 _OF_ENVOYS = (
     "config_dump?include_eds",
     "clusters?format=json",
@@ -114,11 +120,6 @@ class Gathering:
     async def _objects(self, client: Client) -> None:
         kinds = [kind for kind in KINDS if kind.name not in _UNREAD and kind.name != "ConfigMap"]
         await asyncio.gather(*(self._kind(client, kind) for kind in (*kinds, *_LOOKED_AT, *_WEBHOOKS)))
-        maps = Kind("", ("v1",), "ConfigMap", "configmaps", Object)
-        for name in _OWN_CONFIG_MAPS:
-            await self._kind(
-                client, maps, Scope(self._root, fields=f"metadata.name={name}"), f"configmap-{name}"
-            )
 
     async def _kind(self, client: Client, kind: Kind, scope: Scope | None = None, called: str = "") -> None:
         async def listed() -> None:
@@ -136,21 +137,28 @@ class Gathering:
 
     async def _control_plane(self, client: Client) -> None:
         pods = await self._pods(client, Scope(self._root))
-        await asyncio.gather(*(self._own(client, pod) for pod in pods))
+        revisions = {pod.metadata.labels.get(LABEL) or DEFAULT for pod in pods if PILOT in _labels(pod)}
+        names = [name + suffix(each) for name in _OF_REVISIONS for each in sorted(revisions | {DEFAULT})]
+        await asyncio.gather(
+            *(self._config_map(client, name) for name in (*_CONFIG_MAPS, *names)),
+            *(self._own(client, pod) for pod in pods),
+        )
+
+    async def _config_map(self, client: Client, name: str) -> None:
+        scope = Scope(self._root, fields=f"metadata.name={name}")
+        maps = Kind("", ("v1",), "ConfigMap", "configmaps", Object)
+        await self._kind(client, maps, scope, f"configmap-{name}")
 
     async def _own(self, client: Client, pod: _Pod) -> None:
-        labels = [f"{key}={value}" for key, value in pod.metadata.labels.items()]
+        labels = _labels(pod)
         if PILOT in labels:
             await asyncio.gather(
                 *(self._page(client, pod, MONITORING_PORT, page) for page in (*_PAGES, *_FURTHER_PAGES))
             )
         if CITADEL in labels:
-            await asyncio.gather(
-                *(
-                    self._page(client, pod, CITADEL_PORT, page)
-                    for page in ("ready", "metrics", "debug/logging")
-                )
-            )
+            await asyncio.gather(*(self._page(client, pod, CITADEL_PORT, page) for page in _OF_OTHERS))
+        if INJECTOR in labels:
+            await asyncio.gather(*(self._page(client, pod, MONITORING_PORT, page) for page in _OF_OTHERS))
         await self._logs(client, pod)
 
     async def _sidecars(self, client: Client) -> None:
@@ -222,6 +230,10 @@ class Gathering:
 def _containers(pod: _Pod) -> tuple[str, ...]:
     native = tuple(each.name for each in pod.spec.init_containers if each.name == _SIDECAR)
     return (*native, *(each.name for each in pod.spec.containers))
+
+
+def _labels(pod: _Pod) -> set[str]:
+    return {f"{key}={value}" for key, value in pod.metadata.labels.items()}
 
 
 def _is_ready(pod: _Pod) -> bool:

@@ -8,6 +8,8 @@ from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
+from isthmus.model.revision import DEFAULT, LABEL, suffix
+
 Json = dict[str, Any]
 Range = IPv4Network | IPv6Network
 
@@ -133,11 +135,24 @@ class Cluster:
             if any(_runs(pod, each) for each in wanted) and "deletionTimestamp" not in pod["metadata"]:
                 yield pod
 
+    def revisions(self) -> list[str]:
+        """Those whose Pilots are here; where there is none, those whose Citadels are."""
+        for part in ("pilot", "citadel"):
+            if found := {labels(pod).get(LABEL) or DEFAULT for pod in self.of_mesh(part)}:
+                return sorted(found)
+        return [DEFAULT]
+
+    def of_revisions(self, plural: str, name: str) -> Iterator[tuple[str, Json | None]]:
+        """What the control plane calls `name`, by the whole name that it has with each revision that is here."""
+        for revision in self.revisions():
+            whole = name + suffix(revision)
+            yield whole, self.one(plural, whole, self.root)
+
     def injected_namespaces(self) -> Iterator[str]:
         """Namespaces whose pods get sidecars."""
         for each in self.all("namespaces"):
             said = labels(each)
-            if said.get(INJECTED) == "enabled" or (INJECTED not in said and "istio.io/rev" in said):
+            if said.get(INJECTED) == "enabled" or (INJECTED not in said and LABEL in said):
                 yield named(each)
 
     def meshed(self) -> Iterator[Json]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from isthmus.api.core.config_map import ConfigMap
 from isthmus.api.resource import Meta
-from isthmus.console.check.cluster import CONFIG, Cluster, few, is_true, moment, named
+from isthmus.console.check.cluster import CONFIG, Cluster, Json, few, is_true, moment, named
 from isthmus.console.check.endpoints import is_ready
 from isthmus.console.check.verdict import Check, Said, When, broken, doubtful, fine
 from isthmus.kit.release import RELEASE
@@ -77,18 +77,18 @@ def pilot_service(cluster: Cluster, _: Sequence[Cluster]) -> Iterator[Said]:
 
     They ask Service istio-pilot, whose endpoints Pilot itself writes in clusters that it does not run in.
     """
-    service = cluster.one("services", "istio-pilot", cluster.root)
-    if service is None:
-        return
-    if is_ready(cluster, cluster.root, "istio-pilot") or _written(cluster):
-        yield fine(f"Service {cluster.root}/istio-pilot")
-    else:
-        look = f"-n {cluster.root} get endpoints,endpointslices"
-        yield broken("Service istio-pilot has no endpoint that is ready", cluster.kubectl(look))
+    for name, service in cluster.of_revisions("services", "istio-pilot"):
+        if service is None:
+            continue
+        if is_ready(cluster, cluster.root, name) or _written(cluster, name):
+            yield fine(f"Service {cluster.root}/{name}")
+        else:
+            look = f"-n {cluster.root} get endpoints,endpointslices"
+            yield broken(f"Service {name} has no endpoint that is ready", cluster.kubectl(look))
 
 
-def _written(cluster: Cluster) -> bool:
-    held = cluster.one("endpoints", "istio-pilot", cluster.root)
+def _written(cluster: Cluster, service: str) -> bool:
+    held = cluster.one("endpoints", service, cluster.root)
     return bool(held and any(subset.get("addresses") for subset in held.get("subsets") or ()))
 
 
@@ -103,9 +103,7 @@ def leader(cluster: Cluster, _: Sequence[Cluster]) -> Iterator[Said]:
     spec = (lease or {}).get("spec", {})
     look = cluster.kubectl(f"-n {cluster.root} get lease {_LEASE} -o yaml")
     if lease is None:
-        yield broken(
-            f"there is no Lease {_LEASE}", cluster.kubectl(f"-n {cluster.root} logs deployment/istio-pilot")
-        )
+        yield broken(f"there is no Lease {_LEASE}", cluster.kubectl(f"-n {cluster.root} logs -l istio=pilot"))
     elif not spec.get("holderIdentity"):
         yield doubtful("nobody holds the Lease", look)
     elif cluster.now - moment(str(spec.get("renewTime", "1970-01-01T00:00:00Z"))) > _LEASE_S:
@@ -119,23 +117,25 @@ def mesh_settings(cluster: Cluster, _: Sequence[Cluster]) -> Iterator[Said]:
 
     Pilot keeps the last ones that it could read, and starts with defaults where there were none.
     """
-    held = cluster.one("configmaps", CONFIG, cluster.root)
-    if held is None:
-        if cluster.pilots:
-            mend = cluster.install("primary")
-            yield doubtful(f"no ConfigMap {CONFIG}: all are defaults", mend)
-        return
+    for name, held in cluster.of_revisions("configmaps", CONFIG):
+        if held is not None:
+            yield _readable(cluster, name, held)
+        elif cluster.pilots:
+            of = f" --revision {name.removeprefix(f'{CONFIG}-')}" if name != CONFIG else ""
+            yield doubtful(f"no ConfigMap {name}: all are defaults", cluster.install("primary", of))
+
+
+def _readable(cluster: Cluster, name: str, held: Json) -> Said:
     read = read_settings(
-        ConfigMap(metadata=Meta(name=CONFIG, namespace=cluster.root), data=held.get("data") or {}),
+        ConfigMap(metadata=Meta(name=name, namespace=cluster.root), data=held.get("data") or {}),
         MeshSettings(),
     )
-    edit = cluster.kubectl(f"-n {cluster.root} edit configmap {CONFIG}")
+    edit = cluster.kubectl(f"-n {cluster.root} edit configmap {name}")
     if read.settings is None:
-        yield broken("; ".join(str(each) for each in read.findings[:3]), edit)
-    elif read.findings:
-        yield doubtful("; ".join(each.message for each in read.findings[:3]), edit)
-    else:
-        yield fine(f"ConfigMap {cluster.root}/{CONFIG}")
+        return broken("; ".join(str(each) for each in read.findings[:3]), edit)
+    if read.findings:
+        return doubtful("; ".join(each.message for each in read.findings[:3]), edit)
+    return fine(f"ConfigMap {cluster.root}/{name}")
 
 
 def images(cluster: Cluster, _: Sequence[Cluster]) -> Iterator[Said]:
@@ -170,9 +170,9 @@ CHECKS = (
     Check(root_namespace, needs=("namespaces",)),
     Check(pilot, When.AFTER, needs=("pods",)),
     Check(pilot_answers, When.AFTER, needs=("pods",)),
-    Check(pilot_service, When.AFTER, needs=("services", "endpointslices")),
+    Check(pilot_service, When.AFTER, needs=("services", "endpointslices", "pods")),
     Check(leader, When.AFTER, needs=("leases",)),
-    Check(mesh_settings, When.AFTER, needs=("configmaps",)),
+    Check(mesh_settings, When.AFTER, needs=("configmaps", "pods")),
     Check(images, When.AFTER, needs=("pods",)),
     Check(command_version, When.AFTER, needs=("pods",)),
 )

@@ -47,27 +47,29 @@ def dns_domain(cluster: Cluster, _: Sequence[Cluster]) -> Iterator[Said]:
 
     Names of services end with it: with another one no name that pods ask for is a service of the mesh.
     """
-    held, file = (
-        cluster.one("configmaps", SETTINGS, cluster.root),
-        cluster.one("configmaps", "coredns", "kube-system"),
-    )
-    if held is None or file is None:
+    file = cluster.one("configmaps", "coredns", "kube-system")
+    domains = {
+        injected(held, "domain") or "cluster.local"
+        for _name, held in cluster.of_revisions("configmaps", SETTINGS)
+        if held is not None
+    }
+    if not domains or file is None:
         return
-    domain = injected(held, "domain") or "cluster.local"
     said = [
         words[1:]
         for line in str(file.get("data", {}).get("Corefile", "")).splitlines()
         if (words := line.split()) and words[0] == "kubernetes"
     ]
-    if said and not any(domain in each for each in said):
+    strange = [domain for domain in sorted(domains) if not any(domain in each for each in said)]
+    if said and strange:
         zones = [zone for each in said for zone in each if zone != "{"]
-        seen = f"CoreDNS answers for {few(zones)}, sidecars ask {domain}"
+        seen = f"CoreDNS answers for {few(zones)}, sidecars ask {few(strange)}"
         yield broken(seen, f"isthmus install primary --cluster {cluster.name} --domain DOMAIN")
     elif said:
-        yield fine(domain)
+        yield fine(few(sorted(domains)))
 
 
 CHECKS = (
     Check(dns, needs=("services", "endpointslices")),
-    Check(dns_domain, needs=("configmaps",)),
+    Check(dns_domain, needs=("configmaps", "pods")),
 )

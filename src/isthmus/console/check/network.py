@@ -152,15 +152,15 @@ def network_labels(cluster: Cluster, _: Sequence[Cluster]) -> Iterator[Said]:
 
     Pilot believes the cluster for pods that it knows; a sidecar that says another network looks for its way elsewhere.
     """
-    held = cluster.one("configmaps", SETTINGS, cluster.root)
-    if held is None:
-        return
-    said = injected(held, "network")
-    if said != cluster.network:
-        label = cluster.kubectl(f"label --overwrite namespace {cluster.root} {NETWORK}={said or 'NAME'}")
-        yield doubtful(f"sidecars say {said!r}, the namespace {cluster.network!r}", label)
-    else:
-        yield fine(cluster.network or "the one flat network")
+    for _name, held in cluster.of_revisions("configmaps", SETTINGS):
+        if held is None:
+            continue
+        said = injected(held, "network")
+        if said != cluster.network:
+            label = cluster.kubectl(f"label --overwrite namespace {cluster.root} {NETWORK}={said or 'NAME'}")
+            yield doubtful(f"sidecars say {said!r}, the namespace {cluster.network!r}", label)
+        else:
+            yield fine(cluster.network or "the one flat network")
 
 
 def mtu(cluster: Cluster, clusters: Sequence[Cluster]) -> Iterator[Said]:
@@ -263,7 +263,7 @@ CHECKS = (
     Check(pod_ranges, needs=("nodes", "namespaces")),
     Check(service_ranges, needs=("services", "nodes", "namespaces")),
     Check(networks, When.AFTER, needs=("services", "namespaces")),
-    Check(network_labels, When.AFTER, needs=("configmaps", "namespaces")),
+    Check(network_labels, When.AFTER, needs=("configmaps", "namespaces", "pods")),
     Check(mtu, When.AFTER, needs=("namespaces",)),
     Check(policies, needs=("networkpolicies", "pods")),
     Check(ports, When.AFTER, needs=("pods",)),

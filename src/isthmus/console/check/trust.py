@@ -118,7 +118,7 @@ def citadel(cluster: Cluster, _: Sequence[Cluster]) -> Iterator[Said]:
 
 
 def _settings(cluster: Cluster) -> Json:
-    held = cluster.one("configmaps", CONFIG, cluster.root)
+    held = next((found for _name, found in cluster.of_revisions("configmaps", CONFIG) if found), None)
     try:
         read = yaml.safe_load((held or {}).get("data", {}).get("mesh", "")) if held else None
     except yaml.YAMLError:
@@ -152,5 +152,5 @@ CHECKS = (
     Check(roots_readable, When.AFTER, needs=("configmaps",)),
     Check(roots_in_common, needs=("configmaps",)),
     Check(citadel, When.AFTER, needs=("pods", "endpointslices")),
-    Check(trust_domains, needs=("configmaps",)),
+    Check(trust_domains, needs=("configmaps", "pods")),
 )

@@ -27,6 +27,7 @@ class _What(click.Choice[str]):
 @click.command("dashboard")
 @click.argument("what", type=_What(list(BOARDS)))
 @click.argument("pod", default="")
+@click.option("-r", "--revision", default="", help="that of the Pilot, where several revisions run")
 @click.option(
     "--address", default="127.0.0.1", show_default=True, help="address of this machine to listen on"
 )
@@ -46,13 +47,15 @@ def command(what: str, pod: str, **flags: Any) -> None:
     """Open the pages of WHAT in a browser, led here through the API server, until Ctrl-C.
 
     WHAT is Pilot's pages of itself, the admin pages of the Envoy beside POD, or Prometheus, Grafana, Kiali, Jaeger or
-    Zipkin where these run: in the namespace of the control plane, or that of -n. Who may forward ports may see them.
+    Zipkin where these run: in the namespace of the control plane, or that of -n. Where several pods have the pages,
+    POD says whose are meant; without it those of one are opened, and the others are named. Who may forward ports may
+    see them.
     """
     board = BOARDS[what]
-    if bool(pod) == bool(board.labels):
-        fail(
-            "beside which pod? (hint: isthmus dashboard envoy POD)" if not pod else f"{what} is beside no pod"
-        )
+    if not board.labels and not pod:
+        fail("beside which pod? (hint: isthmus dashboard envoy POD)")
+    if flags["revision"] and what != "pilot":
+        fail(f"--revision: {what} is of no revision (hint: isthmus dashboard pilot)")
     try:
         asyncio.run(_shown(board, pod, flags))
     except (KubeError, ValueError) as error:
@@ -63,7 +66,10 @@ def command(what: str, pod: str, **flags: Any) -> None:
 
 async def _shown(board: Board, pod: str, flags: dict[str, Any]) -> None:
     where = Meshed(flags["kubeconfig"], chosen(flags), flags["root"])
-    place = await place_of(board, where, pod, flags["namespace"])
+    place = await place_of(board, where, pod, flags["namespace"], flags["revision"])
+    if place.others:
+        also = ", ".join(place.others)
+        click.echo(f"these are of {place.pod}; the same have {also} (hint: name one behind it)", err=True)
     async with Client(place.access) as client:
         forward = Forward(client, place.namespace, place.pod, board.port)
         server = await _listening(forward, flags["address"], flags["port"], board.port)

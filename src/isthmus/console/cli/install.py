@@ -130,11 +130,14 @@ _INTO = click.option(
 )
 
 
+_ALSO = {"--namespace": ("-i", "--istio-namespace", "-n"), "--revision": ("-r",)}
+"""By what other names some of them go."""
+
+
 def settings_flags(command: F) -> F:
     """Gives a command all flags that say settings."""
     for flag, value, more, text in reversed(_SHORT_CUTS):
-        names = ("-i", "--istio-namespace", "-n", flag) if flag == "--namespace" else (flag,)
-        command = click.option(*names, value, help=text, **more)(command)
+        command = click.option(*_ALSO.get(flag, ()), flag, value, help=text, **more)(command)
     return settings_files(command)
 
 

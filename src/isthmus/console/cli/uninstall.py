@@ -29,7 +29,9 @@ from isthmus.console.installation import ROLES
 @click.option(
     "--in", "place", default="", help="namespace of the gateway; without it that of the control plane"
 )
-@click.option("--revision", default="", help="name of the control plane; without it the one that has none")
+@click.option(
+    "-r", "--revision", default="", help="name of the control plane; without it the one that has none"
+)
 @click.option("--purge", is_flag=True, help="also the kinds with all objects of them, and the namespace")
 @click.option("--dry-run", is_flag=True, help="only say what would go")
 @click.option("-y", "--yes", is_flag=True, help="do not ask")
