@@ -41,7 +41,7 @@ def _table(head: Sequence[str], clusters: Clusters, rows: Iterable[tuple[object,
 
 
 def _row(each: Mapping[str, Any]) -> tuple[object, ...]:
-    role = "config" if each["is_config"] else ""
+    role = "config" if each["is_config"] else "-"
     return each["id"], str(each["state"]).upper(), role, each["objects"], each["server"], each["source"]
 
 

@@ -50,15 +50,20 @@ async def running_pod(client: Client, namespace: str, labels: str) -> str:
     return (await running_pods(client, namespace, labels))[0]
 
 
+class NoPod(KubeError):
+    """There is no such pod at all: none runs, and none is about to."""
+
+
 async def running_pods(client: Client, namespace: str, labels: str) -> list[str]:
-    """The names of all running pods with these labels. Raises `KubeError` where there is none."""
-    scope = Scope(namespace, labels=labels, fields="status.phase=Running")
-    listing = await client.list_all(PODS, scope)
-    pods = [msgspec.json.decode(item, type=Pod).metadata for item in listing.items]
-    found = [each.name for each in pods if not each.deletion_timestamp]
+    """The names of all running pods with these labels. Raises `KubeError` where none runs, `NoPod` where none is."""
+    listing = await client.list_all(PODS, Scope(namespace, labels=labels))
+    pods = [msgspec.json.decode(item, type=Pod) for item in listing.items]
+    running = [each.metadata for each in pods if each.status.phase == "Running"]
+    found = [each.name for each in running if not each.deletion_timestamp]
     if found:
         return found
-    raise KubeError(
+    error = KubeError if pods else NoPod
+    raise error(
         f"no pod with {labels} runs in namespace {namespace!r} of {client.access.server} "
         "(hint: choose Pilot's cluster by --context)"
     )

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from isthmus.console.control_plane import MONITORING_PORT, PILOT, access_to, running_pods
+from isthmus.console.control_plane import MONITORING_PORT, PILOT, NoPod, access_to, running_pods
 from isthmus.kit.unreadable import UNREADABLE
 from isthmus.kube.client import Client
 from isthmus.kube.errors import KubeError
@@ -29,6 +29,8 @@ class Silence(NamedTuple):
 
     context: str
     why: str
+    has_none: bool = False
+    """Whether the cluster has no Pilot: others' serve it."""
 
     def __str__(self) -> str:
         return f'context "{self.context}": {self.why}' if self.context else self.why
@@ -44,15 +46,20 @@ class Answers(NamedTuple):
 async def ask_pilots(kubeconfig: Path | None, contexts: Sequence[str], root: str, path: str) -> Answers:
     """What every Pilot of the clusters of these contexts answers to `GET path`; without one, of the current context.
 
-    Raises `KubeError` where none answers.
+    Raises `KubeError` where none answers. Where one does, clusters without a Pilot are not silent.
     """
     asked = (_of_cluster(kubeconfig, context, root, path) for context in contexts or ("",))
-    found = [each for part in await asyncio.gather(*asked) for each in part]
+    return answers([each for part in await asyncio.gather(*asked) for each in part])
+
+
+def answers(found: Iterable[Told | Silence]) -> Answers:
+    """What was said, and who was silent though he should speak. Raises `KubeError` where nobody said a thing."""
+    found = tuple(found)
     told = tuple(each for each in found if isinstance(each, Told))
     silent = tuple(each for each in found if isinstance(each, Silence))
     if not told:
         raise KubeError("; ".join(map(str, silent)))
-    return Answers(told, silent)
+    return Answers(told, tuple(each for each in silent if not each.has_none))
 
 
 async def _of_cluster(
@@ -63,7 +70,7 @@ async def _of_cluster(
             pods = await running_pods(client, root, PILOT)
             return await asyncio.gather(*(_of_pod(client, context, root, pod, path) for pod in pods))
     except KubeError as error:
-        return [Silence(context, str(error))]
+        return [Silence(context, str(error), has_none=isinstance(error, NoPod))]
 
 
 async def _of_pod(client: Client, context: str, root: str, pod: str, path: str) -> Told | Silence:

@@ -14,9 +14,11 @@ from fakes.asked_mesh import asked_mesh
 from fakes.looked_at_mesh import SYSTEM, pod
 from isthmus.console.awaiting import Asked as Object
 from isthmus.console.awaiting import Meshed, counted, kind_called, standing
+from isthmus.console.control_plane import NoPod, running_pods
 from isthmus.console.dashboards import BOARDS, place_of
-from isthmus.console.pilots import Told
+from isthmus.console.pilots import Silence, Told, answers
 from isthmus.kube.client import Client
+from isthmus.kube.errors import KubeError
 from isthmus.kube.kubeconfig import from_file
 from isthmus.lab.apiserver.builtin import builtin
 
@@ -107,6 +109,9 @@ async def test_whose_pages_are_meant_is_told_where_it_is_not_one_pods_alone(aske
     assert "beside which pod?" in (await asked.run("d", "envoy")).err
     ran = await asked.run("d", "pilot", "-r", "canary")
     assert "no pod with istio=pilot,istio.io/rev=canary runs" in ran.err
+    async with Client(from_file(asked.kubeconfig)) as client:
+        with pytest.raises(NoPod):
+            await running_pods(client, SYSTEM, "istio=nobody")
     await canary(asked)
     where = Meshed(asked.kubeconfig, (), SYSTEM)
     board = BOARDS["pilot"]
@@ -117,6 +122,14 @@ async def test_whose_pages_are_meant_is_told_where_it_is_not_one_pods_alone(aske
     for revision, found in ("default", "istio-pilot-1"), ("canary", "istio-pilot-canary-1"):
         place = await place_of(board, where, "", "", revision)
         assert (place.pod, place.others) == (found, ())
+
+
+def test_a_cluster_without_a_pilot_is_not_silent_where_anothers_serves_it():
+    none, down = Silence("onprem", "no pod", has_none=True), Silence("edge", "no pod runs")
+    told = Told("gke", "p", {})
+    assert answers([told, none, down]) == ((told,), (down,))
+    with pytest.raises(KubeError, match=r'context "onprem": no pod; context "edge"'):
+        answers([none, down])
 
 
 async def canary(asked):
