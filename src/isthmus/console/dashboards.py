@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from isthmus.console.awaiting import Meshed
-from isthmus.console.control_plane import ADMIN_PORT, MONITORING_PORT, PILOT, access_to, running_pods
+from isthmus.console.control_plane import ADMIN_PORT, MONITORING_PORT, PILOT, NoPod, access_to, running_pods
 from isthmus.console.found_pods import find_pod
 from isthmus.console.pilots import Silence
 from isthmus.kube.client import Client
@@ -52,15 +54,24 @@ async def place_of(board: Board, where: Meshed, words: str, namespace: str, revi
     if words:
         found = await find_pod(where.kubeconfig, where.contexts, words, namespace)
         return Place(found.access, found.namespace, found.name)
+    wanted = [f"{each},{LABEL}={revision}" if revision else each for each in board.labels]
     silent = []
     for context in where.contexts or ("",):
         access = access_to(where.kubeconfig, context or None)
-        async with Client(access) as client:
-            for labels in board.labels:
-                wanted = f"{labels},{LABEL}={revision}" if revision else labels
-                try:
-                    first, *others = await running_pods(client, namespace, wanted)
-                    return Place(access, namespace, first, tuple(others))
-                except KubeError as error:
-                    silent.append(Silence(context, str(error)))
+        try:
+            if pods := await _running(access, namespace, wanted):
+                return Place(access, namespace, pods[0], tuple(pods[1:]))
+        except KubeError as error:
+            silent.append(Silence(context, str(error)))
+        else:
+            why = f"no pod with {' or '.join(wanted)} runs in namespace {namespace!r} (hint: -n, --context)"
+            silent.append(Silence(context, why))
     raise KubeError("; ".join(map(str, silent)))
+
+
+async def _running(access: Access, namespace: str, wanted: Sequence[str]) -> list[str]:
+    async with Client(access) as client:
+        for labels in wanted:
+            with suppress(NoPod):
+                return await running_pods(client, namespace, labels)
+    return []

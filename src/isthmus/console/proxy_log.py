@@ -24,6 +24,12 @@ def wanted_levels(text: str) -> list[str]:
     return found
 
 
+def refusal(said: str, level: str) -> str:
+    """Why an Envoy does not set `level`: the first line of what it says, without how it is used otherwise."""
+    why = said.partition("\n")[0].removeprefix("error: ")
+    return f"--level: {level!r}: {why} (hint: without --level all loggers are listed)"
+
+
 def loggers(answer: str) -> dict[str, str]:
     """The level of each logger, of what Envoy answers."""
     pairs = (line.partition(":") for line in answer.splitlines()[1:])

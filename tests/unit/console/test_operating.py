@@ -105,7 +105,10 @@ async def test_how_much_pilot_logs_is_shown_and_set_while_it_runs(asked):
 
 
 async def test_whose_pages_are_meant_is_told_where_it_is_not_one_pods_alone(asked):
-    assert "no pod with app.kubernetes.io/name=kiali runs" in (await asked.run("dashboard", "kiali")).err
+    assert (
+        "no pod with app.kubernetes.io/name=kiali or app=kiali runs"
+        in (await asked.run("dashboard", "kiali")).err
+    )
     assert "beside which pod?" in (await asked.run("d", "envoy")).err
     ran = await asked.run("d", "pilot", "-r", "canary")
     assert "no pod with istio=pilot,istio.io/rev=canary runs" in ran.err

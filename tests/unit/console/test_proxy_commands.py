@@ -96,6 +96,8 @@ async def test_levels_of_an_envoy_are_set_while_it_runs(asked):
     ] == "debug"
     assert (await asked.tells("pc", "log", "web-1", "-r"))["upstream"] == "warning"
     assert "is none (hint: " in (await asked.run("pc", "log", "web-1", "--level", "http:loud")).err
+    ran = await asked.run("pc", "log", "web-1", "--level", "sound:debug")
+    assert ran.err.startswith("error: --level: 'sound:debug': unknown logger name (hint: without --level")
 
 
 async def test_pods_that_are_not_there_and_clusters_without_pilot_are_told(asked):

@@ -25,12 +25,12 @@ from isthmus.console.compared_roots import compared, is_same
 from isthmus.console.control_plane import ADMIN_PORT
 from isthmus.console.envoy_parts import DUMP, ENDPOINTS, PARTS, resources_of, rows_of, section
 from isthmus.console.found_pods import find_pod
-from isthmus.console.proxy_log import loggers, wanted_levels
+from isthmus.console.proxy_log import loggers, refusal, wanted_levels
 from isthmus.console.proxy_names import names_of, pod_table
 from isthmus.console.render import fail, render_rows, show, show_yaml, table
 from isthmus.kit.unreadable import UNREADABLE
 from isthmus.kube.client import Client
-from isthmus.kube.errors import KubeError
+from isthmus.kube.errors import KubeError, Refused
 from isthmus.kube.pods import Question, ask
 
 _ALSO = {
@@ -158,6 +158,8 @@ def log(pod: str, level: str, *, reset: bool, **flags: Any) -> None:
             _asked(pod, flags, *(Question(ADMIN_PORT, f"/logging{each}", "POST") for each in query))
         )
         found = loggers(said[-1].decode())
+    except Refused as error:
+        fail(refusal(str(error), level) if level else str(error))
     except (KubeError, ValueError) as error:
         fail(str(error))
     click.echo(written(flags["output"], found, lambda: table(("LOGGER", "LEVEL"), sorted(found.items()))))
