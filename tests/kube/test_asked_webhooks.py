@@ -14,6 +14,8 @@ from fakes.live_cluster import live_cluster
 from fakes.pki import Pki
 from fakes.served_webhooks import make_namespaces, namespace, pod
 from isthmus.admission.https import HttpsServer
+from isthmus.api import kind_named
+from isthmus.api.crd import definition
 from isthmus.kit.plain_http import Response
 from isthmus.kit.tls import client_context, server_context
 from isthmus.kube.errors import Refused
@@ -208,3 +210,71 @@ async def test_a_webhook_that_asks_for_it_is_asked_again_where_others_changed_so
     async with asked(tmp_path, *hooks, second=labelling("second")) as (cluster, hook):
         await cluster.create("pods", pod("web", "shop", {"app": "web"}))
     assert [name for name, _ in hook.asked] == ["first", "second", "first"]
+
+
+def when(expression, **more):
+    return {"matchConditions": [{"name": "when", "expression": expression}], **more}
+
+
+async def test_webhooks_are_asked_where_their_conditions_hold(tmp_path, api_server):
+    said = {
+        "labelled": when("object.metadata.labels['app'] == 'web' && oldObject == null"),
+        "other": when("object.metadata.labels['app'] == 'other'"),
+        "created": when("request.operation == 'CREATE' && request.userInfo.username != 'nobody'"),
+        "unknown": when("object.metadata.labels['none'] == 'a'", failurePolicy="Ignore"),
+        "both": {
+            "matchConditions": [
+                {"name": "fails", "expression": "object.metadata.labels['none'] == 'a'"},
+                {"name": "does-not-hold", "expression": "false"},
+            ]
+        },
+    }
+    hooks = [{"name": name, **each} for name, each in said.items()]
+    async with asked(tmp_path, ("Mutating", "a", *hooks)) as (cluster, hook):
+        await cluster.create("pods", pod("web", "shop", {"app": "web"}))
+    assert [name for name, _ in hook.asked] == ["labelled", "created"]
+
+
+async def test_nobody_passes_a_webhook_whose_condition_says_nothing(tmp_path, api_server):
+    first = {"name": "first", **when("object.metadata.labels['none'] == 'a'")}
+    async with asked(tmp_path, ("Validating", "a", first)) as (cluster, hook):
+        with pytest.raises(Refused, match=r"is forbidden: .*resulted in error: ") as caught:
+            await cluster.create("pods", pod("web", "shop", {"app": "web"}))
+    assert (caught.value.code, hook.asked) == (403, [])
+
+
+async def test_conditions_that_cannot_be_asked_are_refused(tmp_path, api_server):
+    async with asked(tmp_path) as (cluster, hook):
+        wrong = hook.configuration("Mutating", "a", {"name": "first", **when("object.")})
+        with pytest.raises(
+            Refused, match=r"webhooks\[0\]\.matchConditions\[0\]\.expression: Invalid value"
+        ) as caught:
+            await cluster.apply(wrong)
+    assert caught.value.code == 422
+
+
+async def test_a_webhook_is_asked_in_the_version_that_it_names_unless_it_is_exact(tmp_path, api_server):
+    rules = [
+        {
+            "operations": ["CREATE"],
+            "apiGroups": ["networking.istio.io"],
+            "apiVersions": ["v1beta1"],
+            "resources": ["sidecars"],
+        }
+    ]
+    hooks = {"name": "any", "rules": rules}, {"name": "exact", "rules": rules, "matchPolicy": "Exact"}
+    made = {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "Sidecar",
+        "metadata": {"name": "web", "namespace": "shop", "labels": {"app": "web"}},
+        "spec": {},
+    }
+    async with asked(tmp_path, ("Mutating", "a", *hooks), any=labelling("any")) as (cluster, hook):
+        await cluster.apply(definition(kind_named("Sidecar")))
+        made = await cluster.create("sidecars", made)
+    ((name, question),) = hook.asked
+    group = {"group": "networking.istio.io", "kind": "Sidecar"}
+    assert (name, question["kind"]) == ("any", {**group, "version": "v1beta1"})
+    assert question["requestKind"] == {**group, "version": "v1"}
+    assert question["object"]["apiVersion"] == "networking.istio.io/v1beta1"
+    assert (made["apiVersion"], made["metadata"]["labels"]["any"]) == ("networking.istio.io/v1", "seen")

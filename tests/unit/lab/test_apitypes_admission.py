@@ -13,7 +13,8 @@ from fakes.objects import FakeObjects
 from isthmus.lab.apiserver.account_admission import MOUNT_PATH, admit_pod
 from isthmus.lab.apiserver.admission import Admission
 from isthmus.lab.apiserver.api import Target, Write
-from isthmus.lab.apiserver.builtin import builtin
+from isthmus.lab.apiserver.attempt import Attempt
+from isthmus.lab.apiserver.builtin import builtin, builtin_types
 from isthmus.lab.apiserver.credentials import ClusterCredentials
 from isthmus.lab.apiserver.doors import NoEndpoint
 from isthmus.lab.apiserver.errors import ApiError
@@ -22,7 +23,7 @@ from isthmus.lab.apiserver.schema import Schemas
 from isthmus.lab.apiserver.users import ADMIN
 from isthmus.lab.apiserver.validation import Validation
 from isthmus.lab.apiserver.webhook_caller import WebhookCaller, answer_of, review_of
-from isthmus.lab.apiserver.webhooks import Answer, Attempt, WebhookFailed, Webhooks
+from isthmus.lab.apiserver.webhooks import Answer, WebhookFailed, Webhooks
 
 PODS = builtin("pods")
 ACCOUNT = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": "shop"}}
@@ -72,7 +73,7 @@ class FakeCaller:
 
 def admission(caller, *objects):
     stored = FakeObjects(ACCOUNT, SHOP, *objects)
-    return Admission(stored, Validation(Schemas()), Webhooks(stored, caller), Rbac(stored))
+    return Admission(stored, Validation(Schemas()), Webhooks(stored, caller, builtin_types()), Rbac(stored))
 
 
 async def create(caller, *objects, obj=None, target=TARGET):

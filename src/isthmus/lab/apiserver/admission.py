@@ -13,11 +13,12 @@ from typing import Any
 from isthmus.lab.apiserver import errors, signing_requests
 from isthmus.lab.apiserver.account_admission import admit_pod
 from isthmus.lab.apiserver.api import Target, Write
+from isthmus.lab.apiserver.attempt import Attempt
 from isthmus.lab.apiserver.errors import invalid
 from isthmus.lab.apiserver.lookup import Lookup
 from isthmus.lab.apiserver.rbac import Rbac
 from isthmus.lab.apiserver.validation import Validation
-from isthmus.lab.apiserver.webhooks import Attempt, Webhooks
+from isthmus.lab.apiserver.webhooks import Webhooks
 
 Json = dict[str, Any]
 

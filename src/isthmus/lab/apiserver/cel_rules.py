@@ -7,26 +7,17 @@ rule could cost is not counted here. Source: Kubernetes, "Validation rules" of C
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
-from cel_expr_python import cel
-
 from isthmus.lab.apiserver.causes import Cause
+from isthmus.lab.apiserver.cel import compiled, evaluated
 
 Json = dict[str, Any]
 
 RULES = "x-kubernetes-validations"
-_RESERVED = frozenset(
-    {
-        "true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if", "import",
-        "let", "loop", "package", "namespace", "return", "var", "void", "while",
-    }
-)  # fmt: skip
-_ERROR = re.compile(r"ERROR: <input>:\d+:\d+: (?P<what>.*?)(?: \(in container|\n|$)")
+_NAMES = ("self", "oldSelf")
 _NOTHING = object()
 """The old value where there was none, or none that could be known for the same."""
 
@@ -65,7 +56,7 @@ def fault(rule: Json) -> str:
     """Why this API server cannot evaluate `rule`; empty: it can."""
     if rule.get("optionalOldSelf"):
         return "optionalOldSelf is not known here (hint: rules with oldSelf hold for changes alone)"
-    found = _compiled(str(rule.get("rule", "")))
+    found = compiled(str(rule.get("rule", "")), _NAMES)
     return found if isinstance(found, str) else ""
 
 
@@ -107,7 +98,7 @@ def _same(found: Ruled, item: Any, old: Any) -> Any:
 
 
 def _broken(found: Ruled, rule: Json, names: Json, path: str) -> Iterator[Cause]:
-    said = _asked(rule["rule"], names)
+    said = evaluated(rule["rule"], names)
     if said is True:
         return
     where = f"{path}{rule.get('fieldPath', '')}"
@@ -127,57 +118,7 @@ _WORDS = {
 
 def _message(rule: Json, names: Json) -> str:
     if expression := rule.get("messageExpression"):
-        said = _asked(expression, names)
+        said = evaluated(expression, names)
         if isinstance(said, str) and said.strip() and "\n" not in said:
             return said.strip()
     return str(rule.get("message") or f"failed rule: {rule['rule'].strip()}")
-
-
-def _asked(expression: str, names: Json) -> object:
-    """What the expression says; in words why it says nothing."""
-    compiled = _compiled(expression)
-    if isinstance(compiled, str):
-        return compiled
-    if "__" in expression:
-        names = {name: _escaped(each) for name, each in names.items()}
-    try:
-        said: object = compiled.eval(data=names).value()
-    except RuntimeError as error:
-        return str(error)
-    return said
-
-
-def _escaped(value: Any) -> Any:
-    """The value with the names of its fields as expressions write them."""
-    match value:
-        case dict():
-            return {_name(name): _escaped(each) for name, each in value.items()}
-        case list():
-            return [_escaped(each) for each in value]
-    return value
-
-
-def _name(name: str) -> str:
-    if name in _RESERVED:
-        return f"__{name}__"
-    for sign, word in (("__", "underscores"), (".", "dot"), ("-", "dash"), ("/", "slash")):
-        name = name.replace(sign, f"__{word}__")
-    return name
-
-
-@cache
-def _environment() -> Any:
-    return cel.NewEnv(variables={"self": cel.Type.DYN, "oldSelf": cel.Type.DYN})
-
-
-@cache
-def _compiled(expression: str) -> Any:
-    """The expression, ready to be asked; in words why it is none."""
-    try:
-        return _environment().compile(expression)
-    except RuntimeError as error:
-        said = _ERROR.search(str(error))
-        what = said["what"] if said is not None else str(error)
-        unknown = "undeclared reference" in what
-        hint = " (hint: this API server knows CEL's own functions, and none of Kubernetes' own)"
-        return f"compilation failed: {what}{hint if unknown else ''}"

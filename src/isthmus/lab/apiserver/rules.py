@@ -17,6 +17,7 @@ from isthmus.lab.apiserver.causes import (
     required,
     unsupported,
 )
+from isthmus.lab.apiserver.match_conditions import conditions_broken
 from isthmus.lab.apiserver.names import label_fault
 
 Json = dict[str, Any]
@@ -138,6 +139,9 @@ def _binding_changed(old: Json, new: Json) -> Iterator[Cause]:
         yield invalid("roleRef", new.get("roleRef"), "cannot change roleRef")
 
 
+_MATCHING = ("Equivalent", "Exact")
+
+
 def _webhooks_broken(configuration: Json) -> Iterator[Cause]:
     names: list[str] = []
     for index, webhook in enumerate(configuration.get("webhooks") or ()):
@@ -154,9 +158,9 @@ def _webhooks_broken(configuration: Json) -> Iterator[Cause]:
             yield required(f"{path}.clientConfig", "exactly one of url or service is required")
         if webhook.get("sideEffects") not in {"None", "NoneOnDryRun"}:
             yield unsupported(f"{path}.sideEffects", webhook.get("sideEffects"), ["None", "NoneOnDryRun"])
-        if webhook.get("matchConditions"):
-            words = "conditions in CEL are not evaluated by this API server (hint: use objectSelector)"
-            yield forbidden(f"{path}.matchConditions", words)
+        yield from conditions_broken(webhook, path)
+        if webhook.get("matchPolicy", "Equivalent") not in _MATCHING:
+            yield unsupported(f"{path}.matchPolicy", webhook["matchPolicy"], _MATCHING)
         if webhook.get("failurePolicy", "Fail") not in {"Fail", "Ignore"}:
             yield unsupported(f"{path}.failurePolicy", webhook["failurePolicy"], ["Fail", "Ignore"])
         if not 1 <= webhook.get("timeoutSeconds", 10) <= 30:

@@ -64,7 +64,7 @@ class ApiServer:
         self.subresources: dict[tuple[str, str], Subresource] = handlers(
             self.api, self.tokens, self.custom.resources, doors, lambda: self.nodes
         )
-        webhooks = Webhooks(self.store, WebhookCaller(doors.to_service))
+        webhooks = Webhooks(self.store, WebhookCaller(doors.to_service), self.types)
         self.api.admission = Admission(self.store, self.api.validation, webhooks, self.rbac)
         self._authentication = Authentication(self.tokens, credentials.admin_token)
         self._runner: web.AppRunner | None = None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,11 +12,11 @@ from urllib.parse import urlsplit
 import msgspec
 
 from isthmus.kit.tls import client_context
+from isthmus.lab.apiserver.attempt import Attempt, question
 from isthmus.lab.apiserver.doors import NoEndpoint, Streams
 from isthmus.lab.apiserver.nodes import NodeError
 from isthmus.lab.apiserver.plain_http import Ask, exchange
-from isthmus.lab.apiserver.types import ResourceType
-from isthmus.lab.apiserver.webhooks import Answer, Attempt, WebhookFailed
+from isthmus.lab.apiserver.webhooks import Answer, WebhookFailed
 
 Json = dict[str, Any]
 
@@ -79,26 +78,7 @@ class WebhookCaller:
 
 def review_of(attempt: Attempt) -> Json:
     """The AdmissionReview that asks about `attempt`."""
-    kind = _of_type(attempt.each, "kind", attempt.each.kind)
-    resource = _of_type(attempt.each, "resource", attempt.each.plural)
-    request: Json = {
-        "uid": str(uuid.uuid4()),
-        "kind": kind,
-        "resource": resource,
-        "requestKind": kind,
-        "requestResource": resource,
-        "name": attempt.place[1],
-        "namespace": attempt.place[0],
-        "operation": attempt.operation,
-        "userInfo": attempt.user.as_json(),
-        "object": attempt.new,
-        "oldObject": attempt.old,
-        "dryRun": attempt.dry_run,
-        "options": attempt.options,
-    }
-    if attempt.subresource:
-        request |= {"subResource": attempt.subresource, "requestSubResource": attempt.subresource}
-    return {"apiVersion": _API_VERSION, "kind": "AdmissionReview", "request": request}
+    return {"apiVersion": _API_VERSION, "kind": "AdmissionReview", "request": question(attempt)}
 
 
 def answer_of(body: bytes, uid: str) -> Answer:
@@ -132,7 +112,3 @@ def _said(status: int, body: bytes) -> str:
     """What Go's client makes of an answer that is no Status."""
     said = body[:200].decode(errors="replace")
     return _WORDS.get(status, f'an error on the server ("{said}") has prevented the request from succeeding')
-
-
-def _of_type(each: ResourceType, word: str, name: str) -> Json:
-    return {"group": each.group, "version": each.version, word: name}

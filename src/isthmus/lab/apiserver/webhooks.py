@@ -2,45 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jsonpatch
 
+from isthmus.lab.apiserver.attempt import Attempt
 from isthmus.lab.apiserver.builtin import builtin
 from isthmus.lab.apiserver.errors import ApiError
 from isthmus.lab.apiserver.lookup import Lookup
+from isthmus.lab.apiserver.match_conditions import conditions_hold
 from isthmus.lab.apiserver.selectors import labels_match
-from isthmus.lab.apiserver.types import ResourceType
-from isthmus.lab.apiserver.users import User
+from isthmus.lab.apiserver.shaping import in_version
+from isthmus.lab.apiserver.types import ResourceType, Types
 
 Json = dict[str, Any]
 
 _GROUP = "admissionregistration.k8s.io"
 _MUTATING = builtin("mutatingwebhookconfigurations", _GROUP)
 _VALIDATING = builtin("validatingwebhookconfigurations", _GROUP)
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """What is about to be done: an operation and the object before and after it."""
-
-    operation: str  # CREATE, UPDATE, DELETE or CONNECT
-    each: ResourceType
-    user: User
-    new: Json | None  # None for DELETE
-    old: Json | None = None  # None for CREATE
-    dry_run: bool = False
-    subresource: str = ""
-    place: tuple[str, str] = ("", "")  # namespace and name
-    options: Json | None = None  # of the request, as its kind has them
-    warn: Callable[[str], object] = bool  # told what webhooks warn of
-
-    @property
-    def labelled(self) -> Json:
-        """The object that it is about, after the operation if there is an after."""
-        return self.new if self.new is not None else self.old or {}
 
 
 class WebhookFailed(Exception):
@@ -57,6 +38,20 @@ class Answer:
     warnings: tuple[str, ...] = ()
 
 
+class _Concern(NamedTuple):
+    """A webhook that is to be asked, and the version of the type that its rules name."""
+
+    webhook: Json
+    each: ResourceType
+
+    def told(self, attempt: Attempt) -> Attempt:
+        """The attempt as the webhook is told it."""
+        if self.each == attempt.each:
+            return attempt
+        new, old = (one and in_version(one, self.each) for one in (attempt.new, attempt.old))
+        return replace(attempt, new=new, old=old, told_as=self.each)
+
+
 class Caller(Protocol):
     """Asks webhooks."""
 
@@ -68,40 +63,42 @@ class Caller(Protocol):
 class Webhooks:
     """The webhooks of one cluster, as they are configured at the time of each attempt."""
 
-    def __init__(self, objects: Lookup, caller: Caller) -> None:
-        self._objects = objects
-        self._caller = caller
+    def __init__(self, objects: Lookup, caller: Caller, types: Types) -> None:
+        self._objects, self._caller, self._types = objects, caller, types
 
     async def mutate(self, attempt: Attempt) -> Json | None:
         """The object after all mutating webhooks, in the order of names; none may see another's future.
 
         Those that ask for it (reinvocationPolicy) are asked once more where another changed something after them.
         """
-        asked: list[Json] = []
-        again: dict[str, Json] = {}
-        for webhook in self._concerned(_MUTATING, attempt):
-            changed = await self._mutated(webhook, attempt)
+        asked: list[_Concern] = []
+        again: dict[str, _Concern] = {}
+        for concern in self._concerned(_MUTATING, attempt):
+            changed = await self._mutated(concern, attempt)
             if changed is not attempt.new:
                 attempt = replace(attempt, new=changed)
-                again |= {each["name"]: each for each in asked}
-            asked += [webhook] if webhook.get("reinvocationPolicy") == "IfNeeded" else []
-        for webhook in again.values():
-            attempt = replace(attempt, new=await self._mutated(webhook, attempt))
+                again |= {each.webhook["name"]: each for each in asked}
+            asked += [concern] if concern.webhook.get("reinvocationPolicy") == "IfNeeded" else []
+        for concern in again.values():
+            attempt = replace(attempt, new=await self._mutated(concern, attempt))
         return attempt.new
 
-    async def _mutated(self, webhook: Json, attempt: Attempt) -> Json | None:
-        answer = await self._ask(webhook, attempt)
-        if answer is None or not answer.patch or attempt.new is None:
+    async def _mutated(self, concern: _Concern, attempt: Attempt) -> Json | None:
+        told = concern.told(attempt)
+        answer = await self._ask(concern.webhook, told)
+        if answer is None or not answer.patch or told.new is None:
             return attempt.new
-        return _patched(webhook, attempt.new, answer.patch)
+        return in_version(_patched(concern.webhook, told.new, answer.patch), attempt.each)
 
     async def review(self, attempt: Attempt) -> None:
         """Ask all validating webhooks. Raises `ApiError` where one refuses."""
-        for webhook in self._concerned(_VALIDATING, attempt):
-            await self._ask(webhook, attempt)
+        for concern in self._concerned(_VALIDATING, attempt):
+            await self._ask(concern.webhook, concern.told(attempt))
 
     async def _ask(self, webhook: Json, attempt: Attempt) -> Answer | None:
-        """The answer that allows it, or `None` where a failure is to be ignored."""
+        """The answer that allows it, or `None` where nothing is asked or a failure is to be ignored."""
+        if not conditions_hold(webhook, attempt):
+            return None
         try:
             answer = await self._caller.ask(webhook, attempt)
         except WebhookFailed as error:
@@ -119,20 +116,26 @@ class Webhooks:
         message = f'admission webhook "{webhook["name"]}" denied the request{why}'
         raise ApiError(max(status.get("code") or 0, 400), status.get("reason") or "", message)
 
-    def _concerned(self, configurations: Any, attempt: Attempt) -> Iterator[Json]:
+    def _concerned(self, configurations: Any, attempt: Attempt) -> Iterator[_Concern]:
         # A webhook must not be able to lock its own configuration.
         if attempt.each.group == _GROUP:
             return
         found = self._objects.list(configurations)
         for configuration in sorted(found, key=lambda each: str(each["metadata"]["name"])):
             for webhook in configuration.get("webhooks") or ():
-                if self._concerns(webhook, attempt):
-                    yield webhook
+                told_as = self._told_as(webhook, attempt)
+                if told_as and self._namespace_fits(webhook, attempt) and _object_fits(webhook, attempt):
+                    yield _Concern(webhook, told_as)
 
-    def _concerns(self, webhook: Json, attempt: Attempt) -> bool:
-        if not any(_rule_fits(rule, attempt) for rule in webhook.get("rules") or ()):
-            return False
-        return self._namespace_fits(webhook, attempt) and _object_fits(webhook, attempt)
+    def _told_as(self, webhook: Json, attempt: Attempt) -> ResourceType | None:
+        """In which version of the type it is to be asked: that of the request before others, unless it is `Exact`."""
+        each, rules = attempt.each, webhook.get("rules") or ()
+        others = self._types.versions(each.group, each.plural)
+        tried = [each, *others] if webhook.get("matchPolicy", "Equivalent") == "Equivalent" else [each]
+        return next(
+            (one for one in tried if any(_rule_fits(rule, one, attempt) for rule in rules)),
+            None,
+        )
 
     def _namespace_fits(self, webhook: Json, attempt: Attempt) -> bool:
         wanted = webhook.get("namespaceSelector") or {}
@@ -144,8 +147,7 @@ class Webhooks:
         return labels_match(wanted, _labels(namespace or {}))
 
 
-def _rule_fits(rule: Json, attempt: Attempt) -> bool:
-    each = attempt.each
+def _rule_fits(rule: Json, each: ResourceType, attempt: Attempt) -> bool:
     scope = "Namespaced" if each.namespaced else "Cluster"
     return (
         _in(rule.get("operations"), attempt.operation)
