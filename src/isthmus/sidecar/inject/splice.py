@@ -6,7 +6,7 @@ Why it is not written anew: ADR 0041.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from isthmus.sidecar.inject.items import item_name, staying
@@ -55,7 +55,9 @@ def spliced(
     top = root(text)
     if top is None:
         raise CannotSplice
-    made = _Splice(text, top, kept).edits(_Place(top, ""), before, after)
+    splice = _Splice(text, top, kept)
+    made = [*splice.edits(_Place(top, ""), before, after)]
+    made += splice.written_out({each.start for each in made})
     edits = sorted(made, key=lambda each: (each.start, each.end))  # at one place, what is within comes first
     parts, at, stood = [], 0, {}
     for each in edits:
@@ -78,6 +80,7 @@ class _Splice:
         self._text, self._kept, self._is_back = text, kept or {}, kept is not None
         self._line_end = "\r\n" if "\r\n" in text else "\n"
         self._aliases: dict[str, list[Node]] = {}
+        self._meant: dict[str, object] = {}  # by anchors whose values are others now: what is meant elsewhere
         for node in nodes(top):
             if node.form == "alias" and node.anchor:
                 self._aliases.setdefault(node.anchor, []).append(node)
@@ -88,13 +91,22 @@ class _Splice:
             return
         node = place.node
         if node.anchor and node.form != "alias" and node.anchor in self._aliases:
-            raise CannotSplice  # what is meant elsewhere, too, would change there
-        if isinstance(before, dict) and isinstance(after, dict) and node.form == "map":
+            self._meant[node.anchor] = before
+        if place.path in self._kept:
+            yield self._replaced(place, after)
+        elif isinstance(before, dict) and isinstance(after, dict) and node.form == "map":
             yield from self._mapping(place, before, after)
         elif isinstance(before, list) and isinstance(after, list) and node.form == "seq" and after and before:
             yield from self._sequence(place, before, after)
         else:
             yield self._replaced(place, after)
+
+    def written_out(self, begun: Collection[int]) -> Iterator[Edit]:
+        """What was meant by aliases of what has changed, in their places, unless an edit has `begun` there."""
+        for anchor, value in self._meant.items():
+            for each in self._aliases[anchor]:
+                if each.start not in begun:
+                    yield Edit(each.start, each.end, flow(value))
 
     def _mapping(self, place: _Place, before: dict[str, object], after: dict[str, object]) -> Iterator[Edit]:
         node = place.node
