@@ -39,6 +39,7 @@ _BLOCK = re.compile(r"^ *```(\w+)\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
 _CODE = re.compile(r"`([^`\n]+(?:\n[^`\n]+)?)`")
 _SAID = re.compile(r"(?<!from )\bisthmus (?!asks|journal|after)([a-z][^`,;:)|(\n'\"]*)")
 _NO_COMMAND = re.compile(r"   |(?<=install )(?:ROLE|NAME)|(?<=agent )WORDS|(?<=config )shows")
+_JOINED = re.compile(r"\\\n\s*")
 _OURS = re.compile(r"^(?:\.ci|benchmarks|docs|samples|src|tests|tools)/[\w./*-]+$")
 
 
@@ -110,8 +111,7 @@ def test_the_layers_are_drawn_as_they_are_checked() -> None:
 def commands(path: Path) -> Iterator[list[str]]:
     """The calls of `isthmus` in a document, in blocks and in sentences."""
     for text in blocks(path, "console"):
-        joined = re.sub(r"\\\n\s*", " ", text)
-        for line in joined.splitlines():
+        for line in _JOINED.sub(" ", text).splitlines():
             yield from calls(line)
     for code in _CODE.findall(prose(path)):
         yield from calls(code.replace("\n", " "))
@@ -142,17 +142,45 @@ def test_each_command_that_code_names_is_there() -> None:
     assert not unknown
 
 
-def unknown_words(words: list[str]) -> Iterator[str]:
+@pytest.mark.parametrize("path", BY_HAND, ids=name_of)
+def test_each_command_that_is_to_be_typed_is_understood(path: Path) -> None:
+    """Its arguments are all there, and are what its options take."""
+    lines = [line for text in blocks(path, "console") for line in _JOINED.sub(" ", text).splitlines()]
+    typed = [words for line in lines for words in calls(line)]
+    assert [(words, wrong) for words in typed if (wrong := misunderstood(words))] == []
+
+
+def misunderstood(words: list[str]) -> str:
+    """What is wrong with a command; not that files of its reader are not here."""
+    command, rest = named(words)
+    try:
+        if command is not None:
+            command.make_context(" ".join(words), rest)
+    except click.exceptions.Exit:  # it has said its help
+        return ""
+    except click.BadParameter as wrong:
+        is_file = wrong.param is not None and isinstance(wrong.param.type, click.Path | click.File)
+        return "" if is_file else wrong.format_message()
+    except click.ClickException as wrong:
+        return wrong.format_message()
+    return ""
+
+
+def named(words: list[str]) -> tuple[click.Command | None, list[str]]:
+    """The command, and what it is told; None where there is none of the first word that is left."""
     command: click.Command | None = main
-    context = click.Context(main)
     rest = list(words)
     while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
-        said = rest.pop(0)
-        command = command.get_command(context, said)
-        if command is None:
-            yield f"isthmus … {said}"
-            return
-    assert command is not None
+        command = command.get_command(click.Context(command), rest[0])
+        rest = rest[1:] if command is not None else rest
+    return command, rest
+
+
+def unknown_words(words: list[str]) -> Iterator[str]:
+    command, rest = named(words)
+    if command is None:
+        yield f"isthmus … {rest[0]}"
+        return
     known = {name for each in command.params for name in (*each.opts, *each.secondary_opts)} | {
         "-h",
         "--help",
