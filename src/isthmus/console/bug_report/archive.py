@@ -7,7 +7,7 @@ import os
 import tarfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 
@@ -53,12 +53,20 @@ class Archive:
         missing = "\n".join(f"- {each}" for each in sorted(self.notes)) or "- nothing"
         readme = f"{head}\n\nNot in it:\n{missing}\n"
         files = {"README.txt": redact_text(readme).encode(), **self._files}
-        with open(self._path, "xb", opener=_for_owner) as out, tarfile.open(fileobj=out, mode="w:gz") as tar:
+        with open(self._path, "xb", opener=_for_owner) as out:
+            try:
+                self._write(out, files)
+            except OSError:
+                self._path.unlink()  # half of it is of no use
+                raise
+        return len(files)
+
+    def _write(self, out: IO[bytes], files: dict[str, bytes]) -> None:
+        with tarfile.open(fileobj=out, mode="w:gz") as tar:
             for name in sorted(files):
                 entry = tarfile.TarInfo(f"bug-report/{name}")
                 entry.size, entry.mtime, entry.mode = len(files[name]), self._began, 0o600
                 tar.addfile(entry, io.BytesIO(files[name]))
-        return len(files)
 
     def _put(self, name: str, text: str) -> None:
         said = text.encode()
@@ -71,6 +79,12 @@ class Archive:
             return
         self._left -= len(said)
         self._files[name] = said
+
+
+def must_be_new(path: Path) -> None:
+    """Raises `OSError` where the file could not be written, before anybody is asked for minutes."""
+    open(path, "xb", opener=_for_owner).close()
+    path.unlink()
 
 
 def _for_owner(path: str, flags: int) -> int:

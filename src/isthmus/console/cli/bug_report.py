@@ -32,10 +32,18 @@ _NOT_OURS = "kube-system,kube-public,kube-node-lease,local-path-storage"
 )
 @click.option("--timeout", type=DURATION, default="5m", show_default=True, help="so long at the most")
 @click.option(
-    "--max-size", default=200, show_default=True, help="MiB that the archive holds at the most, unpacked"
+    "--max-size",
+    type=click.IntRange(min=1),
+    default=200,
+    show_default=True,
+    help="MiB that the archive holds at the most, unpacked",
 )
 @click.option(
-    "--max-proxies", default=20, show_default=True, help="Envoys of a cluster that are asked; ill ones first"
+    "--max-proxies",
+    type=click.IntRange(min=0),
+    default=20,
+    show_default=True,
+    help="Envoys of a cluster that are asked; ill ones first",
 )
 @click.option(
     "--include",
@@ -51,7 +59,13 @@ _NOT_OURS = "kube-system,kube-public,kube-node-lease,local-path-storage"
     show_default=True,
     help="none of these, said likewise",
 )
-@click.option("--log-lines", default=2000, show_default=True, help="the last lines of each log")
+@click.option(
+    "--log-lines",
+    type=click.IntRange(min=0),
+    default=2000,
+    show_default=True,
+    help="the last lines of each log",
+)
 def command(path: Path | None, **flags: Any) -> None:
     """Write one archive with all that is to be known of a mesh, in the clusters of --context (several).
 
@@ -60,15 +74,20 @@ def command(path: Path | None, **flags: Any) -> None:
     much than too little: look into it before you give it away. What could not be had, such as a cluster that does
     not answer, is said in its README.txt.
     """
+    from isthmus.console.bug_report.archive import must_be_new
+
     now = datetime.fromtimestamp(SystemClock().now(), UTC)
     path = path or Path(f"bug-report-{now:%Y%m%dT%H%M%SZ}.tar.gz")
     try:
+        must_be_new(path)
         contexts = chosen(flags)
         notes, count = asyncio.run(_gathered(path, contexts, flags))
     except FileExistsError:
         fail(f"{path}: is there already")
     except (KubeError, ValueError) as error:
         fail(str(error))
+    except OSError as error:
+        fail(f"{path}: cannot be written: {error.strerror} (hint: -f FILE)")
     for each in notes:
         click.echo(f"not in it: {each}", err=True)
     click.echo(f"wrote {path}: {count} files")
