@@ -10,7 +10,7 @@ from fakes.objects_of import CONFIG_MAPS, DEPLOYMENTS, SERVICES, bare_api, confi
 from isthmus.lab.apiserver.api import Target, Write
 from isthmus.lab.apiserver.errors import ApiError
 from isthmus.lab.apiserver.managed_fields import Manager, applied
-from isthmus.lab.apiserver.patches import APPLY_PATCH, MERGE_PATCH
+from isthmus.lab.apiserver.patches import APPLY_PATCH, JSON_PATCH, MERGE_PATCH
 from isthmus.lab.apiserver.schema import Schemas
 
 WEB = Target(DEPLOYMENTS, "default", "web")
@@ -128,6 +128,14 @@ async def test_an_update_takes_what_it_changes_and_no_more(api):
     made = await api.patch(SETTINGS, {"data": {"color": "blue"}}, MERGE_PATCH, Write(manager="editor"))
     assert owned_by(made, "alice") == {"f:data": {"f:size": {}}}
     assert owned_by(made, "editor", "Update")["f:data"] == {"f:color": {}}
+
+
+async def test_an_item_is_its_makers_still_where_others_change_a_field_of_it(api):
+    made = await apply(api, WEB, deployment())
+    steps = [{"op": "add", "path": "/spec/template/spec/containers/0/workingDir", "value": "/srv"}]
+    patched = await api.patch(WEB, steps, JSON_PATCH, Write(manager="editor"))
+    assert owned_by(patched, "alice") == owned_by(made, "alice")
+    assert await apply(api, WEB, deployment()) == patched
 
 
 async def test_a_field_that_is_updated_away_belongs_to_nobody(api):
