@@ -38,7 +38,7 @@ from isthmus.model.holdings import CitadelHolding
 from unit.discovery.test_source_objects import DEFINITION
 
 ROOT = "istio-system"
-QUICKLY = WatchSettings(turn_s=2.0, first_wait_s=0.02, longest_wait_s=0.05)
+QUICKLY = WatchSettings(turn_s=2.0, first_wait_s=0.02, longest_wait_s=0.5)
 
 
 class Followed:

@@ -34,7 +34,7 @@ from unit.ca.installed import SYSTEM, installed
 
 READER, PILOT = "istio-reader-service-account", "istio-pilot-service-account"
 FILES = Installation(cluster="west", clusters_dir="/etc/clusters", layout="apart")
-QUICKLY = WatchSettings(turn_s=2.0, first_wait_s=0.02, longest_wait_s=0.05)
+QUICKLY = WatchSettings(turn_s=2.0, first_wait_s=0.02, longest_wait_s=0.5)
 SOON = 0.0001
 """A share of their lives after which all tokens are due at once: real API servers give none less than ten minutes."""
 

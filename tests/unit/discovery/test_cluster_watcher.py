@@ -17,7 +17,7 @@ from isthmus.kit.tasks import supervise
 from isthmus.kube.watch import WatchSettings
 from isthmus.model.findings import Finding
 
-QUICKLY = WatchSettings(first_wait_s=0.02, longest_wait_s=0.05)
+QUICKLY = WatchSettings(first_wait_s=0.02, longest_wait_s=0.5)
 
 
 def quick() -> WatcherSettings:

@@ -20,7 +20,7 @@ from isthmus.kube.watch import WatchSettings
 from isthmus.model.change import cluster_ref
 from isthmus.model.codes import Code
 
-QUICKLY = WatchSettings(first_wait_s=0.02, longest_wait_s=0.05)
+QUICKLY = WatchSettings(first_wait_s=0.02, longest_wait_s=0.5)
 
 
 def quick() -> WatcherSettings:

@@ -49,7 +49,7 @@ SERVICE = {
         "workloadSelector": {"labels": {"app": "mysql"}},
     },
 }
-QUICKLY = WatchSettings(first_wait_s=0.02, longest_wait_s=0.05)
+QUICKLY = WatchSettings(first_wait_s=0.02, longest_wait_s=0.5)
 HURRIED = RegistrarSettings(grace_s=0.2, orphan_grace_s=0.3, pause_s=0.02, period_s=0.05, idle_s=1)
 PATIENT = msgspec.structs.replace(HURRIED, grace_s=600, orphan_grace_s=600)
 
