@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from contextlib import asynccontextmanager, suppress
 
 import msgspec
@@ -30,6 +31,7 @@ from isthmus.discovery.registry import FixedSource, Registry
 from isthmus.discovery.source_files import FilesSource
 from isthmus.discovery.source_objects import ObjectsSource
 from isthmus.discovery.source_secrets import SecretsSource
+from isthmus.kit import x509
 from isthmus.kit.tasks import supervise
 from isthmus.kube.client import Client
 from isthmus.kube.errors import KubeError
@@ -481,3 +483,38 @@ async def others(client):
 async def citadel_args(mesh):
     found = await mesh.west.find("deployments", ROOT, "istio-citadel", "apps")
     return found["spec"]["template"]["spec"]["containers"][0]["args"]
+
+
+async def test_a_join_leaves_in_a_primary_an_entry_and_no_right_that_is_there_already(mesh):
+    kinds = [("roles", ROOT, "rbac.authorization.k8s.io"), ("secrets", ROOT, ""), ("configmaps", ROOT, "")]
+
+    async def names():
+        found = {kind: await mesh.east.served.list(*kind) for kind in kinds}
+        return {(kind[0], each["metadata"]["name"]) for kind, made in found.items() for each in made}
+
+    before = await names()
+    await mesh.join()
+    assert await names() - before == {
+        ("roles", "istio-pilot-remote-secrets"),
+        ("secrets", "istio-remote-secret-west"),
+        ("configmaps", "isthmus-installation-remote-secrets"),
+    }
+    (role,) = await mesh.east.served.list("roles", ROOT, "rbac.authorization.k8s.io")
+    version = role["metadata"]["resourceVersion"]
+    assert (await mesh.join())["rights"].state is State.AS_IT_WAS
+    (role,) = await mesh.east.served.list("roles", ROOT, "rbac.authorization.k8s.io")
+    assert role["metadata"]["resourceVersion"] == version
+
+
+async def test_a_cluster_that_joins_gets_a_ca_of_its_own_and_never_the_roots_key(mesh):
+    await mesh.join()
+    held = (await mesh.west.find("secrets", ROOT, "cacerts"))["data"]
+    key = (mesh.folder / "ca" / "root-key.pem").read_bytes()
+    for each in await mesh.west.served.list("secrets"):
+        assert not [
+            name for name, text in (each.get("data") or {}).items() if key.strip() in base64.b64decode(text)
+        ]
+    (signing,) = x509.load_bundle(base64.b64decode(held["ca-cert.pem"]))[:1]
+    root = x509.load_bundle(base64.b64decode(held["root-cert.pem"]))
+    assert signing.issuer == root[0].subject
+    assert signing.subject != root[0].subject
