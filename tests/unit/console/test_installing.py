@@ -97,6 +97,16 @@ async def test_what_somebody_else_set_is_named_with_who_did_and_nothing_is_chang
     assert (await place.live(ISTIOD))["spec"]["replicas"] == 2
 
 
+async def test_how_an_object_is_doing_meanwhile_is_no_change_of_it(place):
+    role, said = place.role(), []
+    await place.install(role)
+    todo = await plan(place.cluster, role, few(role))
+    status = {"replicas": 1, "observedGeneration": 1}
+    await place.served.set_status("deployments", await place.live(ISTIOD), status, "apps")
+    await carry_out(place.cluster, role, todo, said.append, force=False)
+    assert "Deployment istio-system/istiod unchanged" in said
+
+
 async def test_fields_of_others_that_are_no_matter_of_ours_stay(place):
     await place.install(place.role())
     await place.change(ISTIOD, metadata={"name": "istiod", "namespace": SYSTEM, "annotations": {"a": "b"}})

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from isthmus.admission.tags import is_silenced, silenced
 from isthmus.api import crd
 from isthmus.console.install.cluster import InstalledCluster, Key, NotServed, key_of
+from isthmus.console.install.content import content
 from isthmus.console.install.inventory import inventory, inventory_key, kept_by_others, keys_in
 from isthmus.console.install.labels import is_ours
 from isthmus.console.install.order import in_order, is_last, rank
@@ -189,9 +190,8 @@ async def _apply(cluster: InstalledCluster, each: Planned, tell: Tell, *, force:
             await _established(cluster, each.key)
     except (KubeError, NotServed) as error:
         raise CannotInstall(*told(each.key, error)) from error
-    before = (each.live or {}).get("metadata", {}).get("resourceVersion")
-    same = before == done["metadata"]["resourceVersion"]
-    tell(f"{each.key} {'unchanged' if same else 'created' if before is None else 'changed'}")
+    same = each.live is not None and content(each.live) == content(done)
+    tell(f"{each.key} {'unchanged' if same else 'created' if each.live is None else 'changed'}")
 
 
 async def _when_served(cluster: InstalledCluster, wanted: Json, *, force: bool) -> Json:

@@ -11,17 +11,9 @@ import yaml
 
 from isthmus.console.install.applying import Plan
 from isthmus.console.install.cluster import Key
+from isthmus.console.install.content import content
 
 Json = dict[str, Any]
-_OF_THE_SERVER = {
-    "creationTimestamp",
-    "deletionGracePeriodSeconds",
-    "generation",
-    "managedFields",
-    "resourceVersion",
-    "selfLink",
-    "uid",
-}
 
 
 def differences(todo: Plan, ahead: Mapping[Any, Json]) -> Iterator[str]:
@@ -48,8 +40,7 @@ def differing(todo: Plan, ahead: Mapping[Key, Json]) -> Iterator[Key]:
 
 
 def _lines(found: Json) -> list[str]:
-    meta = {name: value for name, value in found["metadata"].items() if name not in _OF_THE_SERVER}
-    shown = {name: value for name, value in found.items() if name != "status"} | {"metadata": meta}
+    shown = content(found)
     if found["kind"] == "Secret":
         for part in ("data", "stringData"):
             if part in shown:
