@@ -23,6 +23,7 @@ NO_ANNOTATIONS = {
     "istio.io/gateway-controller", "istio.io/ingress-controller",  # names of controllers
     "gateway.istio.io/tls-terminate-mode", "gateway.istio.io/listener-protocol",  # options of a listener's TLS
     "istio.io/config", "isthmus.io/follows",  # labels of our own objects
+    "istio.io/deactivated",  # a label that no namespace has
     "install.isthmus.io/role", "install.isthmus.io/revision", "isthmus.io/given-to", "isthmus.io/citadel",
     "isthmus.io/reader-access", "isthmus.io/made-by-join", "isthmus.io/precedes", "install.isthmus.io/keeps",
     "networking.istio.io/cluster",  # of Secrets, which analyze does not see
