@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import tarfile
+import threading
 import time
 from pathlib import Path
 from typing import IO, Any
@@ -19,12 +20,16 @@ _CUT = "\n<cut: {} of {} bytes are shown>\n"
 
 
 class Archive:
-    """A tar.gz that never holds more than it may; what did not fit, or could not be had, is said in `README.txt`."""
+    """A tar.gz that never holds more than it may; what did not fit, or could not be had, is said in `README.txt`.
+
+    Threads may put in files at once.
+    """
 
     def __init__(self, path: Path, *, limit_bytes: int, file_limit_bytes: int) -> None:
         self._path, self._left, self._file_limit = path, limit_bytes, file_limit_bytes
         self._began = int(time.time())
         self._files: dict[str, bytes] = {}
+        self._putting = threading.Lock()
         self.notes: list[str] = []
 
     def tree(self, name: str, value: Any) -> None:
@@ -74,11 +79,12 @@ class Archive:
             # The end of a log is what happened last; of other files the beginning says what they are.
             part = said[-self._file_limit :] if name.endswith(".log") else said[: self._file_limit]
             said = part + _CUT.format(len(part), len(said)).encode()
-        if len(said) > self._left:
-            self.note(f"{name}: there was no room left for its {len(said)} bytes (hint: --max-size)")
-            return
-        self._left -= len(said)
-        self._files[name] = said
+        with self._putting:
+            if len(said) > self._left:
+                self.note(f"{name}: there was no room left for its {len(said)} bytes (hint: --max-size)")
+                return
+            self._left -= len(said)
+            self._files[name] = said
 
 
 def must_be_new(path: Path) -> None:

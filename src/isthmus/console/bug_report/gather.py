@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from asyncio import to_thread
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -98,7 +99,10 @@ class _Pod(msgspec.Struct):
 
 
 class Gathering:
-    """Puts all that a cluster says into the archive, below the cluster's name."""
+    """Puts all that a cluster says into the archive, below the cluster's name.
+
+    What is read is redacted in threads: an Envoy's configuration takes seconds, in which others would seem silent.
+    """
 
     def __init__(self, archive: Archive, name: str, root: str, limits: Limits) -> None:
         self._archive, self._name, self._root, self._limits = archive, name, root, limits
@@ -108,9 +112,8 @@ class Gathering:
         """Asks one cluster; where it cannot be reached, that is said, and nothing is raised."""
         try:
             async with Client(access_to(kubeconfig, context or None)) as client:
-                self._archive.text(
-                    f"{self._name}/version.json", await client.request("GET", "/version"), is_json=True
-                )
+                said = await client.request("GET", "/version")
+                await to_thread(self._archive.text, f"{self._name}/version.json", said, is_json=True)
                 await asyncio.gather(
                     self._objects(client), self._control_plane(client), self._sidecars(client)
                 )
@@ -130,7 +133,8 @@ class Gathering:
                     continue
                 items = [_brief(msgspec.json.decode(each)) for each in listing.items]
                 if items:
-                    self._archive.tree(f"{self._name}/objects/{called or kind.plural}.yaml", items)
+                    name = f"{self._name}/objects/{called or kind.plural}.yaml"
+                    await to_thread(self._archive.tree, name, items)
                 return
 
         await self._bounded(f"objects/{called or kind.plural}", listed)
@@ -189,10 +193,8 @@ class Gathering:
         async def asked() -> None:
             meta = pod.metadata
             said = await fetch(client, meta.namespace, meta.name, port, f"/{page}")
-            name = page.partition("?")[0].replace("/", "-")
-            self._archive.text(
-                f"{self._name}/pods/{_of(pod)}/{name}.txt", said, is_json=said[:1] in {b"{", b"["}
-            )
+            name = f"{self._name}/pods/{_of(pod)}/{page.partition('?')[0].replace('/', '-')}.txt"
+            await to_thread(self._archive.text, name, said, is_json=said[:1] in {b"{", b"["})
 
         await self._bounded(f"{_of(pod)}:{port}/{page}", asked)
 
@@ -207,7 +209,8 @@ class Gathering:
                 }
                 path = path_of(PODS, pod.metadata.namespace, pod.metadata.name, "log")
                 said = await client.request("GET", path, query=query)
-                self._archive.text(f"{self._name}/pods/{_of(pod)}/{container}.log", said)
+                name = f"{self._name}/pods/{_of(pod)}/{container}.log"
+                await to_thread(self._archive.text, name, said)
 
             await self._bounded(f"log of {container} in {_of(pod)}", read)
 
