@@ -19,11 +19,14 @@ found = []
 for _ in range(asked["times"]):
     began = time.monotonic()
     connection = http.client.HTTPConnection(asked["host"], asked["port"], timeout=20)
-    connection.request(asked["method"], asked["path"], headers=asked["headers"])
-    answer = connection.getresponse()
-    body = answer.read().decode(errors="replace")
-    headers = {name.lower(): value for name, value in answer.getheaders()}
-    found.append({"status": answer.status, "headers": headers, "body": body, "seconds": time.monotonic() - began})
+    try:
+        connection.request(asked["method"], asked["path"], headers=asked["headers"])
+        answer = connection.getresponse()
+        status, body = answer.status, answer.read().decode(errors="replace")
+        headers = {name.lower(): value for name, value in answer.getheaders()}
+    except OSError as error:
+        status, body, headers = 0, str(error), {}
+    found.append({"status": status, "headers": headers, "body": body, "seconds": time.monotonic() - began})
     connection.close()
 print(json.dumps(found))
 """
@@ -32,7 +35,7 @@ print(json.dumps(found))
 class Answer(msgspec.Struct, frozen=True):
     """What one request got."""
 
-    status: int
+    status: int  # 0: no answer, for the reason that is the body
     headers: dict[str, str]
     body: str
     seconds: float
