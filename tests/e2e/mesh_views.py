@@ -48,8 +48,19 @@ done
 
 
 async def in_sidecar(stage: Stage, script: str) -> str:
-    """What a shell script prints in the sidecar of reviews-v3: by our own exec, since old kubectls have none."""
-    async with Client(access_to(stage.lab.kubeconfig(PRIVATE), None)) as client:
-        pod = await running_pod(client, "default", "app=reviews")
-        output = await run(client, "default", pod, "istio-proxy", ["sh", "-c", script])
+    """What a shell script prints in the sidecar of reviews-v3."""
+    return await _in_container(stage, PRIVATE, ("default", "app=reviews", "istio-proxy"), script)
+
+
+async def in_pilot(stage: Stage, script: str) -> str:
+    """What a shell script prints in Pilot's container."""
+    return await _in_container(stage, PUBLIC, ("istio-system", "istio=pilot", "discovery"), script)
+
+
+async def _in_container(stage: Stage, cluster: str, where: tuple[str, str, str], script: str) -> str:
+    """By our own exec, since old kubectls have none. `where`: namespace, labels of the pod, container."""
+    namespace, labels, container = where
+    async with Client(access_to(stage.lab.kubeconfig(cluster), None)) as client:
+        pod = await running_pod(client, namespace, labels)
+        output = await run(client, namespace, pod, container, ["sh", "-c", script])
     return output.stdout.decode()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from e2e.conftest import complete
-from e2e.mesh_views import ENVOYS, clusters_list, clusters_of_reviews, in_sidecar, reviews_endpoints
+from e2e.mesh_views import ENVOYS, clusters_list, clusters_of_reviews, in_pilot, in_sidecar, reviews_endpoints
 from isthmus.console.demo.chapters_build import all_synced
 from isthmus.console.demo.page import Page, Stars
 from isthmus.console.demo.stage import PRIVATE, PUBLIC, Stage, only
 from isthmus.kit.tasks import supervise
+from isthmus.kube.errors import KubeError
 
 SYSTEM = ("-n", "istio-system")
 
@@ -94,24 +97,28 @@ async def test_a_sidecar_container_that_dies_is_started_again(stage: Stage) -> N
     assert await stage.visitor.until(Stars.RED, limit_s=30) is not None
 
 
+async def private_is(stage: Stage, state: str, limit_s: float) -> bool:
+    """Whether Pilot says within `limit_s` seconds that the private cluster is so."""
+
+    async def so() -> bool:
+        with suppress(KubeError):  # it may start again just now
+            return bool((await clusters_list(stage))[PRIVATE]["state"] == state)
+        return False
+
+    return await stage.until(so, limit_s)
+
+
 async def test_the_last_known_endpoints_stay_while_an_api_server_is_away(stage: Stage) -> None:
     await stage.lab.ask("POST", f"/apiserver/{PRIVATE}/stop")
     try:
-
-        async def stale() -> bool:
-            return (await clusters_list(stage))[PRIVATE]["state"] == "stale"
-
-        assert await stage.until(stale, 30)
+        assert await private_is(stage, "stale", 30)
         assert await clusters_of_reviews(stage) == {PUBLIC, PRIVATE}
         assert await stage.visitor.until(Stars.RED, limit_s=15) is not None
         await stage.lab.ask("POST", f"/apiserver/{PRIVATE}/forget")
     finally:
         await stage.lab.ask("POST", f"/apiserver/{PRIVATE}/start")
 
-    async def synced() -> bool:
-        return (await clusters_list(stage))[PRIVATE]["state"] == "synced"
-
-    assert await stage.until(synced, 30)
+    assert await private_is(stage, "synced", 30)
     await stage.kubectl(PRIVATE).run("scale", "deployment", "reviews-v3", "--replicas=2")
     try:
 
@@ -121,3 +128,18 @@ async def test_the_last_known_endpoints_stay_while_an_api_server_is_away(stage: 
         assert await stage.until(two, 60)
     finally:
         await stage.kubectl(PRIVATE).run("scale", "deployment", "reviews-v3", "--replicas=1")
+
+
+async def test_a_pilot_that_starts_while_a_cluster_is_away_serves_it_as_it_was(stage: Stage) -> None:
+    public, page = stage.kubectl(PUBLIC), "deployment/productpage-v1"
+    await stage.lab.ask("POST", f"/apiserver/{PRIVATE}/stop")
+    try:
+        await in_pilot(stage, "kill -9 -1 || true")
+        assert await private_is(stage, "kept", 90)
+        await public.run("rollout", "restart", page)  # the new pod knows nothing but what this Pilot tells it
+        await public.run("rollout", "status", page, "--timeout=90s")
+        assert await clusters_of_reviews(stage) == {PUBLIC, PRIVATE}
+        assert await stage.visitor.until(Stars.RED, limit_s=30) is not None
+    finally:
+        await stage.lab.ask("POST", f"/apiserver/{PRIVATE}/start")
+    assert await private_is(stage, "synced", 60)
