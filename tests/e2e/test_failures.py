@@ -132,6 +132,11 @@ async def test_the_last_known_endpoints_stay_while_an_api_server_is_away(stage: 
 
 async def test_a_pilot_that_starts_while_a_cluster_is_away_serves_it_as_it_was(stage: Stage) -> None:
     public, page = stage.kubectl(PUBLIC), "deployment/productpage-v1"
+
+    async def is_on_disk() -> bool:
+        return PRIVATE in await in_pilot(stage, "ls /var/lib/isthmus")
+
+    assert await stage.until(is_on_disk, 60)
     await stage.lab.ask("POST", f"/apiserver/{PRIVATE}/stop")
     try:
         await in_pilot(stage, "kill -9 -1 || true")
