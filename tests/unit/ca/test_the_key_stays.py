@@ -1,7 +1,6 @@
 """The key of the CA is in no log, no page, no error and no `repr`, and in no file that others may read."""
 
 import base64
-import resource
 import stat
 import subprocess
 import sys
@@ -90,13 +89,12 @@ NO_CORE = "from isthmus.kit import core_dumps; core_dumps.leave_none()"
 def leaves_core(folder: Path, before: str) -> bool:
     """Whether a process that dies leaves its memory behind."""
 
-    def unlimited() -> None:
-        resource.setrlimit(resource.RLIMIT_CORE, (resource.getrlimit(resource.RLIMIT_CORE)[1],) * 2)
-
-    code = "import os\npid = os.fork()\nif pid == 0:\n    " + DIES.format(before).replace("\n", "\n    ")
+    code = "import os, resource\ncore = resource.RLIMIT_CORE\n"
+    code += "resource.setrlimit(core, (resource.getrlimit(core)[1],) * 2)\n"
+    code += "pid = os.fork()\nif pid == 0:\n    " + DIES.format(before).replace("\n", "\n    ")
     code += "\nprint(os.WCOREDUMP(os.waitpid(pid, 0)[1]))"
     asked = [sys.executable, "-c", code]
-    done = subprocess.run(asked, cwd=folder, capture_output=True, text=True, check=True, preexec_fn=unlimited)
+    done = subprocess.run(asked, cwd=folder, capture_output=True, text=True, check=True)
     return done.stdout.strip() == "True"
 
 
