@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import json
-import signal
 import ssl
 import subprocess
 import time
@@ -18,7 +17,6 @@ import urllib.request
 from fakes.ports import free_ports
 from isthmus.lab.apiserver.credentials import ClusterCredentials
 from isthmus.lab.stock import options
-from isthmus.lab.syscalls import die_with_parent
 
 _START_LIMIT_S = 120.0
 _OWN = ("/registry/leases/kube-system/", "/registry/masterleases/")
@@ -98,13 +96,14 @@ class KubeProcesses:
 
     def _run(self, name, given):
         with (self._folder / f"{name}.log").open("ab") as log:
+            # By a program, not by code between fork and exec: there gRPC's handlers of forks may abort the child.
+            ends_with_us = ["setpriv", "--pdeathsig", "KILL", "--"]
             self._running[name] = subprocess.Popen(
-                options.command(self._programs / name, given),
+                [*ends_with_us, *options.command(self._programs / name, given)],
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 cwd=self._folder,
-                preexec_fn=lambda: die_with_parent(signal.SIGKILL),  # noqa: PLW1509 - the shim does so too
             )
 
     def _until(self, condition, name):
