@@ -58,7 +58,7 @@ async def test_definitions_that_come_later_are_followed(east):
         await east.apply(*custom_resource_definitions())
         await east.create("virtualservices", virtual_service(http=[{"redirect": {"uri": "/"}}]))
         await world.until(lambda world: world.mesh.config.get("VirtualService"))
-        assert watcher.health().state is ClusterState.SYNCED
+        await world.until(lambda _: watcher.health().state is ClusterState.SYNCED)
 
 
 def lax(definition):
