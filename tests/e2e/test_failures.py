@@ -102,7 +102,8 @@ async def private_is(stage: Stage, state: str, limit_s: float) -> bool:
 
     async def so() -> bool:
         with suppress(KubeError):  # it may start again just now
-            return bool((await clusters_list(stage))[PRIVATE]["state"] == state)
+            found = (await clusters_list(stage)).get(PRIVATE)
+            return found is not None and bool(found["state"] == state)
         return False
 
     return await stage.until(so, limit_s)
