@@ -88,7 +88,6 @@ NO_CORE = "from isthmus.kit import core_dumps; core_dumps.leave_none()"
 
 def leaves_core(folder: Path, before: str) -> bool:
     """Whether a process that dies leaves its memory behind."""
-
     code = "import os, resource\ncore = resource.RLIMIT_CORE\n"
     code += "resource.setrlimit(core, (resource.getrlimit(core)[1],) * 2)\n"
     code += "pid = os.fork()\nif pid == 0:\n    " + DIES.format(before).replace("\n", "\n    ")
