@@ -156,7 +156,9 @@ async def how_processes_end(folder: Path) -> Any:
         facts["leader"] = await leader.wait()
         os.close(read)
         facts["its child"] = (
-            await said(pod, shell("cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -c '[s]leep 100'"))
+            await said(
+                pod, shell("cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' ' | grep -c '[s]leep 100'")
+            )
         )[1]
         dead = "grep -h '^State:' /proc/[0-9]*/status 2>/dev/null | grep -c zombie"
         orphan = shell(f"setsid sh -c 'sleep 0.01 & exit 0' & wait; sleep 0.2; {dead}")

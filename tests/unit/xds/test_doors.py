@@ -96,7 +96,7 @@ def refusals(reason: str) -> float:
 async def test_a_stream_ends_when_its_certificate_is_denied_and_others_stay() -> None:
     clock = ManualClock(time.time())
     async with (
-        pilot_with(SessionLimits(answer_s=10_000), clock) as pilot,
+        pilot_with(SessionLimits(answer_s=10_000, send_s=10_000), clock) as pilot,
         Channel(pilot.address, of(ALICE)) as channel,
         Channel(pilot.address, of(ALICE)) as other,
     ):
@@ -115,7 +115,7 @@ async def test_a_stream_ends_when_its_certificate_is_denied_and_others_stay() ->
 
 async def test_a_stream_ends_with_the_certificate_by_which_it_began_and_the_next_one_shows_another() -> None:
     clock = ManualClock(time.time())
-    patient = SessionLimits(answer_s=10_000)
+    patient = SessionLimits(answer_s=10_000, send_s=10_000)
     alice = of(ALICE, life_s=1800)
     async with pilot_with(patient, clock) as pilot, Channel(pilot.address, alice) as channel:
         stream = await subscribed(channel)
