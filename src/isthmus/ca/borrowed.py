@@ -138,7 +138,8 @@ async def run_borrowed(settings: CitadelSettings, choice: IssuerChoice, access: 
                     break
             if settings.roots_file:
                 group.create_task(keep_roots(settings.roots_file, issuer.roots.changes()))
-            publisher = RootPublisher(writer(client), Published(issuer.roots_pem, ""), clock)
+            first = Published(issuer.roots_pem, "")
+            publisher = RootPublisher(writer(client), first, clock, settings.namespace)
             group.create_task(citadel.published(publisher))
             lease = writers_lease(settings, client, clock)
             group.create_task(lease.run())

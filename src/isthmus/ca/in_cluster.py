@@ -50,7 +50,7 @@ async def run_citadel(settings: CitadelSettings, access: Access) -> None:
     clock = SystemClock()
     async with Client(access, clock=clock) as client:
         authority = Watchable(await _authority(settings, client, clock))
-        publisher = RootPublisher(writer(client), _published(authority.value), clock)
+        publisher = RootPublisher(writer(client), _published(authority.value), clock, settings.namespace)
         vouchers = own_voucher(settings, ClusterReviewer(client))
         citadel = Citadel(settings, authority, vouchers, clock)
         neighbours = Neighbours(
@@ -72,7 +72,7 @@ async def run_citadel(settings: CitadelSettings, access: Access) -> None:
                 signs = Denying(OwnIssuer(authority), citadel.denied)
                 kept = _account_secrets(settings, client, (authority, signs), clock)
                 spaces = settings.account_secrets.namespaces
-                group.create_task(keep_account_secrets(client, kept, spaces, lease.held))
+                group.create_task(keep_account_secrets(client, kept, spaces, publisher.writes))
 
 
 async def _authority(settings: CitadelSettings, client: Client, clock: Clock) -> Authority:

@@ -1,6 +1,7 @@
 """The root certificate in every namespace of the cluster: ConfigMap `istio-ca-root-cert`, kept true.
 
-Beside the roots it says which CA signs, by which workloads know that theirs does not sign any more.
+Beside the roots it says which CA signs, by which workloads know that theirs does not sign any more. CA files reach each
+node in its own time, so that a Citadel whose files lag takes no newer roots away: ADR 0057.
 """
 
 from __future__ import annotations
@@ -22,6 +23,11 @@ from isthmus.model.trust_held import ISSUER_KEY
 CONFIG_MAP = "istio-ca-root-cert"
 KEY = "root-cert.pem"
 
+_LAG_S = 180.0
+"""The longest that a kubelet takes to bring a Secret's files after a change: two minutes, and one for its load. Source:
+https://kubernetes.io/docs/concepts/configuration/secret/#using-secrets-as-files-from-a-pod"""
+_LOOK_S = 1.0
+
 Write = Callable[[str, Mapping[str, str]], Awaitable[None]]
 """Make the ConfigMap of a namespace hold this data. Raises `KubeError`."""
 
@@ -39,9 +45,19 @@ class Published(NamedTuple):
 
 
 class RootPublisher:
-    """Writes the roots wherever a namespace lacks them or has others; told what is there by informers."""
+    """Writes the roots wherever a namespace lacks them or has others; told what is there by informers.
 
-    def __init__(self, write: Write, published: Published, clock: Clock | None = None) -> None:
+    `home` is Citadel's own namespace, which is written first: nobody else changes roots there.
+    """
+
+    def __init__(
+        self, write: Write, published: Published, clock: Clock | None = None, home: str = "istio-system"
+    ) -> None:
+        self.writes = Watchable(False)
+        """Whether what others wrote is ours to replace: we are to write, and our files do not lag."""
+        self._home = home
+        self._newer: tuple[Mapping[str, str], float] = ({}, 0.0)  # what another one wrote, and since when
+        self._lease = Watchable(True)  # until we run: what is there then was no news
         self._write = write
         self._wanted = published.data
         self._clock = clock or SystemClock()
@@ -51,7 +67,9 @@ class RootPublisher:
 
     def publish(self, published: Published) -> None:
         """From now on this is the truth."""
-        self._wanted = published.data
+        if published.data != self._wanted:
+            self._wanted = published.data
+            self._newer = ({}, 0.0)
         self._look.set()
 
     def namespace_seen(self, ref: Ref, now: Object | InvalidConfig | None) -> None:
@@ -66,12 +84,26 @@ class RootPublisher:
         """A ConfigMap of our name came, changed or went (an informer's handler)."""
         if isinstance(now, ConfigMap):
             self._held[ref.namespace] = now.data
+            if ref.namespace == self._home and not self._lease.value:
+                self._written_by_another(now.data)
         else:
             self._held.pop(ref.namespace, None)
         self._look.set()
 
+    def _written_by_another(self, data: Mapping[str, str]) -> None:
+        """It may have newer files than we do: ours follow, or they are those that stay."""
+        if data not in (self._wanted, self._newer[0]):
+            self._newer = (data, self._clock.monotonic())
+
+    @property
+    def _lags(self) -> bool:
+        data, since = self._newer
+        is_there = bool(data) and self._held.get(self._home) == data
+        return is_there and self._clock.monotonic() < since + _LAG_S
+
     async def run(self, held: Watchable[bool]) -> None:
         """Keep all namespaces true until cancelled, while that is `held` to be ours; what fails is tried again."""
+        self._lease = held
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow(held))
             group.create_task(self._keep(held))
@@ -85,16 +117,19 @@ class RootPublisher:
         while True:
             await self._look.wait()
             self._look.clear()
-            if not held.value or await self._write_all():
+            lags = self._lags
+            self.writes.set(held.value and not lags)
+            if not held.value or (await self._write_all() and not lags):
                 backoff.reset()
             else:
-                await self._clock.sleep(backoff.next_s())
+                await self._clock.sleep(_LOOK_S if lags else backoff.next_s())
                 self._look.set()
 
     async def _write_all(self) -> bool:
         wanted, complete = self._wanted, True
-        for namespace in sorted(self._namespaces):
-            if self._held.get(namespace) == wanted:
+        for namespace in sorted(self._namespaces, key=lambda each: (each != self._home, each)):
+            there = self._held.get(namespace)
+            if there == wanted or (there and not self.writes.value):
                 continue
             try:
                 await self._write(namespace, wanted)

@@ -19,7 +19,7 @@ class FakeCluster:
 
     def __init__(self) -> None:
         self.clock = ManualClock()
-        self.publisher = RootPublisher(self.write, ROOTS, self.clock)
+        self.publisher = RootPublisher(self.write, ROOTS, self.clock, "istio-system")
         self.held: dict[str, Mapping[str, str]] = {}
         self.writes: list[str] = []
         self.away = False
@@ -63,7 +63,7 @@ async def test_every_namespace_gets_the_root_once():
         cluster.namespace("default")
         cluster.namespace("late")
         await cluster.clock.advance(0)
-        assert cluster.writes == ["default", "istio-system", "late"]
+        assert cluster.writes == ["istio-system", "default", "late"]
 
 
 async def test_what_is_there_already_is_not_written():
@@ -128,3 +128,76 @@ async def test_while_another_one_writes_nothing_is_written_and_all_that_is_missi
         cluster.ours.set(True)
         await cluster.clock.advance(0)
         assert cluster.writes == ["b"]
+
+
+HOME = "istio-system"
+NEWER = {KEY: "the root\na newer root", "issuer": "a CA"}
+
+
+@asynccontextmanager
+async def cluster_of_another_citadel() -> AsyncIterator[FakeCluster]:
+    """Another Citadel has written the roots that we have, and then newer ones."""
+    cluster = FakeCluster()
+    cluster.ours.set(False)
+    for name in (HOME, "default"):
+        cluster.namespace(name)
+        cluster.config_map(name, WRITTEN)
+    async with supervise(cluster.publisher.run(cluster.ours)):
+        await cluster.clock.advance(0)
+        for name in (HOME, "default"):
+            cluster.config_map(name, NEWER)
+        await cluster.clock.advance(20)
+        cluster.ours.set(True)
+        await cluster.clock.advance(20)
+        yield cluster
+
+
+async def test_newer_roots_are_not_replaced_by_older_ones_while_our_files_lag():
+    async with cluster_of_another_citadel() as cluster:
+        assert cluster.writes == []
+        assert not cluster.publisher.writes.value
+        cluster.namespace("late")  # older roots are better than none
+        await cluster.clock.advance(1)
+        assert cluster.held == {"late": WRITTEN}
+        cluster.publisher.publish(Published(NEWER[KEY].encode(), NEWER["issuer"]))
+        await cluster.clock.advance(1)
+        assert cluster.held == {"late": NEWER}
+        assert cluster.publisher.writes.value
+
+
+async def test_what_our_files_become_later_is_newer_than_what_the_other_wrote():
+    async with cluster_of_another_citadel() as cluster:
+        cluster.publisher.publish(Published(b"the newest root", "a CA"))
+        await cluster.clock.advance(1)
+        assert {each[KEY] for each in cluster.held.values()} == {"the newest root"}
+        assert cluster.held.keys() == {HOME, "default"}
+
+
+async def test_files_that_do_not_follow_in_the_time_of_a_kubelet_are_the_truth():
+    async with cluster_of_another_citadel() as cluster:
+        cluster.ours.set(False)
+        cluster.config_map(HOME, NEWER)
+        cluster.ours.set(True)
+        await cluster.clock.advance(138)
+        assert cluster.writes == []
+        await cluster.clock.advance(5)
+        assert cluster.held == {HOME: WRITTEN, "default": WRITTEN}
+        assert cluster.publisher.writes.value
+
+
+async def test_a_citadel_that_starts_has_the_newest_files():
+    cluster = FakeCluster()
+    cluster.namespace(HOME)
+    cluster.config_map(HOME, NEWER)
+    async with supervise(cluster.publisher.run(cluster.ours)):
+        await cluster.clock.advance(0)
+        assert cluster.held == {HOME: WRITTEN}
+
+
+async def test_roots_of_who_died_half_way_are_not_taken_back_where_they_were_written():
+    async with cluster_of_another_citadel() as cluster:
+        cluster.config_map("default", WRITTEN)  # home comes first, so the other one had not come here
+        cluster.config_map("shop", NEWER)
+        cluster.namespace("shop")
+        await cluster.clock.advance(1)
+        assert cluster.writes == []
