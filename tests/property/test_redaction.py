@@ -7,6 +7,7 @@ import gzip
 import json
 import string
 import tarfile
+from itertools import pairwise
 
 import pytest
 import yaml
@@ -14,7 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from isthmus.console.bug_report.archive import Archive
-from isthmus.console.bug_report.redaction import GONE, is_sensitive, redact, redact_text
+from isthmus.console.bug_report.redacted_text import redact_text
+from isthmus.console.bug_report.redaction import redact
+from isthmus.console.bug_report.sensitive import GONE, is_sensitive
 
 SECRETS = st.text(string.ascii_letters + string.digits, min_size=20, max_size=40).map(
     lambda text: f"Zq{text}"
@@ -62,6 +65,11 @@ def jwt(secret):
     return f"eyJhbGciOiJFUzI1NiJ9.eyJ{secret}.{secret}"
 
 
+def logged(text):
+    """As kubectl shows a log with times."""
+    return "".join(f"2026-01-01T00:00:00.5Z {line}" for line in text.splitlines(keepends=True))
+
+
 TREES = [
     lambda name, secret: {name: secret},
     lambda name, secret: {name: {"inline_bytes": secret, "more": [secret]}},
@@ -78,6 +86,15 @@ TREES = [
     lambda name, secret: {"items": [{"kind": "Secret", "data": {"anything": secret}}]},
     lambda name, secret: {"data": {"file.yaml": f"a: 1\n{name}: {secret}\n"}},
     lambda name, secret: {"data": {"file.yaml": f"a: 1\n{name}: |\n  {secret}\n  {secret}\n"}},
+    lambda name, secret: {"data": {"file.yaml": f"a: 1\nb:\n  c.yaml: |\n    {name}: |\n      {secret}\n"}},
+    lambda name, secret: {"data": {"file.yaml": f"a: {{{{ no yaml }}}}\nb: |\n  {name}: |\n    {secret}\n"}},
+    lambda name, secret: {"data": {"file.yaml": f"a: 1\n---\n{name}:\n  b: {secret}\n"}},
+    lambda name, secret: {"data": {"file.yaml": f"a: 1\n---\nkind: Secret\ndata: {{b: {secret}}}\n"}},
+    lambda name, secret: {"data": {"file.yaml": f"a: &b 1\nc: *b\nd:\n- {name}: >-\n    {secret}\n"}},
+    lambda name, secret: {"kind": "SecretList", "items": [{"data": {"a": secret}}]},
+    lambda name, secret: {"jwks": json.dumps({"keys": [{"kty": "oct", "k": secret}]})},
+    lambda name, secret: {"jwks": json.dumps({"keys": [{"kty": "RSA", "n": "public", "d": secret}]})},
+    lambda name, secret: {"args": [f"--{name}=one {secret}"]},
     lambda name, secret: {
         "annotations": {"last": json.dumps({"spec": {"env": [{"name": name, "value": secret}]}})}
     },
@@ -95,6 +112,19 @@ TEXTS = [
     lambda name, secret: f"x '{name}': '{secret}' y",
     lambda name, secret: f'level=info {name}="{secret}" msg=x',
     lambda name, secret: f'said "{{\\"{name}\\": \\"{secret}\\"}}"',
+    lambda name, secret: json.dumps(json.dumps(json.dumps({name: secret}))),
+    lambda name, secret: json.dumps({name: f'"{secret}'}),
+    lambda name, secret: f'said {{"{name}": {{"a": "{secret}"}}}}',
+    lambda name, secret: f'said {{"{name}": ["a", "{secret}"]}}',
+    lambda name, secret: f'said {{"kind":"Secret","data":{{"a":"{secret}"}}}}',
+    lambda name, secret: f"':authority', 'shop'\n'{name}', '{secret}'\n",
+    lambda name, secret: f"<{name}>{secret}</{name}>",
+    lambda name, secret: f"GET /?{name}%3D{secret} HTTP/1.1",
+    lambda name, secret: f"said authorization: Token {secret}",
+    lambda name, secret: f"postgres://u:a/{secret}@host/db",
+    lambda name, secret: f"https://{secret}@host/repository",
+    lambda name, secret: pem(secret, "PGP PRIVATE KEY BLOCK"),
+    lambda name, secret: f"github_pat_{secret}",
     lambda name, secret: f"Authorization: Bearer {secret}",
     lambda name, secret: f"authorization: Basic {secret}==",
     lambda name, secret: f"got {jwt(secret)}",
@@ -105,6 +135,20 @@ TEXTS = [
     lambda name, secret: (
         f"run --{name.lower()} {secret}" if "token" in name.lower() else f"--{name}={secret}"
     ),
+]
+LINES = [
+    lambda name, secret: f"a: |\n  {name}: |\n    {secret}\n",
+    lambda name, secret: logged(f"a.yaml: |\n  {name}: |\n    {secret}\n\n    {secret}\n"),
+    lambda name, secret: f"{name}:\n  {secret}\n",
+    lambda name, secret: f"{name}: one\n  {secret}\n",
+    lambda name, secret: f"- {name}: !!str |\n    {secret}\n",
+    lambda name, secret: f"{name}: &a |\r\n  {secret}\r\n  {secret}\r\n",
+    lambda name, secret: f"{name}:\n- {secret}\n- {secret}\n",
+    lambda name, secret: f'{name}: "one\n  {secret}"\n',
+    lambda name, secret: f"{name}: one two,three {secret}",
+    lambda name, secret: f"{name}={{a;{secret})",
+    lambda name, secret: f"kind: Secret\nstringData:\n  a: {secret}\n",
+    lambda name, secret: logged(pem(secret)).partition("PRIVATE KEY-----\n")[2],
 ]
 
 
@@ -131,6 +175,14 @@ def test_nothing_planted_in_a_text_is_left(make, name, secret, around):
     assert secret not in redact_text(f"{around}{make(name, secret)}\nnext line")
 
 
+@settings(max_examples=200, deadline=None)
+@given(make=st.sampled_from(LINES), name=NAMES, secret=SECRETS, before=st.sampled_from(["", "x\n", "a: b\n"]))
+def test_nothing_planted_in_lines_is_left(make, name, secret, before):
+    said = redact_text(f"{before}{make(name, secret)}\nnext line")
+    assert secret not in said
+    assert said.endswith("\nnext line")
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_planted_secret_is_in_an_archive(tmp_path_factory, data):
@@ -143,7 +195,7 @@ def test_no_planted_secret_is_in_an_archive(tmp_path_factory, data):
         tree = data.draw(st.sampled_from(TREES))(name, secret)
         archive.tree(f"a/{number}.yaml", [tree])
         archive.text(f"b/{number}.txt", json.dumps(tree), is_json=True)
-        archive.text(f"b/{number}.log", data.draw(st.sampled_from(TEXTS))(name, secret))
+        archive.text(f"b/{number}.log", data.draw(st.sampled_from([*TEXTS, *LINES]))(name, secret))
         archive.note(f"cluster: {data.draw(st.sampled_from(TEXTS))(name, secret)}")
     assert archive.write("of a test") == 16
     content = gzip.decompress(path.read_bytes()).decode()
@@ -172,6 +224,41 @@ def test_what_is_no_secret_stays_as_it_is():
     assert redact_text(text) == text
     line = "2026-01-01T00:00:00Z info cluster synced cluster=gke seconds=1.2 tokenPath=/var/run/token"
     assert redact_text(line) == line
+
+
+STRANGE = {
+    "backslashes": "\\" * 200_000,
+    "flags": "--" + "token-" * 40_000,
+    "dashes": "-" * 200_000,
+    "ends": "-----END PRIVATE KEY-----\n" * 4_000,
+    "places": "://a:" * 20_000,
+    "quotes": "token='" * 14_000,
+    "words": "pass_" * 40_000,
+}
+
+
+@pytest.mark.parametrize("text", STRANGE.values(), ids=STRANGE)
+def test_no_text_of_strangers_holds_it_up(text):
+    # What looks back at each place over all before it is busy with these for an hour.
+    assert redact_text(text)
+
+
+def test_what_is_nested_without_end_is_gone_from_some_depth_on():
+    deep = {}
+    below = deep
+    for _ in range(2_000):
+        below["a"] = {}
+        below = below["a"]
+    assert str(redact(deep)).endswith(f"'{GONE}'" + "}" * 100)
+
+
+def test_what_aliases_unfold_to_is_never_unfolded():
+    lines = [
+        f"{after}: &{after} [*{before}, *{before}]"
+        for before, after in pairwise("abcdefghijklmnopqrstuvwxyz")
+    ]
+    text = "\n".join(["a: &a [1, 2]", *lines, ""])
+    assert redact({"data": f"{text}password: one two\n"}) == {"data": f"{text}password: {GONE}\n"}
 
 
 def test_certificates_stay_and_keys_go():

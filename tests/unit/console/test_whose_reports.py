@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from isthmus.api.resource import Meta
-from isthmus.console.bug_report.redaction import redact_text
+from isthmus.console.bug_report.redacted_text import redact_text
 from isthmus.console.bug_report.selection import deployment_of, is_meant, parse_selection
 
 CART = Meta(

@@ -12,7 +12,8 @@ from typing import IO, Any
 
 import msgspec
 
-from isthmus.console.bug_report.redaction import redact, redact_text
+from isthmus.console.bug_report.redacted_text import redact_text
+from isthmus.console.bug_report.redaction import redact
 from isthmus.console.render import show_yaml
 from isthmus.kit.unreadable import UNREADABLE
 
