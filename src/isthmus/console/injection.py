@@ -35,7 +35,7 @@ async def settings_of_cluster(access: Access, namespace: str = ROOT, asked: str 
     Raises `KubeError` with a hint where it says nothing.
     """
     async with Client(access) as client:
-        revision = asked if asked == DEFAULT else await _meant(client, namespace, asked)
+        revision = await _meant(client, namespace, asked)
         name = f"istio-sidecar-injector{suffix(revision)}"
         try:
             found = await client.get(_CONFIG_MAPS, namespace, name)

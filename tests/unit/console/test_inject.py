@@ -94,6 +94,8 @@ async def test_a_revision_has_the_settings_that_it_injects_with_also_by_its_tag(
         assert found["prod"].revision == "canary"
         with pytest.raises(KubeError, match='of revision or tag "next"'):
             await settings_of_cluster(cluster.access, asked="next")
+        await cluster.apply(*tag_objects(Tag(name="default", revision="canary"), mutating(canary), None)[:1])
+        assert (await settings_of_cluster(cluster.access)).cluster == "gke-canary", "as webhooks inject then"
 
 
 def test_what_was_injected_is_taken_out_again(tmp_path):
