@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from isthmus.console.envoy_parts import section
-from isthmus.kit import date, x509
+from isthmus.console.envoy_secrets import certificates_in
+from isthmus.kit import date
 from isthmus.kit.certified import Certified, all_certified
 from isthmus.translate.names import ROOT_SECRET
 
@@ -58,7 +57,7 @@ def _roots(dump: Json) -> dict[tuple[str, str], Certified]:
         secret = entry.get("secret", {})
         if ROOT_SECRET in (entry.get("name"), secret.get("name")):
             for domain, source in _sources(secret.get("validation_context", {})):
-                for each in all_certified(_certificates(source)):
+                for each in all_certified(certificates_in(source)):
                     found[domain, each.sha256] = each
     return found
 
@@ -68,11 +67,3 @@ def _sources(context: Json) -> Iterator[tuple[str, Json]]:
     by_domain = context.get("custom_validator_config", {}).get("typed_config", {}).get("trust_domains", [])
     for each in by_domain:
         yield str(each.get("name", "")), each.get("trust_bundle", {})
-
-
-def _certificates(source: Json) -> tuple[x509.Certificate, ...]:
-    text = source.get("inline_string", "").encode()
-    try:
-        return x509.load_bundle(text or base64.b64decode(source.get("inline_bytes", "")))
-    except (x509.InvalidPem, binascii.Error):
-        return ()

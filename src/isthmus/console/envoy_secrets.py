@@ -77,10 +77,7 @@ def _rows(state: str, entry: Json, now: float) -> Iterator[SecretRow]:
     name = entry.get("name") or secret.get("name", "")
     kind = next((kind for kind in _TYPES if kind in secret), "")
     chain = secret.get(kind, {}).get("certificate_chain" if kind == "tls_certificate" else "trusted_ca", {})
-    try:
-        certificates = x509.load_bundle(_bytes(chain))
-    except x509.InvalidPem:
-        certificates = ()
+    certificates = certificates_in(chain)
     place = (name, _TYPES.get(kind, kind), state)
     if not certificates:
         yield SecretRow(*place, valid_cert=False)
@@ -101,10 +98,12 @@ def _row(place: tuple[str, str, str], certificate: x509.Certificate, now: float)
     )
 
 
-def _bytes(source: Json) -> bytes:
+def certificates_in(source: Json) -> tuple[x509.Certificate, ...]:
+    """The certificates of a DataSource of Envoy's; none where it has none, or nothing that is one."""
     try:
-        return (
+        text = (
             base64.b64decode(source.get("inline_bytes", "")) or str(source.get("inline_string", "")).encode()
         )
+        return x509.load_bundle(text)
     except ValueError:
-        return b""
+        return ()

@@ -124,9 +124,15 @@ def _used(pods: Iterable[Pod]) -> dict[str, Counter[str]]:
     return found
 
 
+class _Status(msgspec.Struct):
+    """What injection notes in a pod, of which whoever may make pods can make something else."""
+
+    revision: str = ""
+
+
 def _revision(status: str) -> str:
     with suppress(*UNREADABLE):
-        return msgspec.json.decode(status, type=dict[str, Any]).get("revision") or DEFAULT
+        return msgspec.json.decode(status, type=_Status).revision or DEFAULT
     return DEFAULT
 
 

@@ -34,6 +34,12 @@ def test_less_than_nothing_is_an_error_of_the_command(flag):
     assert CliRunner().invoke(bug_report.command, [flag]).exit_code == 2
 
 
+def test_what_selects_nothing_is_said_with_its_option(tmp_path):
+    ran = CliRunner().invoke(bug_report.command, ["-f", str(tmp_path / "a.tar.gz"), "--exclude", "////"])
+    assert ran.exit_code == 1
+    assert ran.stderr.startswith("error: --exclude: '////' selects nothing")
+
+
 def test_half_of_a_report_is_not_left(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")

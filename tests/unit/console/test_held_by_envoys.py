@@ -59,6 +59,14 @@ def test_an_envoy_without_roots_is_told(roots):
         compared(with_roots(roots[0]), {"configs": []})
 
 
+def test_what_is_no_certificate_is_no_root(roots):
+    strange = with_roots(roots[0])
+    (held,) = strange["configs"][0]["dynamic_active_secrets"]
+    held["secret"]["validation_context"]["trusted_ca"] = {"inline_bytes": "no base64: é"}
+    with pytest.raises(ValueError, match="the first pod's Envoy holds no roots"):
+        compared(strange, with_roots(roots[0]))
+
+
 def rule(namespace, name, number, provider=""):
     prefix = f"istio-ext-authz-{provider}-" if provider else ""
     return f"{prefix}ns[{namespace}]-policy[{name}]-rule[{number}]"

@@ -138,7 +138,9 @@ async def test_a_revision_is_described_with_whom_it_still_serves(place):
     for name, revision in (("old", "default"), ("new", "canary")):
         status = {"sidecar.istio.io/status": json.dumps({"revision": revision})}
         await place.cluster.create("pods", pod(name, "shop", annotations=status))
-    stray = {"sidecar.istio.io/status": json.dumps({"revision": "default"})}
+    stray = {
+        "sidecar.istio.io/status": json.dumps({"revision": ["whatever"]})
+    }  # who names none is of this one
     await place.cluster.create("pods", pod("stray", "quiet", annotations=stray))
     await place.told("tag", "set", "prod", "-r", "canary")
     said = json.loads(await place.told("describe", "prod", "-o", "json"))

@@ -64,7 +64,7 @@ def dns_domain(cluster: Cluster, _: Sequence[Cluster]) -> Iterator[Said]:
     if said and strange:
         zones = [zone for each in said for zone in each if zone != "{"]
         seen = f"CoreDNS answers for {few(zones)}, sidecars ask {few(strange)}"
-        yield broken(seen, f"isthmus install primary --cluster {cluster.name} --domain DOMAIN")
+        yield broken(seen, cluster.install("primary", " --domain DOMAIN"))
     elif said:
         yield fine(few(sorted(domains)))
 

@@ -96,13 +96,19 @@ def command(path: Path | None, **flags: Any) -> None:
 async def _gathered(path: Path, contexts: tuple[str, ...], flags: dict[str, Any]) -> tuple[list[str], int]:
     from isthmus.console.bug_report.archive import Archive
     from isthmus.console.bug_report.gather import Gathering, Limits
-    from isthmus.console.bug_report.selection import parse_selection
+    from isthmus.console.bug_report.selection import Selection, parse_selection
+
+    def selections(name: str) -> tuple[Selection, ...]:
+        try:
+            return tuple(map(parse_selection, flags[name]))
+        except ValueError as error:
+            raise ValueError(f"--{name}: {error}") from error
 
     limits = Limits(
         proxies=flags["max_proxies"],
         log_lines=flags["log_lines"],
-        include=tuple(map(parse_selection, flags["include"])),
-        exclude=tuple(map(parse_selection, flags["exclude"])),
+        include=selections("include"),
+        exclude=selections("exclude"),
     )
     archive = Archive(path, limit_bytes=flags["max_size"] * _MIB, file_limit_bytes=8 * _MIB)
     names = contexts or ("current",)

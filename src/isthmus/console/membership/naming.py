@@ -13,8 +13,11 @@ async def check_name(member: Member, primary: Primary, server: str) -> None:
     """Raises `CannotGoOn` where Pilot there knows the cluster by another name, or another by this one; `KubeError`."""
     reader = ReaderAccess(member.client, member.namespace, member.name)
     for other in await reader.other_names(primary.name):
-        hint = f"hint: isthmus clusters leave {other} --context {member.context} first, or join it as {other}"
-        raise CannotGoOn(f"Pilot in {primary.name} reads {member.context} already, as {other} ({hint})")
+        leave = f"isthmus clusters leave {other} --context {member.context or 'CONTEXT'}"
+        raise CannotGoOn(
+            f"Pilot in {primary.name} reads {member.context or 'this cluster'} already, as {other} "
+            f"(hint: {leave} first, or join it as {other})"
+        )
     entry = await primary.entries.find()
     if entry is not None and entry.server != server and not await is_of(entry, reader):
         hint = f"hint: another name, or isthmus clusters leave {member.name} first, with --dead where that one is gone"
