@@ -197,6 +197,6 @@ async def test_a_definition_whose_rule_is_none_is_refused(tmp_path, api_server, 
 
 
 def test_what_is_not_known_here_is_said():
-    assert "hint: this API server knows CEL's own functions" in fault({"rule": "isURL(self.port)"})
+    assert "hint: CEL's own functions are known here" in fault({"rule": "isURL(self.port)"})
     assert "optionalOldSelf" in fault({"rule": "true", "optionalOldSelf": True})
     assert fault({"rule": "self.matches('^a')"}) == ""

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from isthmus.kit.cel import compiled, evaluated
 from isthmus.lab.apiserver.causes import Cause
-from isthmus.lab.apiserver.cel import compiled, evaluated
 
 Json = dict[str, Any]
 

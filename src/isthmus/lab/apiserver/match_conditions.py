@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from isthmus.kit.cel import compiled, evaluated
 from isthmus.lab.apiserver import errors
 from isthmus.lab.apiserver.attempt import Attempt, question
 from isthmus.lab.apiserver.causes import Cause, duplicate, invalid, required
-from isthmus.lab.apiserver.cel import compiled, evaluated
 
 Json = dict[str, Any]
 _NAMES = ("object", "oldObject", "request")

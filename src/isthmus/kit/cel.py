@@ -68,5 +68,5 @@ def compiled(expression: str, names: tuple[str, ...]) -> Any:
         said = _ERROR.search(str(error))
         what = said["what"] if said is not None else str(error)
         unknown = "undeclared reference" in what
-        hint = " (hint: this API server knows CEL's own functions, and none of Kubernetes' own)"
+        hint = " (hint: CEL's own functions are known here, and none of Kubernetes' own)"
         return f"compilation failed: {what}{hint if unknown else ''}"
