@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar
 
 import aiohttp
 import msgspec
+from multidict import CIMultiDict
 
 from isthmus.api.resource import Kind
 from isthmus.kit.clock import Clock
@@ -252,14 +253,16 @@ class Client:
             self._prover.forget(proof)
         return error
 
-    async def _ready(self) -> tuple[aiohttp.ClientSession, dict[str, str], Proof]:
+    async def _ready(self) -> tuple[aiohttp.ClientSession, CIMultiDict[str], Proof]:
         if self._session is None:
             raise KubeError("the client is not open (hint: async with Client(access))")
         proof = await self._prover.proof()
         if proof is not self._shown:
             self._tls = self._tls_for(proof)
             self._shown = proof
-        headers = {"Accept": "application/json"}
+        headers = CIMultiDict({"Accept": "application/json"})
+        if self.access.impersonation is not None:
+            headers.extend(self.access.impersonation.headers)
         if proof.token is not None:
             headers["Authorization"] = "Bearer " + str.__str__(proof.token)
         return self._session, headers, proof

@@ -10,6 +10,7 @@ import binascii
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 import msgspec
 
@@ -59,6 +60,29 @@ class ExecPlugin(msgspec.Struct, frozen=True):
 Credentials = Anonymous | Token | TokenFile | ClientCertificate | ExecPlugin
 
 
+class Impersonation(msgspec.Struct, frozen=True, kw_only=True):
+    """As whom the API server is to take what is asked. Source: Kubernetes, "User impersonation"."""
+
+    user: str
+    uid: str = ""
+    groups: tuple[str, ...] = ()
+    extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """By which a request says so."""
+        return [
+            ("Impersonate-User", self.user),
+            *([("Impersonate-Uid", self.uid)] if self.uid else []),
+            *(("Impersonate-Group", each) for each in self.groups),
+            *(
+                (f"Impersonate-Extra-{quote(key, safe='')}", each)
+                for key, values in self.extra
+                for each in values
+            ),
+        ]
+
+
 class Access(msgspec.Struct, frozen=True, kw_only=True):
     """All that is needed to talk to one API server."""
 
@@ -70,6 +94,7 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     namespace: str = "default"
     name: str = ""  # the cluster's name in the kubeconfig
     credentials: Credentials = Anonymous()
+    impersonation: Impersonation | None = None
 
 
 Section = Mapping[str, object]
@@ -192,8 +217,10 @@ def _access(files: Sequence[_File], context: str) -> Access:
     cluster_name = str(chosen.get("cluster") or "")
     cluster, folder = _named(files, "clusters", "cluster", cluster_name)
     credentials: Credentials = Anonymous()
+    impersonation = None
     if chosen.get("user"):
-        credentials = _credentials(*_named(files, "users", "user", str(chosen["user"])))
+        user, folder_of_user = _named(files, "users", "user", str(chosen["user"]))
+        credentials, impersonation = _credentials(user, folder_of_user), _impersonation(user)
     server = cluster.get("server")
     if not isinstance(server, str) or not server.startswith(("http://", "https://")):
         raise InvalidKubeconfig(
@@ -208,6 +235,7 @@ def _access(files: Sequence[_File], context: str) -> Access:
         namespace=str(chosen.get("namespace") or "default"),
         name=cluster_name,
         credentials=credentials,
+        impersonation=impersonation,
     )
 
 
@@ -242,6 +270,23 @@ def _credentials(user: Section, folder: Path | None) -> Credentials:
             "$.users[].user.auth-provider", "is not supported (hint: use the provider's exec plugin)"
         )
     return Anonymous()
+
+
+def _impersonation(user: Section) -> Impersonation | None:
+    name, uid = _text(user, "as") or "", _text(user, "as-uid") or ""
+    groups, extra = user.get("as-groups") or [], user.get("as-user-extra") or {}
+    if not isinstance(groups, list):
+        raise InvalidKubeconfig("$.users[].user.as-groups", "is no list")
+    if not isinstance(extra, dict) or not all(isinstance(each, list) for each in extra.values()):
+        raise InvalidKubeconfig("$.users[].user.as-user-extra", "is no map of lists")
+    if not name:
+        if uid or groups or extra:
+            raise InvalidKubeconfig(
+                "$.users[].user.as", "is missing, beside as-uid, as-groups or as-user-extra"
+            )
+        return None
+    further = ((str(key), tuple(map(str, values))) for key, values in extra.items())
+    return Impersonation(user=name, uid=uid, groups=tuple(map(str, groups)), extra=tuple(further))
 
 
 def _exec_plugin(plugin: Section, folder: Path) -> ExecPlugin:

@@ -23,7 +23,15 @@ from isthmus.kube.errors import (
     Unauthorized,
     Unreachable,
 )
-from isthmus.kube.kubeconfig import Access, ClientCertificate, Token, TokenFile, from_file, from_text
+from isthmus.kube.kubeconfig import (
+    Access,
+    ClientCertificate,
+    Impersonation,
+    Token,
+    TokenFile,
+    from_file,
+    from_text,
+)
 
 MAPS = Kind("", ("v1",), "ConfigMap", "configmaps", Object)
 
@@ -61,6 +69,18 @@ async def test_a_server_that_says_nothing_is_given_up(monkeypatch):
         with pytest.raises(Unreachable) as given_up:
             await client.get(MAPS, "default", "a")
     assert str(given_up.value) == f"no answer from {api.access().server}: nothing came in time"
+
+
+async def test_who_is_taken_for_somebody_else_may_what_he_may(cluster):
+    access = from_file(cluster.kubeconfig)
+    for groups, may in ((("system:masters",), True), (("nobodies",), False)):
+        taken_for = Impersonation(user="jane", groups=groups)
+        async with Client(msgspec.structs.replace(access, impersonation=taken_for)) as client:
+            if may:
+                await client.list_all(MAPS)
+                continue
+            with pytest.raises(Forbidden, match="jane"):
+                await client.list_all(MAPS)
 
 
 async def test_objects_come_change_and_go(client):

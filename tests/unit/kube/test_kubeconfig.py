@@ -96,6 +96,37 @@ def test_a_context_without_user_is_anonymous():
     assert read(config()).credentials == Anonymous()
 
 
+def test_as_whom_the_user_asks_is_read():
+    user = {"token": "secret", "as": "jane", "as-uid": "7", "as-groups": ["dev", "ops"]}
+    found = read(config(user | {"as-user-extra": {"example.org/why": ["audit"]}})).impersonation
+    assert found.headers == [
+        ("Impersonate-User", "jane"),
+        ("Impersonate-Uid", "7"),
+        ("Impersonate-Group", "dev"),
+        ("Impersonate-Group", "ops"),
+        ("Impersonate-Extra-example.org%2Fwhy", "audit"),
+    ]
+    assert read(config({"token": "secret"})).impersonation is None
+
+
+@pytest.mark.parametrize(
+    ("user", "path", "words"),
+    [
+        (
+            {"as-groups": ["dev"]},
+            "$.users[].user.as",
+            "is missing, beside as-uid, as-groups or as-user-extra",
+        ),
+        ({"as": "jane", "as-groups": "dev"}, "$.users[].user.as-groups", "is no list"),
+        ({"as": "jane", "as-user-extra": {"a": "b"}}, "$.users[].user.as-user-extra", "is no map of lists"),
+    ],
+)
+def test_whom_nobody_can_be_taken_for_is_told(user, path, words):
+    with pytest.raises(InvalidKubeconfig) as wrong:
+        read(config(user))
+    assert (wrong.value.path, wrong.value.message) == (path, words)
+
+
 def test_an_exec_plugin_is_read_whole(tmp_path):
     plugin = {
         "apiVersion": V1,
