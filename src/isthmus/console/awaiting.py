@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from isthmus.api import KINDS
 from isthmus.api.resource import Kind
 from isthmus.console.control_plane import access_to
-from isthmus.console.pilots import Told, ask_pilots
+from isthmus.console.pilots import Meshed, Told, ask_pilots
 from isthmus.kit.clock import Clock, SystemClock
 from isthmus.kube.client import Client
 from isthmus.kube.errors import KubeError, NotFound
@@ -40,14 +39,6 @@ class Standing(NamedTuple):
     hopeless: bool
     proxies: tuple[dict[str, Any], ...]
     generation: int
-
-
-class Meshed(NamedTuple):
-    """Where Pilots are."""
-
-    kubeconfig: Path | None
-    contexts: Sequence[str]
-    root: str
 
 
 def kind_called(word: str) -> Kind:
@@ -79,7 +70,7 @@ async def awaited(where: Meshed, asked: Asked, limit_s: float, clock: Clock | No
     end = clock.monotonic() + limit_s
     query = urlencode({"kind": asked.kind.ref_kind, "namespace": asked.namespace, "name": asked.name})
     while True:
-        answers = await ask_pilots(*where, f"/debug/distribution?{query}")
+        answers = await ask_pilots(where, f"/debug/distribution?{query}")
         found = standing(asked, answers.told, [str(each) for each in answers.silent])
         left_s = end - clock.monotonic()
         if not found.missing or found.hopeless or left_s <= 0:

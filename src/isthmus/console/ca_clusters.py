@@ -12,7 +12,15 @@ import msgspec
 
 from isthmus.api.core.pod import Pod
 from isthmus.console.ca_secret import CaSecret
-from isthmus.console.control_plane import CITADEL, CITADEL_PORT, MONITORING_PORT, PILOT, PODS, access_to
+from isthmus.console.control_plane import (
+    CITADEL,
+    CITADEL_PORT,
+    MONITORING_PORT,
+    PILOT,
+    PODS,
+    access_to,
+    revision_of,
+)
 from isthmus.kit.unreadable import UNREADABLE
 from isthmus.kube.client import Client, Scope
 from isthmus.kube.errors import KubeError
@@ -111,8 +119,12 @@ async def _ask(client: Client, namespace: str, pod: str) -> CitadelHolding | Non
         return None
 
 
-async def running(client: Client, namespace: str, labels: str) -> list[str]:
-    """The names of pods with these labels that run and are not about to end. Raises `KubeError`."""
+async def running(client: Client, namespace: str, labels: str, revision: str = "") -> list[str]:
+    """The names of pods with these labels that run and are not about to end. Raises `KubeError`.
+
+    Of one revision of the control plane, or of all.
+    """
     listing = await client.list_all(PODS, Scope(namespace, labels=labels, fields="status.phase=Running"))
     pods = [msgspec.json.decode(item, type=Pod) for item in listing.items]
-    return sorted(each.metadata.name for each in pods if not each.metadata.deletion_timestamp)
+    of = [each for each in pods if not revision or revision_of(each) == revision]
+    return sorted(each.metadata.name for each in of if not each.metadata.deletion_timestamp)

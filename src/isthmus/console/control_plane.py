@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from isthmus.api.core.pod import Pod
 from isthmus.api.resource import Kind
 from isthmus.kube.client import Client, Scope
 from isthmus.kube.errors import KubeError
-from isthmus.kube.kubeconfig import Access, contexts_in, from_files
+from isthmus.kube.kubeconfig import Access, Impersonation, contexts_in, from_files
 from isthmus.kube.pods import fetch, run
+from isthmus.model.revision import DEFAULT, LABEL
 from isthmus.settings import kubeconfig_paths
 
 PODS = Kind("", ("v1",), "Pod", "pods", Pod)
@@ -24,9 +26,17 @@ PILOT, CITADEL, INJECTOR = "istio=pilot", "isthmus.io/citadel=true", "istio=side
 """By which labels their pods are found: one pod may be all of them."""
 
 
+IMPERSONATED: ContextVar[Impersonation | None] = ContextVar("IMPERSONATED", default=None)
+"""As whom a command asks all API servers, where it was told so by --as; None: as kubeconfigs say."""
+
+
 def access_to(kubeconfig: Path | None, context: str | None) -> Access:
     """The access that the user means: the given file or kubectl's, the given context or the current one."""
-    return from_files(_files(kubeconfig), context)
+    access = from_files(_files(kubeconfig), context)
+    wanted = IMPERSONATED.get()
+    if wanted is not None and not wanted.user:
+        raise KubeError("--as-group: of whom? (hint: --as USER beside it)")
+    return access if wanted is None else msgspec.structs.replace(access, impersonation=wanted)
 
 
 def contexts_of(kubeconfig: Path | None) -> tuple[str, ...]:
@@ -54,19 +64,29 @@ class NoPod(KubeError):
     """There is no such pod at all: none runs, and none is about to."""
 
 
-async def running_pods(client: Client, namespace: str, labels: str) -> list[str]:
-    """The names of all running pods with these labels. Raises `KubeError` where none runs, `NoPod` where none is."""
+async def running_pods(client: Client, namespace: str, labels: str, revision: str = "") -> list[str]:
+    """The names of all running pods with these labels; of one revision of the control plane, or of all.
+
+    Raises `KubeError` where none runs, `NoPod` where none is.
+    """
     listing = await client.list_all(PODS, Scope(namespace, labels=labels))
-    pods = [msgspec.json.decode(item, type=Pod) for item in listing.items]
+    found = [msgspec.json.decode(item, type=Pod) for item in listing.items]
+    pods = [each for each in found if not revision or revision_of(each) == revision]
     running = [each.metadata for each in pods if each.status.phase == "Running"]
-    found = [each.name for each in running if not each.deletion_timestamp]
-    if found:
-        return found
+    if names := [each.name for each in running if not each.deletion_timestamp]:
+        return names
     error = KubeError if pods else NoPod
+    which = f"{labels} of revision {revision!r}" if revision else labels
+    others = ", ".join(sorted({revision_of(each) for each in found})) if revision else ""
+    hint = f"there are: {others}" if others else "choose Pilot's cluster by --context"
     raise error(
-        f"no pod with {labels} runs in namespace {namespace!r} of {client.access.server} "
-        "(hint: choose Pilot's cluster by --context)"
+        f"no pod with {which} runs in namespace {namespace!r} of {client.access.server} (hint: {hint})"
     )
+
+
+def revision_of(pod: Pod) -> str:
+    """Of the control plane whose program runs in it."""
+    return pod.metadata.labels.get(LABEL) or DEFAULT
 
 
 async def ask_envoy(access: Access, namespace: str, pod: str, *paths: str) -> list[Any]:

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
-from isthmus.console.awaiting import Meshed
 from isthmus.console.control_plane import ADMIN_PORT, MONITORING_PORT, PILOT, NoPod, access_to, running_pods
 from isthmus.console.found_pods import find_pod
-from isthmus.console.pilots import Silence
+from isthmus.console.pilots import Meshed, Silence
 from isthmus.kube.client import Client
 from isthmus.kube.errors import KubeError
 from isthmus.kube.kubeconfig import Access

@@ -94,7 +94,7 @@ def upstreams(dump: Json) -> list[UpstreamRow]:
 def endpoints(dump: Json, clusters: Json) -> list[EndpointRow]:
     """All endpoints of all upstreams, with their Kubernetes cluster and whether they are ejected."""
     ejected = {
-        (status["name"], _address(host["address"]))
+        (status["name"], address_of(host["address"]))
         for status in clusters.get("cluster_statuses", [])
         for host in status.get("host_statuses", [])
         if host.get("health_status", {}).get("failed_outlier_check")
@@ -154,7 +154,7 @@ def _upstream(cluster: Json) -> UpstreamRow:
 
 
 def _endpoint(name: str, group: Json, endpoint: Json, ejected: set[tuple[str, str]]) -> EndpointRow:
-    address = _address(endpoint.get("endpoint", {}).get("address", {}))
+    address = address_of(endpoint.get("endpoint", {}).get("address", {}))
     workload = _metadata(endpoint, "istio").get("workload", "").split(";")
     locality = group.get("locality", {})
     return EndpointRow(
@@ -262,7 +262,8 @@ def _metadata(holder: Json, key: str) -> Json:
     return found
 
 
-def _address(address: Json) -> str:
+def address_of(address: Json) -> str:
+    """One of Envoy's addresses: with its port, or the path of a socket."""
     socket = address.get("socket_address", {})
     if socket:
         return f"{socket.get('address', '')}:{socket.get('port_value', '')}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
@@ -20,6 +19,7 @@ from isthmus.console.control_plane import (
     PILOT,
     access_to,
 )
+from isthmus.console.pilots import Meshed
 from isthmus.kit.clock import Clock, SystemClock
 from isthmus.kit.log_levels import ALL, said_levels
 from isthmus.kit.unreadable import UNREADABLE
@@ -36,14 +36,6 @@ _PROGRAMS = (
 _MANAGER = "isthmus-admin-log"
 _LOOK_AGAIN_S = 0.5
 _FOLLOWED_WITHIN_S = 15.0
-
-
-class Where(NamedTuple):
-    """The clusters that are meant, by their contexts, and the namespace of the control plane."""
-
-    kubeconfig: Path | None
-    contexts: Sequence[str]
-    root: str
 
 
 class Program(NamedTuple):
@@ -66,7 +58,7 @@ class Found(NamedTuple):
     silent: tuple[str, ...]
 
 
-async def look(where: Where) -> Found:
+async def look(where: Meshed) -> Found:
     """What all programs say. Raises `KubeError` where none does."""
     parts = await asyncio.gather(*(_of_cluster(where, context) for context in where.contexts or ("",)))
     programs = tuple(each for part in parts for each in part.programs)
@@ -76,7 +68,7 @@ async def look(where: Where) -> Found:
     return Found(programs, silent)
 
 
-async def put(where: Where, wanted: Mapping[str, str] | None, clock: Clock | None = None) -> Found:
+async def put(where: Meshed, wanted: Mapping[str, str] | None, clock: Clock | None = None) -> Found:
     """Set these levels in all clusters, without any those of the start, and see them followed.
 
     A level of `ALL` puts all that were set before aside. Who could not be told or does not follow is in `silent`.
@@ -111,25 +103,26 @@ def _pairs(levels: Mapping[str, str]) -> set[str]:
     return {f"{name}:{level}" for name, level in levels.items()}
 
 
-async def _of_cluster(where: Where, context: str) -> Found:
+async def _of_cluster(where: Meshed, context: str) -> Found:
     try:
         async with Client(access_to(where.kubeconfig, context or None)) as client:
             asked = [
                 _ask(client, where, (context, pod, name, port))
                 for name, labels, port in _PROGRAMS
-                for pod in await running(client, where.root, labels)
+                for pod in await running(client, where.root, labels, where.revision)
             ]
             answers = await asyncio.gather(*asked)
     except KubeError as error:
         return Found((), (_of_context(context, str(error)),))
     if not answers:
         hint = "(hint: --context of a cluster with Pilot or Citadel)"
-        return Found((), (_of_context(context, f"no control plane runs in namespace {where.root!r} {hint}"),))
+        what = f"revision {where.revision!r}" if where.revision else "control plane"
+        return Found((), (_of_context(context, f"no {what} runs in namespace {where.root!r} {hint}"),))
     programs = [each for each in answers if isinstance(each, Program)]
     return Found(tuple(programs), tuple(each for each in answers if isinstance(each, str)))
 
 
-async def _ask(client: Client, where: Where, of: tuple[str, str, str, int]) -> Program | str:
+async def _ask(client: Client, where: Meshed, of: tuple[str, str, str, int]) -> Program | str:
     context, pod, program, port = of
     try:
         said = msgspec.json.decode(await fetch(client, where.root, pod, port, PAGE))
@@ -138,7 +131,7 @@ async def _ask(client: Client, where: Where, of: tuple[str, str, str, int]) -> P
     return Program(context, pod, program, said)
 
 
-async def _tell(where: Where, context: str, wanted: Mapping[str, str] | None) -> str:
+async def _tell(where: Meshed, context: str, wanted: Mapping[str, str] | None) -> str:
     """Writes the ConfigMap of one cluster; returns why that could not be, empty where it could."""
     try:
         async with Client(access_to(where.kubeconfig, context or None)) as client:

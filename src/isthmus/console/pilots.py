@@ -16,6 +16,16 @@ from isthmus.kube.errors import KubeError
 from isthmus.kube.pods import fetch
 
 
+class Meshed(NamedTuple):
+    """Where Pilots are: the clusters that are meant by their contexts, and the namespace of the control plane."""
+
+    kubeconfig: Path | None
+    contexts: Sequence[str]
+    root: str
+    revision: str = ""
+    """Only those of this one; empty: of all."""
+
+
 class Told(NamedTuple):
     """What one Pilot says, and where it runs."""
 
@@ -43,12 +53,12 @@ class Answers(NamedTuple):
     silent: tuple[Silence, ...]
 
 
-async def ask_pilots(kubeconfig: Path | None, contexts: Sequence[str], root: str, path: str) -> Answers:
-    """What every Pilot of the clusters of these contexts answers to `GET path`; without one, of the current context.
+async def ask_pilots(where: Meshed, path: str) -> Answers:
+    """What every Pilot that is meant answers to `GET path`; without contexts, those of the current one are.
 
     Raises `KubeError` where none answers. Where one does, clusters without a Pilot are not silent.
     """
-    asked = (_of_cluster(kubeconfig, context, root, path) for context in contexts or ("",))
+    asked = (_of_cluster(where, context, path) for context in where.contexts or ("",))
     return answers([each for part in await asyncio.gather(*asked) for each in part])
 
 
@@ -62,12 +72,11 @@ def answers(found: Iterable[Told | Silence]) -> Answers:
     return Answers(told, tuple(each for each in silent if not each.has_none))
 
 
-async def _of_cluster(
-    kubeconfig: Path | None, context: str, root: str, path: str
-) -> Iterable[Told | Silence]:
+async def _of_cluster(where: Meshed, context: str, path: str) -> Iterable[Told | Silence]:
+    root = where.root
     try:
-        async with Client(access_to(kubeconfig, context or None)) as client:
-            pods = await running_pods(client, root, PILOT)
+        async with Client(access_to(where.kubeconfig, context or None)) as client:
+            pods = await running_pods(client, root, PILOT, where.revision)
             return await asyncio.gather(*(_of_pod(client, context, root, pod, path) for pod in pods))
     except KubeError as error:
         return [Silence(context, str(error), has_none=isinstance(error, NoPod))]

@@ -6,7 +6,7 @@ import pytest
 
 from isthmus.console import found_pods, pilots
 from isthmus.console.found_pods import find_pod
-from isthmus.console.pilots import Silence, ask_pilots
+from isthmus.console.pilots import Meshed, Silence, ask_pilots
 from isthmus.kube.client import Listing
 from isthmus.kube.errors import KubeError, Unreachable
 from isthmus.kube.kubeconfig import Access
@@ -76,7 +76,7 @@ async def test_a_pilot_that_answers_in_no_json_is_silent_and_takes_no_other_with
 
     monkeypatch.setattr(pilots, "running_pods", running_pods)
     monkeypatch.setattr(pilots, "fetch", fetch)
-    answers = await ask_pilots(None, ("east",), "istio-system", "/debug/clusters")
+    answers = await ask_pilots(Meshed(None, ("east",), "istio-system"), "/debug/clusters")
     assert [each.pod for each in answers.told] == ["one"]
     (silence,) = answers.silent
     assert isinstance(silence, Silence)

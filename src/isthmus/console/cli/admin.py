@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from isthmus.console.cli import ToldWhole
-from isthmus.console.cli.options import chosen, cluster_options, output, written
+from isthmus.console.cli.admin_debug import debug
+from isthmus.console.cli.options import cluster_options, meshed, output, written
 from isthmus.console.render import fail, table
 from isthmus.kube.errors import KubeError
 
@@ -22,6 +23,9 @@ def command() -> None:
     """The programs of the control plane while they run."""
 
 
+command.add_command(debug)
+
+
 @command.command("log")
 @click.option(
     "--level",
@@ -30,6 +34,7 @@ def command() -> None:
     help="set: a level for all scopes, or SCOPE:LEVEL, with commas between",
 )
 @click.option("-r", "--reset", is_flag=True, help="back to what each program was started with")
+@click.option("--revision", default="", help="only the programs of this revision, to look")
 @cluster_options
 @output()
 def log(level: str, *, reset: bool, **flags: Any) -> None:
@@ -39,14 +44,16 @@ def log(level: str, *, reset: bool, **flags: Any) -> None:
     which each of them follows: so it holds for those too that start later, until --reset. Levels are debug, info,
     warning, error and none.
     """
-    from isthmus.console.logging_programs import Where, look, put, rows
+    from isthmus.console.logging_programs import look, put, rows
     from isthmus.kit.log_levels import said_levels
 
     if level and reset:
         fail("--reset stands without --level")
+    if flags["revision"] and (level or reset):
+        fail("--revision: levels are set for all revisions at once (hint: without --revision)")
     try:
         wanted = said_levels(level)
-        where = Where(flags["kubeconfig"], chosen(flags), flags["root"])
+        where = meshed(flags)
         found = asyncio.run(put(where, wanted or None) if level or reset else look(where))
     except KubeError as error:
         fail(str(error))

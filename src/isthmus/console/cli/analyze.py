@@ -6,7 +6,6 @@ import asyncio
 import inspect
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
@@ -14,11 +13,11 @@ import msgspec
 
 from isthmus.api.errors import InvalidConfig
 from isthmus.console.cli.mesh_options import F, chosen, cluster_options, held
-from isthmus.console.cli.options import output
+from isthmus.console.cli.options import meshed, output
 from isthmus.console.fault_filter import FOUND, LEVELS, matters, shown, suppression
 from isthmus.console.fault_output import OUTPUTS
 from isthmus.console.faults import Fault, faults_together
-from isthmus.console.pilots import ask_pilots
+from isthmus.console.pilots import Meshed, ask_pilots
 from isthmus.console.render import fail, table
 from isthmus.console.written import given_manifests
 from isthmus.kube.errors import KubeError
@@ -73,12 +72,12 @@ def _found(files: tuple[str, ...], flags: dict[str, Any]) -> tuple[Fault, ...]:
         return tuple(faults_together(given_manifests(files), held(flags)))
     if files:
         return tuple(faults_together(given_manifests(files)))
-    return _of_pilots(flags["kubeconfig"], contexts, flags["root"])
+    return _of_pilots(meshed(flags))
 
 
-def _of_pilots(kubeconfig: Path | None, contexts: tuple[str, ...], root: str) -> tuple[Fault, ...]:
+def _of_pilots(where: Meshed) -> tuple[Fault, ...]:
     """What any Pilot finds: of workloads that register themselves, and of proxies, each knows only its own."""
-    answers = asyncio.run(ask_pilots(kubeconfig, contexts, root, "/debug/findings"))
+    answers = asyncio.run(ask_pilots(where, "/debug/findings"))
     for each in answers.silent:
         click.echo(f"warning: {each}", err=True)
     told = (msgspec.convert(each.said, tuple[Fault, ...]) for each in answers.told)

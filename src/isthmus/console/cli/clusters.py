@@ -11,7 +11,7 @@ import click
 
 from isthmus.console.cli import ToldWhole, membership
 from isthmus.console.cli.life_options import life_options
-from isthmus.console.cli.options import WATCH, chosen, cluster_options, output, written
+from isthmus.console.cli.options import REVISION, WATCH, cluster_options, meshed, output, written
 from isthmus.console.clusters_text import clusters_of, narrow, wide
 from isthmus.console.pilots import ask_pilots
 from isthmus.console.registration import CannotRegister, Registration, add_cluster
@@ -33,6 +33,7 @@ for each_command in membership.COMMANDS:
 
 
 @command.command("list")
+@REVISION
 @cluster_options
 @WATCH
 @output()
@@ -52,7 +53,7 @@ def list_clusters(*, watch: bool, **flags: Any) -> None:
 
 
 def _listed(flags: dict[str, Any]) -> str:
-    answers = asyncio.run(ask_pilots(flags["kubeconfig"], chosen(flags), flags["root"], "/debug/clusters"))
+    answers = asyncio.run(ask_pilots(meshed(flags), "/debug/clusters"))
     for silent in answers.silent:
         click.echo(f"warning: {silent}", err=True)
     answer = clusters_of(answers.told)

@@ -8,8 +8,7 @@ from typing import Any
 
 import click
 
-from isthmus.console.awaiting import Meshed
-from isthmus.console.cli.options import NAMESPACE, chosen, cluster_options
+from isthmus.console.cli.options import NAMESPACE, cluster_options, meshed
 from isthmus.console.dashboards import BOARDS, Board, place_of
 from isthmus.console.render import fail
 from isthmus.kube.client import Client
@@ -65,7 +64,7 @@ def command(what: str, pod: str, **flags: Any) -> None:
 
 
 async def _shown(board: Board, pod: str, flags: dict[str, Any]) -> None:
-    where = Meshed(flags["kubeconfig"], chosen(flags), flags["root"])
+    where = meshed(flags)
     place = await place_of(board, where, pod, flags["namespace"], flags["revision"])
     if place.others:
         also = ", ".join(place.others)

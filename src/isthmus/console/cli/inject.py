@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from isthmus.console.cli.options import KUBECONFIG
 from isthmus.console.control_plane import access_to
 from isthmus.console.injection import settings_of_cluster
 from isthmus.console.render import fail
@@ -24,7 +25,7 @@ from isthmus.sidecar.inject.settings import InjectSettings
 )
 @click.option("--cluster", default="", help="name of the cluster, instead of asking it for its settings")
 @click.option("--context", help="kubeconfig context")
-@click.option("--kubeconfig", type=click.Path(path_type=Path), help="kubeconfig file")
+@KUBECONFIG
 @click.option("-n", "--namespace", default="", help="of objects that name none  [default: the context's]")
 @click.option(
     "-i", "--istio-namespace", default="istio-system", show_default=True, help="of the control plane"

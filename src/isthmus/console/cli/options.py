@@ -12,9 +12,11 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
-from isthmus.console.control_plane import contexts_of
+from isthmus.console.control_plane import IMPERSONATED, contexts_of
+from isthmus.console.pilots import Meshed
 from isthmus.console.render import fail, show, show_yaml
 from isthmus.kit.log_levels import set_up_logs
+from isthmus.kube.kubeconfig import Impersonation
 from isthmus.settings import PREFIX
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -22,10 +24,67 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 FORMS = ("table", "wide", "json", "yaml")
 """What `--output` may be: for people, for people who want more columns, for programs twice."""
-_SAME = {"text": "table", "short": "table", "log": "table"}
-"""What istioctl and our own older releases call the form for people."""
+_SAME = {
+    "text": "table",
+    "short": "table",
+    "log": "table",
+    "prom": "prometheus",
+    "prom-merged": "merged",
+}
+"""What istioctl and our own older releases call forms."""
 
-KUBECONFIG = click.option("--kubeconfig", type=click.Path(path_type=Path), help="kubeconfig file")
+
+def with_options(options: Sequence[Callable[[F], F]]) -> Callable[[F], F]:
+    """A decorator that gives a command these options, in help in this order."""
+
+    def decorate(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def _impersonate(ctx: click.Context, _: click.Parameter, value: str | tuple[str, ...]) -> None:
+    """Lets all API servers take what this command asks for as asked by somebody else, until it ends."""
+    if not value or ctx.resilient_parsing:
+        return
+    now = IMPERSONATED.get() or Impersonation(user="")
+    said = {"user": value} if isinstance(value, str) else {"groups": value}
+    token = IMPERSONATED.set(msgspec.structs.replace(now, **said))
+    ctx.call_on_close(lambda: IMPERSONATED.reset(token))
+
+
+_FILES = click.option("--kubeconfig", type=click.Path(path_type=Path), help="kubeconfig file")
+AS = (
+    click.option(
+        "--as",
+        "impersonated",
+        metavar="USER",
+        hidden=True,
+        expose_value=False,
+        callback=_impersonate,
+        help="as whom API servers are asked, if whoever asks may impersonate him",
+    ),
+    click.option(
+        "--as-group",
+        "impersonated_groups",
+        metavar="GROUP",
+        multiple=True,
+        hidden=True,
+        expose_value=False,
+        callback=_impersonate,
+        help="and in which groups; several may be given",
+    ),
+)
+"""What each command with --kubeconfig has, and only `isthmus options` tells."""
+
+
+def KUBECONFIG(command: F) -> F:  # noqa: N802 - stands beside the other options
+    """Gives a command `--kubeconfig`, and with it `--as` and `--as-group`."""
+    return with_options((_FILES, *AS))(command)
+
+
 CONTEXT = click.option("--context", help="kubeconfig context of the cluster")
 """For commands that are about one cluster."""
 ROOT = click.option(
@@ -69,7 +128,8 @@ class Output(click.Choice[str]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The form; ends with an error for what is none."""
-        return super().convert(_SAME.get(value, value) if "table" in self.choices else value, param, ctx)
+        same = _SAME.get(value, value)
+        return super().convert(same if same in self.choices else value, param, ctx)
 
 
 def output(*further: str, forms: Sequence[str] = FORMS) -> Callable[[F], F]:
@@ -91,15 +151,14 @@ def written(form: str, value: object, text: Callable[[], str]) -> str:
             return text()
 
 
-def with_options(options: Sequence[Callable[[F], F]]) -> Callable[[F], F]:
-    """A decorator that gives a command these options, in help in this order."""
+REVISION = click.option(
+    "-r", "--revision", default="", help="only Pilots of this revision; without it those of all"
+)
 
-    def decorate(command: F) -> F:
-        for option in reversed(options):
-            command = option(command)
-        return command
 
-    return decorate
+def meshed(flags: Mapping[str, Any]) -> Meshed:
+    """The Pilots that the flags of `cluster_options` and `REVISION` mean. Raises `KubeError`, `ValueError`."""
+    return Meshed(flags["kubeconfig"], chosen(flags), flags["root"], flags.get("revision", ""))
 
 
 def cluster_options(command: F) -> F:

@@ -13,13 +13,16 @@ from isthmus.console.cli import ToldWhole
 from isthmus.console.cli.options import (
     ALL_NAMESPACES,
     NAMESPACE,
+    REVISION,
     WATCH,
     chosen,
     cluster_options,
+    meshed,
     output,
     written,
 )
 from isthmus.console.cli.proxy_config import config
+from isthmus.console.cli.proxy_stats import stats
 from isthmus.console.control_plane import ADMIN_PORT
 from isthmus.console.envoy_parts import DUMP
 from isthmus.console.found_pods import FoundPod, find_pod
@@ -38,12 +41,14 @@ def command() -> None:
 
 
 command.add_command(config)
+command.add_command(stats)
 
 
 @command.command("status")
 @click.argument("pod", default="")
 @NAMESPACE
 @ALL_NAMESPACES
+@REVISION
 @cluster_options
 @WATCH
 @output()
@@ -72,7 +77,7 @@ def _status(flags: dict[str, Any]) -> str:
 
 
 def _asked(flags: dict[str, Any], path: str) -> Answers:
-    answers = asyncio.run(ask_pilots(flags["kubeconfig"], chosen(flags), flags["root"], path))
+    answers = asyncio.run(ask_pilots(meshed(flags), path))
     for each in answers.silent:
         click.echo(f"warning: {each}", err=True)
     return answers
@@ -81,7 +86,7 @@ def _asked(flags: dict[str, Any], path: str) -> Answers:
 def _show_differences(pod: str, flags: dict[str, Any]) -> None:
     found, envoy = asyncio.run(_of_pod(pod, flags))
     path = f"/debug/config_dump?proxyID={quote(str(found))}"
-    answers = asyncio.run(ask_pilots(flags["kubeconfig"], chosen(flags), flags["root"], path))
+    answers = asyncio.run(ask_pilots(meshed(flags), path))
     differing = differences(_whole([each.said for each in answers.told]), envoy)
     click.echo(
         written(flags["output"], [each._asdict() for each in differing], lambda: _text(found, differing))

@@ -75,7 +75,7 @@ def config() -> None:
     """What an Envoy holds, by its parts: tables, or with -o json Envoy's own words."""
 
 
-_WHERE = (
+POD_IN_CLUSTERS = (
     click.argument("pod", default=""),
     NAMESPACE,
     click.option(
@@ -89,6 +89,7 @@ _WHERE = (
     ),
     KUBECONFIG,
 )
+"""A pod, and the clusters in which it is looked for."""
 _FILE = click.option(
     "-f",
     "--filename",
@@ -106,7 +107,7 @@ def _filter_options(part: str) -> Callable[[F], F]:
 
 def _shows(part: str) -> None:
     @config.command(part, help=f"Show {PARTS[part].title}.")
-    @with_options(_WHERE)
+    @with_options(POD_IN_CLUSTERS)
     @_FILE
     @_filter_options(part)
     @output()
@@ -121,7 +122,7 @@ for _each in PARTS:
 
 
 @config.command("all")
-@with_options(_WHERE)
+@with_options(POD_IN_CLUSTERS)
 @_FILE
 @output()
 def whole(pod: str, **flags: Any) -> None:
@@ -135,7 +136,7 @@ def whole(pod: str, **flags: Any) -> None:
 
 
 @config.command("bootstrap")
-@with_options(_WHERE)
+@with_options(POD_IN_CLUSTERS)
 @_FILE
 @output(forms=("json", "yaml"))
 def bootstrap(pod: str, **flags: Any) -> None:
@@ -146,7 +147,7 @@ def bootstrap(pod: str, **flags: Any) -> None:
 
 
 @config.command("log")
-@with_options(_WHERE)
+@with_options(POD_IN_CLUSTERS)
 @click.option("--level", default="", help="set: a level for all loggers, or NAME:LEVEL, with commas between")
 @click.option("-r", "--reset", is_flag=True, help="set all loggers to warning")
 @output()
@@ -155,7 +156,7 @@ def log(pod: str, level: str, *, reset: bool, **flags: Any) -> None:
     try:
         query = wanted_levels("warning" if reset else level)
         said = asyncio.run(
-            _asked(pod, flags, *(Question(ADMIN_PORT, f"/logging{each}", "POST") for each in query))
+            asked(pod, flags, *(Question(ADMIN_PORT, f"/logging{each}", "POST") for each in query))
         )
         found = loggers(said[-1].decode())
     except Refused as error:
@@ -168,7 +169,7 @@ def log(pod: str, level: str, *, reset: bool, **flags: Any) -> None:
 @config.command("rootca-compare")
 @click.argument("first", metavar="POD")
 @click.argument("second", metavar="POD")
-@with_options(_WHERE[1:])
+@with_options(POD_IN_CLUSTERS[1:])
 @output()
 def rootca_compare(first: str, second: str, **flags: Any) -> None:
     """Compare the roots by which the Envoys beside two pods believe others, in whatever clusters they are.
@@ -177,7 +178,7 @@ def rootca_compare(first: str, second: str, **flags: Any) -> None:
     believed in one direction only.
     """
     try:
-        dumps = [asyncio.run(_asked(pod, flags, Question(ADMIN_PORT, f"/{DUMP}"))) for pod in (first, second)]
+        dumps = [asyncio.run(asked(pod, flags, Question(ADMIN_PORT, f"/{DUMP}"))) for pod in (first, second)]
         one, other = (msgspec.json.decode(said[0]) for said in dumps)
         found = compared(one, other)
     except (KubeError, ValueError) as error:
@@ -190,7 +191,7 @@ def rootca_compare(first: str, second: str, **flags: Any) -> None:
 
 
 @config.command("names")
-@with_options(_WHERE)
+@with_options(POD_IN_CLUSTERS)
 @click.option("--service", default="", help=_FILTERS["service"])
 @output()
 def names(pod: str, service: str, **flags: Any) -> None:
@@ -222,7 +223,7 @@ def _dumps(pod: str, flags: dict[str, Any]) -> tuple[Any, Any]:
             with click.open_file(str(file), "rb") as opened:
                 return msgspec.json.decode(opened.read(), type=dict[str, Any]), {}
         said = asyncio.run(
-            _asked(pod, flags, Question(ADMIN_PORT, f"/{DUMP}"), Question(ADMIN_PORT, f"/{ENDPOINTS}"))
+            asked(pod, flags, Question(ADMIN_PORT, f"/{DUMP}"), Question(ADMIN_PORT, f"/{ENDPOINTS}"))
         )
         dump, clusters = (msgspec.json.decode(each) for each in said)
     except UNREADABLE as error:
@@ -232,7 +233,8 @@ def _dumps(pod: str, flags: dict[str, Any]) -> tuple[Any, Any]:
     return dump, clusters
 
 
-async def _asked(pod: str, flags: dict[str, Any], *questions: Question) -> list[bytes]:
+async def asked(pod: str, flags: dict[str, Any], *questions: Question) -> list[bytes]:
+    """What a pod's ports answer; the flags are those of `POD_IN_CLUSTERS`. Raises `KubeError`, `ValueError`."""
     if not pod:
         raise ValueError("whose? (hint: POD)")
     found = await find_pod(flags["kubeconfig"], chosen(flags), pod, flags["namespace"])

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from isthmus.console.cli.options import chosen, cluster_options, output, written
+from isthmus.console.cli.options import REVISION, cluster_options, meshed, output, written
 from isthmus.console.pilots import Told, ask_pilots, proxies_of
 from isthmus.console.render import fail, table
 from isthmus.kit.release import RELEASE
@@ -18,6 +18,7 @@ from isthmus.kube.errors import KubeError
 @click.command("version")
 @click.option("--remote/--client", default=True, show_default=True, help="whether Pilots are asked as well")
 @click.option("-s", "--short", is_flag=True, help="releases alone")
+@REVISION
 @cluster_options
 @output()
 def command(*, remote: bool, short: bool, **flags: Any) -> None:
@@ -36,9 +37,9 @@ def command(*, remote: bool, short: bool, **flags: Any) -> None:
 
 
 async def _remote(flags: dict[str, Any]) -> dict[str, Any]:
-    where = (flags["kubeconfig"], chosen(flags), flags["root"])
+    where = meshed(flags)
     pilots, proxies = await asyncio.gather(
-        *(ask_pilots(*where, path) for path in ("/debug/clusters", "/debug/proxies"))
+        *(ask_pilots(where, path) for path in ("/debug/clusters", "/debug/proxies"))
     )
     for each in pilots.silent:
         click.echo(f"warning: {each}", err=True)

@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from isthmus.console.awaiting import Asked, Meshed, counted, kind_called, wait_for
+from isthmus.console.awaiting import Asked, counted, kind_called, wait_for
 from isthmus.console.cli.durations import DURATION
-from isthmus.console.cli.options import NAMESPACE, chosen, cluster_options, output, written
+from isthmus.console.cli.options import NAMESPACE, REVISION, cluster_options, meshed, output, written
 from isthmus.console.render import fail
 from isthmus.kube.errors import KubeError
 
@@ -28,6 +28,7 @@ from isthmus.kube.errors import KubeError
 @click.option("--generation", default=0, help="from this generation on; 0: that which the API server has")
 @click.option("--timeout", type=DURATION, default="30s", show_default=True, help="so long at the most")
 @NAMESPACE
+@REVISION
 @cluster_options
 @output()
 def command(kind: str, name: str, what: str, **flags: Any) -> None:
@@ -41,7 +42,7 @@ def command(kind: str, name: str, what: str, **flags: Any) -> None:
     space = flags["namespace"] or (namespace if dot else "default")
     try:
         asked = Asked(kind_called(kind), space, short, flags["generation"], gone=what == "delete")
-        where = Meshed(flags["kubeconfig"], chosen(flags), flags["root"])
+        where = meshed(flags)
         found = wait_for(where, asked, flags["timeout"])
     except (KubeError, ValueError) as error:
         fail(str(error))
