@@ -9,7 +9,10 @@ import pytest
 import yaml
 
 from e2e.workloads import Json, sample
+from isthmus.console.control_plane import access_to
 from isthmus.console.demo.stage import PRIVATE, PUBLIC, Stage
+from isthmus.console.injection_check import Checked, Wanted, check
+from isthmus.kube.client import Client
 from isthmus.kube.errors import KubeError
 
 PLACE = "labelled"
@@ -71,6 +74,12 @@ async def containers(stage: Stage, cluster: str, name: str) -> list[str]:
     return [each["name"] for part in ("initContainers", "containers") for each in found["spec"].get(part, ())]
 
 
+async def checked(stage: Stage, name: str) -> Checked:
+    """What the command says of a pod of the public cluster."""
+    async with Client(access_to(stage.lab.kubeconfig(PUBLIC), None)) as client:
+        return await check(client, "", "istio-system", Wanted(name, PLACE, {}))
+
+
 async def told(stage: Stage, cluster: str, name: str) -> str:
     """What a caller is told by details."""
     return (
@@ -94,6 +103,9 @@ async def test_plain_bookinfo_in_a_labelled_namespace_speaks_mutual_tls(labelled
     assert "istio-proxy" in await containers(labelled, PUBLIC, "near")
     assert "istio-proxy" in await containers(labelled, PRIVATE, "far")
     assert await containers(labelled, PUBLIC, "bare") == ["bare"]
+    for name, has in (("near", True), ("bare", False)):
+        said = await checked(labelled, name)
+        assert (bool(said.now), bool(said.injecting)) == (has, has), said
 
     async def answered(cluster: str, name: str) -> bool:
         return await told(labelled, cluster, name) == "200"

@@ -16,8 +16,9 @@ from isthmus.kube.errors import KubeError
 from isthmus.kube.kubeconfig import Access
 
 _KINDS = frozenset(
-    {"po", "pod", "pods", "deploy", "deployment", "deployments", "rs", "replicaset", "sts", "statefulset"}
-    | {"ds", "daemonset", "job"}
+    {"po", "pod", "pods", "deploy", "deployment", "deployments", "rs", "replicaset", "replicasets"}
+    | {"sts", "statefulset", "statefulsets", "ds", "daemonset", "daemonsets", "job", "jobs"}
+    | {"cj", "cronjob", "cronjobs"}
 )
 
 
@@ -40,7 +41,9 @@ class Said(NamedTuple):
     name: str
 
 
-class _Fit(NamedTuple):
+class Fit(NamedTuple):
+    """A pod that is there."""
+
     pod: Said
     is_whole: bool  # no more than its name's beginning else
 
@@ -69,27 +72,35 @@ async def find_pod(
     found = await asyncio.gather(
         *(_in_cluster(each, said) for each in accesses.values()), return_exceptions=True
     )
-    fits = [
-        (*where, fit) for where, fit in zip(accesses.items(), found, strict=True) if isinstance(fit, _Fit)
-    ]
+    fits = [(*where, fit) for where, fit in zip(accesses.items(), found, strict=True) if isinstance(fit, Fit)]
     if fits:
         context, access, fit = min(fits, key=lambda each: not each[2].is_whole)
         return FoundPod(context, access, *fit.pod)
     for one in found:
         if isinstance(one, BaseException):
             raise one
-    where = " or ".join(repr(each.namespace) for each in said)
-    raise KubeError(f"no pod in namespace {where} is called {said[0].name}… (hint: kubectl get pods -A)")
+    raise no_pod(said)
 
 
-async def _in_cluster(access: Access, said: Sequence[Said]) -> _Fit | None:
+async def _in_cluster(access: Access, said: Sequence[Said]) -> Fit | None:
     async with Client(access) as client:
-        for each in said:
-            listing = await client.list_all(PODS, Scope(each.namespace))
-            names = sorted(msgspec.json.decode(item, type=Pod).metadata.name for item in listing.items)
-            if each.name in names:
-                return _Fit(each, is_whole=True)
-            for name in names:
-                if name.startswith(each.name):
-                    return _Fit(Said(each.namespace, name), is_whole=False)
+        return await fitting(client, said)
+
+
+async def fitting(client: Client, said: Sequence[Said]) -> Fit | None:
+    """The pod of this cluster that is meant, the likeliest first. Raises `KubeError`."""
+    for each in said:
+        listing = await client.list_all(PODS, Scope(each.namespace))
+        names = sorted(msgspec.json.decode(item, type=Pod).metadata.name for item in listing.items)
+        if each.name in names:
+            return Fit(each, is_whole=True)
+        for name in names:
+            if name.startswith(each.name):
+                return Fit(Said(each.namespace, name), is_whole=False)
     return None
+
+
+def no_pod(said: Sequence[Said]) -> KubeError:
+    """The error for a pod that is nowhere."""
+    where = " or ".join(repr(each.namespace) for each in said)
+    return KubeError(f"no pod in namespace {where} is called {said[0].name}… (hint: kubectl get pods -A)")

@@ -22,7 +22,7 @@ from isthmus.kube.client import Client, Scope
 from isthmus.model.revision import DEFAULT, LABEL, TAG_LABEL
 from isthmus.sidecar.inject.status import STATUS
 
-_LIVE = Scope(fields="status.phase!=Failed,status.phase!=Succeeded")
+LIVE = Scope(fields="status.phase!=Failed,status.phase!=Succeeded")
 
 
 class UnknownRevision(LookupError):
@@ -72,7 +72,7 @@ async def description(client: Client, root: str, named: str) -> Description:
     known, namespaces, pods, *hooks = await asyncio.gather(
         revisions(client, root),
         namespaces_in(client),
-        client.list_all(PODS, _LIVE),
+        client.list_all(PODS, LIVE),
         _webhooks(client, MUTATING),
         _webhooks(client, VALIDATING),
     )
@@ -105,11 +105,11 @@ def _places(
         asks = bool(asked) and tags.get(asked, asked) == name
         if asks or counted[name]:
             others = {each: number for each, number in sorted(counted.items()) if each != name}
-            by = "" if not asks else _label(meta.labels)
+            by = "" if not asks else label_asked_by(meta.labels)
             yield Place(namespace=meta.name, asks_by=by, pods=counted[name], others=others if asks else {})
 
 
-def _label(labels: Mapping[str, str]) -> str:
+def label_asked_by(labels: Mapping[str, str]) -> str:
     """The label that counts. See `asked_by`."""
     key = "istio-injection" if "istio-injection" in labels else LABEL
     return f"{key}={labels[key]}"
@@ -120,7 +120,7 @@ def _used(pods: Iterable[Pod]) -> dict[str, Counter[str]]:
     found: dict[str, Counter[str]] = defaultdict(Counter)
     for pod in pods:
         if said := pod.metadata.annotations.get(STATUS):
-            found[pod.metadata.namespace][_revision(said)] += 1
+            found[pod.metadata.namespace][revision_in(said)] += 1
     return found
 
 
@@ -130,7 +130,8 @@ class _Status(msgspec.Struct):
     revision: str = ""
 
 
-def _revision(status: str) -> str:
+def revision_in(status: str) -> str:
+    """The revision that a pod's status of injection names."""
     with suppress(*UNREADABLE):
         return msgspec.json.decode(status, type=_Status).revision or DEFAULT
     return DEFAULT

@@ -17,7 +17,7 @@ from isthmus.discovery.default_revision import MUTATING
 from isthmus.kube.client import Client, Scope
 from isthmus.model.revision import DEFAULT, LABEL, TAG_LABEL
 
-_NAMESPACES = Kind("", ("v1",), "Namespace", "namespaces", Namespace, namespaced=False)
+NAMESPACES = Kind("", ("v1",), "Namespace", "namespaces", Namespace, namespaced=False)
 T = TypeVar("T", bound=Object)
 _PILOT, _INJECTION = "istio=pilot", "istio-injection"
 
@@ -87,7 +87,7 @@ def asked_by(labels: Mapping[str, str]) -> str:
 
 async def namespaces_in(client: Client) -> list[Namespace]:
     """All of the cluster. Raises `KubeError`."""
-    return await _read(client, _NAMESPACES, Namespace, Scope())
+    return await _read(client, NAMESPACES, Namespace, Scope())
 
 
 async def _read(client: Client, kind: Kind, made: type[T], scope: Scope) -> list[T]:

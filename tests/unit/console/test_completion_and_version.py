@@ -42,6 +42,8 @@ def asked(*words):
 def test_commands_flags_and_values_are_offered():
     assert asked("") >= set(COMMANDS)
     assert asked("proxy", "con") == {"config"}
+    assert asked("injection", "") >= {"check", "list"}
+    assert asked("proxy", "stats", "--ty") == {"--type"}
     assert "--before-install" in asked("check", "--be")
     assert asked("completion", "z") == {"zsh"}
 
@@ -85,6 +87,17 @@ def test_real_shells_complete_our_words(shell, tmp_path):
     )
 
 
+def test_the_options_that_commands_share_are_told_with_what_holds_here(tmp_path):
+    ran = CliRunner(env={"KUBECONFIG": str(tmp_path / "mine")}).invoke(main, ["options", "-o", "json"])
+    assert ran.exit_code == 0, ran.output
+    usually = {each["option"]: each["usually"] for each in json.loads(ran.stdout)}
+    assert usually["--kubeconfig"] == str(tmp_path / "mine")
+    assert usually["-i, --istio-namespace"] == "istio-system"
+    assert {"--as", "--as-group", "-r, --revision", "-o, --output"} <= set(usually)
+    assert "--as" not in CliRunner().invoke(main, ["proxy", "status", "--help"]).stdout
+    assert CliRunner().invoke(main, ["x", "config", "list"]).exit_code == 0
+
+
 def test_the_release_is_told_without_asking_anybody():
     assert CliRunner().invoke(main, ["version", "--client"]).stdout == f"command   {RELEASE}\n"
 
@@ -101,8 +114,8 @@ def pilots(monkeypatch):
         "/debug/proxies": ([envoy], [agent, other]),
     }
 
-    async def answers(_kubeconfig, contexts, _root, path):
-        said = zip(contexts, ("pilot-1", "pilot-2"), pages[path], strict=True)
+    async def answers(where, path):
+        said = zip(where.contexts, ("pilot-1", "pilot-2"), pages[path], strict=True)
         return Answers(tuple(Told(*each) for each in said), (Silence("away", "no route"),))
 
     monkeypatch.setattr(told, "ask_pilots", answers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 
 import pytest
@@ -52,6 +53,69 @@ async def test_a_mesh_that_runs_is_looked_at_in_all_parts(asked):
     assert {"BootstrapConfigDump", "ClustersConfigDump"} <= {
         each["@type"].rpartition(".")[2] for each in whole["configs"]
     }
+
+
+class Here:
+    """The command in this process, pointed at a mesh."""
+
+    def __init__(self, asked):
+        self._environment = {"KUBECONFIG": str(asked.kubeconfig)}
+
+    async def run(self, *words):
+        return await asyncio.to_thread(CliRunner(env=self._environment).invoke, main, words)
+
+    async def says(self, *words):
+        ran = await self.run(*words)
+        assert ran.exit_code == 0, ran.output
+        return ran.stdout
+
+    async def tells(self, *words):
+        return json.loads(await self.says(*words, "-o", "json"))
+
+    async def is_refused(self, *words):
+        ran = await self.run(*words)
+        assert (ran.exit_code, ran.stdout, ran.stderr.count("\n")) == (1, "", 1), ran.output
+        return ran.stderr
+
+
+async def test_who_knows_istioctl_finds_what_envoys_count_and_pilots_pages(asked):
+    here = Here(asked)
+    table = await here.says("x", "envoy-stats", "web-1", "--filter", r"server\.(live|state)")
+    assert [line.split()[0] for line in table.splitlines()] == ["NAME", "server.live", "server.state"]
+    (live,) = (await here.tells("proxy", "stats", "web-1", "--filter", "server.live"))["stats"]
+    assert live == {"name": "server.live", "value": 1}
+    assert "envoy_server_live{} 1" in await here.says("proxy", "stats", "web-1", "-o", "prom")
+    upstreams = await here.says("proxy", "stats", "web-1", "--type", "clusters", "--filter", "xds")
+    assert upstreams.splitlines()[0].split()[:3] == ["UPSTREAM", "ENDPOINT", "CONNECTIONS"]
+    assert upstreams.splitlines()[1].startswith("xds-grpc")
+    assert await here.says("proxy", "stats", "web-1", "--filter", "no-such") == "nothing found\n"
+    assert "default/web-1:15020" in await here.is_refused("proxy", "stats", "web-1", "-o", "merged")
+
+    assert "/debug/syncz" in await here.tells("admin", "debug")
+    (proxy,) = await here.tells("x", "internal-debug", "syncz", "-r", "default")
+    assert proxy["proxy"] == "web-1.default"
+    everywhere = await here.tells("admin", "debug", "/debug/clusterz", "--all")
+    assert [each["id"] for each in everywhere["istio-pilot-1"]] == ["east"]
+    said = await here.is_refused("admin", "debug", "adz")
+    assert said.startswith("error: there is no page 'adz' (hint: there are clusters, clusterz, ")
+    assert "nobody.default" in await here.is_refused("admin", "debug", "config_dump?proxyID=nobody.default")
+
+
+async def test_pilots_of_one_revision_are_asked_and_as_somebody_else(asked):
+    here = Here(asked)
+    assert "web-1.default" in await here.says("ps", "--revision", "default")
+    for words in (("ps",), ("version",), ("clusters", "list"), ("admin", "debug")):
+        said = await here.is_refused(*words, "-r", "canary")
+        assert "no pod with istio=pilot of revision 'canary' runs in namespace 'istio-system'" in said
+        assert "(hint: there are: default)" in said
+    assert "no revision 'canary' runs" in await here.is_refused("admin", "log", "--revision", "canary")
+    said = await here.is_refused("admin", "log", "--revision", "default", "--reset")
+    assert said.startswith("error: --revision: levels are set for all revisions at once")
+
+    assert "web-1.default" in await here.says("ps", "--as", "jane", "--as-group", "system:masters")
+    assert 'User "jane" cannot list resource "pods"' in await here.is_refused("ps", "--as", "jane")
+    said = await here.is_refused("ps", "--as-group", "system:masters")
+    assert said == "error: --as-group: of whom? (hint: --as USER beside it)\n"
 
 
 async def test_clusters_are_listed_as_every_pilot_sees_them(asked):

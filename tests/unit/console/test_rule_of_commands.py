@@ -9,7 +9,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from isthmus.console.cli import ALSO, COMMANDS, main
+from isthmus.console.cli import ALSO, COMMANDS, HINTS, main
 from isthmus.console.cli.options import FORMS, Output
 
 LEFT = {"get", "show", "create", "delete", "ls", "rm", "new", "info", "display", "print"}
@@ -164,9 +164,21 @@ def test_a_noun_by_itself_shows_what_can_be_done(name):
 @pytest.mark.parametrize("word", list(ALSO))
 def test_what_istioctl_calls_otherwise_is_known_and_not_listed(word):
     assert word not in COMMANDS
-    ran = CliRunner().invoke(main, [word, "--help"])
+    ran = CliRunner().invoke(main, [*word.split(), "--help"])
     assert ran.exit_code == 0, ran.output
     assert f"  {word} " not in CliRunner().invoke(main, ["--help"]).output
+
+
+@pytest.mark.parametrize("word", list(HINTS))
+def test_what_istioctl_has_and_we_have_not_is_answered_with_what_we_have(word):
+    ran = CliRunner().invoke(main, ["x", word, "anything"])
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert ran.stderr.splitlines()[-1] == f"Error: No such command '{word}' (hint: {HINTS[word]})."
+
+
+def test_a_word_that_is_nearly_one_of_ours_is_put_right():
+    ran = CliRunner().invoke(main, ["analyse"])
+    assert ran.stderr.splitlines()[-1] == "Error: No such command 'analyse' (hint: did you mean analyze?)."
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
@@ -23,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "trust": ("trust", "Whom the mesh believes: exchange roots with other meshes"),
     "kube-inject": ("inject", "Put sidecars into manifests"),
     "kube-uninject": ("uninject", "Take sidecars out of manifests again"),
+    "injection": ("injection", "Who puts sidecars into pods, and whether a pod would have one"),
     "revision": (
         "revision",
         "Control planes side by side in one cluster: which there are, and who asks for them",
@@ -42,6 +44,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "translate": ("translate", "Manifests in, Envoy configuration out, without a cluster"),
     "diff": ("diff", "What of proxies' configuration a change of manifests changes"),
     "convert": ("convert", "RouteRules and other kinds of 2018 in, today's out"),
+    "options": ("shared", "The options that commands share, and what holds where they are not given"),
     "version": ("version", "Which releases this command, Pilot and the Envoys are of"),
     "completion": ("completion", "What bash, zsh or fish must know to complete commands"),
     "run": ("run", "Run a part of the mesh: pilot, citadel"),
@@ -62,9 +65,34 @@ ALSO: dict[str, tuple[str, ...]] = {
     "exp": (),
     "experimental": (),
     "precheck": ("check",),
+    "verify-install": ("check",),
     "istiod": ("admin",),
+    "envoy-stats": ("proxy", "stats"),
+    "es": ("proxy", "stats"),
+    "check-inject": ("injection", "check"),
+    "injector": ("injection",),
+    "internal-debug": ("admin", "debug"),
+    "tag": ("revision", "tag"),
+    "upgrade": ("install",),
+    "manifest generate": ("install",),
+    "profile list": ("install", "profiles"),
+    "config list": ("options",),
 }
-"""What those who know istioctl type, and what it stands for here. Help does not list it."""
+"""What those who know istioctl type, one word or two, and what it stands for here. Help does not list it."""
+
+_AMBIENT = "there is no ambient mode here: each pod has its sidecar, see isthmus proxy"
+HINTS: dict[str, str] = {
+    "config": "isthmus options has what istioctl x config list shows",
+    "manifest": "isthmus install ROLE prints manifests, --dry-run what they would change",
+    "profile": "isthmus install profiles lists them",
+    "operator": "isthmus install ROLE --apply needs none",
+    "metrics": "isthmus proxy stats POD shows what an Envoy counts, isthmus dashboard grafana rates over time",
+    "workload": "a machine joins by a WorkloadGroup that it names to isthmus agent sidecar",
+    "add-to-mesh": "kubectl label namespace NAME istio-injection=enabled, or isthmus kube-inject",
+    "remove-from-mesh": "isthmus kube-uninject",
+    **dict.fromkeys(("waypoint", "wp", "ztunnel-config", "zc"), _AMBIENT),
+}
+"""What those who know istioctl type and is not here, with what is."""
 
 _BY_SIGNAL = 128
 """Shells add the number of the signal that ended a process."""
@@ -104,6 +132,20 @@ class LazyGroup(click.Group):
         module = import_module(f"isthmus.console.cli.{COMMANDS[cmd_name][0]}")
         command: click.Command = module.command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the first word means, or the first two. Raises `UsageError` where none is meant."""
+        two = " ".join(args[:2])
+        if len(args) > 1 and two in ALSO:
+            return two, self._stands_for(ctx, ALSO[two]), args[2:]
+        first = args[0]
+        if first.startswith("-") or ctx.resilient_parsing or self.get_command(ctx, first) is not None:
+            return super().resolve_command(ctx, args)
+        near = get_close_matches(first, [*COMMANDS, *ALSO], n=1)
+        usual = f"did you mean {near[0]}?" if near else "isthmus --help lists them"
+        raise click.UsageError(f"No such command '{first}' (hint: {HINTS.get(first, usual)}).", ctx)
 
     def _stands_for(self, ctx: click.Context, words: tuple[str, ...]) -> click.Command | None:
         found: click.Command | None = self
