@@ -124,6 +124,8 @@ class Bundles:
 
     def _seen(self, ref: Ref, found: Object | InvalidConfig | None) -> None:
         self._found.pop(ref, None)
+        if found is None:
+            self._troubles.pop(ref, None)
         if isinstance(found, WebhookConfiguration) and self._answered.has(found):
             self._found[ref] = [_roots(_decoded(each.client_config.ca_bundle)) for each in found.webhooks]
         each_sees = [roots for one in self._found.values() for roots in one]
@@ -135,20 +137,20 @@ class Bundles:
             self._look.set()
 
     async def _keep(self) -> None:
-        backoff = Backoff(limit_s=30.0)
+        backoff, pause_s = Backoff(limit_s=30.0), _LOOK_AGAIN_S
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_AGAIN_S):
+                async with asyncio.timeout(pause_s):
                     await self._look.wait()
             self._look.clear()
+            pause_s = _LOOK_AGAIN_S
             if not self._held.value or not self._belief.wanted.value:
                 continue
             kept = [await self._keep_one(ref) for ref in sorted(self._found)]
             if all(kept):
                 backoff.reset()
             else:
-                await asyncio.sleep(backoff.next_s())
-                self._look.set()
+                pause_s = backoff.next_s()
 
     async def _keep_one(self, ref: Ref) -> bool:
         """Write where it is needed; whether it is true now. Somebody else may have written meanwhile."""
