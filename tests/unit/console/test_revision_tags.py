@@ -122,6 +122,14 @@ async def test_tag_default_moves_all_that_name_no_revision_and_back(place):
     assert await place.webhooks("istiod-default-validator", VALIDATING) is None
 
 
+@pytest.mark.parametrize("word", ["set", "generate"])
+def test_only_tag_default_is_for_who_says_nothing(word):
+    asked = ["revision", "tag", word, "prod", "-r", "canary", "--auto-inject-namespaces"]
+    ran = CliRunner().invoke(main, asked)
+    assert ran.exit_code == 2
+    assert "nobody who says nothing asks for 'prod' (hint: it is for tag default)" in ran.output
+
+
 async def test_what_is_generated_is_what_is_set(place):
     printed = list(yaml.safe_load_all(await place.told("tag", "generate", "prod", "-r", "canary")))
     assert await place.webhooks("istio-revision-tag-prod") is None

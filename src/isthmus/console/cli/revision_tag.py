@@ -18,6 +18,7 @@ from isthmus.console.installation import dump
 from isthmus.console.render import fail, table
 from isthmus.kube.client import Client
 from isthmus.kube.errors import KubeError
+from isthmus.model.revision import DEFAULT
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -55,9 +56,7 @@ def set_tag(tag: str, **flags: Any) -> None:
     Tag `default` is asked for by istio-injection=enabled, too, and says which revision writes statuses and validates
     configuration that names none. Pods that run stay as they are until they are made anew.
     """
-    wanted = Tag(
-        name=tag, revision=flags["revision"], namespace=flags["root"], everywhere=flags["everywhere"]
-    )
+    wanted = _tag(tag, flags)
 
     async def job(client: Client) -> None:
         await tags.must_be_free(client, wanted, overwrite=flags["overwrite"])
@@ -82,9 +81,7 @@ def generate(tag: str, **flags: Any) -> None:
 
     With tag `default` at another revision than `default`, `set` silences the webhook of that one as well.
     """
-    wanted = Tag(
-        name=tag, revision=flags["revision"], namespace=flags["root"], everywhere=flags["everywhere"]
-    )
+    wanted = _tag(tag, flags)
     click.echo(dump(_in_cluster(flags, lambda client: tags.objects_of(client, wanted))), nl=False)
 
 
@@ -111,6 +108,14 @@ def remove(tag: str, **flags: Any) -> None:
 
     _in_cluster(flags, job)
     click.echo(f'tag "{tag}" removed')
+
+
+def _tag(name: str, flags: dict[str, Any]) -> Tag:
+    if flags["everywhere"] and name != DEFAULT:
+        raise click.UsageError(
+            f"--auto-inject-namespaces: nobody who says nothing asks for {name!r} (hint: it is for tag {DEFAULT})"
+        )
+    return Tag(name=name, revision=flags["revision"], namespace=flags["root"], everywhere=flags["everywhere"])
 
 
 def _agreed(left: tuple[str, ...], why: str, *, yes: bool) -> None:
