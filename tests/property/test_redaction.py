@@ -209,6 +209,9 @@ KEPT = {
     "spec": {
         "servers": [{"tls": {"mode": "SIMPLE", "credentialName": "web-cert"}, "hosts": ["shop.example"]}],
         "jwtRules": [{"issuer": "https://issuer.example", "jwksUri": "https://issuer.example/keys"}],
+        "tls_certificate_sds_secret_configs": [{"name": "kubernetes://web-cert", "sds_config": {"ads": {}}}],
+        "token_bucket": {"max_tokens": 4, "tokens_per_fill": 4, "fill_interval": "60s"},
+        "tokenBucket": {"maxTokens": 4, "tokensPerFill": 4},
         "volumes": [{"name": "certs", "secretRef": {"name": "web"}}],
         "replicas": 2,
         "on": True,

@@ -75,7 +75,7 @@ def _mapping(value: dict[Any, Any], levels: int) -> dict[Any, Any]:
     named = any(isinstance(value.get(key), str) and is_sensitive(value[key]) for key in _SAID_BY)
     gone = (_VALUES if named else frozenset()) | (_OF_KEYS if "kty" in value else frozenset())
     return {
-        _key(key): _all_gone(each)
+        _key(key): _all_gone(each, levels)
         if isinstance(key, str) and (is_sensitive(key) or key in gone)
         else _redacted(each, levels)
         for key, each in value.items()
@@ -86,13 +86,13 @@ def _key(key: Any) -> Any:
     return redact_text(key) if isinstance(key, str) else key
 
 
-def _all_gone(value: Any) -> Any:
+def _all_gone(value: Any, levels: int) -> Any:
     """The form of a value, without what it says."""
     match value:
-        case dict():
-            return dict.fromkeys(map(_key, value), GONE)
-        case list() | tuple():
-            return [GONE] * len(value)
+        case dict() if levels > 0:
+            return {_key(key): _all_gone(each, levels - 1) for key, each in value.items()}
+        case list() | tuple() if levels > 0:
+            return [_all_gone(each, levels - 1) for each in value]
         case None | bool():
             return value
     return GONE

@@ -14,9 +14,10 @@ _ENDS = r"pwd|pw|pass|dsn|auth|authorization|bearer|pin|otp"
 _SENSITIVE = re.compile(rf"(?i:{_WORDS}|(?:^|[\W_])(?:{_ENDS})$)", re.ASCII)
 _PLAIN = re.compile(
     r"(?i:name|names|namespace|ref|refs|path|paths|file|files|mode|policy|type|kind|ttl|expir\w*|seconds|provider"
-    r"|issuer|audiences?|review|count|rotation|url|uri|host|port|version|total|enabled|location)$"
+    r"|issuer|audiences?|review|count|rotation|url|uri|host|port|version|total|enabled|location"
+    r"|sds_secret_configs?|token_?buckets?|max_?tokens|tokens_?per_?fill)$"
 )
-"""Ends of names that only speak of secrets: `secretName`, `token_path`, `credentialName`."""
+"""Ends of names that only speak of secrets, or count tokens: `secretName`, `token_path`, `max_tokens`."""
 _LONGEST_END = 64
 _PUBLIC = frozenset({"true", "false", "null", "none", "", "~"})
 
