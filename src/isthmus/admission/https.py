@@ -9,6 +9,7 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from weakref import WeakSet, ref
 
 from aiohttp import web
 
@@ -44,6 +45,8 @@ class HttpsServer:
         self._where, self._handler, self._bounds = (host, port), handler, bounds or Bounds()
         self._certificate: ssl.SSLContext | None = None
         self._held_bytes = 0
+        # Weakly: nobody is told that TLS failed, but then such a connection is nobody's any more.
+        self._greeting: WeakSet[_Greeting] = WeakSet()
         self._unheard: set[web.RequestHandler] = set()
         self._port: asyncio.Future[int] | None = None
         self.turned_away: Callable[[str], object] = bool
@@ -99,11 +102,22 @@ class HttpsServer:
 
     def _connection(self, server: web.Server) -> asyncio.BaseProtocol:
         """Who hears a new connection: nobody where there are enough; and none for long where nothing is said."""
-        # aiohttp hears of a connection once its TLS stands.
-        greeting = sum(each.transport is None for each in self._unheard)
-        if len(server.connections) + greeting >= self._bounds.most:
+        if len(server.connections) + len(self._greeting) >= self._bounds.most:
             self.turned_away("too many connections")
             return _ClosedUnheard()
+        made = _Greeting(lambda made: self._greeted(made, server))
+        self._greeting.add(made)
+        asyncio.get_running_loop().call_later(self._bounds.handshake_s, self._no_longer_greets, ref(made))
+        return made
+
+    def _no_longer_greets(self, connection: ref[_Greeting]) -> None:
+        # Of asyncio's own loop, which lets go of it later than uvloop does.
+        if (made := connection()) is not None:
+            self._greeting.discard(made)
+
+    def _greeted(self, connection: _Greeting, server: web.Server) -> web.RequestHandler:
+        """Who hears a connection whose TLS stands."""
+        self._greeting.discard(connection)
         made: web.RequestHandler = server()
         self._unheard.add(made)
         asyncio.get_running_loop().call_later(self._bounds.request_s, self._must_be_heard, made)
@@ -142,6 +156,18 @@ class HttpsServer:
         if self._held_bytes + length > self._bounds.bodies_bytes:
             return Response(503, b"too much is being asked at once\n")
         return None
+
+
+class _Greeting(asyncio.Protocol):
+    """A connection whose TLS does not stand yet; once it does, another hears it."""
+
+    def __init__(self, greeted: Callable[[_Greeting], web.RequestHandler]) -> None:
+        self._greeted = greeted
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        made = self._greeted(self)
+        transport.set_protocol(made)
+        made.connection_made(transport)
 
 
 class _ClosedUnheard(asyncio.Protocol):

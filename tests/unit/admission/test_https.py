@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, suppress
 
 import aiohttp
 import pytest
+import uvloop
 
 from fakes.eventually import eventually
 from fakes.pki import Pki
@@ -122,10 +123,25 @@ async def test_who_never_greets_takes_a_place_until_it_is_hung_up_on():
         with suppress(OSError):  # whichever of them the kernel says
             for reader, _ in mute[:2]:
                 await asyncio.wait_for(reader.read(), 10)
-        await eventually(lambda: asyncio.sleep(0, not served.server._unheard))
+        await eventually(lambda: asyncio.sleep(0, not served.server._greeting))
         assert "/a" in await served.say(b"GET /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         for _, writer in mute:
             writer.close()
+
+
+def test_who_does_not_believe_us_takes_no_place_once_that_is_clear():
+    async def story():
+        told = []
+        async with serving(most=2, handshake_s=60, request_s=60) as served:
+            served.server.turned_away = told.append
+            for _ in range(6):
+                with pytest.raises(ssl.SSLError):
+                    await served.connect(Pki("another root"))
+                await eventually(lambda: asyncio.sleep(0, not served.server._greeting))
+            assert "/a" in await served.say(b"GET /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        assert told == []
+
+    uvloop.run(story())  # as where it runs: asyncio's own loop lets go of them only when garbage is collected
 
 
 async def test_all_bodies_together_are_bounded():
