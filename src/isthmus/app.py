@@ -8,6 +8,7 @@ from contextlib import aclosing, suppress
 from socket import gethostname
 
 from isthmus.admin import Admin
+from isthmus.admission.injection import NotReady, There
 from isthmus.admission.webhooks import Webhooks
 from isthmus.api.gateway_api.gateway import Gateway
 from isthmus.api.istio.request_authentication import RequestAuthentication
@@ -95,10 +96,12 @@ class Pilot:
         self.bundles = BundleRing(settings_key(settings), self._take, fetcher.body)
         self.wanted = WantedCredentials()
         self._versions = ClusterVersions()
+        self._certificates = certificate_source(certificate_settings(settings), SystemClock())
+        self._webhooks = Webhooks(settings.webhooks, self._certificates.held, SystemClock(), self.there)
         watching = WatcherSettings(
             root_namespace=settings.root_namespace,
             revision=settings.revision,
-            companions=(self._follow_plane, self._versions.follow),
+            companions=(self._follow_plane, self._versions.follow, self._webhooks.follow),
             renewals=renewals(settings, own),
             credentials=self.wanted.current,
             keeper=keeper_settings(settings),
@@ -127,7 +130,6 @@ class Pilot:
         self.denied = DenyList(SystemClock())
         self.fanout.shared.doubts = self._doubts
         self.fanout.shared.hears = {HEALTH_TYPE: self._registrations.heard, TRUST_TYPE: only_shown}
-        self._certificates = certificate_source(certificate_settings(settings), SystemClock())
         self._admin = Admin(self.fleet, self.builder, self.fanout, self.analyst, self._certificates.held)
         self._log_levels = FollowedLevels()
         self._admin.add(PAGE, self._log_levels.page)
@@ -143,7 +145,7 @@ class Pilot:
             self.bundles.run(),
             keep_trying("tell", self._lead),
             keep_trying("orders", self._hear_of_orders),
-            self._webhooks().run(self._own),
+            self._webhooks.run(self._own),
         )
         async with supervise(*parts, *beside, self._serve()):
             await self._get_ready(settings.startup_limit_s)
@@ -151,9 +153,12 @@ class Pilot:
             async for batch in self._inbox.batches():
                 self._step(batch)
 
-    def _webhooks(self) -> Webhooks:
-        held = self._certificates.held
-        return Webhooks(self._settings.webhooks, held, SystemClock(), self._versions.of)
+    def there(self, cluster: str) -> There:
+        """What the mesh knows of a cluster whose pods are injected here. Raises `NotReady`."""
+        if not self._is_open:
+            raise NotReady("what is known of other clusters is not heard yet (hint: Pilot starts: a moment)")
+        mesh, there = self.builder.mesh, ClusterId(cluster)
+        return There(mesh.networks.of(there), mesh.settings.domain_in(there), self._versions.of(cluster))
 
     async def leave(self) -> None:
         """Go without a gap: others write, and proxies are with others, before this ends.

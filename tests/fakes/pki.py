@@ -70,12 +70,13 @@ class Pki:
         *,
         uris: tuple[str, ...] = (),
         dns: tuple[str, ...] = (),
+        addresses: tuple[str, ...] = (),
         name: str = "leaf",
         life_s: float = 3600,
     ) -> Shown:
         """A certificate that ends with its issuer, or `life_s` seconds from now: before now where that is negative."""
         key = x509.new_key()
-        names = x509.Names(uris=uris, dns=dns, common_name=name)
+        names = x509.Names(uris=uris, dns=dns, addresses=addresses, common_name=name)
         span = self._life._replace(end=min(self._life.end, time.time() + life_s))
         certificate = x509.leaf(self._issuer, key.public_key(), names, span)
         return Shown(x509.bundle_pem([certificate]), x509.key_pem(key))

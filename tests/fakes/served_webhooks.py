@@ -12,6 +12,7 @@ from fakes.eventually import eventually
 from fakes.pki import Pki
 from isthmus.admission.bundles import bundle_patch
 from isthmus.admission.configurations import Serving, mutating, validating
+from isthmus.admission.injection import unknown
 from isthmus.admission.settings import WebhookSettings
 from isthmus.admission.webhooks import Webhooks
 from isthmus.kit import x509
@@ -26,9 +27,10 @@ PLURALS = {"Mutating": "mutatingwebhookconfigurations", "Validating": "validatin
 VALUES = {"cluster": "east", "network": "east-net", "image": "isthmus:test"}
 
 
-def held_of(pki, roots=None, dns=DNS, life_s=3600.0):
+def held_of(pki, roots=None, dns=DNS, life_s=3600.0, addresses=()):
     """A certificate as Citadel gives it."""
-    shown = pki.leaf(uris=("spiffe://cluster.local/ns/istio-system/sa/pilot",), dns=dns, life_s=life_s)
+    uris = ("spiffe://cluster.local/ns/istio-system/sa/pilot",)
+    shown = pki.leaf(uris=uris, dns=dns, life_s=life_s, addresses=addresses)
     leaf = x509.load_certificate(shown.certificate)
     begin, end = time.time(), x509.life(leaf).end
     return Held(shown.certificate, shown.key, roots or pki.roots, x509.serial(leaf), begin, end)
@@ -93,7 +95,7 @@ class ServedWebhooks:
 
 
 @asynccontextmanager
-async def served_webhooks(cluster, access=None, **settings):
+async def served_webhooks(cluster, access=None, elsewhere=unknown, **settings):
     """Webhooks for the length of the block; the cluster has the control plane's ConfigMaps, if it had none."""
     pki = Pki("mesh root")
     if await cluster.find("namespaces", "", NAMESPACE) is None:
@@ -101,9 +103,8 @@ async def served_webhooks(cluster, access=None, **settings):
     root = config_map("istio-ca-root-cert", **{"root-cert.pem": pki.roots.decode()})
     await cluster.apply(settings_map(), config_map("istio", mesh="{}"), root)
     held = Watchable(held_of(pki))
-    made = Webhooks(
-        WebhookSettings(service="istiod", address="127.0.0.1", port=0, **settings), held, SystemClock()
-    )
+    choice = WebhookSettings(service="istiod", address="127.0.0.1", port=0, **settings)
+    made = Webhooks(choice, held, SystemClock(), elsewhere)
     served = ServedWebhooks(cluster, made, held, pki)
     running = asyncio.create_task(made.run(access or cluster.access))
     try:

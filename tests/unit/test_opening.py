@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from fakes import manifests
 from fakes.eventually import eventually
 from fakes.issuers import Key, Publisher, jwks
 from fakes.pki import Pki
 from fakes.ports import free_ports
+from isthmus.admission.injection import NotReady, There
 from isthmus.api.crd import custom_resource_definitions, gateway_api_definitions
 from isthmus.api.istio.authorization_policy import AuthorizationPolicy
 from isthmus.api.istio.gateway import GatewayConfig
@@ -24,6 +26,7 @@ from isthmus.discovery import kept_keys
 from isthmus.kit.jwks import read_jwks
 from isthmus.kit.tasks import supervise
 from isthmus.model.mesh import Mesh
+from isthmus.model.names import ClusterId
 from isthmus.settings import PilotSettings
 from unit.ca.installed import SYSTEM, Installed, installed
 
@@ -107,6 +110,20 @@ async def test_no_policy_is_told_before_those_by_which_tokens_are_checked(
     assert told.of(RequestAuthentication)
     (known,) = told.key_sets.values()
     assert (known.keys is not None) == knows, known.trouble
+
+
+async def test_pods_of_other_clusters_are_where_the_mesh_says_once_all_is_known(place: Installed) -> None:
+    pilot = Pilot(settings(), place.admin)
+    labels = {"topology.istio.io/network": "hall"}
+    root = manifests.made("Namespace", SYSTEM, "", {"labels": labels})
+    pilot.builder.apply([manifests.put(ClusterId("west"), root)])
+    with pytest.raises(NotReady, match="not heard yet"):
+        pilot.there("west")
+    async with supervise(pilot.run()):
+        async with asyncio.timeout(60):
+            await pilot.fanout.shared.published.wait()
+        assert pilot.there("west") == There("hall", "cluster.local")
+        assert pilot.there("nowhere") == There("", "cluster.local")
 
 
 async def test_keys_outlive_a_pilot_while_their_issuer_is_away(place: Installed) -> None:

@@ -34,6 +34,15 @@ def shown(held: Held, host: str) -> ssl.SSLContext:
     return context
 
 
+def is_for(held: Held, host: str) -> bool:
+    """Whether who calls `host`, a name or an address, would take the certificate for its own."""
+    try:
+        said = x509.names(x509.load_certificate(held.chain))
+    except ValueError:
+        return False
+    return host in said.addresses or any(_fits(name, host) for name in said.dns)
+
+
 def root_of(held: Held, now: float) -> str:
     """The fingerprint of the root that it is of. Raises `NoServer`."""
     return x509.fingerprint(_path(held, held.roots, now)[-1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from time import perf_counter
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -38,16 +38,28 @@ class Known(Protocol):
         ...
 
 
-VersionOf = Callable[[str], str]
-"""Which Kubernetes a cluster runs, by its name; empty where nobody knows."""
+class There(NamedTuple):
+    """What is known of another cluster; what is empty nobody knows."""
+
+    network: str = ""
+    trust_domain: str = ""
+    kubernetes: str = ""
+
+
+Elsewhere = Callable[[str], There]
+"""What is known of a cluster, by its name. Raises `NotReady`."""
+
+
+def unknown(_: str) -> There:
+    """Nothing, of whatever cluster: of an injector that follows its own alone."""
+    return There()
 
 
 class Injection:
     """Answers about pods."""
 
-    def __init__(self, known: Known, version_of: VersionOf = lambda _: "") -> None:
-        """`version_of`: of other clusters."""
-        self._known, self._version_of = known, version_of
+    def __init__(self, known: Known, elsewhere: Elsewhere = unknown) -> None:
+        self._known, self._elsewhere = known, elsewhere
 
     def answer(self, asked: Asked, where: Where) -> Answer:
         """The pod with its sidecar, as a patch. Raises `NotReady`."""
@@ -77,11 +89,17 @@ class Injection:
         return Answer(patch=found.patch)
 
     def _there(self, settings: InjectSettings, where: Where) -> InjectSettings:
-        cluster = where.cluster or settings.cluster
-        is_here = cluster == settings.cluster
+        """The settings for a pod that is `where` the question says: those of its own cluster are not ours."""
+        if where.cluster in {"", settings.cluster}:
+            return msgspec.structs.replace(settings, network=where.network or settings.network)
+        there = self._elsewhere(where.cluster)
+        pilots = settings.pilot_trust_domain or settings.trust_domain
+        domain = there.trust_domain or settings.trust_domain
         return msgspec.structs.replace(
             settings,
-            cluster=cluster,
-            network=where.network or settings.network,
-            kubernetes=settings.kubernetes if is_here else self._version_of(cluster),
+            cluster=where.cluster,
+            network=where.network or there.network,
+            trust_domain=domain,
+            pilot_trust_domain="" if domain == pilots else pilots,
+            kubernetes=there.kubernetes,
         )

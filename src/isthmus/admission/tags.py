@@ -20,6 +20,7 @@ Json = dict[str, Any]
 
 _RBAC = "rbac.authorization.k8s.io"
 _PILOT, _INJECTOR = "istio-pilot-service-account", "istio-sidecar-injector-service-account"
+_READER = "istio-reader-service-account"  # of who is asked by a URL: a Pilot elsewhere
 _INJECTORS_SERVICE = "istio-sidecar-injector"
 _KEPT = ("clientConfig", "failurePolicy", "timeoutSeconds", "sideEffects", "admissionReviewVersions")
 """What a tag's webhook has of its revision's, and not of ours: it may be of another release, or of Istio."""
@@ -96,8 +97,10 @@ def _rights(tag: Tag, configurations: list[Json]) -> list[Json]:
         }
         for each in configurations
     ]
-    called = configurations[0]["webhooks"][0]["clientConfig"].get("service") or {}
+    client = configurations[0]["webhooks"][0]["clientConfig"]
+    called = client.get("service") or {}
     account = _INJECTOR if str(called.get("name", "")).startswith(_INJECTORS_SERVICE) else _PILOT
+    account = _READER if client.get("url") else account
     return [
         {"apiVersion": f"{_RBAC}/v1", "kind": "ClusterRole", "metadata": meta, "rules": rules},
         {

@@ -9,19 +9,20 @@ from socket import gethostname
 from uuid import uuid4
 
 from isthmus.admission.bundles import MUTATING, VALIDATING, Answered, Belief, Bundles
-from isthmus.admission.certificate import NoServer, bundle, root_of, shown
+from isthmus.admission.certificate import NoServer, bundle, is_for, root_of, shown
 from isthmus.admission.certificate_folder import CertificateFolder
 from isthmus.admission.configurations import Serving, injector_name, validator_name
 from isthmus.admission.door import Door
 from isthmus.admission.followed_settings import FollowedSettings
 from isthmus.admission.https import HttpsServer
-from isthmus.admission.injection import Injection, VersionOf
+from isthmus.admission.injection import Elsewhere, Injection, unknown
 from isthmus.admission.settings import WebhookSettings
 from isthmus.api import kind_named
 from isthmus.api.core.config_map import ConfigMap
 from isthmus.api.errors import InvalidConfig
 from isthmus.api.resource import Object, Ref
 from isthmus.ca.roots import CONFIG_MAP, KEY
+from isthmus.discovery.registry import ClusterSpec
 from isthmus.kit.clock import Clock
 from isthmus.kit.metrics import DOOR_REFUSALS, WEBHOOK_CERTIFICATE_EXPIRY
 from isthmus.kit.scopes import admission as log
@@ -50,9 +51,9 @@ class Webhooks:
         settings: WebhookSettings,
         citadels: Watchable[Held | None],
         clock: Clock,
-        version_of: VersionOf = lambda _: "",
+        elsewhere: Elsewhere = unknown,
     ) -> None:
-        """`version_of`: which Kubernetes other clusters run that ask here."""
+        """`elsewhere`: what is known of other clusters that ask here."""
         self._settings, self._clock = settings, clock
         self._folder: CertificateFolder | None = None
         self._held = citadels
@@ -60,11 +61,11 @@ class Webhooks:
             self._folder = CertificateFolder(Path(settings.certificate_dir), clock)
             self._held = self._folder.held
         self.known = FollowedSettings(settings.namespace, suffix(settings.revision), clock)
-        door = Door(Injection(self.known, version_of), validates=settings.validates)
+        door = Door(Injection(self.known, elsewhere), validates=settings.validates)
         self.server = HttpsServer(settings.address, settings.port or 0, door.answer)
         self.server.turned_away = lambda why: DOOR_REFUSALS.labels(door="webhooks", reason=why).inc()
         self._published = b""
-        self._belief = Belief()
+        self._belief, self._writes = Belief(), Watchable(False)
         self._shown: Held | None = None
         self._coming: Held | None = None
         self._has_certificate = asyncio.Event()
@@ -92,6 +93,22 @@ class Webhooks:
             await self._has_certificate.wait()
             group.create_task(self.server.run())
 
+    async def follow(self, spec: ClusterSpec, client: Client) -> None:
+        """Tell another cluster by which roots we are believed, where it asks us by a URL (ADR 0054).
+
+        A companion of cluster watchers: it goes on until cancelled.
+        """
+        if spec.is_config or self._settings.port is None:
+            return
+        revision, namespace = self._settings.revision, self._settings.namespace
+        named = ((MUTATING, injector_name(revision, namespace)),)
+        answered = Answered(named, revision, namespace, spec.id, self._bears)
+        await Bundles(client, answered, self._belief, self._writes).run()
+
+    def _bears(self, host: str) -> bool:
+        """Whether the certificate that we show, or are about to, is for a host."""
+        return self._coming is not None and is_for(self._coming, host)
+
     async def _follow(self, own: Access) -> None:
         """Know what the cluster says, and tell it by which roots we are to be believed."""
         settings, names = self._settings, [(MUTATING, injector_name)]
@@ -103,11 +120,19 @@ class Webhooks:
             lease = Lease(client, where, f"{gethostname()}-{uuid4()}", clock=self._clock)
             group.create_task(self.known.run(client))
             group.create_task(lease.run())
-            group.create_task(Bundles(client, answered, self._belief, lease.held).run())
+            group.create_task(self._follow_lease(lease))
+            group.create_task(Bundles(client, answered, self._belief, self._writes).run())
             if self._folder is None:
                 scope = Scope(settings.namespace, fields=f"metadata.name={CONFIG_MAP}")
                 watch = Watch(client, _CONFIG_MAPS, scope)
                 group.create_task(Informer(_CONFIG_MAPS, watch, self._roots_seen).run())
+
+    async def _follow_lease(self, lease: Lease) -> None:
+        try:
+            async for is_ours in lease.held.changes():
+                self._writes.set(is_ours)
+        finally:
+            self._writes.set(False)
 
     def _roots_seen(self, _: Ref, found: Object | InvalidConfig | None) -> None:
         """The mesh's roots, which we hear of here before they are where our certificate's are read from."""

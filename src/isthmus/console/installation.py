@@ -60,6 +60,10 @@ def documents(role: str, installation: Installation, *, with_definitions: bool =
     checked(installation)
     if role == "eastwest" and not installation.network:
         raise InvalidInstallation("--network: is missing (hint: the network that this gateway lets into)")
+    if role == "primary" and installation.injection_url:
+        raise InvalidInstallation(
+            "--injection-url: is of remote clusters, and a primary's Pilot injects its pods (hint: leave it out)"
+        )
     found: Documents = list(DEFINITIONS[role]()) if with_definitions and role in DEFINITIONS else []
     more = _rights_of_pilot(installation) if role == "primary" else ()
     with_citadel = citadel_installation.files(role, installation) if "citadel" in ROLES[role] else ()

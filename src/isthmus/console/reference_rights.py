@@ -43,6 +43,11 @@ _INSTALLED = (
         "`install remote-secrets` (primary without `--clusters-dir`)",
         Installation(cluster="east", layout="apart"),
     ),
+    (
+        "remote",
+        "`install remote --injection-url` without `injectionRoots`",
+        Installation(cluster="west", injection_url="https://injector.example:15017"),
+    ),
     ("gateway", "`install gateway --in edge`", Installation(cluster="east", layout="apart", place="edge")),
     (
         "secret-reader",

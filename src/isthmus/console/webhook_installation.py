@@ -1,12 +1,15 @@
 """The webhooks of an installation: their configurations, the rights of who serves them, and an injector where none is.
 
 A primary's Pilot serves its own API server. A remote cluster has an injector beside its Citadel, so that its pods start
-also while the primary is out of reach (ADR 0042).
+also while the primary is out of reach (ADR 0042); or it asks one elsewhere by a URL, and has none (ADR 0054).
 """
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import Any
+
+import msgspec
 
 from isthmus.admission.configurations import Serving, injector_name, mutating, validating, validator_name
 from isthmus.console.install.settings import Installation
@@ -39,7 +42,7 @@ def _name_server(objects: list[Json], role: str, installation: Installation) -> 
     Citadels of other revisions do not know that name, so that a revision's own is asked. Changes `objects`.
     """
     ending, place = installation.suffix, installation.namespace
-    if not ending:
+    if not ending or installation.injection_url:
         return
     named, host = f"{_ACCOUNTS[role]}.{place}", f"{_SERVICES[role]}{ending}.{place}.svc"
     citadel = f"istio-citadel{ending}.{place}.svc.{installation.domain}"
@@ -94,6 +97,24 @@ def webhook_objects(role: str, installation: Installation) -> list[Json]:
         everywhere=said.inject_by_default,
         timeout_s=said.timeout_seconds,
     )
+    if installation.injection_url:
+        return [*_rights_elsewhere(values, installation), mutating(_elsewhere(serving, installation))]
     found = [*filled(FILES[role], values), mutating(serving)]
     # Configuration is read in a primary: who writes it elsewhere is told so by analysis.
     return [*found, validating(serving)] if role == "primary" else found
+
+
+def _elsewhere(serving: Serving, installation: Installation) -> Serving:
+    """`serving` as it is by a URL, whose path says of which cluster pods are."""
+    roots = installation.injection_roots.encode()
+    return msgspec.structs.replace(
+        serving,
+        url=installation.injection_url.removesuffix("/"),
+        where=(installation.cluster, installation.network),
+        bundle=b64encode(roots).decode(),
+    )
+
+
+def _rights_elsewhere(values: dict[str, str], installation: Installation) -> list[Json]:
+    """Those of Pilot to keep the roots of such webhooks, where nobody says which roots they are."""
+    return [] if installation.injection_roots else filled("injection-elsewhere", values)

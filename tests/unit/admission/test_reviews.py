@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from isthmus.admission.door import Door
-from isthmus.admission.injection import Injection
+from isthmus.admission.injection import Injection, NotReady, There
 from isthmus.admission.paths import UnknownPath, Where, where_of
 from isthmus.admission.review import Answer, Asked, InvalidReview, read_review, written
 from isthmus.kit.metrics import REGISTRY
@@ -78,14 +78,66 @@ async def test_a_sidecar_comes_as_a_patch():
         ("/inject/", "east", "east-net"),
         ("/inject/cluster/west/net/far", "west", "far"),
         ("/inject/net/far", "east", "far"),
-        ("/inject/cluster/a%2Fb", "a/b", "east-net"),
-        ("/inject/cluster/west?timeout=10s", "west", "east-net"),
+        ("/inject/cluster/a%2Fb/net/far", "a/b", "far"),
+        ("/inject/cluster/east?timeout=10s", "east", "east-net"),
     ],
 )
 async def test_a_path_says_in_which_cluster_and_network_a_pod_is(path, cluster, network):
     found = await injected(path)
     assert f'"{cluster}"' in found
     assert f'"{network}"' in found
+
+
+async def environment(path, settings=EAST, **known):
+    """What the sidecar is told of where it is, by a server that knows this of clusters elsewhere."""
+    door = Door(Injection(Known(settings), lambda name: known.get(name, There())))
+    patch = msgspec.json.decode(base64.b64decode((await told(path, review(), door=door))["patch"]))
+    proxies = [
+        each
+        for change in patch
+        for each in (change["value"] if isinstance(change.get("value"), list) else [change.get("value")])
+        if isinstance(each, dict) and each.get("name") == "istio-proxy"
+    ]
+    return {each["name"]: each.get("value") for each in proxies[0]["env"]}
+
+
+@pytest.mark.parametrize(
+    ("path", "network"),
+    [
+        ("/inject/cluster/west", "west-net"),
+        ("/inject/cluster/west/net/far", "far"),
+        ("/inject/cluster/nowhere", ""),
+        ("/inject/cluster/east", "east-net"),
+    ],
+)
+async def test_a_pod_elsewhere_whose_path_names_no_network_is_in_that_of_its_cluster(path, network):
+    found = await environment(path, west=There("west-net"), east=There("wrong"))
+    assert found.get("ISTIO_META_NETWORK") == network
+
+
+@pytest.mark.parametrize(
+    ("ours", "pilots", "theirs", "said"),
+    [
+        ("a.example", "", "a.example", ("a.example", None)),
+        ("a.example", "", "", ("a.example", None)),
+        ("a.example", "", "b.example", ("b.example", "a.example")),
+        ("a.example", "b.example", "b.example", ("b.example", None)),
+        ("a.example", "c.example", "b.example", ("b.example", "c.example")),
+    ],
+)
+async def test_a_pod_elsewhere_is_of_the_trust_domain_of_its_cluster(ours, pilots, theirs, said):
+    settings = msgspec.structs.replace(EAST, trust_domain=ours, pilot_trust_domain=pilots)
+    found = await environment("/inject/cluster/west", settings, west=There(trust_domain=theirs))
+    assert (found["TRUST_DOMAIN"], found.get("ISTHMUS_PILOT_TRUST_DOMAIN")) == said
+
+
+async def test_nobody_is_injected_for_a_cluster_of_which_nothing_is_known_yet():
+    def not_yet(_):
+        raise NotReady("not heard yet")
+
+    door = Door(Injection(Known(EAST), not_yet))
+    assert (await ask("/inject/cluster/west/net/far", review(), door=door)).status == 503
+    assert (await ask("/inject/cluster/east", review(), door=door)).status == 200
 
 
 @pytest.mark.parametrize(
@@ -99,7 +151,8 @@ async def test_a_path_says_in_which_cluster_and_network_a_pod_is(path, cluster, 
 )
 async def test_a_sidecar_is_native_where_the_cluster_of_its_pod_has_such(path, native):
     known = Known(msgspec.structs.replace(EAST, kubernetes="v1.32.9"))
-    door = Door(Injection(known, lambda name: {"west": "v1.33.0-gke.1"}.get(name, "")))
+    there = {"west": There(kubernetes="v1.33.0-gke.1")}
+    door = Door(Injection(known, lambda name: there.get(name, There())))
     patch = msgspec.json.decode(base64.b64decode((await told(path, review(), door=door))["patch"]))
     (inits,) = (each["value"] for each in patch if each["path"] == "/spec/initContainers")
     assert [each["name"] for each in inits] == ["istio-init", *(["istio-proxy"] if native else [])]

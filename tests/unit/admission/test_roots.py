@@ -9,8 +9,8 @@ import pytest
 from fakes.eventually import eventually
 from fakes.pki import Pki
 from fakes.served_webhooks import held_of
-from isthmus.admission.bundles import Belief, bundle_patch
-from isthmus.admission.certificate import NoServer, bundle, root_of, shown
+from isthmus.admission.bundles import Answered, Belief, bundle_patch
+from isthmus.admission.certificate import NoServer, bundle, is_for, root_of, shown
 from isthmus.admission.certificate_folder import CertificateFolder
 from isthmus.kit import x509
 from isthmus.kit.clock import ManualClock
@@ -67,6 +67,34 @@ def test_only_webhooks_that_believe_something_else_are_written():
         f"/webhooks/{number}/clientConfig/caBundle" for number in (1, 2, 3)
     ]
     assert not bundle_patch({"metadata": {}}, OLD.roots)
+
+
+def test_of_webhooks_elsewhere_only_those_are_written_that_ask_us_by_a_name_of_our_certificate():
+    held = held_of(NEW, dns=(HOST, "injector.example", "*.mesh.example"))
+    answered = Answered((), "default", "istio-system", "west", lambda host: is_for(held, host))
+    urls = [
+        "https://injector.example:15017/inject",
+        "https://a.mesh.example",
+        "https://else.example",
+        "",
+        "https://[",
+    ]
+    hooks = [{"name": url, "clientConfig": {"url": url} if url else {"service": {}}} for url in urls]
+    patch = bundle_patch({"metadata": {}, "webhooks": hooks}, NEW.roots, answered.asks_us)
+    assert [each["value"] for each in patch[1:] if each["op"] == "test"] == urls[:2]
+    assert not is_for(held._replace(chain=b"none"), "injector.example")
+    assert is_for(held_of(NEW, addresses=("192.0.2.7",)), "192.0.2.7")
+
+
+def test_all_clusters_must_believe_a_root_before_it_counts_as_believed():
+    belief = Belief()
+    belief.heard("east", [frozenset({"a", "b"})])
+    belief.heard("west", [frozenset({"b", "c"}), frozenset({"b"})])
+    assert belief.seen.value == {"b"}
+    belief.heard("west", ())  # it has left
+    assert belief.seen.value == {"a", "b"}
+    belief.heard("east", ())
+    assert belief.seen.value is None
 
 
 async def test_belief_is_waited_for():

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from fakes.pki import Pki
+
+ROOTS = Pki("of an injector").roots.decode()
 _PODS: dict[str, tuple[Any, ...]] = {
     "replicas": (1, 3),
     "autoscaling.enabled": (False, True),
@@ -78,6 +81,8 @@ DRAWN: dict[str, tuple[Any, ...]] = {
     "webhooks.timeoutSeconds": (10, 7),
     "networkPolicies.enabled": (True, False),
     "networkPolicies.monitoringNamespaces": (["prometheus"], ["a", "b"]),
+    "injectionURL": ("https://injector.example:15017", "https://injector.example/"),
+    "injectionRoots": (ROOTS,),
     "managedGateways": (True, False),
     "clustersDir": ("/srv/clusters",),
     "pilotAddresses": (["192.0.2.1"], ["192.0.2.1", "2001:db8::1"]),

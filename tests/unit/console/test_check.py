@@ -125,6 +125,17 @@ def serve_none(made):
 
 RULES = "virtualservices.networking.istio.io"
 OURS = {"app.kubernetes.io/part-of": "isthmus"}
+
+
+def asked_elsewhere(roots):
+    made = webhook(labels=OURS)
+    made["webhooks"][0]["clientConfig"] = {
+        "url": "https://injector.example",
+        "caBundle": base64.b64encode(roots).decode(),
+    }
+    return made
+
+
 GATEWAYS = "gateways.gateway.networking.k8s.io"
 LOST = Right(verb="list", group="", resource="nodes", account="reader")
 MAY_NOT = dict.fromkeys(EAST.may, False)
@@ -169,6 +180,12 @@ BROKEN = (
         "gone",
     ),
     ("webhook-roots", (having(EAST, mutatingwebhookconfigurations=[webhook(bundle="")]),), E, "is empty"),
+    (
+        "webhook-roots",
+        (having(EAST, mutatingwebhookconfigurations=[asked_elsewhere(b"")]),),
+        E,
+        "is empty",
+    ),
     (
         "webhook-roots",
         (having(EAST, mutatingwebhookconfigurations=[webhook(bundle="bm9uZQ==")]),),

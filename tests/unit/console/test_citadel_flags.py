@@ -65,7 +65,8 @@ def test_the_flags_of_the_talk_have_their_effect(runs: list[CitadelSettings]):
         "--grpc-host-identities=istio-ca,istio-citadel",
         "--monitoring-port=9093",
         "--append-dns-names=false",
-        "--custom-dns-names=hook.shop:hook.example,hook.shop:hook.shop.svc",
+        "--custom-dns-names=hook.shop:hook.example",
+        "--custom-dns-names=hook.shop:hook.shop.svc,pilot.mesh:injector.example",
         "--signing-cert=/x/cert.pem",
         "--signing-key=/x/key.pem",
         "--root-cert=/y/root.pem",
@@ -94,7 +95,10 @@ def test_the_flags_of_the_talk_have_their_effect(runs: list[CitadelSettings]):
             extra_names=("citadel", "istio-ca", "istio-citadel"),
             monitoring_port=9093,
             append_dns_names=False,
-            custom_dns_names={"hook.shop": ("hook.example", "hook.shop.svc")},
+            custom_dns_names={
+                "hook.shop": ("hook.example", "hook.shop.svc"),
+                "pilot.mesh": ("injector.example",),
+            },
             ca_paths={
                 "ca-cert.pem": Path("/x/cert.pem"),
                 "ca-key.pem": Path("/x/key.pem"),

@@ -7,6 +7,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from fakes.pki import Pki
 from isthmus.api.described import fields, parts
 from isthmus.console.cli import main
 from isthmus.console.install.reading import (
@@ -134,6 +135,8 @@ WRONG = {
     "pilot": {"arguments": ["debug"]},
     "citadel": {"resources": {"limits": {"memory": "many"}}},
     "networkPolicies": {"monitoringNamespaces": ["A"]},
+    "injectionURL": "http://injector.example",
+    "injectionRoots": "none",
     "injector": {"resources": {"limits": {"memory": "many"}}},
     "webhooks": {"failurePolicy": "Wait"},
     "managedGateways": "yes",
@@ -158,6 +161,37 @@ def test_every_value_has_a_wrong_one_that_is_told_with_its_mend():
         assert len(lines) == 1, lines
         assert lines[0].startswith(f"f: {name}"), lines
         assert "(hint: " in lines[0], lines
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("http://a.example", "API servers ask by https alone"),
+        ("a.example:15017", "API servers ask by https alone"),
+        ("https://", "it names no host"),
+        ("https://:15017", "it names no host"),
+        ("https://a.example:99999", "Port out of range"),
+        ("https://[::1", "Invalid IPv6 URL"),
+        ("https://a.example/inject", "it is more than a host and a port"),
+        ("https://a.example?x=1", "it is more than a host and a port"),
+        ("https://me:word@a.example", "it is more than a host and a port"),
+        ("https://a.example{{b}}", "it is no URL"),
+    ],
+)
+def test_an_injector_elsewhere_is_named_by_a_url_that_api_servers_can_ask(url, why):
+    (line,) = wrong(Layer("--injection-url", {"injectionURL": url}, is_flag=True))
+    assert line.startswith(f"--injection-url: cannot be {url!r}: {why}")
+    assert line.endswith("(hint: such as https://injector.example:15017)")
+
+
+def test_roots_of_an_injector_are_certificates_and_nothing_secret():
+    shown = Pki().leaf()
+    for roots, why in ((b"", None), (Pki().roots, None), (shown.key + Pki().roots, "holds a private key")):
+        spec = {"injectionURL": "https://a.example/", "injectionRoots": roots.decode()}
+        if why is None:
+            assert settings([Layer("f", spec)], (), [EAST]).injection_roots == roots.decode()
+        else:
+            assert why in wrong(Layer("f", spec))[0]
 
 
 def test_every_value_is_described():

@@ -9,7 +9,10 @@ from contextlib import asynccontextmanager, suppress
 import msgspec
 import pytest
 
+from fakes.eventually import eventually
+from fakes.pki import Pki
 from fakes.two_clusters import World, service, two_clusters
+from isthmus.admission.bundles import MUTATING, bundle_patch
 from isthmus.api import kind_named
 from isthmus.ca import founding, store
 from isthmus.console import trust_exchange
@@ -33,7 +36,7 @@ from isthmus.discovery.source_objects import ObjectsSource
 from isthmus.discovery.source_secrets import SecretsSource
 from isthmus.kit import x509
 from isthmus.kit.tasks import supervise
-from isthmus.kube.client import Client
+from isthmus.kube.client import Client, path_of
 from isthmus.kube.errors import KubeError
 from isthmus.kube.watch import WatchSettings
 from isthmus.model.holdings import CitadelHolding
@@ -301,6 +304,10 @@ async def test_parts_are_as_the_settings_say_that_a_join_is_given(monkeypatch):
     made = await join_module.installation(flags, member, primary)
     assert (made.network, made.image) == ("dock", "of-flag:1")
 
+    flags = Joining(said=said, injection_url="https://injector.example")
+    made = await join_module.installation(flags, member, primary)
+    assert (made.injection_url, made.network) == ("https://injector.example", "hall")
+
     wrong = Said((in_file("remote.yaml", "controlPlane: {replicas: -1}\nnope: 1\n"),))
     with pytest.raises(CannotGoOn, match=r"remote.yaml: controlPlane.replicas: .*\n?.*remote.yaml: nope: "):
         await join_module.installation(Joining(said=wrong), member, primary)
@@ -410,6 +417,46 @@ async def test_what_does_not_run_is_said_and_its_webhooks_wait_for_it(tmp_path, 
         assert (await mesh.join())["ready"].state is State.DONE
         job.cancel()
         assert await mesh.west.find(*hooks) is not None
+
+
+async def test_a_cluster_that_asks_elsewhere_for_sidecars_has_joined_once_it_believes_who_answers(mesh):
+    url, name = "https://injector.example:15017", "istio-sidecar-injector"
+    answering = asyncio.create_task(write_roots(mesh.west, name, Pki().roots))
+    assert (await mesh.join(injection_url=url))["ready"].state is State.DONE
+    await answering
+    hooks = await mesh.west.find("mutatingwebhookconfigurations", "", name, MUTATING.group)
+    assert {each["clientConfig"]["url"] for each in hooks["webhooks"]} == {f"{url}/inject/cluster/west"}
+    assert await mesh.west.find("deployments", ROOT, name, "apps") is None
+
+    await mesh.west.delete("mutatingwebhookconfigurations", "", name, MUTATING.group)
+    ready = (await mesh.join(injection_url=url, limit_s=0.5))["ready"]
+    assert ready.state is State.LEFT
+    assert f"no Pilot that is called as {url} says has written the roots" in ready.seen
+
+    await mesh.west.create("pods", pilot_pod())
+    with pytest.raises(CannotGoOn, match=r"west has a Pilot, and asks nobody elsewhere .*\(hint: "):
+        await mesh.join(injection_url=url)
+
+
+async def write_roots(cluster, name, roots):
+    """As whoever is asked does, once he hears of a webhook."""
+    async with Client(cluster.access) as client:
+
+        async def written():
+            found = await cluster.find("mutatingwebhookconfigurations", "", name, MUTATING.group)
+            if found is not None:
+                patch, path = bundle_patch(found, roots), path_of(MUTATING, "", name)
+                await client.request("PATCH", path, body=patch, content_type="application/json-patch+json")
+            return found is not None
+
+        await eventually(written)
+
+
+def pilot_pod():
+    meta = {"name": "istiod-0", "namespace": ROOT, "labels": {"istio": "pilot"}}
+    account = {"serviceAccountName": "istio-reader-service-account"}
+    spec = account | {"containers": [{"name": "discovery", "image": "isthmus:test"}]}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec}
 
 
 async def test_after_a_join_the_clusters_are_looked_at_together(mesh):

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import base64
+
 import pytest
 
+from fakes.pki import Pki
+from isthmus.console.install.reading import InvalidInstallation
 from isthmus.console.install.settings import Installation, Webhooks
 from isthmus.console.installation import documents
 
@@ -39,9 +43,9 @@ def test_a_primary_asks_its_pilot_and_a_remote_cluster_its_injector():
     assert not [name for kind, name in remote if kind == VALIDATING]
 
 
-@pytest.mark.parametrize("role", ["primary", "remote"])
-def test_who_serves_may_write_its_own_webhooks_and_no_others(role):
-    for (kind, _), each in installed(role).items():
+@pytest.mark.parametrize(("role", "url"), [("primary", ""), ("remote", ""), ("remote", "https://a.example")])
+def test_who_serves_may_write_its_own_webhooks_and_no_others(role, url):
+    for (kind, _), each in installed(role, injection_url=url).items():
         for rule in each.get("rules") or () if kind == "ClusterRole" else ():
             if "admissionregistration.k8s.io" in rule["apiGroups"]:
                 assert set(rule["verbs"]) <= {"get", "list", "watch", "patch"}
@@ -101,3 +105,48 @@ def test_who_serves_a_revision_asks_the_citadel_that_knows_its_name(role, asks, 
     assert chosen.items() <= pods.items()
     others = installed(role, layout="apart")["Deployment", "istio-citadel"]["spec"]["template"]["metadata"]
     assert not chosen.items() <= others["labels"].items()
+
+
+URL = "https://injector.example:15017"
+
+
+def test_a_remote_cluster_may_ask_an_injector_elsewhere_and_has_none_then():
+    own, made = installed("remote"), installed("remote", network="hall", injection_url=f"{URL}/")
+    assert {kind for kind, name in made if name == "istio-sidecar-injector"} == {MUTATING, "ConfigMap"}
+    assert {"Deployment", "Service", "NetworkPolicy"} <= {kind for kind, name in own.keys() - made.keys()}
+    hooks = made[MUTATING, "istio-sidecar-injector"]["webhooks"]
+    assert [each["clientConfig"] for each in hooks] == [
+        {"url": f"{URL}/inject/cluster/east/net/hall"} for _ in hooks
+    ]
+    before = own[MUTATING, "istio-sidecar-injector"]["webhooks"]
+    assert [each | {"clientConfig": None} for each in hooks] == [
+        each | {"clientConfig": None} for each in before
+    ]
+    flat = installed("remote", injection_url=URL)[MUTATING, "istio-sidecar-injector"]["webhooks"]
+    assert {each["clientConfig"]["url"] for each in flat} == {f"{URL}/inject/cluster/east"}
+
+
+def test_whoever_is_asked_elsewhere_may_write_these_webhooks_unless_their_roots_are_given():
+    roots = Pki().roots.decode()
+    name = "istio-reader-webhooks-istio-system"
+    made = installed("remote", injection_url=URL)
+    (subject,) = made["ClusterRoleBinding", name]["subjects"]
+    assert subject["name"] == "istio-reader-service-account"
+    assert made["ClusterRole", name]["rules"][1]["resourceNames"] == ["istio-sidecar-injector"]
+    made = installed("remote", injection_url=URL, injection_roots=roots)
+    assert ("ClusterRole", name) not in made
+    told = {each["clientConfig"]["caBundle"] for each in made[MUTATING, "istio-sidecar-injector"]["webhooks"]}
+    assert told == {base64.b64encode(roots.encode()).decode()}
+
+
+def test_a_revision_that_asks_elsewhere_needs_no_name_of_its_own():
+    made = installed("remote", revision="canary", injection_url=URL)
+    assert ("ClusterRole", "istio-reader-webhooks-canary-istio-system") in made
+    assert made[MUTATING, "istio-sidecar-injector-canary"]
+    assert ("Service", "istio-citadel-canary") not in made
+    assert not [each for each in arguments(made, "istio-citadel-canary") if "custom-dns-names" in each]
+
+
+def test_a_primary_asks_its_own_pilot_and_nobody_elsewhere():
+    with pytest.raises(InvalidInstallation, match=r"--injection-url: is of remote clusters.*\(hint: "):
+        installed("primary", injection_url=URL)

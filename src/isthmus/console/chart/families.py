@@ -75,14 +75,21 @@ class Unseen(Exception):
         self.wanted = frozenset(wanted)
 
 
-def laid_over(make: Callable[[Taken], Any], ways: Sequence[int], beside: Iterable[int] = ()) -> Node:
+def laid_over(
+    make: Callable[[Taken], Any],
+    ways: Sequence[int],
+    beside: Iterable[int] = (),
+    together: Iterable[Sequence[int]] = (),
+) -> Node:
     """What `make` makes of all ways to take the choices, of which there are `ways` each. Raises `TooMany`.
 
-    Those `beside` change something in what others bring along, so that they are taken together with each.
+    Those `beside` change something in what others bring along, so that they are taken together with each. Those
+    `together` change what several of them bring along at once.
     """
     single = [_with(_USUAL, at, way) for at, count in enumerate(ways) for way in range(1, count)]
     wanted = {_USUAL, *single}
     wanted |= {_with(each, at, 1) for each in single for at in beside}
+    wanted |= {frozenset((at, 1) for at in several) for several in together}
     made: dict[Taken, Any] = {}
     pool = _Pool()
     while True:

@@ -7,8 +7,12 @@ map makes something of each entry; a choice has some ways to be taken.
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, NamedTuple
+
+from isthmus.kit import x509
 
 NAMESPACE, USUAL, PLACE = "zz-namespace-zz", "istio-system", "zz-place-zz"
 _HERE, _THERE = '(include "isthmus.namespace" $)', '(include "isthmus.place" $)'
@@ -104,6 +108,7 @@ _LISTS = {
     "injector.arguments": "--zz-injector-zz",
 }
 _CONTAINERS = ("pilot", "citadel", "injector")
+_ELSEWHERE = "https://zz-elsewhere-zz:15017"
 BESIDE = {
     "revision",
     "webhooks.enabled",
@@ -113,6 +118,20 @@ BESIDE = {
     "accountSecrets",
 }
 """What brings along, or puts in order, something that other values change."""
+TOGETHER = (
+    ("injectionURL", "namespace"),
+    ("injectionURL", "network"),
+    ("injectionURL", "injectionRoots"),
+    ("injectionURL", "network", "webhooks.injectByDefault"),
+    ("injectionURL", "injectionRoots", "webhooks.injectByDefault"),
+)
+"""What changes something in webhooks that ask elsewhere, and in one that only the last of three brings along."""
+
+
+@cache
+def _some_roots() -> str:
+    """A root in PEM, of which nothing stays in the chart."""
+    return x509.bundle_pem([x509.root(x509.new_key(), "mark", x509.Life(0, 1))]).decode()
 
 
 def value(path: str) -> str:
@@ -141,6 +160,8 @@ class Knobs:
             self._resources(f"{shape.pods}.resources")
         elif shape.pods:
             self._control_plane()
+        if shape.role == "remote":
+            self._injector_elsewhere()
 
     def _places(self) -> None:
         self._knob("gatewayNamespace", (PLACE, ""), (f"(ne {_THERE} {_HERE})", f"(eq {_THERE} {_HERE})"))
@@ -161,6 +182,13 @@ class Knobs:
         for each in _CONTAINERS:
             self._resources(f"{each}.resources")
             self._map(f"{each}.environment", f"zz-{each}-variable-zz", f"zz-{each}-said-zz")
+
+    def _injector_elsewhere(self) -> None:
+        url, roots, pem = value("injectionURL"), value("injectionRoots"), _some_roots()
+        self.marks.texts[_ELSEWHERE] = f'{url} | trimSuffix "/"'
+        self.marks.texts[b64encode(pem.encode()).decode()] = f"{roots} | b64enc"
+        self._knob("injectionURL", ("", _ELSEWHERE), (f"(not {url})", url))
+        self._knob("injectionRoots", ("", pem), (f"(not {roots})", roots))
 
     def _pods(self, at: str) -> None:
         self._texts({f"{at}.priorityClass": "zz-priority-zz"}, {f"{at}.priorityClass"})

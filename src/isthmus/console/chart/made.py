@@ -16,7 +16,7 @@ import msgspec
 
 from isthmus.api.crd import MARK
 from isthmus.console.chart.families import Taken, laid_over
-from isthmus.console.chart.knobs import BESIDE, NAMESPACE, SHAPES, USUAL, Knobs, Shape
+from isthmus.console.chart.knobs import BESIDE, NAMESPACE, SHAPES, TOGETHER, USUAL, Knobs, Shape
 from isthmus.console.chart.said import schema, values
 from isthmus.console.chart.shared import NOTES, SHARED
 from isthmus.console.chart.templates import PART, UNFOLDED, template
@@ -33,6 +33,10 @@ KEPT = {"helm.sh/resource-policy": "keep"}
 """The annotation of what Helm leaves when it uninstalls: with it all that users have would go."""
 _NEEDS_NETWORK = (
     '(required "network: is missing (hint: the network that this gateway lets into)" .Values.network)'
+)
+_NO_ELSEWHERE = (
+    "(or (not .Values.injectionURL) (fail "
+    '"injectionURL: is of remote clusters, and a primary\'s Pilot injects its pods (hint: leave it out)"))'
 )
 
 
@@ -92,10 +96,14 @@ def _template(shape: Shape) -> str:
         return [marked(msgspec.json.encode(each)) for each in found]
 
     beside = [at for at, knob in enumerate(knobs.found) if knob.path in BESIDE]
-    node = laid_over(make, [len(each.values) for each in knobs.found], beside)
+    at = {knob.path: number for number, knob in enumerate(knobs.found)}
+    together = [[at[path] for path in several] for several in TOGETHER if {*several} <= at.keys()]
+    node = laid_over(make, [len(each.values) for each in knobs.found], beside, together)
     test = f'(eq .Values.role "{shape.role}")'
     if shape.layout:
         test = f'(and {test} (eq .Values.layout "{shape.layout}"))'
+    if shape.role == "primary":
+        test = f"(and {test} {_NO_ELSEWHERE})"
     if "network" in shape.fixed:
         test = f"(and {test} {_NEEDS_NETWORK})"
     return template(shape.name, test, node, knobs)

@@ -141,7 +141,7 @@ _option = partial(click.option, show_default=True)
     default=True,
     help="name the control plane's Services in its certificates",
 )
-@_option("--custom-dns-names", default="", help="further DNS names: account.namespace:name,…")
+@_option("--custom-dns-names", multiple=True, help="further DNS names: account.namespace:name,…")
 @_option("--grpc-port", type=click.INT, default=8060, help="for signing requests")
 @_option("--renewal-port", type=click.INT, help="where a certificate is proof for the next one; else nowhere")
 @_option(
@@ -225,7 +225,7 @@ def settings_of(flags: dict[str, Any]) -> CitadelSettings:
         lifetimes=_lifetimes(flags),
         limits=limits_of(flags),
         append_dns_names=flags["append_dns_names"],
-        custom_dns_names=_read("--custom-dns-names", parse_custom, flags["custom_dns_names"]),
+        custom_dns_names=_read("--custom-dns-names", parse_custom, ",".join(flags["custom_dns_names"])),
         port=flags["grpc_port"],
         renewal_port=flags["renewal_port"],
         extra_names=tuple(name for text in flags["host_names"] for name in text.split(",") if name),

@@ -92,6 +92,12 @@ _SHORT_CUTS: tuple[tuple[str, str, dict[str, Any], str], ...] = (
         "IP address of Pilot's pod until Pilot, once it follows this cluster, writes it itself (remote)",
     ),
     (
+        "--injection-url",
+        "injectionURL",
+        {},
+        "https://HOST:PORT of a Pilot elsewhere that is asked for sidecars, instead of an injector there (remote)",
+    ),
+    (
         "--ca",
         "ca",
         {"type": click.Choice(CHOICES)},

@@ -89,6 +89,11 @@ def place_options(command: F) -> F:
     help="directory with the mesh's root; without it that which Pilot's Citadel made",
 )
 @click.option("--image", default="", help="of its parts; usually that of Pilot")
+@click.option(
+    "--injection-url",
+    default="",
+    help="https://HOST:PORT of a Pilot elsewhere that it asks for sidecars, instead of an injector of its own",
+)
 @settings_files
 @click.option(
     "--keep-parts", "keeps_parts", is_flag=True, help="apply nothing: its parts are there, by another hand"

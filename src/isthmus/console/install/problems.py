@@ -12,6 +12,7 @@ from isthmus.api.core.label_problems import is_domain_label, is_subdomain, label
 from isthmus.api.errors import InvalidConfig, Problem
 from isthmus.api.shape import shaped
 from isthmus.ca.vouching import ALL, parse_vouched
+from isthmus.console.install import injection_elsewhere
 from isthmus.console.install.settings import (
     Autoscaling,
     Container,
@@ -60,6 +61,7 @@ def problems(found: Installation) -> Iterator[Problem]:
     yield from _mesh(found)
     yield from _sidecar(found)
     yield from _citadel(found)
+    yield from injection_elsewhere.problems(found)
     containers = (("$.pilot", found.pilot), ("$.citadel", found.citadel), ("$.injector", found.injector))
     for path, container in containers:
         yield from _container(path, container)
@@ -111,6 +113,8 @@ def patterns() -> Iterator[tuple[str, str]]:
     domains = dict.fromkeys(("cluster", "trustDomain", "pilotTrustDomain", "domain"), _DOMAIN)
     for name, shape in ({each: shape for each, (shape, _) in _SHAPES.items()} | domains).items():
         yield name, f"^(?:{shape.pattern}){'?' if name in _MAY_BE_EMPTY else ''}$"
+    for name, shape in injection_elsewhere.SHAPES.items():
+        yield name, f"^(?:{shape.pattern})?$"
 
 
 def _mesh(found: Installation) -> Iterator[Problem]:

@@ -248,6 +248,12 @@ class Installation(Part, frozen=True, kw_only=True):
     """The injector's container, in a remote cluster."""
     webhooks: Webhooks = Webhooks()
     """Who injects, and who refuses what is wrong."""
+    injection_url: str = field(default="", name="injectionURL")
+    """Whom a remote cluster asks for sidecars, instead of an injector of its own, which it does not have then: the
+    `https://` URL, without a path, of a Pilot elsewhere, as its certificate names it. Empty: its own."""
+    injection_roots: str = ""
+    """The roots, in PEM, by which that one is believed. Empty: Pilot writes the mesh's and keeps them true, where it
+    follows the cluster and is called so by its certificate."""
     network_policies: NetworkPolicies = NetworkPolicies()
     """Who reaches the control plane."""
     managed_gateways: bool = True

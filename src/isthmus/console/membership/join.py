@@ -36,6 +36,7 @@ class Joining(msgspec.Struct, frozen=True, kw_only=True):
     life_s: float | None = None  # of the credential; None: without end
     ca: Path | None = None  # the directory with the mesh's root; None: Citadel's own in the primary
     image: str = ""  # empty: as settings say, or Pilot's
+    injection_url: str = ""  # empty: as settings say
     said: Said = Said()  # settings of what is installed
     keeps_parts: bool = False  # whether others put them there
     force: bool = False  # whether fields of parts that others set are taken over
@@ -53,6 +54,9 @@ async def join(joining: Joining, member: Member, primaries: tuple[Primary, ...])
         await check_name(member, primary, server)
     choices = await installation(joining, member, primaries[0])
     has_parts = joining.keeps_parts or await member.has_pilot()
+    if choices.injection_url and not joining.keeps_parts and has_parts:
+        hint = "hint: without --injection-url: that Pilot injects its pods"
+        raise CannotGoOn(f"{member.name} has a Pilot, and asks nobody elsewhere for sidecars ({hint})")
     parts = None if has_parts else await look(member.client, Role("remote", choices), force=joining.force)
     async for told in _equipped(joining, member, primaries, parts):
         yield told
@@ -150,6 +154,7 @@ async def installation(joining: Joining, member: Member, primary: Primary) -> In
         "--istio-namespace": {"namespace": member.namespace},
         "--network": {"network": joining.network} if joining.network else {},
         "--image": {"image": joining.image} if joining.image else {},
+        "--injection-url": {"injectionURL": joining.injection_url} if joining.injection_url else {},
     }
     try:
         return settings(
@@ -178,6 +183,12 @@ async def _ready(joining: Joining, member: Member, parts: Parts) -> Told:
         seen = f"not all parts run, and webhooks wait for them: {'; '.join(hindered)}"
         return left("ready", member.name, seen, "mend that, and give the command again")
     changed = await parts.finish()
+    if not await until(parts.are_believed, joining.limit_s):
+        url = parts.role.installation.injection_url
+        seen = (
+            f"no Pilot that is called as {url} says has written the roots of its webhooks: pods wait for it"
+        )
+        return left("ready", member.name, seen, "docs/guides/install-remote.md, An injector elsewhere")
     seen = f"its parts run; {', '.join(changed)}" if changed else "its parts run"
     return done("ready", member.name, seen, changed=bool(changed))
 

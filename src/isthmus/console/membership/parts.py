@@ -12,6 +12,7 @@ from isthmus.console.install.cluster import InstalledCluster, Key
 from isthmus.console.install.difference import differing
 from isthmus.console.install.inventory import inventory, inventory_key
 from isthmus.console.install.labels import KEEPS, REVISION, ROLE
+from isthmus.console.install.order import is_last
 from isthmus.console.install.readiness import until_ready
 from isthmus.console.install.refusals import CannotInstall
 from isthmus.console.install.removing import removal, remove
@@ -64,6 +65,16 @@ class Parts(NamedTuple):
         """Waits until its Deployments are ready; what hinders them after `limit_s`. Raises `KubeError`."""
         deployments = [each.key for each in self.todo.planned if each.key.kind == "Deployment"]
         return await until_ready(self.cluster, deployments, limit_s)
+
+    async def are_believed(self) -> bool:
+        """Whether who is asked by a URL has told webhooks its roots, where it has to. Raises `KubeError`."""
+        if not self.role.installation.injection_url:
+            return True
+        configurations = [each.key for each in self.todo.planned if is_last(each.key.kind)]
+        lives = [await self.cluster.live(each) or {} for each in configurations]
+        return all(
+            each["clientConfig"].get("caBundle") for live in lives for each in live.get("webhooks") or ()
+        )
 
     async def finish(self) -> list[str]:
         """Apply what calls parts that are ready now; returns what changed. Raises `CannotGoOn`, `KubeError`."""
