@@ -9,6 +9,7 @@ from fakes.live_cluster import live_cluster
 from fakes.place import CRD, Place, few
 from isthmus.console.chart.made import KEPT, files, unfolded
 from isthmus.console.install.cluster import Key, key_of
+from isthmus.console.install.refusals import CannotInstall
 from isthmus.console.installation import documents
 from isthmus.kube.client import Client
 
@@ -16,6 +17,7 @@ pytestmark = [pytest.mark.helm, pytest.mark.usefixtures("api_server")]
 
 SYSTEM = "istio-system"
 ISTIOD = Key("apps/v1", "Deployment", SYSTEM, "istiod")
+RELEASE = f"installed by Helm release isthmus in namespace {SYSTEM} "
 SET = ("--set=cluster=east", "--set=withNamespace=true")
 OF_THE_SERVER = ("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "selfLink")
 ADDRESSES = ("clusterIP", "clusterIPs")
@@ -82,6 +84,11 @@ async def test_helm_puts_there_what_isthmus_does_and_leaves_what_is_not_its_own(
         wanted = await found(by_us, keys)
     await told("install", chart, *SET, "--create-namespace", "--take-ownership")
     assert await found(by_helm, keys) == wanted
+
+    with pytest.raises(CannotInstall, match=RELEASE):
+        await by_helm.install(by_helm.role())
+    with pytest.raises(CannotInstall, match=RELEASE):
+        await by_helm.uninstall(by_helm.role())
 
     before = {key: (await by_helm.live(key))["metadata"]["uid"] for key in keys}
     await told("upgrade", chart, *SET, "--set=controlPlane.replicas=3")

@@ -13,7 +13,7 @@ from fakes.place import CRD, Place, few
 from isthmus.admission.bundles import MUTATING
 from isthmus.admission.tags import is_silenced, silenced
 from isthmus.console.install.applying import carry_out, plan
-from isthmus.console.install.cluster import MANAGER, Key
+from isthmus.console.install.cluster import MANAGER, Key, key_of
 from isthmus.console.install.inventory import inventory_key, keys_in
 from isthmus.console.install.readiness import hindrances, is_ready, until_ready
 from isthmus.console.install.refusals import CannotInstall
@@ -383,3 +383,60 @@ async def nothing_differs(place, role):
     for line in await place.diff(role):
         if "never-match" in str(line):
             yield line
+
+
+EDGE = Key("apps/v1", "Deployment", SYSTEM, "istio-ingressgateway")
+NOTE = Key("v1", "Secret", SYSTEM, "sh.helm.release.v1.edge.v1")
+RELEASE = "Helm release edge in namespace istio-system"
+RECORDS = "kubectl delete secret -n istio-system -l owner=helm,name=edge"
+
+
+async def put_there_by_helm(place, role):
+    """As Helm does it, with its note of the release."""
+    marks = {"meta.helm.sh/release-name": "edge", "meta.helm.sh/release-namespace": SYSTEM}
+    note = {"name": NOTE.name, "namespace": SYSTEM, "labels": {"owner": "helm", "name": "edge"}}
+    objects = few(role)
+    for each in objects:
+        meta = each["metadata"]
+        meta["annotations"] = meta.get("annotations", {}) | marks
+        meta["labels"] |= {"app.kubernetes.io/managed-by": "Helm"}
+    space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM}}
+    await place.served.apply(space, *objects, {"apiVersion": "v1", "kind": "Secret", "metadata": note})
+    return f"{key_of(objects[0])} and {len(objects) - 1} more"
+
+
+async def refusals(doing):
+    with pytest.raises(CannotInstall) as found:
+        await doing
+    return found.value.lines
+
+
+async def test_what_helm_installed_is_helms_until_it_is_taken_over_and_what_helm_takes_over_is_helms(place):
+    role = place.role("gateway")
+    what = await put_there_by_helm(place, role)
+    upgrade = "helm upgrade edge -n istio-system changes it"
+    hint = f"(hint: {upgrade}; to go on without Helm: {RECORDS}, then --force-conflicts)"
+    assert await refusals(place.install(role)) == (f"{what}: installed by {RELEASE} {hint}",)
+    hint = "(hint: helm uninstall edge -n istio-system)"
+    assert await refusals(removal(place.cluster, role, purge=False)) == (
+        f"gateway: installed by {RELEASE} {hint}",
+    )
+    (line,) = await refusals(removal(place.cluster, place.role("gateway", revision="canary"), purge=False))
+    assert line.startswith("no inventory istio-system/isthmus-installation-gateway-canary: ")
+
+    warning = f"{RELEASE} still has these objects: Helm 3 would delete them with it (hint: {RECORDS})"
+    assert warning in await place.install(role, force=True)
+    assert (await place.live(EDGE))["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "isthmus"
+    assert warning not in await place.install(role)
+
+    await put_there_by_helm(place, role)
+    await place.cluster.delete(NOTE)
+    hint = "(hint: --force-conflicts takes over what it left)"
+    assert await refusals(place.install(role)) == (
+        f"{what}: left by {RELEASE}, which Helm knows no more {hint}",
+    )
+    todo, said = await place.uninstall(role)
+    assert f"{EDGE}: {RELEASE} has it (hint: helm uninstall edge -n istio-system)" in todo.staying
+    assert (todo.going, said) == ((), [])
+    assert await place.live(EDGE) is not None
+    assert await place.live(inventory_key(*role)) is None

@@ -14,6 +14,7 @@ from isthmus.admission.tags import is_silenced, silenced
 from isthmus.api import crd
 from isthmus.console.install.cluster import InstalledCluster, Key, NotServed, key_of
 from isthmus.console.install.content import content
+from isthmus.console.install.helm import Release, by_release, refused, taken_over
 from isthmus.console.install.inventory import inventory, inventory_key, kept_by_others, keys_in
 from isthmus.console.install.labels import is_ours
 from isthmus.console.install.order import in_order, is_last, rank
@@ -44,6 +45,11 @@ class Plan(NamedTuple):
     left: tuple[Key, ...]  # definitions of kinds that others brought: they are used as they are
     surplus: tuple[Key, ...]  # what an earlier one put there, and this one has no more
     known: frozenset[Key]  # what the inventory said before
+
+    @property
+    def of_helm(self) -> dict[Release, list[Key]]:
+        """What is there by releases of Helm."""
+        return by_release((each.key, each.live) for each in self.planned)
 
 
 def owned(todo: Plan) -> set[Key]:
@@ -114,7 +120,10 @@ async def look_ahead(cluster: InstalledCluster, todo: Plan, *, force: bool) -> d
     """Each object as it would be. Raises `CannotInstall` with all that the API server refuses, and `KubeError`.
 
     What stands in a namespace or is of a kind that is yet to be made cannot be asked about: it is as it is wanted.
+    Where Helm has installed it, that is all that is said.
     """
+    if not force and (by_helm := await refused(cluster, todo.of_helm)):
+        raise CannotInstall(*by_helm)
     some = asyncio.Semaphore(_AT_ONCE)
     kinds, namespaces = _to_be_made(todo)
     lines: list[str] = []
@@ -164,6 +173,8 @@ async def carry_out(cluster: InstalledCluster, role: Role, todo: Plan, tell: Tel
         await _apply(cluster, each, tell, force=force)
     for key in todo.left:
         tell(f"{key} left, it is not ours")
+    for line in await taken_over(cluster, todo.of_helm):
+        tell(line)
 
 
 async def finish(cluster: InstalledCluster, role: Role, todo: Plan, tell: Tell, *, force: bool) -> None:

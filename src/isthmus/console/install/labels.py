@@ -41,3 +41,9 @@ def is_anyones(found: Json) -> bool:
     """Whether an object as it is there is of any installation of Isthmus."""
     labels = found["metadata"].get("labels") or {}
     return bool(labels.get("app.kubernetes.io/managed-by") == "isthmus")
+
+
+def part_of(found: Json) -> bool:
+    """Whether an object as it is there was made of ours, whoever has put it there: Helm says that it is Helm's."""
+    labels = found["metadata"].get("labels") or {}
+    return bool(labels.get("app.kubernetes.io/part-of") == "isthmus")

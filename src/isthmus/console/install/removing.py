@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from isthmus.console.install.applying import Role, Tell
 from isthmus.console.install.cluster import InstalledCluster, Key, NotServed
+from isthmus.console.install.helm import release_of, releases
 from isthmus.console.install.inventory import inventory, inventory_key, kept_by_others, keys_in
 from isthmus.console.install.labels import is_anyones, is_ours
 from isthmus.console.install.order import rank
@@ -37,7 +38,7 @@ async def removal(cluster: InstalledCluster, role: Role, *, purge: bool) -> Remo
     own = inventory_key(role.name, role.installation)
     held = await cluster.live(own)
     if held is None:
-        raise CannotInstall(await _unknown(cluster, own))
+        raise CannotInstall(*await _unknown(cluster, role, own))
     shared = await kept_by_others(cluster, own)
     going: list[Key] = []
     staying: list[str] = []
@@ -48,6 +49,8 @@ async def removal(cluster: InstalledCluster, role: Role, *, purge: bool) -> Remo
             continue
         if key in shared:
             staying.append(f"{key}: another installation has it too")
+        elif (release := release_of(live)) is not None:
+            staying.append(f"{key}: {release} has it (hint: helm uninstall {release.words})")
         elif not (is_anyones(live) if key.kind in _PURGED else is_ours(live, role.name)):
             staying.append(f"{key}: its labels say that it is not ours any more")
         elif key.kind in _PURGED and not purge:
@@ -59,11 +62,14 @@ async def removal(cluster: InstalledCluster, role: Role, *, purge: bool) -> Remo
     return Removal(role, tuple(going), tuple(kept), tuple(staying), losses)
 
 
-async def _unknown(cluster: InstalledCluster, own: Key) -> str:
+async def _unknown(cluster: InstalledCluster, role: Role, own: Key) -> list[str]:
+    """Why there is nothing to take away, and by whom it was put there."""
+    if by_helm := await releases(cluster, role.name, own.namespace, role.installation.revision):
+        return [f"{role.name}: installed by {each} (hint: helm uninstall {each.words})" for each in by_helm]
     found = await cluster.each(own, Scope(labels="install.isthmus.io/keeps=inventory"))
     names = sorted(f"{each['metadata']['namespace']}/{each['metadata']['name']}" for each in found)
     there = f"there are {', '.join(names)}" if names else "nothing was installed with --apply"
-    return f"no inventory {own.namespace}/{own.name}: {there} (hint: what kubectl applied, kubectl deletes)"
+    return [f"no inventory {own.namespace}/{own.name}: {there} (hint: what kubectl applied, kubectl deletes)"]
 
 
 async def _losses(cluster: InstalledCluster, going: Iterable[Key]) -> tuple[str, ...]:
