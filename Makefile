@@ -18,7 +18,7 @@ test-kube: setup ## what asks API servers, of upstream's too: builds those once 
 check: setup     ## linters: ruff, mypy, import-linter, hadolint
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
 	@.venv/bin/hadolint Dockerfile
-dist: setup      ## wheel, source, Helm chart, bill of materials, into dist/: the same bytes wherever they are built
+dist: setup      ## wheel, source, chart, bases of kustomize, bill of materials, into dist/: the same bytes anywhere
 	@$(PY) tools/dist.py
 golden: setup    ## write the goldens anew, to be looked at with git diff
 	@$(PY) -m pytest tests/golden --golden-rewrite

@@ -14,7 +14,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from tools.dist import BASES, CLUSTER
 
+from fakes.kustomized import install, kustomized, needs_kubectl, objects
 from isthmus.api.yaml import documents
 from isthmus.console.chart.knobs import SHAPES
 from isthmus.console.chart.said import values
@@ -72,7 +74,7 @@ def wheel_of(folder):
 def test_two_builds_in_two_places_at_two_times_are_the_same(dist, tmp_path):
     other = built(copied(tmp_path, 0o077))
     names = sorted(each.name for each in dist.iterdir())
-    assert len(names) == 4
+    assert len(names) == 5
     assert [name for name in names if (dist / name).read_bytes() != (other / name).read_bytes()] == []
 
 
@@ -81,6 +83,19 @@ def test_the_chart_is_whole(dist):
         held = {each.name: archive.extractfile(each).read().decode() for each in archive}
     assert held["isthmus/values.yaml"] == values()
     assert {f"isthmus/templates/{each.name}.yaml" for each in SHAPES} < held.keys()
+
+
+@pytest.mark.kubectl
+@needs_kubectl
+@pytest.mark.timeout(300)
+def test_kubectl_makes_of_each_base_what_its_profile_installs(dist, tmp_path):
+    with tarfile.open(next(dist.glob("isthmus-kustomize-*.tgz"))) as archive:
+        archive.extractall(tmp_path, filter="data")
+    bases = [each.parent for each in sorted(tmp_path.glob("isthmus/*/*/kustomization.yaml"))]
+    assert {(each.parent.name, each.name) for each in bases} == set(BASES)
+    for each in bases:
+        words = (each.name, "--profile", each.parent.name, "--cluster", CLUSTER)
+        assert kustomized(each) == objects(install(*words).stdout)
 
 
 @pytest.mark.timeout(300)

@@ -1,4 +1,4 @@
-"""Build what is published into `dist/`: wheel, source, Helm chart, and the bill of materials of these and of the image.
+"""Build what is published into `dist/`: wheel, source, Helm chart, bases of kustomize, and a bill of materials.
 
 The same commit gives the same bytes, wherever and whenever it is built: times are that of the commit, and the tools
 that build are pinned like all others. `python tools/dist.py FOLDER` builds into another folder.
@@ -17,6 +17,7 @@ import sys
 import tarfile
 import tempfile
 import uuid
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 from isthmus.console.chart.made import files
+from isthmus.console.install.kustomization import base
+from isthmus.console.install.reading import Layer, profile, settings
+from isthmus.console.installation import documents, dump
 from isthmus.kit.release import RELEASE
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,6 +37,13 @@ SBOM = "isthmus.cdx.json"
 BIN = Path(sys.executable).parent
 _IMAGE = re.compile(r"^ARG ENVOY=(?P<name>[\w./-]+):(?P<tag>[\w.-]*v(?P<version>[\d.]+))", re.MULTILINE)
 _OF_US = uuid.UUID("5b1d3a52-6f0a-5d0e-9a52-0f6d1c1f7e11")
+
+CLUSTER = "kubernetes"
+BASES = (
+    *(("default", role) for role in ("primary", "gateway", "egress-gateway", "gateway-api")),
+    *(("production", role) for role in ("primary", "gateway", "egress-gateway")),
+)
+"""Profile and role of each base of kustomize."""
 
 Json = dict[str, Any]
 
@@ -47,7 +58,8 @@ def main() -> int:
     epoch = f"SOURCE_DATE_EPOCH={commit_time()}"
     build = ["env", epoch, sys.executable, "-m", "hatchling", "build", "-d", str(folder.absolute())]
     subprocess.run(build, cwd=ROOT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    (folder / f"isthmus-chart-{RELEASE}.tgz").write_bytes(chart(int(commit_time())))
+    for name, found in (("chart", files()), ("kustomize", bases())):
+        (folder / f"isthmus-{name}-{RELEASE}.tgz").write_bytes(archive(found, int(commit_time())))
     (folder / SBOM).write_text(json.dumps(bill(), indent=2, sort_keys=True) + "\n")
     for each in sorted(folder.iterdir()):
         print(f"{hashlib.sha256(each.read_bytes()).hexdigest()}  {each.name}")
@@ -60,16 +72,24 @@ def commit_time() -> str:
     return subprocess.run(asked, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
 
 
-def chart(epoch: int) -> bytes:
-    """The Helm chart as an archive, as `helm package` has it, with the commit's time on everything."""
+def archive(found: Iterable[tuple[str, str]], epoch: int) -> bytes:
+    """Files as an archive, below `isthmus/`, as `helm package` has it, with the commit's time on everything."""
     held = io.BytesIO()
-    with tarfile.open(fileobj=held, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        for name, text in files():
+    with tarfile.open(fileobj=held, mode="w", format=tarfile.USTAR_FORMAT) as made:
+        for name, text in found:
             about = tarfile.TarInfo(f"isthmus/{name}")
             content = text.encode()
             about.size, about.mtime = len(content), epoch
-            archive.addfile(about, io.BytesIO(content))
+            made.addfile(about, io.BytesIO(content))
     return gzip.compress(held.getvalue(), mtime=epoch)
+
+
+def bases() -> Iterator[tuple[str, str]]:
+    """The bases of kustomize, a folder each, of what depends on no names but the cluster's."""
+    for name, role in BASES:
+        made = documents(role, settings([profile(name), Layer("", {"cluster": CLUSTER})]))
+        for path, text in base(role, made, dump).items():
+            yield f"{name}/{role}/{path}", text
 
 
 def bill() -> Json:

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-
 import pytest
 import yaml
-from click.testing import CliRunner
 
-from isthmus.console.cli import main
+from fakes.kustomized import install, kustomized, needs_kubectl, objects
 from isthmus.console.installation import ROLES
 
 EDGE = ("gateway", "--cluster", "gke", "--in", "edge")
-
-
-def install(*words):
-    return CliRunner().invoke(main, ["install", *map(str, words)])
 
 
 def written(folder, *words, expected=0):
@@ -25,22 +17,8 @@ def written(folder, *words, expected=0):
     return ran.stderr
 
 
-def objects(text):
-    """What a text of YAML says, in the order that kustomize has."""
-    return sorted(
-        yaml.load_all(text, Loader=yaml.CSafeLoader),
-        key=lambda each: (each["kind"], each["metadata"]["name"]),
-    )
-
-
-def kustomized(folder):
-    ran = subprocess.run(["kubectl", "kustomize", folder], capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stderr
-    return objects(ran.stdout)
-
-
 @pytest.mark.kubectl
-@pytest.mark.skipif(not shutil.which("kubectl"), reason="needs kubectl")
+@needs_kubectl
 @pytest.mark.parametrize("role", ROLES)
 def test_kubectl_makes_of_the_base_what_is_printed(tmp_path, role):
     words = (role, "--cluster", "gke", "--network", "net-1", "--in", "edge", "--secret", "shop")
@@ -49,7 +27,7 @@ def test_kubectl_makes_of_the_base_what_is_printed(tmp_path, role):
 
 
 @pytest.mark.kubectl
-@pytest.mark.skipif(not shutil.which("kubectl"), reason="needs kubectl")
+@needs_kubectl
 def test_an_overlay_changes_what_is_beside_the_settings(tmp_path):
     written(tmp_path / "base", *EDGE)
     patch = {"apiVersion": "apps/v1", "kind": "Deployment"}

@@ -17,15 +17,23 @@ _MADE = "# Made by `isthmus install "
 Json = dict[str, Any]
 
 
+def base(role: str, objects: Sequence[Json], dump: Callable[[list[Json]], str]) -> dict[str, str]:
+    """The files of the base, by their paths within its folder, the list last."""
+    files = {_place(each): _said(role) + dump([each]) for each in objects}
+    listed = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": [*files]}
+    return files | {_LIST: _said(role) + dump([listed])}
+
+
+def _said(role: str) -> str:
+    return f"{_MADE}{role} --output-dir`, which also changes it: lay an overlay over it.\n"
+
+
 def write_base(folder: Path, role: str, objects: Sequence[Json], dump: Callable[[list[Json]], str]) -> str:
     """Write the base into `folder`, and take away what an earlier one of the role had there and this one has not.
 
     Returns what was done, in a sentence. Raises `CannotInstall`, before anything is changed, where a file is not ours.
     """
-    said = f"{_MADE}{role} --output-dir`, which also changes it: lay an overlay over it.\n"
-    files = {_place(each): said + dump([each]) for each in objects}
-    listed = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": [*files]}
-    files[_LIST] = said + dump([listed])
+    said, files = _said(role), base(role, objects, dump)
     before = dict(_there(folder))
     if problems := list(_problems(folder, said, files, before)):
         raise CannotInstall(*problems)
