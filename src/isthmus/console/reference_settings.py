@@ -9,15 +9,17 @@ import click
 from isthmus.console.cli.citadel import command as citadel
 from isthmus.console.cli.injector import command as injector
 from isthmus.console.cli.run import pilot
+from isthmus.console.installed_flags import always_said, setting_values
 from isthmus.console.reference_commands import escaped, shown_default
 
 _HEAD = """\
 # Settings
 
 What Pilot, Citadel and the injector can be told when they start: by a flag, or, where there is one, by the environment
-variable; the flag wins. Made by `make docs` from the commands; do not edit. What of it an installation sets is in
-[installation](installation.md), further flags are the `arguments` of each program there; what the mesh itself is told
-while it runs is [MeshConfig](MeshConfig.md), how much is logged `isthmus admin log`.
+variable; the flag wins. Made by `make docs` from the commands; do not edit. The last column names the value of an
+[installation](installation.md) that sets a flag, or what every installation says; all others are said as `arguments` of
+their program there (`pilot.arguments`). What the mesh itself is told while it runs is [MeshConfig](MeshConfig.md), how
+much is logged `isthmus admin log`.
 """
 PROGRAMS = {"Pilot": ("isthmus run pilot", pilot), "Citadel": ("isthmus run citadel", citadel)} | {
     "Injector": ("isthmus run injector", injector)
@@ -37,9 +39,11 @@ def settings_of(command: click.Command) -> list[click.Option]:
 
 def _sections() -> Iterator[str]:
     for title, (words, command) in PROGRAMS.items():
-        yield f"## {title}\n\n`{words}`\n\n| flag | environment | default | what for |\n|---|---|---|---|"
+        head = "| flag | environment | default | what for | in an installation |\n|---|---|---|---|---|"
+        yield f"## {title}\n\n`{words}`\n\n{head}"
         context = click.Context(command, info_name=words)
-        yield from (_row(each, context) for each in settings_of(command))
+        program = words.rpartition(" ")[2]
+        yield from (f"{_row(each, context)} {_installed(each, program)} |" for each in settings_of(command))
         yield ""
 
 
@@ -50,3 +54,13 @@ def _row(option: click.Option, context: click.Context) -> str:
     means = escaped(" ".join((option.help or "").split()))
     must = "must be given" if option.required else escaped(shown_default(option, context))
     return f"| {flags} | {environment} | {must} | {means} |"
+
+
+def _installed(option: click.Option, program: str) -> str:
+    """Who says it in an installation; empty: nobody, unless it is among the arguments."""
+    for flag in (*option.opts, *option.secondary_opts):
+        if paths := setting_values().get((program, flag)):
+            return ", ".join(f"`{each}`" for each in paths)
+        if (said := always_said().get((program, flag))) is not None:
+            return f"always `{said}`" if said else "always"
+    return ""
