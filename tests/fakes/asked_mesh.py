@@ -7,6 +7,7 @@ import json
 import sys
 from contextlib import asynccontextmanager
 
+from fakes import forked_commands
 from fakes.eventually import eventually
 from fakes.kubectl import Ran
 from fakes.looked_at_mesh import looked_at_mesh
@@ -28,15 +29,16 @@ class Asked:
             *map(str, words),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env={"KUBECONFIG": str(self.kubeconfig), "PATH": "/usr/bin:/bin", "HOME": "/nonexistent"},
+            env=self._environment(),
         )
+
+    def _environment(self):
+        return {"KUBECONFIG": str(self.kubeconfig), "PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}
 
     async def run(self, *words):
         """How it ended."""
-        process = await self.start(*words)
-        async with asyncio.timeout(120):
-            out, err = await process.communicate()
-        return Ran(out.decode(), err.decode(), process.returncode)
+        code, out, err = await asyncio.to_thread(forked_commands.run, [*map(str, words)], self._environment())
+        return Ran(out, err, code)
 
     async def says(self, *words):
         """What it prints where all goes well."""
