@@ -70,8 +70,10 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Holds that nothing is left out of those that ask."""
+    """Holds that nothing is left out of those that ask, of which a worker has whole files (`--dist loadgroup`)."""
     asks = any(mark.name in ASKED for mark in item.iter_markers())
+    if asks and "e2e" not in item.path.parts:  # stories say which of them go together
+        item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
     assert not asks or _says_that_it_asks(item.path), f"{item.path} asks, and has none of the words {ASKING}"
 
 

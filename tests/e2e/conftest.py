@@ -31,6 +31,8 @@ BUILD = (
 FIRST = (
     "test_guides.py",
     "test_failures.py",
+    "test_membership.py",
+    "test_canary.py",
     "test_without_a_vpn.py",
     "families/test_families.py",
     "test_two_meshes.py",
@@ -40,26 +42,33 @@ FIRST = (
     "test_tokens.py",
     "test_guide.py",
 )
-"""The files that take long, so that two workers end together. But for those that change roots: these come late."""
+"""The files that take long, so that workers end together. But for those that change roots: these come late."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Each file is told by one worker (`--dist loadfile`), from top to bottom; what takes long comes first."""
+    """Each file is told by one worker (`--dist loadfile`), from top to bottom; what takes long comes first.
+
+    With `--dist loadgroup` one worker tells all that is told in the mesh for all stories, which is so built once, and
+    one all other: two labs at once are enough for two processors.
+    """
     here = Path(__file__).parent
     ours = [item for item in items if here in item.path.parents]
     missing = lacks(check_machine()) if ours else ()
     for item in ours:
         item.add_marker(pytest.mark.lab)
         item.add_marker(pytest.mark.timeout(300))
+        item.add_marker(
+            pytest.mark.xdist_group("the mesh" if "built" in item.fixturenames else "meshes of their own")
+        )
         for each in missing:
             item.add_marker(pytest.mark.skip(reason=f"the lab needs {each.name}: {each.detail}"))
     items.sort(key=lambda item: _place(item.path, here))
 
 
 def _place(path: Path, here: Path) -> int:
-    """Where among all that is told a file comes: what is none of ours before, as it was."""
+    """Where among all that is told a file comes: what is none of ours afterwards, as it was."""
     if here not in path.parents:
-        return -1
+        return len(FIRST) + 1
     name = str(path.relative_to(here))
     return FIRST.index(name) if name in FIRST else len(FIRST)
 

@@ -23,6 +23,7 @@ from isthmus.console.demo.stage import PUBLIC, Stage
 from isthmus.kube.errors import KubeError
 from isthmus.lab.spec import TALK, LabSpec
 
+pytestmark = pytest.mark.kube
 Json = dict[str, Any]
 SPEC = LabSpec(clusters=TALK.clusters[:1])
 PLACE, SYSTEM = "shop", "istio-system"

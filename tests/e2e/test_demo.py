@@ -41,7 +41,7 @@ def gone(state: Path, limit_s: float = 15.0) -> bool:
     return True
 
 
-@pytest.mark.parametrize("servers", ["embedded", "kube"])
+@pytest.mark.parametrize("servers", ["embedded", pytest.param("kube", marks=pytest.mark.kube)])
 def test_the_demo_shows_every_claim_and_leaves_nothing(tmp_path: Path, servers: str) -> None:
     if servers == "kube":
         needs_stock_programs()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+import pytest
+
 from e2e.conftest import complete
 from e2e.mesh_views import ENVOYS, clusters_list, clusters_of_reviews, in_pilot, in_sidecar, reviews_endpoints
 from isthmus.console.demo.chapters_build import all_synced
@@ -12,6 +14,7 @@ from isthmus.console.demo.stage import PRIVATE, PUBLIC, Stage, only
 from isthmus.kit.tasks import supervise
 from isthmus.kube.errors import KubeError
 
+pytestmark = pytest.mark.kube
 SYSTEM = ("-n", "istio-system")
 
 

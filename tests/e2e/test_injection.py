@@ -15,6 +15,7 @@ from isthmus.console.injection_check import Checked, Wanted, check
 from isthmus.kube.client import Client
 from isthmus.kube.errors import KubeError
 
+pytestmark = pytest.mark.kube
 PLACE = "labelled"
 URL = f"http://details.{PLACE}:9080/details/0"
 ASK = f"""

@@ -25,6 +25,7 @@ from isthmus.console.membership.told import State, Steps, Told
 from isthmus.kube.client import Client
 from isthmus.lab.spec import read_spec
 
+pytestmark = pytest.mark.kube
 EDGE = "edge"
 ROOT = "istio-system"
 ENDPOINT = "istio-pilot.istio-system:15012"

@@ -13,6 +13,7 @@ from isthmus.console.demo.page import Page, Stars
 from isthmus.console.demo.stage import PUBLIC, Stage, only
 from isthmus.kit.tasks import supervise
 
+pytestmark = pytest.mark.kube
 SYSTEM = ("-n", "istio-system")
 PILOT = "deployment/istio-pilot"
 VERSIONS = {

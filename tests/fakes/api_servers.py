@@ -1,4 +1,7 @@
-"""Which API server the clusters of the running test have: the lab's own in this process, or upstream's (ADR 0037)."""
+"""Which API server the clusters of the running test have: the lab's own in this process, or upstream's (ADR 0037).
+
+Stories in clusters of upstream's, with Envoys, have the lab start these (ADR 0058).
+"""
 
 from __future__ import annotations
 
