@@ -135,6 +135,9 @@ WRONG = {
     "network": {"cluster": "a", "role": "eastwest"},
     "role": {"cluster": "a", "role": "mixer"},
     "timeoutSeconds": {"cluster": "a", "webhooks": {"timeoutSeconds": 31}},
+    "injectionURL": {"cluster": "a", "injectionURL": "https://injector.example"},
+    "/injectionURL": {"cluster": "a", "role": "remote", "injectionURL": "http://injector.example"},
+    "/injectionRoots": {"cluster": "a", "role": "remote", "injectionRoots": "none"},
 }
 
 
@@ -199,6 +202,8 @@ def draw(drawn):
             (*(each for each in ROLES if each != "gateway-api"), "primary", "primary", "remote")
         )
         said |= {"cluster": "gke", **({"network": "net-1"} if role == "eastwest" else {})}
+        if role == "primary":
+            said.pop("injectionURL", None)
         with suppress(InvalidInstallation):
             return role, spec_of(said), settings([Layer("values", spec_of(said))])
 
