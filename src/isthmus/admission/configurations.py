@@ -163,7 +163,13 @@ def _called(serving: Serving, path: str) -> Json:
 
 
 def _rule(operations: list[str], groups: list[str], versions: list[str], resources: list[str]) -> Json:
-    return {"operations": operations, "apiGroups": groups, "apiVersions": versions, "resources": resources}
+    return {
+        "operations": operations,
+        "apiGroups": groups,
+        "apiVersions": versions,
+        "resources": resources,
+        "scope": "*",  # the default, said: or who applies the same a second time has a conflict with it
+    }
 
 
 def _in(key: str, *values: str) -> Json:

@@ -97,6 +97,13 @@ async def test_what_somebody_else_set_is_named_with_who_did_and_nothing_is_chang
     assert (await place.live(ISTIOD))["spec"]["replicas"] == 2
 
 
+async def test_what_kubectl_applied_of_the_same_is_no_conflict(place):
+    for each in few(place.role()):
+        await place.served.apply(each)
+    said = await place.install(place.role())
+    assert "MutatingWebhookConfiguration istio-sidecar-injector unchanged" in said
+
+
 async def test_how_an_object_is_doing_meanwhile_is_no_change_of_it(place):
     role, said = place.role(), []
     await place.install(role)
