@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 from collections.abc import Iterator
 from configparser import ConfigParser
 from functools import cache
@@ -12,6 +13,8 @@ from pathlib import Path
 import click
 import pytest
 
+from fakes.helm import helm_program
+from fakes.told_commands import ToldCommands
 from isthmus.console.cli import main
 from isthmus.console.faults import faults_of_each
 from isthmus.console.written import Manifest
@@ -108,21 +111,21 @@ def test_the_layers_are_drawn_as_they_are_checked() -> None:
     assert [line.split() for line in drawn] == [re.findall(r"\w+", line) for line in checked]
 
 
-def commands(path: Path) -> Iterator[list[str]]:
-    """The calls of `isthmus` in a document, in blocks and in sentences."""
+def commands(path: Path, program: str = "isthmus") -> Iterator[list[str]]:
+    """The calls of a program in a document, in blocks and in sentences."""
     for text in blocks(path, "console"):
         for line in _JOINED.sub(" ", text).splitlines():
-            yield from calls(line)
+            yield from calls(line, program)
     for code in _CODE.findall(prose(path)):
-        yield from calls(code.replace("\n", " "))
+        yield from calls(code.replace("\n", " "), program)
 
 
-def calls(line: str) -> Iterator[list[str]]:
-    """The words after each `isthmus` that stands where a command begins."""
+def calls(line: str, program: str = "isthmus") -> Iterator[list[str]]:
+    """The words after each `program` that stands where a command begins."""
     for part in re.split(r"(?:^|[|;(]|&&|\|\|)\s*(?:\$ |! )*(?:until |do |\w+=\$\()?", line):
-        if part.startswith("isthmus "):
+        if part.startswith(f"{program} "):
             try:
-                yield shlex.split(re.sub(r"[)>&].*$", "", part), comments=True)[1:]
+                yield shlex.split(re.sub(r"(?:[)>&]|<<).*$", "", part), comments=True)[1:]
             except ValueError:
                 yield re.sub(r"['\"]", "", part).split()[1:]
 
@@ -189,6 +192,27 @@ def unknown_words(words: list[str]) -> Iterator[str]:
         option = word.partition("=")[0]
         if re.fullmatch(r"--?[a-z][\w-]*", option) and option not in known:
             yield f"isthmus {' '.join(words)}: {option}"
+
+
+@pytest.mark.kubectl
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="needs kubectl on the path")
+def test_each_command_of_kubectl_and_its_options_are_there() -> None:
+    kubectl = ToldCommands("kubectl", "options")
+    assert unknown_to(kubectl, "kubectl") == []
+    for wrong in ("gett", "create secrte", "get --namespaces", "-x"):
+        assert [*kubectl.unknown(wrong.split())] == [wrong], "what is not there is told"
+    assert [*kubectl.unknown(["-n", "get", "top", "pods", "-l", "app=a", "--", "-x"])] == []
+
+
+@pytest.mark.helm
+def test_each_command_of_helm_and_its_options_are_there() -> None:
+    assert unknown_to(ToldCommands(helm_program()), "helm") == []
+
+
+def unknown_to(told: ToldCommands, program: str) -> list[str]:
+    found = [(path, words) for path in BY_HAND for words in commands(path, program)]
+    assert found
+    return [f"{path.name}: {program} {each}" for path, words in found for each in told.unknown(words)]
 
 
 @pytest.mark.parametrize("path", BY_HAND, ids=name_of)

@@ -44,7 +44,9 @@ def desk(folder: Path, **settings: str) -> dict[str, str]:
     return {**os.environ, "PATH": paths, **settings}
 
 
-def typed(script: str, environment: dict[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
+def typed(
+    script: str, environment: dict[str, str], folder: Path, limit_s: float = 240
+) -> subprocess.CompletedProcess[str]:
     """What comes of typing `script` there."""
     return subprocess.run(
         ["bash", "-c", script],
@@ -52,6 +54,6 @@ def typed(script: str, environment: dict[str, str], folder: Path) -> subprocess.
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=limit_s,
         check=False,
     )

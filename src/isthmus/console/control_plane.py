@@ -24,6 +24,8 @@ ADMIN_PORT = 15000
 """Of Envoys, on loopback."""
 PILOT, CITADEL, INJECTOR = "istio=pilot", "isthmus.io/citadel=true", "istio=sidecar-injector"
 """By which labels their pods are found: one pod may be all of them."""
+FIRST = "where there is none yet: isthmus install primary --cluster NAME --apply"
+"""What is to be done before a Pilot can be asked."""
 
 
 IMPERSONATED: ContextVar[Impersonation | None] = ContextVar("IMPERSONATED", default=None)
@@ -78,7 +80,8 @@ async def running_pods(client: Client, namespace: str, labels: str, revision: st
     error = KubeError if pods else NoPod
     which = f"{labels} of revision {revision!r}" if revision else labels
     others = ", ".join(sorted({revision_of(each) for each in found})) if revision else ""
-    hint = f"there are: {others}" if others else "choose Pilot's cluster by --context"
+    first = f"; {FIRST}" if labels == PILOT else ""
+    hint = f"there are: {others}" if others else f"choose Pilot's cluster by --context{first}"
     raise error(
         f"no pod with {which} runs in namespace {namespace!r} of {client.access.server} (hint: {hint})"
     )

@@ -36,7 +36,8 @@ class Loss(NamedTuple):
         """Raises `WrongCall` where a side is no cluster, or network, that the caller knows."""
         clusters = {cluster for cluster, _ in mesh.workloads} | set(held.clusters if held else ())
         networks = {each.network for each in mesh.workloads.values()} | mesh.networks.gateways.keys()
-        known = clusters | networks if self.here else clusters
+        told = held.networks if held else frozenset()
+        known = clusters | networks | told if self.here else clusters
         for side in filter(None, (self.here, self.there)):
             if side not in known:
                 kinds = "cluster or network" if self.here else "cluster"

@@ -25,9 +25,11 @@ def test_init_says_how_the_files_become_a_secret_and_leaves_the_roots_key_out(tm
     done = CliRunner().invoke(command, ["init", str(tmp_path / "ca"), "--cluster", "gke", "--cluster", "gke"])
     assert done.exit_code == 0, done.output
     assert (tmp_path / "ca" / "root-key.pem").exists()
-    (said,) = [line for line in done.output.splitlines() if line.startswith("next: ")]
-    assert f"--from-file={tmp_path / 'ca' / 'gke' / 'ca-key.pem'}" in said
-    assert "root-key" not in said
+    _, said = [
+        line for line in done.output.splitlines() if line.startswith("next, in gke: kubectl --context gke ")
+    ]
+    assert said.endswith(f"--from-file={tmp_path / 'ca' / 'gke'}")
+    assert "root-key.pem" not in {each.name for each in (tmp_path / "ca" / "gke").iterdir()}
 
 
 def test_check_shows_the_path_to_the_root_or_what_is_wrong(tmp_path):
@@ -79,10 +81,8 @@ def test_an_intermediate_is_made_offline_under_the_root_that_is_there(tmp_path):
         "--dns=corp.example",
         "--namespace=mesh",
     )
-    assert (
-        f"next: kubectl create secret generic cacerts -n mesh --from-file={tmp_path}/onprem/ca-cert.pem"
-        in said
-    )
+    secret = f"create secret generic cacerts -n mesh --from-file={tmp_path}/onprem"
+    assert f"next, in onprem: kubectl --context onprem {secret}" in said
     certificate = x509.load_certificate((tmp_path / "onprem" / "ca-cert.pem").read_bytes())
     assert certificate.public_key().key_size == 2048
     assert x509.life(certificate).end == pytest.approx(SystemClock().now() + 720 * 3600, abs=60)

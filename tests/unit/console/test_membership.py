@@ -391,9 +391,34 @@ async def test_parts_that_others_changed_are_named_before_anything_is_done(mesh)
     assert (await mesh.join(force=True))["parts"].seen == f"1 objects: Deployment {ROOT}/istio-citadel"
 
 
+async def test_nothing_is_done_where_the_key_of_the_root_is_not_at_hand(mesh):
+    with pytest.raises(CannotGoOn, match=r"key of the mesh's root is not in east \(hint: --ca DIRECTORY"):
+        await told(join(mesh.joining(ca=None), mesh.member._replace(namespace="new"), (mesh.primary,)))
+    assert await mesh.west.find("namespaces", "", "new") is None
+
+
+def believed_injector():
+    """The webhooks of the injector once it has written its roots."""
+    (hooks,) = (
+        each
+        for each in documents("remote", Installation(cluster="west"))
+        if each["kind"] == "MutatingWebhookConfiguration"
+    )
+    for each in hooks["webhooks"]:
+        each["clientConfig"]["caBundle"] = base64.b64encode(b"roots").decode()
+    return hooks
+
+
 async def test_parts_that_no_join_brought_stay_when_the_cluster_leaves(mesh):
-    await mesh.west.apply(*documents("remote", Installation(cluster="west")))
-    await mesh.join(keeps_parts=True)
+    parts = documents("remote", Installation(cluster="west"))
+    await mesh.west.apply(*(each for each in parts if each["kind"] in {"Namespace", "ServiceAccount"}))
+    assert "none of its parts is there yet" in (await mesh.join(keeps_parts=True))["ready"].seen
+    await mesh.west.apply(*parts)
+    found = (await mesh.join(keeps_parts=True, limit_s=2.0))["ready"]
+    assert "by which roots to believe their webhooks" in found.seen, "no injector runs here to say so"
+    await mesh.west.apply(believed_injector())
+    found = (await mesh.join(keeps_parts=True))["ready"]
+    assert (found.state, found.seen) == (State.AS_IT_WAS, "its parts run")
     assert "no isthmus install remote --apply" in (await mesh.leave())["parts"].seen
     assert await mesh.west.find("deployments", ROOT, "istio-citadel", "apps") is not None
 

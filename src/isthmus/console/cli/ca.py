@@ -170,6 +170,11 @@ def _make(make: Callable[..., tuple[Path, ...]], directory: Path, choices: Found
             click.echo(f"wrote {path}")
     except CannotFound as error:
         fail(str(error))
-    for place in [directory / cluster for cluster in choices.clusters] or [directory]:
-        files = " ".join(f"--from-file={place / name}" for name in store.FILES)
-        click.echo(f"next: kubectl create secret generic {store.SECRET} -n {namespace} {files}")
+    secret = f"create secret generic {store.SECRET} -n {namespace}"
+    for cluster in choices.clusters:
+        click.echo(f"next, in {cluster}: kubectl --context {cluster} create namespace {namespace}")
+        place = f"--from-file={directory / cluster}"
+        click.echo(f"next, in {cluster}: kubectl --context {cluster} {secret} {place}")
+    if not choices.clusters:
+        files = " ".join(f"--from-file={directory / name}" for name in store.FILES)
+        click.echo(f"next: kubectl {secret} {files}")

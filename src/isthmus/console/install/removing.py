@@ -55,7 +55,7 @@ async def removal(cluster: InstalledCluster, role: Role, *, purge: bool) -> Remo
             staying.append(f"{key}: its labels say that it is not ours any more")
         elif key.kind in _PURGED and not purge:
             kept.append(key)
-            staying.append(f"{key}: with what users have of it (hint: --purge)")
+            staying.append(f"{key}: with what users have of it (hint: isthmus uninstall {role.name} --purge)")
         else:
             going.append(key)
     losses = (*await _losses(cluster, going), *await _users(cluster, role))

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from isthmus.console.ca_clusters import citadels
+from isthmus.console.control_plane import INJECTOR
 from isthmus.console.install.applying import Role
 from isthmus.console.install.reading import InvalidInstallation, Layer, Said, settings
 from isthmus.console.install.settings import Installation
@@ -17,9 +18,9 @@ from isthmus.console.membership.checks import checks
 from isthmus.console.membership.exchanged_roots import exchange_roots
 from isthmus.console.membership.mesh import Member, Primary, until
 from isthmus.console.membership.naming import check_name, is_of
-from isthmus.console.membership.parts import Parts, look
-from isthmus.console.membership.shared_root import share_root
-from isthmus.console.membership.told import CannotGoOn, State, Steps, Told, done, left
+from isthmus.console.membership.parts import Brought, Parts, look
+from isthmus.console.membership.shared_root import check_key, share_root
+from isthmus.console.membership.told import CannotGoOn, State, Steps, Told, done, doubtful, left
 from isthmus.console.reader_access import NoReader, ReaderAccess
 from isthmus.console.registration import CannotRegister, server_for_pods
 from isthmus.kit.clock import SystemClock
@@ -71,6 +72,8 @@ async def join(joining: Joining, member: Member, primaries: tuple[Primary, ...])
         yield await _followed(joining, member, primary)
     if parts is not None:
         yield await _ready(joining, member, parts)
+    elif joining.keeps_parts:
+        yield await _brought(joining, member)
     if not joining.skips_checks:
         async for told in checks(member, primaries):
             yield told
@@ -82,6 +85,8 @@ async def _equipped(
     """What has to be there before Pilot is told of the cluster: a root, and parts unless others bring them."""
     is_new = parts is not None and parts.is_new_here
     if parts is not None:
+        if is_new and joining.ca is None:
+            await check_key(primaries[0])
         if is_new and not joining.dry:
             await parts.put_namespace()
         yield done("namespace", member.name, member.namespace, changed=is_new, dry=joining.dry)
@@ -191,6 +196,23 @@ async def _ready(joining: Joining, member: Member, parts: Parts) -> Told:
         return left("ready", member.name, seen, "docs/guides/install-remote.md, An injector elsewhere")
     seen = f"its parts run; {', '.join(changed)}" if changed else "its parts run"
     return done("ready", member.name, seen, changed=bool(changed))
+
+
+async def _brought(joining: Joining, member: Member) -> Told:
+    """Once the parts of another hand run: Citadel among them waits for the CA that this join has brought."""
+    parts = Brought(member.client, member.namespace)
+    deployments = await parts.deployments()
+    if not deployments:
+        seen = "none of its parts is there yet: they are for another hand to bring"
+        return doubtful("ready", member.name, seen, f"isthmus install remote --cluster {member.name}")
+    hindered = await parts.hindrances(deployments, joining.limit_s)
+    if hindered:
+        mend = "mend that, and give the command again"
+        return left("ready", member.name, f"not all parts run: {'; '.join(hindered)}", mend)
+    if not await until(parts.are_believed, joining.limit_s):
+        seen = "its parts run, and nobody tells the API server by which roots to believe their webhooks"
+        return left("ready", member.name, seen, f"kubectl -n {member.namespace} logs -l {INJECTOR}")
+    return done("ready", member.name, "its parts run", changed=False)
 
 
 async def _registered(

@@ -13,7 +13,7 @@ import msgspec
 from isthmus.api.resource import Kind, Object
 from isthmus.console.ca_clusters import running
 from isthmus.console.check.cluster import CLUSTER
-from isthmus.console.control_plane import MONITORING_PORT, PODS, access_to
+from isthmus.console.control_plane import FIRST, MONITORING_PORT, PODS, access_to
 from isthmus.console.membership.entries import Entries
 from isthmus.console.membership.told import CannotGoOn
 from isthmus.kit.clock import Clock, SystemClock
@@ -110,7 +110,7 @@ async def ask_all(client: Client, namespace: str, path: str) -> list[Any]:
     names = await running(client, namespace, PILOT_LABELS)
     if not names:
         where = f"no Pilot runs in namespace {namespace!r} of {client.access.server}"
-        raise KubeError(f"{where} (hint: choose Pilot's cluster by --primary)")
+        raise KubeError(f"{where} (hint: choose Pilot's cluster by --primary; {FIRST})")
     bodies = await asyncio.gather(*(fetch(client, namespace, each, MONITORING_PORT, path) for each in names))
     try:
         return [msgspec.json.decode(body) for body in bodies]

@@ -23,6 +23,9 @@ from isthmus.model.revision import DEFAULT
 
 Json = dict[str, Any]
 _CHANGES = {"created", "changed", "pruned"}
+_DEPLOYMENTS = Key("apps/v1", "Deployment", "", "")
+_WEBHOOKS = Key("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", "", "")
+_OURS = "app.kubernetes.io/part-of=isthmus"
 
 
 class Parts(NamedTuple):
@@ -94,6 +97,30 @@ async def look(client: Client, role: Role, *, force: bool) -> Parts:
         return Parts(cluster, role, todo, await look_ahead(cluster, todo, force=force), force)
     except (CannotInstall, InvalidInstallation) as error:
         raise CannotGoOn("\n".join(error.lines)) from error
+
+
+class Brought:
+    """The parts of a cluster that others put there, such as GitOps: known by their label, whoever applied them."""
+
+    def __init__(self, client: Client, namespace: str) -> None:
+        self._cluster, self._namespace = InstalledCluster(client), namespace
+
+    async def deployments(self) -> list[Key]:
+        """Those that are there. Raises `KubeError`."""
+        found = await self._cluster.each(_DEPLOYMENTS, Scope(self._namespace, labels=_OURS))
+        return [
+            _DEPLOYMENTS._replace(namespace=self._namespace, name=each["metadata"]["name"]) for each in found
+        ]
+
+    async def hindrances(self, deployments: list[Key], limit_s: float) -> list[str]:
+        """Waits until they are ready; what hinders them after `limit_s`. Raises `KubeError`."""
+        return await until_ready(self._cluster, deployments, limit_s)
+
+    async def are_believed(self) -> bool:
+        """Whether webhooks have roots, which who serves them writes once it runs. Raises `KubeError`."""
+        found = await self._cluster.each(_WEBHOOKS, Scope(labels=_OURS))
+        hooks = [hook for each in found for hook in each.get("webhooks") or ()]
+        return all(hook.get("clientConfig", {}).get("caBundle") for hook in hooks)
 
 
 class Taken(NamedTuple):

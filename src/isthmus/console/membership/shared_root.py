@@ -82,17 +82,25 @@ def _issued(cluster: str, directory: Path) -> Mapping[str, bytes]:
 
 async def _issued_by_citadel(cluster: str, primary: Primary) -> Mapping[str, bytes]:
     """By the root that the primary's Citadel made for itself. Its key is on this machine's disk for the moment."""
-    try:
-        found = msgspec.convert(
-            await primary.client.get(SECRETS, primary.namespace, self_signed.NAME), Secret
-        )
-    except NotFound as error:
-        hint = "hint: --ca DIRECTORY, in which isthmus ca init made the mesh's root"
-        raise CannotGoOn(f"the key of the mesh's root is not in {primary.name} ({hint})") from error
+    found = await _key(primary)
     kept = self_signed.material(found.data, SystemClock().now())
     with TemporaryDirectory() as folder:
         founding.write_root(Path(folder), x509.Issuer(kept.chain[0], kept.key))
         return _issued(cluster, Path(folder))
+
+
+async def check_key(primary: Primary) -> None:
+    """Raises `CannotGoOn` where Citadel of the primary has no root of its own to sign by, and `KubeError`."""
+    await _key(primary)
+
+
+async def _key(primary: Primary) -> Secret:
+    try:
+        found = await primary.client.get(SECRETS, primary.namespace, self_signed.NAME)
+    except NotFound as error:
+        hint = "hint: --ca DIRECTORY, in which isthmus ca init made the mesh's root"
+        raise CannotGoOn(f"the key of the mesh's root is not in {primary.name} ({hint})") from error
+    return msgspec.convert(found, Secret)
 
 
 async def _write(member: Member, files: Mapping[str, bytes]) -> None:

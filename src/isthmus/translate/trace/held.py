@@ -32,8 +32,17 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def clusters(self) -> frozenset[str]:
         """The Kubernetes clusters in which any endpoint is."""
+        return frozenset(map(cluster_of, self._endpoints)) - {""}
+
+    @property
+    def networks(self) -> frozenset[str]:
+        """The networks that any endpoint is on, or is a gateway of."""
+        return frozenset(name for one in self._endpoints for name in network_of(one).split(",")) - {""}
+
+    @property
+    def _endpoints(self) -> Iterator[LbEndpoint]:
         groups = (group for each in self.assignments.values() for group in each.endpoints)
-        return frozenset(cluster_of(one) for group in groups for one in group.lb_endpoints) - {""}
+        return (one for group in groups for one in group.lb_endpoints)
 
     def without(self, lost: Callable[[LbEndpoint], bool]) -> Held:
         """The same, with all endpoints put aside that are `lost`, as when none of them answers."""
