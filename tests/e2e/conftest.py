@@ -46,11 +46,7 @@ FIRST = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Each file is told by one worker (`--dist loadfile`), from top to bottom; what takes long comes first.
-
-    With `--dist loadgroup` one worker tells all that is told in the mesh for all stories, which is so built once, and
-    one all other: two labs at once are enough for two processors.
-    """
+    """Each file is told by one worker (`--dist loadfile`), from top to bottom; what takes long comes first."""
     here = Path(__file__).parent
     ours = [item for item in items if here in item.path.parents]
     missing = lacks(check_machine()) if ours else ()
