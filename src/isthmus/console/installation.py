@@ -53,17 +53,15 @@ ROLES: dict[str, tuple[str, ...]] = {
     "networks": ("networks",),
 }
 DEFINITIONS: Final = {"primary": custom_resource_definitions, "gateway-api": gateway_api_definitions}
+UNNAMED: Final = "name-of-the-cluster"
+"""What `isthmus install settings` writes for who is to write a name there."""
 
 
 def documents(role: str, installation: Installation, *, with_definitions: bool = True) -> Documents:
     """All objects of `role`, ready to be applied. Raises `InvalidInstallation`."""
     checked(installation)
-    if role == "eastwest" and not installation.network:
-        raise InvalidInstallation("--network: is missing (hint: the network that this gateway lets into)")
-    if role == "primary" and installation.injection_url:
-        raise InvalidInstallation(
-            "--injection-url: is of remote clusters, and a primary's Pilot injects its pods (hint: leave it out)"
-        )
+    if wrong := tuple(_refusals(role, installation)):
+        raise InvalidInstallation(*wrong)
     found: Documents = list(DEFINITIONS[role]()) if with_definitions and role in DEFINITIONS else []
     more = _rights_of_pilot(installation) if role == "primary" else ()
     with_citadel = citadel_installation.files(role, installation) if "citadel" in ROLES[role] else ()
@@ -84,6 +82,16 @@ def documents(role: str, installation: Installation, *, with_definitions: bool =
     open_plain_xds(found, installation)
     _tell_config_maps(found, installation)
     return labelled(_with_pods(found, role, installation), role, installation)
+
+
+def _refusals(role: str, installation: Installation) -> Iterator[str]:
+    """What is wrong with settings that are right by themselves, for this role."""
+    if installation.cluster == UNNAMED:
+        yield "cluster: has no name yet (hint: --cluster NAME, or write it into the settings file)"
+    if role == "eastwest" and not installation.network:
+        yield "--network: is missing (hint: the network that this gateway lets into)"
+    if role == "primary" and installation.injection_url:
+        yield "--injection-url: is of remote clusters, and a primary's Pilot injects its pods (hint: leave it out)"
 
 
 def _with_pods(objects: Documents, role: str, installation: Installation) -> Documents:

@@ -222,6 +222,14 @@ def test_commands_print_profiles_and_settings_and_objects_from_a_file():
     assert replicas == 3
 
 
+def test_settings_in_which_nobody_wrote_a_name_are_refused():
+    shown = run("settings").output
+    refused = run("remote", "-f", "-", text=shown)
+    assert refused.exit_code != 0
+    assert refused.output.startswith("error: cluster: has no name yet (hint: --cluster NAME")
+    assert run("remote", "-f", "-", "--cluster", "east", text=shown).exit_code == 0
+
+
 def test_a_file_names_its_profile():
     found = yaml.safe_load(run("settings", "-f", "-", text="cluster: east\nprofile: production\n").output)
     assert found["spec"]["layout"] == "apart"

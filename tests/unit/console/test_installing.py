@@ -12,6 +12,7 @@ from fakes.live_cluster import live_cluster
 from fakes.place import CRD, Place, few
 from isthmus.admission.bundles import MUTATING
 from isthmus.admission.tags import is_silenced, silenced
+from isthmus.console.install import readiness
 from isthmus.console.install.applying import carry_out, plan
 from isthmus.console.install.cluster import MANAGER, Key, key_of
 from isthmus.console.install.inventory import inventory_key, keys_in
@@ -19,6 +20,7 @@ from isthmus.console.install.readiness import hindrances, is_ready, until_ready
 from isthmus.console.install.refusals import CannotInstall
 from isthmus.console.install.removing import removal
 from isthmus.console.installation import documents
+from isthmus.kit.tasks import supervise
 from isthmus.kube.client import Client
 
 pytestmark = pytest.mark.usefixtures("api_server")
@@ -251,14 +253,25 @@ async def test_kinds_that_are_not_there_are_named_with_what_brings_them(place):
 async def test_a_deployment_is_waited_for_and_what_hinders_is_told(place):
     await place.install(place.role())
     assert not is_ready(await place.live(ISTIOD))
-    (line,) = await until_ready(place.cluster, [ISTIOD], 0.01)
+    told: list[str] = []
+    (line,) = await until_ready(place.cluster, [ISTIOD], 0.01, told.append)
     assert line.startswith("Deployment istio-system/istiod: ")
+    assert told == ["waiting until ready: Deployment istio-system/istiod"]
     found = await place.live(ISTIOD)
     generation = found["metadata"]["generation"]
     status = {"observedGeneration": generation, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1}
     assert is_ready(msgspec.json.decode(msgspec.json.encode(found | {"status": status})))
     assert not is_ready(found | {"status": status | {"observedGeneration": generation - 1}})
     assert not is_ready(found | {"status": status | {"replicas": 2}})  # an old pod is still there
+
+
+async def test_what_hinders_is_told_while_it_is_waited_for(place, monkeypatch):
+    await place.install(place.role())
+    monkeypatch.setattr(readiness, "_LOOK_S", 0.0)
+    told: asyncio.Queue[str] = asyncio.Queue()
+    async with supervise(until_ready(place.cluster, [ISTIOD], 60, told.put_nowait)):
+        await told.get()
+        assert (await told.get()).startswith("waiting: Deployment istio-system/istiod: ")
 
 
 async def test_pods_say_what_hinders_them(place):

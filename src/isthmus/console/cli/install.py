@@ -30,7 +30,7 @@ from isthmus.console.install.reading import (
 )
 from isthmus.console.install.refusals import CannotInstall
 from isthmus.console.install.settings import Installation
-from isthmus.console.installation import Documents, documents, dump
+from isthmus.console.installation import UNNAMED, Documents, documents, dump
 from isthmus.console.render import fail, show_yaml, table
 
 _WRONG = 2
@@ -268,4 +268,4 @@ def profiles(output: str) -> None:
 @settings_flags
 def settings_shown(**flags: Any) -> None:
     """The settings that profile, files and flags make together, as a file."""
-    click.echo(show_yaml(written(settings_from_flags(flags, Layer("", {"cluster": "name-of-the-cluster"})))))
+    click.echo(show_yaml(written(settings_from_flags(flags, Layer("", {"cluster": UNNAMED})))))

@@ -103,7 +103,7 @@ async def _applied(cluster: InstalledCluster, role: Role, objects: list[Json], f
 
 async def _wait(cluster: InstalledCluster, todo: Plan, limit_s: float) -> None:
     deployments = [each.key for each in todo.planned if each.key.kind == "Deployment"]
-    hindered = await until_ready(cluster, deployments, limit_s)
+    hindered = await until_ready(cluster, deployments, limit_s, lambda line: click.echo(line, err=True))
     if hindered:
         raise CannotInstall(
             *hindered, "all is applied, not all is ready (hint: mend it and give the command again)"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import count
 from typing import Any
 
 from isthmus.console.install.cluster import InstalledCluster, Key
@@ -12,25 +13,46 @@ from isthmus.kube.errors import KubeError
 
 Json = dict[str, Any]
 _LOOK_S = 0.5
+_LOOKS_TOLD = 10
+"""After so many looks it is told again what hinders."""
 _PODS = Key("v1", "Pod", "", "")
 _EVENTS = Key("v1", "Event", "", "")
 
 
-async def until_ready(cluster: InstalledCluster, deployments: Iterable[Key], limit_s: float) -> list[str]:
+async def until_ready(
+    cluster: InstalledCluster,
+    deployments: Iterable[Key],
+    limit_s: float,
+    tell: Callable[[str], object] = bool,
+) -> list[str]:
     """Returns when all of these Deployments run as they were written; after `limit_s` what hinders, a line each.
 
-    Raises `KubeError`.
+    `tell` is told meanwhile what is waited for, and what hinders it, each once. Raises `KubeError`.
     """
     waited = list(deployments)
+    told: set[str] = set()
     try:
         async with asyncio.timeout(limit_s):
-            while True:
+            for look in count():
                 waited = [each for each in waited if not is_ready(await cluster.live(each))]
                 if not waited:
-                    return []
+                    break
+                if not look:
+                    tell(f"waiting until ready: {', '.join(map(str, waited))}")
+                elif look % _LOOKS_TOLD == 0:
+                    lines = await _all_hindrances(cluster, waited)
+                    for line in lines:
+                        if line not in told:
+                            tell(f"waiting: {line}")
+                    told.update(lines)
                 await asyncio.sleep(_LOOK_S)
     except TimeoutError:
-        return [line for each in waited for line in await hindrances(cluster, each)]
+        return await _all_hindrances(cluster, waited)
+    return []
+
+
+async def _all_hindrances(cluster: InstalledCluster, deployments: Iterable[Key]) -> list[str]:
+    return [line for each in deployments for line in await hindrances(cluster, each)]
 
 
 def is_ready(deployment: Json | None) -> bool:
