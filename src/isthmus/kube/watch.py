@@ -106,6 +106,7 @@ class Watch:
         """What happens to the collection, starting with `Listed`. A failure is `Lost`, then tried again."""
         backoff = Backoff(self._settings.first_wait_s, self._settings.longest_wait_s)
         lost_at: float | None = None
+        is_unknown = False  # to an API server that answers
         while True:
             began, heard = self._clock.monotonic(), False
             try:
@@ -125,7 +126,9 @@ class Watch:
                 self._version = ""
                 await self._clock.sleep(backoff.next_s())
             except KubeError as error:
-                lost_at = self._clock.now() if lost_at is None else lost_at
+                was_unknown, is_unknown = is_unknown, isinstance(error, NotFound)
+                if lost_at is None or (was_unknown and not is_unknown):
+                    lost_at = self._clock.now()
                 yield Lost(error, lost_at)
                 if isinstance(error, NotFound):
                     # A cluster may serve a kind under an older version only.

@@ -125,6 +125,14 @@ async def _until(events, kind, count):
             return
 
 
+async def test_an_api_server_that_does_not_know_a_kind_is_not_lost_before_it_fails():
+    unknown, fails = refuses(404, "NotFound"), refuses(500, "InternalError", "etcd")
+    asked_once, asked_again, failed, failed_again = await first(
+        4, ScriptedApi(unknown, unknown, fails, fails)
+    )
+    assert asked_once.since == asked_again.since < failed.since == failed_again.since
+
+
 async def test_another_error_in_the_stream_is_a_loss_and_goes_on_from_the_last_version():
     api = ScriptedApi(
         streams(bookmark(5, ends_list=True)), streams(error(500, "InternalError", "etcd")), streams()
