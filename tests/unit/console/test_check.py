@@ -521,6 +521,14 @@ def test_what_is_wrong_is_said_with_why_and_the_mend(name, clusters, state, word
     assert wrong[0].mend
 
 
+def test_of_all_webhooks_in_one_configuration_the_same_is_said_once():
+    hook = webhook("gone")
+    hook["webhooks"] = [{**each, "name": name} for each in hook["webhooks"] for name in ("a", "b")]
+    clusters = (having(EAST, mutatingwebhookconfigurations=[hook]),)
+    said = {each.seen for each in found(clusters, "webhooks-answer")}
+    assert said == {f"hook (a, b) asks Service {ROOT}/gone, which has no endpoint that is ready"}
+
+
 def test_every_check_is_shown_content_and_not():
     names = {each.name for each in CHECKS}
     assert len(names) == len(CHECKS)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from base64 import b64decode
 from binascii import Error
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple, TypeVar
 
 from isthmus.console.check.cluster import Cluster, Json, few, labels, named, placed
 from isthmus.console.check.endpoints import is_ready
@@ -14,6 +14,7 @@ from isthmus.console.check.verdict import Check, Said, State, When, broken, doub
 from isthmus.kit.certified import certified_pem
 from isthmus.kit.x509 import InvalidCertificate
 
+T = TypeVar("T")
 _PLURALS = ("mutatingwebhookconfigurations", "validatingwebhookconfigurations")
 _OF_ISTIO = ("istio.io", "isthmus.io")
 _HINDERED = ("failed calling webhook", "sidecar-injector")
@@ -42,8 +43,14 @@ class Hook(NamedTuple):
         """Whether objects are refused while nobody answers."""
         return str(self.said.get("failurePolicy", "Fail")) == "Fail"
 
-    def __str__(self) -> str:
-        return f"{self.configuration} ({self.said['name']})"
+
+def _together(found: Iterable[tuple[Hook, T]]) -> Iterator[tuple[str, T]]:
+    """What is to be said of webhooks, once for all in one configuration of which it is the same."""
+    by_what: dict[tuple[str, str, T], list[str]] = {}
+    for hook, what in found:
+        by_what.setdefault((hook.plural, hook.configuration, what), []).append(hook.said["name"])
+    for (_, configuration, what), names in by_what.items():
+        yield f"{configuration} ({few(names)})", what
 
 
 def hooks(cluster: Cluster) -> Iterator[Hook]:
@@ -69,16 +76,13 @@ def webhooks_answer(cluster: Cluster, _: Sequence[Cluster]) -> Iterator[Said]:
     sidecars and wrong rules are taken (Ignore).
     """
     found = [hook for hook in hooks(cluster) if hook.service is not None]
-    for hook in found:
-        namespace, name = hook.service or ("", "")
-        if is_ready(cluster, namespace, name):
-            continue
-        seen = f"{hook} asks Service {namespace}/{name}, which has no endpoint that is ready"
-        mend = cluster.kubectl(
-            f"-n {namespace} get service,endpointslices -l kubernetes.io/service-name={name}"
-        )
-        yield broken(seen, mend) if hook.refuses else doubtful(seen, mend)
-    if all(is_ready(cluster, *(hook.service or ("", ""))) for hook in found):
+    silent = [hook for hook in found if not is_ready(cluster, *(hook.service or ("", "")))]
+    asking = [(each, (*(each.service or ("", "")), each.refuses)) for each in silent]
+    for told, (namespace, name, refuses) in _together(asking):
+        seen = f"{told} asks Service {namespace}/{name}, which has no endpoint that is ready"
+        mend = cluster.kubectl(f"-n {namespace} describe service {name}")
+        yield broken(seen, mend) if refuses else doubtful(seen, mend)
+    if not silent:
         yield fine(f"{len(found)} webhooks")
 
 
@@ -110,18 +114,20 @@ def webhook_roots(cluster: Cluster, _: Sequence[Cluster]) -> Iterator[Said]:
     Without them each call of the webhook fails, as if nobody were there.
     """
     found = [hook for hook in hooks(cluster) if hook.service is not None or hook.is_ours]
-    wrong = False
-    for hook in found:
-        bundle = hook.said.get("clientConfig", {}).get("caBundle", "")
-        why = _root_problem(bundle, cluster.now) or (_lacking(bundle, cluster) if _is_kept(hook) else "")
-        if why:
-            wrong = True
-            kind = hook.plural.removesuffix("s")
-            yield broken(
-                f"{hook}: caBundle {why}", cluster.kubectl(f"get {kind} {hook.configuration} -o yaml")
-            )
+    wrong = [
+        (hook, (why, f"get {hook.plural.removesuffix('s')} {hook.configuration} -o yaml"))
+        for hook in found
+        if (why := _why_not_believed(hook, cluster))
+    ]
+    for told, (why, look) in _together(wrong):
+        yield broken(f"{told}: caBundle {why}", cluster.kubectl(look))
     if not wrong:
         yield fine(f"{len(found)} webhooks")
+
+
+def _why_not_believed(hook: Hook, cluster: Cluster) -> str:
+    bundle = hook.said.get("clientConfig", {}).get("caBundle", "")
+    return _root_problem(bundle, cluster.now) or (_lacking(bundle, cluster) if _is_kept(hook) else "")
 
 
 def _is_kept(hook: Hook) -> bool:

@@ -31,7 +31,7 @@ def command(*, remote: bool, short: bool, **flags: Any) -> None:
         try:
             said |= asyncio.run(_remote(flags))
         except (KubeError, ValueError) as error:
-            fail(f"{error} (hint: isthmus version --client asks nobody)")
+            fail(f"{error}; isthmus version --client asks nobody")
     wide = flags["output"] == "wide"
     click.echo(written(flags["output"], said, lambda: _short(said) if short else _text(said, wide=wide)))
 
