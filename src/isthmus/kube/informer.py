@@ -83,10 +83,12 @@ class Informer:
             self._handler(ref, fact)
 
     async def _replace(self, items: list[msgspec.Raw]) -> None:
+        # Let go one by one: as they came they are larger than what is kept of them, and who listed them has the list.
         gone = set(self.store)
-        for count, item in enumerate(items, start=1):
-            gone.discard(self._put(item))
-            if count % _YIELD_EVERY == 0:
+        items.reverse()
+        while items:
+            gone.discard(self._put(items.pop()))
+            if len(items) % _YIELD_EVERY == 0:
                 await asyncio.sleep(0)
         for ref in gone:
             self._drop(ref)

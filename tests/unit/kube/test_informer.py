@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 
 from fakes.eventually import eventually
 from fakes.scripted_api import (
@@ -21,7 +21,7 @@ from isthmus.kit.tasks import supervise
 from isthmus.kube.client import Client
 from isthmus.kube.errors import Refused
 from isthmus.kube.informer import Informer
-from isthmus.kube.watch import Watch, WatchSettings
+from isthmus.kube.watch import Listed, Watch, WatchSettings
 
 PODS = kind_named("Pod")
 SOON = WatchSettings(first_wait_s=0.01, longest_wait_s=0.02)
@@ -62,6 +62,26 @@ async def test_what_comes_changes_and_goes_is_told_once():
         assert told[3][1] is None
         assert set(informer.store) == {ref("a"), ref("c")}
         assert informer.synced.is_set()
+
+
+async def test_of_a_list_nothing_is_kept_as_it_came():
+    told, listed = [], []
+
+    class Noting(Watch):
+        async def events(self):
+            async with aclosing(super().events()) as events:
+                async for event in events:
+                    listed.append(event)
+                    yield event
+
+    api = ScriptedApi()
+    api.script = [api.holds(added("a", 1), added("b", 2), bookmark(3, ends_list=True))]
+    async with api.serving(), Client(api.access()) as client:
+        informer = Informer(PODS, Noting(client, PODS, None, SOON), lambda ref, _: told.append(ref.name))
+        async with supervise(informer.run()):
+            await informer.synced.wait()
+    assert told == ["a", "b"]
+    assert listed == [Listed([])]
 
 
 async def test_what_the_mesh_does_not_see_is_not_told():
