@@ -10,7 +10,7 @@ from isthmus.console.reference_findings import Case, page, read_case
 from isthmus.model.codes import Code
 
 HERE = Path(__file__).parent
-UNSHOWN = {Code.OTHER, Code.CLUSTER_AS_IT_WAS, Code.CLUSTER_NOT_KEPT}
+UNSHOWN = {Code.OTHER, Code.CLUSTER_AS_IT_WAS, Code.CLUSTER_NOT_KEPT, Code.CLUSTER_UNKNOWN}
 """Codes without a case here: the first stands for all that a newer Pilot may tell, and no manifest shows the others."""
 
 

@@ -171,6 +171,11 @@ class ClusterWatcher:
         return self._speaks and self._all_settled and not any(_fails(each) for each in self._informers)
 
     @property
+    def is_unknown(self) -> bool:
+        """Whether the cluster fails, and some of it was never known, nor is served as it was."""
+        return not (self._all_settled or self.as_of) and any(_fails(each) for each in self._informers)
+
+    @property
     def _all_settled(self) -> bool:
         return all(_is_settled(each) for each in self._informers)
 

@@ -138,7 +138,7 @@ class Fleet:
 
     def findings(self) -> tuple[Finding, ...]:
         """What is wrong in the registry's sources, and with clusters that were told to be kept."""
-        told = (found for watcher in self._speaking.values() for found in _as_it_was(watcher))
+        told = (found for watcher in self._speaking.values() for found in _not_heard(watcher))
         ends = (watcher.renewal.finding() for watcher in self._speaking.values())
         lost = (found for found in ends if found is not None)
         return (*self._registry.current.value.findings, *told, *lost)
@@ -246,7 +246,7 @@ def _job(watcher: ClusterWatcher) -> str:
     return f"cluster {watcher.spec.id} #{id(watcher):x}"
 
 
-def _as_it_was(watcher: ClusterWatcher) -> Iterator[Finding]:
+def _not_heard(watcher: ClusterWatcher) -> Iterator[Finding]:
     ref, cluster = cluster_ref(watcher.spec.id), watcher.spec.id
     if watcher.as_of:
         message = (
@@ -254,6 +254,9 @@ def _as_it_was(watcher: ClusterWatcher) -> Iterator[Finding]:
             f"(hint: isthmus clusters list says why)"
         )
         yield Finding(ref=ref, message=message, cluster=cluster, code=Code.CLUSTER_AS_IT_WAS)
+    if watcher.is_unknown:
+        message = "not all of it is heard: what is not is in no proxy (hint: isthmus clusters list says why)"
+        yield Finding(ref=ref, message=message, cluster=cluster, code=Code.CLUSTER_UNKNOWN)
     if trouble := watcher.keeper.trouble:
         yield Finding(ref=ref, message=trouble, cluster=cluster, code=Code.CLUSTER_NOT_KEPT)
 

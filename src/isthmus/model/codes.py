@@ -138,6 +138,8 @@ class Code(Enum):
     """A cluster does not answer a Pilot that has started, and is served as it was known last, from disk."""
     CLUSTER_NOT_KEPT = ("ISM0072", "ClusterNotKept", _WARNING)
     """What is on disk of a cluster does not count, or nothing new comes there."""
+    CLUSTER_UNKNOWN = ("ISM0073", "ClusterUnknown", _ERROR)
+    """A cluster does not answer a Pilot that has started, and what is not known of it is in no proxy."""
     OVERRULED = ("ISM0002", "DestinationRuleOverruled", _WARNING)
     """The policy of a DestinationRule is another one's."""
     DELEGATE = ("ISM0003", "DelegateWithoutEffect", _ERROR)

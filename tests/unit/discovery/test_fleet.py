@@ -91,6 +91,8 @@ async def test_a_cluster_out_of_reach_neither_blocks_nor_empties_others(clusters
         await world.until(lambda world: world.clusters_of("reviews") == ("east",))
         await until_states(fleet, east=ClusterState.SYNCED, west=ClusterState.UNREACHABLE)
         assert f"no answer from https://127.0.0.1:{port}" in fleet.status()[1].error
+        (finding,) = fleet.findings()
+        assert (finding.code, finding.cluster) == (Code.CLUSTER_UNKNOWN, "west")
 
 
 async def test_a_cluster_that_refuses_us_is_told(clusters):
@@ -107,6 +109,11 @@ async def test_a_certificate_that_is_none_is_told_and_mended(clusters):
         assert "no PEM that fits" in fleet.status()[1].error
         says(source, east.spec(), west.spec())
         await world.until(lambda world: world.clusters_of("reviews") == ("east", "west"))
+
+        async def is_well():
+            return not fleet.findings()
+
+        await eventually(is_well)
 
 
 async def test_a_cluster_that_goes_down_keeps_its_last_known_state(clusters):
