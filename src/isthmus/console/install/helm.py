@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from isthmus.console.install.cluster import InstalledCluster, Key, NotServed
 from isthmus.console.install.labels import REVISION, ROLE, part_of
 from isthmus.kube.client import Scope
+from isthmus.kube.errors import NotFound
 
 Json = dict[str, Any]
 _NAME, _NAMESPACE = "meta.helm.sh/release-name", "meta.helm.sh/release-namespace"
@@ -102,7 +103,7 @@ async def releases(cluster: InstalledCluster, role: str, namespace: str, revisio
         labels = f"app.kubernetes.io/managed-by=Helm,{ROLE}={role},{of}"
         try:
             each = await cluster.each(Key(api_version, kind, scoped, ""), Scope(scoped, labels=labels))
-        except NotServed:
+        except (NotServed, NotFound):  # not, or not any more: a kind goes while it is asked for
             continue
         found |= {release for one in each if (release := release_of(one)) is not None}
     return sorted(found)
