@@ -31,6 +31,14 @@ ASKED = ("kube", "helm")
 """The marks of tests that ask upstream's API servers, and Helm."""
 ASKING = ("api_server", *(f"mark.{name}" for name in ASKED))
 """The words by which tests have those marks: the fixture's name, and the marks themselves."""
+LONG = (
+    "test_distribution.py",
+    "test_short_run.py",
+    "test_installing.py",
+    "test_membership.py",
+    "test_world.py",
+)
+"""Of files without stories those that take longest: begun first, or one worker is at them when others are done."""
 IN_THE_MESH = ("test_failures.py", "test_two_pilots.py", "test_injection.py")
 """Of stories that ask those that are told in the mesh for all stories."""
 
@@ -71,6 +79,11 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """Leaves out files that ask nobody, where that is wanted."""
     reads_all = not config.getoption("--asking-alone") or not collection_path.is_file()
     return None if reads_all or _says_that_it_asks(collection_path) else True
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With `--no-loadscope-reorder` files are given out in this order."""
+    items.sort(key=lambda item: item.path.name not in LONG)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -39,10 +39,10 @@ async def ask(pod: PodNetwork, address: str, port: int = 9080, line: bytes = b"h
     return await ask_from(pod.namespace, address, port, line)
 
 
-async def knock(pod: PodNetwork, address: str, port: int = 9080) -> str:
+async def knock(pod: PodNetwork, address: str, port: int = 9080, within_s: float = SILENCE_S) -> str:
     """As `ask`, where no answer is expected: "silence" then."""
     try:
-        async with asyncio.timeout(SILENCE_S):
+        async with asyncio.timeout(within_s):
             return await ask(pod, address, port)
     except TimeoutError:
         return "silence"
@@ -112,7 +112,8 @@ async def cut_and_heal(_: Path) -> Any:
     facts: dict[str, Any] = {"whole": await ask(a, c.address)}
     for how in Cut:
         await wan.cut(how)
-        facts[how.value] = [await knock(a, c.address), await ask(a, b.address)]
+        within_s = 10.0 if how is Cut.DOWN else SILENCE_S
+        facts[how.value] = [await knock(a, c.address, within_s=within_s), await ask(a, b.address)]
         await wan.heal()
         facts[how.value].append(await ask(a, c.address))
     await wan.impair(Impairment(delay_ms=1))
@@ -123,7 +124,7 @@ async def cut_and_heal(_: Path) -> Any:
     await wan.impair(Impairment())
     facts["again"] = [await ask(a, c.address), wan.carrier]
     await gke.remove_pod("a")
-    facts["removed"] = [await knock(b, a.address), sorted(gke.pods)]
+    facts["removed"] = [await knock(b, a.address, within_s=10.0), sorted(gke.pods)]
     await wan.stop()
     return facts
 
