@@ -17,8 +17,6 @@ import pytest
 import structlog
 from _pytest.terminal import getreportopt
 from hypothesis import HealthCheck, settings
-from xdist.remote import Producer
-from xdist.scheduler import LoadFileScheduling
 
 from fakes.api_servers import CHOICE, KubeClusters
 from fakes.kube_programs import ASSETS, kube_programs
@@ -39,9 +37,6 @@ LONG = (
     "test_world.py",
 )
 """Of files without stories those that take longest: begun first, or one worker is at them when others are done."""
-IN_THE_MESH = ("test_failures.py", "test_two_pilots.py", "test_injection.py")
-"""Of stories that ask those that are told in the mesh for all stories."""
-
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("house")
 
@@ -90,25 +85,6 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     """Holds that nothing is left out of those that ask."""
     asks = any(mark.name in ASKED for mark in item.iter_markers())
     assert not asks or _says_that_it_asks(item.path), f"{item.path} asks, and has none of the words {ASKING}"
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling | None:
-    """Files that ask are given out so that stories need two labs at the most."""
-    return _ByLabs(config, log) if config.getoption("--asking-alone") else None
-
-
-class _ByLabs(LoadFileScheduling):
-    """A worker has whole files; one has all that is told in the mesh for all stories, one all other stories.
-
-    The mesh is so built once, and of labs of upstream's two run at once: with three, two processors are not enough.
-    """
-
-    def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        if not file.startswith("tests/e2e/"):
-            return file
-        return "in the mesh" if file.endswith(IN_THE_MESH) else "in meshes of their own"
 
 
 @cache

@@ -53,9 +53,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in ours:
         item.add_marker(pytest.mark.lab)
         item.add_marker(pytest.mark.timeout(300))
-        item.add_marker(
-            pytest.mark.xdist_group("the mesh" if "built" in item.fixturenames else "meshes of their own")
-        )
         for each in missing:
             item.add_marker(pytest.mark.skip(reason=f"the lab needs {each.name}: {each.detail}"))
     items.sort(key=lambda item: _place(item.path, here))

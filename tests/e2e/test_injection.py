@@ -10,6 +10,7 @@ import yaml
 
 from e2e.workloads import Json, sample
 from isthmus.console.control_plane import access_to
+from isthmus.console.demo.kubectl import Kubectl
 from isthmus.console.demo.stage import PRIVATE, PUBLIC, Stage
 from isthmus.console.injection_check import Checked, Wanted, check
 from isthmus.kube.client import Client
@@ -64,7 +65,14 @@ async def labelled(stage: Stage) -> AsyncIterator[Stage]:
     meta = {"name": PLACE, "labels": {"istio-injection": "enabled"}}
     namespace = yaml.safe_dump({"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
     for cluster in (PUBLIC, PRIVATE):
-        await stage.kubectl(cluster).apply(namespace)
+        kubectl = stage.kubectl(cluster)
+        await kubectl.apply(namespace)
+
+        async def has_account(kubectl: Kubectl = kubectl) -> bool:
+            """Upstream's makes it a moment later, and no pod before it."""
+            return "default" in await kubectl.run("-n", PLACE, "get", "serviceaccounts", "-o", "name")
+
+        assert await stage.until(has_account, 30)
     yield stage
     for cluster in (PUBLIC, PRIVATE):
         await stage.kubectl(cluster).run("delete", "namespace", PLACE, "--ignore-not-found", "--wait=true")
