@@ -254,7 +254,7 @@ async def test_a_deployment_is_waited_for_and_what_hinders_is_told(place):
     await place.install(place.role())
     assert not is_ready(await place.live(ISTIOD))
     told: list[str] = []
-    (line,) = await until_ready(place.cluster, [ISTIOD], 0.01, told.append)
+    (line,) = await until_ready(place.cluster, [ISTIOD], 1.0, told.append)
     assert line.startswith("Deployment istio-system/istiod: ")
     assert told == ["waiting until ready: Deployment istio-system/istiod"]
     found = await place.live(ISTIOD)
