@@ -120,6 +120,21 @@ def _telemetry(number: int) -> Json:
     return _object("telemetry.istio.io/v1", "Telemetry", {"accessLogging": [logging]})
 
 
+def _authorization_policy(number: int) -> Json:
+    rule = {"to": [{"operation": {"paths": [f"/{number}"]}}]}
+    return _object("security.istio.io/v1", "AuthorizationPolicy", {"rules": [rule]})
+
+
+def _peer_authentication(number: int) -> Json:
+    mode = ("STRICT", "PERMISSIVE")[number % 2]
+    return _object("security.istio.io/v1", "PeerAuthentication", {"mtls": {"mode": mode}})
+
+
+def _request_authentication(number: int) -> Json:
+    rule = {"issuer": f"https://{number}.example.com", "jwks": '{"keys": []}'}
+    return _object("security.istio.io/v1", "RequestAuthentication", {"jwtRules": [rule]})
+
+
 def _gateway_class(number: int) -> Json:
     spec = {"controllerName": "istio.io/gateway-controller", "description": f"{number}"}
     return {"apiVersion": GATEWAY_API, "kind": "GatewayClass", "metadata": {"name": "istio"}, "spec": spec}
@@ -205,6 +220,7 @@ _OF_KINDS: tuple[Body, ...] = (
     *(_namespace, _node, _pod, _service, _slice, _secret),
     *(_virtual_service, _destination_rule, _gateway, _sidecar, _service_entry, _workload_entry),
     *(_workload_group, _envoy_filter, _wasm_plugin, _proxy_config, _telemetry),
+    *(_authorization_policy, _peer_authentication, _request_authentication),
     *(_gateway_class, _web, _http_route, _grpc_route),
     _connection_route("TLSRoute", "pass", {"hostnames": ["tls.example.com"]}),
     _connection_route("TCPRoute", "raw", {}),
