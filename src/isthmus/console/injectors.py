@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 
 from isthmus.admission.bundles import MUTATING
-from isthmus.admission.tags import is_silenced
 from isthmus.api import kind_named
+from isthmus.console.asking import Asking, asking
 from isthmus.kube.client import Client
 from isthmus.kube.errors import Forbidden, NotFound
-from isthmus.model.revision import DEFAULT, LABEL, TAG_LABEL, suffix
+from isthmus.model.revision import DEFAULT, LABEL, suffix
 from isthmus.sidecar.inject.settings import InjectSettings, InvalidSettings, settings_in
 
 Json = dict[str, Any]
@@ -21,17 +21,10 @@ _CONFIG_MAPS = kind_named("ConfigMap")
 _APP = "sidecar-injector"
 
 
-class Injector(msgspec.Struct, frozen=True, kw_only=True):
+class Injector(Asking, frozen=True, kw_only=True):
     """One configuration of webhooks by which an API server asks about new pods."""
 
-    name: str
     revision: str
-    tag: str = ""
-    """The tag that it is; empty: the revision's own."""
-    calls: str
-    """The Service, or the URL."""
-    silent: bool = False
-    """Whether it asks about no pod, since another revision is the default."""
     hooks: tuple[Json, ...]
     """Its webhooks that hear of new pods."""
 
@@ -50,31 +43,18 @@ def _is_injector(labels: Mapping[str, str]) -> bool:
 
 
 def _injector(configuration: Json) -> Injector:
-    meta = configuration["metadata"]
-    labels = meta.get("labels") or {}
     hooks = tuple(
         each
         for each in configuration.get("webhooks") or ()
         if any(_hears_of_pods(rule) for rule in each.get("rules") or ())
     )
-    return Injector(
-        name=meta["name"],
-        revision=labels.get(LABEL) or DEFAULT,
-        tag=labels.get(TAG_LABEL, ""),
-        calls=", ".join(dict.fromkeys(_called(each.get("clientConfig") or {}) for each in hooks)),
-        silent=is_silenced(configuration),
-        hooks=hooks,
-    )
+    revision = (configuration["metadata"].get("labels") or {}).get(LABEL) or DEFAULT
+    return Injector(**asking(configuration, hooks), revision=revision, hooks=hooks)
 
 
 def _hears_of_pods(rule: Json) -> bool:
     wanted = (("operations", "CREATE"), ("apiGroups", ""), ("apiVersions", "v1"), ("resources", "pods"))
     return all({value, "*"} & set(rule.get(key) or ()) for key, value in wanted)
-
-
-def _called(config: Json) -> str:
-    service = config.get("service")
-    return f"{service['namespace']}/{service['name']}" if service else str(config.get("url", ""))
 
 
 async def settings_of(client: Client, root: str, revisions: set[str]) -> dict[str, InjectSettings]:

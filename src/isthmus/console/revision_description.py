@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 
 from isthmus.admission.bundles import MUTATING, VALIDATING
-from isthmus.admission.tags import is_silenced
 from isthmus.api.core.namespace import Namespace
 from isthmus.api.core.pod import Pod
 from isthmus.api.resource import Kind
+from isthmus.console.asking import Asking, asking
 from isthmus.console.control_plane import PODS
 from isthmus.console.revisions import Revision, asked_by, namespaces_in, revisions
 from isthmus.kit.unreadable import UNREADABLE
@@ -29,17 +29,10 @@ class UnknownRevision(LookupError):
     """There is no such revision or tag; the message says which there are."""
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
+class Asked(Asking, frozen=True, kw_only=True):
     """One configuration of webhooks by which an API server asks the revision."""
 
     kind: str
-    name: str
-    tag: str = ""
-    """The tag that it is; empty: the revision's own."""
-    calls: str
-    """The Service, or the URL."""
-    silent: bool = False
-    """Whether it asks about no pod, since another revision is the default."""
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,14 +137,4 @@ async def _webhooks(client: Client, kind: Kind) -> list[dict[str, Any]]:
 
 
 def _asked(configuration: dict[str, Any]) -> Asked:
-    meta = configuration["metadata"]
-    called = [each.get("clientConfig") or {} for each in configuration.get("webhooks") or ()]
-    services = {each["service"]["name"]: None for each in called if each.get("service")}
-    urls = {each["url"]: None for each in called if each.get("url")}
-    return Asked(
-        kind=configuration["kind"],
-        name=meta["name"],
-        tag=meta["labels"].get(TAG_LABEL, ""),
-        calls=", ".join((*(f"Service {each}" for each in services), *urls)) or "nobody",
-        silent=is_silenced(configuration),
-    )
+    return Asked(**asking(configuration, configuration.get("webhooks") or ()), kind=configuration["kind"])

@@ -157,9 +157,9 @@ async def test_a_revision_is_described_with_whom_it_still_serves(place):
         {"namespace": "shop", "asks_by": "istio.io/rev=prod", "pods": 1, "others": {"default": 1}}
     ]
     assert [(each["name"], each["tag"], each["calls"]) for each in said["webhooks"]] == [
-        ("istio-revision-tag-prod", "prod", "Service istiod-canary"),
-        ("istio-sidecar-injector-canary", "", "Service istiod-canary"),
-        ("istio-validator-canary-istio-system", "", "Service istiod-canary"),
+        ("istio-revision-tag-prod", "prod", "istio-system/istiod-canary"),
+        ("istio-sidecar-injector-canary", "", "istio-system/istiod-canary"),
+        ("istio-validator-canary-istio-system", "", "istio-system/istiod-canary"),
     ]
     left = json.loads(await place.told("describe", "default", "-o", "json"))["places"]
     assert [(each["namespace"], each["asks_by"], each["pods"]) for each in left] == [

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import click
 import msgspec
@@ -34,7 +34,13 @@ _SAME = {
 """What istioctl and our own older releases call forms."""
 
 
-def with_options(options: Sequence[Callable[[F], F]]) -> Callable[[F], F]:
+class Decorator(Protocol):
+    """What gives any command something more."""
+
+    def __call__(self, command: F, /) -> F: ...
+
+
+def with_options(options: Sequence[Decorator]) -> Decorator:
     """A decorator that gives a command these options, in help in this order."""
 
     def decorate(command: F) -> F:
@@ -78,13 +84,8 @@ AS = (
     ),
 )
 """What each command with --kubeconfig has, and only `isthmus options` tells."""
-
-
-def KUBECONFIG(command: F) -> F:  # noqa: N802 - stands beside the other options
-    """Gives a command `--kubeconfig`, and with it `--as` and `--as-group`."""
-    return with_options((_FILES, *AS))(command)
-
-
+KUBECONFIG = with_options((_FILES, *AS))
+"""`--kubeconfig`, and with it `--as` and `--as-group`."""
 CONTEXT = click.option("--context", help="kubeconfig context of the cluster")
 """For commands that are about one cluster."""
 ROOT = click.option(
