@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -120,6 +121,15 @@ def _telemetry(number: int) -> Json:
     return _object("telemetry.istio.io/v1", "Telemetry", {"accessLogging": [logging]})
 
 
+_KEY = {
+    "kty": "EC",
+    "crv": "P-256",
+    "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
+    "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM",
+}
+"""A public key of nobody. Source: RFC 7517, A.1."""
+
+
 def _authorization_policy(number: int) -> Json:
     rule = {"to": [{"operation": {"paths": [f"/{number}"]}}]}
     return _object("security.istio.io/v1", "AuthorizationPolicy", {"rules": [rule]})
@@ -131,7 +141,7 @@ def _peer_authentication(number: int) -> Json:
 
 
 def _request_authentication(number: int) -> Json:
-    rule = {"issuer": f"https://{number}.example.com", "jwks": '{"keys": []}'}
+    rule = {"issuer": f"https://{number}.example.com", "jwks": json.dumps({"keys": [_KEY]})}
     return _object("security.istio.io/v1", "RequestAuthentication", {"jwtRules": [rule]})
 
 
