@@ -55,6 +55,10 @@ _OURS = {"discoveryAddress", "rootNamespace", "trustDomain"}
 _BY_OTHERS = {"cluster", "network", "image", "namespace", "trustDomain", "pilotTrustDomain", "domain"}
 
 
+_WRITTEN = {each.encode_name: each.name for each in msgspec.structs.fields(Installation)}
+"""What files call the parts of an installation, and what we call them."""
+
+
 def problems(found: Installation) -> Iterator[Problem]:
     """Everything that is wrong, by its path below `$`."""
     yield from _names(found)
@@ -82,7 +86,7 @@ def _names(found: Installation) -> Iterator[Problem]:
         yield "$.cluster", "is missing (hint: --cluster NAME, the name of the cluster in the mesh)"
     elif not _DOMAIN.fullmatch(found.cluster):
         yield "$.cluster", f"cannot be {found.cluster!r} (hint: lower case letters, digits, - and .)"
-    written = {each.encode_name: getattr(found, each.name) for each in msgspec.structs.fields(Installation)}
+    written = {said: getattr(found, name) for said, name in _WRITTEN.items()}
     for name, (shape, hint) in _SHAPES.items():
         value = written[name]
         if not shape.fullmatch(value) and not (name in _MAY_BE_EMPTY and not value):
