@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 from tools.dist import BASES, CLUSTER
 
-from fakes.kustomized import install, kustomized, needs_kubectl, objects
+from fakes.kube_programs import needs_kubectl
+from fakes.kustomized import install, kustomized, objects
 from isthmus.api.yaml import documents
 from isthmus.console.chart.knobs import SHAPES
 from isthmus.console.chart.said import values

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import shutil
 from collections.abc import Iterator
 from configparser import ConfigParser
 from functools import cache
@@ -14,6 +13,7 @@ import click
 import pytest
 
 from fakes.helm import helm_program
+from fakes.kube_programs import needs_kubectl
 from fakes.told_commands import ToldCommands
 from isthmus.console.cli import main
 from isthmus.console.faults import faults_of_each
@@ -195,7 +195,7 @@ def unknown_words(words: list[str]) -> Iterator[str]:
 
 
 @pytest.mark.kubectl
-@pytest.mark.skipif(shutil.which("kubectl") is None, reason="needs kubectl on the path")
+@needs_kubectl
 def test_each_command_of_kubectl_and_its_options_are_there() -> None:
     kubectl = ToldCommands("kubectl", "options")
     assert unknown_to(kubectl, "kubectl") == []

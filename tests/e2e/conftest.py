@@ -29,6 +29,7 @@ BUILD = (
 
 
 FIRST = (
+    "test_install_guides.py",
     "test_guides.py",
     "test_failures.py",
     "test_membership.py",

@@ -1,9 +1,4 @@
-"""The guides that install a mesh, each for a shape of cloud: followed as they stand, to a call between clusters.
-
-They take minutes of two processors, so that they are told where that is asked for:
-
-    ISTHMUS_FOLLOW_GUIDES=1 pytest tests/e2e/test_install_guides.py        (ISTHMUS_LAB_APISERVER=kube: on upstream's)
-"""
+"""The guides that install a mesh, each for a shape of cloud: followed as they stand, to a call between clusters."""
 
 from __future__ import annotations
 
@@ -24,7 +19,6 @@ from isthmus.console.demo.stage import Stage
 from isthmus.console.lab_process import samples_folder
 from isthmus.lab.spec import TALK, LabSpec, read_spec
 
-ASKED = "ISTHMUS_FOLLOW_GUIDES"
 FOLLOWED = r"^{0} +SYNCED +config .*\n{1} +SYNCED +- "
 """What `isthmus clusters list` says of two."""
 
@@ -99,8 +93,6 @@ SHAPES = {
 @pytest.fixture
 def shape(request: pytest.FixtureRequest) -> Shape:
     """The clusters of a guide."""
-    if not os.environ.get(ASKED):
-        pytest.skip(f"takes minutes (hint: {ASKED}=1)")
     found: Shape = SHAPES[request.param]
     return found
 

@@ -1,13 +1,18 @@
-"""Upstream's etcd, kube-apiserver and kube-controller-manager, where this machine has them."""
+"""Upstream's etcd, kube-apiserver and kube-controller-manager, and kubectl, where this machine has them."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from pathlib import Path
+
+import pytest
 
 from isthmus.lab.stock.programs import ASSETS, PROGRAMS
 
+needs_kubectl = pytest.mark.skipif(not shutil.which("kubectl"), reason="needs kubectl on the path")
+"""`make setup` brings it, unless neither a package nor its makers are in reach."""
 _SOURCE = Path(__file__).parents[2] / "tools/kubernetes"
 
 

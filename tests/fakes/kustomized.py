@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 
-import pytest
 import yaml
 from click.testing import CliRunner
 
 from isthmus.console.cli import main
-
-needs_kubectl = pytest.mark.skipif(not shutil.which("kubectl"), reason="needs kubectl")
 
 
 def install(*words):

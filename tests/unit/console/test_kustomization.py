@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from fakes.kustomized import install, kustomized, needs_kubectl, objects
+from fakes.kube_programs import needs_kubectl
+from fakes.kustomized import install, kustomized, objects
 from isthmus.console.installation import ROLES
 
 EDGE = ("gateway", "--cluster", "gke", "--in", "edge")

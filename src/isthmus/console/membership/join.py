@@ -193,7 +193,7 @@ async def _ready(joining: Joining, member: Member, parts: Parts) -> Told:
         seen = (
             f"no Pilot that is called as {url} says has written the roots of its webhooks: pods wait for it"
         )
-        return left("ready", member.name, seen, "docs/guides/install-remote.md, An injector elsewhere")
+        return left("ready", member.name, seen, "docs/guides/injector-elsewhere.md")
     seen = f"its parts run; {', '.join(changed)}" if changed else "its parts run"
     return done("ready", member.name, seen, changed=bool(changed))
 
