@@ -15,6 +15,7 @@ from isthmus.admission.tags import is_silenced, silenced
 from isthmus.console.install import readiness
 from isthmus.console.install.applying import carry_out, plan
 from isthmus.console.install.cluster import MANAGER, Key, key_of
+from isthmus.console.install.helm import Release
 from isthmus.console.install.inventory import inventory_key, keys_in
 from isthmus.console.install.readiness import hindrances, is_ready, until_ready
 from isthmus.console.install.refusals import CannotInstall
@@ -22,6 +23,7 @@ from isthmus.console.install.removing import removal
 from isthmus.console.installation import documents
 from isthmus.kit.tasks import supervise
 from isthmus.kube.client import Client
+from isthmus.kube.errors import Forbidden
 
 pytestmark = pytest.mark.usefixtures("api_server")
 
@@ -274,6 +276,20 @@ async def test_what_hinders_is_told_while_it_is_waited_for(place, monkeypatch):
         assert (await told.get()).startswith("waiting: Deployment istio-system/istiod: ")
 
 
+async def test_who_may_not_look_at_pods_may_wait_for_them(place, monkeypatch):
+    await place.install(place.role())
+    monkeypatch.setattr(readiness, "_LOOK_S", 0.0)
+    told: asyncio.Queue[str] = asyncio.Queue()
+
+    async def refuses(*_):
+        raise Forbidden(403, "Forbidden", "may not list pods")
+
+    monkeypatch.setattr(place.cluster, "each", refuses)
+    async with supervise(until_ready(place.cluster, [ISTIOD], 60, told.put_nowait)):
+        await told.get()
+        assert await told.get() == "waiting: may not list pods"
+
+
 async def test_pods_say_what_hinders_them(place):
     await place.install(place.role())
     template = (await place.live(ISTIOD))["spec"]["template"]
@@ -408,6 +424,14 @@ async def nothing_differs(place, role):
 EDGE = Key("apps/v1", "Deployment", SYSTEM, "istio-ingressgateway")
 NOTE = Key("v1", "Secret", SYSTEM, "sh.helm.release.v1.edge.v1")
 RELEASE = "Helm release edge in namespace istio-system"
+
+
+def test_of_a_release_that_anybody_may_have_named_words_stay_words():
+    release = Release("a b", "x; reboot")
+    assert release.words == "'x; reboot' -n 'a b'"
+    assert release.records == "kubectl delete secret -n 'a b' -l 'owner=helm,name=x; reboot'"
+
+
 RECORDS = "kubectl delete secret -n istio-system -l owner=helm,name=edge"
 
 

@@ -6,6 +6,7 @@ Source: Helm, `pkg/action/validate.go` (what says that an object is of a release
 from __future__ import annotations
 
 from collections.abc import Iterable
+from shlex import quote
 from typing import Any, NamedTuple
 
 from isthmus.console.install.cluster import InstalledCluster, Key, NotServed
@@ -36,12 +37,12 @@ class Release(NamedTuple):
     @property
     def words(self) -> str:
         """It, as commands of helm are told of it."""
-        return f"{self.name} -n {self.namespace}"
+        return f"{quote(self.name)} -n {quote(self.namespace)}"
 
     @property
     def records(self) -> str:
         """What kubectl is told to have Helm forget it, and leave the objects."""
-        return f"kubectl delete secret -n {self.namespace} -l owner=helm,name={self.name}"
+        return f"kubectl delete secret -n {quote(self.namespace)} -l {quote(f'owner=helm,name={self.name}')}"
 
 
 def release_of(found: Json) -> Release | None:

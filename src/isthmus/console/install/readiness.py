@@ -40,15 +40,22 @@ async def until_ready(
                 if not look:
                     tell(f"waiting until ready: {', '.join(map(str, waited))}")
                 elif look % _LOOKS_TOLD == 0:
-                    lines = await _all_hindrances(cluster, waited)
-                    for line in lines:
+                    for line in await _hindrances_as_far_as_known(cluster, waited):
                         if line not in told:
                             tell(f"waiting: {line}")
-                    told.update(lines)
+                            told.add(line)
                 await asyncio.sleep(_LOOK_S)
     except TimeoutError:
         return await _all_hindrances(cluster, waited)
     return []
+
+
+async def _hindrances_as_far_as_known(cluster: InstalledCluster, deployments: Iterable[Key]) -> list[str]:
+    """Whoever may not look at pods may wait for them all the same."""
+    try:
+        return await _all_hindrances(cluster, deployments)
+    except KubeError as error:
+        return [str(error)]
 
 
 async def _all_hindrances(cluster: InstalledCluster, deployments: Iterable[Key]) -> list[str]:
