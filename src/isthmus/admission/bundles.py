@@ -124,12 +124,12 @@ class Answered(NamedTuple):
             yield kind, Scope(labels=f"{TAG_LABEL},{LABEL}={self.revision}")
 
     def has(self, found: WebhookConfiguration) -> bool:
-        """Whether it is ours: a tag may be that of a control plane in another namespace, or elsewhere."""
-        called = [each.client_config for each in found.webhooks]
+        """Whether it is ours: a tag may be that of a control plane in another namespace."""
+        called = {each.client_config.service for each in found.webhooks} - {None}
+        places = {service.namespace for service in called if service is not None}
         if self.cluster:
-            return any(each.url for each in called)
-        places = {each.service.namespace if each.service else "" for each in called}
-        return TAG_LABEL not in found.metadata.labels or places == {self.namespace}
+            return any(each.client_config.url for each in found.webhooks)
+        return TAG_LABEL not in found.metadata.labels or places <= {self.namespace}
 
 
 class Bundles:

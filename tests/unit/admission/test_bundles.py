@@ -92,18 +92,3 @@ async def test_what_may_not_be_written_is_said_once_and_again_when_it_has_been_a
         made._seen(ref, None)
         made._seen(ref, tag)
         await eventually(lambda: is_said(2))
-
-
-@pytest.mark.parametrize(
-    ("asked", "is_ours"),
-    [
-        (Serving(), True),
-        (Serving(namespace="other"), False),
-        (Serving(url="https://pilot.example:15017"), False),
-    ],
-)
-def test_a_tag_is_ours_that_asks_our_service(asked, is_ours):
-    tag = mutating(asked)
-    tag["metadata"]["labels"]["istio.io/tag"] = "prod"
-    ours = Answered((), "default", "istio-system")
-    assert ours.has(msgspec.convert(tag, WebhookConfiguration)) is is_ours
