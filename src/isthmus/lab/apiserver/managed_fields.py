@@ -5,7 +5,7 @@ Source: Kubernetes' "Server-Side Apply" and structured-merge-diff's rules for up
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -14,7 +14,7 @@ from isthmus.lab.apiserver.field_conflicts import KUBECTL, LAST_APPLIED, conflic
 from isthmus.lab.apiserver.json_values import copied
 from isthmus.lab.apiserver.merging import checked, merged
 from isthmus.lab.apiserver.owners import Manager, Owners, owners_of, sent_owners, write_owners
-from isthmus.lab.apiserver.ownership import Path, is_absent, owned_paths, value_at, without
+from isthmus.lab.apiserver.ownership import Path, owned_paths, owned_values, without
 from isthmus.lab.apiserver.schema import Schema
 
 __all__ = ["Manager", "applied", "note_update"]
@@ -30,20 +30,19 @@ def note_update(before: Json, after: Json, manager: Manager, schema: Schema | No
     Starts from the `managedFields` that `after` came with, so that clients may rewrite them.
     """
     owners = sent_owners(before, after, manager)
-    now = owned_paths(after, schema)
-    changed = frozenset(path for path in now if _is_changed(before, after, path, schema))
+    was, now = owned_values(before, schema), owned_values(after, schema)
+    changed = frozenset(path for path, value in now.items() if _is_changed(was, path, value))
     for identity, (other, paths) in list(owners.items()):
-        owners[identity] = (other, (paths & now) - changed)
+        owners[identity] = (other, (paths & now.keys()) - changed)
     if changed:
         mine = owners.get(manager.identity, (manager, _NOTHING))[1]
         owners[manager.identity] = (manager, mine | changed)
     write_owners(after, owners)
 
 
-def _is_changed(before: Json, after: Json, path: Path, schema: Schema | None) -> bool:
-    was = value_at(before, path, schema)
+def _is_changed(was: Mapping[Path, Any], path: Path, value: object) -> bool:
     # A list's item with a key is its maker's still when others change what is in it: that is owned field by field.
-    return is_absent(was) if path[-1].startswith("k:") else was != value_at(after, path, schema)
+    return path not in was or (not path[-1].startswith("k:") and was[path] != value)
 
 
 def applied(live: Json | None, config: Json, manager: Manager, schema: Schema | None, *, force: bool) -> Json:

@@ -59,33 +59,40 @@ def element(item: Json, schema: Schema) -> str:
 
 def owned_paths(obj: Json, schema: Schema | None) -> frozenset[Path]:
     """All fields of `obj` that somebody may own."""
-    return frozenset(
-        path for path in _paths(obj, schema, ()) if path not in _NOBODYS and path[:2] not in _NOBODYS
-    )
+    return frozenset(owned_values(obj, schema))
 
 
-def _paths(value: Any, schema: Schema | None, at: Path) -> Iterable[Path]:
+def owned_values(obj: Json, schema: Schema | None) -> dict[Path, Any]:
+    """All fields of `obj` that somebody may own, with what is there."""
+    return {
+        path: value
+        for path, value in _values(obj, schema, ())
+        if path not in _NOBODYS and path[:2] not in _NOBODYS
+    }
+
+
+def _values(value: Any, schema: Schema | None, at: Path) -> Iterable[tuple[Path, Any]]:
     kind = list_kind(value, schema)
     if is_map(value, schema):
         if at and not value:
-            yield at
+            yield at, value
         for name, inner in value.items():
             child = schema.child(name) if schema is not None else None
-            yield from _paths(inner, child, (*at, f"f:{name}"))
+            yield from _values(inner, child, (*at, f"f:{name}"))
     elif kind == "map" and schema is not None:
         for item in value:
             place = (*at, element(item, schema))
-            yield place
-            yield from _paths(item, schema.items(), place)
+            yield place, item
+            yield from _values(item, schema.items(), place)
         if not value:
-            yield at
+            yield at, value
     elif kind == "set":
         for item in value:
-            yield (*at, f"v:{json.dumps(item)}")
+            yield (*at, f"v:{json.dumps(item)}"), item
         if not value:
-            yield at
+            yield at, value
     else:
-        yield at
+        yield at, value
 
 
 def value_at(obj: Any, path: Path, schema: Schema | None) -> object:
