@@ -13,8 +13,10 @@ demo: setup      ## two clusters, one mesh, red stars: the whole story on this m
 	@.venv/bin/isthmus demo
 test: setup      ## all tests, the lab's stories, what asks real API servers; says what it skipped and why
 	@tools/tests
-test-kube: setup ## what asks API servers, of upstream's too: builds those once (KUBEBUILDER_ASSETS: yours)
-	@KUBEBUILDER_ASSETS=$$(tools/apiserver) $(PY) -m pytest -m kube --ignore=tests/e2e --asking-alone
+test-kube: setup ## what asks API servers, and stories, at upstream's: builds those once (KUBEBUILDER_ASSETS: yours)
+	@export KUBEBUILDER_ASSETS=$$(tools/apiserver) && \
+	$(PY) -m pytest -m kube --ignore=tests/e2e --asking-alone && \
+	ISTHMUS_LAB_APISERVER=kube $(PY) -m pytest -m kube tests/e2e
 check: setup     ## linters: ruff, mypy, import-linter, hadolint
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
 	@.venv/bin/hadolint Dockerfile

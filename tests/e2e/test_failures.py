@@ -8,10 +8,10 @@ import pytest
 
 from e2e.conftest import complete
 from e2e.mesh_views import ENVOYS, clusters_list, clusters_of_reviews, in_pilot, in_sidecar, reviews_endpoints
+from e2e.visits import visits
 from isthmus.console.demo.chapters_build import all_synced
 from isthmus.console.demo.page import Page, Stars
 from isthmus.console.demo.stage import PRIVATE, PUBLIC, Stage, only
-from isthmus.kit.tasks import supervise
 from isthmus.kube.errors import KubeError
 
 pytestmark = pytest.mark.kube
@@ -56,14 +56,8 @@ async def test_traffic_goes_on_without_pilot_and_all_find_the_next_one(stage: St
 
 
 async def test_new_pods_take_over_without_losing_a_page(stage: Stage) -> None:
-    public, pages = stage.kubectl(PUBLIC), []
-
-    async def visit() -> None:
-        while True:
-            pages.append(await stage.visitor.visit())
-
-    deployments = ("deployment/reviews-v1", "deployment/reviews-v2")
-    async with supervise(visit()):
+    public, deployments = stage.kubectl(PUBLIC), ("deployment/reviews-v1", "deployment/reviews-v2")
+    async with visits(stage) as pages:
         await public.run("rollout", "restart", *deployments)
         for each in deployments:
             await public.run("rollout", "status", each, "--timeout=60s")

@@ -11,7 +11,7 @@ import pytest
 from e2e.conftest import BUILD, complete
 from e2e.mesh_views import clusters_list, clusters_of_reviews
 from e2e.own_lab import own_lab
-from e2e.test_registry import visits
+from e2e.visits import visits
 from isthmus.console.control_plane import access_to
 from isthmus.console.demo.stage import PRIVATE, PUBLIC, Stage
 from isthmus.console.injection import inject_file

@@ -9,10 +9,9 @@ import pytest
 
 from e2e.conftest import Rules, complete
 from e2e.echo.objects import Json, account, deployment
+from e2e.visits import visits
 from e2e.workloads import printed, workloads
-from isthmus.console.demo.page import Page
 from isthmus.console.demo.stage import CLUSTERS, Stage
-from isthmus.kit.tasks import supervise
 
 ASK = """
 import http.client
@@ -107,13 +106,7 @@ async def test_the_line_carries_no_plain_text_and_no_key_and_who_calls_in_plain_
 async def test_from_permissive_to_strict_and_back_no_request_fails(
     strangers: Stage, stage: Stage, rules: Rules
 ) -> None:
-    pages: list[Page] = []
-
-    async def visit() -> None:
-        while True:
-            pages.append(await stage.visitor.visit())
-
-    async with supervise(visit(), visit(), visit()):
+    async with visits(stage, people=3) as pages:
         for mode, wanted in (("STRICT", REFUSED), ("PERMISSIVE", ("200",)), ("STRICT", REFUSED)):
             await rules(terms(mode))
             assert await stage.until(lambda wanted=wanted: are_told(stage, *wanted), 60), mode

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from e2e.mesh_views import clusters_list, clusters_of_reviews, reviews_endpoints
+from e2e.visits import visits
 from isthmus.console.cli.clusters import command
-from isthmus.console.demo.page import Page
 from isthmus.console.demo.stage import PRIVATE, Stage
 from isthmus.console.installation import Installation, documents, dump
 
@@ -34,23 +32,6 @@ async def registry(stage: Stage) -> AsyncIterator[Path]:
 
 async def holds(stage: Stage, clusters: set[str]) -> bool:
     return await clusters_of_reviews(stage) == clusters
-
-
-@asynccontextmanager
-async def visits(stage: Stage) -> AsyncIterator[list[Page]]:
-    """Somebody who visits the page all the time during the block."""
-    pages: list[Page] = []
-
-    async def go_on() -> None:
-        while True:
-            pages.append(await stage.visitor.visit())
-
-    task = asyncio.get_running_loop().create_task(go_on())
-    try:
-        yield pages
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_a_removed_file_removes_the_cluster_and_a_new_one_adds_it(stage: Stage, registry: Path) -> None:

@@ -9,14 +9,14 @@ import shutil
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from e2e.conftest import Rules
 from e2e.mesh_views import in_sidecar
+from e2e.visits import visits
 from isthmus.ca.founding import ROOT_KEY, Founding, found
 from isthmus.ca.store import ROOT_CERT
-from isthmus.console.demo.page import Page
 from isthmus.console.demo.stage import CLUSTERS, PRIVATE, PUBLIC, Stage
 
 SIGNAL_AGENT = """
@@ -38,36 +38,15 @@ def fresh_connections(app: str) -> dict[str, object]:
     }
 
 
-@dataclass
-class Load:
-    """Visits, one after the other, for as long as the block runs."""
-
-    stage: Stage
-    pages: list[Page] = field(default_factory=list)
-
-    async def run(self) -> None:
-        while True:
-            self.pages.append(await self.stage.visitor.visit())
-
-    @property
-    def failed(self) -> list[Page]:
-        return [page for page in self.pages if not page.complete]
-
-
 @asynccontextmanager
-async def load(stage: Stage, rules: Rules) -> AsyncIterator[Load]:
+async def load(stage: Stage, rules: Rules) -> AsyncIterator[None]:
     """Steady visits beside the block, each of which makes new connections; none has failed in the end."""
     await rules(*(fresh_connections(app) for app in APPS))
-    visits = Load(stage)
-    task = asyncio.create_task(visits.run())
-    try:
-        yield visits
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
-    assert len(visits.pages) > 20
-    assert {page.node for page in visits.pages} >= {"k8s-demo"}, "no call went to the other cluster"
-    assert visits.failed == []
+    async with visits(stage) as pages:
+        yield
+    assert len(pages) > 20
+    assert {page.node for page in pages} >= {"k8s-demo"}, "no call went to the other cluster"
+    assert [page for page in pages if not page.complete] == []
 
 
 @dataclass
@@ -131,6 +110,7 @@ async def test_the_root_changes_under_load_once_the_last_proxy_has_followed_and_
             assert code == 0, said
 
             async def only_it_is_behind() -> bool:
+                await asyncio.sleep(1)  # or commands take the processors from what they wait for
                 _, told = await operator.rotate("status")
                 return told.count("behind: ") == 1 and "behind: reviews-v3" in told
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 
 from e2e.conftest import Rules
+from e2e.visits import visits
 from isthmus.console.demo.chapters_build import all_synced
-from isthmus.console.demo.page import Page, Stars
+from isthmus.console.demo.page import Stars
 from isthmus.console.demo.stage import PUBLIC, Stage, only
-from isthmus.kit.tasks import supervise
 
 pytestmark = pytest.mark.kube
 SYSTEM = ("-n", "istio-system")
@@ -54,19 +53,6 @@ async def scaled(stage: Stage, replicas: int) -> None:
     await public.run("rollout", "status", PILOT, "--timeout=90s", *SYSTEM)
 
 
-@asynccontextmanager
-async def visited(stage: Stage) -> AsyncIterator[list[Page]]:
-    """Pages that are fetched one after the other meanwhile."""
-    pages: list[Page] = []
-
-    async def visit() -> None:
-        while True:
-            pages.append(await stage.visitor.visit())
-
-    async with supervise(visit()):
-        yield pages
-
-
 async def pilots(stage: Stage) -> list[str]:
     found = await stage.kubectl(PUBLIC).run(
         "get", "pods", "-l", "istio=pilot", *SYSTEM, "-o", "jsonpath={.items[*].metadata.name}"
@@ -78,7 +64,7 @@ async def test_a_change_reaches_all_though_the_pilot_is_killed_that_they_were_to
     two: Stage, rules: Rules
 ) -> None:
     await rules(VERSIONS)
-    async with visited(two) as pages:
+    async with visits(two) as pages:
         for version, stars in (("v2", Stars.BLACK), ("v1", Stars.NONE)):
             first, *_ = await pilots(two)
             await two.kubectl(PUBLIC).run("delete", "pod", first, "--force", "--grace-period=0", *SYSTEM)
@@ -91,7 +77,7 @@ async def test_a_change_reaches_all_though_the_pilot_is_killed_that_they_were_to
 
 async def test_a_pilot_that_is_told_to_stop_takes_no_page_with_it(two: Stage, rules: Rules) -> None:
     await rules(VERSIONS)
-    async with visited(two) as pages:
+    async with visits(two) as pages:
         await two.kubectl(PUBLIC).run("rollout", "restart", PILOT, *SYSTEM)
         await rules(all_to("v2"))
         await two.kubectl(PUBLIC).run("rollout", "status", PILOT, "--timeout=120s", *SYSTEM)

@@ -15,9 +15,14 @@ from fakes.served_cluster import ServedCluster
 class KubeCluster(ServedCluster):
     """One cluster that real programs serve, as new."""
 
-    def __init__(self, processes, folder):
+    def __init__(self, processes, folder, definitions):
         super().__init__(processes.credentials, processes.url, folder)
-        self._processes = processes
+        self._processes, self._wanted = processes, definitions
+        self.is_defined = processes.is_defined_as(definitions)
+
+    async def remember_definitions(self):
+        """The next test finds them."""
+        self._processes.remember_definitions(self._wanted)
 
     async def stop_serving(self):
         """Be out of reach."""
@@ -36,11 +41,11 @@ class KubeClusters:
         self._started, self._taken, self._count = [], set(), 0
 
     @asynccontextmanager
-    async def serving(self, folder):
-        """One of them, for the length of the block."""
-        processes = self._take()
+    async def serving(self, folder, definitions):
+        """One of them, for the length of the block, with these definitions if it has them."""
+        processes = self._take(definitions)
         try:
-            yield KubeCluster(processes, folder)
+            yield KubeCluster(processes, folder, definitions)
         finally:
             self._taken.remove(processes)
 
@@ -56,7 +61,7 @@ class KubeClusters:
             each.stop()
             self._started.remove(each)
 
-    def _take(self):
+    def _take(self, definitions):
         self._bury()
         free = next((each for each in self._started if each not in self._taken), None)
         if free is None:
@@ -66,7 +71,7 @@ class KubeClusters:
             free.start()
             self._started.append(free)
         else:
-            free.renew()
+            free.renew(definitions)
         self._taken.add(free)
         return free
 

@@ -35,7 +35,7 @@ class KubeProcesses:
         self._ports = options.Ports(*free_ports(3))
         self.url = f"https://127.0.0.1:{self._ports.api}"
         self._running = {}
-        self._first = {}
+        self._first, self._defined, self._kept = {}, (), {}
 
     def start(self):
         """Begin to serve, and return once there is all that a new cluster has."""
@@ -47,18 +47,32 @@ class KubeProcesses:
         self._until(lambda: _FIRST in self._stored(), "kube-controller-manager")
         self._first = self._stored()
 
-    def renew(self):
-        """Be as after `start`."""
+    def is_defined_as(self, definitions):
+        """Whether it has what was remembered, and that is these definitions."""
+        return self._defined == definitions
+
+    def remember_definitions(self, definitions):
+        """Have these, which are there now, also after a `renew` that wants them: it takes seconds to take them in."""
+        self._defined = definitions
+        self._kept = {key: value for key, value in self._stored().items() if key.startswith(_DEFINITIONS)}
+
+    def renew(self, definitions=()):
+        """Be as after `start`, and have these definitions still if they were remembered and nobody touched one."""
         if self._running["kube-apiserver"].poll() is not None:
             self._serve()
         now = self._stored()
-        lost = {key: value for key, value in self._first.items() if now.get(key) != value}
-        changes = [{"requestDeleteRange": {"key": _code(key)}} for key in now.keys() - self._first.keys()]
+        if not self.is_defined_as(definitions) or any(now.get(key) != self._kept[key] for key in self._kept):
+            self._defined, self._kept = (), {}
+        first = self._first | self._kept
+        lost = {key: value for key, value in first.items() if now.get(key) != value}
+        changes = [{"requestDeleteRange": {"key": _code(key)}} for key in now.keys() - first.keys()]
         changes += [{"requestPut": {"key": _code(key), "value": value}} for key, value in lost.items()]
         if changes:
             self._ask_etcd("txn", {"success": changes})
         gone = {
-            key.removeprefix(_DEFINITIONS).partition(".")[2] for key in now if key.startswith(_DEFINITIONS)
+            key.removeprefix(_DEFINITIONS).partition(".")[2]
+            for key in now.keys() - first.keys()
+            if key.startswith(_DEFINITIONS)
         }
         self._until(lambda: not gone & self._groups(), "kube-apiserver")
 

@@ -9,8 +9,12 @@ from fakes.embedded_cluster import embedded_cluster
 
 
 @asynccontextmanager
-async def live_cluster(folder):
-    """A cluster that serves until the block ends."""
-    made = CHOICE.clusters.serving if CHOICE.clusters else embedded_cluster
-    async with made(folder) as served, served:
+async def live_cluster(folder, definitions=()):
+    """A cluster that serves until the block ends, and has these definitions (a real one keeps them for the next)."""
+    definitions = tuple(definitions)
+    made = CHOICE.clusters.serving(folder, definitions) if CHOICE.clusters else embedded_cluster(folder)
+    async with made as served, served:
+        if not served.is_defined:
+            await served.apply(*definitions)
+            await served.remember_definitions()
         yield served

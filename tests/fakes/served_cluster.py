@@ -49,6 +49,12 @@ class ServedCluster:
         """Let whoever reads the file come as somebody else."""
         self.kubeconfig.write_text(yaml.safe_dump(content))
 
+    is_defined = False
+    """Whether it has the definitions already that are asked for."""
+
+    async def remember_definitions(self):
+        """All that are asked for are there now."""
+
     async def __aenter__(self):
         await self._client.__aenter__()
         return self

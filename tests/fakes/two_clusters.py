@@ -65,13 +65,14 @@ def service(name, namespace="default", **spec):
 
 
 @asynccontextmanager
-async def two_clusters(folder):
-    """`east`, which holds the configuration, and `west`; both with the namespace `istio-system`."""
+async def two_clusters(folder, definitions=()):
+    """`east`, which holds the configuration and has the definitions, and `west`; both with `istio-system`."""
     async with AsyncExitStack() as stack:
         made = []
         for name in ("east", "west"):
             (folder / name).mkdir()
-            cluster = Cluster(name, await stack.enter_async_context(live_cluster(folder / name)))
+            has = definitions if name == "east" else ()
+            cluster = Cluster(name, await stack.enter_async_context(live_cluster(folder / name, has)))
             namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "istio-system"}}
             await cluster.create("namespaces", namespace)
             made.append(cluster)

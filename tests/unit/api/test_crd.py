@@ -56,8 +56,7 @@ def test_one_version_of_each_is_stored():
 
 @pytest.fixture
 async def client(tmp_path, api_server):
-    async with live_cluster(tmp_path) as cluster, Client(cluster.access) as opened:
-        await cluster.apply(*CRDS)
+    async with live_cluster(tmp_path, CRDS) as cluster, Client(cluster.access) as opened:
         yield opened
 
 

@@ -148,8 +148,8 @@ def test_rules_are_told_in_one_line_with_a_mend_where_one_is_not_seen():
 
 @pytest.mark.timeout(240)
 async def test_an_api_server_refuses_what_rules_refuse_in_the_same_places(tmp_path, api_server):
-    async with live_cluster(tmp_path) as cluster, Client(cluster.access) as client:
-        await cluster.apply(*custom_resource_definitions())
+    has = custom_resource_definitions()
+    async with live_cluster(tmp_path, has) as cluster, Client(cluster.access) as client:
         for name, spec in WRONG:
             kind = KIND[name]
             with pytest.raises(Refused) as caught:

@@ -32,8 +32,7 @@ async def containers(deployment):
 
 @pytest.fixture
 async def east(tmp_path, api_server):
-    async with two_clusters(tmp_path) as (first, _), at_work(first.served):
-        await first.apply(*gateway_api_definitions())
+    async with two_clusters(tmp_path, gateway_api_definitions()) as (first, _), at_work(first.served):
         yield first
 
 

@@ -127,8 +127,7 @@ class Pilots:
 @pytest.fixture
 async def pilots(tmp_path, api_server):
     async with AsyncExitStack() as stack:
-        east, _ = await stack.enter_async_context(two_clusters(tmp_path))
-        await east.apply(*custom_resource_definitions())
+        east, _ = await stack.enter_async_context(two_clusters(tmp_path, custom_resource_definitions()))
         client = await stack.enter_async_context(Client(east.access))
         account = {"metadata": {"name": "default", "namespace": "istio-system"}}
         await east.apply({"apiVersion": "v1", "kind": "ServiceAccount", **account})
