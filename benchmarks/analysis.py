@@ -9,7 +9,7 @@ from typing import Any
 
 from isthmus.api import kind_named
 from isthmus.api.decode import decode
-from isthmus.model.analyze import CHECKS, analyze
+from isthmus.model.analyze.checks import CHECKS, analyze
 from isthmus.model.analyze.subject import Subject
 from isthmus.model.build import MeshBuilder
 from isthmus.model.change import Change, ChangeKey

@@ -41,11 +41,8 @@ from isthmus.model.change import Change, ChangeKey, refused
 from isthmus.model.codes import code_of_problem
 from isthmus.model.findings import Finding
 from isthmus.model.mesh import MeshSettings
-from isthmus.model.names import ClusterId
+from isthmus.model.names import ALONE, ClusterId
 from isthmus.translate.generation import Generation, Translator
-
-ALONE = "cluster"
-"""The name of the cluster where files name none."""
 
 
 class _Document(NamedTuple):

@@ -14,17 +14,19 @@ from isthmus.console.calls import Caller, Target, WrongCall, parts_of, resolve_n
 from isthmus.console.control_plane import ask_envoy
 from isthmus.console.drawn_mesh import draw
 from isthmus.console.explain import Explainer
-from isthmus.console.explain_dns import NameExplained
+from isthmus.console.explain_dns import NameExplained, explained
 from isthmus.console.explain_files import kind_of_proxy, proxy_of
 from isthmus.console.explanations import Explanation
 from isthmus.console.live_objects import Live, LiveCluster
 from isthmus.console.named_pods import workload_named
-from isthmus.console.proxy_names import explain_live_name
+from isthmus.console.proxy_names import pod_table
 from isthmus.kube.errors import KubeError
+from isthmus.kube.kubeconfig import Access
 from isthmus.model.endpoint import Locality
 from isthmus.model.mesh import Mesh
 from isthmus.model.proxy import Proxy, ProxyKind, proxy_from_node
 from isthmus.model.workload import Workload
+from isthmus.sidecar.dns_names import Names
 from isthmus.translate.trace.held import Held, shown_by
 
 _DUMP = "config_dump?include_eds"
@@ -98,7 +100,13 @@ async def explain_name_live(live: Live, caller: str, name: str, cluster: str = "
     """What a name means to the pod `caller`, as its agent says. Raises `KubeError`, and `WrongCall`."""
     _, workload = _mesh_and_pod(live, caller, cluster)
     access = live[workload.cluster].access
-    return await explain_live_name(access, f"{workload.namespace}/{workload.name}", name)
+    return await _explained(access, workload.namespace, workload.name, name)
+
+
+async def _explained(access: Access, namespace: str, pod: str, name: str) -> NameExplained:
+    found = await pod_table(access, namespace, pod)
+    names = Names(found.table, found.namespace, found.domain, found.search)
+    return explained(pod, name, names, found.search)
 
 
 def _mesh_and_pod(live: Live, name: str, cluster: str) -> tuple[Mesh, Workload]:
@@ -117,7 +125,7 @@ async def _with_address(cluster: LiveCluster, mesh: Mesh, proxy: Proxy, target: 
     known = resolve_name(mesh, Caller(proxy.cluster, proxy.namespace, network=proxy.network), host)
     if proxy.kind is ProxyKind.SIDECAR and known.service is None and not known.address:
         with suppress(KubeError, WrongCall):  # then it is for DNS outside to say
-            said = await explain_live_name(cluster.access, f"{proxy.namespace}/{proxy.name}", host)
+            said = await _explained(cluster.access, proxy.namespace, proxy.name, host)
             return msgspec.structs.replace(target, address="".join(said.addresses[:1]))
     return target
 

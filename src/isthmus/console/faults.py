@@ -20,8 +20,8 @@ from isthmus.console.written import Manifest, Written
 from isthmus.console.yaml_places import NOWHERE
 from isthmus.discovery.source_secrets import LABEL, claims_of
 from isthmus.kit.clock import Clock, SystemClock
-from isthmus.model.analyze import analyze
 from isthmus.model.analyze.alone import alone, of_schema, ref_of
+from isthmus.model.analyze.checks import analyze
 from isthmus.model.codes import OF_SCHEMA
 from isthmus.model.credential import certificate_path, life_finding
 from isthmus.model.findings import Finding

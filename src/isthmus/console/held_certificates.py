@@ -19,7 +19,6 @@ from isthmus.api.resource import Kind, Meta, Object
 from isthmus.ca.denied import Denial
 from isthmus.console.control_plane import CITADEL, CITADEL_PORT, MONITORING_PORT, PILOT, access_to
 from isthmus.console.denying import read_denied
-from isthmus.console.drawn_mesh import ALONE
 from isthmus.kit.certified import Certified, certified_pem
 from isthmus.kit.unreadable import UNREADABLE
 from isthmus.kit.x509 import InvalidCertificate
@@ -28,6 +27,7 @@ from isthmus.kube.errors import KubeError, NotFound
 from isthmus.kube.kubeconfig import Access
 from isthmus.kube.pods import fetch
 from isthmus.model.holdings import PAGE, CitadelHolding, Holding
+from isthmus.model.names import ALONE
 from isthmus.model.trust_held import TrustHeld
 
 CONFIG_MAP, _KEY = "istio-ca-root-cert", "root-cert.pem"

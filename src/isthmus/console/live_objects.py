@@ -12,13 +12,13 @@ import msgspec
 from isthmus.api import KINDS, LOOKED_AT
 from isthmus.api.resource import Kind
 from isthmus.console.control_plane import access_to
-from isthmus.console.drawn_mesh import ALONE
 from isthmus.console.drawn_pods import Tree
 from isthmus.console.proxy_environment import cluster_told
 from isthmus.kube.client import Client, Scope
 from isthmus.kube.errors import Forbidden, KubeError, NotFound
 from isthmus.kube.kubeconfig import Access
 from isthmus.model import trust_bundles
+from isthmus.model.names import ALONE
 
 Held = Mapping[str, Sequence[Tree]]
 """The documents of each cluster, by its name; the first is that of the configuration."""

@@ -5,9 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from isthmus.console.control_plane import ask_agent
-from isthmus.console.explain_dns import NameExplained, explained
 from isthmus.kube.kubeconfig import Access
-from isthmus.sidecar.dns_names import Names
 from isthmus.sidecar.pod_names import PodTable
 
 
@@ -29,11 +27,3 @@ def names_of(found: PodTable) -> list[NameRow]:
     rows = [NameRow(host, " ".join(named.addresses), "") for host, named in found.table.names.items()]
     rows += [NameRow(host, "", target) for host, target in found.table.aliases.items()]
     return sorted(rows, key=lambda row: row.name)
-
-
-async def explain_live_name(access: Access, caller: str, name: str) -> NameExplained:
-    """What a name means to a running pod. Raises `KubeError`, `WrongCall`."""
-    namespace, _, bare = caller.rpartition("/")
-    found = await pod_table(access, namespace or "default", bare)
-    names = Names(found.table, found.namespace, found.domain, found.search)
-    return explained(bare, name, names, found.search)

@@ -11,7 +11,7 @@ from isthmus.discovery.finding_status import statuses_of
 from isthmus.discovery.status_writer import Statuses
 from isthmus.kit.clock import Clock, SystemClock
 from isthmus.kit.scopes import discovery as log
-from isthmus.model.analyze import analyze
+from isthmus.model.analyze.checks import analyze
 from isthmus.model.build import MeshBuilder
 from isthmus.model.findings import Finding, Severity
 from isthmus.model.mesh import Mesh

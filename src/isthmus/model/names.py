@@ -7,6 +7,9 @@ from typing import NamedTuple, NewType
 ClusterId = NewType("ClusterId", str)
 """A Kubernetes cluster, as the registry names it."""
 
+ALONE = ClusterId("cluster")
+"""The name of a cluster where nobody names one."""
+
 NO_CLUSTER = ClusterId("-")
 """Where endpoints are that a ServiceEntry or WorkloadEntry tells of, and no cluster has."""
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from isthmus.console.cli import main, mesh_options
 from isthmus.console.fault_filter import FOUND
-from isthmus.model.analyze import CHECKS
+from isthmus.model.analyze.checks import CHECKS
 from isthmus.model.codes import Code
 
 MESH = """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from isthmus.model.analyze import analyze
+from isthmus.model.analyze.checks import analyze
 from isthmus.translate.offline import read_case
 
 WORLD = """

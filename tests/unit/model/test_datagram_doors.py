@@ -5,7 +5,7 @@ from __future__ import annotations
 from isthmus.api import kind_named
 from isthmus.api.core.pod import Container, ContainerPort, PodSpec
 from isthmus.api.decode import decode
-from isthmus.model.analyze import analyze
+from isthmus.model.analyze.checks import analyze
 from isthmus.model.build import MeshBuilder
 from isthmus.model.change import Change, ChangeKey
 from isthmus.model.codes import Code

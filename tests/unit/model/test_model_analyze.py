@@ -6,7 +6,7 @@ from isthmus.api import kind_named
 from isthmus.api.decode import decode
 from isthmus.console.drawn_mesh import Manifest
 from isthmus.console.faults import faults_together
-from isthmus.model.analyze import analyze
+from isthmus.model.analyze.checks import analyze
 from isthmus.model.build import MeshBuilder
 from isthmus.model.change import Change, ChangeKey
 from isthmus.model.findings import Severity

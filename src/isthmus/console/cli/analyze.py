@@ -21,7 +21,7 @@ from isthmus.console.pilots import Meshed, ask_pilots
 from isthmus.console.render import fail, table
 from isthmus.console.written import given_manifests
 from isthmus.kube.errors import KubeError
-from isthmus.model.analyze import CHECKS
+from isthmus.model.analyze.checks import CHECKS
 
 
 def _threshold(of: str, usual: str, text: str) -> Callable[[F], F]:
