@@ -253,7 +253,7 @@ async def test_one_bad_pod_behind_the_gateway_does_not_put_the_network_aside(apa
     try:
         pods = await private.json("get", "pods", "-l", "app=reviews")
         bad = pods["items"][0]["metadata"]["name"]
-        kill = "for i in 1 2 3 4 5 6 7 8 9 10; do kill -9 -1; sleep 1; done"
+        kill = "sleep 0.2; for i in 1 2 3 4 5 6 7 8 9 10; do kill -9 -1; sleep 1; done"
         await private.run(
             "exec", bad, "-c", "istio-proxy", "--", "sh", "-c", f"({kill}) >/dev/null 2>&1 & true"
         )
