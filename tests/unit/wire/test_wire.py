@@ -113,8 +113,10 @@ async def test_a_handler_learns_that_its_caller_is_gone() -> None:
     ended = asyncio.Event()
 
     async def talk(stream: Stream) -> None:
-        await echo(stream)
-        ended.set()
+        try:
+            await echo(stream)
+        finally:  # by the end of the stream, or by that of the connection, whichever is heard of first
+            ended.set()
 
     server = GrpcServer({"/test.Test/Echo": Bidi(talk)}, [Plaintext("127.0.0.1", 0)])
     async with supervise(server.run()):
