@@ -11,6 +11,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from graphlib import TopologicalSorter
 from itertools import product
 from typing import Any, NamedTuple
@@ -202,12 +203,17 @@ def _deciding(family: Family) -> tuple[int, ...]:
     seen: dict[tuple[int, Taken], Any] = {}
     found = set()
     for taken, value in family:
-        for at, way in taken:
-            rest = taken - {(at, way)}
+        for at, rest in _rests(taken):
             alike = seen.setdefault((at, rest), values.get(rest, value))
             if alike != value:
                 found.add(at)
     return tuple(sorted(found))
+
+
+@cache
+def _rests(taken: Taken) -> tuple[tuple[int, Taken], ...]:
+    """Each choice that was not taken in its usual way, with all others."""
+    return tuple((at, taken - {(at, way)}) for at, way in taken)
 
 
 def _in_order(several: Iterable[tuple[str, ...]]) -> list[str]:
