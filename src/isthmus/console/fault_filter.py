@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from isthmus.console.faults import Fault
+from isthmus.console.fault import Fault
 
 LEVELS = ("info", "warning", "error")
 """How much faults matter, the least first."""

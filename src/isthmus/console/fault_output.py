@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from isthmus.console.faults import Fault
+from isthmus.console.fault import Fault
 from isthmus.console.render import show, show_yaml
 from isthmus.model.codes import code_numbered
 

@@ -1,11 +1,9 @@
-"""What is wrong in manifests or in a mesh, in a form that every output prints."""
+"""What is wrong in manifests or in a mesh."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-
-import msgspec
 
 from isthmus.api import kind_of
 from isthmus.api.core.config_map import ConfigMap
@@ -15,6 +13,7 @@ from isthmus.api.errors import InvalidConfig, UnknownKind
 from isthmus.api.resource import Ref
 from isthmus.console.drawn_mesh import DrawnMesh, as_stored, draw
 from isthmus.console.drawn_pods import Tree, labels_of, meta_of
+from isthmus.console.fault import Fault, fault
 from isthmus.console.findings_of_proxies import findings_of_proxies
 from isthmus.console.written import Manifest, Written
 from isthmus.console.yaml_places import NOWHERE
@@ -27,40 +26,6 @@ from isthmus.model.credential import certificate_path, life_finding
 from isthmus.model.findings import Finding
 
 _OURS = SystemClock()
-
-
-class Fault(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that is wrong or doubtful, and where."""
-
-    severity: str  # error, warning or info
-    code: str
-    title: str
-    object: str
-    path: str
-    message: str
-    cluster: str = ""
-    file: str = ""
-    line: int = 0
-
-    def __str__(self) -> str:
-        where = f"{self.file}:{self.line}: " if self.file else ""
-        place = f' in cluster "{self.cluster}"' if self.cluster else ""
-        return f"{where}{self.severity} [{self.code}] {self.object}{place}: {self.path}: {self.message}"
-
-
-def fault(finding: Finding, file: str = "", line: int = 0) -> Fault:
-    """A finding in this form."""
-    return Fault(
-        severity=finding.severity.value,
-        code=finding.code.number,
-        title=finding.code.title,
-        object=str(finding.ref),
-        path=finding.path,
-        message=finding.message,
-        cluster=finding.cluster,
-        file=file,
-        line=line,
-    )
 
 
 def faults_of_each(manifests: Iterable[Manifest]) -> Iterator[Fault]:

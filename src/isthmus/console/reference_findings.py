@@ -15,7 +15,8 @@ import msgspec
 import yaml
 
 from isthmus.console.drawn_mesh import DrawnMesh, draw
-from isthmus.console.faults import Fault, fault, faults_together
+from isthmus.console.fault import Fault, fault
+from isthmus.console.faults import faults_together
 from isthmus.console.written import Manifest
 from isthmus.discovery.registrations import Registrations
 from isthmus.kit.clock import ManualClock, SystemClock

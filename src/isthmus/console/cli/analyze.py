@@ -14,9 +14,10 @@ import msgspec
 from isthmus.api.errors import InvalidConfig
 from isthmus.console.cli.mesh_options import F, chosen, cluster_options, held
 from isthmus.console.cli.options import meshed, output
+from isthmus.console.fault import Fault
 from isthmus.console.fault_filter import FOUND, LEVELS, matters, shown, suppression
 from isthmus.console.fault_output import OUTPUTS
-from isthmus.console.faults import Fault, faults_together
+from isthmus.console.faults import faults_together
 from isthmus.console.pilots import Meshed, ask_pilots
 from isthmus.console.render import fail, table
 from isthmus.console.written import given_manifests
