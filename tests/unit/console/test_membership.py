@@ -460,6 +460,7 @@ async def test_a_cluster_that_asks_elsewhere_for_sidecars_has_joined_once_it_bel
     assert f"no Pilot that is called as {url} says has written the roots" in ready.seen
 
     await mesh.west.create("pods", pilot_pod())
+    await eventually(mesh.member.has_pilot)
     with pytest.raises(CannotGoOn, match=r"west has a Pilot, and asks nobody elsewhere .*\(hint: "):
         await mesh.join(injection_url=url)
 
