@@ -129,10 +129,20 @@ async def test_the_last_known_endpoints_stay_while_an_api_server_is_away(stage: 
 
 
 async def test_a_pilot_that_starts_while_a_cluster_is_away_serves_it_as_it_was(stage: Stage) -> None:
-    public, page = stage.kubectl(PUBLIC), "deployment/productpage-v1"
+    public, private, page = stage.kubectl(PUBLIC), stage.kubectl(PRIVATE), "deployment/productpage-v1"
 
-    async def is_on_disk() -> bool:
-        return PRIVATE in await in_pilot(stage, "ls /var/lib/isthmus")
+    async def both() -> bool:
+        return await clusters_of_reviews(stage) == {PUBLIC, PRIVATE}
+
+    async def kept() -> str:
+        return await in_pilot(stage, f"cat /var/lib/isthmus/{PRIVATE}* | cksum")
+
+    assert await stage.until(both, 60)
+    before = await kept()
+    await private.run("create", "service", "clusterip", "new", "--tcp=80")
+
+    async def is_on_disk() -> bool:  # half a minute after a change, and all that was before it
+        return await kept() != before
 
     assert await stage.until(is_on_disk, 60)
     await stage.lab.ask("POST", f"/apiserver/{PRIVATE}/stop")
@@ -146,3 +156,4 @@ async def test_a_pilot_that_starts_while_a_cluster_is_away_serves_it_as_it_was(s
     finally:
         await stage.lab.ask("POST", f"/apiserver/{PRIVATE}/start")
     assert await private_is(stage, "synced", 60)
+    await private.run("delete", "service", "new")
