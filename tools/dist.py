@@ -21,6 +21,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+
 from isthmus.console.chart.made import files
 from isthmus.console.install.kustomization import base
 from isthmus.console.install.reading import Layer, profile, settings
@@ -113,6 +116,8 @@ def bill() -> Json:
         found: Json = json.loads(made.read_text())
     found["components"].append(_envoy())
     found["serialNumber"] = f"urn:uuid:{uuid.uuid5(_OF_US, LOCK.read_text())}"
+    if wrong := JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(found)):
+        raise ValueError(f"the bill of materials is no CycloneDX: {wrong}")
     return found
 
 

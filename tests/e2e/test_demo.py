@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.lab.stock.programs import NoPrograms, stock_programs
+from e2e.own_lab import needs_stock_programs
 
 ISTHMUS = (sys.executable, "-m", "isthmus")
 APISERVER = "ISTHMUS_LAB_APISERVER"
@@ -41,18 +41,10 @@ def gone(state: Path, limit_s: float = 15.0) -> bool:
     return True
 
 
-@pytest.fixture
-def servers() -> str:
-    """Upstream's API servers where there are any: in the lab's own, all other stories begin with the same chapters."""
-    try:
-        stock_programs(os.environ)
-    except NoPrograms:
-        return "embedded"
-    return "kube"
-
-
-@pytest.mark.kube
+@pytest.mark.parametrize("servers", ["embedded", pytest.param("kube", marks=pytest.mark.kube)])
 def test_the_demo_shows_every_claim_and_leaves_nothing(tmp_path: Path, servers: str) -> None:
+    if servers == "kube":
+        needs_stock_programs()
     environment = {**os.environ, "ISTHMUS_STATE": str(tmp_path), "COLUMNS": "200", APISERVER: servers}
     done = subprocess.run(
         [*ISTHMUS, "demo"], env=environment, capture_output=True, text=True, timeout=280, check=False

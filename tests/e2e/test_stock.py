@@ -28,7 +28,6 @@ from isthmus.kube.kubeconfig import from_file
 from isthmus.kube.pods import fetch
 from isthmus.lab.spec import TALK, LabSpec, with_api_servers
 
-pytestmark = pytest.mark.kube
 Json = dict[str, Any]
 SPEC = with_api_servers(LabSpec(clusters=TALK.clusters[:1]), "kube")
 SERVE = ["python3", "-m", "http.server", "8080"]

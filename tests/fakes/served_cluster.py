@@ -38,6 +38,9 @@ def path_to(api_version, plural, namespace="", *tail):
 class ServedCluster:
     """One served cluster; all but `start` needs the block of `administered`."""
 
+    is_defined = False
+    """Whether it has the definitions already that are asked for."""
+
     def __init__(self, credentials, url, folder):
         self.credentials, self.url, self.folder = credentials, url, folder
         self.kubeconfig = folder / "kubeconfig"
@@ -48,9 +51,6 @@ class ServedCluster:
     def write_kubeconfig(self, content):
         """Let whoever reads the file come as somebody else."""
         self.kubeconfig.write_text(yaml.safe_dump(content))
-
-    is_defined = False
-    """Whether it has the definitions already that are asked for."""
 
     async def remember_definitions(self):
         """All that are asked for are there now."""

@@ -33,7 +33,7 @@ def note_update(before: Json, after: Json, manager: Manager, schema: Schema | No
     was, now = owned_values(before, schema), owned_values(after, schema)
     changed = frozenset(path for path, value in now.items() if _is_changed(was, path, value))
     for identity, (other, paths) in list(owners.items()):
-        owners[identity] = (other, (paths & now.keys()) - changed)
+        owners[identity] = (other, paths.intersection(now) - changed)
     if changed:
         mine = owners.get(manager.identity, (manager, _NOTHING))[1]
         owners[manager.identity] = (manager, mine | changed)
