@@ -6,11 +6,13 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from isthmus.lab.apiserver.definitions import META, REF, definitions, names_by_kind
-from isthmus.lab.apiserver.schema import Schemas
+from isthmus.lab.apiserver.schema import Schema, Schemas
 from isthmus.lab.apiserver.types import ResourceType
 
 Json = dict[str, Any]
 
+Served = tuple[tuple[ResourceType, Schema | None], ...]
+"""Types with their schemas: of Kubernetes' own the same for all API servers, as is what is written of them."""
 INFO = {"title": "Kubernetes", "version": "v1.34.0"}
 KIND = "x-kubernetes-group-version-kind"
 _WRITING = ("dryRun", "fieldManager", "fieldValidation")
@@ -38,11 +40,15 @@ def definition_name(each: ResourceType) -> str:
     return known or ".".join([*reversed(each.group.split(".")), each.version, each.kind])
 
 
-def named(types: Iterable[ResourceType], schemas: Schemas) -> dict[str, Json]:
+def served(types: Iterable[ResourceType], schemas: Schemas) -> Served:
+    """The types, as they are at the time of asking."""
+    return tuple((each, schemas.of(each)) for each in types)
+
+
+def named(types: Served) -> dict[str, Json]:
     """The definitions of the types and of all that they refer to, by name, the names in order."""
     found: dict[str, Json] = {}
-    for each in types:
-        schema = schemas.of(each)
+    for each, schema in types:
         if schema is not None:
             own = {**schema.node, KIND: [gvk(each)]}
             found[definition_name(each)] = own

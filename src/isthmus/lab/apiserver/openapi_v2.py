@@ -5,13 +5,14 @@ kubectl up to 1.26 reads the latter only: for validation, for `explain` and to m
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
 from isthmus.lab.apiserver.definitions import INT_OR_STRING, QUANTITY, walk
 from isthmus.lab.apiserver.gnostic import encode_document
-from isthmus.lab.apiserver.openapi import INFO, KIND, definition_name, gvk, named, operations
+from isthmus.lab.apiserver.openapi import INFO, KIND, Served, definition_name, gvk, named, operations, served
 from isthmus.lab.apiserver.schema import Schemas
 from isthmus.lab.apiserver.types import ResourceType, Types
 
@@ -21,36 +22,36 @@ PROTOBUF = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
 PROTOBUF_ANSWER = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 """Clients ask for the former; as `@` is not allowed in media types, servers answer with the latter."""
 
+_KEPT_DOCUMENTS = 8
+"""Of so many sets of types, in either form: of Kubernetes' own alone, and of each cluster with definitions."""
 _INNER = ("properties", "items", "additionalProperties", "required", "enum")
 _KEPT = frozenset({"$ref", "default", "description", "format", "title", "type", *_INNER})
 
 
 class OpenApiV2:
-    """The document of the types that are served at the time of asking, kept while these stay the same."""
+    """The document of the types that are served at the time of asking."""
 
     def __init__(self, types: Types, schemas: Schemas) -> None:
         self._types = types
         self._schemas = schemas
-        self._state: tuple[object, ...] = ()
-        self._kept: dict[bool, bytes] = {}
 
     def document(self, *, protobuf: bool) -> bytes:
         """The document, in protobuf or JSON."""
-        state = tuple((each, id(self._schemas.of(each))) for each in self._types)
-        if state != self._state:
-            self._state, self._kept = state, {}
-        if protobuf not in self._kept:
-            document = _document(self._types.all(), self._schemas)
-            self._kept[protobuf] = encode_document(document) if protobuf else msgspec.json.encode(document)
-        return self._kept[protobuf]
+        return _written(served(self._types.all(), self._schemas), protobuf)
 
 
-def _document(types: tuple[ResourceType, ...], schemas: Schemas) -> Json:
+@lru_cache(_KEPT_DOCUMENTS)
+def _written(types: Served, protobuf: bool) -> bytes:
+    document = _document(types)
+    return encode_document(document) if protobuf else msgspec.json.encode(document)
+
+
+def _document(types: Served) -> Json:
     paths: dict[str, Json] = {}
-    for each in types:
+    for each, _ in types:
         for path, method, action, queries in operations(each):
             paths.setdefault(path, {})[method] = _operation(each, method, action, queries)
-    definitions = {name: walk(node, _as_v2) for name, node in named(types, schemas).items()}
+    definitions = {name: walk(node, _as_v2) for name, node in named(types).items()}
     definitions[QUANTITY] = {"type": "string"}
     definitions[INT_OR_STRING] = {"type": "string", "format": "int-or-string"}
     return {"swagger": "2.0", "info": INFO, "paths": paths, "definitions": definitions}

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
 from isthmus.lab.apiserver.definitions import REF, walk
-from isthmus.lab.apiserver.openapi import INFO, KIND, definition_name, gvk, named, operations
+from isthmus.lab.apiserver.openapi import INFO, KIND, Served, definition_name, gvk, named, operations, served
 from isthmus.lab.apiserver.schema import Schemas
 from isthmus.lab.apiserver.types import ResourceType, Types
 
 Json = dict[str, Any]
 
 _REF = "#/components/schemas/"
+_KEPT_DOCUMENTS = 128
+"""A document is of one group and version, of which a cluster has about thirty."""
 _PATH_PARAMETERS = ("namespace", "name")
 
 
 class OpenApiV3:
-    """The documents of the types that are served at the time of asking, kept while these stay the same."""
+    """The documents of the types that are served at the time of asking."""
 
     def __init__(self, types: Types, schemas: Schemas) -> None:
         self._types = types
         self._schemas = schemas
-        self._kept: dict[str, tuple[tuple[object, ...], bytes]] = {}
 
     def index(self) -> Json:
         """Where each document is. The hash in its URL changes with its content."""
@@ -33,14 +35,7 @@ class OpenApiV3:
     def document(self, place: str) -> bytes | None:
         """The document for `api/v1` or `apis/apps/v1` as JSON, or `None` where nothing is served."""
         types = self._places().get(place)
-        if types is None:
-            return None
-        state = tuple((each, id(self._schemas.of(each))) for each in types)
-        kept = self._kept.get(place)
-        if kept is None or kept[0] != state:
-            kept = state, msgspec.json.encode(_document(types, self._schemas))
-            self._kept[place] = kept
-        return kept[1]
+        return _written(served(types, self._schemas)) if types is not None else None
 
     def _url(self, place: str) -> str:
         content = self.document(place) or b""
@@ -53,13 +48,18 @@ class OpenApiV3:
         return found
 
 
-def _document(types: list[ResourceType], schemas: Schemas) -> Json:
+@lru_cache(_KEPT_DOCUMENTS)
+def _written(types: Served) -> bytes:
+    return msgspec.json.encode(_document(types))
+
+
+def _document(types: Served) -> Json:
     paths: dict[str, Json] = {}
-    for each in types:
+    for each, _ in types:
         for path, method, action, queries in operations(each):
             entry = paths.setdefault(path, {"parameters": _path_parameters(path)})
             entry[method] = _operation(each, method, action, queries)
-    definitions = {name: walk(node, _as_v3) for name, node in named(types, schemas).items()}
+    definitions = {name: walk(node, _as_v3) for name, node in named(types).items()}
     return {"openapi": "3.0.0", "info": INFO, "paths": paths, "components": {"schemas": definitions}}
 
 

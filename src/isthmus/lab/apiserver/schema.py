@@ -6,6 +6,7 @@ The words for merging are those of Kubernetes' OpenAPI extensions (`x-kubernetes
 from __future__ import annotations
 
 import builtins
+from functools import cache
 from typing import Any
 
 from isthmus.lab.apiserver.cel_rules import Ruled, ruled
@@ -110,6 +111,13 @@ def resolved(node: Json) -> Json:
     return node
 
 
+@cache
+def _of_kubernetes(api_version: str, kind: str) -> Schema | None:
+    """One for all API servers, with all that any of them has seen of it."""
+    name = names_by_kind().get((api_version, kind))
+    return Schema(definitions()[name]) if name is not None else None
+
+
 def _at(node: object) -> Schema | None:
     return Schema(node) if isinstance(node, dict) else None
 
@@ -120,18 +128,13 @@ class Schemas:
     def __init__(self) -> None:
         self._custom: dict[ResourceType, Schema] = {}
         self._rules: dict[ResourceType, Ruled | None] = {}
-        self._known: dict[tuple[str, str], Schema] = {}
 
     def of(self, each: ResourceType) -> Schema | None:
         return self._custom.get(each) or self.of_kind(each.api_version, each.kind)
 
     def of_kind(self, api_version: str, kind: str) -> Schema | None:
         """The schema of one of Kubernetes' own kinds, also of those that are not stored (`Scale`)."""
-        key = api_version, kind
-        name = names_by_kind().get(key)
-        if name is None:
-            return None
-        return self._known.setdefault(key, Schema(definitions()[name]))
+        return _of_kubernetes(api_version, kind)
 
     def custom(self, each: ResourceType) -> Schema | None:
         """The schema of a custom resource; none of Kubernetes' own."""
