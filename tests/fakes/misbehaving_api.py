@@ -9,7 +9,7 @@ import aiohttp
 from aiohttp import web
 
 from fakes.ports import free_ports
-from isthmus.kit.log import Redacted
+from isthmus.kit.redacted import Redacted
 from isthmus.kit.tls import client_context
 from isthmus.kube.kubeconfig import Token
 

@@ -9,7 +9,7 @@ import yaml
 
 from fakes.eventually import eventually
 from isthmus.api import KINDS
-from isthmus.kit.log import Redacted
+from isthmus.kit.redacted import Redacted
 from isthmus.kube.client import APPLY_PATCH, MERGE_PATCH, Client
 from isthmus.kube.errors import KubeError, NotFound
 from isthmus.kube.kubeconfig import Token, from_file

@@ -14,7 +14,7 @@ import msgspec
 
 from isthmus.api.resource import Kind, Object
 from isthmus.kit import duration
-from isthmus.kit.log import Redacted
+from isthmus.kit.redacted import Redacted
 from isthmus.kube.account_token import ACCOUNTS, AccountToken, Bond, request_token
 from isthmus.kube.client import Client, Json, Scope
 from isthmus.kube.errors import NotFound

@@ -18,8 +18,8 @@ from isthmus.discovery.registry import ClusterSpec
 from isthmus.kit import duration, x509
 from isthmus.kit.backoff import Backoff
 from isthmus.kit.clock import Clock
-from isthmus.kit.log import Redacted
 from isthmus.kit.metrics import ACCESS_RENEWALS
+from isthmus.kit.redacted import Redacted
 from isthmus.kit.scopes import discovery as log
 from isthmus.kube.account_token import AccountToken, end_of, read_token, request_token
 from isthmus.kube.auth import Proof, prover

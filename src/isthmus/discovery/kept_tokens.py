@@ -18,7 +18,7 @@ import msgspec
 from isthmus.api import kind_named
 from isthmus.api.core.secret import Secret
 from isthmus.kit.clock import Clock, SystemClock
-from isthmus.kit.log import Redacted
+from isthmus.kit.redacted import Redacted
 from isthmus.kit.scopes import discovery as log
 from isthmus.kit.unreadable import UNREADABLE
 from isthmus.kube.account_token import read_token

@@ -18,7 +18,7 @@ from isthmus.api.errors import InvalidConfig
 from isthmus.api.registry.cluster import CLUSTERS, Cluster, ServerEndpoint
 from isthmus.api.resource import Object, Ref
 from isthmus.discovery.registry import Claims, ClusterSpec
-from isthmus.kit.log import Redacted
+from isthmus.kit.redacted import Redacted
 from isthmus.kit.tasks import Crew, keep_trying, supervise
 from isthmus.kit.watchable import Watchable
 from isthmus.kube.client import Client, Scope

@@ -6,23 +6,13 @@ How much each scope says can be changed while the program runs (`kit/log_levels.
 from __future__ import annotations
 
 import logging
-import sys
-from typing import Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final
 
-import structlog
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
 
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40, "none": 100}
 """How much is said, from most to nothing."""
-_written: structlog.typing.FilteringBoundLogger = structlog.get_logger()
-
-
-class Redacted(str):
-    """Text that must not be printed: its `repr` and its form in logs is `<redacted>`."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "<redacted>"
 
 
 class Scope:
@@ -48,56 +38,30 @@ class Scope:
     def debug(self, event: str, **fields: Any) -> None:
         """Say what only those who look for a fault want to know."""
         if self._least <= logging.DEBUG:
-            _written.debug(event, scope=self.name, **fields)
+            _written().debug(event, scope=self.name, **fields)
 
     def info(self, event: str, **fields: Any) -> None:
         """Say what has happened."""
         if self._least <= logging.INFO:
-            _written.info(event, scope=self.name, **fields)
+            _written().info(event, scope=self.name, **fields)
 
     def warning(self, event: str, **fields: Any) -> None:
         """Say what somebody should look at."""
         if self._least <= logging.WARNING:
-            _written.warning(event, scope=self.name, **fields)
+            _written().warning(event, scope=self.name, **fields)
 
     def error(self, event: str, **fields: Any) -> None:
         """Say what does not work; `exc_info` is the exception whose trace belongs to it."""
         if self._least <= logging.ERROR:
-            _written.error(event, scope=self.name, **fields)
+            _written().error(event, scope=self.name, **fields)
 
 
 log: Final = Scope("default", "the program: its start and end, its settings, jobs that fail")
 """What belongs to no scope of `kit/scopes.py`."""
 
 
-def send_logs(*, as_json: bool = True, to: TextIO | None = None) -> None:
-    """Send all logs of this process to `to` (standard error): JSON lines, or text for people."""
-    renderer: Any = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.StackInfoRenderer(),
-            *([structlog.processors.format_exc_info] if as_json else []),
-            _redact,
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.NOTSET),
-        logger_factory=structlog.WriteLoggerFactory(file=to or sys.stderr),
-        cache_logger_on_first_use=True,
-    )
+def _written() -> FilteringBoundLogger:
+    """What writes lines. Most commands write none, and structlog would cost them more than they do."""
+    from isthmus.kit.log_lines import written  # noqa: PLC0415 - see above
 
-
-def _redact(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    return {key: _shown(value) for key, value in event.items()}
-
-
-def _shown(value: Any) -> Any:
-    match value:
-        case Redacted():
-            return "<redacted>"
-        case dict():
-            return {_shown(key): _shown(each) for key, each in value.items()}
-        case list() | tuple() | set() | frozenset():
-            return [_shown(each) for each in value]
-    return value
+    return written()

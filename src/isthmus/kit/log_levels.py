@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TextIO
 
-from isthmus.kit.log import LEVELS, send_logs
+from isthmus.kit.log import LEVELS
+from isthmus.kit.log_lines import send_logs
 from isthmus.kit.scopes import SCOPES
 
 _ALSO = {"trace": "debug", "warn": "warning", "critical": "error", "fatal": "error", "off": "none"}

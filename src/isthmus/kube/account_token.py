@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from isthmus.api.resource import Kind, Object
-from isthmus.kit.log import Redacted
+from isthmus.kit.redacted import Redacted
 from isthmus.kit.unreadable import UNREADABLE
 from isthmus.kube.client import Client, path_of
 from isthmus.kube.errors import Unreachable

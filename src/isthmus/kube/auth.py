@@ -11,7 +11,7 @@ from typing import Protocol
 import msgspec
 
 from isthmus.kit.clock import Clock, SystemClock
-from isthmus.kit.log import Redacted
+from isthmus.kit.redacted import Redacted
 from isthmus.kit.unreadable import UNREADABLE
 from isthmus.kube.errors import KubeError, Unauthorized
 from isthmus.kube.kubeconfig import (

@@ -17,7 +17,7 @@ import msgspec
 from isthmus.api.errors import InvalidConfig
 from isthmus.api.yaml import documents
 from isthmus.kit.ip import authority
-from isthmus.kit.log import Redacted
+from isthmus.kit.redacted import Redacted
 from isthmus.kube.errors import InvalidKubeconfig
 
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")

@@ -22,7 +22,7 @@ from isthmus.discovery.fleet import Fleet
 from isthmus.discovery.kept_tokens import NAME, KeptTokens
 from isthmus.discovery.registry import Claims, ClusterSpec, FixedSource, Registry
 from isthmus.kit.clock import ManualClock, SystemClock
-from isthmus.kit.log import Redacted
+from isthmus.kit.redacted import Redacted
 from isthmus.kit.tasks import supervise
 from isthmus.kube.account_token import AccountToken, Bond, read_token, request_token
 from isthmus.kube.client import Client

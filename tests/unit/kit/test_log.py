@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.kit.log import Redacted, Scope, _redact
+from isthmus.kit.log import Scope
 from isthmus.kit.log_levels import parse_levels, set_levels, set_up_logs
+from isthmus.kit.log_lines import _redact
+from isthmus.kit.redacted import Redacted
 from isthmus.kit.scopes import SCOPES, ads, ca
 
 SRC = Path(__file__).parents[3] / "src" / "isthmus"

@@ -17,7 +17,7 @@ from isthmus.console.reader_access import Credential
 from isthmus.console.registration import Registration, cluster_object, kubeconfig, write_files
 from isthmus.discovery.source_files import read_directory
 from isthmus.discovery.source_secrets import LABEL, read_entry
-from isthmus.kit.log import Redacted
+from isthmus.kit.redacted import Redacted
 from isthmus.kit.unreadable import UNREADABLE
 from isthmus.kube.client import Client, Scope
 from isthmus.kube.errors import KubeError, NotFound
