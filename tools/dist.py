@@ -107,6 +107,7 @@ def bill() -> Json:
             "--mc-type",
             "application",
             "--output-reproducible",
+            "--no-validate",  # that is for the whole of it, below
             "--spec-version",
             "1.6",
             "-o",

@@ -63,7 +63,8 @@ class Stock:
         options.write_files(self._folder, self._site.credentials, self._ports)
         await self._running.start(ETCD, options.etcd_options(self._ports))
         await self.serve()
-        await self._running.start(MANAGER, self._manager_options())
+        # Elected, controllers give up when their API server is away; ours would wait up to a minute to ask it again.
+        await self._running.start(MANAGER, self._manager_options(), goes_with=API_SERVER)
         for obj in first:
             await self._until(partial(self._is_made, obj), API_SERVER)
         await self._mirror.begin()
