@@ -6,6 +6,7 @@ import base64
 import hashlib
 import uuid
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import jwt
@@ -27,6 +28,7 @@ LEAST_S, USUAL_S = 600.0, 3600.0
 """Kubernetes gives no token a shorter life than the first, and this one where none is asked for."""
 
 _ALGORITHM = "ES256"
+_REMEMBERED = 256
 _CLAIMS = "kubernetes.io"
 _EXTRA = "authentication.kubernetes.io"
 _BOUND = {"pod": builtin("pods"), "secret": builtin("secrets"), "node": builtin("nodes")}
@@ -58,6 +60,8 @@ class Tokens:
         self._objects = objects
         self._clock = clock
         self._key_id = key_id(key.public_key())
+        # What depends on the clock and on objects is asked anew each time.
+        self._signed = lru_cache(_REMEMBERED)(self._read)
 
     def issue(self, grant: Grant) -> tuple[str, float]:
         """A token, and when it ends, in seconds since the epoch."""
@@ -113,6 +117,15 @@ class Tokens:
                 return None
 
     def _claims(self, token: str) -> Json:
+        claims = self._signed(token)
+        now = self._clock.now()
+        if now >= claims["exp"]:
+            raise Unauthenticated("[invalid bearer token, service account token has expired]")
+        if now < claims["nbf"]:
+            raise Unauthenticated("[invalid bearer token, service account token is not valid yet]")
+        return claims
+
+    def _read(self, token: str) -> Json:
         try:
             # PyJWT would ask the machine's clock; ours may be another one.
             options: Any = {
@@ -126,11 +139,6 @@ class Tokens:
             )
         except jwt.PyJWTError as error:
             raise Unauthenticated("invalid bearer token") from error
-        now = self._clock.now()
-        if now >= claims["exp"]:
-            raise Unauthenticated("[invalid bearer token, service account token has expired]")
-        if now < claims["nbf"]:
-            raise Unauthenticated("[invalid bearer token, service account token is not valid yet]")
         return claims
 
     def _must_live(self, about: Json) -> None:
