@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, settings
 
 from fakes.api_servers import CHOICE, KubeClusters
 from fakes.kube_programs import ASSETS, kube_programs
+from isthmus.kit import garbage
 from isthmus.kit import log as kit_log
 from isthmus.kit.scopes import SCOPES
 
@@ -106,13 +107,14 @@ def _says_that_it_asks(path: Path) -> bool:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Python looks for garbage neither while tests are collected, nor ever among what was: all of it stays."""
+    """Python looks for garbage neither while tests are collected, nor ever among what was, and seldom afterwards."""
     gc.disable()
     try:
         return (yield)
     finally:
         gc.freeze()
         gc.enable()
+        garbage.look_seldom()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import uvloop
 
+from isthmus.kit import garbage
 from isthmus.kit.log import log
 from isthmus.kit.log_levels import set_up_logs
 from isthmus.lab.control import Control
@@ -42,6 +43,7 @@ async def run(inherited: Inherited, spec: LabSpec, samples: Path) -> None:
 
 def main() -> None:
     """The entry point: arguments as the launcher gives them."""
+    garbage.look_seldom()
     inherited = Inherited.decode(sys.argv[1])
     spec, samples = msgspec.json.decode(sys.argv[2], type=LabSpec), Path(sys.argv[3])
     with (Path(inherited.state) / "logs" / "lab.log").open("a") as file:

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import msgspec
 
+from isthmus.kit import garbage
 from isthmus.lab import rootfs
 from isthmus.lab.become import Become, become, show_command
 from isthmus.lab.shim_protocol import (
@@ -221,6 +222,7 @@ def wait_for_ever() -> None:
 def main() -> None:
     """Be a shim until the lab hangs up; in a child, the module it was asked to be."""
     die_with_parent(signal.SIGKILL)
+    garbage.look_seldom()
     settings = msgspec.json.decode(sys.argv[1], type=ShimSettings)
     control = socket.socket(fileno=settings.control)
     control.set_inheritable(False)

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from isthmus.console.render import fail
+from isthmus.kit import garbage
 
 # The order in which help shows them: what a newcomer wants first.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -155,6 +156,7 @@ class LazyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         """Runs a command, and ends as others do: by Ctrl-C with 130, with 141 where nobody reads on."""
+        garbage.look_seldom()
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
