@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 import yaml
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from e2e.own_lab import own_lab
 from e2e.workloads import remove
@@ -31,6 +33,7 @@ BUILD = (
 FIRST = (
     "test_install_guides.py",
     "test_guides.py",
+    "echo/test_http.py",
     "test_failures.py",
     "test_membership.py",
     "test_canary.py",
@@ -38,16 +41,29 @@ FIRST = (
     "families/test_families.py",
     "test_two_meshes.py",
     "edge/test_guides.py",
-    "edge/test_egress.py",
     "test_demo.py",
     "test_tokens.py",
     "test_guide.py",
 )
-"""The files that take long, so that workers end together. But for those that change roots: these come late."""
+"""What takes long, each with its folder, so that workers end together. But for what changes roots: it comes late."""
+
+
+class _ByStage(LoadScopeScheduling):
+    """A file is told by one worker, from top to bottom; a folder too, for its files share what it puts on the stage."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        folder = file.rpartition("/")[0]
+        return file if folder.endswith("e2e") else folder
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """In place of the one that `--dist` names."""
+    return _ByStage(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Each file is told by one worker (`--dist loadfile`), from top to bottom; what takes long comes first."""
+    """What takes long comes first."""
     here = Path(__file__).parent
     ours = [item for item in items if here in item.path.parents]
     missing = lacks(check_machine()) if ours else ()
