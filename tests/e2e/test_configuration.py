@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
+import subprocess
 from typing import Any
 
 import pytest
@@ -9,6 +12,7 @@ import yaml
 
 from e2e.conftest import Rules
 from e2e.mesh_views import findings
+from e2e.test_demo import ISTHMUS
 from isthmus.console.demo.page import Stars
 from isthmus.console.demo.stage import PRIVATE, PUBLIC, Stage, only
 from isthmus.kube.errors import KubeError
@@ -28,6 +32,14 @@ async def test_a_field_that_does_not_exist_is_refused_by_name(stage: Stage) -> N
     wrong = {**SPLIT, "spec": {"hosts": ["reviews"], "http": [{"rout": []}]}}
     with pytest.raises(KubeError, match="rout"):
         await stage.kubectl(PUBLIC).apply(yaml.safe_dump(wrong))
+
+
+async def test_an_envoy_is_compared_with_what_pilot_has_for_it(stage: Stage) -> None:
+    words = ["proxy", "status", "productpage", "--kubeconfig", str(stage.lab.kubeconfig(PUBLIC))]
+    done = await asyncio.to_thread(subprocess.run, [*ISTHMUS, *words], capture_output=True, text=True)
+    assert re.fullmatch(
+        r"the Envoy beside productpage-v1-\S+\.default holds what Pilot has for it\n", done.stdout
+    ), f"{done.stdout}\n{done.stderr}"
 
 
 async def test_a_rule_for_a_subset_nobody_defined_is_found_and_waits(stage: Stage) -> None:

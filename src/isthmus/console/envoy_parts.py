@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from isthmus.console import envoy_view
 from isthmus.console.envoy_secrets import extensions, secrets
+from isthmus.console.envoy_view import address_of
 from isthmus.kit.clock import SystemClock
 
 Json = dict[str, Any]
@@ -44,12 +45,40 @@ def section(dump: Json, kind: str) -> Json:
     return {}
 
 
-def versions(dump: Json) -> Iterator[tuple[str, str, str]]:
-    """Of each resource that came from Pilot: its part, its name, and its version."""
+def versions(dump: Json) -> Iterator[tuple[str, str, Hashable]]:
+    """Of each resource that came from Pilot: its part, its name, and its version.
+
+    Of endpoints Envoy tells no version: they stand for it themselves. It also lists those of upstreams that have
+    theirs from elsewhere, which Pilot did not tell.
+    """
+    apart = _told_apart(dump)
     for part, (kind, key, _) in _ENTRIES.items():
         for entry in section(dump, kind).get(key, []):
-            state = entry.get("active_state", entry)
-            yield part, _name(part, entry), str(state.get("version_info", ""))
+            name, state = _name(part, entry), entry.get("active_state", entry)
+            if part != "endpoints":
+                yield part, name, str(state.get("version_info", ""))
+            elif name in apart:
+                yield part, name, frozenset(_places(state.get("endpoint_config", {})))
+
+
+def _told_apart(dump: Json) -> set[str]:
+    """The upstreams whose endpoints are told by themselves (EDS), by the names by which these are asked for."""
+    entries = section(dump, "ClustersConfigDump").get("dynamic_active_clusters", [])
+    upstreams = [each.get("cluster", {}) for each in entries]
+    return {
+        each.get("eds_cluster_config", {}).get("service_name") or each.get("name", "")
+        for each in upstreams
+        if each.get("type") == "EDS"
+    }
+
+
+def _places(assignment: Json) -> Iterator[tuple[Hashable, ...]]:
+    """Each endpoint: in which locality and of which priority it is, where, and how much it weighs."""
+    for group in assignment.get("endpoints", []):
+        locality = tuple(sorted(group.get("locality", {}).items()))
+        for each in group.get("lb_endpoints", []):
+            address = address_of(each.get("endpoint", {}).get("address", {}))
+            yield locality, group.get("priority", 0), address, each.get("load_balancing_weight", 1)
 
 
 def _fits(row: Any, name: str, wanted: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from isthmus.console.control_plane import ask_envoy
@@ -78,7 +78,7 @@ def differences(pilot: dict[str, Any], envoy: dict[str, Any]) -> list[Difference
     ]
 
 
-def _what(told: str | None, held: str | None) -> str:
+def _what(told: Hashable, held: Hashable) -> str:
     if held is None:
         return "not held"
     return "held, and no more told" if told is None else "held as it was"

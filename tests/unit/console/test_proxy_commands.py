@@ -236,6 +236,39 @@ def test_an_envoy_differs_by_what_it_lacks_has_too_much_or_has_in_another_versio
     assert differences(pilot, pilot) == []
 
 
+def assignment(name, *ports):
+    places = [
+        {"endpoint": {"address": {"socket_address": {"address": "10.0.0.1", "port_value": port}}}}
+        for port in ports
+    ]
+    return {"cluster_name": name, "endpoints": [{"locality": {"region": "us"}, "lb_endpoints": places}]}
+
+
+def endpoints_dump(apart, *assignments):
+    upstreams = [{"cluster": {"name": name, "type": "EDS"}} for name in apart]
+    told = [{"endpoint_config": each} for each in assignments]
+    return {
+        "configs": [
+            {"@type": f"{ADMIN}ClustersConfigDump", "dynamic_active_clusters": upstreams},
+            {"@type": f"{ADMIN}EndpointsConfigDump", "dynamic_endpoint_configs": told},
+        ]
+    }
+
+
+def test_endpoints_differ_by_where_they_are_for_envoy_tells_no_version_of_them():
+    told = endpoints_dump("abc", assignment("a", 1, 2), assignment("b", 1), assignment("c", 1))
+    held = endpoints_dump("ab", assignment("a", 2, 1), assignment("b", 2), assignment("static", 1))
+    for place in held["configs"][1]["dynamic_endpoint_configs"][0]["endpoint_config"]["endpoints"]:
+        place["lb_endpoints"][0] |= {"health_status": "HEALTHY", "load_balancing_weight": 1}
+    for each in told["configs"][1]["dynamic_endpoint_configs"]:
+        each["version_info"] = "da4debc89b9c0803"
+    assert [tuple(each) for each in differences(told, held)] == [
+        ("clusters", "c", "not held"),
+        ("endpoints", "b", "held as it was"),
+        ("endpoints", "c", "not held"),
+    ]
+
+
 def test_certificates_are_told_with_their_ends_and_broken_ones_without():
     held = Pki().leaf(uris=("spiffe://mesh.example/ns/a/sa/b",)).certificate.decode()
     chain = {"certificate_chain": {"inline_string": held}}
