@@ -14,6 +14,7 @@ from isthmus.api.resource import Kind
 from isthmus.console.control_plane import access_to
 from isthmus.console.drawn_pods import Tree
 from isthmus.console.proxy_environment import cluster_told
+from isthmus.discovery.selection import SELECTION
 from isthmus.kube.client import Client, Scope
 from isthmus.kube.errors import Forbidden, KubeError, NotFound
 from isthmus.kube.kubeconfig import Access
@@ -42,7 +43,7 @@ async def clusters_of(kubeconfig: Path | None, contexts: Sequence[str], root: st
 
     They are called as the mesh calls them, where any proxy of theirs says so, else as their contexts; of
     contexts that lead to one API server the first counts. Raises `KubeError`. Kinds that a cluster does not
-    have, or does not let be read, are left out.
+    have, or does not let be read, are left out; of the others is read what Pilot reads.
     """
     wanted: dict[str, tuple[str, Access]] = {}
     for context in contexts or [""]:
@@ -74,7 +75,7 @@ async def _read(context: str, access: Access, root: str) -> LiveCluster:
 async def _documents(client: Client, kind: Kind, root: str) -> list[Tree]:
     if kind.name in _UNREAD:
         return []
-    scopes = [Scope()]
+    scopes = [SELECTION.get(kind.name, Scope())]
     if kind.name == "ConfigMap":
         scopes = [Scope(root, fields=f"metadata.name={each}") for each in ("istio", trust_bundles.CONFIG_MAP)]
     return [each for scope in scopes for each in await _listed(client, kind, scope)]

@@ -18,6 +18,7 @@ from isthmus.discovery.cluster_keeper import ClusterKeeper, KeeperSettings
 from isthmus.discovery.credential_follower import CredentialFollower, Word
 from isthmus.discovery.last_known import Fact
 from isthmus.discovery.registry import ClusterSpec
+from isthmus.discovery.selection import SELECTION
 from isthmus.kit import date, duration
 from isthmus.kit.clock import Clock, SystemClock
 from isthmus.kit.metrics import INBOUND_CHANGES
@@ -39,15 +40,6 @@ from isthmus.model.revision import DEFAULT, LABEL, is_read_by, settings_map
 Put = Callable[[Change], None]
 Companion = Callable[[ClusterSpec, Client], Coroutine[Any, Any, None]]
 """What is done in each cluster besides following it, for as long as it is followed."""
-
-FOLLOWS = "isthmus.io/follows"
-"""Label of Services whose endpoints Pilot writes itself: names of the control plane, not services."""
-
-_SCOPES: Mapping[str, Scope] = {
-    "Service": Scope(labels=f"!{FOLLOWS}"),
-    "EndpointSlice": Scope(labels=f"!{FOLLOWS}"),
-    "Pod": Scope(fields="status.phase!=Failed,status.phase!=Succeeded"),
-}
 
 
 class WatcherSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -249,7 +241,7 @@ class ClusterWatcher:
         return kind.name not in {"Cluster", "Secret", "Endpoints", "ServiceAccount", "ConfigMap"}
 
     def _informer(self, kind: Kind) -> Informer:
-        scope = _SCOPES.get(kind.name, Scope())
+        scope = SELECTION.get(kind.name, Scope())
         return Informer(kind, self._watch(kind, scope), self._heard)
 
     def _informer_named(self, name: str) -> Informer:

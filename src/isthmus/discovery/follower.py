@@ -16,7 +16,7 @@ import msgspec
 from isthmus.api.core.service import Service
 from isthmus.api.errors import InvalidConfig
 from isthmus.api.resource import Kind, Object, Ref
-from isthmus.discovery.cluster_watcher import FOLLOWS
+from isthmus.discovery.selection import FOLLOWS
 from isthmus.kit.backoff import Backoff
 from isthmus.kit.scopes import discovery as log
 from isthmus.kit.watchable import Watchable

@@ -12,6 +12,7 @@ from fakes.held_mesh import pod, service
 from fakes.live_cluster import live_cluster
 from isthmus.console.control_plane import contexts_of
 from isthmus.console.live_objects import clusters_of
+from isthmus.discovery.selection import FOLLOWS
 from isthmus.kube.errors import KubeError
 
 
@@ -67,6 +68,25 @@ async def test_a_cluster_without_proxies_is_called_as_its_context(tmp_path, api_
         file.write_text(yaml.safe_dump(content))
         assert list(await clusters_of(file, ("mine",), "istio-system")) == ["mine"]
         assert list(await clusters_of(file, (), "istio-system")) == ["cluster"]
+
+
+async def test_of_a_cluster_is_read_what_pilot_reads(tmp_path, api_server):
+    """Names that stand for another cluster's Pilot are no services of the mesh, and pods that ended are nowhere."""
+    async with live_cluster(tmp_path) as cluster:
+        stands_in = service("istiod", "None")
+        stands_in["metadata"]["labels"] = {FOLLOWS: "control-plane"}
+        ended = pod("ended", "10.1.0.1", "web")
+        del ended["metadata"]["ownerReferences"]
+        await cluster.create("services", stands_in)
+        await cluster.create("services", service("web", "10.96.0.20"))
+        await cluster.create("pods", ended)
+        await cluster.set_status("pods", ended, {"phase": "Succeeded"})
+        file = tmp_path / "config"
+        file.write_text(yaml.safe_dump({**merged(("mine", cluster)), "current-context": "mine"}))
+        (found,) = (await clusters_of(file, (), "istio-system")).values()
+        names = {(each["kind"], each["metadata"]["name"]) for each in found.objects}
+        assert ("Service", "web") in names
+        assert names.isdisjoint({("Service", "istiod"), ("Pod", "ended")})
 
 
 async def test_a_context_that_leads_nowhere_is_named(tmp_path, api_server):

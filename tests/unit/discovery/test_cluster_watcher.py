@@ -11,7 +11,8 @@ from fakes.two_clusters import World, service, two_clusters
 from isthmus.api.crd import custom_resource_definitions
 from isthmus.api.errors import InvalidConfig
 from isthmus.api.resource import Ref
-from isthmus.discovery.cluster_watcher import FOLLOWS, ClusterState, ClusterWatcher, WatcherSettings
+from isthmus.discovery.cluster_watcher import ClusterState, ClusterWatcher, WatcherSettings
+from isthmus.discovery.selection import FOLLOWS
 from isthmus.kit.clock import SystemClock
 from isthmus.kit.tasks import supervise
 from isthmus.kube.watch import WatchSettings

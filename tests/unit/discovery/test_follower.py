@@ -11,8 +11,8 @@ from isthmus.api.core.endpoint_slice import EndpointConditions, EndpointPort, En
 from isthmus.api.core.service import Service, ServicePort, ServiceSpec
 from isthmus.api.resource import Meta, Ref
 from isthmus.discovery import follower
-from isthmus.discovery.cluster_watcher import FOLLOWS
 from isthmus.discovery.follower import Address, Follower, control_plane, control_planes, endpoints
+from isthmus.discovery.selection import FOLLOWS
 from isthmus.kit.tasks import supervise
 from isthmus.kit.watchable import Watchable
 from isthmus.kube.client import Client
