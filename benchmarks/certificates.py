@@ -23,11 +23,11 @@ from aiohttp import web
 
 from isthmus.ca.citadel import Citadel, CitadelSettings, load_authority, own_voucher
 from isthmus.ca.founding import Founding, found
-from isthmus.ca.limits import Rate
+from isthmus.ca.rates import Limits, Rate
 from isthmus.ca.review import ClusterReviewer
-from isthmus.ca.server import Limits
 from isthmus.kit import x509
 from isthmus.kit.clock import SystemClock
+from isthmus.kit.key_kind import KeyKind
 from isthmus.kit.log_levels import set_up_logs
 from isthmus.kit.tasks import supervise
 from isthmus.kit.watchable import Watchable
@@ -193,7 +193,7 @@ def said(what: str, run: Run) -> str:
     )
 
 
-async def measure(directory: Path, kind: x509.KeyKind) -> None:
+async def measure(directory: Path, kind: KeyKind) -> None:
     """Ask a Citadel whose own key is of this kind."""
     found(directory, Founding(key_kind=kind))
     roots = (directory / "root-cert.pem").read_bytes()
@@ -211,7 +211,7 @@ async def measure(directory: Path, kind: x509.KeyKind) -> None:
 
 async def main() -> None:
     """Ask Citadels with keys of both kinds."""
-    for kind in (x509.KeyKind.EC_P256, x509.KeyKind.RSA_2048):
+    for kind in (KeyKind.EC_P256, KeyKind.RSA_2048):
         with tempfile.TemporaryDirectory() as directory:
             await measure(Path(directory), kind)
 

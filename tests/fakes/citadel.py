@@ -10,8 +10,7 @@ from fakes.tokens import FakeReviewer
 from isthmus.ca.authority import Lifetimes
 from isthmus.ca.citadel import Citadel, CitadelSettings, load_authority, own_voucher
 from isthmus.ca.founding import Founding, found
-from isthmus.ca.limits import Rate
-from isthmus.ca.server import Limits
+from isthmus.ca.rates import Limits, Rate
 from isthmus.kit.clock import Clock, SystemClock
 from isthmus.kit.tasks import supervise
 from isthmus.kit.watchable import Watchable

@@ -40,6 +40,7 @@ from isthmus.kit import spiffe_bundle, x509
 from isthmus.kit.certified import certified_pem
 from isthmus.kit.chain import verify_chain
 from isthmus.kit.clock import ManualClock, SystemClock
+from isthmus.kit.key_kind import KeyKind
 from isthmus.kit.plain_http import Request
 from isthmus.kit.protobuf import field
 from isthmus.kube.errors import KubeError
@@ -317,7 +318,7 @@ def _requests() -> Iterator[bytes]:
 def _pems() -> Iterator[bytes]:
     names = x509.Names(uris=(str(REVIEWS),), dns=(CLUSTER,))
     yield x509.new_csr(x509.new_key(), names)
-    yield x509.new_csr(x509.new_key(x509.KeyKind.RSA_2048))
+    yield x509.new_csr(x509.new_key(KeyKind.RSA_2048))
     yield x509.new_csr(x509.new_key(), x509.Names(common_name="admin", addresses=("10.0.0.1",)))
 
 

@@ -21,6 +21,7 @@ from isthmus.ca.authority import Authority, Issued
 from isthmus.kit import x509
 from isthmus.kit.backoff import Backoff
 from isthmus.kit.clock import Clock
+from isthmus.kit.key_kind import KeyKind
 from isthmus.kit.scopes import ca as log
 from isthmus.kit.watchable import Watchable
 from isthmus.kube.errors import KubeError, NotFound
@@ -41,7 +42,7 @@ class Renewal(msgspec.Struct, frozen=True, kw_only=True):
     namespaces: tuple[str, ...] = ()  # empty: all
     grace_ratio: float = 0.5  # the part of its life that a certificate has left when it is renewed
     least_grace_s: float = 600.0  # it never has less left
-    key_kind: x509.KeyKind = x509.KeyKind.EC_P256
+    key_kind: KeyKind = KeyKind.EC_P256
 
     def due(self, begin: float, end: float, jitter: float) -> float:
         """When a certificate with this life is renewed; `jitter` is from -1 to 1. No sooner than at its half."""

@@ -18,8 +18,9 @@ from isthmus.ca.callers import Callers
 from isthmus.ca.dns_names import DnsNames
 from isthmus.ca.holders import Holders
 from isthmus.ca.issuers.own import OwnIssuer
+from isthmus.ca.rates import Limits
 from isthmus.ca.self_signed import SelfSigned
-from isthmus.ca.server import CertificateService, Limits, Terms
+from isthmus.ca.server import CertificateService, Terms
 from isthmus.ca.serving import ServingCertificate
 from isthmus.ca.vouching import ALL, Reviewer, Vouched, Voucher, Vouchers
 from isthmus.kit import x509

@@ -14,6 +14,7 @@ from isthmus.kit import x509
 from isthmus.kit.chain import InvalidChain, verify_chain
 from isthmus.kit.clock import SystemClock
 from isthmus.kit.duration import show
+from isthmus.kit.key_kind import KeyKind
 from isthmus.kit.name_limits import NameLimits
 from isthmus.model.identity import cluster_name
 
@@ -53,7 +54,7 @@ class Founding(msgspec.Struct, frozen=True, kw_only=True):
     organisation: str = "Isthmus"
     root_life_s: float = 10 * _YEAR_S
     intermediate_life_s: float = 5 * _YEAR_S
-    key_kind: x509.KeyKind = x509.KeyKind.EC_P256
+    key_kind: KeyKind = KeyKind.EC_P256
     below: int = 0
     """How many CAs may stand below that of a cluster."""
     constraint: Constraint | None = None

@@ -5,16 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Hashable
 
-import msgspec
-
+from isthmus.ca.rates import Rate
 from isthmus.kit.clock import Clock
-
-
-class Rate(msgspec.Struct, frozen=True):
-    """`per_s` a second in the long run, `burst` at once."""
-
-    per_s: float
-    burst: float
 
 
 class Limiter:

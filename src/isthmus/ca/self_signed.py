@@ -20,6 +20,7 @@ from isthmus.ca.store import CA_CERT, CA_KEY, ROOT_CERT, InvalidStore, Material
 from isthmus.kit import x509
 from isthmus.kit.backoff import Backoff
 from isthmus.kit.clock import Clock
+from isthmus.kit.key_kind import KeyKind
 from isthmus.kit.scopes import ca as log
 from isthmus.kube.client import Client
 from isthmus.kube.errors import Conflict, NotFound, Unreachable
@@ -37,7 +38,7 @@ class SelfSigned(msgspec.Struct, frozen=True, kw_only=True):
     namespace: str = "istio-system"
     organisation: str = "Isthmus"
     life_s: float = 10 * 365 * 86_400.0
-    key_kind: x509.KeyKind = x509.KeyKind.EC_P256
+    key_kind: KeyKind = KeyKind.EC_P256
 
 
 class AnotherRoot(Exception):

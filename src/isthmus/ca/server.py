@@ -18,7 +18,8 @@ from isthmus.ca.denied import DenyList
 from isthmus.ca.dns_names import DnsNames
 from isthmus.ca.issuers import Issuer, IssuerRefused, NotIssued, Order
 from isthmus.ca.ledger import Ledger
-from isthmus.ca.limits import Limiter, Rate
+from isthmus.ca.limits import Limiter
+from isthmus.ca.rates import Limits
 from isthmus.ca.vouching import ReviewUnavailable
 from isthmus.kit import x509
 from isthmus.kit.clock import Clock
@@ -34,14 +35,6 @@ from isthmus.kit.scopes import ca as log
 from isthmus.model.signing import CREATE_CERTIFICATE, SigningAnswer, SigningRequest
 from isthmus.wire.serve import Handler, Unary
 from isthmus.wire.stream import Call, Code, Refused
-
-
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """How often callers may ask: each address before it has proven anything, then each identity and cluster."""
-
-    identity: Rate = Rate(per_s=10.0, burst=100.0)
-    address: Rate = Rate(per_s=20.0, burst=100.0)
-    cluster: Rate = Rate(per_s=1_000.0, burst=10_000.0)
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,8 @@ from urllib.parse import urlencode
 from isthmus.api import KINDS
 from isthmus.api.resource import Kind
 from isthmus.console.control_plane import access_to
-from isthmus.console.pilots import Meshed, Told, ask_pilots
+from isthmus.console.meshed import Meshed
+from isthmus.console.pilots import Told, ask_pilots
 from isthmus.kit.clock import Clock, SystemClock
 from isthmus.kube.client import Client
 from isthmus.kube.errors import KubeError, NotFound

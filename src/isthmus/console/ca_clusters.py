@@ -12,15 +12,8 @@ import msgspec
 
 from isthmus.api.core.pod import Pod
 from isthmus.console.ca_secret import CaSecret
-from isthmus.console.control_plane import (
-    CITADEL,
-    CITADEL_PORT,
-    MONITORING_PORT,
-    PILOT,
-    PODS,
-    access_to,
-    revision_of,
-)
+from isthmus.console.control_plane import PODS, access_to, revision_of
+from isthmus.console.programs import CITADEL, CITADEL_PORT, MONITORING_PORT, PILOT
 from isthmus.kit.unreadable import UNREADABLE
 from isthmus.kube.client import Client, Scope
 from isthmus.kube.errors import KubeError

@@ -10,6 +10,7 @@ import msgspec
 
 from isthmus.api.core.pod import Pod
 from isthmus.api.resource import Kind
+from isthmus.console.programs import ADMIN_PORT, MONITORING_PORT, PILOT
 from isthmus.kube.client import Client, Scope
 from isthmus.kube.errors import KubeError
 from isthmus.kube.kubeconfig import Access, Impersonation, contexts_in, from_files
@@ -18,12 +19,6 @@ from isthmus.model.revision import DEFAULT, LABEL
 from isthmus.settings import kubeconfig_paths
 
 PODS = Kind("", ("v1",), "Pod", "pods", Pod)
-MONITORING_PORT, CITADEL_PORT = 15014, 15016
-"""Where Pilot and Citadel are asked for their pages."""
-ADMIN_PORT = 15000
-"""Of Envoys, on loopback."""
-PILOT, CITADEL, INJECTOR = "istio=pilot", "isthmus.io/citadel=true", "istio=sidecar-injector"
-"""By which labels their pods are found: one pod may be all of them."""
 FIRST = "where there is none yet: isthmus install primary --cluster NAME --apply"
 """What is to be done before a Pilot can be asked."""
 

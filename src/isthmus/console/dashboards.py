@@ -1,4 +1,4 @@
-"""What has pages for a browser in a mesh, and where: labels of its pods, its port, its first page."""
+"""Where what has pages for a browser runs."""
 
 from __future__ import annotations
 
@@ -6,33 +6,15 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
-from isthmus.console.control_plane import ADMIN_PORT, MONITORING_PORT, PILOT, NoPod, access_to, running_pods
+from isthmus.console.boards import Board
+from isthmus.console.control_plane import NoPod, access_to, running_pods
 from isthmus.console.found_pods import find_pod
-from isthmus.console.pilots import Meshed, Silence
+from isthmus.console.meshed import Meshed
+from isthmus.console.pilots import Silence
 from isthmus.kube.client import Client
 from isthmus.kube.errors import KubeError
 from isthmus.kube.kubeconfig import Access
 from isthmus.model.revision import LABEL
-
-
-class Board(NamedTuple):
-    """Something with pages; without labels it is beside a pod that is named."""
-
-    labels: tuple[str, ...]
-    port: int
-    path: str = "/"
-
-
-BOARDS = {
-    "pilot": Board((PILOT,), MONITORING_PORT, "/debug"),
-    "envoy": Board((), ADMIN_PORT),
-    "prometheus": Board(("app.kubernetes.io/name=prometheus", "app=prometheus"), 9090),
-    "grafana": Board(("app.kubernetes.io/name=grafana", "app=grafana"), 3000),
-    "kiali": Board(("app.kubernetes.io/name=kiali", "app=kiali"), 20001, "/kiali"),
-    "jaeger": Board(("app.kubernetes.io/name=jaeger", "app=jaeger"), 16686),
-    "zipkin": Board(("app.kubernetes.io/name=zipkin", "app=zipkin"), 9411),
-}
-"""By the names that the command has for them."""
 
 
 class Place(NamedTuple):

@@ -21,7 +21,6 @@ class Part(NamedTuple):
     sections: tuple[str, ...]
     rows: Callable[[Json, Json], Sequence[Any]]
     wide: frozenset[str] = frozenset()
-    title: str = ""
 
 
 def rows_of(part: str, dump: Json, clusters: Json, filters: Mapping[str, str]) -> list[Any]:
@@ -142,32 +141,26 @@ PARTS: dict[str, Part] = {
     "clusters": Part(
         ("ClustersConfigDump",),
         lambda dump, _: envoy_view.upstreams(dump),
-        title="the upstreams that the Envoy beside POD holds",
     ),
     "endpoints": Part(
         ("EndpointsConfigDump",),
         envoy_view.endpoints,
-        title="the endpoints that the Envoy beside POD holds, and their health",
     ),
     "listeners": Part(
         ("ListenersConfigDump",),
         lambda dump, _: envoy_view.listeners(dump),
         frozenset({"type"}),
-        "the listeners that the Envoy beside POD holds, a row for each filter chain",
     ),
     "routes": Part(
         ("RoutesConfigDump",),
         lambda dump, _: envoy_view.routes(dump),
-        title="the routes that the Envoy beside POD holds, in the order in which they are tried",
     ),
     "secret": Part(
         ("SecretsConfigDump",),
         lambda dump, _: secrets(section(dump, "SecretsConfigDump"), SystemClock().now()),
-        title="the certificates that the Envoy beside POD holds, and when they end",
     ),
     "ecds": Part(
         ("EcdsConfigDump",),
         lambda dump, _: extensions(section(dump, "EcdsConfigDump")),
-        title="the filters that the Envoy beside POD was sent by themselves",
     ),
 }

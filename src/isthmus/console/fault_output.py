@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from isthmus.console.fault import Fault
-from isthmus.console.render import show, show_yaml
+from isthmus.console.shown import show, show_yaml
 from isthmus.model.codes import code_numbered
 
 _LEVELS = {"error": "error", "warning": "warning", "info": "note"}

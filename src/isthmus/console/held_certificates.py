@@ -17,8 +17,9 @@ from isthmus.api.core.config_map import ConfigMap
 from isthmus.api.core.pod import PROXY
 from isthmus.api.resource import Kind, Meta, Object
 from isthmus.ca.denied import Denial
-from isthmus.console.control_plane import CITADEL, CITADEL_PORT, MONITORING_PORT, PILOT, access_to
+from isthmus.console.control_plane import access_to
 from isthmus.console.denying import read_denied
+from isthmus.console.programs import CITADEL, CITADEL_PORT, MONITORING_PORT, PILOT
 from isthmus.kit.certified import Certified, certified_pem
 from isthmus.kit.unreadable import UNREADABLE
 from isthmus.kit.x509 import InvalidCertificate

@@ -15,6 +15,7 @@ from isthmus.console.install.network_policies import network_policy
 from isthmus.console.install.one_deployment import together
 from isthmus.console.install.plain_xds import open_plain_xds
 from isthmus.console.install.reading import InvalidInstallation, checked, merged
+from isthmus.console.install.roles import ROLES
 from isthmus.console.install.settings import Gateway, Installation
 from isthmus.console.install.workloads import shape_service, shaped_control_plane, shaped_gateway
 from isthmus.console.manifests import filled, read
@@ -27,7 +28,7 @@ from isthmus.sidecar.inject.template import router_spec
 
 Documents = list[dict[str, Any]]
 
-__all__ = ["ROLES", "Documents", "Installation", "InvalidInstallation", "documents", "dump"]
+__all__ = ["Documents", "Installation", "InvalidInstallation", "documents", "dump"]
 
 _READERS = {
     "gateway": "istio-ingressgateway-secret-reader",
@@ -40,18 +41,6 @@ _GATEWAYS: dict[str, Callable[[Installation], Gateway]] = {
 }
 """By roles whose Deployment is one of an Envoy, what the settings say of it."""
 
-# The files of each role, in the order in which they are applied.
-ROLES: dict[str, tuple[str, ...]] = {
-    "primary": ("namespace", "mesh", "reader", "citadel", "pilot"),
-    "remote": ("namespace", "mesh", "reader", "citadel", "remote"),
-    "gateway": ("secret-reader", "gateway"),
-    "egress-gateway": ("secret-reader", "egress-gateway"),
-    "secret-reader": ("secret-reader",),
-    "remote-secrets": ("remote-secrets",),
-    "gateway-api": (),
-    "eastwest": ("eastwest",),
-    "networks": ("networks",),
-}
 DEFINITIONS: Final = {"primary": custom_resource_definitions, "gateway-api": gateway_api_definitions}
 UNNAMED: Final = "name-of-the-cluster"
 """What `isthmus install settings` writes for who is to write a name there."""

@@ -11,15 +11,9 @@ import msgspec
 
 from isthmus.console.ca_clusters import running
 from isthmus.console.ca_secret import CONFIG_MAPS
-from isthmus.console.control_plane import (
-    CITADEL,
-    CITADEL_PORT,
-    INJECTOR,
-    MONITORING_PORT,
-    PILOT,
-    access_to,
-)
-from isthmus.console.pilots import Meshed
+from isthmus.console.control_plane import access_to
+from isthmus.console.meshed import Meshed
+from isthmus.console.programs import CITADEL, CITADEL_PORT, INJECTOR, MONITORING_PORT, PILOT
 from isthmus.kit.clock import Clock, SystemClock
 from isthmus.kit.log_levels import ALL, said_levels
 from isthmus.kit.unreadable import UNREADABLE

@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import msgspec
 
-from isthmus.console.control_plane import MONITORING_PORT, PILOT, NoPod, access_to, running_pods
+from isthmus.console.control_plane import NoPod, access_to, running_pods
+from isthmus.console.meshed import Meshed
+from isthmus.console.programs import MONITORING_PORT, PILOT
 from isthmus.kit.unreadable import UNREADABLE
 from isthmus.kube.client import Client
 from isthmus.kube.errors import KubeError
 from isthmus.kube.pods import fetch
-
-
-class Meshed(NamedTuple):
-    """Where Pilots are: the clusters that are meant by their contexts, and the namespace of the control plane."""
-
-    kubeconfig: Path | None
-    contexts: Sequence[str]
-    root: str
-    revision: str = ""
-    """Only those of this one; empty: of all."""
 
 
 class Told(NamedTuple):

@@ -8,14 +8,13 @@ from typing import Any
 
 from isthmus.console.drawn_mesh import DrawnMesh
 from isthmus.console.explain_files import FromFiles
+from isthmus.console.sent_parts import ENVOYS
 from isthmus.kit.versioned import Versioned
 from isthmus.model.workload import Workload
 from isthmus.translate.offline import PARTS
 from isthmus.translate.show import as_tree
 
 Tree = dict[str, Any]
-ENVOYS = ("upstreams", "endpoints", "listeners", "routes", "extensions")
-"""The parts that Envoy itself is sent."""
 
 
 def resources(

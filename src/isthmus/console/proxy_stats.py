@@ -12,12 +12,11 @@ from urllib.parse import urlencode
 import msgspec
 import re2
 
-from isthmus.console.control_plane import ADMIN_PORT
 from isthmus.console.envoy_parts import ENDPOINTS
 from isthmus.console.envoy_view import address_of
+from isthmus.console.programs import ADMIN_PORT
 from isthmus.kube.pods import Question
 
-TYPES = ("server", "clusters")
 _AGENT_PORT = 15020
 _METRICS = "/stats/prometheus"
 
@@ -45,7 +44,7 @@ class UpstreamStats(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def question(kind: str, form: str, wanted: str) -> Question:
-    """Where what is wanted stands: of `TYPES`, in a form of `isthmus proxy stats`. Raises `WrongStats`.
+    """Where what is wanted stands: `server` or `clusters`, in a form of `isthmus proxy stats`. Raises `WrongStats`.
 
     `wanted` is a regular expression of names.
     """

@@ -13,14 +13,13 @@ from typing import Any
 import msgspec
 
 from isthmus.api.resource import Kind, Object
+from isthmus.console.reader_account import READER
 from isthmus.kit import duration
 from isthmus.kit.redacted import Redacted
 from isthmus.kube.account_token import ACCOUNTS, AccountToken, Bond, request_token
 from isthmus.kube.client import Client, Json, Scope
 from isthmus.kube.errors import NotFound
 
-READER = "istio-reader-service-account"
-USUAL_LIFE_S = 86_400.0
 ACCESS = "isthmus.io/reader-access"
 """Label of the Secrets that credentials are bound to; its value is the cluster's name in the mesh."""
 PILOTS = "isthmus.io/given-to"

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import msgspec
 
 from isthmus.api.described import Field, Struct, fields, parts
-from isthmus.console.install.reading import about_profile, profile, profile_names
+from isthmus.console.install.profiles import about_profile, profile_names
+from isthmus.console.install.reading import profile
 from isthmus.console.install.settings import API_VERSION, KIND, Installation
-from isthmus.console.render import show_yaml
+from isthmus.console.shown import show_yaml
 
 _HEAD = f"""\
 # Installation

@@ -13,7 +13,8 @@ import yaml
 
 from isthmus.api.resource import Kind, Object
 from isthmus.console.control_plane import access_to
-from isthmus.console.reader_access import USUAL_LIFE_S, Credential, NoReader, ReaderAccess
+from isthmus.console.reader_access import Credential, NoReader, ReaderAccess
+from isthmus.console.reader_account import USUAL_LIFE_S
 from isthmus.kit.ip import authority
 from isthmus.kube.client import Client
 from isthmus.kube.errors import NotFound

@@ -1,4 +1,4 @@
-"""Tables for people, JSON and YAML for programs."""
+"""Tables and errors, for people. What is for programs is in `shown.py`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 import click
-import msgspec
-import yaml
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -32,18 +30,6 @@ def render_rows(rows: Sequence[Any], hidden: frozenset[str] = frozenset()) -> st
 
 def _cell(value: object) -> str:
     return "-" if value == "" else str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def show(value: object) -> str:
-    """`value` as JSON, indented."""
-    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
-
-
-def show_yaml(value: object) -> str:
-    """`value` as YAML."""
-    tree = msgspec.to_builtins(value)
-    made: str = yaml.dump(tree, Dumper=yaml.CSafeDumper, sort_keys=False, width=120, allow_unicode=True)
-    return made.rstrip()
 
 
 def fail(message: str, code: int = 1) -> NoReturn:

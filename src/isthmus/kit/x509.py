@@ -14,7 +14,6 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from enum import Enum
 from typing import NamedTuple, TypeVar, cast
 
 from cryptography import x509
@@ -22,6 +21,8 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from isthmus.kit.key_kind import KeyKind
 
 Certificate = x509.Certificate
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
@@ -50,13 +51,6 @@ class InvalidCsr(InvalidPem):
 
 class InvalidCertificate(InvalidPem):
     pass
-
-
-class KeyKind(Enum):
-    EC_P256 = "ec-p256"
-    EC_P384 = "ec-p384"
-    RSA_2048 = "rsa-2048"
-    RSA_4096 = "rsa-4096"
 
 
 class Life(NamedTuple):

@@ -20,6 +20,7 @@ from isthmus.kit.backoff import Backoff
 from isthmus.kit.certified import certified_pem
 from isthmus.kit.chain import verify_chain
 from isthmus.kit.clock import Clock, SystemClock
+from isthmus.kit.key_kind import KeyKind
 from isthmus.kit.scopes import agent as log
 from isthmus.kit.watchable import Watchable
 from isthmus.model.holdings import Failure, Holding
@@ -56,7 +57,7 @@ class CertSettings(msgspec.Struct, frozen=True, kw_only=True):
     token_file: Path = TOKEN_FILE
     roots_file: Path = ROOTS_FILE
     lifetime_s: float = 86_400.0
-    key_kind: x509.KeyKind = x509.KeyKind.EC_P256
+    key_kind: KeyKind = KeyKind.EC_P256
     # When to renew: this part of the life, give or take the jitter (parts of the life as well).
     renew_at: float = 0.5
     jitter: float = 0.1

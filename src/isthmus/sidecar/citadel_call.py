@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from isthmus.kit import x509
+from isthmus.kit.key_kind import KeyKind
 from isthmus.kit.scopes import agent as log
 from isthmus.model.signing import CREATE_CERTIFICATE, SigningAnswer, SigningRequest
 from isthmus.wire.call import CallFailed, Channel, ClientTls
@@ -69,9 +70,9 @@ class CitadelCall:
         return await _ask(doors.citadel, ClientTls(roots=roots, server_name=doors.name), metadata, request)
 
 
-async def fresh_key(kind: x509.KeyKind) -> x509.PrivateKey:
+async def fresh_key(kind: KeyKind) -> x509.PrivateKey:
     """A new key; one of RSA takes up to seconds, so it is made aside."""
-    if kind in {x509.KeyKind.RSA_2048, x509.KeyKind.RSA_4096}:
+    if kind in {KeyKind.RSA_2048, KeyKind.RSA_4096}:
         return await asyncio.to_thread(x509.new_key, kind)
     return x509.new_key(kind)
 

@@ -12,7 +12,7 @@ from isthmus.api.errors import InvalidConfig
 from isthmus.api.istio.proxy_config import ProxyConfig
 from isthmus.api.istio.workload_group import ReadinessProbe
 from isthmus.kit.duration import parse
-from isthmus.kit.x509 import KeyKind
+from isthmus.kit.key_kind import KeyKind
 from isthmus.model.endpoint import Locality
 from isthmus.model.identity import SpiffeId
 from isthmus.model.proxy import ProxyKind

@@ -19,8 +19,9 @@ from isthmus.ca.citadel import CitadelSettings, load_authority
 from isthmus.ca.founding import found
 from isthmus.ca.holders import Holders
 from isthmus.ca.issuers.own import OwnIssuer
+from isthmus.ca.rates import Limits
 from isthmus.ca.review import ClusterReviewer
-from isthmus.ca.server import CertificateService, Limits
+from isthmus.ca.server import CertificateService
 from isthmus.ca.vouching import ALL, Voucher, Vouchers
 from isthmus.kit import x509
 from isthmus.kit.clock import Clock, ManualClock, SystemClock

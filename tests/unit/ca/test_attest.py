@@ -5,7 +5,8 @@ import pytest
 
 from fakes.tokens import FakeReviewer
 from isthmus.ca.attest import Attester, Caller, NotProven
-from isthmus.ca.limits import Limiter, Rate
+from isthmus.ca.limits import Limiter
+from isthmus.ca.rates import Rate
 from isthmus.ca.vouching import ReviewUnavailable, Voucher, Vouchers
 from isthmus.kit.clock import ManualClock
 from isthmus.model.identity import SpiffeId

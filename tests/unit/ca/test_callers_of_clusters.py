@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from isthmus.ca.limits import Rate
-from isthmus.ca.server import Limits
+from isthmus.ca.rates import Limits, Rate
 from isthmus.kit import x509
 from isthmus.kit.protobuf import field
 from isthmus.model.signing import SigningRequest

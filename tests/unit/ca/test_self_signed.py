@@ -14,6 +14,7 @@ from isthmus.ca.self_signed import NAME, AnotherRoot, SelfSigned, kept_root
 from isthmus.ca.store import InvalidStore, Material
 from isthmus.kit import x509
 from isthmus.kit.clock import SystemClock
+from isthmus.kit.key_kind import KeyKind
 from isthmus.kube.client import Client
 from isthmus.kube.errors import Forbidden
 from isthmus.kube.kubeconfig import Access, from_file
@@ -65,7 +66,7 @@ async def test_citadels_that_start_at_once_have_one_root(cluster: Any):
 
 
 async def test_a_root_of_istio_is_taken_over(cluster: Any):
-    key = x509.new_key(x509.KeyKind.RSA_2048)
+    key = x509.new_key(KeyKind.RSA_2048)
     root = x509.root(key, "cluster.local", x509.Life.at(SystemClock().now(), 3600))
     files = {"ca-cert.pem": x509.bundle_pem([root]), "ca-key.pem": x509.key_pem(key), "cert-chain.pem": b""}
     data = {name: base64.b64encode(pem).decode() for name, pem in files.items()}

@@ -8,7 +8,8 @@ from importlib.resources import files
 import pytest
 from click.testing import CliRunner
 
-from isthmus.console.cli import main, mesh_options
+from isthmus.console import live_objects
+from isthmus.console.cli import main
 from isthmus.console.fault_filter import FOUND
 from isthmus.model.analyze.checks import CHECKS
 from isthmus.model.codes import Code
@@ -110,7 +111,7 @@ def test_files_are_laid_over_what_clusters_hold(mesh, monkeypatch):
     async def held_by(_kubeconfig, contexts, _root):
         return {context: [nobody] for context in contexts}
 
-    monkeypatch.setattr(mesh_options, "held_by", held_by)
+    monkeypatch.setattr(live_objects, "held_by", held_by)
     assert "IST0101" not in codes(mesh, "--use-kube", "--context", "gke")
     assert codes("--context", "gke", "--context", "onprem") == []
 

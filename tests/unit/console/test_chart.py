@@ -21,8 +21,8 @@ from isthmus.console.chart.families import MOST_MADE, Choice, Fields, Items, Lit
 from isthmus.console.chart.made import KEPT, files, spec_of, unfolded
 from isthmus.console.chart.said import OWN, Role, values
 from isthmus.console.install.reading import InvalidInstallation, Layer, settings
+from isthmus.console.install.roles import ROLES
 from isthmus.console.install.settings import Installation
-from isthmus.console.installation import ROLES
 from isthmus.console.installation import documents as installed
 from unit.console.chart_settings import DRAWN
 

@@ -11,11 +11,10 @@ from click.testing import CliRunner, Result
 from isthmus.ca.account_secrets import Renewal
 from isthmus.ca.authority import Lifetimes
 from isthmus.ca.citadel import CitadelSettings
-from isthmus.ca.limits import Rate
+from isthmus.ca.rates import Limits, Rate
 from isthmus.ca.self_signed import SelfSigned
-from isthmus.ca.server import Limits
 from isthmus.console.cli.run import command
-from isthmus.kit import x509
+from isthmus.kit.key_kind import KeyKind
 
 DAY_S = 86_400.0
 
@@ -81,14 +80,14 @@ def test_the_flags_of_the_talk_have_their_effect(runs: list[CitadelSettings]):
                 namespace="mesh",
                 organisation="Shop",
                 life_s=365 * DAY_S,
-                key_kind=x509.KeyKind.RSA_2048,
+                key_kind=KeyKind.RSA_2048,
             ),
             lifetimes=Lifetimes(usual_s=19 * 3600, most_s=7 * DAY_S),
             account_secrets=Renewal(
                 namespaces=("shop", "web"),
                 grace_ratio=0.3,
                 least_grace_s=300,
-                key_kind=x509.KeyKind.RSA_2048,
+                key_kind=KeyKind.RSA_2048,
             ),
             port=9060,
             renewal_port=9061,

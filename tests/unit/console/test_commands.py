@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import click
 import pytest
@@ -234,3 +236,20 @@ def test_what_pilot_shows_at_clusters_is_in_the_wide_table():
     assert lines[4].endswith("token    2h    ended 1h ago   -            Secret x")
     assert lines[5].endswith("file     -     never          -            -")
     assert len(narrow(clusters).splitlines()[0].split()) == 6
+
+
+def test_whoever_asks_for_help_waits_for_nothing_that_commands_work_with():
+    """Words are completed, told of and mistyped far more often than anything is done: imports are what that costs."""
+    code = """
+import sys
+from importlib import import_module
+before = set(sys.modules)
+from isthmus.console.cli import COMMANDS
+for module, _ in COMMANDS.values():
+    import_module(f"isthmus.console.cli.{module}")
+print(*set(sys.modules) - before)
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    read = {each.partition(".")[0] for each in ran.stdout.split()}
+    assert read - sys.stdlib_module_names <= {"isthmus", "click", "msgspec", "typing_extensions"}
+    assert not read & {"asyncio", "ssl"}

@@ -12,7 +12,6 @@ import pytest
 from click.testing import CliRunner
 
 from isthmus.console.cli import COMMANDS, main
-from isthmus.console.cli import version as told
 from isthmus.console.pilots import Answers, Silence, Told
 from isthmus.kit.release import RELEASE
 
@@ -118,7 +117,7 @@ def pilots(monkeypatch):
         said = zip(where.contexts, ("pilot-1", "pilot-2"), pages[path], strict=True)
         return Answers(tuple(Told(*each) for each in said), (Silence("away", "no route"),))
 
-    monkeypatch.setattr(told, "ask_pilots", answers)
+    monkeypatch.setattr("isthmus.console.pilots.ask_pilots", answers)
     return ("version", "--context", "gke", "--context", "onprem")
 
 

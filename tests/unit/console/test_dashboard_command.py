@@ -5,6 +5,7 @@ import socket
 import pytest
 from click.testing import CliRunner
 
+from isthmus.console import dashboards
 from isthmus.console.cli import dashboard
 from isthmus.console.dashboards import Place
 from isthmus.kube.kubeconfig import Access
@@ -15,7 +16,7 @@ def found(monkeypatch):
     async def place_of(*_):
         return Place(Access(server="https://127.0.0.1:1"), "istio-system", "pilot")
 
-    monkeypatch.setattr(dashboard, "place_of", place_of)
+    monkeypatch.setattr(dashboards, "place_of", place_of)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "203.0.113.1"])

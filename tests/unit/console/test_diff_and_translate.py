@@ -8,7 +8,8 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from isthmus.console.cli import main, mesh_options
+from isthmus.console import live_objects
+from isthmus.console.cli import main
 from isthmus.envoy.binary import envoy_executable, validate
 
 MESH = """
@@ -126,7 +127,7 @@ def test_files_are_compared_with_what_clusters_hold(write, monkeypatch):
     async def held_by(_kubeconfig, contexts, _root):
         return {context: list(yaml.safe_load_all(MESH)) for context in contexts}
 
-    monkeypatch.setattr(mesh_options, "held_by", held_by)
+    monkeypatch.setattr(live_objects, "held_by", held_by)
     rule = MESH.rpartition("---")[2]
     pod = """
 apiVersion: v1
@@ -155,7 +156,7 @@ status: {{phase: Running, podIP: 10.9.0.{len(name)}}}
     async def held_by(_kubeconfig, contexts, _root):
         return {context: list(yaml.safe_load_all(held)) for context in contexts}
 
-    monkeypatch.setattr(mesh_options, "held_by", held_by)
+    monkeypatch.setattr(live_objects, "held_by", held_by)
     rule = MESH.rpartition("---")[2].replace("1s", "2s")
     done = run("diff", "-f", write("rule.yaml", rule), "--context", "gke")
     assert "beside-it.default" in done.stdout

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from isthmus.console.cli import main, validate
+from isthmus.console import written
+from isthmus.console.cli import main
 
 ISTHMUS = (sys.executable, "-m", "isthmus")
 WRONG = """
@@ -50,7 +51,7 @@ def test_ctrl_c_ends_a_command_as_shells_expect(monkeypatch, mesh):
     def interrupted(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(validate, "given_manifests", interrupted)
+    monkeypatch.setattr(written, "given_manifests", interrupted)
     ran = CliRunner().invoke(main, ["validate", "-f", str(mesh)])
     assert (ran.exit_code, ran.output) == (130, "")
 

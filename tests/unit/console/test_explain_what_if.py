@@ -20,8 +20,9 @@ from fakes.held_mesh import (
     to_web,
     written,
 )
+from isthmus.console import live_objects
 from isthmus.console.calls import Target
-from isthmus.console.cli import explain, main
+from isthmus.console.cli import main
 from isthmus.console.drawn_mesh import draw
 from isthmus.console.explain import Explainer
 from isthmus.console.explain_files import FromFiles
@@ -135,7 +136,7 @@ def running(monkeypatch):
         asked.append((contexts, root))
         return live()
 
-    monkeypatch.setattr(explain, "clusters_of", clusters_of)
+    monkeypatch.setattr(live_objects, "clusters_of", clusters_of)
     return asked
 
 
@@ -216,7 +217,7 @@ def test_a_cluster_that_does_not_answer_is_said(monkeypatch, tmp_path):
     async def clusters_of(*_):
         raise Unreachable("no answer")
 
-    monkeypatch.setattr(explain, "clusters_of", clusters_of)
+    monkeypatch.setattr(live_objects, "clusters_of", clusters_of)
     changed = tmp_path / "changed.yaml"
     changed.write_text(written(rule("web", to_web("v2"))))
     assert run("--what-if", changed).stderr == "error: no answer\n"

@@ -4,7 +4,8 @@ import json
 
 from click.testing import CliRunner
 
-from isthmus.console.cli import analyze, main
+from isthmus.console import pilots
+from isthmus.console.cli import main
 from isthmus.console.pilots import Answers, Silence, Told
 
 
@@ -30,7 +31,7 @@ def test_what_any_pilot_finds_is_shown_once_and_who_is_silent_is_said(monkeypatc
     async def answers(*_):
         return Answers(told, (Silence("", "istiod-3: no answer"),))
 
-    monkeypatch.setattr(analyze, "ask_pilots", answers)
+    monkeypatch.setattr(pilots, "ask_pilots", answers)
     shown = CliRunner().invoke(main, ["analyze", "-o", "json"])
     found = [each["object"].rpartition("/")[2] for each in json.loads(shown.stdout)]
     assert sorted(found) == ["at-the-first", "at-the-second", "seen-by-both"]

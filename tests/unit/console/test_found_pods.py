@@ -6,7 +6,8 @@ import pytest
 
 from isthmus.console import found_pods, pilots
 from isthmus.console.found_pods import find_pod
-from isthmus.console.pilots import Meshed, Silence, ask_pilots
+from isthmus.console.meshed import Meshed
+from isthmus.console.pilots import Silence, ask_pilots
 from isthmus.kube.client import Listing
 from isthmus.kube.errors import KubeError, Unreachable
 from isthmus.kube.kubeconfig import Access

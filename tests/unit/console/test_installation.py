@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from fakes.live_cluster import live_cluster
-from isthmus.console.installation import ROLES, Installation, InvalidInstallation, documents, dump
+from isthmus.console.install.roles import ROLES
+from isthmus.console.installation import Installation, InvalidInstallation, documents, dump
 from isthmus.sidecar.inject.settings import read_settings
 
 SYSTEM = "istio-system"

@@ -10,17 +10,11 @@ from click.testing import CliRunner
 from fakes.pki import Pki
 from isthmus.api.described import fields, parts
 from isthmus.console.cli import main
-from isthmus.console.install.reading import (
-    InvalidInstallation,
-    Layer,
-    assignment,
-    in_file,
-    profile,
-    profile_names,
-    settings,
-)
+from isthmus.console.install.profiles import profile_names
+from isthmus.console.install.reading import InvalidInstallation, Layer, assignment, in_file, profile, settings
+from isthmus.console.install.roles import ROLES
 from isthmus.console.install.settings import Installation
-from isthmus.console.installation import ROLES, documents
+from isthmus.console.installation import documents
 
 EAST = Layer("--cluster", {"cluster": "east"}, is_flag=True)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from isthmus.console.install.reading import Layer, profile, settings
-from isthmus.console.installation import ROLES, Installation, documents
+from isthmus.console.install.roles import ROLES
+from isthmus.console.installation import Installation, documents
 
 PILOT = "istio-pilot-service-account"
 

@@ -7,7 +7,7 @@ import yaml
 
 from fakes.kube_programs import needs_kubectl
 from fakes.kustomized import install, kustomized, objects
-from isthmus.console.installation import ROLES
+from isthmus.console.install.roles import ROLES
 
 EDGE = ("gateway", "--cluster", "gke", "--in", "edge")
 

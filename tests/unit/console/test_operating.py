@@ -14,9 +14,11 @@ from fakes.asked_mesh import asked_mesh
 from fakes.looked_at_mesh import SYSTEM, pod
 from isthmus.console.awaiting import Asked as Object
 from isthmus.console.awaiting import counted, kind_called, standing
+from isthmus.console.boards import BOARDS
 from isthmus.console.control_plane import NoPod, running_pods
-from isthmus.console.dashboards import BOARDS, place_of
-from isthmus.console.pilots import Meshed, Silence, Told, answers
+from isthmus.console.dashboards import place_of
+from isthmus.console.meshed import Meshed
+from isthmus.console.pilots import Silence, Told, answers
 from isthmus.kube.client import Client
 from isthmus.kube.errors import KubeError
 from isthmus.kube.kubeconfig import from_file

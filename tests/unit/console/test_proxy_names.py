@@ -9,7 +9,8 @@ import pytest
 
 from isthmus.console.explain_dns import explained, text_of
 from isthmus.console.proxy_names import names_of
-from isthmus.console.render import render_rows, show
+from isthmus.console.render import render_rows
+from isthmus.console.shown import show
 from isthmus.model.name_table import Named, alias, entry
 from isthmus.sidecar.ads_messages import Resource, answer_of
 from isthmus.sidecar.dns_names import Names

@@ -9,7 +9,7 @@ import yaml
 
 from fakes.live_cluster import live_cluster
 from isthmus.console.installation import Installation, documents
-from isthmus.console.reader_access import READER
+from isthmus.console.reader_account import READER
 from isthmus.console.registration import CannotRegister, Registration, add_cluster
 from isthmus.discovery.source_files import read_directory
 from isthmus.kube.account_token import read_token

@@ -18,7 +18,7 @@ from isthmus.api.resource import Ref
 from isthmus.console.cli import main
 from isthmus.console.membership.remote_secret import RemoteSecret, remote_secret
 from isthmus.console.membership.told import CannotGoOn
-from isthmus.console.reader_access import READER
+from isthmus.console.reader_account import READER
 from isthmus.discovery.source_secrets import claims_of
 from isthmus.kube.client import Client, Scope
 

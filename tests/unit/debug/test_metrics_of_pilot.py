@@ -11,7 +11,7 @@ import pytest
 
 from fakes.eventually import eventually
 from fakes.looked_at_mesh import looked_at_mesh
-from isthmus.console.control_plane import MONITORING_PORT
+from isthmus.console.programs import MONITORING_PORT
 from isthmus.console.reference_metrics import declared
 from isthmus.kit.release import RELEASE
 from isthmus.kube.client import Client

@@ -7,17 +7,18 @@ import pytest
 
 from fakes.pki import named_root
 from isthmus.kit import x509
+from isthmus.kit.key_kind import KeyKind
 from isthmus.kit.spiffe_bundle import InvalidBundle, checked_roots, must_be_of, read, written
 
 LIFE = x509.Life(1_600_000_000, 4_000_000_000)
 
 
-def root(kind: x509.KeyKind = x509.KeyKind.EC_P256) -> x509.Certificate:
+def root(kind: KeyKind = KeyKind.EC_P256) -> x509.Certificate:
     return x509.root(x509.new_key(kind), "a root", LIFE)
 
 
-@pytest.mark.parametrize("kind", [x509.KeyKind.EC_P256, x509.KeyKind.EC_P384, x509.KeyKind.RSA_2048])
-def test_what_is_written_is_a_jwk_set_and_is_read_again(kind: x509.KeyKind) -> None:
+@pytest.mark.parametrize("kind", [KeyKind.EC_P256, KeyKind.EC_P384, KeyKind.RSA_2048])
+def test_what_is_written_is_a_jwk_set_and_is_read_again(kind: KeyKind) -> None:
     one, other = root(kind), root()
     text = written([one, other], sequence=7, refresh_s=60)
     found = read(text)
@@ -26,7 +27,7 @@ def test_what_is_written_is_a_jwk_set_and_is_read_again(kind: x509.KeyKind) -> N
     key = json.loads(text)["keys"][0]
     assert key["use"] == "x509-svid"
     numbers = one.public_key().public_numbers()
-    first = "n" if kind is x509.KeyKind.RSA_2048 else "x"
+    first = "n" if kind is KeyKind.RSA_2048 else "x"
     decoded = int.from_bytes(base64.urlsafe_b64decode(key[first] + "=="))
     assert decoded == getattr(numbers, first)
     assert key["kty"] == ("RSA" if first == "n" else "EC")

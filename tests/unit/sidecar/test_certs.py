@@ -6,10 +6,10 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from msgspec.structs import replace
 
 from fakes.citadel import LoopbackCitadel, loopback_citadel
-from isthmus.ca.limits import Rate
-from isthmus.ca.server import Limits
+from isthmus.ca.rates import Limits, Rate
 from isthmus.kit import x509
 from isthmus.kit.clock import ManualClock, SystemClock
+from isthmus.kit.key_kind import KeyKind
 from isthmus.kit.tasks import supervise
 from isthmus.model.identity import SpiffeId
 from isthmus.model.signing import CREATE_CERTIFICATE, SigningAnswer, SigningRequest
@@ -392,8 +392,8 @@ async def test_clocks_that_differ_by_minutes_cost_no_certificate(citadel: NearCi
         assert certificates.received == 2
 
 
-@pytest.mark.parametrize("kind", list(x509.KeyKind))
-async def test_a_workloads_key_is_of_the_kind_that_is_wished(tmp_path: Path, kind: x509.KeyKind):
+@pytest.mark.parametrize("kind", list(KeyKind))
+async def test_a_workloads_key_is_of_the_kind_that_is_wished(tmp_path: Path, kind: KeyKind):
     citadel = NearCitadel(tmp_path, ManualClock(SystemClock().now()))
     certificates = Certificates(replace(citadel.settings, key_kind=kind), citadel)
     async with supervise(certificates.run()):

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from isthmus.envoy.binary import envoy_executable, validate
-from isthmus.kit.x509 import KeyKind
+from isthmus.kit.key_kind import KeyKind
 from isthmus.model.endpoint import Locality
 from isthmus.model.identity import SpiffeId
 from isthmus.model.proxy import ProxyKind

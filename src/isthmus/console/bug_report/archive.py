@@ -14,7 +14,7 @@ import msgspec
 
 from isthmus.console.bug_report.redacted_text import redact_text
 from isthmus.console.bug_report.redaction import redact
-from isthmus.console.render import show_yaml
+from isthmus.console.shown import show_yaml
 from isthmus.kit.unreadable import UNREADABLE
 
 _CUT = "\n<cut: {} of {} bytes are shown>\n"

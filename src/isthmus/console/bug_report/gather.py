@@ -15,16 +15,8 @@ from isthmus.api.core.pod import PodSpec
 from isthmus.api.resource import Kind, Meta, Object
 from isthmus.console.bug_report.archive import Archive
 from isthmus.console.bug_report.selection import Selection, is_meant
-from isthmus.console.control_plane import (
-    ADMIN_PORT,
-    CITADEL,
-    CITADEL_PORT,
-    INJECTOR,
-    MONITORING_PORT,
-    PILOT,
-    PODS,
-    access_to,
-)
+from isthmus.console.control_plane import PODS, access_to
+from isthmus.console.programs import ADMIN_PORT, CITADEL, CITADEL_PORT, INJECTOR, MONITORING_PORT, PILOT
 from isthmus.kube.client import Client, Scope, path_of
 from isthmus.kube.errors import Forbidden, KubeError, NotFound
 from isthmus.kube.pods import fetch

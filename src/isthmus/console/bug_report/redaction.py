@@ -16,7 +16,7 @@ from isthmus.api.not_yaml import NotYaml
 from isthmus.api.yaml import documents
 from isthmus.console.bug_report.redacted_text import redact_text
 from isthmus.console.bug_report.sensitive import GONE, is_sensitive
-from isthmus.console.render import show_yaml
+from isthmus.console.shown import show_yaml
 from isthmus.kit.unreadable import UNREADABLE
 
 _SAID_BY = ("name", "key", "header", "header_name", "headerName", "alias")

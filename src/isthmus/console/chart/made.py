@@ -22,7 +22,7 @@ from isthmus.console.chart.shared import NOTES, SHARED
 from isthmus.console.chart.templates import PART, UNFOLDED, template
 from isthmus.console.install import profiles
 from isthmus.console.install.labels import labelled
-from isthmus.console.install.reading import profile_names
+from isthmus.console.install.profiles import profile_names
 from isthmus.console.install.settings import Installation
 from isthmus.console.installation import DEFINITIONS, documents, dump
 from isthmus.console.manifests import read

@@ -27,8 +27,9 @@ from isthmus.console.check.cluster import (
 )
 from isthmus.console.check.reader import reads
 from isthmus.console.check.tries import tries
-from isthmus.console.control_plane import MONITORING_PORT, access_to
-from isthmus.console.reader_access import READER
+from isthmus.console.control_plane import access_to
+from isthmus.console.programs import MONITORING_PORT
+from isthmus.console.reader_account import READER
 from isthmus.kit.clock import Clock, SystemClock
 from isthmus.kube.client import Client, Scope
 from isthmus.kube.errors import KubeError, NotFound

@@ -10,7 +10,7 @@ from isthmus.console.certificate_warnings import age, ends_soon
 from isthmus.console.check.cluster import CONFIG, Cluster, Json, few, is_true, named
 from isthmus.console.check.endpoints import is_ready
 from isthmus.console.check.verdict import Check, Said, When, broken, doubtful, fine
-from isthmus.console.control_plane import CITADEL
+from isthmus.console.programs import CITADEL
 from isthmus.kit.certified import Certified, certified_pem
 from isthmus.kit.x509 import InvalidCertificate
 from isthmus.model.findings import Severity

@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
-from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
@@ -138,6 +137,8 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """The command that the first word means, or the first two. Raises `UsageError` where none is meant."""
+        from difflib import get_close_matches
+
         two = " ".join(args[:2])
         if len(args) > 1 and two in ALSO:
             return two, self._stands_for(ctx, ALSO[two]), args[2:]

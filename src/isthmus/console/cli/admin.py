@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from typing import Any
 
@@ -44,6 +43,8 @@ def log(level: str, *, reset: bool, **flags: Any) -> None:
     which each of them follows: so it holds for those too that start later, until --reset. Levels are debug, info,
     warning, error and none.
     """
+    import asyncio
+
     from isthmus.console.logging_programs import look, put, rows
     from isthmus.kit.log_levels import said_levels
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from isthmus.console.cli.options import REVISION, cluster_options, meshed, output
-from isthmus.console.pilots import Answers, Meshed, ask_pilots
-from isthmus.console.render import fail, show, show_yaml
+from isthmus.console.meshed import Meshed
+from isthmus.console.render import fail
 from isthmus.kube.errors import KubeError
+
+if TYPE_CHECKING:
+    from isthmus.console.pilots import Answers
 
 _PAGES = "/debug"
 
@@ -29,6 +31,10 @@ def debug(page: str, *, every: bool, **flags: Any) -> None:
     Some take parameters: `config_dump?proxyID=web-1.default`. Where Istio has such a page it has Istio's shape. Of
     several Pilots one is shown, and the others are named.
     """
+    import asyncio
+
+    from isthmus.console.shown import show, show_yaml
+
     path = _path(page)
     try:
         answers = asyncio.run(_asked(meshed(flags), path))
@@ -46,6 +52,8 @@ def _path(page: str) -> str:
 
 async def _asked(where: Meshed, path: str) -> Answers:
     """What Pilots answer. Raises `KubeError`; where they have no such page it says which there are."""
+    from isthmus.console.pilots import ask_pilots
+
     try:
         return await ask_pilots(where, path)
     except KubeError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from typing import Any
 
@@ -10,9 +9,8 @@ import click
 
 from isthmus.console.cli import ToldWhole
 from isthmus.console.cli.options import set_up_logs_as
-from isthmus.console.render import fail, show
+from isthmus.console.render import fail
 from isthmus.kit import core_dumps
-from isthmus.kit.tasks import run_until_cancelled
 from isthmus.model.proxy import ProxyKind
 from isthmus.settings import environment
 
@@ -23,7 +21,10 @@ def command() -> None:
 
 
 def _run(kind: str, flags: dict[str, Any]) -> None:
+    import asyncio
+
     from isthmus.envoy.binary import NoEnvoy
+    from isthmus.kit.tasks import run_until_cancelled
     from isthmus.sidecar.agent import run_agent
     from isthmus.sidecar.environment import AgentFlags, InvalidEnvironment, agent_settings
 
@@ -96,6 +97,8 @@ def router(**flags: Any) -> None:
 @click.option("--dns-servers", default="", help="whose questions it answers; without, those of resolv.conf")
 def capture(*, clean: bool, **flags: Any) -> None:
     """Lead the pod's connections into Envoy, by nftables."""
+    import asyncio
+
     from isthmus.sidecar import nft
     from isthmus.sidecar.capture import InvalidCapture
 
@@ -138,6 +141,7 @@ def _capture_settings(flags: dict[str, Any]) -> Any:
 @command.command("names")
 def names() -> None:
     """Print what Pilot told the agent of this pod of names, and what short names are tried with."""
+    from isthmus.console.shown import show
     from isthmus.sidecar.pod_names import PodTable
 
     try:
@@ -151,6 +155,8 @@ def names() -> None:
 @click.argument("path")
 def request(method: str, path: str) -> None:
     """Ask the Envoy of this pod on its admin port: `isthmus agent request GET config_dump`."""
+    import asyncio
+
     from isthmus.sidecar.request import RequestFailed
     from isthmus.sidecar.request import request as ask
 
@@ -164,6 +170,7 @@ def request(method: str, path: str) -> None:
 @command.command("machine")
 def machine() -> None:
     """Print what this pod sees of its machine, as JSON: the size of the packets that leave it whole."""
+    from isthmus.console.shown import show
     from isthmus.sidecar.machine import machine as seen
 
     try:
@@ -175,6 +182,8 @@ def machine() -> None:
 @command.command("wait")
 def wait() -> None:
     """Return when the Envoy of this pod is ready."""
+    import asyncio
+
     from isthmus.sidecar.request import RequestFailed, wait_until_ready
 
     try:

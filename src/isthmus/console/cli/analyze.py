@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -14,18 +13,17 @@ import msgspec
 from isthmus.api.errors import InvalidConfig
 from isthmus.console.cli.mesh_options import F, chosen, cluster_options, held
 from isthmus.console.cli.options import meshed, output
-from isthmus.console.fault import Fault
-from isthmus.console.fault_filter import FOUND, LEVELS, matters, shown, suppression
-from isthmus.console.fault_output import OUTPUTS
-from isthmus.console.faults import faults_together
-from isthmus.console.pilots import Meshed, ask_pilots
+from isthmus.console.meshed import Meshed
 from isthmus.console.render import fail, table
-from isthmus.console.written import given_manifests
 from isthmus.kube.errors import KubeError
-from isthmus.model.analyze.checks import CHECKS
+
+if TYPE_CHECKING:
+    from isthmus.console.fault import Fault
 
 
 def _threshold(of: str, usual: str, text: str) -> Callable[[F], F]:
+    from isthmus.console.fault_filter import LEVELS
+
     kinds = click.Choice(LEVELS)
     return click.option(f"--{of}-threshold", type=kinds, default=usual, show_default=True, help=text)
 
@@ -53,6 +51,9 @@ def command(files: tuple[str, ...], **flags: Any) -> None:
     with --use-kube clusters are called as the mesh calls them, else as their contexts. Ends with 79 if any
     finding matters as much as --failure-threshold, with 1 if it could not look, else with 0.
     """
+    from isthmus.console.fault_filter import FOUND, matters, shown, suppression
+    from isthmus.console.fault_output import OUTPUTS
+
     if flags["list_analyzers"]:
         click.echo(_list())
         return
@@ -68,6 +69,9 @@ def command(files: tuple[str, ...], **flags: Any) -> None:
 
 
 def _found(files: tuple[str, ...], flags: dict[str, Any]) -> tuple[Fault, ...]:
+    from isthmus.console.faults import faults_together
+    from isthmus.console.written import given_manifests
+
     contexts = chosen(flags)
     if flags["use_kube"] or (not files and len(contexts) > 1):
         return tuple(faults_together(given_manifests(files), held(flags)))
@@ -78,6 +82,11 @@ def _found(files: tuple[str, ...], flags: dict[str, Any]) -> tuple[Fault, ...]:
 
 def _of_pilots(where: Meshed) -> tuple[Fault, ...]:
     """What any Pilot finds: of workloads that register themselves, and of proxies, each knows only its own."""
+    import asyncio
+
+    from isthmus.console.fault import Fault
+    from isthmus.console.pilots import ask_pilots
+
     answers = asyncio.run(ask_pilots(where, "/debug/findings"))
     for each in answers.silent:
         click.echo(f"warning: {each}", err=True)
@@ -86,6 +95,8 @@ def _of_pilots(where: Meshed) -> tuple[Fault, ...]:
 
 
 def _list() -> str:
+    from isthmus.model.analyze.checks import CHECKS
+
     rows = []
     for check in CHECKS:
         where = check.__module__.rpartition(".")[2]

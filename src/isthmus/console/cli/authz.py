@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
 from isthmus.api.errors import InvalidConfig
-from isthmus.console import authz_text
-from isthmus.console.authz import Checker
-from isthmus.console.authz_called import Asking
-from isthmus.console.authz_held import policies_in
-from isthmus.console.authz_live import check_live
 from isthmus.console.authz_verdicts import Decision, Said
 from isthmus.console.cli import ToldWhole
 from isthmus.console.cli.mesh_options import chosen, cluster_options, file_options
 from isthmus.console.cli.options import output, written
-from isthmus.console.control_plane import ADMIN_PORT
-from isthmus.console.drawn_mesh import draw
-from isthmus.console.envoy_parts import DUMP
-from isthmus.console.explain_files import FromFiles
-from isthmus.console.found_pods import find_pod
-from isthmus.console.live_objects import Live, clusters_of
 from isthmus.console.render import fail, table
-from isthmus.console.written import given_manifests
 from isthmus.kit.unreadable import UNREADABLE
-from isthmus.kube.client import Client
 from isthmus.kube.errors import KubeError
-from isthmus.kube.pods import fetch
 from isthmus.translate.trace.call import Request
-from isthmus.translate.trace.tokens import supposed
+
+if TYPE_CHECKING:
+    from isthmus.console.authz_called import Asking
+    from isthmus.console.live_objects import Live
 
 _BYTES = "bytes"
 _CODES = {Decision.ALLOWED: 0, Decision.DENIED: 3, Decision.ASKED: 4, Decision.UNKNOWN: 4}
@@ -78,6 +66,8 @@ def check(caller: str, to: str, request: tuple[str, ...], **flags: Any) -> None:
 
     Ends with 0 where it is allowed, 3 where it is denied, and 4 where somebody else decides or it is not known.
     """
+    from isthmus.console import authz_text
+
     if not to:
         _show_policies(caller, flags)
         return
@@ -93,6 +83,10 @@ def check(caller: str, to: str, request: tuple[str, ...], **flags: Any) -> None:
 
 def _show_policies(pod: str, flags: dict[str, Any]) -> None:
     """What istioctl shows by these words."""
+    import asyncio
+
+    from isthmus.console.authz_held import policies_in
+
     if flags["files"] or flags["changed"]:
         fail("may it call whom? (hint: TO, or a POD of a running mesh alone, without -f and --what-if)")
     try:
@@ -105,6 +99,12 @@ def _show_policies(pod: str, flags: dict[str, Any]) -> None:
 
 
 async def _dump(pod: str, flags: dict[str, Any]) -> dict[str, Any]:
+    from isthmus.console.envoy_parts import DUMP
+    from isthmus.console.found_pods import find_pod
+    from isthmus.console.programs import ADMIN_PORT
+    from isthmus.kube.client import Client
+    from isthmus.kube.pods import fetch
+
     found = await find_pod(flags["kubeconfig"], chosen(flags), pod)
     async with Client(found.access) as client:
         said = await fetch(client, found.namespace, found.name, ADMIN_PORT, f"/{DUMP}")
@@ -112,6 +112,8 @@ async def _dump(pod: str, flags: dict[str, Any]) -> dict[str, Any]:
 
 
 def _asking(caller: str, to: str, request: tuple[str, ...], flags: dict[str, Any]) -> Asking:
+    from isthmus.console.authz_called import Asking
+
     return Asking(
         caller=caller,
         to=to,
@@ -144,6 +146,8 @@ def _header(text: str) -> tuple[str, str]:
 
 def _token(flags: dict[str, Any]) -> list[tuple[str, str]]:
     """The header with the token that is given, or with one that claims what is supposed."""
+    from isthmus.translate.trace.tokens import supposed
+
     token, text = flags["token"], flags["claims"]
     if token and text:
         raise ValueError("--jwt stands without --jwt-claims")
@@ -158,6 +162,14 @@ def _token(flags: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _checked(asking: Asking, flags: dict[str, Any]) -> Said:
+    import asyncio
+
+    from isthmus.console.authz import Checker
+    from isthmus.console.authz_live import check_live
+    from isthmus.console.drawn_mesh import draw
+    from isthmus.console.explain_files import FromFiles
+    from isthmus.console.written import given_manifests
+
     live = None if flags["files"] else asyncio.run(_live(flags))
     if live is not None and not flags["changed"]:
         return asyncio.run(check_live(live, asking))
@@ -167,4 +179,6 @@ def _checked(asking: Asking, flags: dict[str, Any]) -> Said:
 
 
 async def _live(flags: dict[str, Any]) -> Live:
+    from isthmus.console.live_objects import clusters_of
+
     return await clusters_of(flags["kubeconfig"], chosen(flags), flags["root"])

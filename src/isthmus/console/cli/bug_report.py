@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ import click
 from isthmus.console.cli.durations import DURATION
 from isthmus.console.cli.options import chosen, cluster_options
 from isthmus.console.render import fail
-from isthmus.kit.clock import SystemClock
 from isthmus.kit.release import RELEASE
 from isthmus.kube.errors import KubeError
 
@@ -74,7 +72,10 @@ def command(path: Path | None, **flags: Any) -> None:
     much than too little: look into it before you give it away. What could not be had, such as a cluster that does
     not answer, is said in its README.txt.
     """
+    import asyncio
+
     from isthmus.console.bug_report.archive import must_be_new
+    from isthmus.kit.clock import SystemClock
 
     now = datetime.fromtimestamp(SystemClock().now(), UTC)
     path = path or Path(f"bug-report-{now:%Y%m%dT%H%M%SZ}.tar.gz")
@@ -94,6 +95,8 @@ def command(path: Path | None, **flags: Any) -> None:
 
 
 async def _gathered(path: Path, contexts: tuple[str, ...], flags: dict[str, Any]) -> tuple[list[str], int]:
+    import asyncio
+
     from isthmus.console.bug_report.archive import Archive
     from isthmus.console.bug_report.gather import Gathering, Limits
     from isthmus.console.bug_report.selection import Selection, parse_selection

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from isthmus.ca import founding, store
-from isthmus.ca.founding import CannotFound, Constraint, Founding
 from isthmus.console.cli import ToldWhole, ca_deny, ca_rotate
 from isthmus.console.cli.ca_status import status
 from isthmus.console.cli.durations import DURATION
-from isthmus.console.exported_root import export_root
 from isthmus.console.render import fail
-from isthmus.kit import x509
-from isthmus.kit.clock import SystemClock
+from isthmus.kit.key_kind import KeyKind
 from isthmus.kube.errors import KubeError
 
+if TYPE_CHECKING:
+    from isthmus.ca.founding import Founding
+
 _FOLDER = click.Path(path_type=Path)
-_KINDS = [kind.value for kind in x509.KeyKind]
+_KINDS = [kind.value for kind in KeyKind]
 
 
 @click.group("ca", cls=ToldWhole)
@@ -92,6 +90,8 @@ def init(directory: Path, clusters: tuple[str, ...], root_life: float, **flags: 
     one root, so that the clusters believe each other. Clusters can be added later. The root's key stays
     in DIRECTORY: keep it off the clusters.
     """
+    from isthmus.ca import founding
+
     clusters = tuple(dict.fromkeys(clusters))
     if flags["constrained"] and not clusters:
         fail("--constrained: holds the CAs of clusters to their names (hint: --cluster NAME)")
@@ -109,6 +109,8 @@ def intermediate(cluster: str, directory: Path, **flags: Any) -> None:
 
     The four files of Secret `cacerts` lie in DIRECTORY/CLUSTER then. The CA never lives longer than the root.
     """
+    from isthmus.ca import founding
+
     _make(founding.found_intermediate, directory, _founding((cluster,), **flags), flags["namespace"])
 
 
@@ -123,6 +125,12 @@ def export(directory: Path, kubeconfig: Path | None, context: str | None, namesp
     Writes root-cert.pem and root-key.pem into DIRECTORY, as `isthmus ca init` does: `isthmus ca intermediate`
     goes on from there. With the key in DIRECTORY one can be anybody in the mesh: delete it afterwards.
     """
+    import asyncio
+
+    from isthmus.ca import store
+    from isthmus.ca.founding import CannotFound
+    from isthmus.console.exported_root import export_root
+
     try:
         paths = asyncio.run(export_root(directory, kubeconfig, context, namespace))
     except (KubeError, store.InvalidStore, CannotFound) as error:
@@ -136,6 +144,10 @@ def export(directory: Path, kubeconfig: Path | None, context: str | None, namesp
 @click.argument("directory", type=click.Path(path_type=Path, exists=True, file_okay=False))
 def check(directory: Path) -> None:
     """Check the four CA files in DIRECTORY as Citadel would; exit 1 if it would not take them."""
+    from isthmus.ca import store
+    from isthmus.kit import x509
+    from isthmus.kit.clock import SystemClock
+
     now = SystemClock().now()
     try:
         material = store.verify(store.read(directory), now)
@@ -147,6 +159,8 @@ def check(directory: Path) -> None:
 
 
 def _founding(clusters: tuple[str, ...], root_life_s: float = 0.0, **flags: Any) -> Founding:
+    from isthmus.ca.founding import Constraint, Founding
+
     constraint = Constraint(
         trust_domain=flags["trust_domain"],
         domain=flags["domain"],
@@ -158,13 +172,16 @@ def _founding(clusters: tuple[str, ...], root_life_s: float = 0.0, **flags: Any)
         organisation=flags["organisation"],
         root_life_s=root_life_s or Founding().root_life_s,
         intermediate_life_s=flags["life"],
-        key_kind=x509.KeyKind(flags["key"]),
+        key_kind=KeyKind(flags["key"]),
         below=flags["path_length"],
         constraint=constraint if flags["constrained"] else None,
     )
 
 
 def _make(make: Callable[..., tuple[Path, ...]], directory: Path, choices: Founding, namespace: str) -> None:
+    from isthmus.ca import store
+    from isthmus.ca.founding import CannotFound
+
     try:
         for path in make(directory, choices):
             click.echo(f"wrote {path}")

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from isthmus.ca.denied import Denial
-from isthmus.console.ca_clusters import Reached, must_be_all, reached
-from isthmus.console.certificates_text import denied_table
 from isthmus.console.cli.mesh_options import chosen, cluster_options
-from isthmus.console.denied_certificates import Known, digits, found, held, in_file, logged
-from isthmus.console.denying import allow as allow_in
-from isthmus.console.denying import denied_in, user_of
-from isthmus.console.denying import deny as deny_in
-from isthmus.console.held_certificates import held_in
 from isthmus.console.render import fail
-from isthmus.kit.clock import SystemClock
 from isthmus.kube.errors import KubeError
 from isthmus.model.identity import SpiffeId
+
+if TYPE_CHECKING:
+    from isthmus.ca.denied import Denial
+    from isthmus.console.ca_clusters import Reached
+    from isthmus.console.denied_certificates import Known
 
 _IDENTITIES = click.argument("identities", nargs=-1, metavar="[IDENTITY...]")
 _SERIALS = click.option(
@@ -46,6 +41,12 @@ def deny(identities: tuple[str, ...], reason: str, **flags: Any) -> None:
     identity, so that only ports that demand mutual TLS refuse all of them. A certificate is denied until it ends;
     its identity is not, so that a workload with another certificate goes on.
     """
+    from isthmus.ca.denied import Denial
+    from isthmus.console.denied_certificates import found, held, logged
+    from isthmus.console.denying import deny as deny_in
+    from isthmus.console.denying import user_of
+    from isthmus.kit.clock import SystemClock
+
     if not (identities or flags["serials"] or flags["files"]):
         fail("nobody is named (hint: an IDENTITY, --serial or --certificate)")
     now = SystemClock().now()
@@ -80,6 +81,11 @@ def deny(identities: tuple[str, ...], reason: str, **flags: Any) -> None:
 @cluster_options
 def allow(identities: tuple[str, ...], serials: tuple[str, ...], **flags: Any) -> None:
     """Deny an IDENTITY, or a certificate, no more."""
+    from isthmus.console.denied_certificates import Known
+    from isthmus.console.denying import allow as allow_in
+    from isthmus.console.denying import denied_in
+    from isthmus.kit.clock import SystemClock
+
     if not (identities or serials):
         fail("nobody is named (hint: an IDENTITY or --serial)")
     now = SystemClock().now()
@@ -100,14 +106,21 @@ def allow(identities: tuple[str, ...], serials: tuple[str, ...], **flags: Any) -
 @cluster_options
 def denied(**flags: Any) -> None:
     """Show who is denied, and which certificates."""
+    from isthmus.console.denying import denied_in
+    from isthmus.kit.clock import SystemClock
+
     _done(flags, lambda mesh: denied_in(mesh.config), SystemClock().now(), every=False)
 
 
 async def _held(flags: dict[str, Any]) -> Sequence[Any]:
+    from isthmus.console.held_certificates import held_in
+
     return await held_in(flags["kubeconfig"], chosen(flags), flags["root"])
 
 
 def _denied_number(text: str, known: Sequence[Known]) -> str:
+    from isthmus.console.denied_certificates import digits, found
+
     try:
         return found(text, known).serial
     except LookupError:
@@ -115,6 +128,8 @@ def _denied_number(text: str, known: Sequence[Known]) -> str:
 
 
 def _denial(known: Known, now: float, reason: str, by: str) -> Denial:
+    from isthmus.ca.denied import Denial
+
     if known.end <= now:
         raise ValueError(f"certificate {known.serial} has ended (hint: nobody takes it any more)")
     return Denial(
@@ -129,6 +144,8 @@ def _denial(known: Known, now: float, reason: str, by: str) -> Denial:
 
 
 def _read(path: Path) -> Known:
+    from isthmus.console.denied_certificates import in_file
+
     try:
         return in_file(_text(path).encode())
     except ValueError as error:
@@ -147,6 +164,11 @@ def _done(
     *,
     every: bool = True,
 ) -> None:
+    import asyncio
+
+    from isthmus.console.ca_clusters import must_be_all, reached
+    from isthmus.console.certificates_text import denied_table
+
     async def within() -> tuple[Denial, ...]:
         async with reached(flags["kubeconfig"], chosen(flags), flags["root"]) as mesh:
             if every:

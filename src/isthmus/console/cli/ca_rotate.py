@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import msgspec
 
-from isthmus.ca.rotation import Rotation
-from isthmus.console.ca_clusters import Reached, must_be_all, reached
 from isthmus.console.cli import ToldWhole
 from isthmus.console.cli.mesh_options import chosen, cluster_options
 from isthmus.console.cli.options import WATCH, output, written
 from isthmus.console.render import fail
-from isthmus.console.rotation_look import Seen, look
-from isthmus.console.rotation_state import RotationState
-from isthmus.console.rotation_steps import CannotRotate, Steps
-from isthmus.console.rotation_text import render_rotation, render_stage
 from isthmus.console.watching import follow
-from isthmus.kit.clock import SystemClock
 from isthmus.kit.duration import parse
 from isthmus.kube.errors import KubeError
 
-Stands = tuple[Rotation | None, tuple[Seen, ...]]
+if TYPE_CHECKING:
+    from isthmus.ca.rotation import Rotation
+    from isthmus.console.ca_clusters import Reached
+    from isthmus.console.rotation_look import Seen
+    from isthmus.console.rotation_steps import Steps
+
+    Stands = tuple[Rotation | None, tuple[Seen, ...]]
+
 F = TypeVar("F", bound=Callable[..., Any])
 _LOOK_AGAIN_S = 1.0
 
@@ -113,10 +112,14 @@ def status(wait: str | None, *, watch: bool, **flags: Any) -> None:
 
 
 def _stands(flags: dict[str, Any], limit_s: float) -> Stands:
+    import asyncio
+
     return asyncio.run(_within(flags, lambda found: _watch(found, limit_s)))
 
 
 def _text(found: Stands, form: str) -> str:
+    from isthmus.console.rotation_text import render_rotation
+
     rotation, seen = found
     if rotation is None:
         return "there was no rotation (hint: isthmus ca rotate start DIRECTORY)"
@@ -125,6 +128,13 @@ def _text(found: Stands, form: str) -> str:
 
 
 def _take(flags: dict[str, Any], left: tuple[str, ...], step: Callable[[Steps], Awaitable[Rotation]]) -> None:
+    import asyncio
+
+    from isthmus.console.ca_clusters import must_be_all
+    from isthmus.console.rotation_steps import CannotRotate, Steps
+    from isthmus.console.rotation_text import render_stage
+    from isthmus.kit.clock import SystemClock
+
     async def taken(found: Reached) -> Rotation:
         await must_be_all(found, left)
         return await step(Steps(found, SystemClock(), left))
@@ -141,11 +151,17 @@ T = TypeVar("T")
 
 
 async def _within(flags: dict[str, Any], job: Callable[[Reached], Awaitable[T]]) -> T:
+    from isthmus.console.ca_clusters import reached
+
     async with reached(flags["kubeconfig"], chosen(flags), flags["root"]) as found:
         return await job(found)
 
 
 async def _watch(found: Reached, limit_s: float) -> Stands:
+    from isthmus.console.rotation_look import look
+    from isthmus.console.rotation_state import RotationState
+    from isthmus.kit.clock import SystemClock
+
     clock = SystemClock()
     end = clock.monotonic() + limit_s
     while True:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from isthmus.console.certificate_warnings import warnings
-from isthmus.console.certificates_text import CertificateStatus, as_text, as_tree
 from isthmus.console.cli.mesh_options import chosen, cluster_options
 from isthmus.console.cli.options import WATCH, output, written
-from isthmus.console.fault_filter import FOUND
-from isthmus.console.held_certificates import held_in
 from isthmus.console.render import fail
 from isthmus.console.watching import follow
-from isthmus.kit.clock import SystemClock
 from isthmus.kube.errors import KubeError
-from isthmus.model.findings import Severity
+
+if TYPE_CHECKING:
+    from isthmus.console.certificates_text import CertificateStatus
 
 
 @click.command("status")
@@ -34,6 +30,9 @@ def status(*, whole: bool, watch: bool, **flags: Any) -> None:
     anything is an error: a certificate that has ended, a Citadel that does not answer, clusters that do not
     believe each other.
     """
+    from isthmus.console.fault_filter import FOUND
+    from isthmus.model.findings import Severity
+
     form = str(flags["output"])
     try:
         if watch:
@@ -47,10 +46,19 @@ def status(*, whole: bool, watch: bool, **flags: Any) -> None:
 
 
 def _found(flags: dict[str, Any]) -> CertificateStatus:
+    import asyncio
+
+    from isthmus.console.certificate_warnings import warnings
+    from isthmus.console.certificates_text import CertificateStatus
+    from isthmus.console.held_certificates import held_in
+    from isthmus.kit.clock import SystemClock
+
     clusters = asyncio.run(held_in(flags["kubeconfig"], chosen(flags), flags["root"]))
     now = SystemClock().now()
     return CertificateStatus(at=now, warnings=warnings(clusters, now), clusters=clusters)
 
 
 def _text(found: CertificateStatus, form: str, *, whole: bool) -> str:
+    from isthmus.console.certificates_text import as_text, as_tree
+
     return written(form, as_tree(found), lambda: as_text(found, whole=whole or form == "wide"))

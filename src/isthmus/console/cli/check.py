@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from pathlib import Path
 
@@ -30,6 +29,8 @@ def command(*, before_install: bool, whole: bool, listed: bool, **flags: object)
     why that matters, and the command that mends it. Nothing is changed. Ends with 79 where anything is wrong,
     with 0 where all is well or doubtful, and with 1 where it could not look.
     """
+    import asyncio
+
     from isthmus.console.check.read import clusters
     from isthmus.console.check.table import CHECKS
     from isthmus.console.check.text import as_text

@@ -5,38 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
-import uvloop
 
-from isthmus.ca import store
-from isthmus.ca.account_secrets import Renewal
-from isthmus.ca.authority import Lifetimes
-from isthmus.ca.citadel import CitadelSettings
-from isthmus.ca.dns_names import parse_custom
-from isthmus.ca.issuers.choice import IssuerChoice, parse_issuer
-from isthmus.ca.self_signed import AnotherRoot, SelfSigned
 from isthmus.ca.vouching import parse_vouched
 from isthmus.console.cli.cluster_access import own_access
 from isthmus.console.cli.durations import DURATION
 from isthmus.console.cli.options import set_up_logs_as
 from isthmus.console.cli.rates import limit_options, limits_of
 from isthmus.console.render import fail
-from isthmus.kit import core_dumps, x509
-from isthmus.kit.tasks import run_until_cancelled
-from isthmus.kit.x509 import InvalidCertificate
+from isthmus.kit import core_dumps
+from isthmus.kit.key_kind import KeyKind
 from isthmus.kube.errors import KubeError
 from isthmus.model.identity import is_cluster
 
-_CA_FILES = {
-    "signing_cert": store.CA_CERT,
-    "signing_key": store.CA_KEY,
-    "root_cert": store.ROOT_CERT,
-    "cert_chain": store.CERT_CHAIN,
-}
-_KEY_SIZES = {"2048": x509.KeyKind.RSA_2048, "4096": x509.KeyKind.RSA_4096}
+if TYPE_CHECKING:
+    from isthmus.ca.account_secrets import Renewal
+    from isthmus.ca.authority import Lifetimes
+    from isthmus.ca.citadel import CitadelSettings
+    from isthmus.ca.issuers.choice import IssuerChoice
+
+_KEY_SIZES = {"2048": KeyKind.RSA_2048, "4096": KeyKind.RSA_4096}
 
 # What replaced a flag of 2018, and whether to go on without it would be something else than was asked for.
 _REPLACED = {
@@ -187,8 +178,14 @@ _option = partial(click.option, show_default=True)
 @_replaced_options
 def command(kubeconfig: str, log_level: str, **flags: Any) -> None:
     """Issue certificates to the workloads of one cluster, and of others that it is told to serve."""
+    import uvloop
+
+    from isthmus.ca import store
     from isthmus.ca.borrowed import run_borrowed
     from isthmus.ca.in_cluster import run_citadel
+    from isthmus.ca.self_signed import AnotherRoot
+    from isthmus.kit.tasks import run_until_cancelled
+    from isthmus.kit.x509 import InvalidCertificate
 
     set_up_logs_as("--log-level", log_level)
     settings, issuer = settings_of(flags), _issuer(flags)
@@ -205,16 +202,20 @@ def command(kubeconfig: str, log_level: str, **flags: Any) -> None:
 
 def settings_of(flags: dict[str, Any]) -> CitadelSettings:
     """The settings that the flags say; ends with an error where they cannot be kept."""
+    from isthmus.ca.citadel import CitadelSettings
+    from isthmus.ca.dns_names import parse_custom
+    from isthmus.ca.self_signed import SelfSigned
+
     if not is_cluster(flags["cluster"]):
         fail(f"--cluster: cannot be {flags['cluster']!r} (hint: letters, digits, -, _ and .)")
-    key_kind = _KEY_SIZES[flags["key_size"]] if flags["key_size"] else x509.KeyKind.EC_P256
+    key_kind = _KEY_SIZES[flags["key_size"]] if flags["key_size"] else KeyKind.EC_P256
     return CitadelSettings(
         cluster=flags["cluster"],
         trust_domain=flags["trust_domain"],
         domain=flags["domain"],
         namespace=flags["citadel_storage_namespace"],
         ca_directory=flags["ca_dir"],
-        ca_paths={file: flags[name] for name, file in _CA_FILES.items() if flags[name]},
+        ca_paths=_ca_paths(flags),
         self_signed=flags["self_signed_ca"],
         root=SelfSigned(
             namespace=flags["citadel_storage_namespace"],
@@ -238,7 +239,21 @@ def settings_of(flags: dict[str, Any]) -> CitadelSettings:
     )
 
 
-def _account_secrets(flags: dict[str, Any], key_kind: x509.KeyKind) -> Renewal | None:
+def _ca_paths(flags: dict[str, Any]) -> dict[str, Path]:
+    from isthmus.ca import store
+
+    named = {
+        "signing_cert": store.CA_CERT,
+        "signing_key": store.CA_KEY,
+        "root_cert": store.ROOT_CERT,
+        "cert_chain": store.CERT_CHAIN,
+    }
+    return {file: flags[name] for name, file in named.items() if flags[name]}
+
+
+def _account_secrets(flags: dict[str, Any], key_kind: KeyKind) -> Renewal | None:
+    from isthmus.ca.account_secrets import Renewal
+
     ratio = flags["grace_ratio"]
     if not 0 < ratio < 1:
         fail(f"--workload-cert-grace-period-ratio: {ratio} is no part of a life (hint: such as 0.5)")
@@ -260,6 +275,8 @@ def _account_secrets(flags: dict[str, Any], key_kind: x509.KeyKind) -> Renewal |
 
 def _issuer(flags: dict[str, Any]) -> IssuerChoice | None:
     """The issuer that is not our own, if there is one."""
+    from isthmus.ca.issuers.choice import parse_issuer
+
     found: IssuerChoice | None = _read("--issuer", parse_issuer, flags["issuer"])
     if found is None:
         return None
@@ -275,6 +292,8 @@ def _issuer(flags: dict[str, Any]) -> IssuerChoice | None:
 
 
 def _lifetimes(flags: dict[str, Any]) -> Lifetimes:
+    from isthmus.ca.authority import Lifetimes
+
     least_s, usual_s, most_s = (
         flags["min_workload_cert_ttl"],
         flags["lifetime"],

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from isthmus.console.render import fail
 from isthmus.kube.errors import InvalidKubeconfig
-from isthmus.kube.kubeconfig import Access, from_file, in_cluster
 from isthmus.settings import own_api_server
+
+if TYPE_CHECKING:
+    from isthmus.kube.kubeconfig import Access
 
 
 def own_access(kubeconfig: str) -> Access:
     """By the kubeconfig, or as a pod does; ends with an error where there is no way."""
+    from isthmus.kube.kubeconfig import from_file, in_cluster
+
     if kubeconfig:
         try:
             return from_file(Path(kubeconfig))

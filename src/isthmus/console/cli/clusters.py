@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,15 +11,9 @@ import click
 from isthmus.console.cli import ToldWhole, membership
 from isthmus.console.cli.life_options import life_options
 from isthmus.console.cli.options import REVISION, WATCH, cluster_options, meshed, output, written
-from isthmus.console.clusters_text import clusters_of, narrow, wide
-from isthmus.console.pilots import ask_pilots
-from isthmus.console.registration import CannotRegister, Registration, add_cluster
 from isthmus.console.render import fail, table
 from isthmus.console.watching import follow
-from isthmus.discovery.source_files import read_directory
-from isthmus.kit.clock import SystemClock
 from isthmus.kube.errors import KubeError
-from isthmus.model.findings import Severity
 
 
 @click.group("clusters", cls=ToldWhole)
@@ -53,6 +46,11 @@ def list_clusters(*, watch: bool, **flags: Any) -> None:
 
 
 def _listed(flags: dict[str, Any]) -> str:
+    import asyncio
+
+    from isthmus.console.clusters_text import clusters_of
+    from isthmus.console.pilots import ask_pilots
+
     answers = asyncio.run(ask_pilots(meshed(flags), "/debug/clusters"))
     for silent in answers.silent:
         click.echo(f"warning: {silent}", err=True)
@@ -61,6 +59,9 @@ def _listed(flags: dict[str, Any]) -> str:
 
 
 def _text(answer: dict[str, Any], *, is_wide: bool) -> str:
+    from isthmus.console.clusters_text import narrow, wide
+    from isthmus.kit.clock import SystemClock
+
     clusters = answer["clusters"]
     lines = [wide(clusters, SystemClock().now()) if is_wide else narrow(clusters)]
     for each in clusters:
@@ -73,6 +74,9 @@ def _text(answer: dict[str, Any], *, is_wide: bool) -> str:
 @click.argument("directory", type=click.Path(path_type=Path))
 def check(directory: Path) -> None:
     """Check a registry directory without asking any cluster; exit 1 if anything in it is wrong."""
+    from isthmus.discovery.source_files import read_directory
+    from isthmus.model.findings import Severity
+
     claims = read_directory(directory)
     rows = [
         (spec.id, "config" if spec.is_config else "", spec.access.server, spec.source)
@@ -108,6 +112,11 @@ def add(directory: Path, name: str, **flags: Any) -> None:
     A cluster that is there already gets a new address and token. What is wrong in the directory is said.
     To take a cluster away, delete its two files: Pilot notices.
     """
+    import asyncio
+
+    from isthmus.console.registration import CannotRegister, Registration, add_cluster
+    from isthmus.discovery.source_files import read_directory
+
     registration = Registration(name=name, **flags)
     try:
         registered = asyncio.run(add_cluster(directory, registration))

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
-import yaml
 
-from isthmus.api.decode import decode
 from isthmus.api.errors import InvalidConfig, Problem
 from isthmus.api.istio_2018.kinds import KINDS
-from isthmus.api.istio_2018.validate import problems
 from isthmus.api.resource import Kind, Object
-from isthmus.console.drawn_pods import Tree
 from isthmus.console.render import fail
-from isthmus.console.written import given_manifests
-from isthmus.console.yaml_places import Place
-from isthmus.model.convert_2018.convert import convert
-from isthmus.model.findings import Severity
+
+if TYPE_CHECKING:
+    from isthmus.console.drawn_pods import Tree
+    from isthmus.console.yaml_places import Place
 
 _BY_NAME = {kind.name: kind for kind in KINDS}
 _DEFAULTS = (
@@ -45,6 +42,12 @@ def command(names: tuple[str, ...], namespace: str) -> None:
 
     What means something else today is told on standard error, as is what has no equivalent; exit 1 if there is any.
     """
+    import yaml
+
+    from isthmus.console.written import given_manifests
+    from isthmus.model.convert_2018.convert import convert
+    from isthmus.model.findings import Severity
+
     found: list[Object] = []
     failed = False
     try:
@@ -73,6 +76,9 @@ def command(names: tuple[str, ...], namespace: str) -> None:
 
 def _read(place: Place, value: Tree, namespace: str) -> Object | bool | None:
     """The object; False where it is of another kind, which is told; None where it is wrong, which is told."""
+    from isthmus.api.decode import decode
+    from isthmus.api.istio_2018.validate import problems
+
     kind = _kind(value)
     if kind is None:
         named = f"{value.get('apiVersion')} {value.get('kind')}"

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import webbrowser
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from isthmus.console.boards import BOARDS
 from isthmus.console.cli.options import NAMESPACE, cluster_options, meshed
-from isthmus.console.dashboards import BOARDS, Board, place_of
 from isthmus.console.render import fail
-from isthmus.kube.client import Client
 from isthmus.kube.errors import KubeError
-from isthmus.kube.forward import Forward
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from isthmus.console.boards import Board
+    from isthmus.kube.forward import Forward
 
 _ALSO = {"istiod-debug": "pilot", "controlz": "pilot", "proxy": "envoy"}
 
@@ -50,6 +53,8 @@ def command(what: str, pod: str, **flags: Any) -> None:
     POD says whose are meant; without it those of one are opened, and the others are named. Who may forward ports may
     see them.
     """
+    import asyncio
+
     board = BOARDS[what]
     if not board.labels and not pod:
         fail("beside which pod? (hint: isthmus dashboard envoy POD)")
@@ -64,6 +69,10 @@ def command(what: str, pod: str, **flags: Any) -> None:
 
 
 async def _shown(board: Board, pod: str, flags: dict[str, Any]) -> None:
+    from isthmus.console.dashboards import place_of
+    from isthmus.kube.client import Client
+    from isthmus.kube.forward import Forward
+
     where = meshed(flags)
     place = await place_of(board, where, pod, flags["namespace"], flags["revision"])
     if place.others:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 
 from isthmus.console.cli.api_servers import api_server_option
-from isthmus.console.demo.story import Story
-from isthmus.console.lab_process import samples_folder
 from isthmus.console.render import fail
-from isthmus.lab.probe import check_machine, lacks, told
-from isthmus.lab.spec import TALK, ApiServerKind, with_api_servers
 from isthmus.lab.state import StateError
 from isthmus.lab.stock.programs import NoPrograms
 from isthmus.settings import state_folder
+
+if TYPE_CHECKING:
+    from isthmus.lab.spec import ApiServerKind
 
 
 @click.command("demo")
@@ -29,6 +27,15 @@ def command(
     *, keep: bool, record: Path | None, samples: Path | None, apiserver: ApiServerKind | None
 ) -> None:
     """Two clusters, one mesh, red stars: the whole story on this machine, checked claim by claim."""
+    import asyncio
+
+    from rich.console import Console
+
+    from isthmus.console.demo.story import Story
+    from isthmus.console.lab_process import samples_folder
+    from isthmus.lab.probe import check_machine, lacks, told
+    from isthmus.lab.spec import TALK, with_api_servers
+
     if missing := lacks(check_machine()):
         fail(told(missing))
     # Whoever records wants the width of a page, not that of this terminal.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,11 +10,11 @@ from isthmus.api.errors import InvalidConfig
 from isthmus.console.cli import ToldWhole
 from isthmus.console.cli.mesh_options import cluster_options, file_options, held
 from isthmus.console.cli.options import output, written
-from isthmus.console.description import Describer, text_of_pod, text_of_service
-from isthmus.console.drawn_mesh import draw
 from isthmus.console.render import fail
-from isthmus.console.written import given_manifests
 from isthmus.kube.errors import KubeError
+
+if TYPE_CHECKING:
+    from isthmus.console.description import Describer
 
 
 @click.group("describe", cls=ToldWhole, also={"po": "pod", "svc": "service"})
@@ -33,6 +33,8 @@ def pod(name: str, **flags: Any) -> None:
 
     Read are the clusters of --context (several), or of the current context, or with -f manifests.
     """
+    from isthmus.console.description import text_of_pod
+
     try:
         found = _describer(flags).pod(name, flags["cluster"])
     except (InvalidConfig, KubeError, ValueError) as error:
@@ -50,6 +52,8 @@ def service(name: str, **flags: Any) -> None:
 
     Read are the clusters of --context (several), or of the current context, or with -f manifests.
     """
+    from isthmus.console.description import text_of_service
+
     try:
         found = _describer(flags).service(name)
     except (InvalidConfig, KubeError, ValueError) as error:
@@ -58,6 +62,10 @@ def service(name: str, **flags: Any) -> None:
 
 
 def _describer(flags: dict[str, Any]) -> Describer:
+    from isthmus.console.description import Describer
+    from isthmus.console.drawn_mesh import draw
+    from isthmus.console.written import given_manifests
+
     if flags["files"] and (flags["contexts"] or flags["all_contexts"]):
         raise ValueError(
             "-f is in place of a running mesh (hint: --what-if FILE puts manifests on top of one)"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -12,12 +12,12 @@ import msgspec
 from isthmus.api.errors import InvalidConfig
 from isthmus.console.cli.mesh_options import cluster_options, held
 from isthmus.console.cli.options import output
-from isthmus.console.differences import Change, Differences, FieldChange, differences
-from isthmus.console.drawn_mesh import draw
-from isthmus.console.drawn_pods import Addresses
-from isthmus.console.render import fail, show, show_yaml
-from isthmus.console.written import given_manifests
+from isthmus.console.render import fail
 from isthmus.kube.errors import KubeError
+
+if TYPE_CHECKING:
+    from isthmus.console.differences import Change, Differences, FieldChange
+    from isthmus.console.drawn_pods import Addresses
 
 DIFFERENT, TROUBLE = 1, 2
 """With which it ends, as diff does."""
@@ -38,6 +38,8 @@ def command(sides: tuple[str, ...], files: tuple[str, ...], **flags: Any) -> Non
     BEFORE and AFTER are paths of files or folders, PATH or CLUSTER=PATH, several with commas between. Ends with 0
     where nothing differs, with 1 where something does, with 2 in trouble.
     """
+    from isthmus.console.shown import show, show_yaml
+
     form = flags["output"]
     try:
         found = _compared(sides, files, flags)
@@ -52,6 +54,10 @@ def command(sides: tuple[str, ...], files: tuple[str, ...], **flags: Any) -> Non
 
 
 def _compared(sides: tuple[str, ...], files: tuple[str, ...], flags: dict[str, Any]) -> Differences:
+    from isthmus.console.differences import differences
+    from isthmus.console.drawn_mesh import draw
+    from isthmus.console.written import given_manifests
+
     given: Addresses = {}
     if files and not sides:
         live = held(flags)

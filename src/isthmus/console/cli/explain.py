@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from isthmus.api.errors import InvalidConfig
-from isthmus.console import explain_dns, explanation_text
-from isthmus.console.calls import Target, WrongCall
+from isthmus.console import explanation_text
 from isthmus.console.cli.mesh_options import chosen, cluster_options, file_options
 from isthmus.console.cli.options import output, written
-from isthmus.console.drawn_mesh import draw
-from isthmus.console.drawn_pods import Addresses
-from isthmus.console.explain import Explainer
-from isthmus.console.explain_dns import NameExplained
-from isthmus.console.explain_files import FromFiles
-from isthmus.console.explain_live import explain_live, explain_name_live
 from isthmus.console.explanations import Explanation
-from isthmus.console.live_objects import Live, clusters_of
 from isthmus.console.render import fail
-from isthmus.console.written import given_manifests
 from isthmus.kube.errors import KubeError
 
-Explained = Explanation | NameExplained
+if TYPE_CHECKING:
+    from isthmus.console.calls import Target
+    from isthmus.console.drawn_pods import Addresses
+    from isthmus.console.explain_dns import NameExplained
+    from isthmus.console.explain_files import FromFiles
+    from isthmus.console.live_objects import Live
+
+    Explained = Explanation | NameExplained
+
 _DNS = "dns://"
 
 
@@ -77,6 +75,12 @@ def _explained(caller: str, url: str, flags: dict[str, Any]) -> Explained:
 
 
 def _call(caller: str, target: Target, flags: dict[str, Any]) -> Explanation:
+    import asyncio
+
+    from isthmus.console.calls import WrongCall
+    from isthmus.console.explain import Explainer
+    from isthmus.console.explain_live import explain_live
+
     live = None if flags["files"] else asyncio.run(_live(flags))
     if live is not None and not flags["changed"]:
         return asyncio.run(explain_live(live, caller, target, flags["cluster"], _lost(flags)))
@@ -93,6 +97,11 @@ def _call(caller: str, target: Target, flags: dict[str, Any]) -> Explanation:
 
 
 def _name(caller: str, name: str, flags: dict[str, Any]) -> NameExplained:
+    import asyncio
+
+    from isthmus.console.explain import Explainer
+    from isthmus.console.explain_live import explain_name_live
+
     live = None if flags["files"] else asyncio.run(_live(flags))
     if live is not None and not flags["changed"]:
         return asyncio.run(explain_name_live(live, caller, name, flags["cluster"]))
@@ -104,11 +113,17 @@ def _drawn(
     flags: dict[str, Any], live: Live | None, given: Addresses, changed: tuple[str, ...] = ()
 ) -> FromFiles:
     """Of manifests, or of what clusters hold, with others on top."""
+    from isthmus.console.drawn_mesh import draw
+    from isthmus.console.explain_files import FromFiles
+    from isthmus.console.written import given_manifests
+
     held = {name: each.objects for name, each in live.items()} if live is not None else None
     return FromFiles(draw(given_manifests([*flags["files"], *changed]), held, given))
 
 
 async def _live(flags: dict[str, Any]) -> Live:
+    from isthmus.console.live_objects import clusters_of
+
     return await clusters_of(flags["kubeconfig"], chosen(flags), flags["root"])
 
 
@@ -118,6 +133,8 @@ def _lost(flags: dict[str, Any]) -> str:
 
 
 def _target(url: str, flags: dict[str, Any]) -> Target:
+    from isthmus.console.calls import Target
+
     return Target(
         url=url,
         method=flags["method"],
@@ -135,6 +152,8 @@ def _header(text: str) -> tuple[str, str]:
 
 
 def _text(found: Explained) -> str:
+    from isthmus.console import explain_dns
+
     if isinstance(found, Explanation):
         return explanation_text.text_of(found)
     return explain_dns.text_of(found)

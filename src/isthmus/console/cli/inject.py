@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from isthmus.console.cli.options import KUBECONFIG
-from isthmus.console.control_plane import access_to
-from isthmus.console.injection import settings_of_cluster
 from isthmus.console.render import fail
 from isthmus.kube.errors import KubeError
 from isthmus.model.revision import DEFAULT
-from isthmus.sidecar.inject.manifest import Injection, InvalidManifest, inject_manifest
-from isthmus.sidecar.inject.settings import InjectSettings
+
+if TYPE_CHECKING:
+    from isthmus.sidecar.inject.manifest import Injection
+    from isthmus.sidecar.inject.settings import InjectSettings
 
 
 @click.command("kube-inject")
@@ -44,6 +44,8 @@ def command(filename: str, output: Path | None, **where: str) -> None:
     was done with each workload is said on standard error. To inject twice is to inject once, and
     `isthmus kube-uninject` takes the sidecars out again.
     """
+    from isthmus.sidecar.inject.manifest import InvalidManifest, inject_manifest
+
     text = read(filename)
     try:
         settings, namespace = _settings(where)
@@ -86,6 +88,12 @@ def read(filename: str) -> str:
 
 def _settings(where: dict[str, str]) -> tuple[InjectSettings, str]:
     """The settings to inject with, and the namespace of objects that name none."""
+    import asyncio
+
+    from isthmus.console.control_plane import access_to
+    from isthmus.console.injection import settings_of_cluster
+    from isthmus.sidecar.inject.settings import InjectSettings
+
     root, revision = where["istio_namespace"], where["revision"]
     if where["cluster"]:
         return InjectSettings(cluster=where["cluster"], namespace=root, revision=revision), "default"

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from isthmus.console.cli import ToldWhole
 from isthmus.console.cli.options import NAMESPACE, chosen, cluster_options, output, written
-from isthmus.console.control_plane import access_to
-from isthmus.console.injected_namespaces import listed
-from isthmus.console.injection_check import OF_NAMESPACES, Wanted, check
-from isthmus.console.injection_text import checked_text, listed_text
-from isthmus.console.pilots import Silence
 from isthmus.console.render import fail
-from isthmus.kube.client import Client
 from isthmus.kube.errors import KubeError
+
+if TYPE_CHECKING:
+    from isthmus.console.pilots import Silence
+    from isthmus.kube.client import Client
 
 T = TypeVar("T")
 
@@ -37,6 +34,9 @@ def list_injectors(**flags: Any) -> None:
     OLDER are those that would have a sidecar of another revision or image if they were made now; with -o wide they are
     named.
     """
+    from isthmus.console.injected_namespaces import listed
+    from isthmus.console.injection_text import listed_text
+
     found = _in_clusters(flags, lambda client, context: listed(client, context, flags["root"]))
     click.echo(written(flags["output"], found, lambda: listed_text(found, wide=flags["output"] == "wide")))
 
@@ -63,6 +63,9 @@ def check_pod(wanted: str, labels: str, **flags: Any) -> None:
 
     Ends with 1 where a cluster would give it none.
     """
+    from isthmus.console.injection_check import OF_NAMESPACES, Wanted, check
+    from isthmus.console.injection_text import checked_text
+
     try:
         asked = Wanted(wanted, flags["namespace"], _labels(labels))
     except ValueError as error:
@@ -89,6 +92,10 @@ def _labels(text: str) -> dict[str, str]:
 
 def _in_clusters(flags: dict[str, Any], look: Callable[[Client, str], Awaitable[T]]) -> list[T]:
     """What is found in each cluster that is meant; ends with an error where nothing is found in any."""
+    import asyncio
+
+    from isthmus.console.pilots import Silence
+
     try:
         found = asyncio.run(_looked(flags, chosen(flags), look))
     except (KubeError, ValueError) as error:
@@ -105,6 +112,12 @@ def _in_clusters(flags: dict[str, Any], look: Callable[[Client, str], Awaitable[
 async def _looked(
     flags: dict[str, Any], contexts: tuple[str, ...], look: Callable[[Client, str], Awaitable[T]]
 ) -> list[T | Silence]:
+    import asyncio
+
+    from isthmus.console.control_plane import access_to
+    from isthmus.console.pilots import Silence
+    from isthmus.kube.client import Client
+
     async def one(context: str) -> T | Silence:
         try:
             async with Client(access_to(flags["kubeconfig"], context or None)) as client:

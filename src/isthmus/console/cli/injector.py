@@ -6,13 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-import uvloop
 
 from isthmus.console.cli.cluster_access import own_access
 from isthmus.console.cli.options import set_up_logs_as, settings_from, settings_options
 from isthmus.console.render import fail
 from isthmus.kit import core_dumps
-from isthmus.kit.tasks import run_until_cancelled
 from isthmus.settings import InjectorSettings
 
 ACCOUNT = "istio-sidecar-injector-service-account"
@@ -26,7 +24,10 @@ def command(**flags: Any) -> None:
     Pilot does the same in its own process. Where there is no Pilot, as in a remote cluster, or where pods must start
     whatever becomes of it, this does.
     """
+    import uvloop
+
     from isthmus.admission.process import run_injector
+    from isthmus.kit.tasks import run_until_cancelled
     from isthmus.model.identity import SpiffeId
     from isthmus.sidecar.certs import CertSettings
 

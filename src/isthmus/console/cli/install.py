@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,25 +13,13 @@ from isthmus.console.cli import ToldWhole
 from isthmus.console.cli.into_cluster import apply_flags, into_cluster
 from isthmus.console.cli.options import F, output
 from isthmus.console.cli.options import written as shown_as
-from isthmus.console.install.applying import Role
-from isthmus.console.install.kustomization import write_base
-from isthmus.console.install.reading import (
-    USUAL,
-    InvalidInstallation,
-    Layer,
-    Said,
-    about_profile,
-    assignment,
-    file_layer,
-    profile,
-    profile_names,
-    settings,
-    written,
-)
-from isthmus.console.install.refusals import CannotInstall
-from isthmus.console.install.settings import Installation
-from isthmus.console.installation import UNNAMED, Documents, documents, dump
-from isthmus.console.render import fail, show_yaml, table
+from isthmus.console.install.profiles import USUAL, about_profile, profile_names
+from isthmus.console.render import fail, table
+
+if TYPE_CHECKING:
+    from isthmus.console.install.reading import Layer, Said
+    from isthmus.console.install.settings import Installation
+    from isthmus.console.installation import Documents
 
 _WRONG = 2
 """As of a command that is not understood."""
@@ -168,6 +156,8 @@ def settings_files(command: F) -> F:
 
 def settings_from_flags(flags: dict[str, Any], *before: Layer) -> Installation:
     """The settings that those flags say; ends with all that is wrong with them."""
+    from isthmus.console.install.reading import InvalidInstallation
+
     try:
         return _settings(flags, *before)
     except InvalidInstallation as error:
@@ -176,6 +166,8 @@ def settings_from_flags(flags: dict[str, Any], *before: Layer) -> Installation:
 
 def from_files(flags: dict[str, Any]) -> Said:
     """What `settings_files` say; ends with all that cannot be read of it."""
+    from isthmus.console.install.reading import InvalidInstallation
+
     try:
         return _from_files(flags)
     except InvalidInstallation as error:
@@ -183,6 +175,8 @@ def from_files(flags: dict[str, Any]) -> Said:
 
 
 def _from_files(flags: dict[str, Any]) -> Said:
+    from isthmus.console.install.reading import Said, assignment, file_layer, profile
+
     files = [_without_profile(file_layer(path, _text(path))) for path in flags["files"]]
     named = [name for _, name in files if name is not None]
     first = profile(flags["profile_name"] or (named[-1] if named else USUAL))
@@ -190,6 +184,8 @@ def _from_files(flags: dict[str, Any]) -> Said:
 
 
 def _settings(flags: dict[str, Any], *before: Layer) -> Installation:
+    from isthmus.console.install.reading import Layer, settings
+
     said = _from_files(flags)
     own = [
         Layer(flag.partition("/")[0], {value: list(word) if isinstance(word, tuple) else word}, is_flag=True)
@@ -224,6 +220,9 @@ def command() -> None:
 
 def _role(name: str, about: str) -> click.Command:
     def run(**flags: Any) -> None:
+        from isthmus.console.install.reading import InvalidInstallation
+        from isthmus.console.installation import documents, dump
+
         installation = settings_from_flags(flags)
         try:
             objects = documents(name, installation)
@@ -234,6 +233,8 @@ def _role(name: str, about: str) -> click.Command:
                 raise click.UsageError(
                     "--output-dir: writes files, and what is applied is not what they say then"
                 )
+            from isthmus.console.install.applying import Role
+
             into_cluster(Role(name, installation), objects, flags)
         elif flags["output_dir"]:
             _write(flags["output_dir"], name, objects)
@@ -244,6 +245,10 @@ def _role(name: str, about: str) -> click.Command:
 
 
 def _write(folder: Path, role: str, objects: Documents) -> None:
+    from isthmus.console.install.kustomization import write_base
+    from isthmus.console.install.refusals import CannotInstall
+    from isthmus.console.installation import dump
+
     try:
         click.echo(write_base(folder, role, objects, dump), err=True)
     except CannotInstall as error:
@@ -268,4 +273,8 @@ def profiles(output: str) -> None:
 @settings_flags
 def settings_shown(**flags: Any) -> None:
     """The settings that profile, files and flags make together, as a file."""
+    from isthmus.console.install.reading import Layer, written
+    from isthmus.console.installation import UNNAMED
+    from isthmus.console.shown import show_yaml
+
     click.echo(show_yaml(written(settings_from_flags(flags, Layer("", {"cluster": UNNAMED})))))

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-import uvloop
 
 from isthmus.console.cli.durations import DURATION
 from isthmus.console.cli.options import CONTEXT, KUBECONFIG, F, with_options
-from isthmus.console.control_plane import access_to
-from isthmus.console.install.applying import Plan, Role, carry_out, finish, look_ahead, plan
-from isthmus.console.install.cluster import InstalledCluster
-from isthmus.console.install.difference import differences
-from isthmus.console.install.readiness import until_ready
-from isthmus.console.install.refusals import CannotInstall
 from isthmus.console.render import fail
-from isthmus.kube.client import Client
 from isthmus.kube.errors import KubeError
+
+if TYPE_CHECKING:
+    from isthmus.console.install.applying import Plan, Role
+    from isthmus.console.install.cluster import InstalledCluster
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -66,6 +62,12 @@ def into_cluster(role: Role, objects: list[Json], flags: dict[str, Any]) -> None
 
 def in_cluster(flags: dict[str, Any], job: Callable[[InstalledCluster], Coroutine[Any, Any, T]]) -> T:
     """What `job` returns, done with the cluster that the flags mean; ends with an error where it cannot be."""
+    import uvloop
+
+    from isthmus.console.control_plane import access_to
+    from isthmus.console.install.cluster import InstalledCluster
+    from isthmus.console.install.refusals import CannotInstall
+    from isthmus.kube.client import Client
 
     async def run() -> T:
         async with Client(access_to(flags["kubeconfig"], flags["context"])) as client:
@@ -80,6 +82,10 @@ def in_cluster(flags: dict[str, Any], job: Callable[[InstalledCluster], Coroutin
 
 
 async def _shown(cluster: InstalledCluster, role: Role, objects: list[Json]) -> bool:
+    from isthmus.console.install.applying import look_ahead, plan
+    from isthmus.console.install.difference import differences
+    from isthmus.console.install.refusals import CannotInstall
+
     todo = await plan(cluster, role, objects)
     found = list(differences(todo, await look_ahead(cluster, todo, force=True)))
     for each in found:
@@ -92,6 +98,8 @@ async def _shown(cluster: InstalledCluster, role: Role, objects: list[Json]) -> 
 
 
 async def _applied(cluster: InstalledCluster, role: Role, objects: list[Json], flags: dict[str, Any]) -> None:
+    from isthmus.console.install.applying import carry_out, finish, look_ahead, plan
+
     force: bool = flags["force"]
     todo = await plan(cluster, role, objects)
     await look_ahead(cluster, todo, force=force)
@@ -102,6 +110,9 @@ async def _applied(cluster: InstalledCluster, role: Role, objects: list[Json], f
 
 
 async def _wait(cluster: InstalledCluster, todo: Plan, limit_s: float) -> None:
+    from isthmus.console.install.readiness import until_ready
+    from isthmus.console.install.refusals import CannotInstall
+
     deployments = [each.key for each in todo.planned if each.key.kind == "Deployment"]
     hindered = await until_ready(cluster, deployments, limit_s, lambda line: click.echo(line, err=True))
     if hindered:

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from isthmus.console.cli import ToldWhole
 from isthmus.console.cli.api_servers import api_server_option
 from isthmus.console.cli.options import output, written
-from isthmus.console.lab_client import LabClient
-from isthmus.console.lab_process import lab_launch, samples_folder
 from isthmus.console.render import fail, table
 from isthmus.kube.errors import KubeError
-from isthmus.lab.launch import run
-from isthmus.lab.probe import check_machine, lacks, told
-from isthmus.lab.spec import TALK, ApiServerKind, SpecError, read_spec, with_api_servers, with_families
-from isthmus.lab.spec import check as check_spec
 from isthmus.lab.state import LabRecord, StateError
 from isthmus.lab.stock.programs import NoPrograms
 from isthmus.settings import state_folder
+
+if TYPE_CHECKING:
+    from isthmus.console.lab_client import LabClient
+    from isthmus.lab.spec import ApiServerKind
 
 
 @click.group("lab", cls=ToldWhole)
@@ -35,10 +32,14 @@ def _named(function: Any) -> Any:
 
 
 def _client(name: str) -> LabClient:
+    from isthmus.console.lab_client import LabClient
+
     return LabClient(state_folder() / name)
 
 
 def _ask(name: str, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    import asyncio
+
     try:
         return asyncio.run(_client(name).ask(method, path, body))
     except KubeError as error:
@@ -48,6 +49,8 @@ def _ask(name: str, method: str, path: str, body: dict[str, Any] | None = None) 
 @command.command("check")
 def check() -> None:
     """Show what this machine can do for a lab, and how to mend what it cannot."""
+    from isthmus.lab.probe import check_machine, lacks
+
     checks = check_machine()
     for each in checks:
         mark = "ok" if each.ok else ("MISSING" if each.needed else "without")
@@ -76,6 +79,12 @@ def up(
     name: str, filename: Path | None, samples: Path | None, families: str, apiserver: ApiServerKind | None
 ) -> None:
     """Bring the lab up and stay until Ctrl-C; nothing is left behind."""
+    from isthmus.console.lab_process import lab_launch, samples_folder
+    from isthmus.lab.launch import run
+    from isthmus.lab.probe import check_machine, lacks, told
+    from isthmus.lab.spec import TALK, SpecError, read_spec, with_api_servers, with_families
+    from isthmus.lab.spec import check as check_spec
+
     try:
         spec = read_spec(filename) if filename else TALK
         spec = with_api_servers(with_families(spec, families), apiserver)
@@ -175,6 +184,8 @@ def kubeconfig(name: str, cluster: str) -> None:
 @click.option("--port", default=80, show_default=True, help="port of the Service")
 def open_service(name: str, cluster: str, service: str, port: int) -> None:
     """Print a URL of this machine that leads to a Service; the one opened before is closed."""
+    import asyncio
+
     short, _, namespace = service.partition(".")
     try:
         click.echo(asyncio.run(_client(name).open(cluster, namespace or "default", short, port)))

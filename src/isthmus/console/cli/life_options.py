@@ -10,10 +10,9 @@ import click
 
 from isthmus.console.cli.durations import DURATION
 from isthmus.console.cli.options import with_options
-from isthmus.console.reader_access import USUAL_LIFE_S
+from isthmus.console.reader_account import USUAL_LIFE_S
 from isthmus.console.render import fail
 from isthmus.kit import duration
-from isthmus.kube.account_token import LEAST_LIFE_S
 
 _OPTIONS = (
     click.option(
@@ -32,6 +31,8 @@ def life_options(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def told(*args: Any, life: float, long_lived: bool, **flags: Any) -> None:
+        from isthmus.kube.account_token import LEAST_LIFE_S
+
         if life < LEAST_LIFE_S:
             fail(f"--life: Kubernetes gives no token a shorter life than {duration.show(LEAST_LIFE_S)}")
         command(*args, life_s=None if long_lived else life, **flags)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,14 +13,17 @@ from isthmus.console.cli.durations import DURATION
 from isthmus.console.cli.install import from_files, settings_files
 from isthmus.console.cli.life_options import life_options
 from isthmus.console.cli.options import KUBECONFIG, ROOT, F, output, with_options, written
-from isthmus.console.control_plane import access_to, contexts_of
-from isthmus.console.membership.entries import DirectoryEntries, Entries, ObjectEntries, SecretEntries
-from isthmus.console.membership.mesh import Member, Places, Primary, primaries
 from isthmus.console.membership.told import CannotGoOn, State, Steps, Told
-from isthmus.console.reader_access import READER
+from isthmus.console.reader_account import READER
 from isthmus.console.render import fail
-from isthmus.kube.client import Client
 from isthmus.kube.errors import KubeError
+
+if TYPE_CHECKING:
+    from isthmus.console.membership.entries import Entries
+    from isthmus.console.membership.mesh import Member, Primary
+    from isthmus.kube.client import Client
+
+    Run = Callable[[Member, tuple[Primary, ...]], Steps]
 
 _PATH = click.Path(path_type=Path)
 _PLACES = (
@@ -64,7 +66,6 @@ _MARKS = {
     State.LEFT: "left",
     State.DOUBTFUL: "doubt",
 }
-Run = Callable[[Member, tuple[Primary, ...]], Steps]
 
 
 def place_options(command: F) -> F:
@@ -212,7 +213,11 @@ def secret_(context: str | None, kubeconfig: Path | None, root: str, kind: str, 
 
     It is what istioctl create-remote-secret prints. For a mesh of Isthmus join does more, with less.
     """
+    import asyncio
+
+    from isthmus.console.control_plane import access_to
     from isthmus.console.membership.remote_secret import RemoteSecret, remote_secret
+    from isthmus.kube.client import Client
 
     _check_plugin(flags)
     asked = RemoteSecret(namespace=root, is_config=kind == "config", **flags)
@@ -250,6 +255,8 @@ COMMANDS = (join_, leave_, rotate_, secret_)
 
 
 def _run(name: str, flags: dict[str, Any], steps: Run) -> None:
+    import asyncio
+
     told: list[Told] = []
     why = ""
     try:
@@ -265,6 +272,11 @@ def _run(name: str, flags: dict[str, Any], steps: Run) -> None:
 
 
 async def _tell(name: str, flags: dict[str, Any], steps: Run, told: list[Told]) -> None:
+    from isthmus.console.control_plane import access_to, contexts_of
+    from isthmus.console.membership.entries import DirectoryEntries, ObjectEntries, SecretEntries
+    from isthmus.console.membership.mesh import Places, primaries
+    from isthmus.kube.client import Client
+
     kubeconfig: Path | None = flags["kubeconfig"]
     contexts = flags["contexts"] or contexts_of(kubeconfig)[:1]
     if flags["context"] is None and not flags.get("is_dead"):

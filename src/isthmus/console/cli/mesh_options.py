@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from isthmus.console.cli.options import F, chosen, cluster_options, with_options
-from isthmus.console.live_objects import Held, held_by
+
+if TYPE_CHECKING:
+    from isthmus.console.live_objects import Held
 
 __all__ = ["F", "chosen", "cluster_options", "file_options", "held"]
 
@@ -38,4 +39,8 @@ def file_options(command: F) -> F:
 
 def held(flags: Mapping[str, Any]) -> Held:
     """What the clusters hold that the flags mean. Raises `KubeError`, `ValueError`."""
+    import asyncio
+
+    from isthmus.console.live_objects import held_by
+
     return asyncio.run(held_by(flags["kubeconfig"], chosen(flags), flags["root"]))

@@ -12,11 +12,8 @@ from typing import Any, Protocol, TypeVar
 import click
 import msgspec
 
-from isthmus.console.control_plane import IMPERSONATED, contexts_of
-from isthmus.console.pilots import Meshed
-from isthmus.console.render import fail, show, show_yaml
-from isthmus.kit.log_levels import set_up_logs
-from isthmus.kube.kubeconfig import Impersonation
+from isthmus.console.meshed import Meshed
+from isthmus.console.render import fail
 from isthmus.settings import PREFIX
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -55,6 +52,9 @@ def _impersonate(ctx: click.Context, _: click.Parameter, value: str | tuple[str,
     """Lets all API servers take what this command asks for as asked by somebody else, until it ends."""
     if not value or ctx.resilient_parsing:
         return
+    from isthmus.console.control_plane import IMPERSONATED
+    from isthmus.kube.kubeconfig import Impersonation
+
     now = IMPERSONATED.get() or Impersonation(user="")
     said = {"user": value} if isinstance(value, str) else {"groups": value}
     token = IMPERSONATED.set(msgspec.structs.replace(now, **said))
@@ -115,6 +115,8 @@ _CLUSTERS = (
 
 def set_up_logs_as(option: str, levels: str) -> None:
     """Logs as this option of the command says; ends with an error where that is no level."""
+    from isthmus.kit.log_levels import set_up_logs
+
     try:
         set_up_logs(levels)
     except ValueError as error:
@@ -143,6 +145,8 @@ def output(*further: str, forms: Sequence[str] = FORMS) -> Callable[[F], F]:
 
 def written(form: str, value: object, text: Callable[[], str]) -> str:
     """`value` as JSON or YAML, or what `text` makes of it for people."""
+    from isthmus.console.shown import show, show_yaml
+
     match form:
         case "json":
             return show(value)
@@ -174,6 +178,8 @@ def chosen(flags: Mapping[str, Any]) -> tuple[str, ...]:
         return contexts
     if contexts:
         raise ValueError("--all-contexts stands without --context")
+    from isthmus.console.control_plane import contexts_of
+
     return contexts_of(flags["kubeconfig"])
 
 

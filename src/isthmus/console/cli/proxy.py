@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import click
@@ -23,16 +22,14 @@ from isthmus.console.cli.options import (
 )
 from isthmus.console.cli.proxy_config import config
 from isthmus.console.cli.proxy_stats import stats
-from isthmus.console.control_plane import ADMIN_PORT
-from isthmus.console.envoy_parts import DUMP
-from isthmus.console.found_pods import FoundPod, find_pod
-from isthmus.console.pilots import Answers, ask_pilots, proxies_of
-from isthmus.console.proxies import Difference, differences, in_namespace, render_status
 from isthmus.console.render import fail, table
 from isthmus.console.watching import follow
-from isthmus.kube.client import Client
 from isthmus.kube.errors import KubeError
-from isthmus.kube.pods import fetch
+
+if TYPE_CHECKING:
+    from isthmus.console.found_pods import FoundPod
+    from isthmus.console.pilots import Answers
+    from isthmus.console.proxies import Difference
 
 
 @click.group("proxy", cls=ToldWhole)
@@ -70,6 +67,9 @@ def status(pod: str, *, watch: bool, **flags: Any) -> None:
 
 
 def _status(flags: dict[str, Any]) -> str:
+    from isthmus.console.pilots import proxies_of
+    from isthmus.console.proxies import in_namespace, render_status
+
     answers = _asked(flags, "/debug/proxies")
     namespace = "" if flags["all_namespaces"] else flags["namespace"]
     proxies = in_namespace(proxies_of(answers.told), namespace)
@@ -77,6 +77,10 @@ def _status(flags: dict[str, Any]) -> str:
 
 
 def _asked(flags: dict[str, Any], path: str) -> Answers:
+    import asyncio
+
+    from isthmus.console.pilots import ask_pilots
+
     answers = asyncio.run(ask_pilots(meshed(flags), path))
     for each in answers.silent:
         click.echo(f"warning: {each}", err=True)
@@ -84,6 +88,11 @@ def _asked(flags: dict[str, Any], path: str) -> Answers:
 
 
 def _show_differences(pod: str, flags: dict[str, Any]) -> None:
+    import asyncio
+
+    from isthmus.console.pilots import ask_pilots
+    from isthmus.console.proxies import differences
+
     found, envoy = asyncio.run(_of_pod(pod, flags))
     path = f"/debug/config_dump?proxyID={quote(str(found))}"
     answers = asyncio.run(ask_pilots(meshed(flags), path))
@@ -101,6 +110,12 @@ def _whole(dumps: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 async def _of_pod(pod: str, flags: dict[str, Any]) -> tuple[FoundPod, dict[str, Any]]:
+    from isthmus.console.envoy_parts import DUMP
+    from isthmus.console.found_pods import find_pod
+    from isthmus.console.programs import ADMIN_PORT
+    from isthmus.kube.client import Client
+    from isthmus.kube.pods import fetch
+
     found = await find_pod(flags["kubeconfig"], chosen(flags), pod, flags["namespace"])
     async with Client(found.access) as client:
         said = await fetch(client, found.namespace, found.name, ADMIN_PORT, f"/{DUMP}")

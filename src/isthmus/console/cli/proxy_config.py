@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -21,17 +20,13 @@ from isthmus.console.cli.options import (
     with_options,
     written,
 )
-from isthmus.console.compared_roots import compared, is_same
-from isthmus.console.control_plane import ADMIN_PORT
-from isthmus.console.envoy_parts import DUMP, ENDPOINTS, PARTS, resources_of, rows_of, section
-from isthmus.console.found_pods import find_pod
 from isthmus.console.proxy_log import loggers, refusal, wanted_levels
-from isthmus.console.proxy_names import names_of, pod_table
-from isthmus.console.render import fail, render_rows, show, show_yaml, table
+from isthmus.console.render import fail, render_rows, table
 from isthmus.kit.unreadable import UNREADABLE
-from isthmus.kube.client import Client
 from isthmus.kube.errors import KubeError, Refused
-from isthmus.kube.pods import Question, ask
+
+if TYPE_CHECKING:
+    from isthmus.kube.pods import Question
 
 _ALSO = {
     short: part
@@ -67,6 +62,16 @@ _OF_PART = {
     "routes": ("name", "service", "port"),
     "secret": ("name",),
     "ecds": ("name",),
+}
+
+
+_TITLES = {
+    "clusters": "the upstreams that the Envoy beside POD holds",
+    "endpoints": "the endpoints that the Envoy beside POD holds, and their health",
+    "listeners": "the listeners that the Envoy beside POD holds, a row for each filter chain",
+    "routes": "the routes that the Envoy beside POD holds, in the order in which they are tried",
+    "secret": "the certificates that the Envoy beside POD holds, and when they end",
+    "ecds": "the filters that the Envoy beside POD was sent by themselves",
 }
 
 
@@ -106,7 +111,7 @@ def _filter_options(part: str) -> Callable[[F], F]:
 
 
 def _shows(part: str) -> None:
-    @config.command(part, help=f"Show {PARTS[part].title}.")
+    @config.command(part, help=f"Show {_TITLES[part]}.")
     @with_options(POD_IN_CLUSTERS)
     @_FILE
     @_filter_options(part)
@@ -117,7 +122,7 @@ def _shows(part: str) -> None:
         click.echo(_part(part, (dump, clusters), filters, flags["output"]))
 
 
-for _each in PARTS:
+for _each in _TITLES:
     _shows(_each)
 
 
@@ -127,12 +132,14 @@ for _each in PARTS:
 @output()
 def whole(pod: str, **flags: Any) -> None:
     """Show all parts of what the Envoy beside POD holds; with -o json its dump as it is."""
+    from isthmus.console.shown import show, show_yaml
+
     dump, clusters = _dumps(pod, flags)
     form = flags["output"]
     if form in {"json", "yaml"}:
         click.echo(show(dump) if form == "json" else show_yaml(dump))
         return
-    click.echo("\n\n".join(_part(part, (dump, clusters), {}, form) for part in PARTS))
+    click.echo("\n\n".join(_part(part, (dump, clusters), {}, form) for part in _TITLES))
 
 
 @config.command("bootstrap")
@@ -141,6 +148,9 @@ def whole(pod: str, **flags: Any) -> None:
 @output(forms=("json", "yaml"))
 def bootstrap(pod: str, **flags: Any) -> None:
     """Show what the Envoy beside POD was started with."""
+    from isthmus.console.envoy_parts import section
+    from isthmus.console.shown import show, show_yaml
+
     dump, _ = _dumps(pod, flags)
     found = section(dump, "BootstrapConfigDump").get("bootstrap", {})
     click.echo(show(found) if flags["output"] == "json" else show_yaml(found))
@@ -153,6 +163,11 @@ def bootstrap(pod: str, **flags: Any) -> None:
 @output()
 def log(pod: str, level: str, *, reset: bool, **flags: Any) -> None:
     """Show how much the Envoy beside POD logs, by its loggers, and set it while it runs."""
+    import asyncio
+
+    from isthmus.console.programs import ADMIN_PORT
+    from isthmus.kube.pods import Question
+
     try:
         query = wanted_levels("warning" if reset else level)
         said = asyncio.run(
@@ -177,6 +192,13 @@ def rootca_compare(first: str, second: str, **flags: Any) -> None:
     Ends with 1 where one holds a root that the other does not: between them, who has a certificate of that root is
     believed in one direction only.
     """
+    import asyncio
+
+    from isthmus.console.compared_roots import compared, is_same
+    from isthmus.console.envoy_parts import DUMP
+    from isthmus.console.programs import ADMIN_PORT
+    from isthmus.kube.pods import Question
+
     try:
         dumps = [asyncio.run(asked(pod, flags, Question(ADMIN_PORT, f"/{DUMP}"))) for pod in (first, second)]
         one, other = (msgspec.json.decode(said[0]) for said in dumps)
@@ -196,6 +218,10 @@ def rootca_compare(first: str, second: str, **flags: Any) -> None:
 @output()
 def names(pod: str, service: str, **flags: Any) -> None:
     """Show the names that the agent beside POD answers, as Pilot told it."""
+    import asyncio
+
+    from isthmus.console.proxy_names import names_of
+
     try:
         found = asyncio.run(_names(pod, flags))
     except (KubeError, ValueError) as error:
@@ -206,6 +232,9 @@ def names(pod: str, service: str, **flags: Any) -> None:
 
 
 def _part(part: str, dumps: tuple[Any, Any], filters: dict[str, str], form: str) -> str:
+    from isthmus.console.envoy_parts import PARTS, resources_of, rows_of
+    from isthmus.console.shown import show, show_yaml
+
     rows = rows_of(part, *dumps, filters)
     if form in {"json", "yaml"}:
         found = resources_of(part, dumps[0], frozenset(row.resource for row in rows))
@@ -215,6 +244,12 @@ def _part(part: str, dumps: tuple[Any, Any], filters: dict[str, str], form: str)
 
 def _dumps(pod: str, flags: dict[str, Any]) -> tuple[Any, Any]:
     """Envoy's dump, and what it says of its upstreams; ends with an error where there is none."""
+    import asyncio
+
+    from isthmus.console.envoy_parts import DUMP, ENDPOINTS
+    from isthmus.console.programs import ADMIN_PORT
+    from isthmus.kube.pods import Question
+
     file = flags["file"]
     if bool(file) == bool(pod):
         fail("whose? (hint: POD, or -f FILE with what /config_dump?include_eds of an Envoy answers)")
@@ -235,6 +270,10 @@ def _dumps(pod: str, flags: dict[str, Any]) -> tuple[Any, Any]:
 
 async def asked(pod: str, flags: dict[str, Any], *questions: Question) -> list[bytes]:
     """What a pod's ports answer; the flags are those of `POD_IN_CLUSTERS`. Raises `KubeError`, `ValueError`."""
+    from isthmus.console.found_pods import find_pod
+    from isthmus.kube.client import Client
+    from isthmus.kube.pods import ask
+
     if not pod:
         raise ValueError("whose? (hint: POD)")
     found = await find_pod(flags["kubeconfig"], chosen(flags), pod, flags["namespace"])
@@ -243,5 +282,8 @@ async def asked(pod: str, flags: dict[str, Any], *questions: Question) -> list[b
 
 
 async def _names(pod: str, flags: dict[str, Any]) -> Any:
+    from isthmus.console.found_pods import find_pod
+    from isthmus.console.proxy_names import pod_table
+
     found = await find_pod(flags["kubeconfig"], chosen(flags), pod, flags["namespace"])
     return await pod_table(found.access, found.namespace, found.name)

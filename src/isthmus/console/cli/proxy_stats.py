@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import click
@@ -10,11 +9,11 @@ import msgspec
 
 from isthmus.console.cli.options import WATCH, output, with_options, written
 from isthmus.console.cli.proxy_config import POD_IN_CLUSTERS, asked
-from isthmus.console.proxy_stats import TYPES, WrongStats, question, rows, upstreams
 from isthmus.console.render import fail, render_rows, table
 from isthmus.console.watching import follow
-from isthmus.kit import regex
 from isthmus.kube.errors import KubeError, Refused
+
+_TYPES = ("server", "clusters")
 
 
 @click.command("stats")
@@ -23,8 +22,8 @@ from isthmus.kube.errors import KubeError, Refused
     "-t",
     "--type",
     "kind",
-    type=click.Choice(TYPES),
-    default=TYPES[0],
+    type=click.Choice(_TYPES),
+    default=_TYPES[0],
     show_default=True,
     help="all statistics, or those of each endpoint of each upstream",
 )
@@ -43,6 +42,9 @@ def stats(pod: str, *, watch: bool, **flags: Any) -> None:
     Those that it never touched are shown by -o wide; -o prometheus shows them as Prometheus fetches them, and -o merged
     with the application's own beside them, as the agent answers at port 15020.
     """
+    from isthmus.console.proxy_stats import WrongStats
+    from isthmus.kit import regex
+
     form = flags["output"]
     if (wrong := regex.fault(flags["wanted"])) and flags["wanted"]:
         fail(f"--filter: {regex.short(flags['wanted'])} {wrong}")
@@ -58,6 +60,10 @@ def stats(pod: str, *, watch: bool, **flags: Any) -> None:
 
 
 def _shown(pod: str, flags: dict[str, Any]) -> str:
+    import asyncio
+
+    from isthmus.console.proxy_stats import question, rows, upstreams
+
     form, wanted = flags["output"], flags["wanted"]
     (said,) = asyncio.run(asked(pod, flags, question(flags["kind"], form, wanted)))
     if form in {"prometheus", "merged"}:

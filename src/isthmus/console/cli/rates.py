@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from isthmus.ca.limits import Rate
-from isthmus.ca.server import Limits
+from isthmus.ca.rates import Rate
+
+if TYPE_CHECKING:
+    from isthmus.ca.rates import Limits
 
 _FORM = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)/(\d{1,9})")
 _MOST = 1_000_000
@@ -36,6 +38,8 @@ class _Rate(click.ParamType[Rate]):
 
 def limit_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Gives a command a flag for each limit of Citadel."""
+    from isthmus.ca.rates import Limits
+
     usual = Limits()
     for name, rate, what in (
         ("cluster", usual.cluster, "all workloads of a cluster together"),
@@ -54,6 +58,8 @@ def limit_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def limits_of(flags: dict[str, Any]) -> Limits:
     """What those flags say."""
+    from isthmus.ca.rates import Limits
+
     return Limits(
         identity=flags["of_one_identity"], address=flags["of_one_address"], cluster=flags["of_one_cluster"]
     )

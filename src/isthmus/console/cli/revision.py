@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from isthmus.console.cli import ToldWhole
 from isthmus.console.cli.options import CONTEXT, KUBECONFIG, ROOT, output, written
 from isthmus.console.cli.revision_tag import command as tag_command
-from isthmus.console.control_plane import access_to
 from isthmus.console.render import fail, table
-from isthmus.console.revision_description import Description, UnknownRevision, description
-from isthmus.console.revision_text import described_text
-from isthmus.console.revisions import Revision, revisions
-from isthmus.kube.client import Client
 from isthmus.kube.errors import KubeError
+
+if TYPE_CHECKING:
+    from isthmus.console.revision_description import Description
+    from isthmus.console.revisions import Revision
 
 
 @click.group("revision", cls=ToldWhole)
@@ -37,6 +36,8 @@ def list_revisions(context: str | None, kubeconfig: Path | None, root: str, outp
 
     A revision without Pilots that namespaces ask for is one whose new pods have no sidecar.
     """
+    import asyncio
+
     try:
         found = asyncio.run(_found(kubeconfig, context, root))
     except KubeError as error:
@@ -55,6 +56,12 @@ def describe(revision: str, context: str | None, kubeconfig: Path | None, root: 
 
     Before it is uninstalled nobody should ask for it, and no pod have a sidecar of it.
     """
+    import asyncio
+
+    from isthmus.console.control_plane import access_to
+    from isthmus.console.revision_description import UnknownRevision, description
+    from isthmus.console.revision_text import described_text
+    from isthmus.kube.client import Client
 
     async def found() -> Description:
         async with Client(access_to(kubeconfig, context)) as client:
@@ -68,6 +75,10 @@ def describe(revision: str, context: str | None, kubeconfig: Path | None, root: 
 
 
 async def _found(kubeconfig: Path | None, context: str | None, root: str) -> list[Revision]:
+    from isthmus.console.control_plane import access_to
+    from isthmus.console.revisions import revisions
+    from isthmus.kube.client import Client
+
     async with Client(access_to(kubeconfig, context)) as client:
         return await revisions(client, root)
 

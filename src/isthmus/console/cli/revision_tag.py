@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from isthmus.admission.tags import Tag
-from isthmus.console import tags
 from isthmus.console.cli import ToldWhole
 from isthmus.console.cli.options import CONTEXT, KUBECONFIG, ROOT, output, with_options, written
-from isthmus.console.control_plane import access_to
-from isthmus.console.installation import dump
 from isthmus.console.render import fail, table
-from isthmus.kube.client import Client
 from isthmus.kube.errors import KubeError
 from isthmus.model.revision import DEFAULT
+
+if TYPE_CHECKING:
+    from isthmus.admission.tags import Tag
+    from isthmus.console import tags
+    from isthmus.kube.client import Client
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -56,6 +55,8 @@ def set_tag(tag: str, **flags: Any) -> None:
     Tag `default` is asked for by istio-injection=enabled, too, and says which revision writes statuses and validates
     configuration that names none. Pods that run stay as they are until they are made anew.
     """
+    from isthmus.console import tags
+
     wanted = _tag(tag, flags)
 
     async def job(client: Client) -> None:
@@ -81,6 +82,9 @@ def generate(tag: str, **flags: Any) -> None:
 
     With tag `default` at another revision than `default`, `set` silences the webhook of that one as well.
     """
+    from isthmus.console import tags
+    from isthmus.console.installation import dump
+
     wanted = _tag(tag, flags)
     click.echo(dump(_in_cluster(flags, lambda client: tags.objects_of(client, wanted))), nl=False)
 
@@ -90,6 +94,8 @@ def generate(tag: str, **flags: Any) -> None:
 @output()
 def list_tags(output: str, **flags: Any) -> None:
     """Show each tag, the revision that it stands for, and the namespaces that ask for it."""
+    from isthmus.console import tags
+
     found = _in_cluster(flags, lambda client: tags.tags(client, flags["root"]))
     click.echo(written(output, found, lambda: _text(found, wide=output == "wide")))
 
@@ -100,6 +106,7 @@ def list_tags(output: str, **flags: Any) -> None:
 @_cluster
 def remove(tag: str, **flags: Any) -> None:
     """Take TAG away; namespaces that ask for it have no injector then."""
+    from isthmus.console import tags
 
     async def job(client: Client) -> None:
         left = await tags.left_by_removing(client, tag, flags["root"])
@@ -111,6 +118,8 @@ def remove(tag: str, **flags: Any) -> None:
 
 
 def _tag(name: str, flags: dict[str, Any]) -> Tag:
+    from isthmus.admission.tags import Tag
+
     if flags["everywhere"] and name != DEFAULT:
         raise click.UsageError(
             f"--auto-inject-namespaces: nobody who says nothing asks for {name!r} (hint: it is for tag {DEFAULT})"
@@ -120,6 +129,8 @@ def _tag(name: str, flags: dict[str, Any]) -> Tag:
 
 def _agreed(left: tuple[str, ...], why: str, *, yes: bool) -> None:
     """Raises `CannotTag` where namespaces are left and nobody said that this is meant."""
+    from isthmus.console import tags
+
     if left and not yes:
         raise tags.CannotTag(
             f"{why}, and new pods would have no sidecar, or not be made, in these namespaces: {', '.join(left)} "
@@ -138,6 +149,12 @@ def _text(found: list[tags.SetTag], *, wide: bool) -> str:
 
 
 def _in_cluster(flags: dict[str, Any], job: Callable[[Client], Awaitable[T]]) -> T:
+    import asyncio
+
+    from isthmus.console import tags
+    from isthmus.console.control_plane import access_to
+    from isthmus.kube.client import Client
+
     kubeconfig: Path | None = flags["kubeconfig"]
 
     async def within() -> T:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import click
-import uvloop
 
 from isthmus.console.cli import ToldWhole
 from isthmus.console.cli.citadel import command as citadel
@@ -26,6 +25,8 @@ def command() -> None:
 @settings_options(PilotSettings)
 def pilot(**flags: Any) -> None:
     """Follow all clusters of the mesh, and tell every Envoy what to do."""
+    import uvloop
+
     from isthmus.app import run_pilot
     from isthmus.discovery.key_fetcher import ranges
 

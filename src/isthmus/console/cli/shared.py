@@ -9,7 +9,6 @@ import click
 
 from isthmus.console.cli import options
 from isthmus.console.cli.options import output, written
-from isthmus.console.control_plane import contexts_of
 from isthmus.console.render import table
 from isthmus.kube.errors import KubeError
 from isthmus.settings import kubeconfig_paths
@@ -64,6 +63,8 @@ def _kubeconfig() -> str:
 
 def _context() -> str:
     """The current one; empty where there is none."""
+    from isthmus.console.control_plane import contexts_of
+
     try:
         return next(iter(contexts_of(None)), "")
     except KubeError:

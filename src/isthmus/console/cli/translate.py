@@ -8,14 +8,8 @@ import click
 
 from isthmus.api.errors import InvalidConfig, UnknownKind
 from isthmus.console.cli.options import output
-from isthmus.console.drawn_mesh import draw
-from isthmus.console.named_pods import workload_named
-from isthmus.console.proxy_resources import ENVOYS, resources, trees
-from isthmus.console.render import fail, show, show_yaml
-from isthmus.console.static_bootstrap import as_json, static_bootstrap
-from isthmus.console.written import given_manifests
-from isthmus.translate.offline import read_case
-from isthmus.translate.show import shown
+from isthmus.console.render import fail
+from isthmus.console.sent_parts import ENVOYS
 
 
 @click.command("translate")
@@ -35,6 +29,13 @@ def command(files: tuple[str, ...], proxy: str, **flags: Any) -> None:
     With -o envoy, a bootstrap that holds all of it: `envoy --mode validate -c` takes it. Without --proxy, the
     one file is a case, which says itself which proxy and which parts are meant, as those in tests/golden.
     """
+    from isthmus.console.drawn_mesh import draw
+    from isthmus.console.named_pods import workload_named
+    from isthmus.console.proxy_resources import resources, trees
+    from isthmus.console.shown import show, show_yaml
+    from isthmus.console.static_bootstrap import as_json, static_bootstrap
+    from isthmus.console.written import given_manifests
+
     form = flags["output"]
     try:
         if not proxy:
@@ -58,6 +59,11 @@ _NO_CASE = "(hint: --proxy POD, for manifests)"
 
 
 def _of_case(files: tuple[str, ...]) -> str:
+    from isthmus.console.shown import show_yaml
+    from isthmus.console.written import given_manifests
+    from isthmus.translate.offline import read_case
+    from isthmus.translate.show import shown
+
     found = given_manifests(files)
     if len(found) != 1:
         raise ValueError(f"a case is one file {_NO_CASE}")

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from isthmus.console.cli import ToldWhole
 from isthmus.console.cli.options import CONTEXT, KUBECONFIG, ROOT, output, with_options, written
-from isthmus.console.control_plane import access_to
 from isthmus.console.render import fail, table
-from isthmus.console.trust_exchange import CannotExchange, Mesh, exchange, revoke
-from isthmus.kit import x509
-from isthmus.kit.spiffe_bundle import InvalidBundle, read
-from isthmus.kube.client import Client
 from isthmus.kube.errors import KubeError
+
+if TYPE_CHECKING:
+    from isthmus.console.trust_exchange import Mesh
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -83,6 +80,8 @@ def exchange_(one: str, other: str, **flags: Any) -> None:
 
     Give it again when roots of either change: at the stage trust of isthmus ca rotate, and at its end.
     """
+    from isthmus.console.trust_exchange import exchange
+
     bundles = _done(flags, (one, other), lambda meshes: exchange(*meshes))
     click.echo(" and ".join(each.trust_domain for each in bundles) + " believe each other")
 
@@ -93,11 +92,16 @@ def exchange_(one: str, other: str, **flags: Any) -> None:
 @_of_meshes
 def revoke_(one: str, other: str, **flags: Any) -> None:
     """Have two meshes forget each other's roots: the way back of exchange."""
+    from isthmus.console.trust_exchange import revoke
+
     for domain in _done(flags, (one, other), lambda meshes: revoke(*meshes)):
         click.echo(f"nobody of {domain} is believed any more")
 
 
 def _root(text: str) -> tuple[str, str]:
+    from isthmus.kit import x509
+    from isthmus.kit.spiffe_bundle import InvalidBundle, read
+
     try:
         roots = x509.load_bundle(read(text).roots)
     except InvalidBundle as error:
@@ -109,6 +113,13 @@ def _root(text: str) -> tuple[str, str]:
 def _done(
     flags: dict[str, Any], contexts: tuple[str | None, ...], job: Callable[[list[Mesh]], Awaitable[T]]
 ) -> T:
+    import asyncio
+
+    from isthmus.console.control_plane import access_to
+    from isthmus.console.trust_exchange import CannotExchange, Mesh
+    from isthmus.kit.spiffe_bundle import InvalidBundle
+    from isthmus.kube.client import Client
+
     async def within() -> T:
         async with AsyncExitStack() as stack:
             meshes = []

@@ -8,7 +8,6 @@ import click
 
 from isthmus.console.cli.inject import hand_out, read
 from isthmus.console.render import fail
-from isthmus.sidecar.inject.manifest import InvalidManifest, uninject_manifest
 
 
 @click.command("kube-uninject")
@@ -22,6 +21,8 @@ def command(filename: str, output: Path | None) -> None:
     What was injected stands in the annotation sidecar.istio.io/status: containers, volumes, labels, and the
     probes as they were. What was changed by hand since then stays, and so do workloads without that annotation.
     """
+    from isthmus.sidecar.inject.manifest import InvalidManifest, uninject_manifest
+
     try:
         made = uninject_manifest(read(filename))
     except InvalidManifest as error:

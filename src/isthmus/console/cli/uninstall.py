@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from isthmus.console.cli.into_cluster import cluster_flags, in_cluster
-from isthmus.console.install.applying import Role
-from isthmus.console.install.cluster import InstalledCluster
-from isthmus.console.install.removing import removal, remove
-from isthmus.console.install.settings import Installation
-from isthmus.console.installation import ROLES
+from isthmus.console.install.roles import ROLES
+
+if TYPE_CHECKING:
+    from isthmus.console.install.applying import Role
+    from isthmus.console.install.cluster import InstalledCluster
 
 
 @click.command("uninstall")
@@ -42,11 +42,16 @@ def command(role: str, namespace: str, place: str, revision: str, **flags: Any) 
     Kinds stay with all objects of them, and so do namespaces; --purge takes them too. What another installation has as
     well stays, and what somebody took over by taking our labels away. Secrets with CAs are not touched by themselves.
     """
+    from isthmus.console.install.applying import Role
+    from isthmus.console.install.settings import Installation
+
     installation = Installation(cluster="any", namespace=namespace, place=place, revision=revision)
     in_cluster(flags, lambda cluster: _uninstall(cluster, Role(role, installation), flags))
 
 
 async def _uninstall(cluster: InstalledCluster, role: Role, flags: dict[str, Any]) -> None:
+    from isthmus.console.install.removing import removal, remove
+
     todo = await removal(cluster, role, purge=flags["purge"])
     for line in todo.staying:
         click.echo(f"stays: {line}")

@@ -8,11 +8,7 @@ import click
 
 from isthmus.api.errors import InvalidConfig
 from isthmus.console.cli.options import output
-from isthmus.console.fault_filter import FOUND
-from isthmus.console.fault_output import OUTPUTS
-from isthmus.console.faults import faults_of_each
 from isthmus.console.render import fail
-from isthmus.console.written import given_manifests
 
 
 @click.command("validate")
@@ -26,6 +22,11 @@ def command(files: tuple[str, ...], **flags: str) -> None:
     How objects fit together is what `isthmus analyze` looks at. Ends with 79 if anything is wrong, with 1 if
     it could not look, else with 0.
     """
+    from isthmus.console.fault_filter import FOUND
+    from isthmus.console.fault_output import OUTPUTS
+    from isthmus.console.faults import faults_of_each
+    from isthmus.console.written import given_manifests
+
     try:
         manifests = given_manifests(files)
     except InvalidConfig as error:

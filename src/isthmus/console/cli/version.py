@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from isthmus.console.cli.options import REVISION, cluster_options, meshed, output, written
-from isthmus.console.pilots import Told, ask_pilots, proxies_of
 from isthmus.console.render import fail, table
 from isthmus.kit.release import RELEASE
 from isthmus.kube.errors import KubeError
+
+if TYPE_CHECKING:
+    from isthmus.console.pilots import Told
 
 
 @click.command("version")
@@ -26,6 +27,8 @@ def command(*, remote: bool, short: bool, **flags: Any) -> None:
 
     All Pilots are asked, in the clusters of --context (several) that have one, or of the current context.
     """
+    import asyncio
+
     said: dict[str, Any] = {"command": RELEASE}
     if remote:
         try:
@@ -37,6 +40,10 @@ def command(*, remote: bool, short: bool, **flags: Any) -> None:
 
 
 async def _remote(flags: dict[str, Any]) -> dict[str, Any]:
+    import asyncio
+
+    from isthmus.console.pilots import ask_pilots, proxies_of
+
     where = meshed(flags)
     pilots, proxies = await asyncio.gather(
         *(ask_pilots(where, path) for path in ("/debug/clusters", "/debug/proxies"))

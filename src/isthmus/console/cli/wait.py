@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from isthmus.console.awaiting import Asked, counted, kind_called, wait_for
 from isthmus.console.cli.durations import DURATION
 from isthmus.console.cli.options import NAMESPACE, REVISION, cluster_options, meshed, output, written
 from isthmus.console.render import fail
@@ -38,6 +37,8 @@ def command(kind: str, name: str, what: str, **flags: Any) -> None:
     know the generation, and each proxy that it may matter to must have taken up what it was sent. Ends with 1, and
     says who is behind, when the time is over, at once where the object is refused or a proxy rejects it.
     """
+    from isthmus.console.awaiting import Asked, counted, kind_called, wait_for
+
     short, dot, namespace = name.partition(".")
     space = flags["namespace"] or (namespace if dot else "default")
     try:

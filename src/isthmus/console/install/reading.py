@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,14 +16,13 @@ from isthmus.api.errors import Problem
 from isthmus.api.not_yaml import NotYaml
 from isthmus.api.shape import shaped
 from isthmus.api.yaml import documents
-from isthmus.console.install import profiles
 from isthmus.console.install.problems import problems, touched
+from isthmus.console.install.profiles import profile_names, profile_text
 from isthmus.console.install.settings import API_VERSION, KIND, Installation
 
 Spec = Mapping[str, Any]
 _ENVELOPE = {"apiVersion", "kind", "metadata", "spec"}
 _STEP = re.compile(r"((?:[^.\[\]\\]|\\.)+)|\[(\d+)\]|\.")
-USUAL = "default"
 
 
 class InvalidInstallation(ValueError):
@@ -43,31 +41,14 @@ class Layer(NamedTuple):
     is_flag: bool = False
 
 
-def profile_names() -> tuple[str, ...]:
-    """All profiles, the usual one first."""
-    names = (each.name.removesuffix(".yaml") for each in resources.files(profiles).iterdir())
-    return tuple(
-        sorted((each for each in names if not each.startswith("_")), key=lambda each: (each != USUAL, each))
-    )
-
-
-def about_profile(name: str) -> str:
-    """What a profile is for, in a sentence."""
-    return _profile_text(name).partition("\n")[0].removeprefix("# ")
-
-
 def profile(name: str) -> Layer:
     """What a profile says. Raises `InvalidInstallation`."""
     if name not in profile_names():
         raise InvalidInstallation(
             f"--profile: there is no {name!r} (hint: one of {', '.join(profile_names())})"
         )
-    ((_, spec, _),) = documents(_profile_text(name))
+    ((_, spec, _),) = documents(profile_text(name))
     return Layer(f"profile {name}", spec)
-
-
-def _profile_text(name: str) -> str:
-    return (resources.files(profiles) / f"{name}.yaml").read_text()
 
 
 def in_file(name: str, text: str) -> Layer:

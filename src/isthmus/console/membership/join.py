@@ -10,7 +10,6 @@ from pathlib import Path
 import msgspec
 
 from isthmus.console.ca_clusters import citadels
-from isthmus.console.control_plane import INJECTOR
 from isthmus.console.install.applying import Role
 from isthmus.console.install.reading import InvalidInstallation, Layer, Said, settings
 from isthmus.console.install.settings import Installation
@@ -21,6 +20,7 @@ from isthmus.console.membership.naming import check_name, is_of
 from isthmus.console.membership.parts import Brought, Parts, look
 from isthmus.console.membership.shared_root import check_key, share_root
 from isthmus.console.membership.told import CannotGoOn, State, Steps, Told, done, doubtful, left
+from isthmus.console.programs import INJECTOR
 from isthmus.console.reader_access import NoReader, ReaderAccess
 from isthmus.console.registration import CannotRegister, server_for_pods
 from isthmus.kit.clock import SystemClock

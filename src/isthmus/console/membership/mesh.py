@@ -13,9 +13,10 @@ import msgspec
 from isthmus.api.resource import Kind, Object
 from isthmus.console.ca_clusters import running
 from isthmus.console.check.cluster import CLUSTER
-from isthmus.console.control_plane import FIRST, MONITORING_PORT, PODS, access_to
+from isthmus.console.control_plane import FIRST, PODS, access_to
 from isthmus.console.membership.entries import Entries
 from isthmus.console.membership.told import CannotGoOn
+from isthmus.console.programs import MONITORING_PORT
 from isthmus.kit.clock import Clock, SystemClock
 from isthmus.kit.unreadable import UNREADABLE
 from isthmus.kube.client import Client

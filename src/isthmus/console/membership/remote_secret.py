@@ -18,7 +18,8 @@ from isthmus.console.install.cluster import InstalledCluster
 from isthmus.console.installation import Documents, Installation, documents
 from isthmus.console.membership.entries import CLUSTER, secret_name
 from isthmus.console.membership.told import CannotGoOn
-from isthmus.console.reader_access import READER, NoReader, ReaderAccess
+from isthmus.console.reader_access import NoReader, ReaderAccess
+from isthmus.console.reader_account import READER
 from isthmus.console.registration import CannotRegister, server_for_pods
 from isthmus.discovery.source_secrets import LABEL
 from isthmus.kube.account_token import ACCOUNTS
