@@ -6,7 +6,7 @@ from typing import Any
 
 from isthmus.console.control_plane import access_to, ask_pilot, running_pod
 from isthmus.console.demo.stage import PRIVATE, PUBLIC, Stage
-from isthmus.console.proxies import read_part
+from isthmus.console.differing_proxies import read_part
 from isthmus.kube.client import Client
 from isthmus.kube.pods import run
 

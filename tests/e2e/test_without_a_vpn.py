@@ -20,9 +20,9 @@ from isthmus.console.control_plane import access_to, ask_pilot
 from isthmus.console.demo import chapters_build
 from isthmus.console.demo.page import Stars
 from isthmus.console.demo.stage import CLUSTERS, PRIVATE, PUBLIC, Stage
+from isthmus.console.differing_proxies import read_part
 from isthmus.console.installation import Installation, documents, dump
 from isthmus.console.lab_process import samples_folder
-from isthmus.console.proxies import read_part
 from isthmus.console.registration import Registration, add_cluster
 from isthmus.lab.spec import read_spec
 

@@ -19,7 +19,8 @@ from isthmus.api.gateway_api.kinds import KINDS
 from isthmus.api.gateway_api.validate import problems
 from isthmus.api.resource import Meta, Ref
 from isthmus.api.yaml import documents
-from isthmus.model.credential import ABSENT, Credential, CredentialKey
+from isthmus.model.credential import ABSENT, Credential
+from isthmus.model.credential_key import CredentialKey
 from isthmus.model.derived import Derived, Sources
 from isthmus.model.mesh import MeshSettings
 from isthmus.model.names import ServiceKey, kubernetes_hostname

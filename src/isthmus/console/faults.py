@@ -17,7 +17,7 @@ from isthmus.console.fault import Fault, fault
 from isthmus.console.findings_of_proxies import findings_of_proxies
 from isthmus.console.written import Manifest, Written
 from isthmus.console.yaml_places import NOWHERE
-from isthmus.discovery.source_secrets import LABEL, claims_of
+from isthmus.discovery.secret_claims import LABEL, claims_of
 from isthmus.kit.clock import Clock, SystemClock
 from isthmus.model.analyze.alone import alone, of_schema, ref_of
 from isthmus.model.analyze.checks import analyze

@@ -33,7 +33,7 @@ from isthmus.model import trust_bundles
 from isthmus.model.change import Change, ChangeKey, Refused, refused
 from isthmus.model.codes import code_of_problem
 from isthmus.model.config_cluster import is_config
-from isthmus.model.credential import CredentialKey
+from isthmus.model.credential_key import CredentialKey
 from isthmus.model.findings import Finding
 from isthmus.model.revision import DEFAULT, LABEL, is_read_by, settings_map
 

@@ -24,7 +24,8 @@ from isthmus.kube.errors import Forbidden
 from isthmus.kube.informer import Informer
 from isthmus.kube.watch import Watch
 from isthmus.model.change import UNKNOWN, Doubted, Unknown
-from isthmus.model.credential import CredentialKey, certificate_path, credential_of, life_finding
+from isthmus.model.credential import certificate_path, credential_of, life_finding
+from isthmus.model.credential_key import CredentialKey
 from isthmus.model.credential_names import CA_SUFFIX
 from isthmus.model.findings import Code, Finding, Severity
 from isthmus.model.names import ClusterId

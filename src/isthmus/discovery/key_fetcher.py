@@ -18,7 +18,7 @@ import aiohttp
 import msgspec
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from isthmus.api.istio.request_authentication_problems import wrong_uri
+from isthmus.api.istio.key_uri import wrong_uri
 from isthmus.kit import duration
 from isthmus.kit.jwks import MOST_BYTES, InvalidJwks, KeySet, read_jwks
 from isthmus.kit.tls import client_context

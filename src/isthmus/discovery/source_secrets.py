@@ -6,27 +6,23 @@ Source: Istio's remote secrets (0.8 to today). A changed Secret is a changed clu
 from __future__ import annotations
 
 import asyncio
-import base64
-import re
 from collections.abc import Collection
 
 from isthmus.api.core.secret import Secret
 from isthmus.api.errors import InvalidConfig
 from isthmus.api.resource import Kind, Object, Ref
-from isthmus.discovery.registry import Claims, ClusterSpec
+from isthmus.discovery.registry import Claims
+from isthmus.discovery.secret_claims import LABEL, claims_of
 from isthmus.kit.tasks import supervise
 from isthmus.kit.watchable import Watchable
 from isthmus.kube.client import Client, Scope
-from isthmus.kube.errors import InvalidKubeconfig, Refused
+from isthmus.kube.errors import Refused
 from isthmus.kube.informer import Informer
-from isthmus.kube.kubeconfig import Access, from_stranger
+from isthmus.kube.kubeconfig import Access
 from isthmus.kube.watch import Watch
-from isthmus.model.findings import Code, Finding, Severity
-from isthmus.model.names import ClusterId
+from isthmus.model.findings import Code, Finding
 
-LABEL = "istio/multiCluster"
 _SECRETS = Kind("", ("v1",), "Secret", "secrets", Secret)
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
 
 class SecretsSource:
@@ -68,35 +64,3 @@ class SecretsSource:
         found = [claims_of(ref, self._secrets[ref], self._allowed) for ref in sorted(self._secrets)]
         specs = [spec for each in found for spec in each.specs]
         return Claims(tuple(specs), (*findings, *(finding for each in found for finding in each.findings)))
-
-
-def claims_of(ref: Ref, secret: Secret, allowed: Collection[str] = ()) -> Claims:
-    """The clusters that a Secret describes, each under a key, and what is wrong with it."""
-    read = [read_entry(ref, key, value, allowed) for key, value in sorted(secret.data.items())]
-    return Claims(tuple(spec for spec, _ in read if spec), tuple(finding for _, finding in read if finding))
-
-
-def read_entry(
-    ref: Ref, key: str, value: str, allowed: Collection[str] = ()
-) -> tuple[ClusterSpec | None, Finding | None]:
-    """The cluster that one data key of a Secret describes, or what is wrong with it."""
-    path = f"$.data[{key}]"
-
-    def wrong(message: str, severity: Severity = Severity.ERROR) -> tuple[None, Finding]:
-        return None, Finding(ref=ref, path=path, message=message, severity=severity, code=Code.CLUSTER)
-
-    if not _NAME.fullmatch(key):
-        return wrong("is no name for a cluster (hint: lower case letters, digits, dashes and dots)")
-    if not value:
-        return wrong("is empty (hint: put a kubeconfig there)", Severity.WARNING)
-    try:
-        text = base64.b64decode(value, validate=True).decode()
-    except ValueError:
-        return wrong("is no text in base64")
-    try:
-        # Whoever may write the Secret must not thereby run programs or read files where Pilot runs.
-        access = from_stranger(text, allowed)
-    except InvalidKubeconfig as error:
-        return wrong(f"kubeconfig {error.path}: {error.message}")
-    spec = ClusterSpec(id=ClusterId(key), access=access, source=f"secret {ref.namespace}/{ref.name}")
-    return spec, None

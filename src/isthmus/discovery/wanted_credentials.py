@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from isthmus.kit.watchable import Watchable
-from isthmus.model.credential import CredentialKey
+from isthmus.model.credential_key import CredentialKey
 from isthmus.model.credential_names import names_of
 
 Keys = frozenset[CredentialKey]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from isthmus.api.resource import Ref
-from isthmus.model.credential import CredentialKey
+from isthmus.model.credential_key import CredentialKey
 from isthmus.model.mesh import Mesh
 from isthmus.model.resolved_host import ref_of_host
 

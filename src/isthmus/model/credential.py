@@ -10,28 +10,19 @@ import base64
 import binascii
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import NamedTuple
 
 import msgspec
 
 from isthmus.api.core.config_map import ConfigMap
 from isthmus.api.core.secret import Secret
 from isthmus.api.errors import InvalidConfig
-from isthmus.api.resource import Ref
 from isthmus.kit import x509
 from isthmus.kit.chain import count_revocations
 from isthmus.kit.ocsp import InvalidStaple, demands_staple, staple_end
+from isthmus.model.credential_key import CredentialKey
 from isthmus.model.findings import Code, Finding
-from isthmus.model.names import ClusterId
 
 CREDENTIAL_KINDS = frozenset({"Secret", "ConfigMap"})
-
-
-class CredentialKey(NamedTuple):
-    """Which Secret or ConfigMap of which cluster."""
-
-    cluster: ClusterId
-    ref: Ref
 
 
 class Credential(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from isthmus.api.resource import Ref
-from isthmus.model.credential import CredentialKey
+from isthmus.model.credential_key import CredentialKey
 from isthmus.model.names import ClusterId
 
 CA_SUFFIX = "-cacert"

@@ -10,7 +10,8 @@ from isthmus.api.errors import InvalidConfig
 from isthmus.api.resource import Object, Ref
 from isthmus.model import maps, trust_bundles
 from isthmus.model.change import UNKNOWN, Change
-from isthmus.model.credential import ABSENT, CREDENTIAL_KINDS, Credential, CredentialKey, credential_of
+from isthmus.model.credential import ABSENT, CREDENTIAL_KINDS, Credential, credential_of
+from isthmus.model.credential_key import CredentialKey
 from isthmus.model.findings import Code, Finding
 from isthmus.model.names import ClusterId
 

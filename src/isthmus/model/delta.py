@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from isthmus.api.resource import Ref
-from isthmus.model.credential import CredentialKey
+from isthmus.model.credential_key import CredentialKey
 from isthmus.model.key_source import KeySource
 from isthmus.model.names import ClusterId, ServiceKey
 

@@ -17,7 +17,8 @@ from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.api.resource import Object, Ref
 from isthmus.kit.sheet import Sheet
 from isthmus.model import maps
-from isthmus.model.credential import Credential, CredentialKey
+from isthmus.model.credential import Credential
+from isthmus.model.credential_key import CredentialKey
 from isthmus.model.credential_names import Place, asked
 from isthmus.model.credential_uses import uses_of
 from isthmus.model.findings import Finding

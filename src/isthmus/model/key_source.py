@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from isthmus.api.istio.key_uri import wrong_uri
 from isthmus.api.istio.request_authentication import JWTRule, RequestAuthentication
-from isthmus.api.istio.request_authentication_problems import wrong_uri
 from isthmus.api.resource import Object, Ref
 from isthmus.kit import date
 from isthmus.kit.jwks import KeySet

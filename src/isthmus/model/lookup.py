@@ -8,7 +8,8 @@ from typing import Any
 from isthmus.api.core.namespace import Namespace
 from isthmus.api.core.service import Service as CoreService
 from isthmus.api.resource import Object, Ref
-from isthmus.model.credential import Credential, CredentialKey
+from isthmus.model.credential import Credential
+from isthmus.model.credential_key import CredentialKey
 from isthmus.model.mesh import MeshSettings
 from isthmus.model.names import ServiceKey, kubernetes_hostname
 from isthmus.model.service import Service

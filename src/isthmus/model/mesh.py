@@ -11,7 +11,8 @@ from isthmus.api.istio.load_balancer import LocalityLbSetting, ZoneAwareLbSettin
 from isthmus.api.istio.mesh_config import MeshConfig
 from isthmus.api.resource import Object, Ref
 from isthmus.model.cluster_domains import Domains, named
-from isthmus.model.credential import Credential, CredentialKey
+from isthmus.model.credential import Credential
+from isthmus.model.credential_key import CredentialKey
 from isthmus.model.endpoint import Backing, EndpointShard
 from isthmus.model.findings import Finding
 from isthmus.model.key_source import IssuerKeys, KeySource

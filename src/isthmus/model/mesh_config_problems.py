@@ -21,8 +21,8 @@ from isthmus.api.istio.extension_provider import (
     FileAccessLog,
     LogFormat,
 )
+from isthmus.api.istio.key_uri import wrong_uri
 from isthmus.api.istio.mesh_config import CertificateData, MeshConfig, TlsConfig, read_mesh_config
-from isthmus.api.istio.request_authentication_problems import wrong_uri
 from isthmus.envoy.format_string import format_string
 from isthmus.envoy.tls_names import CIPHERS, CURVES
 from isthmus.kit.unreadable import UNREADABLE

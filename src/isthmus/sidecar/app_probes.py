@@ -10,12 +10,8 @@ from collections.abc import Mapping
 
 from isthmus.api.istio.workload_group import ReadinessProbe
 from isthmus.kit.plain_http import Request, Response
+from isthmus.sidecar.probe_paths import HOOKS, PROBES
 from isthmus.sidecar.probing import Answer, Here, answer
-
-PROBES, HOOKS = "/app-health/", "/app-lifecycle/"
-"""Under which paths they are."""
-PROBERS = "ISTIO_KUBE_APP_PROBERS"
-"""The variable in which injection tells them to the agent."""
 
 
 class AppProbes:

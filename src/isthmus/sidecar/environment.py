@@ -18,9 +18,9 @@ from isthmus.model.identity import SpiffeId
 from isthmus.model.proxy import ProxyKind
 from isthmus.model.proxy_config import read_proxy_config
 from isthmus.sidecar.agent import AgentSettings
-from isthmus.sidecar.app_probes import PROBERS
 from isthmus.sidecar.capture import DNS_PORT
 from isthmus.sidecar.certs import ROOTS_FILE, TOKEN_FILE, CertSettings
+from isthmus.sidecar.probe_paths import PROBERS
 from isthmus.sidecar.proxy_process import ProxySettings
 from isthmus.sidecar.status import StatusSettings
 

@@ -15,7 +15,7 @@ from isthmus.model.name_table import TYPE_URL, NameTable, decode
 from isthmus.sidecar.dns import LOOPBACK, Answerer, DnsServer
 from isthmus.sidecar.dns_names import Names
 from isthmus.sidecar.dns_upstream import Upstream, read_resolvers
-from isthmus.sidecar.told import kept_body
+from isthmus.sidecar.kept_answers import kept_body
 
 
 class PodTable(msgspec.Struct, frozen=True, kw_only=True):

@@ -25,6 +25,7 @@ from isthmus.sidecar.ads_messages import (
     report,
     subscription,
 )
+from isthmus.sidecar.kept_answers import kept_file
 from isthmus.wire.call import Channel
 from isthmus.wire.stream import Stream, StreamClosed
 
@@ -130,14 +131,3 @@ async def _report(type_url: str, source: Said, said: asyncio.Queue[bytes]) -> No
     async for text in source.changes():
         if text is not None:
             said.put_nowait(report(type_url, text))
-
-
-def kept_file(directory: Path, type_url: str) -> Path:
-    """Where the last word of a type is kept, as an answer that has all of it."""
-    return directory / f"{type_url.rpartition('.')[2]}.binpb"
-
-
-def kept_body(directory: Path, type_url: str) -> bytes:
-    """The last word of a type: the bodies of its resources, joined. Raises `OSError`, `ValueError`."""
-    answer = read_answer(kept_file(directory, type_url).read_bytes())
-    return b"".join(found.body for found in answer.resources)

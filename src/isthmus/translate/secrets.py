@@ -12,7 +12,8 @@ from isthmus.api.istio.destination_rule import DestinationRule
 from isthmus.envoy.types import DataSource, Secret
 from isthmus.kit.memo import Memo
 from isthmus.kit.versioned import Versioned
-from isthmus.model.credential import ABSENT, Credential, CredentialKey
+from isthmus.model.credential import ABSENT, Credential
+from isthmus.model.credential_key import CredentialKey
 from isthmus.model.credential_names import CA_SUFFIX, Asked, Place, asked, is_roots_name
 from isthmus.model.credential_uses import Use, of_destination_rule, of_gateway, of_sidecar, uses_of
 from isthmus.model.findings import Code, Finding

@@ -12,7 +12,8 @@ from isthmus.api.istio.sidecar import Sidecar
 from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.api.resource import Object, Ref
 from isthmus.model.collectors import collector_hosts
-from isthmus.model.credential import ABSENT, CredentialKey
+from isthmus.model.credential import ABSENT
+from isthmus.model.credential_key import CredentialKey
 from isthmus.model.credential_uses import of_destination_rule, uses_of
 from isthmus.model.key_source import KeySource, sources_of
 from isthmus.model.mesh import Mesh

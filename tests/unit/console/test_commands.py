@@ -253,3 +253,29 @@ print(*set(sys.modules) - before)
     read = {each.partition(".")[0] for each in ran.stdout.split()}
     assert read - sys.stdlib_module_names <= {"isthmus", "click", "msgspec", "typing_extensions"}
     assert not read & {"asyncio", "ssl"}
+
+
+ASKING = {"aiohttp", "grpc"}
+POD = "{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [{name: a, image: a}]}}"
+
+
+@pytest.mark.parametrize(
+    ("words", "unread"),
+    [
+        ("version --client", ASKING | {"asyncio", "cryptography", "yaml"}),
+        ("install primary --cluster east", ASKING | {"asyncio", "cryptography", "structlog"}),
+        ("kube-inject --cluster east -f -", ASKING | {"asyncio", "cryptography", "structlog"}),
+        ("analyze -", ASKING | {"structlog"}),
+    ],
+)
+def test_a_command_that_asks_nobody_reads_nothing_by_which_it_could(words, unread):
+    code = (
+        "import sys; from isthmus.console.cli import main; main(standalone_mode=False); print(*sys.modules)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code, *words.split()], input=POD, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    read = {each.partition(".")[0] for each in ran.stdout.splitlines()[-1].split()}
+    assert "isthmus" in read
+    assert not read & unread

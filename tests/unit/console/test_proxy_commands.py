@@ -13,10 +13,10 @@ from fakes.asked_mesh import asked_mesh
 from fakes.pki import Pki
 from isthmus.console.cli import main
 from isthmus.console.clusters_text import clusters_of, narrow
+from isthmus.console.differing_proxies import differences
 from isthmus.console.envoy_secrets import secrets
 from isthmus.console.found_pods import Said, meanings
 from isthmus.console.pilots import Told
-from isthmus.console.proxies import differences
 from isthmus.console.proxy_log import loggers, wanted_levels
 from isthmus.console.watching import new_lines
 

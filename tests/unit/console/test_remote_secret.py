@@ -19,7 +19,7 @@ from isthmus.console.cli import main
 from isthmus.console.membership.remote_secret import RemoteSecret, remote_secret
 from isthmus.console.membership.told import CannotGoOn
 from isthmus.console.reader_account import READER
-from isthmus.discovery.source_secrets import claims_of
+from isthmus.discovery.secret_claims import claims_of
 from isthmus.kube.client import Client, Scope
 
 WEST = {"name": "west", "server": "https://203.0.113.9:6443"}

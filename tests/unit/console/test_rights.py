@@ -21,7 +21,7 @@ from isthmus.kit.watchable import Watchable
 from isthmus.kube.client import Client, Scope
 from isthmus.kube.errors import Forbidden, NotFound
 from isthmus.kube.watch import WatchSettings
-from isthmus.model.credential import CredentialKey
+from isthmus.model.credential_key import CredentialKey
 from unit.ca.installed import SYSTEM, Installed, installed
 
 PILOT, READER, CITADEL = (f"istio-{part}-service-account" for part in ("pilot", "reader", "citadel"))

@@ -15,7 +15,7 @@ from isthmus.kit.clock import SystemClock
 from isthmus.kit.tasks import supervise
 from isthmus.kube.watch import WatchSettings
 from isthmus.model.codes import Code
-from isthmus.model.credential import CredentialKey
+from isthmus.model.credential_key import CredentialKey
 
 SHOWN = PKI.leaf(dns=("bookinfo.example.com",))
 REF = Ref("Secret", "istio-system", "bookinfo")

@@ -11,7 +11,8 @@ from fakes.live_cluster import live_cluster
 from fakes.scripted_api import ScriptedApi, refuses
 from isthmus.api import kind_named
 from isthmus.api.resource import Ref
-from isthmus.discovery.source_secrets import LABEL, SecretsSource, read_entry
+from isthmus.discovery.secret_claims import LABEL, read_entry
+from isthmus.discovery.source_secrets import SecretsSource
 from isthmus.kit.tasks import supervise
 from isthmus.kube.client import Client
 from isthmus.kube.kubeconfig import from_file

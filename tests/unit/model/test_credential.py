@@ -9,7 +9,8 @@ from isthmus.api.errors import InvalidConfig
 from isthmus.api.resource import Ref
 from isthmus.model.build import MeshBuilder
 from isthmus.model.change import UNKNOWN, Change, ChangeKey, cluster_ref
-from isthmus.model.credential import CredentialKey, credential_of, life_finding
+from isthmus.model.credential import credential_of, life_finding
+from isthmus.model.credential_key import CredentialKey
 from isthmus.model.credential_names import Place, asked, names_of
 from isthmus.model.findings import Code
 

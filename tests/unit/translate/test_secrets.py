@@ -12,7 +12,7 @@ from fakes.manifests import gone, put
 from fakes.translation import Translation
 from isthmus.api.resource import Ref
 from isthmus.envoy.types import Secret
-from isthmus.model.credential import CredentialKey
+from isthmus.model.credential_key import CredentialKey
 from isthmus.model.names import ClusterId
 from isthmus.model.proxy import ProxyKind
 from isthmus.translate.types import LISTENER, SECRET

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 from isthmus.api.core.label_problems import labels
 from isthmus.api.errors import Problem
 from isthmus.api.istio import text_problems as texts
+from isthmus.api.istio.key_uri import wrong_uri
 from isthmus.api.istio.request_authentication import JWTRule, RequestAuthentication
 from isthmus.kit.jwks import InvalidJwks, read_jwks
 
-SCHEMES = ("https", "http")
 _COOKIE = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -48,22 +47,6 @@ def _keys(at: str, rule: JWTRule) -> Iterator[Problem]:
             read_jwks(rule.jwks, with_secrets=True)
         except InvalidJwks as error:
             yield f"{at}.jwks", str(error)
-
-
-def wrong_uri(uri: str) -> str:
-    """Why keys cannot be fetched from `uri`; empty where they can."""
-    try:
-        parts = urlsplit(uri)
-        port = parts.port  # where it is no number
-    except ValueError as error:
-        return f"{uri!r} is no URL: {str(error).lower()}"
-    if parts.scheme not in SCHEMES:
-        return f"{uri!r} is not fetched (hint: https://HOST/PATH)"
-    if not parts.hostname or port == 0 or not uri.isprintable() or " " in uri:
-        return f"{uri!r} names no host (hint: https://HOST/PATH)"
-    if parts.username is not None or parts.password is not None:
-        return "has a user's name in it, which is not sent (hint: keys are public)"
-    return ""
 
 
 def _places(at: str, rule: JWTRule) -> Iterator[Problem]:

@@ -75,14 +75,15 @@ def _explained(caller: str, url: str, flags: dict[str, Any]) -> Explained:
 
 
 def _call(caller: str, target: Target, flags: dict[str, Any]) -> Explanation:
-    import asyncio
-
     from isthmus.console.calls import WrongCall
     from isthmus.console.explain import Explainer
-    from isthmus.console.explain_live import explain_live
 
-    live = None if flags["files"] else asyncio.run(_live(flags))
+    live = _live(flags)
     if live is not None and not flags["changed"]:
+        import asyncio
+
+        from isthmus.console.explain_live import explain_live
+
         return asyncio.run(explain_live(live, caller, target, flags["cluster"], _lost(flags)))
     given: Addresses = {}
     before = _drawn(flags, live, given)
@@ -97,13 +98,14 @@ def _call(caller: str, target: Target, flags: dict[str, Any]) -> Explanation:
 
 
 def _name(caller: str, name: str, flags: dict[str, Any]) -> NameExplained:
-    import asyncio
-
     from isthmus.console.explain import Explainer
-    from isthmus.console.explain_live import explain_name_live
 
-    live = None if flags["files"] else asyncio.run(_live(flags))
+    live = _live(flags)
     if live is not None and not flags["changed"]:
+        import asyncio
+
+        from isthmus.console.explain_live import explain_name_live
+
         return asyncio.run(explain_name_live(live, caller, name, flags["cluster"]))
     source = _drawn(flags, live, {}, flags["changed"])
     return Explainer(source).explain_name(caller, name, flags["cluster"])
@@ -121,10 +123,15 @@ def _drawn(
     return FromFiles(draw(given_manifests([*flags["files"], *changed]), held, given))
 
 
-async def _live(flags: dict[str, Any]) -> Live:
+def _live(flags: dict[str, Any]) -> Live | None:
+    """What clusters hold; None where manifests are in their place."""
+    if flags["files"]:
+        return None
+    import asyncio
+
     from isthmus.console.live_objects import clusters_of
 
-    return await clusters_of(flags["kubeconfig"], chosen(flags), flags["root"])
+    return asyncio.run(clusters_of(flags["kubeconfig"], chosen(flags), flags["root"]))
 
 
 def _lost(flags: dict[str, Any]) -> str:

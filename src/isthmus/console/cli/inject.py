@@ -88,14 +88,15 @@ def read(filename: str) -> str:
 
 def _settings(where: dict[str, str]) -> tuple[InjectSettings, str]:
     """The settings to inject with, and the namespace of objects that name none."""
-    import asyncio
-
-    from isthmus.console.control_plane import access_to
-    from isthmus.console.injection import settings_of_cluster
     from isthmus.sidecar.inject.settings import InjectSettings
 
     root, revision = where["istio_namespace"], where["revision"]
     if where["cluster"]:
         return InjectSettings(cluster=where["cluster"], namespace=root, revision=revision), "default"
+    import asyncio
+
+    from isthmus.console.control_plane import access_to
+    from isthmus.console.injection import settings_of_cluster
+
     access = access_to(Path(where["kubeconfig"]) if where["kubeconfig"] else None, where["context"])
     return asyncio.run(settings_of_cluster(access, root, revision)), access.namespace

@@ -145,15 +145,11 @@ def output(*further: str, forms: Sequence[str] = FORMS) -> Callable[[F], F]:
 
 def written(form: str, value: object, text: Callable[[], str]) -> str:
     """`value` as JSON or YAML, or what `text` makes of it for people."""
+    if form not in {"json", "yaml"}:
+        return text()
     from isthmus.console.shown import show, show_yaml
 
-    match form:
-        case "json":
-            return show(value)
-        case "yaml":
-            return show_yaml(value)
-        case _:
-            return text()
+    return show(value) if form == "json" else show_yaml(value)
 
 
 REVISION = click.option(

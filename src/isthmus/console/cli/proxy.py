@@ -27,9 +27,9 @@ from isthmus.console.watching import follow
 from isthmus.kube.errors import KubeError
 
 if TYPE_CHECKING:
+    from isthmus.console.differing_proxies import Difference
     from isthmus.console.found_pods import FoundPod
     from isthmus.console.pilots import Answers
-    from isthmus.console.proxies import Difference
 
 
 @click.group("proxy", cls=ToldWhole)
@@ -90,8 +90,8 @@ def _asked(flags: dict[str, Any], path: str) -> Answers:
 def _show_differences(pod: str, flags: dict[str, Any]) -> None:
     import asyncio
 
+    from isthmus.console.differing_proxies import differences
     from isthmus.console.pilots import ask_pilots
-    from isthmus.console.proxies import differences
 
     found, envoy = asyncio.run(_of_pod(pod, flags))
     path = f"/debug/config_dump?proxyID={quote(str(found))}"

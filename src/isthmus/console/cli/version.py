@@ -27,10 +27,10 @@ def command(*, remote: bool, short: bool, **flags: Any) -> None:
 
     All Pilots are asked, in the clusters of --context (several) that have one, or of the current context.
     """
-    import asyncio
-
     said: dict[str, Any] = {"command": RELEASE}
     if remote:
+        import asyncio
+
         try:
             said |= asyncio.run(_remote(flags))
         except (KubeError, ValueError) as error:

@@ -11,9 +11,10 @@ from isthmus.ca.founding import found
 from isthmus.console.control_plane import access_to, ask_pilot
 from isthmus.console.demo.page import Stars
 from isthmus.console.demo.stage import CLUSTERS, PRIVATE, PUBLIC, Stage
+from isthmus.console.differing_proxies import read_part
 from isthmus.console.injection import inject_file
 from isthmus.console.installation import Installation, documents, dump
-from isthmus.console.proxies import read_part, render_status
+from isthmus.console.proxies import render_status
 from isthmus.console.registration import Registration, add_cluster
 from isthmus.console.render import render_rows
 from isthmus.model.identity import SpiffeId

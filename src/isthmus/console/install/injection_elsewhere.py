@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 
 from isthmus.api.errors import Problem
 from isthmus.console.install.settings import Installation
-from isthmus.kit import x509
 
 _BEGIN = "-----BEGIN CERTIFICATE-----"
 SHAPES = {
@@ -29,6 +28,8 @@ def problems(found: Installation) -> Iterator[Problem]:
         return
     if _KEY in found.injection_roots:
         yield "$.injectionRoots", f"holds a private key, which everybody could read ({_PEM})"
+    from isthmus.kit import x509  # noqa: PLC0415 - what few need, and would cost everybody a tenth of his time
+
     try:
         x509.load_bundle(found.injection_roots.encode())
     except x509.InvalidPem as error:

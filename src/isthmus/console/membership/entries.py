@@ -15,8 +15,8 @@ from isthmus.api.resource import Kind
 from isthmus.console.membership.told import CannotGoOn
 from isthmus.console.reader_access import Credential
 from isthmus.console.registration import Registration, cluster_object, kubeconfig, write_files
+from isthmus.discovery.secret_claims import LABEL, read_entry
 from isthmus.discovery.source_files import read_directory
-from isthmus.discovery.source_secrets import LABEL, read_entry
 from isthmus.kit.redacted import Redacted
 from isthmus.kit.unreadable import UNREADABLE
 from isthmus.kube.client import Client, Scope

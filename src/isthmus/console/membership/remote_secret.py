@@ -21,7 +21,7 @@ from isthmus.console.membership.told import CannotGoOn
 from isthmus.console.reader_access import NoReader, ReaderAccess
 from isthmus.console.reader_account import READER
 from isthmus.console.registration import CannotRegister, server_for_pods
-from isthmus.discovery.source_secrets import LABEL
+from isthmus.discovery.secret_claims import LABEL
 from isthmus.kube.account_token import ACCOUNTS
 from isthmus.kube.client import Client
 from isthmus.kube.errors import NotFound

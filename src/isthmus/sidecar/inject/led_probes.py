@@ -15,8 +15,8 @@ import msgspec
 from isthmus.api.istio.workload_group import ReadinessProbe
 from isthmus.kit.whole import whole
 from isthmus.model import proxy_config
-from isthmus.sidecar.app_probes import HOOKS, PROBES
 from isthmus.sidecar.inject.pod import Json, Pod
+from isthmus.sidecar.probe_paths import HOOKS, PROBES
 
 _PLACES = {
     "readinessProbe": PROBES + "{}/readyz",

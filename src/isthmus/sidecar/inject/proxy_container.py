@@ -7,7 +7,6 @@ from decimal import Decimal
 
 from isthmus.kit.quantity import quantity
 from isthmus.model.proxy import ProxyKind
-from isthmus.sidecar.app_probes import PROBERS
 from isthmus.sidecar.inject.annotations import (
     AGENT_LOG_LEVEL,
     BOOTSTRAP,
@@ -25,6 +24,7 @@ from isthmus.sidecar.inject.pod import Json, Pod
 from isthmus.sidecar.inject.pod_config import DNS_CAPTURE, PodConfig, environment, readiness
 from isthmus.sidecar.inject.settings import PROXY_USER, InjectSettings
 from isthmus.sidecar.inject.volumes import BOOTSTRAP_FILE, mounts
+from isthmus.sidecar.probe_paths import PROBERS
 
 PROXY = "istio-proxy"
 PROMETHEUS = "prometheus.io/"
