@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from isthmus.console.cli.cluster_access import own_access
-from isthmus.console.cli.options import set_up_logs_as, settings_from, settings_options
+from isthmus.console.cli.options import set_up_logs_as
+from isthmus.console.cli.settings_options import settings_from, settings_options
 from isthmus.console.render import fail
 from isthmus.kit import core_dumps
 from isthmus.settings import InjectorSettings

@@ -10,14 +10,11 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import click
-import msgspec
 
 from isthmus.console.meshed import Meshed
 from isthmus.console.render import fail
-from isthmus.settings import PREFIX
 
 F = TypeVar("F", bound=Callable[..., Any])
-S = TypeVar("S", bound=msgspec.Struct)
 
 FORMS = ("table", "wide", "json", "yaml")
 """What `--output` may be: for people, for people who want more columns, for programs twice."""
@@ -52,6 +49,8 @@ def _impersonate(ctx: click.Context, _: click.Parameter, value: str | tuple[str,
     """Lets all API servers take what this command asks for as asked by somebody else, until it ends."""
     if not value or ctx.resilient_parsing:
         return
+    import msgspec
+
     from isthmus.console.control_plane import IMPERSONATED
     from isthmus.kube.kubeconfig import Impersonation
 
@@ -177,43 +176,3 @@ def chosen(flags: Mapping[str, Any]) -> tuple[str, ...]:
     from isthmus.console.control_plane import contexts_of
 
     return contexts_of(flags["kubeconfig"])
-
-
-_CLICK_TYPES: dict[type, click.ParamType[Any]] = {
-    msgspec.inspect.IntType: click.INT,
-    msgspec.inspect.FloatType: click.FLOAT,
-    msgspec.inspect.BoolType: click.BOOL,
-    msgspec.inspect.StrType: click.STRING,
-}
-
-
-def settings_options(settings: type[msgspec.Struct]) -> Callable[[F], F]:
-    """A decorator that gives a command one flag for each field of `settings`."""
-    info = msgspec.inspect.type_info(settings)
-    if not isinstance(info, msgspec.inspect.StructType):
-        raise TypeError(f"{settings.__name__} is no struct")
-
-    def decorate(command: F) -> F:
-        for field in reversed(info.fields):
-            field_type, help_text = field.type, ""
-            if isinstance(field_type, msgspec.inspect.Metadata):
-                help_text = (field_type.extra_json_schema or {}).get("description", "")
-                field_type = field_type.type
-            command = click.option(
-                "--" + field.name.replace("_", "-"),
-                field.name,
-                type=_CLICK_TYPES[type(field_type)],
-                default=field.default,
-                show_default=True,
-                envvar=PREFIX + field.name.upper(),
-                show_envvar=True,
-                help=help_text,
-            )(command)
-        return command
-
-    return decorate
-
-
-def settings_from(settings: type[S], flags: dict[str, Any]) -> S:
-    """The settings that the flags of `settings_options` gave."""
-    return settings(**flags)

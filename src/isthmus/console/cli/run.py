@@ -10,7 +10,8 @@ from isthmus.console.cli import ToldWhole
 from isthmus.console.cli.citadel import command as citadel
 from isthmus.console.cli.cluster_access import own_access
 from isthmus.console.cli.injector import command as injector
-from isthmus.console.cli.options import set_up_logs_as, settings_from, settings_options
+from isthmus.console.cli.options import set_up_logs_as
+from isthmus.console.cli.settings_options import settings_from, settings_options
 from isthmus.console.render import fail
 from isthmus.kit import core_dumps
 from isthmus.settings import PilotSettings
