@@ -22,7 +22,6 @@ from hypothesis import HealthCheck, settings
 from fakes.api_servers import CHOICE, KubeClusters
 from fakes.kube_programs import ASSETS, kube_programs
 from isthmus.kit import garbage
-from isthmus.kit import log as kit_log
 from isthmus.kit.scopes import SCOPES
 
 _TELLS_SKIPS = pytest.StashKey[bool]()
@@ -59,7 +58,6 @@ def _logs_as_they_were() -> Iterator[None]:
     """Commands that run in our process set up its logs, which later tests must not find changed."""
     yield
     structlog.reset_defaults()
-    vars(kit_log._written).pop("bind", None)  # what the logger has remembered of the set-up
     for each in SCOPES.values():
         each.level = "info"
 
