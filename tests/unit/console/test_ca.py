@@ -30,6 +30,7 @@ def test_init_says_how_the_files_become_a_secret_and_leaves_the_roots_key_out(tm
     ]
     assert said.endswith(f"--from-file={tmp_path / 'ca' / 'gke'}")
     assert "root-key.pem" not in {each.name for each in (tmp_path / "ca" / "gke").iterdir()}
+    assert f"isthmus ca rotate start {tmp_path / 'ca'}, with --context" in done.output.splitlines()[-1]
 
 
 def test_check_shows_the_path_to_the_root_or_what_is_wrong(tmp_path):

@@ -195,3 +195,5 @@ def _make(make: Callable[..., tuple[Path, ...]], directory: Path, choices: Found
     if not choices.clusters:
         files = " ".join(f"--from-file={directory / name}" for name in store.FILES)
         click.echo(f"next: kubectl {secret} {files}")
+    rotate = f"isthmus ca rotate start {directory}"
+    click.echo(f"or, in a mesh that has a CA: {rotate}, with --context for each of its clusters")

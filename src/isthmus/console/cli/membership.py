@@ -274,7 +274,7 @@ def _run(name: str, flags: dict[str, Any], steps: Run) -> None:
 async def _tell(name: str, flags: dict[str, Any], steps: Run, told: list[Told]) -> None:
     from isthmus.console.control_plane import access_to, contexts_of
     from isthmus.console.membership.entries import DirectoryEntries, ObjectEntries, SecretEntries
-    from isthmus.console.membership.mesh import Places, primaries
+    from isthmus.console.membership.mesh import Member, Places, primaries
     from isthmus.kube.client import Client
 
     kubeconfig: Path | None = flags["kubeconfig"]
