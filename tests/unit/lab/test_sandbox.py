@@ -298,7 +298,9 @@ def _read_all(fd: int) -> str:
 
 
 GRPC = """
-import asyncio, grpc
+import asyncio, os
+os.environ["GRPC_VERBOSITY"] = "ERROR"  # a goodbye that comes in early is told as information
+import grpc
 async def main():
     server = grpc.aio.server()
     port = server.add_insecure_port("127.0.0.1:0")
