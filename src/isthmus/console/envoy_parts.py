@@ -53,7 +53,9 @@ def versions(dump: Json) -> Iterator[tuple[str, str, Hashable]]:
     apart = _told_apart(dump)
     for part, (kind, key, _) in _ENTRIES.items():
         for entry in section(dump, kind).get(key, []):
-            name, state = _name(part, entry), entry.get("active_state", entry)
+            name, state = _name(part, entry), _in_force(entry)
+            if state is None:
+                continue
             if part != "endpoints":
                 yield part, name, str(state.get("version_info", ""))
             elif name in apart:
@@ -118,12 +120,23 @@ def _resources(part: str, dump: Json) -> Iterator[tuple[str, Json]]:
     for kind in PARTS[part].sections:
         for key, entries in section(dump, kind).items():
             for entry in entries if isinstance(entries, list) and "_" in key else ():
-                content = entry.get("active_state", entry)
-                yield _name(part, entry), content.get(_ENTRIES[part][2], content)
+                if (content := _in_force(entry)) is not None:
+                    yield _name(part, entry), content.get(_ENTRIES[part][2], content)
+
+
+def _in_force(entry: Json) -> Json | None:
+    """What holds now; None of a listener that warms, was refused, or has been taken away and only ends what is open.
+
+    A listener is in a dump once for all its states (envoy/admin/v3/config_dump_shared.proto, DynamicListener).
+    """
+    if any(each.endswith("_state") for each in entry):
+        found: Json | None = entry.get("active_state")
+        return found
+    return entry
 
 
 def _name(part: str, entry: Json) -> str:
-    content = entry.get("active_state", entry).get(_ENTRIES[part][2], {})
+    content = (_in_force(entry) or {}).get(_ENTRIES[part][2], {})
     return str(content.get("cluster_name") or content.get("name") or entry.get("name", ""))
 
 

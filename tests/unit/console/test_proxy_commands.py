@@ -14,6 +14,7 @@ from fakes.pki import Pki
 from isthmus.console.cli import main
 from isthmus.console.clusters_text import clusters_of, narrow
 from isthmus.console.differing_proxies import differences
+from isthmus.console.envoy_parts import resources_of
 from isthmus.console.envoy_secrets import secrets
 from isthmus.console.found_pods import Said, meanings
 from isthmus.console.pilots import Told
@@ -234,6 +235,28 @@ def test_an_envoy_differs_by_what_it_lacks_has_too_much_or_has_in_another_versio
         ("clusters", "d", "held, and no more told"),
     ]
     assert differences(pilot, pilot) == []
+
+
+def test_a_listener_that_ends_what_is_open_or_was_refused_is_not_held():
+    def listener(name, **states):
+        return {"name": name} | {
+            each: {"version_info": version, "listener": {"name": name}} for each, version in states.items()
+        }
+
+    kind = ("ListenersConfigDump", "dynamic_listeners")
+    pilot = dump(*kind, *(listener(each, active_state="1") for each in "abc"))
+    envoy = dump(
+        *kind,
+        listener("a", active_state="1", draining_state="0"),
+        listener("b", warming_state="1"),
+        listener("c", error_state="1"),
+        listener("d", draining_state="1"),
+    )
+    assert [tuple(each) for each in differences(pilot, envoy)] == [
+        ("listeners", "b", "not held"),
+        ("listeners", "c", "not held"),
+    ]
+    assert resources_of("listeners", envoy, frozenset("abcd")) == [{"name": "a"}]
 
 
 def assignment(name, *ports):
