@@ -8,7 +8,6 @@ from __future__ import annotations
 import gc
 import os
 import signal
-import time
 from collections import Counter
 from collections.abc import Generator, Iterator
 from functools import cache
@@ -20,7 +19,7 @@ from _pytest.terminal import getreportopt
 from hypothesis import HealthCheck, settings
 
 from fakes.api_servers import CHOICE, KubeClusters
-from fakes.kube_programs import ASSETS, kube_programs
+from fakes.kube_programs import ASSETS, kube_programs, skip_where_it_is_late
 from isthmus.kit import garbage
 from isthmus.kit.scopes import SCOPES
 
@@ -38,8 +37,6 @@ LONG = (
     "test_world.py",
 )
 """Of files without stories those that take longest: begun first, or one worker is at them when others are done."""
-_UNTIL = "ISTHMUS_ASKS_UNTIL"
-"""When it is too late, in seconds since 1970, to begin with a test that asks upstream's API servers."""
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("house")
 
@@ -145,8 +142,7 @@ def api_server(request: pytest.FixtureRequest) -> Iterator[str]:
     if request.param == "kube":
         if own := request.node.get_closest_marker("embedded"):
             pytest.skip(f"only with the lab's own API server: {own.args[0]}")
-        if time.time() > float(os.environ.get(_UNTIL, "inf")):
-            pytest.skip("time is up for what asks real API servers (hint: make test-kube)")
+        skip_where_it_is_late()
         CHOICE.clusters = request.getfixturevalue("kube_clusters")
     yield request.param
     CHOICE.clusters = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ import yaml
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-from e2e.own_lab import own_lab
+from e2e.own_lab import APISERVER, own_lab
 from e2e.workloads import remove
+from fakes.kube_programs import skip_where_it_is_late
 from isthmus.console.demo import chapters_build
 from isthmus.console.demo.chapters_build import all_synced, out_of_sync
 from isthmus.console.demo.page import Page
@@ -81,6 +83,13 @@ def _place(path: Path, here: Path) -> int:
         return len(FIRST) + 1
     name = str(path.relative_to(here))
     return FIRST.index(name) if name in FIRST else len(FIRST)
+
+
+@pytest.hookimpl(tryfirst=True)  # before a lab is brought up for it
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Begins no story on upstream's API servers when it is late."""
+    if os.environ.get(APISERVER) == "kube" and Path(__file__).parent in item.path.parents:
+        skip_where_it_is_late()
 
 
 @pytest.fixture(scope="session")

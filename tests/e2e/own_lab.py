@@ -22,11 +22,13 @@ from isthmus.lab.launch import start
 from isthmus.lab.spec import ApiServerKind, LabSpec, with_api_servers
 from isthmus.lab.stock.programs import NoPrograms, stock_programs
 
+APISERVER = "ISTHMUS_LAB_APISERVER"
+
 
 @contextmanager
 def own_lab(folder: Path, spec: LabSpec, build: Callable[[Stage], Awaitable[None]]) -> Iterator[Stage]:
     """The lab's stage inside the block, once all that `build` claims has held; afterwards the lab is gone."""
-    if wanted := os.environ.get("ISTHMUS_LAB_APISERVER"):
+    if wanted := os.environ.get(APISERVER):
         spec = with_api_servers(spec, msgspec.convert(wanted, ApiServerKind))
     if any(each.api_server == "kube" for each in spec.clusters):
         needs_stock_programs()

@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from e2e.own_lab import needs_stock_programs
+from e2e.own_lab import APISERVER, needs_stock_programs
 
 ISTHMUS = (sys.executable, "-m", "isthmus")
-APISERVER = "ISTHMUS_LAB_APISERVER"
 
 
 def processes_of(state: Path) -> list[str]:
