@@ -35,7 +35,7 @@ from isthmus.model.rules import (
     virtual_services_by_gateway,
     virtual_services_by_host,
 )
-from isthmus.model.seen import Catalog, Seen
+from isthmus.model.seen import Catalog, Seen, Shown
 from isthmus.model.service import Port, Service
 from isthmus.model.setting_parts import Unknown
 from isthmus.model.sidecars import Horizon, Sidecars
@@ -269,6 +269,7 @@ class Views:
         self._rules: Memo[Rules] = Memo()
         self._catalogs: Memo[Catalog] = Memo()
         self._seen: Memo[Seen] = Memo()
+        self._shown: Memo[Shown] = Memo()
         self._spoken: Memo[frozenset[ServiceKey]] = Memo()
         self._views: Memo[View] = Memo()
         self._made_from: tuple[object, ...] = ()
@@ -314,12 +315,13 @@ class Views:
         if horizon.is_everything:
             hidden = catalog.hidden(horizon.namespace, uncalled)
             return self._seen.get((catalog,), hidden, lambda: Seen(catalog.without(hidden), _EVERYTHING))
+        made_from, namespace = (catalog, horizon.sidecar), horizon.namespace
         led_to = rules.led_to(horizon)
-        return self._seen.get(
-            (catalog, horizon.sidecar),
-            (horizon.namespace, led_to, uncalled),
-            lambda: Seen(catalog.within(horizon, led_to, uncalled), horizon),
+        shown = self._shown.get(
+            made_from, (namespace, led_to, uncalled), lambda: catalog.within(horizon, led_to, uncalled)
         )
+        # Rules often lead to what the Sidecar shows anyway.
+        return self._seen.get(made_from, (namespace, shown.keys), lambda: Seen(shown.services, horizon))
 
     def turn(self, mesh: Mesh) -> bool:
         """Go on to `mesh`, and forget what the two before it did not use; whether there may be other views."""
@@ -327,7 +329,7 @@ class Views:
         if len(made_from) == len(self._made_from) and all(map(operator.is_, made_from, self._made_from)):
             return False
         self._made_from = made_from
-        for memo in (self._rules, self._catalogs, self._seen, self._spoken, self._views):
+        for memo in (self._rules, self._catalogs, self._shown, self._seen, self._spoken, self._views):
             memo.turn()
         return True
 

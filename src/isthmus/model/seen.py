@@ -16,6 +16,14 @@ from isthmus.model.sidecars import Horizon
 from isthmus.model.visibility import EVERYWHERE, is_visible
 
 
+class Shown:
+    """Services that a Sidecar shows."""
+
+    def __init__(self, services: tuple[Service, ...]) -> None:
+        self.services = services
+        self.keys = frozenset(each.key for each in services)
+
+
 class Catalog:
     """All services of a mesh in the order of their keys, and what of them not everybody sees."""
 
@@ -42,9 +50,7 @@ class Catalog:
     def without(self, hidden: frozenset[ServiceKey]) -> Iterator[Service]:
         return (each for each in self.services if each.key not in hidden)
 
-    def within(
-        self, horizon: Horizon, led_to: frozenset[Hostname], uncalled: frozenset[ServiceKey]
-    ) -> tuple[Service, ...]:
+    def within(self, horizon: Horizon, led_to: frozenset[Hostname], uncalled: frozenset[ServiceKey]) -> Shown:
         """The services that a Sidecar shows, and those to which rules may lead that it shows, but for `uncalled`."""
         meant = led_to.union(
             each.alias_of for each in self.aliases if each.key.hostname in led_to or horizon.sees(*each.key)
@@ -55,7 +61,7 @@ class Catalog:
             if each.key not in uncalled and (each.key.hostname in meant or horizon.sees(*each.owner))
         )
         seen = (each for each in shown if _is_shown(each, horizon.namespace))
-        return one_of_each_host(seen, horizon.namespace)
+        return Shown(one_of_each_host(seen, horizon.namespace))
 
 
 def _is_shown(service: Service, namespace: str) -> bool:

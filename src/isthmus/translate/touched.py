@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+from isthmus.api.istio.virtual_service import VirtualService
 from isthmus.api.resource import Ref
 from isthmus.model import doors
 from isthmus.model.credential_names import is_roots_name, names_of
@@ -19,6 +20,8 @@ from isthmus.translate.types import DOORS, ENDPOINTS, LISTENER, NAMES, ROUTES, S
 
 Where = tuple[ClusterId, str]
 """The cluster and address of a workload."""
+Sight = Callable[[Mesh, Proxy], object]
+"""All services that a proxy sees, one and the same object where they are the same."""
 _OF_SETTING: dict[str, frozenset[str]] = {
     "upstream": frozenset({UPSTREAM, ENDPOINTS, LISTENER}),
     "listener": frozenset({LISTENER, UPSTREAM, ROUTES}),
@@ -34,12 +37,21 @@ _OF_SETTING: dict[str, frozenset[str]] = {
 class Touched:
     """What a step touches, told for each class of proxies once and asked by every session."""
 
-    def __init__(self, meshes: tuple[Mesh, ...], indices: tuple[ConfigIndex, ...], delta: Delta) -> None:
+    def __init__(
+        self, meshes: tuple[Mesh, ...], indices: tuple[ConfigIndex, ...], delta: Delta, sight: Sight
+    ) -> None:
         self.meshes = meshes
+        self._sight = sight
         self._step = Transition(meshes, indices)
         self._delta = delta
         concerned = delta.config.union(self._step.with_keys_from(delta.key_sets))
         self._versions = {ref: tuple(self._step.versions(ref)) for ref in concerned}
+        rules = [
+            each for found in self._versions.values() for each in found if isinstance(each, VirtualService)
+        ]
+        self._lets_in = rules if self._step.narrows else []
+        """The rules that may lead proxies to what their Sidecar does not show."""
+        self._sees_other: dict[tuple[object, ...], bool] = {}
         self._of_objects: dict[tuple[Ref, ProxyKind], Touch] = {}
         self._of_all: dict[ProxyKind, Touch] = {}
         self._found: dict[tuple[object, ...], Touch] = {}
@@ -50,10 +62,21 @@ class Touched:
         asked = (proxy.namespace, proxy.labels) if self._versions else ()
         own = where if where in self._delta.workloads else None
         likes = proxy.knows_itself and self._touches_likes(where)
-        alike = (proxy.kind, asked, own, likes)
+        led = bool(self._lets_in) and self._is_led_elsewhere(proxy)
+        alike = (proxy.kind, asked, own, likes, led)
         if alike not in self._found:
-            self._found[alike] = together(self._parts(proxy, own, likes=likes))
+            self._found[alike] = EVERYTHING if led else together(self._parts(proxy, own, likes=likes))
         return self._found[alike].get(type_url, NOTHING)
+
+    def _is_led_elsewhere(self, proxy: Proxy) -> bool:
+        """Whether it sees other services than before, for a Sidecar lets in what rules lead to."""
+        place = (proxy.cluster, proxy.network, proxy.families)
+        like = (proxy.kind, proxy.namespace, proxy.labels, *place)
+        if like not in self._sees_other:
+            concerned = any(concerns(each, proxy, self._step.roots) for each in self._lets_in)
+            before, after = self.meshes
+            self._sees_other[like] = concerned and self._sight(before, proxy) is not self._sight(after, proxy)
+        return self._sees_other[like]
 
     def _touches_likes(self, where: Where) -> bool:
         """Whether endpoints of some service that is served there differ."""

@@ -86,8 +86,6 @@ def concerns(found: Object, proxy: Proxy, roots: Collection[str]) -> bool:
 def touches(found: Object, step: Transition, kind: ProxyKind) -> Touch:
     """What it may change in proxies of a kind that it concerns, by being there or not. Kinds unknown: nothing."""
     match found:
-        case VirtualService() if step.narrows:
-            return EVERYTHING  # a Sidecar lets in what the rules lead to
         case VirtualService():
             return {ROUTES: None, **({LISTENER: None} if step.routes_connections else {})}
         case DestinationRule():

@@ -157,8 +157,34 @@ def test_a_rule_touches_routes_alone(step):
     assert generation.touched(proxy(), UPSTREAM) == generation.touched(proxy(), LISTENER) == frozenset()
 
 
-def test_a_rule_touches_upstreams_too_where_a_sidecar_lets_in_what_it_leads_to(step):
-    assert step(VIRTUAL_SERVICE, before=[NARROW]).touched(proxy(namespace="other"), UPSTREAM) is None
+@pytest.mark.parametrize(
+    ("shown", "leads_elsewhere"),
+    [
+        ("default/reviews.default.svc.cluster.local", True),
+        ("./*", False),
+        ("default/*", False),
+        ("*/*", False),
+    ],
+)
+def test_a_rule_touches_upstreams_too_where_a_sidecar_lets_in_what_else_it_leads_to(
+    step, shown, leads_elsewhere
+):
+    to_ratings = VIRTUAL_SERVICE.replace("host: reviews", "host: ratings")
+    generation = step(to_ratings, before=[NARROW.replace("./*", shown)])
+    narrowed = proxy(namespace="other")
+    assert generation.touched(narrowed, ROUTES) is None
+    assert generation.touched(narrowed, UPSTREAM) == (None if leads_elsewhere else frozenset())
+
+
+def test_a_rule_that_leads_where_it_led_touches_routes_alone_whatever_a_sidecar_lets_in():
+    elsewhere = VIRTUAL_SERVICE.replace("host: reviews", "host: ratings")
+    narrow = NARROW.replace("./*", "default/reviews.default.svc.cluster.local")
+    mesh = Translation(*objects(gke=[*BOOKINFO["gke"], narrow, elsewhere]))
+    narrowed = proxy(namespace="other")
+    assert any("ratings" in name for name in mesh.all(narrowed, UPSTREAM))
+    slower = elsewhere.replace("http: [{route", "http: [{timeout: 3s, route")
+    generation = mesh.take(*objects(gke=[slower]))
+    assert {each for each in TYPES if generation.touched(narrowed, each) != frozenset()} == {ROUTES}
 
 
 def test_a_rule_for_gateways_touches_no_sidecar(step):
