@@ -287,6 +287,11 @@ class Views:
         inputs = (mesh.services, mesh.backings, rules, mesh.settings)
         return self._views.get(inputs, caller, lambda: self._make(mesh, rules, caller))
 
+    def horizon(self, mesh: Mesh, proxy: Proxy) -> Horizon:
+        """What the Sidecar of `proxy` shows of `mesh`."""
+        rules = self._rules_of(mesh)
+        return _horizon(rules, proxy.kind, proxy.namespace, rules.labels_of(proxy))
+
     def _rules_of(self, mesh: Mesh) -> Rules:
         if self._last[0] is not mesh:
             inputs = (*_sources(mesh), mesh.settings)
@@ -294,9 +299,7 @@ class Views:
         return self._last[1]
 
     def _make(self, mesh: Mesh, rules: Rules, caller: Caller) -> View:
-        is_sidecar = caller.kind is ProxyKind.SIDECAR
-        sidecar = rules.sidecars.holding(caller.namespace, caller.labels) if is_sidecar else None
-        horizon = Horizon(sidecar, caller.namespace)
+        horizon = _horizon(rules, caller.kind, caller.namespace, caller.labels)
         catalog = self._catalogs.get((mesh.services,), "", lambda: Catalog(mesh.services))
         uncalled = frozenset(each.key for each in catalog.pods if not _is_called(each, mesh, caller))
         seen = self._seen_by(horizon, rules, catalog, uncalled)
@@ -332,6 +335,11 @@ class Views:
         for memo in (self._rules, self._catalogs, self._shown, self._seen, self._spoken, self._views):
             memo.turn()
         return True
+
+
+def _horizon(rules: Rules, kind: ProxyKind, namespace: str, labels: Labels) -> Horizon:
+    is_sidecar = kind is ProxyKind.SIDECAR
+    return Horizon(rules.sidecars.holding(namespace, labels) if is_sidecar else None, namespace)
 
 
 def _is_called(pod: Service, mesh: Mesh, caller: Caller) -> bool:

@@ -17,7 +17,6 @@ from isthmus.model.registration import group_in, group_ref
 from isthmus.model.reporting_findings import reporting_findings
 from isthmus.model.request_authentications import unknown_keys
 from isthmus.model.scope import View, Views
-from isthmus.model.seen import Seen
 from isthmus.model.service import Protocol
 from isthmus.model.workload import Workload
 from isthmus.translate import names
@@ -128,12 +127,9 @@ class Translator:
             checked.sweep(mesh.services)
         self._number += 1
         steps = tuple(self._index(each) for each in (self._mesh, mesh))
-        touched = Touched((self._mesh, mesh), steps, delta, self._sight)
+        touched = Touched((self._mesh, mesh), steps, delta, self.views)
         self._mesh = mesh
         return Generation(self, mesh, self._number, touched)
-
-    def _sight(self, mesh: Mesh, proxy: Proxy) -> Seen:
-        return self.views.view(mesh, proxy).seen
 
     def _index(self, mesh: Mesh) -> ConfigIndex:
         return self._indices.get((mesh.config, mesh.settings), "", lambda: ConfigIndex(mesh))

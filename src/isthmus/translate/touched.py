@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from isthmus.api.istio.virtual_service import VirtualService
-from isthmus.api.resource import Ref
+from isthmus.api.resource import Object, Ref
 from isthmus.model import doors
 from isthmus.model.credential_names import is_roots_name, names_of
 from isthmus.model.delta import Delta
 from isthmus.model.mesh import Mesh
 from isthmus.model.name_table import NAME, part_of
-from isthmus.model.names import ClusterId, ServiceKey
+from isthmus.model.names import ClusterId, ServiceKey, resolve
 from isthmus.model.proxy import Proxy, ProxyKind
+from isthmus.model.scope import Views
 from isthmus.translate import names
 from isthmus.translate.touches import COLLECTORS, EVERYTHING, Touch, concerns, together, touches
 from isthmus.translate.transition import NOTHING, ConfigIndex, Names, Transition
@@ -20,8 +21,6 @@ from isthmus.translate.types import DOORS, ENDPOINTS, LISTENER, NAMES, ROUTES, S
 
 Where = tuple[ClusterId, str]
 """The cluster and address of a workload."""
-Sight = Callable[[Mesh, Proxy], object]
-"""All services that a proxy sees, one and the same object where they are the same."""
 _OF_SETTING: dict[str, frozenset[str]] = {
     "upstream": frozenset({UPSTREAM, ENDPOINTS, LISTENER}),
     "listener": frozenset({LISTENER, UPSTREAM, ROUTES}),
@@ -38,10 +37,10 @@ class Touched:
     """What a step touches, told for each class of proxies once and asked by every session."""
 
     def __init__(
-        self, meshes: tuple[Mesh, ...], indices: tuple[ConfigIndex, ...], delta: Delta, sight: Sight
+        self, meshes: tuple[Mesh, ...], indices: tuple[ConfigIndex, ...], delta: Delta, views: Views
     ) -> None:
         self.meshes = meshes
-        self._sight = sight
+        self._views = views
         self._step = Transition(meshes, indices)
         self._delta = delta
         concerned = delta.config.union(self._step.with_keys_from(delta.key_sets))
@@ -73,10 +72,25 @@ class Touched:
         place = (proxy.cluster, proxy.network, proxy.families)
         like = (proxy.kind, proxy.namespace, proxy.labels, *place)
         if like not in self._sees_other:
-            concerned = any(concerns(each, proxy, self._step.roots) for each in self._lets_in)
-            before, after = self.meshes
-            self._sees_other[like] = concerned and self._sight(before, proxy) is not self._sight(after, proxy)
+            concerned = any(self._concerns(each, proxy) for each in self._lets_in)
+            self._sees_other[like] = concerned and self._sees_others(proxy)
         return self._sees_other[like]
+
+    def _sees_others(self, proxy: Proxy) -> bool:
+        # It is one and the same object where they are the same services.
+        before, after = (self._views.view(mesh, proxy).seen for mesh in self.meshes)
+        return before is not after
+
+    def _concerns(self, found: Object, proxy: Proxy) -> bool:
+        """Whether it may matter to a proxy, and its Sidecar shows it where that is rules."""
+        if not concerns(found, proxy, self._step.roots):
+            return False
+        if not isinstance(found, VirtualService) or not self._step.narrows or not found.spec.hosts:
+            return True  # those without hosts count for whoever may see the ones that lead to them
+        # By the Sidecar as it is: one that has changed touches everything itself.
+        mesh, namespace = self.meshes[-1], found.metadata.namespace
+        horizon, domain = self._views.horizon(mesh, proxy), mesh.settings.domain
+        return any(horizon.sees(namespace, resolve(host, namespace, domain)) for host in found.spec.hosts)
 
     def _touches_likes(self, where: Where) -> bool:
         """Whether endpoints of some service that is served there differ."""
@@ -89,7 +103,7 @@ class Touched:
             self._of_all[kind] = together(self._of_mesh(kind))
         yield self._of_all[kind]
         for ref, versions in self._versions.items():
-            if any(concerns(one, proxy, self._step.roots) for one in versions):
+            if any(self._concerns(one, proxy) for one in versions):
                 yield self._of_object(ref, kind)
         if own is not None:
             yield self._of_workload(own, kind)
