@@ -109,8 +109,13 @@ class Envoy:
         asks: list[bytes] = []
         if url == CLUSTER:
             asks = self._clusters(response)
-        else:
+        elif url == LISTENER:
             held.update(response.resources, response.removed)
+        else:
+            # What was on its way when it was not asked for any more, Envoy does not take.
+            held.update(
+                [each for each in response.resources if self._wants(url, each.name)], response.removed
+            )
         self._heard.add(url)
         if url == ENDPOINTS and LISTENER not in self._asked:
             asks.append(self._ask(LISTENER))
@@ -151,6 +156,13 @@ class Envoy:
         self._routes = wanted
         self.held[ROUTES].update((), [name for name in had - wanted if self.held[ROUTES].get(name)])
         return [self._ask(ROUTES, sorted(wanted - had), sorted(had - wanted))]
+
+    def _wants(self, type_url: str, name: str) -> bool:
+        if type_url == ROUTES:
+            return name in self._routes
+        clusters = self.held[CLUSTER]
+        same = clusters.get(name)  # clusters and their endpoints mostly have one name
+        return (same is not None and name in same.refers) or name in _referred(clusters.all().values())
 
     def _wanted_routes(self) -> frozenset[str]:
         if self._fixed:

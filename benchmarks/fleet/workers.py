@@ -10,6 +10,7 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
+from typing import Any
 
 from benchmarks.fleet.connections import Connections, Link
 from benchmarks.fleet.envoy import TYPES, Envoy, Who
@@ -80,7 +81,7 @@ class Worker:
                 return
             self._pipe.send(getattr(self, word)(*given))
 
-    def connect(self, port: int, *, again: bool) -> None:
+    def connect(self, port: int, again: bool) -> None:
         """All connect at once; `again`: with what they hold, or as if they were new."""
         self._connections.address = (self._connections.address[0], port)
         self.forget()
@@ -104,7 +105,7 @@ class Worker:
         counts.whole_at.clear()
         counts.responses = counts.received = 0
 
-    def read_no_more(self, numbers: Sequence[int], *, reads: bool) -> None:
+    def read_no_more(self, numbers: Sequence[int], reads: bool) -> None:
         """Let these be slow, or quick again."""
         for number in numbers:
             if link := self._connections.links.get(number):
@@ -185,7 +186,7 @@ class Fleet:
             process.join(10)
             process.kill()
 
-    def ask(self, word: str, *given: object) -> list[object]:
+    def ask(self, word: str, *given: object) -> list[Any]:
         """The answer of each process."""
         for pipe in self._pipes:
             pipe.send((word, *given))
