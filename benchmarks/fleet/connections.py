@@ -32,7 +32,7 @@ class Counts:
     received: int = 0
     """Bytes of HTTP/2."""
     last_at: float = 0.0
-    """When anything came."""
+    """When a response came."""
     failures: list[str] = field(default_factory=list)
 
 
@@ -187,10 +187,7 @@ class Connections:
         if not link.shake():
             return
         if events & (select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR) and link.reads:
-            size = link.read(self._received)
-            if size:
-                self.counts.received += size
-                self.counts.last_at = time.monotonic()
+            self.counts.received += link.read(self._received)
         link.write()
         if link.envoy.news:
             now = time.monotonic()
@@ -202,6 +199,7 @@ class Connections:
 
     def _received(self, link: Link, response: Response) -> None:
         self.counts.responses += 1
+        self.counts.last_at = time.monotonic()
         if self.heard is not None:
             self.heard(link, response)
 

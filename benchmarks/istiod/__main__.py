@@ -14,6 +14,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 
@@ -26,6 +28,8 @@ from benchmarks.istiod.table import HEAD, rows
 from benchmarks.istiod.workloads import WORKLOADS, Lengths
 from benchmarks.istiod.world import World
 
+from isthmus.parts import PILOT_ACCOUNT
+
 SERVICES, PROXIES = (100, 1000, 5000), (100, 500, 2000)
 
 
@@ -36,9 +40,29 @@ def sizes(asked: argparse.Namespace) -> Iterator[Size]:
     return (Size(*each) for each in product(services, proxies, scopes))
 
 
-def one_round(world: World, server: Server, asked: argparse.Namespace, terms: Terms) -> dict[str, Figures]:
+@dataclass
+class Worlds:
+    """The cluster that is there, the one that joins where a workload asks for it, and what has failed."""
+
+    near: World
+    far: World | None = None
+    failed: list[str] = field(default_factory=list)
+
+
+def opened(stack: ExitStack, size: Size, asked: argparse.Namespace, folder: Path) -> Worlds:
+    """The clusters with their objects, until the stack ends."""
+    worlds = Worlds(World(stack.enter_context(ApiServer(folder / "api", "bench")), size))
+    worlds.near.write()
+    if {"cluster", "lost"} & set(asked.workload):
+        far = Size(Lengths().far_services, 0, size.scoped)
+        worlds.far = World(stack.enter_context(ApiServer(folder / "far", "east")), far)
+        worlds.far.write_far()
+    return worlds
+
+
+def one_round(worlds: Worlds, server: Server, asked: argparse.Namespace, terms: Terms) -> dict[str, Figures]:
     """All workloads, from a start of the server to its end."""
-    lengths = Lengths(asked.seconds, asked.rate, asked.idle)
+    lengths, world = Lengths(asked.seconds, asked.rate, asked.idle), worlds.near
     found: dict[str, Figures] = {}
     world.server.settle()
     began = time.monotonic()
@@ -54,38 +78,43 @@ def one_round(world: World, server: Server, asked: argparse.Namespace, terms: Te
             names = {each.namespace for each in world.proxies("")}
             fleet.certificates = terms.authority.of_namespaces(sorted(names))
         with fleet:
-            session = Session(world, server, fleet, asked.limit)
+            session = Session(world, server, fleet, asked.limit, worlds.far)
             for name in ["connect", *(each for each in asked.workload if each != "connect")]:
                 try:
                     found[name] = WORKLOADS[name](session, lengths)
                 except Incomplete as error:
+                    worlds.failed.append(f"{server.name}: {name}")
                     print(f"{world.size}, {name}: {error}", file=sys.stderr, flush=True)
     finally:
         server.stop()
     return found
 
 
-def measure(size: Size, asked: argparse.Namespace, folder: Path) -> None:
-    """All rounds of a size; prints its table."""
+def measure(size: Size, asked: argparse.Namespace, folder: Path) -> bool:
+    """All rounds of a size; prints its table. Whether all came to hold what they should."""
     authority = Authority(folder / "ca") if asked.tls else None
-    with ApiServer(folder / "api", "bench") as api:
-        world = World(api, size)
-        world.write()
-        terms = Terms(
-            api.kubeconfig, folder, asked.quiet, asked.longest, authority, tuple(asked.profile.split())
-        )
+    results: dict[str, list[dict[str, Figures]]] = {Istiod.name: [], Isthmus.name: []}
+    with ExitStack() as stack:
+        worlds = opened(stack, size, asked, folder)
+        world = worlds.near
+        if authority is not None:
+            authority.token.write_text(world.token(PILOT_ACCOUNT))
+        kubeconfig = world.server.kubeconfig
+        terms = Terms(kubeconfig, folder, asked.quiet, asked.longest, authority, tuple(asked.profile.split()))
         servers: tuple[Server, ...] = (Istiod(terms), Isthmus(terms))
-        results: dict[str, list[dict[str, Figures]]] = {each.name: [] for each in servers}
         for number in range(asked.rounds):
             for server in servers[:: 1 - 2 * (number % 2)]:
                 if asked.only in {"", server.name}:
-                    results[server.name].append(one_round(world, server, asked, terms))
+                    results[server.name].append(one_round(worlds, server, asked, terms))
     how = "mutual TLS" if asked.tls else "plain text"
     print(f"\n### {size}, {how}, {asked.rounds} rounds, load {os.getloadavg()[0]:.1f}\n\n{HEAD}")
     for workload in ["start", "connect", *(each for each in asked.workload if each != "connect")]:
         sides = [[each.get(workload, {}) for each in results[name]] for name in ("istiod", "isthmus")]
         for row in rows(workload, *sides):
             print(row, flush=True)
+    if worlds.failed:
+        print(f"\nleft out, since not all proxies came to hold what they should: {', '.join(worlds.failed)}")
+    return not worlds.failed
 
 
 def main() -> None:
@@ -114,9 +143,11 @@ def main() -> None:
     parser.add_argument("--only", choices=("", "istiod", "isthmus"), default="")
     parser.add_argument("--profile", default="", help="words before those of Isthmus, such as a profiler's")
     asked = parser.parse_args()
+    failed = False
     for size in sizes(asked):
         with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
-            measure(size, asked, Path(folder))
+            failed |= not measure(size, asked, Path(folder))
+    sys.exit(failed)
 
 
 if __name__ == "__main__":

@@ -145,6 +145,7 @@ class Isthmus(Server):
                 f"--cluster={CLUSTER}",
                 f"--ca-dir={own.folder}",
                 f"--grpc-port={citadel}",
+                "--grpc-hostname=localhost",
                 f"--monitoring-port={watched}",
                 "--log-level=warning",
             ]

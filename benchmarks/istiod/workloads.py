@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from benchmarks.istiod.session import Change, Figures, Session
+from benchmarks.istiod.session import Change, Figures, Incomplete, Session
 
 _SLOW = 10  # each tenth proxy
 _ROLLED = 100
+_UNSEEN_S = 10.0  # in which what nobody is told of is read
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class Lengths:
     churn_s: float = 10.0
     changes_per_s: float = 10.0
     idle_s: float = 60.0
+    lost_s: float = 20.0
     far_services: int = 1000
     added_services: int = 200
 
@@ -110,6 +112,52 @@ def namespace(session: Session, lengths: Lengths) -> Figures:
     return figures
 
 
+def cluster(session: Session, _: Lengths) -> Figures:
+    """A cluster of services joins; afterwards it goes, which is not measured."""
+    had = session.sizes()[1][0]
+    figures = session.measured(partial(_join, session, had))
+    session.world.part()
+    session.until(lambda: session.sizes()[1][1] <= had, "the cluster is not forgotten")
+    session.until_quiet()
+    return figures
+
+
+def _join(session: Session, had: int) -> None:
+    far, size = session.far, session.world.size
+    assert far is not None
+    session.world.join(far.server.kubeconfig_text)
+    if size.scoped:  # nobody sees it
+        time.sleep(_UNSEEN_S)
+    else:
+        session.until(lambda: session.sizes()[1][0] >= had + far.size.services, "the cluster is not known")
+
+
+def lost(session: Session, lengths: Lengths) -> Figures:
+    """A cluster that has joined does not answer for a while; nothing of it is forgotten; then it is back."""
+    far, had = session.far, session.sizes()[1][0]
+    assert far is not None
+    _join(session, had)
+    session.until_quiet()
+    before = session.held()
+
+    def work() -> None:
+        far.server.pause(paused=True)
+        time.sleep(lengths.lost_s)
+        same = session.held() == before
+        far.server.pause(paused=False)
+        if not same:
+            raise Incomplete(f"{session.server.name}: proxies have forgotten what a lost cluster has")
+        audience = 0 if session.world.size.scoped else session.world.size.proxies
+        session.change(partial(far.churn_far, 0), audience)
+
+    try:
+        return session.measured(work)
+    finally:
+        session.world.part()
+        session.until(lambda: session.sizes()[1][1] <= had, "the cluster is not forgotten")
+        session.until_quiet()
+
+
 def slow(session: Session, lengths: Lengths) -> Figures:
     """Endpoints move while a tenth of the proxies does not read; then these do, and hold the same as all."""
     chosen = tuple(range(0, session.world.size.proxies, _SLOW))
@@ -174,6 +222,8 @@ WORKLOADS: dict[str, Workload] = {
     "virtual-service": virtual_service,
     "mesh-wide": mesh_wide,
     "namespace": namespace,
+    "cluster": cluster,
+    "lost": lost,
     "slow": slow,
     "restart": restart,
     "scratch": scratch,

@@ -51,6 +51,19 @@ class World:
             server.all([partial(self._put, objects.sidecar(f"ns-{n}")) for n in range(size.namespaces)])
         self._put(objects.virtual_service(0, "marker-0"))
 
+    def token(self, account: str) -> str:
+        """A token by which a part of the control plane shows Citadel who it is."""
+        meta = {"name": account, "namespace": objects.ROOT_NAMESPACE}
+        made = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta}
+        self._put(made)
+        asked = {
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "spec": {"audiences": ["istio-ca"], "expirationSeconds": 86_400},
+        }
+        answer = self.server.ask("POST", f"{objects.collection(made)}/{account}/token", asked)
+        return str(answer["status"]["token"])
+
     def proxies(self, cluster: str) -> list[objects.Who]:
         """Who comes."""
         return [objects.who(self.size, number, cluster) for number in range(self.size.proxies)]
@@ -127,18 +140,23 @@ class World:
         paths += [f"/apis/discovery.k8s.io/v1/namespaces/{ADDED}/endpointslices/more-{n}" for n in numbers]
         self.server.all([partial(self.server.ask, "DELETE", path) for path in paths])
 
-    def write_far(self, services: int) -> None:
-        """What another cluster, which this one is then, is to bring: services that this mesh has not."""
+    def write_far(self) -> None:
+        """What another cluster, which this one is then, is to bring: services that the first has not."""
         server = self.server
-        numbers = range(services)
         server.all([partial(self._put, each) for each in custom_resource_definitions()])
-        names = [objects.ROOT_NAMESPACE, *sorted({f"far-{n // PER_NAMESPACE}" for n in numbers})]
+        names = [objects.ROOT_NAMESPACE, *(f"far-{n}" for n in range(self.size.namespaces))]
         server.all([partial(self._put, objects.namespace(name)) for name in names])
-        for n in numbers:
-            self._put(self._far_slice(n, "far", f"far-{n // PER_NAMESPACE}"))
-        server.all(
-            [partial(self._put, objects.service(n, "far", f"far-{n // PER_NAMESPACE}")) for n in numbers]
-        )
+        where = {n: f"far-{n // PER_NAMESPACE}" for n in self.addresses}
+        server.all([partial(self._put, self._far_slice(n, "far", name)) for n, name in where.items()])
+        server.all([partial(self._put, objects.service(n, "far", name)) for n, name in where.items()])
+
+    def churn_far(self, service: int) -> str:
+        """An endpoint of it moves: the mark of it."""
+        marked = f"198.19.255.{next(self._marks) % 250}"
+        made = self._far_slice(service, "far", f"far-{service // PER_NAMESPACE}")
+        made["endpoints"][0]["addresses"] = [marked]
+        self._patch(made, {"endpoints": made["endpoints"]})
+        return marked
 
     def join(self, kubeconfig: str) -> None:
         """Another cluster belongs to the mesh."""
