@@ -81,6 +81,7 @@ def one_round(worlds: Worlds, server: Server, asked: argparse.Namespace, terms: 
             session = Session(world, server, fleet, asked.limit, worlds.far)
             for name in ["connect", *(each for each in asked.workload if each != "connect")]:
                 try:
+                    print(f"{world.size}: {server.name}, {name}", file=sys.stderr, flush=True)
                     found[name] = WORKLOADS[name](session, lengths)
                 except Incomplete as error:
                     worlds.failed.append(f"{server.name}: {name}")

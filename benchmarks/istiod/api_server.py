@@ -37,7 +37,8 @@ class ApiServer:
         self._folder, self._programs = folder, stock_programs(environment())
         folder.mkdir(parents=True)
         self._credentials = ClusterCredentials(name, ["127.0.0.1"], time.time())
-        self._ports = options.Ports(*free_ports(3))
+        api, store, peers = free_ports(3)
+        self._ports = options.Ports(api, store, peers)
         self._running: list[Program] = []
         self._local = local()
         self._trust = ssl.create_default_context(cadata=self._credentials.ca.decode())

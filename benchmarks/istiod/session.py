@@ -142,7 +142,8 @@ class Session:
         self.fleet.ask("connect", self.server.port, again)
 
     def _own_cpu_s(self) -> float:
-        return sum(cpu for cpu, _ in self.fleet.ask("cost"))
+        found: list[tuple[float, float]] = self.fleet.ask("cost")
+        return sum(cpu for cpu, _ in found)
 
     def _cost(self, before: Cost, after: Cost) -> Figures:
         return {

@@ -10,7 +10,7 @@ from functools import partial
 from benchmarks.istiod.session import Change, Figures, Incomplete, Session
 
 _SLOW = 10  # each tenth proxy
-_ROLLED = 100
+_ROLLED, _AT_ONCE = 100, 10
 _UNSEEN_S = 10.0  # in which what nobody is told of is read
 
 
@@ -56,11 +56,12 @@ def _churn(session: Session, lengths: Lengths, slow: frozenset[int]) -> None:
 def rollout(session: Session, _: Lengths) -> Figures:
     """A service's hundred endpoints are replaced, ten at a time, as pods come and go."""
     service = session.world.next_service()
-    step = session.world.roll(service, _ROLLED)
+    session.world.grow(service, _ROLLED)
+    session.until_quiet()
 
     def work() -> None:
-        for _ in range(_ROLLED // 10):
-            session.change(step, 0)
+        for _ in range(_ROLLED // _AT_ONCE):
+            session.change(partial(session.world.roll, service, _AT_ONCE), 0)
             time.sleep(0.2)
         # Steps before the last may have been overtaken by it.
         last = session.changes.pop()

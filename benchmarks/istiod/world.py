@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
 from functools import partial
 from itertools import count
 
+from benchmarks.fleet.envoy import Who
 from benchmarks.fleet.resources import meaning
 from benchmarks.istiod import objects
 from benchmarks.istiod.api_server import ApiServer
@@ -29,6 +29,7 @@ class World:
         self.server, self.size = server, size
         self._marks = count(1)
         self._turn = count()
+        self._blocks = count()
         self._pods = {
             each.address: each.name for i in range(size.proxies) for each in (objects.who(size, i, ""),)
         }
@@ -64,7 +65,7 @@ class World:
         answer = self.server.ask("POST", f"{objects.collection(made)}/{account}/token", asked)
         return str(answer["status"]["token"])
 
-    def proxies(self, cluster: str) -> list[objects.Who]:
+    def proxies(self, cluster: str) -> list[Who]:
         """Who comes."""
         return [objects.who(self.size, number, cluster) for number in range(self.size.proxies)]
 
@@ -88,21 +89,30 @@ class World:
         self._move(service)
         return marked
 
-    def roll(self, service: int, endpoints: int) -> Callable[[], str]:
-        """A rollout: all endpoints but those of proxies are replaced, a few at a time. Gives a step for each time."""
-        fixed = tuple(each for each in self.addresses[service] if each in self._pods)
-        fresh = [objects.address(service, n, 11 + next(self._marks) % 80) for n in range(endpoints)]
+    def grow(self, service: int, endpoints: int) -> None:
+        """It has so many endpoints beside those of proxies."""
+        self.addresses[service] = (*self._fixed(service), *self._fresh(service, endpoints))
+        self._move(service)
+
+    def roll(self, service: int, endpoints: int) -> str:
+        """So many of its endpoints are replaced, those that came first: the mark of it."""
+        fixed, marked = self._fixed(service), objects.mark(next(self._marks))
         had = [each for each in self.addresses[service] if each not in self._pods]
+        self.addresses[service] = (
+            *fixed,
+            *had[endpoints:],
+            *self._fresh(service, endpoints - 1),
+            marked,
+        )
+        self._move(service)
+        return marked
 
-        def step() -> str:
-            marked = objects.mark(next(self._marks))
-            nonlocal had
-            had = [*had[endpoints // 10 :], *(fresh.pop() for _ in range(min(len(fresh), endpoints // 10)))]
-            self.addresses[service] = (*fixed, *had[-endpoints:], marked)
-            self._move(service)
-            return marked
+    def _fixed(self, service: int) -> tuple[str, ...]:
+        return tuple(each for each in self.addresses[service] if each in self._pods)
 
-        return step
+    def _fresh(self, service: int, endpoints: int) -> list[str]:
+        block = 101 + next(self._blocks) % 20
+        return [objects.address(service, n, block) for n in range(endpoints)]
 
     def touch_all(self) -> list[str]:
         """An endpoint moves in each namespace, or where all see all in one: every proxy must hear of one of them."""
