@@ -26,6 +26,7 @@ from isthmus.settings import environment
 Json = dict[str, Any]
 _WRITERS = 8
 _TRIES = 5
+_AGAIN = {429, 500, 503}
 _SETTLE_S, _SETTLE_LIMIT_S, _IDLE = 1.0, 60.0, 0.1
 
 
@@ -84,28 +85,31 @@ class ApiServer:
 
     def ask(self, method: str, path: str, body: object = None, kind: str = "application/json") -> Json:
         """The answer. Raises `RuntimeError` for what it refuses."""
-        for attempt in range(_TRIES):
-            try:
-                status, answer = self._send(method, path, body, kind)
-            except (OSError, http.client.HTTPException):
-                self._local.connection = None
-                if attempt == _TRIES - 1:
-                    raise
-                continue
-            if status < 400 or (method == "DELETE" and status == 404):
-                return answer
-            if status not in {429, 500, 503}:
-                break
-            time.sleep(0.2)
-        raise RuntimeError(f"{method} {path}: {status} {answer}")
+        status, answer = self._answered(method, path, body, kind)
+        if status >= 400 and not (method == "DELETE" and status == 404):
+            raise RuntimeError(f"{method} {path}: {status} {answer}")
+        return answer
 
     def put(self, path: str, name: str, obj: Json) -> None:
         """Create it in the collection at `path`, or make the one that is there be so."""
-        status, answer = self._send("POST", path, obj, "application/json")
+        status, answer = self._answered("POST", path, obj, "application/json")
         if status == 409:
             self.ask("PATCH", f"{path}/{name}", obj, "application/merge-patch+json")
         elif status >= 400:
             raise RuntimeError(f"POST {path}/{name}: {status} {answer}")
+
+    def _answered(self, method: str, path: str, body: object, kind: str) -> tuple[int, Json]:
+        """What it says at last: it may be busy, and closes connections that rest."""
+        for _ in range(_TRIES):
+            try:
+                found = self._send(method, path, body, kind)
+            except (OSError, http.client.HTTPException):
+                self._local.connection = None
+                continue
+            if found[0] not in _AGAIN:
+                return found
+            time.sleep(0.2)
+        return self._send(method, path, body, kind)
 
     def all(self, jobs: list[Callable[[], object]]) -> None:
         """Do these, several at once."""
