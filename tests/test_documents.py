@@ -28,6 +28,7 @@ FOLDERS = (
     "docs",
     "docs/adr",
     "docs/guides",
+    "docs/performance",
     "docs/reference",
     "docs/runbooks",
     "samples/*",

@@ -16,6 +16,8 @@ from benchmarks.fleet.http2 import Call, Ended
 from benchmarks.fleet.resources import Response
 
 _CHUNK, _RECORD, _READS = 1 << 18, 1 << 14, 16
+_AGAIN_S = 0.5
+"""Between a connection that has failed and the next try: what Envoy waits at first."""
 _SERVER = "istiod.istio-system.svc"
 _GOING_ON = {0, errno.EINPROGRESS, errno.EAGAIN}
 
@@ -34,6 +36,7 @@ class Counts:
     last_at: float = 0.0
     """When a response came."""
     failures: list[str] = field(default_factory=list)
+    """Why connections ended that nobody here has closed; they are made again, as by Envoy."""
 
 
 class Link:
@@ -130,6 +133,8 @@ class Connections:
         self._by_descriptor: dict[int, Link] = {}
         self._masks: dict[int, int] = {}
         self._epoll = select.epoll()
+        self._due: list[tuple[float, Link]] = []
+        """Who is to connect again, and when; the first comes first."""
 
     def add(self, link: Link) -> None:
         """Have another one, that is not connected yet."""
@@ -141,20 +146,20 @@ class Connections:
 
     def connect(self, link: Link) -> None:
         """Connect, or connect again."""
-        if link.is_open:
-            self.close(link)
+        self.close(link)
         self.counts.whole_at.pop(link.number, None)
         try:
             descriptor = link.connect(self.address)
         except OSError as error:
-            self.counts.failures.append(repr(error))
+            self._fail(link, error)
             return
         self._by_descriptor[descriptor] = link
         self._masks[descriptor] = link.mask() | select.EPOLLOUT
         self._epoll.register(descriptor, self._masks[descriptor])
 
     def close(self, link: Link) -> None:
-        """Hang up."""
+        """Hang up, and do not come again."""
+        self._due = [each for each in self._due if each[1] is not link]
         if link.socket is not None and (descriptor := link.socket.fileno()) in self._by_descriptor:
             self._epoll.unregister(descriptor)
             del self._by_descriptor[descriptor], self._masks[descriptor]
@@ -169,6 +174,11 @@ class Connections:
     def step(self, limit_s: float) -> bool:
         """Do what can be done; whether a descriptor of `listen` has something."""
         asked = False
+        now = time.monotonic()
+        while self._due and self._due[0][0] <= now:
+            self.connect(self._due.pop(0)[1])
+        if self._due:
+            limit_s = max(0.0, min(limit_s, self._due[0][0] - now))
         for descriptor, events in self._epoll.poll(limit_s):
             link = self._by_descriptor.get(descriptor)
             if link is None:
@@ -177,11 +187,15 @@ class Connections:
             try:
                 self._serve(link, events)
             except (OSError, Ended, ValueError) as error:
-                self.counts.failures.append(repr(error))
-                self.close(link)
+                self._fail(link, error)
                 continue
             self._wait(descriptor, link)
         return asked
+
+    def _fail(self, link: Link, error: Exception) -> None:
+        self.counts.failures.append(repr(error))
+        self.close(link)
+        self._due.append((time.monotonic() + _AGAIN_S, link))
 
     def _serve(self, link: Link, events: int) -> None:
         if not link.shake():

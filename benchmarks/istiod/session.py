@@ -58,6 +58,8 @@ class Session:
         figures = self._cost(before, after) | self._latencies(seen)
         if not self.changes:
             figures["all acknowledged, ms"] = (max(began, *(each.last_at for each in seen)) - began) * 1000
+        if failures := sum(len(each.failures) for each in seen):
+            figures["connections that ended"] = failures
         figures["responses"] = sum(each.responses for each in seen)
         figures["MB sent"] = sum(each.received for each in seen) / 1e6
         figures["fleet's CPU, s"] = self._own_cpu_s() - own

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 Rounds = Sequence[dict[str, float]]
 HEAD = "| workload | figure | istiod | isthmus | istiod / isthmus |\n|---|---|---:|---:|---:|"
-_BESIDE = ("responses", "MB sent", "fleet's CPU, s")
+_BESIDE = ("connections that ended", "responses", "MB sent", "fleet's CPU, s")
 """Said of both, but no matter of more or less."""
 _LEAST = {"CPU, s": 0.05, "of it system, s": 0.05, "CPU of an hour, s": 1.0}
 """Less than this is lost in how the kernel counts."""

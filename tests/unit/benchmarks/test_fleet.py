@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import struct
 from contextlib import asynccontextmanager
 
@@ -86,8 +87,8 @@ async def served():
 def assignment(*addresses):
     made = ClusterLoadAssignment(cluster_name="a")
     for each in addresses:
-        socket = made.endpoints.add().lb_endpoints.add().endpoint.address.socket_address
-        socket.address, socket.port_value = each, 80
+        at = made.endpoints.add().lb_endpoints.add().endpoint.address.socket_address
+        at.address, at.port_value = each, 80
     return Versioned.of("a", made.SerializeToString())
 
 
@@ -141,6 +142,20 @@ async def test_a_proxy_that_comes_again_says_what_it_holds():
         assert {each.name for each in sent} == {"outbound|9080||svc-2.ns-2.svc.cluster.local"}
         after = [[held.summary() for held in envoy.held.values()] for envoy in mesh.envoys]
         assert [each[0] for each in before] == [each[0] for each in after]
+
+
+async def test_a_connection_that_the_server_ends_is_made_again():
+    async with served() as mesh:
+        mesh.connect()
+        await mesh.until_whole()
+        link = mesh.connections.links[0]
+        link.socket.shutdown(socket.SHUT_RDWR)
+        async with asyncio.timeout(20):
+            while not mesh.connections.counts.failures or not link.is_open:
+                mesh.connections.step(0)
+                await asyncio.sleep(0.001)
+        mesh.connections.counts.failures.clear()
+        await mesh.until_whole()
 
 
 def test_endpoints_mean_the_same_in_any_order():
