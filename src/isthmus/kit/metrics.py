@@ -85,6 +85,18 @@ PUSH_TRIGGERS = Counter(
 XDS_WITHHELD = Counter(
     "isthmus_xds_withheld", "Resources not sent since they break Envoy's rules.", ["type"], registry=REGISTRY
 )
+CONNECTIONS_CUT = Counter(
+    "isthmus_connections_cut",
+    "Connections of our own HTTP/2 that we ended, by why.",
+    ["reason"],
+    registry=REGISTRY,
+)
+STREAMS_CUT = Counter(
+    "isthmus_streams_cut",
+    "Streams of our own HTTP/2 that were ended since they took nothing of what waited.",
+    ["reason"],
+    registry=REGISTRY,
+)
 DOOR_REFUSALS = Counter(
     "isthmus_refused", "Callers turned away, by where and why.", ["door", "reason"], registry=REGISTRY
 )

@@ -10,7 +10,7 @@ from types import TracebackType
 import grpc
 import grpc.aio
 
-from isthmus.wire.stream import Peer, StreamClosed
+from isthmus.wire.stream import Message, Peer, StreamClosed
 
 _ENDED = (grpc.aio.AioRpcError, grpc.aio.UsageError, grpc.aio.InternalError, asyncio.InvalidStateError)
 """What grpc.aio raises for a write after the end of a call, depending on the moment."""
@@ -115,10 +115,11 @@ class CallStream:
             raise CallFailed(self._target, code.name, await self._call.details() or "")
         return None
 
-    async def send(self, message: bytes) -> None:
+    async def send(self, message: Message) -> None:
         """Return when the transport has taken `message`. Raises `StreamClosed`; `receive` knows why."""
+        whole = message if isinstance(message, bytes) else b"".join(message)
         try:
-            await self._call.write(message)
+            await self._call.write(whole)
         except _ENDED as error:
             raise StreamClosed(f"{self._target} ended the call") from error
 

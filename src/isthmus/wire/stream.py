@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from ipaddress import ip_address
 from typing import NamedTuple, Protocol
 from urllib.parse import unquote
+
+Message = bytes | Sequence[bytes]
+"""A message, or the parts of which it is made. Who sends one to many hands over the same object each time: then it is
+made ready once."""
 
 
 class Peer(NamedTuple):
@@ -62,7 +66,7 @@ class Stream(Protocol):
         """The next message, or None where the other side has ended its part or is gone."""
         ...
 
-    async def send(self, message: bytes) -> None:
+    async def send(self, message: Message) -> None:
         """Return when the transport has taken `message`. Raises `StreamClosed` where it cannot."""
         ...
 

@@ -13,12 +13,14 @@ import pytest
 
 from fakes.pki import Pki, Shown
 from isthmus.kit.tasks import supervise
-from isthmus.wire import listeners
+from isthmus.wire import grpc_core, serve
 from isthmus.wire.call import CallFailed, Channel, ClientTls
 from isthmus.wire.hang_up import hang_up
 from isthmus.wire.listeners import Plaintext, Secure, ServerCertificate, Unix
-from isthmus.wire.serve import Bidi, GrpcServer, Limits, Unary
+from isthmus.wire.serve import Bidi, GrpcServer, Limits, Unary, Wire
 from isthmus.wire.stream import Call, Code, Refused, Stream, StreamClosed
+
+pytestmark = pytest.mark.usefixtures("wire")
 
 ALICE = "spiffe://cluster.local/ns/books/sa/alice"
 
@@ -51,6 +53,13 @@ SERVICES = {
     "/test.Test/Who": Unary(who),
     "/test.Test/Echo": Bidi(echo),
 }
+
+
+@pytest.fixture(params=Wire, ids=lambda each: each.value)
+def wire(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Wire:
+    """Each implementation in turn."""
+    monkeypatch.setattr(serve, "DEFAULT", request.param)
+    return request.param
 
 
 @asynccontextmanager
@@ -237,7 +246,7 @@ async def test_a_certificate_is_told_to_grpc_only_where_it_is_another_one() -> N
         ServerCertificate(*pair(pki.leaf(dns=("pilot",))), client_roots=pki.roots) for _ in range(2)
     )
     now = [shown]
-    newer = listeners._Newer(lambda: now[0], shown)
+    newer = grpc_core.Newer(lambda: now[0], shown)
     assert newer.configuration() is None
     now[0] = other
     assert newer.configuration() is not None
