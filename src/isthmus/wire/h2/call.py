@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from isthmus.wire.h2.errors import ErrorCode
 from isthmus.wire.h2.grpc_words import BEGIN, STATUS, metadata, timeout_s, trailers
 from isthmus.wire.h2.headers import Headers
 from isthmus.wire.handlers import Handler, Unary
@@ -179,9 +178,10 @@ class ServedCall:
         if self.is_over:
             return
         core = self._link.core
-        if self.waits_for is not None and not core.withdraw(self.stream):
-            # In the midst of a message there is no place for words.
-            core.cancel(self.stream, ErrorCode.CANCEL)
+        if self.waits_for is not None:
+            # Headers pass every window: who reads nothing is told why, even in the midst of a message.
+            self.waits_for = None
+            core.withdraw(self.stream)
         core.headers(self.stream, trailers(status, text, alone=not self._begun), ended=True)
         self._link.finished(self)
 

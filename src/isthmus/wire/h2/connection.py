@@ -172,10 +172,11 @@ class Connection:
         if stream in self.streams:
             self.cut(stream, code)
 
-    def withdraw(self, stream: int) -> bool:
-        """Take back the message that waits if nothing of it is out; returns whether the stream is between messages."""
+    def withdraw(self, stream: int) -> None:
+        """Take back what is not out of the messages that wait: only headers can follow."""
         found = self.streams.get(stream)
-        return found is None or self.outbox.withdraw(found.way)
+        if found is not None:
+            self.outbox.withdraw(found.way)
 
     def progress(self, stream: int) -> tuple[int, ...]:
         """How much of what waits on a stream is out: equal while nothing moves."""

@@ -165,5 +165,5 @@ class MessageReader:
                 raise MessageFault(12, "compressed messages are not taken")
             raise MessageFault(13, f"a message with flag {compressed}")
         if size > self._limit_bytes:
-            raise MessageFault(8, f"a message of {size} bytes, where {self._limit_bytes} are taken")
+            raise MessageFault(8, f"a message of {size} bytes, larger than max: {self._limit_bytes}")
         return int(size)

@@ -87,12 +87,10 @@ class Outbox:
         way.items.clear()
         way.ends = False
 
-    def withdraw(self, way: Way) -> bool:
-        """Forget the messages that wait on a stream; false where a part of one is out already."""
-        if way.frame or way.within:
-            return False
+    def withdraw(self, way: Way) -> None:
+        """Forget the messages that wait on a stream, be a part of one out already."""
         way.items = deque(each for each in way.items if isinstance(each, bytes))
-        return True
+        way.frame = way.within = 0
 
     def widen(self, more: int) -> None:
         """The peer takes so much more on the connection."""
