@@ -12,7 +12,7 @@ from isthmus.wire.listeners import Listener
 
 __all__ = ["DEFAULT", "Bidi", "GrpcServer", "Handler", "Limits", "Unary", "Wire"]
 
-DEFAULT = Wire.H2
+DEFAULT = Wire.GRPC
 """By what those serve who say nothing of it."""
 
 _SERVERS: dict[Wire, type[CoreServer] | type[H2Server]] = {Wire.GRPC: CoreServer, Wire.H2: H2Server}

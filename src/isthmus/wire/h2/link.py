@@ -127,6 +127,8 @@ class Link:
             case Message() | Ended() | Reset() | Unreadable():
                 if (call := self._calls.get(event.stream)) is not None:
                     self._tell(call, event)
+                elif isinstance(event, Ended):
+                    self._decline(event.stream)
 
     def _tell(self, call: ServedCall, event: Message | Ended | Reset | Unreadable) -> None:
         match event:
@@ -145,8 +147,8 @@ class Link:
         stream = event.stream
         if not is_grpc(said.get(b"content-type", b"")) or said[b":method"] != b"POST":
             self.core.discard(stream)
-            self.core.headers(stream, ((b":status", b"415"), (b"content-type", b"text/plain")))
-            self.core.send(stream, Framed(stream, (_NOT_GRPC,)), ended=True)
+            if event.ended:
+                self._decline(stream)
             return
         call = self._calls[stream] = ServedCall(self, stream, event.headers)
         if event.ended:
@@ -156,6 +158,11 @@ class Link:
             call.finish(_NO_METHOD, "nobody serves this method")
         else:
             self.host.start(call, handler)
+
+    def _decline(self, stream: int) -> None:
+        """Answer what is no call, once all of it has come. Nothing happens where that was said already."""
+        self.core.headers(stream, ((b":status", b"415"), (b"content-type", b"text/plain")))
+        self.core.send(stream, Framed(stream, (_NOT_GRPC,)), ended=True)
 
     # What is to go
 
