@@ -22,6 +22,8 @@ from fakes.api_servers import CHOICE, KubeClusters
 from fakes.kube_programs import ASSETS, kube_programs, skip_where_it_is_late
 from isthmus.kit import garbage
 from isthmus.kit.scopes import SCOPES
+from isthmus.wire import serve
+from isthmus.wire.serve import Wire
 
 _TELLS_SKIPS = pytest.StashKey[bool]()
 
@@ -48,6 +50,13 @@ os.environ.setdefault("GOGC", "400")
 
 # Who starts the tests in the background may have told them to ignore Ctrl-C, and programs that they start inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(params=Wire, ids=lambda each: each.value)
+def wire(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Wire:
+    """By what gRPC is served in this test: each implementation in turn."""
+    monkeypatch.setattr(serve, "DEFAULT", request.param)
+    return request.param
 
 
 @pytest.fixture(autouse=True)

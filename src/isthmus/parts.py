@@ -24,7 +24,7 @@ from isthmus.model.names import ClusterId
 from isthmus.model.revision import settings_map
 from isthmus.settings import PilotSettings
 from isthmus.sidecar.certs import CertSettings
-from isthmus.wire.serve import Limits
+from isthmus.wire.serve import Limits, Wire
 from isthmus.xds.session import SessionLimits
 
 _STREAMS = 100  # of one connection: an Envoy has one, its agent another over a connection of its own
@@ -74,6 +74,7 @@ def grpc_limits(settings: PilotSettings) -> Limits:
         streams=_STREAMS,
         connection_age_s=settings.connection_age_s,
         request_bytes=settings.request_bytes,
+        wire=Wire(settings.wire),
     )
 
 

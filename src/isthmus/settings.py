@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -101,6 +101,10 @@ class PilotSettings(ProcessSettings, frozen=True, kw_only=True):
         bool,
         Meta(description="refuse proxies that are no pod of their cluster and that nobody has written of"),
     ] = False
+    wire: Annotated[
+        Literal["grpc", "h2"],
+        Meta(description="by what xDS is served: grpc, by gRPC's own core; h2, by Isthmus' HTTP/2"),
+    ] = "grpc"
     most_connections: Annotated[
         int, Meta(description="connections at once on each port for xDS; one more is closed unheard")
     ] = 20_000

@@ -23,6 +23,8 @@ from isthmus.kube.kubeconfig import Access
 from isthmus.model.identity import SpiffeId
 from isthmus.sidecar.certs import Certificates, CertSettings
 
+pytestmark = pytest.mark.usefixtures("wire")
+
 
 class SmallApiServer:
     """Namespaces, ConfigMaps of one name, TokenReviews; knows the token `good`, of default:reviews."""

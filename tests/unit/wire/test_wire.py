@@ -13,11 +13,11 @@ import pytest
 
 from fakes.pki import Pki, Shown
 from isthmus.kit.tasks import supervise
-from isthmus.wire import grpc_core, serve
+from isthmus.wire import grpc_core
 from isthmus.wire.call import CallFailed, Channel, ClientTls
 from isthmus.wire.hang_up import hang_up
 from isthmus.wire.listeners import Plaintext, Secure, ServerCertificate, Unix
-from isthmus.wire.serve import Bidi, GrpcServer, Limits, Unary, Wire
+from isthmus.wire.serve import Bidi, GrpcServer, Limits, Unary
 from isthmus.wire.stream import Call, Code, Refused, Stream, StreamClosed
 
 pytestmark = pytest.mark.usefixtures("wire")
@@ -53,13 +53,6 @@ SERVICES = {
     "/test.Test/Who": Unary(who),
     "/test.Test/Echo": Bidi(echo),
 }
-
-
-@pytest.fixture(params=Wire, ids=lambda each: each.value)
-def wire(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Wire:
-    """Each implementation in turn."""
-    monkeypatch.setattr(serve, "DEFAULT", request.param)
-    return request.param
 
 
 @asynccontextmanager

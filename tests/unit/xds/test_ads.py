@@ -28,6 +28,8 @@ from isthmus.xds.session import SessionLimits
 from isthmus.xds.status import State, config_dump, proxies
 from isthmus.xds.type_urls import CLUSTER, ENDPOINTS
 
+pytestmark = pytest.mark.usefixtures("wire")
+
 PROXY = "sidecar~10.0.0.1~a.books~books.svc.cluster.local"
 
 

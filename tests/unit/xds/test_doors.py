@@ -27,6 +27,8 @@ from isthmus.xds.session import SessionLimits
 from isthmus.xds.type_urls import CLUSTER
 from unit.xds.test_ads import eventually, talker
 
+pytestmark = pytest.mark.usefixtures("wire")
+
 PKI = Pki()
 SERVER = PKI.leaf(dns=("pilot",))
 ALICE, BOB = (f"spiffe://cluster.local/ns/books/sa/{name}" for name in ("alice", "bob"))

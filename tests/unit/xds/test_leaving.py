@@ -17,6 +17,8 @@ from isthmus.wire.call import CallFailed, Channel
 from isthmus.xds.client import AdsClient, DeltaTalker, Talker
 from isthmus.xds.type_urls import CLUSTER
 
+pytestmark = pytest.mark.usefixtures("wire")
+
 WHY = "this Pilot ends: others serve"
 
 

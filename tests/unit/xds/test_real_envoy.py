@@ -27,6 +27,8 @@ from isthmus.translate.names import LOCAL
 from isthmus.xds.status import State, proxies
 from isthmus.xds.type_urls import CLUSTER, ENDPOINTS, LISTENER, ROUTES
 
+pytestmark = pytest.mark.usefixtures("wire")
+
 
 def packed(message: Message) -> Any:
     full_name = message.DESCRIPTOR.full_name

@@ -20,6 +20,8 @@ from isthmus.translate.types import SECRET
 from isthmus.xds.status import State, config_dump, proxies
 from unit.xds.test_secrets_in_envoy import comes, serial
 
+pytestmark = pytest.mark.usefixtures("wire")
+
 GOOD, OTHER = (PKI.leaf(dns=("a.example.com",)) for _ in range(2))
 NAME = "kubernetes://a"
 

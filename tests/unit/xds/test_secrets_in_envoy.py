@@ -6,6 +6,7 @@ import asyncio
 import ssl
 
 import msgspec
+import pytest
 
 from fakes.bookinfo import objects
 from fakes.credentials import PKI, tls_secret
@@ -13,6 +14,8 @@ from fakes.edge import GKE, INGRESS, Pilot, https, tls_gateway
 from fakes.manifests import gone, put
 from fakes.ports import free_ports
 from isthmus.kit import x509
+
+pytestmark = pytest.mark.usefixtures("wire")
 
 
 def gateway(port):

@@ -35,7 +35,7 @@ def settings_options(settings: type[msgspec.Struct]) -> Callable[[F], F]:
             command = click.option(
                 "--" + field.name.replace("_", "-"),
                 field.name,
-                type=_CLICK_TYPES[type(field_type)],
+                type=_click_type(field_type),
                 default=field.default,
                 show_default=True,
                 envvar=PREFIX + field.name.upper(),
@@ -45,6 +45,12 @@ def settings_options(settings: type[msgspec.Struct]) -> Callable[[F], F]:
         return command
 
     return decorate
+
+
+def _click_type(field_type: msgspec.inspect.Type) -> click.ParamType[Any]:
+    if isinstance(field_type, msgspec.inspect.LiteralType):
+        return click.Choice([str(each) for each in field_type.values])
+    return _CLICK_TYPES[type(field_type)]
 
 
 def settings_from(settings: type[S], flags: dict[str, Any]) -> S:
