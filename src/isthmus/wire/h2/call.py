@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from isthmus.wire.h2.grpc_words import BEGIN, STATUS, metadata, timeout_s, trailers
@@ -15,6 +16,7 @@ from isthmus.wire.stream import Call, Message, Refused, StreamClosed
 if TYPE_CHECKING:
     from isthmus.wire.h2.link import Link
 
+_FIRST_WORD_S = 0.1
 _AT_A_TIME = 32
 """Messages that a handler sends one after the other before others have their turn."""
 
@@ -27,7 +29,7 @@ class ServedCall:
         "_came",
         "_ended",
         "_link",
-        "_reader",
+        "_reader", "_spoken",
         "_status",
         "_task",
         "_timer",
@@ -49,7 +51,7 @@ class ServedCall:
         """How far that was when it was looked at last, and when it was another: see `Stuck`."""
         self._link = link
         self._came: deque[bytes] = deque()
-        self._begun = self._ended = False
+        self._begun = self._ended = self._spoken = False
         self._reader: asyncio.Future[None] | None = None
         self._writer: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -106,12 +108,22 @@ class ServedCall:
                 status = await self._served(handler)
         except Refused as refused:
             status = (STATUS[refused.code.value], refused.text)
+            await self._first_word()
             if refused.hangs_up:
                 self._link.hang_up(refused.text)
         except StreamClosed:
             pass  # whoever is gone needs no status
         finally:
             self.finish(*(self._status or status))
+
+    async def _first_word(self) -> None:
+        """Wait a little for the first message: grpc.aio forgets why a call was refused before it had sent one."""
+        if not (self._spoken or self._ended):
+            self._reader = self._link.host.loop.create_future()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_FIRST_WORD_S):
+                    await self._reader
+            self._reader = None
 
     async def _served(self, handler: Handler) -> tuple[int, str]:
         if isinstance(handler, Unary):
@@ -141,6 +153,7 @@ class ServedCall:
     def came(self, message: bytes) -> None:
         """A message has come."""
         self._came.append(message)
+        self._spoken = True
         self._wake()
 
     def far_ended(self) -> None:
