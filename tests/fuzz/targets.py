@@ -23,6 +23,7 @@ from drawn.signing import armoured
 from fakes.asked_citadel import CLUSTER, NOW, REVIEWS, asked, citadel, must_be_reviews
 from fakes.issuers import Key, jwks
 from fakes.workload_api import TrustDomain, answer
+from fuzz.framing import frame_seeds, frames_mean_the_same_in_whatever_pieces_they_come
 from isthmus.admission.door import Door
 from isthmus.admission.injection import Injection
 from isthmus.admission.review import read_review
@@ -454,6 +455,7 @@ TARGETS = {
     "written": Target(what_is_written_for_citadel_is_read_or_named_as_wrong, _written),
     "reviews": Target(review_is_answered_whatever_it_asks, _reviews),
     "manifests": Target(manifest_is_injected_and_led_back_or_named_as_wrong, _manifests),
+    "frames": Target(frames_mean_the_same_in_whatever_pieces_they_come, frame_seeds),
     "statuses": Target(status_of_an_order_is_read_or_named_as_wrong, _orders),
 }
 

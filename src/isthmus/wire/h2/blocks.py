@@ -90,6 +90,7 @@ class Blocks:
         found.far_ended = True
         if not found.reader.is_between and not found.is_discarded:
             events.append(Unreadable(stream, 13, "a message cut short"))
+            self._conn.discard(stream)
         events.append(Ended(stream, trailers))
         if found.said_all:
             self._conn.forget(stream, Over.ENDED)

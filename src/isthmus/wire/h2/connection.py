@@ -45,6 +45,11 @@ class Bounds:
     unread_bytes: int = 20 << 20
     """In memory for one connection: messages that nobody has taken and parts of others."""
 
+    def __post_init__(self) -> None:
+        """Raises `ValueError` for windows that a peer may exceed before it hears of them (section 6.9.2)."""
+        if min(self.window, self.connection_window) < DEFAULT_WINDOW:
+            raise ValueError(f"windows of {DEFAULT_WINDOW} bytes are the least that there are")
+
 
 class NoMoreStreams(Exception):
     """The other side takes no further stream now."""

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from isthmus.wire.h2.errors import ErrorCode, ProtocolError, StreamError
 from isthmus.wire.h2.frames import window_update
 from isthmus.wire.h2.messages import PREFIX_BYTES, MessageFault
-from isthmus.wire.h2.peer_settings import DEFAULT_WINDOW
 from isthmus.wire.h2.streams import OpenStream
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ class Windows:
 
     def __init__(self, connection: Connection) -> None:
         self._conn = connection
-        self.window = max(DEFAULT_WINDOW, connection.bounds.connection_window)
+        self.window = connection.bounds.connection_window
         self.kept_bytes = 0
 
     def arrived(self, size: int) -> None:
@@ -34,7 +33,7 @@ class Windows:
         if size > self.window:
             raise ProtocolError(ErrorCode.FLOW_CONTROL_ERROR, "more than the connection's window")
         self.window -= size
-        whole = max(DEFAULT_WINDOW, self._conn.bounds.connection_window)
+        whole = self._conn.bounds.connection_window
         more = whole - self.window
         if more >= whole >> 1:
             self.window = whole
