@@ -21,15 +21,17 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TypeVar
 
+import uvloop
 from benchmarks.fleet import acknowledgement, digest
 from benchmarks.push_translated import TranslatedWorld
 from benchmarks.push_world import SyntheticWorld, World
 
+from isthmus.kit import x509
 from isthmus.kit.log_levels import set_up_logs
 from isthmus.kit.polling import until
 from isthmus.kit.tasks import supervise
-from isthmus.wire.listeners import Plaintext
-from isthmus.wire.serve import GrpcServer
+from isthmus.wire.listeners import Plaintext, Secure, ServerCertificate
+from isthmus.wire.serve import GrpcServer, Limits, Wire
 from isthmus.xds.answers import DELTA
 from isthmus.xds.conversation import Conversation
 from isthmus.xds.conversation import World as StateOfTheWorld
@@ -96,11 +98,14 @@ class FleetProcess:
 
 
 @asynccontextmanager
-async def fleet(target: str, proxies: int, routes: Iterable[str]) -> AsyncIterator[FleetProcess]:
-    """A running fleet; it is ended with the block."""
+async def fleet(
+    target: str, proxies: int, routes: Iterable[str], tls: Path | None = None
+) -> AsyncIterator[FleetProcess]:
+    """A running fleet, with the certificate that lies in `tls` if at all; it is ended with the block."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "benchmarks.fleet", target, "--proxies", str(proxies), "--routes", ",".join(routes)),
+        *(("--tls", str(tls)) if tls else ()),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         limit=1 << 24,
@@ -112,16 +117,45 @@ async def fleet(target: str, proxies: int, routes: Iterable[str]) -> AsyncIterat
         await process.wait()
 
 
-async def over_grpc(world: World[S], proxies: int, changes: int) -> dict[str, float]:
+@dataclass(frozen=True)
+class Way:
+    """By what the fleet is served: an implementation, and a folder of certificates where it is mutual TLS."""
+
+    wire: Wire = Wire.GRPC
+    tls: Path | None = None
+
+    def listener(self) -> Plaintext | Secure:
+        """Where to listen."""
+        if self.tls is None:
+            return Plaintext("127.0.0.1", 0)
+        roots, certificate, key = (
+            (self.tls / f"{name}.pem").read_bytes() for name in ("roots", "certificate", "key")
+        )
+        return Secure("127.0.0.1", 0, lambda: ServerCertificate(certificate, key, roots))
+
+
+def write_certificates(folder: Path) -> None:
+    """A root, and one certificate under it for both sides."""
+    key, leaf_key = x509.new_key(), x509.new_key()
+    span = x509.Life.at(time.time(), 3600)
+    root = x509.root(key, "benchmark", span)
+    names = x509.Names(("spiffe://cluster.local/ns/n/sa/p",), ("localhost",), ("127.0.0.1",))
+    leaf = x509.leaf(x509.Issuer(root, key), leaf_key.public_key(), names, span)
+    (folder / "roots.pem").write_bytes(x509.bundle_pem([root]))
+    (folder / "certificate.pem").write_bytes(x509.bundle_pem([leaf]))
+    (folder / "key.pem").write_bytes(x509.key_pem(leaf_key))
+
+
+async def over_grpc(world: World[S], proxies: int, changes: int, way: Way) -> dict[str, float]:
     """Synchronise a fleet, then change one endpoint again and again."""
     fanout: Fanout[S] = Fanout()
     fanout.publish(world.first())
     expected = world.expected()
-    server = GrpcServer(AdsServer(fanout, world.subject).services(), [Plaintext("127.0.0.1", 0)])
+    server = GrpcServer(AdsServer(fanout, world.subject).services(), [way.listener()], Limits(wire=way.wire))
     async with supervise(server.run(), fanout.run()):
         [address] = await server.addresses()
         before_kb, begin, cpu = resident_kb(), time.monotonic(), time.process_time()
-        async with fleet(address, proxies, expected[ROUTES]) as far:
+        async with fleet(address, proxies, expected[ROUTES], way.tls) as far:
             await far.ask("count", *(word for t, found in expected.items() for word in (t, str(len(found)))))
             figures = {
                 "sync_s": time.monotonic() - begin,
@@ -212,10 +246,12 @@ def _synchronise(conversation: Conversation[S], state: StateOfTheWorld[S], reade
             conversation.take(reader.read(acknowledgement(answer.type_url, answer.push.nonce)), state.order)
 
 
-async def measure(make: Callable[[int], World[S]], services: int, proxies: int, changes: int) -> Figures:
+async def measure(
+    make: Callable[[int], World[S]], services: int, proxies: int, changes: int, way: Way
+) -> Figures:
     """All figures for a mesh of so many services."""
     alone_us, alone_kb = alone(make(services), proxies, changes)
-    rest = await over_grpc(make(services), proxies, changes)
+    rest = await over_grpc(make(services), proxies, changes, way)
     return Figures(
         services=services, proxies=proxies, alone_push_us=alone_us, alone_memory_kb=alone_kb, **rest
     )
@@ -223,12 +259,16 @@ async def measure(make: Callable[[int], World[S]], services: int, proxies: int, 
 
 async def measure_all(asked: argparse.Namespace) -> None:
     """A table, row by row. One loop for all: gRPC's core does not like a second one."""
+    way = Way(Wire(asked.wire), asked.tls)
+    if asked.tls is not None:
+        asked.tls.mkdir(parents=True, exist_ok=True)
+        write_certificates(asked.tls)
     print(HEAD)
     for services in asked.services:
         if asked.translated:
-            figures = await measure(TranslatedWorld, services, asked.proxies, asked.changes)
+            figures = await measure(TranslatedWorld, services, asked.proxies, asked.changes, way)
         else:
-            figures = await measure(SyntheticWorld, services, asked.proxies, asked.changes)
+            figures = await measure(SyntheticWorld, services, asked.proxies, asked.changes, way)
         print(figures.row(), flush=True)
 
 
@@ -241,9 +281,13 @@ def main() -> None:
     parser.add_argument("--proxies", type=int, default=500)
     parser.add_argument("--changes", type=int, default=20)
     parser.add_argument("--translated", action="store_true", help="the whole way from Kubernetes objects")
+    parser.add_argument("--wire", choices=[each.value for each in Wire], default="grpc")
+    parser.add_argument(
+        "--tls", type=Path, help="over mutual TLS, by certificates that are written into this folder"
+    )
     asked = parser.parse_args()
     set_up_logs("warning")
-    asyncio.run(measure_all(asked))
+    uvloop.run(measure_all(asked))  # as Pilot runs
 
 
 if __name__ == "__main__":

@@ -21,25 +21,30 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from benchmarks.fleet.connections import Connections, Link
 from benchmarks.fleet.envoy import TYPES, Envoy, Who
 from benchmarks.fleet.resources import Reader, Response, digest
+from benchmarks.fleet.workers import Certificate
 
 
 class Asked:
     """All proxies, and what is read from standard input."""
 
-    def __init__(self, target: str, count: int, routes: Sequence[str]) -> None:
+    def __init__(
+        self, target: str, count: int, routes: Sequence[str], certificate: Certificate | None = None
+    ) -> None:
         host, _, port = target.rpartition(":")
         self._connections = Connections((host, int(port)))
         self._connections.heard = self._heard
         self._followed: tuple[str, ...] = ()
         self._received_at: list[float] = []
         reader = Reader()
+        context = certificate.context() if certificate else None
         for number in range(count):
             who = Who(f"p{number}", "n", f"10.{number >> 8}.{number & 255}.1", "gke", extensions=0)
-            self._connections.add(Link(number, Envoy(who, reader, routes), None))
+            self._connections.add(Link(number, Envoy(who, reader, routes), context))
 
     def run(self) -> None:
         """Connect all, then obey until told to quit."""
@@ -102,11 +107,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("target", help="host:port of an ADS server in plain text")
+    parser.add_argument("target", help="host:port of an ADS server")
     parser.add_argument("--proxies", type=int, default=500)
     parser.add_argument("--routes", default="80", help="route configurations to ask for, by comma")
+    parser.add_argument("--tls", type=Path, help="folder with roots.pem, certificate.pem and key.pem")
     asked = parser.parse_args()
-    Asked(asked.target, asked.proxies, asked.routes.split(",")).run()
+    files = (str(asked.tls / f"{name}.pem") for name in ("certificate", "key", "roots") if asked.tls)
+    certificate = Certificate(*files) if asked.tls else None
+    Asked(asked.target, asked.proxies, asked.routes.split(","), certificate).run()
 
 
 if __name__ == "__main__":

@@ -286,6 +286,7 @@ class Link:
         if not self.hung_up:
             self.hung_up = True
             self.core.leave(text)
+            self.flush()
             self.host.loop.call_later(LAST_WORD_S, self.close)
 
     def close(self, reason: str = "") -> None:

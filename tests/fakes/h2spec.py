@@ -1,0 +1,20 @@
+"""h2spec, where it is built (`tools/h2spec`), and h2load, where it is installed."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+_TOOL = Path(__file__).parents[2] / "tools" / "h2spec"
+_VERSION = next(
+    line.partition("=")[2].split()[0]
+    for line in _TOOL.read_text().splitlines()
+    if line.startswith("version=")
+)
+PROGRAM = Path.home() / ".cache" / "isthmus" / f"h2spec-{_VERSION}" / "h2spec"
+H2LOAD = shutil.which("h2load")
+
+needs_h2spec = pytest.mark.skipif(not PROGRAM.exists(), reason="needs h2spec (hint: tools/h2spec)")
+needs_h2load = pytest.mark.skipif(H2LOAD is None, reason="needs h2load, of Debian's package nghttp2-client")
