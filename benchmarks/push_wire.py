@@ -22,7 +22,8 @@ from benchmarks.push import Way, resident_kb, write_certificates
 from isthmus.kit.log_levels import set_up_logs
 from isthmus.kit.tasks import supervise
 from isthmus.kit.tls import client_context
-from isthmus.wire.h2.connection import Bounds, Connection, Role
+from isthmus.wire.h2.bounds import Bounds
+from isthmus.wire.h2.connection import Connection, Role
 from isthmus.wire.h2.events import Message
 from isthmus.wire.h2.grpc_words import request
 from isthmus.wire.h2.messages import framed

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from fakes.h2_ends import CALL, HELLO
 from isthmus.wire.h2 import frames
-from isthmus.wire.h2.connection import Bounds, Connection, Role
+from isthmus.wire.h2.bounds import Bounds
+from isthmus.wire.h2.connection import Connection, Role
 from isthmus.wire.h2.events import Event, Message
 from isthmus.wire.h2.headers import encoded
 from isthmus.wire.h2.messages import framed

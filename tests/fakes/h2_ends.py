@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from hpack import Encoder
 
 from isthmus.wire.h2 import frames
-from isthmus.wire.h2.connection import Bounds, Connection, Role
+from isthmus.wire.h2.bounds import Bounds
+from isthmus.wire.h2.connection import Connection, Role
 from isthmus.wire.h2.events import Event
 from isthmus.wire.h2.frames import END_HEADERS, END_STREAM, PREFACE, Frame, FrameReader, Kind
 from isthmus.wire.h2.grpc_words import request

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from drawn.h2_talk import heard, talks
 from fakes.h2_ends import CALL
-from isthmus.wire.h2.connection import Bounds, Connection, Role
+from isthmus.wire.h2.bounds import Bounds
+from isthmus.wire.h2.connection import Connection, Role
 from isthmus.wire.h2.events import Broken, Event, Message
 from isthmus.wire.h2.messages import framed
 from isthmus.wire.h2.peer_settings import settings_frame

@@ -6,7 +6,8 @@ import pytest
 
 from fakes.h2_ends import CALL, HELLO, Talker, exchanged
 from isthmus.wire.h2 import frames
-from isthmus.wire.h2.connection import Bounds, Connection, NoMoreStreams, Role
+from isthmus.wire.h2.bounds import Bounds
+from isthmus.wire.h2.connection import Connection, NoMoreStreams, Role
 from isthmus.wire.h2.errors import ErrorCode, Reason
 from isthmus.wire.h2.events import Answered, Broken, Ended, GoneAway, Message, Opened, Pong, Reset, Unreadable
 from isthmus.wire.h2.frames import (

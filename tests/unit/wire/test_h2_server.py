@@ -18,7 +18,8 @@ from isthmus.kit.polling import until
 from isthmus.kit.tasks import supervise
 from isthmus.kit.tls import client_context
 from isthmus.wire.call import CallFailed, Channel
-from isthmus.wire.h2.connection import Bounds, Connection, Role
+from isthmus.wire.h2.bounds import Bounds
+from isthmus.wire.h2.connection import Connection, Role
 from isthmus.wire.h2.events import Answered, Ended, GoneAway, Message
 from isthmus.wire.h2.frames import Kind, frame
 from isthmus.wire.h2.messages import framed

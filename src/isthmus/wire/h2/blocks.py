@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from isthmus.wire.h2 import frames
+from isthmus.wire.h2.ends import End
 from isthmus.wire.h2.errors import ErrorCode, ProtocolError, Reason, StreamError
 from isthmus.wire.h2.events import Answered, Ended, Event, Opened, Unreadable
 from isthmus.wire.h2.frames import END_HEADERS, END_STREAM, MOST_WINDOW, Frame, number
@@ -18,9 +19,6 @@ from isthmus.wire.h2.headers import (
     content_length,
 )
 from isthmus.wire.h2.streams import OpenStream, Over
-
-if TYPE_CHECKING:
-    from isthmus.wire.h2.connection import Connection
 
 _MOST_CONTINUATIONS: Final = 8
 
@@ -38,7 +36,7 @@ class Blocks:
 
     __slots__ = ("_block", "_conn", "_decoder", "last")
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: End) -> None:
         self._conn = connection
         self._decoder = HeaderDecoder(connection.bounds.header_bytes)
         self._block: _Block | None = None

@@ -6,19 +6,37 @@ import asyncio
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+from isthmus.wire.h2.connection import Connection
 from isthmus.wire.h2.grpc_words import BEGIN, STATUS, metadata, timeout_s, trailers
 from isthmus.wire.h2.headers import Headers
 from isthmus.wire.handlers import Handler, Unary
-from isthmus.wire.stream import Call, Message, Refused, StreamClosed
-
-if TYPE_CHECKING:
-    from isthmus.wire.h2.link import Link
+from isthmus.wire.stream import Call, Message, Peer, Refused, StreamClosed
 
 _FIRST_WORD_S = 0.1
 _AT_A_TIME = 32
 """Messages that a handler sends one after the other before others have their turn."""
+
+
+class Line(Protocol):
+    """What a call needs of the connection that it came by."""
+
+    peer: Peer
+    core: Connection
+    loop: asyncio.AbstractEventLoop
+
+    def call(self, stream: int) -> ServedCall | None: ...
+
+    def send(self, stream: int, message: Message) -> None: ...
+
+    def consumed(self, stream: int, message: bytes) -> None: ...
+
+    def flush(self) -> None: ...
+
+    def finished(self, call: ServedCall) -> None: ...
+
+    def hang_up(self, text: str) -> None: ...
 
 
 class ServedCall:
@@ -42,7 +60,7 @@ class ServedCall:
         "waits_for",
     )  # fmt: skip
 
-    def __init__(self, link: Link, stream: int, headers: Headers) -> None:
+    def __init__(self, link: Line, stream: int, headers: Headers) -> None:
         self.stream, self.peer = stream, link.peer
         self.metadata: Mapping[str, str] = metadata(headers)
         self.waits_for: Message | None = None
@@ -61,7 +79,7 @@ class ServedCall:
         limit_s = next((timeout_s(value) for name, value in headers if name == b"grpc-timeout"), None)
         if limit_s is not None:
             late = (STATUS["DEADLINE_EXCEEDED"], "the caller's time is over")
-            self._timer = link.host.loop.call_later(limit_s, self.end, *late)
+            self._timer = link.loop.call_later(limit_s, self.end, *late)
 
     # The handler's side
 
@@ -70,7 +88,7 @@ class ServedCall:
         while not self._came:
             if self._ended:
                 return None
-            self._reader = self._link.host.loop.create_future()
+            self._reader = self._link.loop.create_future()
             try:
                 await self._reader
             finally:
@@ -93,7 +111,7 @@ class ServedCall:
                 await asyncio.sleep(0)
             return
         self._unbroken = 0
-        self._writer = self._link.host.loop.create_future()
+        self._writer = self._link.loop.create_future()
         try:
             await self._writer
         finally:
@@ -119,7 +137,7 @@ class ServedCall:
     async def _first_word(self) -> None:
         """Wait a little for the first message: grpc.aio forgets why a call was refused before it had sent one."""
         if not (self._spoken or self._ended):
-            self._reader = self._link.host.loop.create_future()
+            self._reader = self._link.loop.create_future()
             with suppress(TimeoutError):
                 async with asyncio.timeout(_FIRST_WORD_S):
                     await self._reader

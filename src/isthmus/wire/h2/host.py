@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from itertools import count
+from typing import Any
 
 from isthmus.kit.log import log
 from isthmus.kit.metrics import CONNECTIONS_CUT
 from isthmus.kit.tasks import Crew
-from isthmus.wire.h2.call import ServedCall
-from isthmus.wire.h2.connection import Bounds
+from isthmus.wire.h2.bounds import Bounds
 from isthmus.wire.h2.errors import ProtocolError
-from isthmus.wire.h2.link import Link
 from isthmus.wire.h2.messages import FramedCache
 from isthmus.wire.h2.streams import Room
 from isthmus.wire.handlers import Handler
@@ -41,22 +40,19 @@ class Host:
         self.cache = FramedCache()
         self.scratch = bytearray(_SCRATCH)
         """Where each connection reads to, one after the other."""
-        self.links: set[Link] = set()
         self.crew = Crew()
         self._names = count()
 
-    def start(self, call: ServedCall, handler: Handler) -> None:
-        """Let `handler` serve `call`, beside all others."""
-        self.crew.start(f"call {next(self._names)}", call.run(handler))
+    def start(self, served: Coroutine[Any, Any, None]) -> None:
+        """Serve a call, beside all others."""
+        self.crew.start(f"call {next(self._names)}", served)
 
     def broken(self, peer: Peer, error: ProtocolError) -> None:
         """A connection ends by what its peer did."""
-        CONNECTIONS_CUT.labels(reason=error.reason.value).inc()
-        log.debug("connection cut", address=peer.address, reason=error.reason.value, said=error.text)
+        self.cut(peer, error.reason.value, error.text)
 
-    def closed(self, link: Link, reason: str) -> None:
-        """A connection is over; `reason` is why we ended it, if we did."""
-        self.links.discard(link)
-        if reason:
-            CONNECTIONS_CUT.labels(reason=reason).inc()
-            log.debug("connection cut", address=link.peer.address, reason=reason)
+    @staticmethod
+    def cut(peer: Peer, reason: str, said: str = "") -> None:
+        """We have ended a connection."""
+        CONNECTIONS_CUT.labels(reason=reason).inc()
+        log.debug("connection cut", address=peer.address, reason=reason, said=said)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from isthmus.wire.h2 import frames
 from isthmus.wire.h2.blocks import Blocks
+from isthmus.wire.h2.ends import End
 from isthmus.wire.h2.errors import ErrorCode, ProtocolError, Reason, StreamError
 from isthmus.wire.h2.events import Event, GoneAway, Message, Pong, Reset, Unreadable
 from isthmus.wire.h2.frames import ACK, END_STREAM, MOST_WINDOW, Frame, Kind, number, pair
@@ -14,9 +15,6 @@ from isthmus.wire.h2.messages import MessageFault
 from isthmus.wire.h2.peer_settings import SETTINGS_ACK
 from isthmus.wire.h2.streams import OpenStream, Over
 from isthmus.wire.h2.windows import Windows
-
-if TYPE_CHECKING:
-    from isthmus.wire.h2.connection import Connection
 
 _SIZES: Final[dict[int, int]] = {Kind.PRIORITY: 5, Kind.RST_STREAM: 4, Kind.PING: 8, Kind.WINDOW_UPDATE: 4}
 _OF_STREAMS: Final[frozenset[int]] = frozenset(
@@ -30,7 +28,7 @@ class Intake:
 
     __slots__ = ("_conn", "blocks", "met", "windows")
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: End) -> None:
         self._conn = connection
         self.met = False
         """Whether the peer has sent its preface to the end."""

@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import socket
 import ssl
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from isthmus.wire.h2.call import ServedCall
 from isthmus.wire.h2.connection import Connection, Role
 from isthmus.wire.h2.doors import address_of
 from isthmus.wire.h2.events import Broken, Ended, Event, Message, Opened, Pong, Reset, Unreadable
 from isthmus.wire.h2.grpc_words import is_grpc
+from isthmus.wire.h2.host import Host
 from isthmus.wire.h2.messages import Framed, Piece
 from isthmus.wire.h2.outbox import Batch
 from isthmus.wire.h2.tls import ALPN, proven
 from isthmus.wire.stream import Message as Sent
 from isthmus.wire.stream import Peer
-
-if TYPE_CHECKING:
-    from isthmus.wire.h2.host import Host
 
 _READS = 8
 """Reads of one connection before it is another's turn."""
@@ -41,13 +39,19 @@ class Link:
     """A connection that was accepted."""
 
     __slots__ = (
-        "_batch", "_calls", "_chunk", "_fd", "_is_blocked", "_left", "_socket", "_tls", "closed", "core", "heard",
-        "host", "hung_up", "idle_since", "leaves_at", "peer", "pinged_at", "quiet_since", "since",
+        "_batch", "_calls", "_chunk", "_fd", "_gone", "_is_blocked", "_left", "_socket", "_tls", "closed", "core",
+        "heard", "host", "hung_up", "idle_since", "leaves_at", "loop", "peer", "pinged_at", "quiet_since", "since",
     )  # fmt: skip
 
-    def __init__(self, host: Host, connection: socket.socket, context: ssl.SSLContext | None) -> None:
-        """Raises `OSError` where it is gone already."""
-        self.host = host
+    def __init__(
+        self,
+        host: Host,
+        connection: socket.socket,
+        context: ssl.SSLContext | None,
+        gone: Callable[[Link], None],
+    ) -> None:
+        """`gone` is told of its end. Raises `OSError` where it is over already."""
+        self.host, self.loop, self._gone = host, host.loop, gone
         self.peer = Peer(address_of(connection))
         self.core = Connection(Role.SERVER, host.bounds, host.room)
         self._calls: dict[int, ServedCall] = {}
@@ -71,7 +75,7 @@ class Link:
 
     def _shake_hands(self) -> None:
         assert isinstance(self._socket, ssl.SSLSocket)
-        loop = self.host.loop
+        loop = self.loop
         try:
             self._socket.do_handshake()
         except ssl.SSLWantReadError:
@@ -157,7 +161,7 @@ class Link:
         if handler is None:
             call.finish(_NO_METHOD, "nobody serves this method")
         else:
-            self.host.start(call, handler)
+            self.host.start(call.run(handler))
 
     def _decline(self, stream: int) -> None:
         """Answer what is no call, once all of it has come. Nothing happens where that was said already."""
@@ -249,11 +253,11 @@ class Link:
 
     def _wait_for_room(self) -> None:
         self._is_blocked = True
-        self.host.loop.add_writer(self._fd, self._writable)
+        self.loop.add_writer(self._fd, self._writable)
 
     def _writable(self) -> None:
         self._is_blocked = False
-        self.host.loop.remove_writer(self._fd)
+        self.loop.remove_writer(self._fd)
         self.flush()
 
     # Ends
@@ -279,7 +283,7 @@ class Link:
     def _drop(self, call: ServedCall) -> None:
         self._calls.pop(call.stream, None)
         if not self._calls:
-            self.idle_since = self.host.loop.time()
+            self.idle_since = self.loop.time()
 
     def hang_up(self, text: str) -> None:
         """Take no more calls, and close as soon as that has been said."""
@@ -287,14 +291,14 @@ class Link:
             self.hung_up = True
             self.core.leave(text)
             self.flush()
-            self.host.loop.call_later(LAST_WORD_S, self.close)
+            self.loop.call_later(LAST_WORD_S, self.close)
 
     def close(self, reason: str = "") -> None:
         """End the connection at once."""
         if self.closed:
             return
         self.closed = True
-        loop = self.host.loop
+        loop = self.loop
         loop.remove_reader(self._fd)
         loop.remove_writer(self._fd)
         self._left, self._chunk, self._batch = [], b"", None
@@ -305,4 +309,6 @@ class Link:
             call.gone()
         for stream in tuple(self.core.streams):
             self.core.cancel(stream)
-        self.host.closed(self, reason)
+        self._gone(self)
+        if reason:
+            self.host.cut(self.peer, reason)

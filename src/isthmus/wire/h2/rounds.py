@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from isthmus.kit.log import log
 from isthmus.kit.metrics import STREAMS_CUT
 from isthmus.wire.h2.call import ServedCall
@@ -19,8 +21,8 @@ _SPREAD = 0.1
 class Rounds:
     """Looks at the connections of one server. Times are those of the loop."""
 
-    def __init__(self, host: Host) -> None:
-        self._host = host
+    def __init__(self, host: Host, links: Collection[Link]) -> None:
+        self._host, self._links = host, links
         self._refilled_at = host.loop.time()
 
     @property
@@ -46,7 +48,7 @@ class Rounds:
         if refill:
             self._refilled_at = now
         waiting: list[tuple[float, Link, ServedCall]] = []
-        for link in tuple(self._host.links):
+        for link in tuple(self._links):
             if refill:
                 link.core.guard.refill()
             self._look_at(link, now)

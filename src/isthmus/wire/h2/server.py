@@ -36,6 +36,7 @@ class H2Server:
         self._listeners = tuple(listeners)
         self._limits = limits
         self._doors: list[Door] = []
+        self._links: set[Link] = set()
         self._ready = asyncio.Event()
 
     async def addresses(self) -> tuple[str, ...]:
@@ -55,7 +56,7 @@ class H2Server:
             for door in self._doors:
                 host.loop.add_reader(door.socket.fileno(), self._accept, host, door)
             self._ready.set()
-            rounds = Rounds(host)
+            rounds = Rounds(host, self._links)
             while True:
                 await asyncio.sleep(rounds.pause_s)
                 rounds.go()
@@ -79,13 +80,15 @@ class H2Server:
                     host.loop.call_later(_PAUSE_S, self._again, host, door)
                 log.error("connection not taken", address=door.address, error=str(error))
                 return
-            if len(host.links) >= self._limits.connections:
+            if len(self._links) >= self._limits.connections:
                 CONNECTIONS_CUT.labels(reason="too many").inc()
                 connection.close()
                 continue
             try:
                 tuned(connection)
-                host.links.add(Link(host, connection, door.context() if door.context else None))
+                self._links.add(
+                    Link(host, connection, door.context() if door.context else None, self._links.discard)
+                )
             except (OSError, ValueError):
                 connection.close()
 
@@ -99,17 +102,17 @@ class H2Server:
         door.socket.close()
 
     async def _stop(self, host: Host) -> None:
-        for link in tuple(host.links):
+        for link in tuple(self._links):
             link.core.leave("the server stops")
             link.flush()
         with suppress(TimeoutError):
             async with asyncio.timeout(self._limits.stop_grace_s):
-                await until(lambda: not any(link.calls for link in host.links), _LAST_LOOK_S)
-        for link in tuple(host.links):
+                await until(lambda: not any(link.calls for link in self._links), _LAST_LOOK_S)
+        for link in tuple(self._links):
             for call in link.calls:
                 call.end(STATUS["UNAVAILABLE"], "the server stops")
         with suppress(asyncio.CancelledError):
             await host.crew.stop_all()
-        for link in tuple(host.links):
+        for link in tuple(self._links):
             link.flush()
             link.close()

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from isthmus.wire.h2.ends import End
 from isthmus.wire.h2.errors import ErrorCode, ProtocolError, StreamError
 from isthmus.wire.h2.frames import window_update
 from isthmus.wire.h2.messages import PREFIX_BYTES, MessageFault
 from isthmus.wire.h2.streams import OpenStream
-
-if TYPE_CHECKING:
-    from isthmus.wire.h2.connection import Connection
 
 
 class Windows:
@@ -23,7 +20,7 @@ class Windows:
 
     __slots__ = ("_conn", "kept_bytes", "window")
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: End) -> None:
         self._conn = connection
         self.window = connection.bounds.connection_window
         self.kept_bytes = 0
