@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fakes.h2_ends import CALL, HELLO
-from fakes.h2spec import H2LOAD, PROGRAM, needs_h2load, needs_h2spec
+from fakes.http2_programs import GRPC_GO, H2LOAD, PROGRAM, needs_grpc_go, needs_h2load, needs_h2spec
 from fakes.pki import Pki
 from isthmus.kit.metrics import CONNECTIONS_CUT, STREAMS_CUT
 from isthmus.kit.polling import until
@@ -45,12 +45,23 @@ async def pour(stream: Stream) -> None:
         await stream.send(LARGE)
 
 
+async def same(message: bytes, _call: Call) -> bytes:
+    return message
+
+
+async def mirror(stream: Stream) -> None:
+    while (message := await stream.receive()) is not None:
+        await stream.send(message)
+
+
 async def fail(_message: bytes, _call: Call) -> bytes:
     raise KeyError("a fault of ours")
 
 
 SERVICES = {
     "/test.Test/Shout": Unary(shout),
+    "/test.Test/Same": Unary(same),
+    "/test.Test/Mirror": Bidi(mirror),
     "/test.Test/Echo": Bidi(echo),
     "/test.Test/Pour": Bidi(pour),
     "/test.Test/Fail": Unary(fail),
@@ -168,6 +179,12 @@ async def test_h2load_is_answered_through_narrow_windows_and_wide_ones(tmp_path:
             size = ("-n", "400", "-c", "4", "-m", "10")
             said = await of_program(str(H2LOAD), *size, *windows, *kind, f"http://{address}/test.Test/Shout")
             assert "400 succeeded, 0 failed" in said
+
+
+@needs_grpc_go
+async def test_grpc_go_is_answered() -> None:
+    async with serving() as [address]:
+        assert await of_program(str(GRPC_GO), address) == "nobody: Unimplemented\nend: EOF\n"
 
 
 async def test_a_message_in_parts_comes_as_one() -> None:
