@@ -1,7 +1,8 @@
 """What the wire alone costs: a storm of callers that are sent all, then a small answer to all, again and again.
 
-`python -m benchmarks.push_wire --wire h2 --tls /tmp/pki`. Callers have Envoy's windows, in a process of their own that
-speaks by our core without I/O; each answers what it is sent with 86 bytes, as an Envoy does.
+`python -m benchmarks.push_wire` does so with both implementations, in plain text and over mutual TLS. Callers have
+Envoy's windows, in a process of their own that speaks by our core without I/O; each answers what it is sent with 86
+bytes, as an Envoy does.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import statistics
 import sys
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import uvloop
 from benchmarks.push import Way, resident_kb, write_certificates
@@ -148,28 +150,34 @@ async def measure(way: Way, count: int, first: int, pushes: int) -> str:
     )
 
 
+async def measure_all(asked: argparse.Namespace, folder: Path) -> None:
+    """A table, row by row."""
+    print(HEAD)
+    write_certificates(folder)
+    for wire in [Wire(asked.wire)] if asked.wire else list(Wire):
+        for tls in (None, folder):
+            print(await measure(Way(wire, tls), asked.streams, asked.first, asked.pushes), flush=True)
+
+
 def main() -> None:
-    """Print a row, or call."""
+    """Print a table, or call."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--streams", type=int, default=1000)
+    parser.add_argument("--streams", type=int, default=500)
     parser.add_argument("--first", type=int, default=70_000, help="bytes of what each is sent at first")
-    parser.add_argument("--pushes", type=int, default=100)
-    parser.add_argument("--wire", choices=[each.value for each in Wire], default="h2")
-    parser.add_argument("--tls", type=Path, help="over mutual TLS, by certificates in this folder")
+    parser.add_argument("--pushes", type=int, default=50)
+    parser.add_argument("--wire", choices=[each.value for each in Wire], help="only this implementation")
     parser.add_argument("--call", help=argparse.SUPPRESS)
+    parser.add_argument("--tls", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     set_up_logs("warning")
     if asked.call:
         host, _, port = asked.call.rpartition(":")
         call(host, int(port), asked.streams, asked.tls)
         return
-    if asked.tls is not None:
-        asked.tls.mkdir(parents=True, exist_ok=True)
-        write_certificates(asked.tls)
-    print(HEAD)
-    print(uvloop.run(measure(Way(Wire(asked.wire), asked.tls), asked.streams, asked.first, asked.pushes)))
+    with TemporaryDirectory() as folder:
+        uvloop.run(measure_all(asked, Path(folder)))
 
 
 if __name__ == "__main__":

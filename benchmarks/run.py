@@ -20,6 +20,8 @@ BENCHMARKS = (
     ("An endpoint changes, through the whole mesh", "benchmarks.endpoint_latency"),
     ("A push to 500 proxies, real translation", "benchmarks.push --translated"),
     ("A push to 500 proxies, synthetic resources", "benchmarks.push"),
+    ("A push to 500 proxies, by our own HTTP/2", "benchmarks.push --wire h2"),
+    ("What the wire alone costs", "benchmarks.push_wire"),
     ("Translation", "benchmarks.translate"),
     ("One change of each kind", "benchmarks.changes"),
     ("Memory", "benchmarks.memory"),

@@ -1,4 +1,4 @@
-"""h2spec and a client of grpc-go, where `tools/h2spec` and `tools/grpc_go` built them; h2load, where it is installed."""
+"""h2spec, and a client of grpc-go, where tools of these names have built them; h2load, where it is installed."""
 
 from __future__ import annotations
 
