@@ -112,8 +112,11 @@ def main() -> None:
     parser.add_argument("--routes", default="80", help="route configurations to ask for, by comma")
     parser.add_argument("--tls", type=Path, help="folder with roots.pem, certificate.pem and key.pem")
     asked = parser.parse_args()
-    files = (str(asked.tls / f"{name}.pem") for name in ("certificate", "key", "roots") if asked.tls)
-    certificate = Certificate(*files) if asked.tls else None
+    certificate = None
+    if asked.tls is not None:
+        certificate = Certificate(
+            *(str(asked.tls / f"{name}.pem") for name in ("certificate", "key", "roots"))
+        )
     Asked(asked.target, asked.proxies, asked.routes.split(","), certificate).run()
 
 

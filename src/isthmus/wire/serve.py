@@ -15,7 +15,7 @@ __all__ = ["DEFAULT", "Bidi", "GrpcServer", "Handler", "Limits", "Unary", "Wire"
 DEFAULT = Wire.GRPC
 """By what those serve who say nothing of it."""
 
-# ADR 0059.
+# ADR 0060.
 _SERVERS: dict[Wire, type[CoreServer] | type[H2Server]] = {Wire.GRPC: CoreServer, Wire.H2: H2Server}
 
 
