@@ -41,7 +41,9 @@ class Conversation(Generic[S]):
     answer has come, and the newest state wins.
     """
 
-    __slots__ = ("_dialect", "_owed_endpoints", "_pending", "_postponed", "_subject", "subscriptions")
+    __slots__ = (
+        "_dialect", "_order", "_owed_endpoints", "_pending", "_postponed", "_ranked", "_subject", "subscriptions",
+    )  # fmt: skip
 
     def __init__(self, dialect: Dialect, subject: S) -> None:
         self._dialect, self._subject = dialect, subject
@@ -49,6 +51,9 @@ class Conversation(Generic[S]):
         self._pending: dict[str, frozenset[str] | None] = {}
         self._postponed: dict[str, frozenset[str]] = {}
         self._owed_endpoints: frozenset[str] = NOTHING
+        self._order: tuple[str, ...] = ()
+        self._ranked: list[str] = []
+        """All types that are subscribed to, in that order."""
 
     @property
     def dialect(self) -> str:
@@ -148,8 +153,12 @@ class Conversation(Generic[S]):
         return self._say_removals(world) if self._settled() else None
 
     def _in_order(self, order: tuple[str, ...]) -> list[str]:
-        ranked = [type_url for type_url in order if type_url in self.subscriptions]
-        return ranked + [type_url for type_url in self.subscriptions if type_url not in order]
+        # No subscription ends before the stream does.
+        if self._order is not order or len(self._ranked) != len(self.subscriptions):
+            ranked = [type_url for type_url in order if type_url in self.subscriptions]
+            ranked += [type_url for type_url in self.subscriptions if type_url not in order]
+            self._order, self._ranked = order, ranked
+        return self._ranked
 
     def _brings_names(self, subscription: Subscription) -> bool:
         """Whether names that the proxy does not hold are on their way, or wait for their turn."""

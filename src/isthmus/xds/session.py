@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from functools import cache
+from typing import Generic, NamedTuple, TypeVar
+
+from prometheus_client import Counter, Histogram
 
 from isthmus.kit.bucket import Bucket
 from isthmus.kit.clock import Clock, SystemClock
@@ -43,6 +46,22 @@ Touched = Callable[[S, str], frozenset[str] | None]
 def trusted(_peer: Peer) -> str:
     """Believes everybody who was let in."""
     return ""
+
+
+class _Meters(NamedTuple):
+    """What is counted of one type's answers: to look it up costs more than to count."""
+
+    pushes: Counter
+    seconds: Histogram
+    sizes: Histogram
+
+
+@cache
+def _meters(kind: str) -> _Meters:
+    """`kind` is one of few words."""
+    return _Meters(
+        XDS_PUSHES.labels(type=kind), PUSH_SECONDS.labels(type=kind), CONFIG_BYTES.labels(type=kind)
+    )
 
 
 def only_shown(_subject: Hashable, _text: str) -> None:
@@ -172,13 +191,13 @@ class Session(Generic[S]):
         except InvalidRequest as error:
             return str(error)
         if verdict is Verdict.NONE and request.nonce:
-            EXPIRED_NONCES.labels(type=counted(request.type_url)).inc()
+            EXPIRED_NONCES.labels(type=self._kind(request.type_url)).inc()
         if verdict is not Verdict.NONE:
             self._sent_at.pop(request.type_url, None)
         if verdict is Verdict.ACCEPTED:
             log.debug("taken up", proxy=self.node.id, type=short(request.type_url))
         if verdict is Verdict.REJECTED:
-            XDS_REJECTS.labels(type=counted(request.type_url)).inc()
+            XDS_REJECTS.labels(type=self._kind(request.type_url)).inc()
             named = {"proxy": self.node.id, "type": short(request.type_url)}
             cause = (self.peer.who, *named.values())
             self._shared.seldom.warning("proxy rejected", cause, **named, reason=request.error)
@@ -251,14 +270,19 @@ class Session(Generic[S]):
             self._changed_at = None
 
     def _count(self, answer: Answer, begun: float, sending: float) -> None:
-        now, kind = self._shared.clock.monotonic(), counted(answer.type_url)
-        XDS_PUSHES.labels(type=kind).inc()
-        PUSH_SECONDS.labels(type=kind).observe(now - begun)
+        now, kind = self._shared.clock.monotonic(), self._kind(answer.type_url)
+        meters = _meters(kind)
+        meters.pushes.inc()
+        meters.seconds.observe(now - begun)
         SEND_SECONDS.observe(now - sending)
-        CONFIG_BYTES.labels(type=kind).observe(len(answer.message))
+        meters.sizes.observe(len(answer.message))
         if log.says("debug"):
             said = {"type": short(answer.type_url), "bytes": len(answer.message)}
             log.debug("sent", proxy=self.node.id, **said, seconds=round(now - begun, 6))
+
+    def _kind(self, type_url: str) -> str:
+        """What metrics call a type; all that nobody serves are one, for proxies may ask for any."""
+        return counted(type_url) if type_url in self._shared.order else "unknown"
 
     # Limits
 

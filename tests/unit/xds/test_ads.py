@@ -111,6 +111,19 @@ async def test_a_rejection_is_seen_with_its_reason_and_counted() -> None:
     assert re.search(rb'pilot_xds_pushes\{type="cds"\}', exposition())
 
 
+async def test_types_that_nobody_serves_are_counted_together_for_anybody_may_ask_for_any() -> None:
+    pilot = FakePilot()
+    pilot.publish()
+    asked = [f"type.googleapis.com/made.up.Thing{number}" for number in range(5)]
+    async with pilot.serving(), proxy(pilot.address, talker(judge=lambda received: "never")) as client:
+        for type_url in asked:
+            client.subscribe(type_url, ["a"])
+        await eventually(lambda: set(states(pilot).values()) == {State.REJECTED} and len(states(pilot)) == 5)
+    told = exposition()
+    assert b'pilot_xds_pushes{type="unknown"}' in told
+    assert b"Thing" not in told
+
+
 async def test_proxies_that_are_sent_the_same_share_its_bytes() -> None:
     pilot = FakePilot()
     for n in range(20):
