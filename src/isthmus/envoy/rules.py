@@ -8,7 +8,7 @@ Packed messages are opened where their type is known.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple, cast
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, OneofDescriptor
@@ -121,14 +121,25 @@ def _walk_packed(message: Message, path: str) -> Iterator[Violation]:
     url = cast(str, getattr(message, "type_url"))  # noqa: B009 - a field of Any, which has no stub here
     if not url:
         return
+    value = cast(bytes, getattr(message, "value"))  # noqa: B009
+    look = _looked_at if len(value) <= _SMALL else _look_at
+    for found in look(url, value):
+        yield Violation(path + found.path if found.path else path.rstrip("."), found.rule)
+
+
+def _look_at(url: str, packed: bytes) -> tuple[Violation, ...]:
     try:
-        packed = class_of_url(url).FromString(cast(bytes, getattr(message, "value")))  # noqa: B009
+        message = class_of_url(url).FromString(packed)
     except KeyError:
-        yield Violation(path.rstrip("."), f"Envoy does not know {url}")
+        return (Violation("", f"Envoy does not know {url}"),)
     except DecodeError:
-        yield Violation(path.rstrip("."), f"is no {url}")
-    else:
-        yield from _walk(packed, path)
+        return (Violation("", f"is no {url}"),)
+    return tuple(_walk(message, ""))
+
+
+_SMALL = 16 << 10
+_looked_at = lru_cache(maxsize=1024)(_look_at)
+"""The same filters, contexts of TLS and logs are in the listeners of all proxies."""
 
 
 @cache
