@@ -117,7 +117,21 @@ def workloads(draw):
 SIDE_BY_SIDE = {"template": {"spec": {"containers": [{"name": "istio-proxy"}, {"name": "istio-init"}]}}}
 
 
+NAMELESS = {
+    "containers": [
+        {"lifecycle": {"preStop": {"httpGet": {"path": path, "port": 80}}}} for path in ("/", "/b")
+    ]
+}
+
+OWN_PROXY = {
+    "containers": [{}],
+    "initContainers": [{"name": "istio-proxy", "restartPolicy": "Always", "ports": False}],
+}
+
+
 @example([{"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "a"}, "spec": SIDE_BY_SIDE}], False)
+@example([{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": NAMELESS}], False)
+@example([{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": OWN_PROXY}], False)
 @given(st.lists(workloads(), max_size=2), st.booleans())
 def test_a_stream_of_manifests_is_injected_or_what_is_wrong_in_it_is_named(documents, is_list):
     whole = [{"apiVersion": "v1", "kind": "List", "items": documents}] if is_list else documents

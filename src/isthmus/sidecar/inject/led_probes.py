@@ -7,6 +7,7 @@ than this pod, and stays. Source: Istio's documentation "Health Checking of Isti
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -44,12 +45,18 @@ class Led(NamedTuple):
 
 
 def led_probes(pod: Pod) -> tuple[Led, ...]:
-    """What of the pod's containers is to be led."""
+    """What of the pod's containers is to be led.
+
+    By the name that a container has alone: an API server refuses the others.
+    """
+    early = _list(pod.spec, "initContainers")
+    names = Counter(map(_name, (*pod.containers, *early)))
     found: list[Led] = []
     for container in pod.containers:
-        found += _of(container, frozenset())
-    for container in _list(pod.spec, "initContainers"):
-        if container.get("restartPolicy") == "Always":
+        if names[_name(container)] == 1:
+            found += _of(container, frozenset())
+    for container in early:
+        if names[_name(container)] == 1 and container.get("restartPolicy") == "Always":
             found += _of(container, _EARLY)
     return tuple(found)
 
@@ -83,7 +90,14 @@ def restored(containers: list[Json], before: Mapping[str, Json]) -> list[Json]:
     ]
 
 
+def _name(container: Json) -> str:
+    found = container.get("name")
+    return found if isinstance(found, str) else ""
+
+
 def _of(container: Json, without: frozenset[str]) -> Iterator[Led]:
+    if not _name(container):
+        return
     for place, path in _PLACES.items():
         found = _at(container, place)
         if place in without or found is None:
@@ -92,7 +106,7 @@ def _of(container: Json, without: frozenset[str]) -> Iterator[Led]:
         limit_s = _HOOK_LIMIT_S if place in _HOOKS else found.get("timeoutSeconds")
         asked = _asked(handler, limit_s, _list(container, "ports"))
         if asked is not None:
-            yield Led(path.format(container.get("name")), handler, asked)
+            yield Led(path.format(_name(container)), handler, asked)
 
 
 def _asked(handler: Json, limit_s: object, ports: list[Json]) -> ReadinessProbe | None:
@@ -130,7 +144,7 @@ def _at(container: Json, place: str) -> Json | None:
 def _replaced(container: Json, handlers: Mapping[str, Json]) -> Json:
     changed = dict(container)
     for place, path in _PLACES.items():
-        found, handler = _at(changed, place), handlers.get(path.format(container.get("name")))
+        found, handler = _at(changed, place), handlers.get(path.format(_name(container)))
         if found is None or handler is None:
             continue
         new = _instead(found, handler)
@@ -153,7 +167,7 @@ def _path_now(container: Json, path: str) -> str:
     """`path`, where the container's probe or hook that belongs there is asked of the agent."""
     for place, usual in _PLACES.items():
         found = _at(container, place)
-        if usual.format(container.get("name")) == path and found is not None:
+        if usual.format(_name(container)) == path and found is not None:
             action = found.get("httpGet")
             return str(action.get("path")) if isinstance(action, dict) else ""
     return ""

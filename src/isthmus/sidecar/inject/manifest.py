@@ -177,6 +177,12 @@ def _path(obj: Json) -> tuple[str, ...]:
     return _TEMPLATES[obj["kind"]][1]
 
 
+def _check_lists(part: Json, label: str, where: str) -> None:
+    for key in _LISTS:
+        if part.get(key) not in (None, []) and not _mappings(part[key]):
+            raise InvalidManifest(f"{label}: {key} of its {where} is not a list of mappings")
+
+
 def pod_in(obj: Json, namespace: str) -> Pod:
     """The pod that `obj` is or makes. Raises `InvalidManifest` where it cannot be one."""
     meta = _mapping(obj, "metadata")
@@ -191,10 +197,11 @@ def pod_in(obj: Json, namespace: str) -> Pod:
     label = f"{obj['kind']} {name}".rstrip()
     if not _mappings(spec.get("containers")):
         raise InvalidManifest(f"{label}: no containers in its pod (hint: is spec.template there?)")
-    for where, part in (("spec", spec), *(("container", each) for each in spec["containers"])):
-        for key in _LISTS:
-            if part.get(key) not in (None, []) and not _mappings(part[key]):
-                raise InvalidManifest(f"{label}: {key} of its {where} is not a list of mappings")
+    _check_lists(spec, label, "spec")
+    for each in spec["containers"]:
+        _check_lists(each, label, "container")
+    for each in spec.get("initContainers") or []:
+        _check_lists(each, label, "init container")
     for key in ("initContainers", "containers", "volumes"):
         _must_be_text(
             f"{label}: {key}",
