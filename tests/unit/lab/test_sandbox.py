@@ -155,11 +155,10 @@ async def how_processes_end(folder: Path) -> Any:
         leader, read = await started(pod, shell("sleep 100 & echo $!; exit 0"))
         facts["leader"] = await leader.wait()
         os.close(read)
-        facts["its child"] = (
-            await said(
-                pod, shell("cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' ' | grep -c '[s]leep 100'")
-            )
-        )[1]
+        count = "cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' ' | grep -c '[s]leep 100'"
+        # It is killed when the leader has ended, and takes a moment to be gone.
+        looks = f"for i in $(seq 100); do n=$({count}); [ $n = 0 ] && break; sleep 0.1; done; echo $n"
+        facts["its child"] = (await said(pod, shell(looks)))[1]
         dead = "grep -h '^State:' /proc/[0-9]*/status 2>/dev/null | grep -c zombie"
         orphan = shell(f"setsid sh -c 'sleep 0.01 & exit 0' & wait; sleep 0.2; {dead}")
         facts["zombies"] = (await said(pod, orphan))[1]
