@@ -21,8 +21,9 @@ from isthmus.wire.call import CallFailed, Channel
 from isthmus.wire.h2.bounds import Bounds
 from isthmus.wire.h2.connection import Connection, Role
 from isthmus.wire.h2.events import Answered, Ended, GoneAway, Message
-from isthmus.wire.h2.frames import Kind, frame
+from isthmus.wire.h2.frames import Kind, frame, window_update
 from isthmus.wire.h2.messages import framed
+from isthmus.wire.h2.peer_settings import Setting, settings_frame
 from isthmus.wire.listeners import Plaintext, Secure, ServerCertificate
 from isthmus.wire.serve import Bidi, GrpcServer, Limits, Unary, Wire
 from isthmus.wire.stream import Call, Stream
@@ -272,6 +273,35 @@ async def test_who_says_too_little_or_too_much_is_cut_and_counted(
             while await reader.read(65536):
                 pass
         assert cut(CONNECTIONS_CUT, reason) == before + 1
+
+
+async def test_who_breaks_a_rule_is_told_no_more_however_much_waits_for_him() -> None:
+    before = cut(CONNECTIONS_CUT, "protocol")
+    async with serving() as [address]:
+        caller = await Caller.to(address, bounds=Bounds(window=1 << 30, connection_window=1 << 30))
+        stream = caller.core.open((*CALL[:2], (b":path", b"/test.Test/Pour"), *CALL[3:]))
+        caller.core.send(stream, framed(stream, b"go"))
+        caller.say(frame(Kind.PING, 0, 1, bytes(8)))
+        await until(lambda: cut(CONNECTIONS_CUT, "protocol") > before)
+        assert await caller.is_over()
+
+
+async def test_who_opens_a_window_byte_by_byte_is_cut_and_counted() -> None:
+    before = cut(CONNECTIONS_CUT, "tiny windows")
+    async with serving() as [address]:
+        reader, writer = await connected(address)
+        caller = Caller(reader, writer, Bounds())
+        caller.say(settings_frame([(Setting.INITIAL_WINDOW_SIZE, 0)]))
+        stream = caller.core.open((*CALL[:2], (b":path", b"/test.Test/Pour"), *CALL[3:]))
+        caller.core.send(stream, framed(stream, b"go"))
+        caller.say()
+        await caller.heard(Answered)
+        async with asyncio.timeout(20):
+            while cut(CONNECTIONS_CUT, "tiny windows") == before:
+                caller.say(window_update(stream, 1))
+                await asyncio.sleep(0.001)
+        with suppress(ConnectionResetError):  # what was said in the meantime is not read
+            assert await caller.is_over()
 
 
 async def test_a_connection_without_a_call_is_sent_away_in_time() -> None:

@@ -47,7 +47,8 @@ class ServedCall:
         "_came",
         "_ended",
         "_link",
-        "_reader", "_spoken",
+        "_reader",
+        "_spoken",
         "_status",
         "_task",
         "_timer",
@@ -66,7 +67,7 @@ class ServedCall:
         self.waits_for: Message | None = None
         """What the transport has not taken whole yet."""
         self.mark: tuple[object, ...] = ()
-        """How far that was when it was looked at last, and when it was another: see `Stuck`."""
+        """How far that was when it was looked at last, and when it was another: see `Rounds`."""
         self._link = link
         self._came: deque[bytes] = deque()
         self._begun = self._ended = self._spoken = False

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from isthmus.wire.h2.call import ServedCall
 from isthmus.wire.h2.connection import Connection, Role
 from isthmus.wire.h2.doors import address_of
+from isthmus.wire.h2.errors import ProtocolError
 from isthmus.wire.h2.events import Broken, Ended, Event, Message, Opened, Pong, Reset, Unreadable
 from isthmus.wire.h2.grpc_words import is_grpc
 from isthmus.wire.h2.host import Host
@@ -39,8 +40,9 @@ class Link:
     """A connection that was accepted."""
 
     __slots__ = (
-        "_batch", "_calls", "_chunk", "_fd", "_gone", "_is_blocked", "_left", "_socket", "_tls", "closed", "core",
-        "heard", "host", "hung_up", "idle_since", "leaves_at", "loop", "peer", "pinged_at", "quiet_since", "since",
+        "_batch", "_calls", "_chunk", "_fd", "_gone", "_is_blocked", "_is_broken", "_left", "_socket", "_tls",
+        "closed", "core", "heard", "host", "hung_up", "idle_since", "leaves_at", "loop", "peer", "pinged_at",
+        "quiet_since", "since",
     )  # fmt: skip
 
     def __init__(
@@ -65,7 +67,7 @@ class Link:
         self._batch: Batch | None = None
         self._left: list[Piece] = []
         self._chunk: Piece = b""
-        self._is_blocked = self.closed = self.hung_up = False
+        self._is_blocked = self._is_broken = self.closed = self.hung_up = False
         self.since = self.quiet_since = self.idle_since = host.loop.time()
         self.heard = False
         self.pinged_at = self.leaves_at = 0.0
@@ -127,7 +129,7 @@ class Link:
             case Pong():
                 self.pinged_at = 0.0
             case Broken(error):
-                self.host.broken(self.peer, error)
+                self._break_off(error)
             case Message() | Ended() | Reset() | Unreadable():
                 if (call := self._calls.get(event.stream)) is not None:
                     self._tell(call, event)
@@ -206,6 +208,8 @@ class Link:
             return False
         batch = self._batch = self.core.take()
         self._left = batch.pieces
+        if self.core.broken is not None:  # what is to be written may be what breaks a rule
+            self._break_off(self.core.broken)
         return bool(batch.pieces)
 
     def _written(self) -> None:
@@ -292,6 +296,15 @@ class Link:
             self.core.leave(text)
             self.flush()
             self.loop.call_later(LAST_WORD_S, self.close)
+
+    def _break_off(self, error: ProtocolError) -> None:
+        """The other side has broken a rule: why has a moment to be read, and nothing more is."""
+        if self._is_broken:
+            return
+        self._is_broken = True
+        self.host.broken(self.peer, error)
+        self.loop.remove_reader(self._fd)
+        self.loop.call_later(LAST_WORD_S, self.close)
 
     def close(self, reason: str = "") -> None:
         """End the connection at once."""
