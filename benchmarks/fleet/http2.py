@@ -2,6 +2,8 @@
 
 As much of RFC 9113 as that takes: the frames of one stream, windows of Envoy's sizes, settings and pings that are
 answered. What a server says in headers is not read, and that a stream ended is all that is known of its end.
+
+Nothing of `isthmus.wire.h2`, which can call, too: what checks a server shares no code with it.
 """
 
 from __future__ import annotations

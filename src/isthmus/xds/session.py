@@ -5,21 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
-from prometheus_client import Counter, Histogram
-
+from isthmus.kit.answer_meters import answer_meters
 from isthmus.kit.bucket import Bucket
 from isthmus.kit.clock import Clock, SystemClock
 from isthmus.kit.metrics import (
-    CONFIG_BYTES,
     CONVERGENCE,
     EXPIRED_NONCES,
-    PUSH_SECONDS,
     SEND_SECONDS,
     WRITE_TIMEOUTS,
-    XDS_PUSHES,
     XDS_REJECTS,
     counted,
 )
@@ -46,22 +41,6 @@ Touched = Callable[[S, str], frozenset[str] | None]
 def trusted(_peer: Peer) -> str:
     """Believes everybody who was let in."""
     return ""
-
-
-class _Meters(NamedTuple):
-    """What is counted of one type's answers: to look it up costs more than to count."""
-
-    pushes: Counter
-    seconds: Histogram
-    sizes: Histogram
-
-
-@cache
-def _meters(kind: str) -> _Meters:
-    """`kind` is one of few words."""
-    return _Meters(
-        XDS_PUSHES.labels(type=kind), PUSH_SECONDS.labels(type=kind), CONFIG_BYTES.labels(type=kind)
-    )
 
 
 def only_shown(_subject: Hashable, _text: str) -> None:
@@ -271,7 +250,7 @@ class Session(Generic[S]):
 
     def _count(self, answer: Answer, begun: float, sending: float) -> None:
         now, kind = self._shared.clock.monotonic(), self._kind(answer.type_url)
-        meters = _meters(kind)
+        meters = answer_meters(kind)
         meters.pushes.inc()
         meters.seconds.observe(now - begun)
         SEND_SECONDS.observe(now - sending)
