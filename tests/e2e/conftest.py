@@ -59,6 +59,7 @@ class _ByStage(LoadScopeScheduling):
         return file if folder.endswith("e2e") else folder
 
 
+@pytest.hookimpl(optionalhook=True)  # there is none where xdist is left out
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
     """In place of the one that `--dist` names."""
     return _ByStage(config, log)

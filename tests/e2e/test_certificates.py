@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 
+from e2e.conftest import Rules
 from e2e.mesh_views import ENVOYS, KILL_AGENT, in_sidecar
+from e2e.workloads import sample
 from isthmus.console.certificate_warnings import roots_of, warnings
 from isthmus.console.demo.page import Page
 from isthmus.console.demo.stage import PRIVATE, PUBLIC, Stage
@@ -68,14 +70,13 @@ async def _without_citadel_for_half_a_life(stage: Stage) -> list[Page]:
 
 
 async def test_certificates_rotate_under_load_and_calls_go_on_without_citadel_for_half_a_life(
-    stage: Stage,
+    stage: Stage, rules: Rules
 ) -> None:
     private = stage.kubectl(PRIVATE)
     await private.run("patch", "deployment", "reviews-v3", "--type=strategic", "-p", SHORT)
     await private.run("rollout", "status", "deployment/reviews-v3", "--timeout=90s")
     for name in ("destination-rule-all", "virtual-service-reviews-jason-v3"):
-        path = stage.samples / "bookinfo" / "networking" / f"{name}.yaml"
-        await stage.kubectl(PUBLIC).run("apply", "-f", str(path))
+        await rules(*sample(f"networking/{name}"))
     try:
         assert await stage.steady(lambda page: page.node == "k8s-demo", user="jason", times=5, limit_s=60)
         before = await issued(stage)
@@ -88,7 +89,6 @@ async def test_certificates_rotate_under_load_and_calls_go_on_without_citadel_fo
         assert all(page.node == "k8s-demo" for page in pages)
     finally:
         await private.run("scale", "deployment/istio-citadel", "--replicas=1", *SYSTEM)
-        await stage.kubectl(PUBLIC).run("delete", "virtualservice", "reviews")
         await private.run("rollout", "undo", "deployment/reviews-v3")
         await private.run("rollout", "status", "deployment/reviews-v3", "--timeout=90s")
 
